@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
-# Stock Debian kernels for tests, fetched into a cache folder of their own. The system's apt sources,
-# lists and packages stay as they are: nothing is installed, and no root is needed.
+# Stock Debian kernels for tests, fetched into a cache folder of their own. The system's apt
+# sources, lists and packages stay as they are: nothing is installed, and no root is needed.
 #
 # needs: apt, dpkg, binutils, coreutils, util-linux (flock), debian-archive-keyring;
 #        xz-utils or zstd, as the kernel is packed; for --headers of newest: debootstrap and root
@@ -156,8 +156,8 @@ unpacker_of()
 	esac
 }
 
-# Take the ELF kernel out of a bzImage. The setup header says where the payload lies; the payload's last
-# four bytes are its unpacked size (in gzip they are part of the format, elsewhere appended).
+# Take the ELF kernel out of a bzImage. The setup header says where the payload lies; the payload's
+# last four bytes are its unpacked size (in gzip they are part of the format, elsewhere appended).
 extract_vmlinux()
 {
 	image=$1
@@ -231,8 +231,8 @@ fetch_image()
 	say "$version is in $dir"
 }
 
-# Debian's headers find each other by absolute paths below /usr/src, and may carry a vmlinux that would
-# make the module build ask for pahole: make the tree stand alone.
+# Debian's headers find each other by absolute paths below /usr/src, and may carry a vmlinux that
+# would make the module build ask for pahole: make the tree stand alone.
 settle_headers()
 {
 	tree=$1/usr/src/linux-headers-$version
