@@ -68,7 +68,7 @@ open_initramfs()
 	temp=$(mktemp -d)
 	trap 'rm -rf "$temp"' EXIT
 	mkdir -p "$temp/root/dev" "$temp/root/proc"
-	machine_program "$scripts/../tests/vm/guest/demo_init.c" "$temp/root/init"
+	machine_program "$temp/root/init" "$scripts/../tests/vm/guest/demo_init.c"
 	machine_initramfs "$temp/root" "$temp/initramfs"
 	eval "exec $initramfs_fd<\"\$temp/initramfs\""
 	rm -rf "$temp"

@@ -26,12 +26,14 @@ usage()
 	usage: kernel.sh fetch [--headers] [--update] NAME...
 	       kernel.sh path NAME vmlinux|config|modules|headers|version
 	       kernel.sh modules NAME MODULE...
+	       kernel.sh cache
 
 	fetch    get kernels NAME (see below) if the cache lacks them
 	         --headers  also what a module build needs: make -C \$(kernel.sh path NAME headers) M=...
 	         --update   replace a cached kernel by the archive's current one
 	path     print where a part of a fetched kernel is (for version: the version)
 	modules  print the files of the modules and of all they depend on, in load order
+	cache    print the cache folder
 
 	NAME     6.1     Debian 12's own kernel
 	         6.12    the kernel in Debian 12's backports
@@ -357,6 +359,7 @@ fetch | path | modules)
 	shift
 	"cmd_$command" "$@"
 	;;
+cache) echo "$cache" ;;
 -h | --help | help) usage ;;
 *)
 	usage >&2

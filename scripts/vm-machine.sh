@@ -28,10 +28,10 @@ machine_initramfs()
 		cpio --quiet -o -H newc --reproducible -R 0:0) >"$2"
 }
 
-# machine_program SOURCE PROGRAM: build a program that runs where there is nothing else
+# machine_program PROGRAM SOURCE...: build a program that runs where there is nothing else
 machine_program()
 {
-	"${CC:-cc}" -std=gnu11 -O2 -Wall -Wextra -static -s -o "$2" "$1" ||
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -static -s -o "$@" ||
 		machine_die "cannot build $1 (is a C compiler there, with a static libc?)"
 }
 
