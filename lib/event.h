@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * Events as a handle sees them: the entries in the control area are the owner's to write and say
- * what there is; the eventfds are this process's own and came from vas_event_add() or over a socket.
+ * what there is; the eventfds are this process's own and came from vas_event_add() or over a
+ * socket.
  */
 #ifndef LIB_EVENT_H
 #define LIB_EVENT_H
@@ -16,7 +17,7 @@ enum vas_event_which { VAS_EVENT_FD_MAIN, VAS_EVENT_FD_RESAMPLE, VAS_EVENT_FD_CO
  * (release) when the tie is made, and cleared first when it goes.
  */
 struct vas_event_tie {
-	uint32_t id;	/* 0: free */
+	uint32_t id;    /* 0: free */
 	uint32_t index; /* of the entry in the control area, as last seen */
 	int fd[VAS_EVENT_FD_COUNT];
 };
