@@ -17,9 +17,8 @@ enum vas_event_which { VAS_EVENT_FD_MAIN, VAS_EVENT_FD_RESAMPLE, VAS_EVENT_FD_CO
  * (release) when the tie is made, and cleared first when it goes.
  */
 struct vas_event_tie {
-	uint32_t id;    /* 0: free */
-	uint32_t index; /* of the entry in the control area, as last seen */
-	int fd[VAS_EVENT_FD_COUNT];
+	uint32_t id;		    /* 0: free */
+	int fd[VAS_EVENT_FD_COUNT]; /* -1: not at hand */
 };
 
 /* The part of a handle that is about events; all of it under the handle's lock to change. */
@@ -39,8 +38,14 @@ void vas_event_set_clean(struct vas_event_set *set);
  */
 void vas_event_adopt(struct vas *vas);
 
-/* How many events the control area names. */
+/* How many events the control area names, and whether this is one of them. */
 uint32_t vas_event_count(struct vas *vas);
+int vas_event_exists(const struct vas *vas, uint32_t id);
+
+/* Make the eventfd(s) of a new event; close all that there are of one. With the handle's lock held.
+ */
+int vas_event_tie_new(struct vas_event_set *set, uint32_t id, int resample);
+void vas_event_tie_drop(struct vas_event_set *set, uint32_t id);
 
 /* An eventfd on its way to another process. */
 struct vas_event_fd_ref {
