@@ -226,7 +226,8 @@ struct vas_event_entry {
 	uint64_t addr;	/* doorbell: gpa or port; MSI: address */
 	uint64_t data;	/* doorbell: value to match; MSI: data */
 	uint32_t gsi;	/* irq */
-	uint32_t pad0;
+	/* Odd while the owner writes the entry: a reader copies, then compares, and tries again. */
+	uint32_t sequence;
 	char name[VAS_REGION_NAME_LEN];
 };
 
