@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
-# vm.sh reports what happens in the machine: passes, failures of each kind, skips, a panic, a timeout.
+# vm.sh reports what happens in the machine: passes, failures of each kind, skips, panics, timeouts.
 #
 # usage: harness_reports.sh MISBEHAVE   (the program of guest/misbehave.c)
 set -eu
@@ -39,8 +39,8 @@ run()
 }
 
 echo data >"$temp/file"
-run --limit 2 --run "$program pass" --run "$program fail" --run "$program skip" --run "$program hang" \
-	--run "$program die" --run "$program leave-child" --run "$program log-warning" \
+run --limit 2 --run "$program pass" --run "$program fail" --run "$program skip" \
+	--run "$program hang" --run "$program die" --run "$program leave-child" --run "$program log-warning" \
 	--run "$program pass /a/b" --file "$temp/file:/here/" --run "$program need /here/file" \
 	--env WORD=yes --run "$program env WORD yes" --run "$program panic" --run "$program pass"
 expect 1 'ok misbehave pass' \
