@@ -184,9 +184,13 @@ find_kernel()
 	esac
 }
 
-# The kernel's own modules go to the head of the plan, in load order.
+# The kernel's own modules go to the head of the plan, in load order. A kernel that is given by its
+# path is one that somebody has configured for tests, and has them built in.
 plan_stock_modules()
 {
+	case $kernel in
+	*/*) return ;;
+	esac
 	[ -n "$modules" ] || return 0
 	# shellcheck disable=SC2086 # a list of words
 	"$scripts/kernel.sh" modules "$kernel" $modules >"$temp/modules" ||
@@ -206,6 +210,7 @@ choose_accel()
 	accel=tcg
 	[ -w /dev/kvm ] || return 0
 	verdicts=$("$scripts/kernel.sh" cache)/kvm-verdicts
+	mkdir -p "${verdicts%/*}"
 	key="$(cat /proc/sys/kernel/random/boot_id) $vmlinux"
 	if ! grep -qsF "$key" "$verdicts"; then
 		verdict=tcg

@@ -41,7 +41,8 @@ run()
 echo data >"$temp/file"
 run --limit 2 --run "$program pass" --run "$program fail" --run "$program skip" \
 	--run "$program hang" --run "$program die" --run "$program leave-child" \
-	--run "$program log-warning" --run "$program pass /a/b" --file "$temp/file:/here/" --run "$program need /here/file" \
+	--run "$program log-warning" --run "$program pass /a/b" \
+	--file "$temp/file:/here/" --run "$program need /here/file" \
 	--env WORD=yes --run "$program env WORD yes" --run "$program panic" --run "$program pass"
 expect 1 'ok misbehave pass' \
 	'not ok misbehave fail # exit status 3: going to fail' \
