@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
 # Boot a stock Linux in an unmodified QEMU, with a file that is already open as its RAM: a vas, or
-# any memfd. The file may be sealed, and larger than the RAM: QEMU neither resizes it nor looks behind
-# the RAM.
+# any memfd. The file may be sealed, and larger than the RAM: QEMU neither resizes it nor looks at
+# what lies behind the RAM.
 #
 # needs: qemu-system-x86, cpio, gcc, libc6-dev; and what kernel.sh needs
 set -eu

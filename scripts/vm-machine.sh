@@ -35,9 +35,11 @@ machine_program()
 		machine_die "cannot build $1 (is a C compiler there, with a static libc?)"
 }
 
-# machine_regions MACHINE MIB: where QEMU 7.2 puts a RAM of one block, as lines of "gpa size offset".
+# machine_regions MACHINE MIB: where QEMU puts a RAM of one block, as lines of "gpa size offset".
 # A small RAM starts at 0 and is whole. From a certain size (max) on, its lower part ends at another
-# (low), and the rest goes on at 4 GiB, but in the file right behind the lower part.
+# (low); the rest goes on at 4 GiB, but in the file right behind the lower part.
+# True for QEMU 7.2 with default options: max-ram-below-4g moves the split, and for an AMD processor
+# whose RAM would reach into what its IOMMU reserves below 1 TiB, the rest starts at 1 TiB.
 machine_regions()
 {
 	case $1 in

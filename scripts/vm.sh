@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
-# Run test programs, and load kernel modules, on a stock Debian kernel in a machine of its own: QEMU,
-# a kernel from kernel.sh, and an initramfs with nothing but what the tests need.
+# Run test programs, and load kernel modules, on a stock Debian kernel in a machine of its own:
+# QEMU, a kernel from kernel.sh, and an initramfs with nothing but what the tests need.
 #
-# exit status: 0 = all passed, 1 = something failed or the kernel died, 77 = cannot run, or all skipped
+# exit status: 0 all passed, 1 something failed or the kernel died, 77 cannot run or all skipped
 # needs: qemu-system-x86, cpio, gcc, libc6-dev, util-linux; and what kernel.sh needs
 set -eu
 
@@ -21,7 +21,7 @@ usage()
 	usage: vm.sh [OPTION...] [-- QEMU-ARGUMENT...]
 
 	--kernel NAME       kernel, as kernel.sh names it, or the path of a vmlinux (default: $kernel)
-	--run 'PROG ARG...' run a program of the host as a test; with a dynamic one its libraries come along
+	--run 'PROG ARG...' run a program of the host as a test; its libraries come along
 	--file SRC:DST      put a file there; 'SRC:DST/' keeps its name
 	--module 'FILE P=V...'   load a module that is tested: unloading it after the tests is a test, too
 	--modprobe NAME     load one of the kernel's own modules, with all it depends on
@@ -184,9 +184,13 @@ find_kernel()
 	esac
 }
 
-# The kernel's own modules go to the head of the plan, in load order.
+# The kernel's own modules go to the head of the plan, in load order. A kernel that is given by its
+# path is one that somebody has configured for tests, and has them built in.
 plan_stock_modules()
 {
+	case $kernel in
+	*/*) return ;;
+	esac
 	[ -n "$modules" ] || return 0
 	# shellcheck disable=SC2086 # a list of words
 	"$scripts/kernel.sh" modules "$kernel" $modules >"$temp/modules" ||
@@ -199,13 +203,14 @@ plan_stock_modules()
 	mv "$temp/plan" "$root/plan"
 }
 
-# A /dev/kvm that can be opened may still be far too slow to boot on: believe it once it has done so.
+# A /dev/kvm that can be opened may still be far too slow to boot on: believe it once it has booted.
 choose_accel()
 {
 	[ "$accel" = auto ] || return 0
 	accel=tcg
 	[ -w /dev/kvm ] || return 0
 	verdicts=$("$scripts/kernel.sh" cache)/kvm-verdicts
+	mkdir -p "${verdicts%/*}"
 	key="$(cat /proc/sys/kernel/random/boot_id) $vmlinux"
 	if ! grep -qsF "$key" "$verdicts"; then
 		verdict=tcg

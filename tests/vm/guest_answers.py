@@ -4,8 +4,8 @@
 
 usage: guest_answers.py MACHINE MIB
 
-The guest says on its console where its marker lies; the marker must stand in the file at the offset
-that the regions give for that gpa, and an answer written there must come out of the guest's console.
+The guest says on its console where its marker lies; the marker must stand in the file at the
+offset that the regions give for that gpa, and an answer written there must come out of the console.
 """
 
 import os

@@ -25,7 +25,7 @@ def need_qemu():
 
 
 def sealed_file(mib):
-    """A sparse memfd for that much RAM and a control area, which cannot change its size any more."""
+    """A sparse memfd for that much RAM and a control area, of a size that cannot change."""
     fd = os.memfd_create("ram", os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, mib * MIB + CONTROL_AREA)
     fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
