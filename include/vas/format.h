@@ -92,7 +92,8 @@ struct vas_superblock {
 /* vas_state.flags */
 #define VAS_STATE_TRACKING 1u /* writers mark the dirty log */
 #define VAS_STATE_FROZEN   2u /* writers stay out */
-#define VAS_STATE_KNOWN	   3u
+#define VAS_STATE_FENCE	   4u /* the owner has no membarrier: sections begin with a full fence */
+#define VAS_STATE_KNOWN	   7u
 
 /* What holds for one generation. Copied and checked as a whole, then vas_control.generation again. */
 struct vas_state {

@@ -46,6 +46,7 @@ VAS_API const char *vas_version(void);
 #define VAS_CREATE_HUGETLB 1u /* 2 MiB hugetlb pages: regions are aligned to them */
 #define VAS_CREATE_THP	   2u /* advise transparent huge pages on every map of the file */
 #define VAS_CREATE_RESERVE 4u /* allocate a region's memory as it is added: ENOMEM there, not later */
+#define VAS_CREATE_FENCE   8u /* do without membarrier: sections cost a full fence */
 
 /* What to create. Zero means the default throughout, and reserved fields must be zero. */
 struct vas_options {
@@ -69,6 +70,7 @@ VAS_API int vas_create(const struct vas_options *options, struct vas **vas);
 #define VAS_BIND_ADOPT	     2u /* own it, if its owner is gone; -EBUSY if not */
 #define VAS_BIND_NO_WINDOW   4u /* do not reserve address space: sorted map only */
 #define VAS_BIND_NO_SIGBUS   8u /* install no SIGBUS handler; see vas_handle_sigbus() */
+#define VAS_BIND_FENCE	     16u /* this process's sections cost a full fence, not a membarrier */
 
 /*
  * Bind to the vas behind fd, checking its seals, size, superblock and layout first. The fd is not
