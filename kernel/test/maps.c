@@ -172,10 +172,12 @@ static void session_resume(void *priv, struct vas_mapping *mapping)
 	count(s, &s->counts.resumed, ktime_get());
 }
 
-/* The session itself lives as long as its file: nothing to free, only to count. */
 static void session_released(void *priv)
 {
+	struct session *s = priv;
+
 	atomic64_inc(&session_nr_released);
+	complete(&s->released);
 }
 
 const struct vas_ops session_ops = {

@@ -24,6 +24,12 @@ static int session_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static void set_policy(struct session *s, u32 policy)
+{
+	WRITE_ONCE(s->policy, policy);
+	wake_up_all(&s->policy_changed);
+}
+
 static void unbind(struct session *s)
 {
 	struct vas_test_load_result ignored;
@@ -34,6 +40,7 @@ static void unbind(struct session *s)
 	session_unmap_all(s);
 	vas_cache_clean(&s->cache);
 	vas_put(s->vas);
+	wait_for_completion(&s->released);
 	s->vas = NULL;
 }
 
@@ -41,6 +48,7 @@ static int session_release(struct inode *inode, struct file *file)
 {
 	struct session *s = file->private_data;
 
+	set_policy(s, VAS_TEST_COMPLY);
 	unbind(s);
 	mmdrop(s->mm);
 	kfree(s);
@@ -53,8 +61,11 @@ static int bind(struct session *s, int fd)
 
 	if (s->vas)
 		return -EEXIST;
+	init_completion(&s->released);
 	err = vas_bind(fd, &session_ops, s, &s->vas);
-	if (!err)
+	if (err)
+		s->vas = NULL;
+	else
 		vas_cache_init(&s->cache, s->vas);
 	return err;
 }
@@ -178,14 +189,13 @@ static long locked_ioctl(struct session *s, unsigned int cmd, void __user *user)
 	return get_user(fd, (int __user *)user) ? -EFAULT : bind(s, fd);
 }
 
-static long set_policy(struct session *s, const u32 __user *user)
+static long ioctl_policy(struct session *s, const u32 __user *user)
 {
 	u32 policy;
 
 	if (get_user(policy, user))
 		return -EFAULT;
-	WRITE_ONCE(s->policy, policy);
-	wake_up_all(&s->policy_changed);
+	set_policy(s, policy);
 	return 0;
 }
 
@@ -207,7 +217,7 @@ static long session_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 
 	switch (cmd) {
 	case VAS_TEST_POLICY:
-		return set_policy(s, (void __user *)arg);
+		return ioctl_policy(s, (void __user *)arg);
 	case VAS_TEST_COUNTS:
 		return get_counts(s, (void __user *)arg);
 	}

@@ -2,6 +2,7 @@
 #ifndef VAS_TEST_SESSION_H
 #define VAS_TEST_SESSION_H
 
+#include <linux/completion.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -16,6 +17,7 @@ struct task_struct;
  * struct session - one open /dev/vas_test
  * @lock: one ioctl at a time, but for VAS_TEST_POLICY and VAS_TEST_COUNTS, which a hanging op needs
  * @vas: the binding, or NULL
+ * @released: completed by the op as the binding ends: no other op runs any more
  * @cache: a cache of @vas
  * @maps_lock: protects @maps; ops take it, too
  * @maps: by id
@@ -30,6 +32,7 @@ struct task_struct;
 struct session {
 	struct mutex lock;
 	struct vas *vas;
+	struct completion released;
 	struct vas_cache cache;
 	spinlock_t maps_lock;
 	struct vas_mapping *maps[VAS_TEST_MAX_MAPS];
