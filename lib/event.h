@@ -54,7 +54,10 @@ struct vas_event_fd_ref {
 	int fd; /* still the handle's */
 };
 
-/* Every eventfd that this handle holds of events that still exist: their number, up to max. */
+/*
+ * Every eventfd that this handle holds of events that still exist: their number, up to max. With the
+ * handle's lock held.
+ */
 int vas_event_fds(struct vas *vas, struct vas_event_fd_ref *refs, size_t max);
 
 /*

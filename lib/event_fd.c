@@ -107,14 +107,12 @@ int vas_event_fds(struct vas *vas, struct vas_event_fd_ref *refs, size_t max)
 {
 	size_t nr = 0, i;
 
-	pthread_mutex_lock(&vas->lock);
 	for (i = 0; i < VAS_MAX_EVENTS; i++) {
 		const struct vas_event_tie *tie = &vas->events.ties[i];
 
 		if (tie->id && vas_event_exists(vas, tie->id))
 			nr += tie_fds(tie, refs + nr, max - nr);
 	}
-	pthread_mutex_unlock(&vas->lock);
 	return nr;
 }
 
