@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The inline part of libvas: sections, translation, and loads and stores of single fields.
+ *
+ * A section is a short stretch of code in which translations hold:
+ *
+ *	if (vas_enter(vas) == 0) {
+ *		struct vring_desc *d = vas_translate(vas, gpa, len, VAS_PROT_READ);
+ *		...
+ *		vas_leave(vas);
+ *	}
+ *
+ * Entering stores the thread's generation in its own slot and looks at one word that changes only
+ * with the layout; the owner of the vas pays for the order between the two (membarrier). Keep
+ * sections short and never block in one: a change of the layout waits for them.
+ */
+#ifndef VAS_ACCESS_H
+#define VAS_ACCESS_H
+
+#include <errno.h>
+#include <string.h>
+
+#include <vas/vas.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VAS_PROT_READ  0u
+#define VAS_PROT_WRITE 1u
+
+/*
+ * What a translation needs, and the only layout of libvas that programs are compiled against: it
+ * changes only with the library's major version. Immutable once published; a bit set in present[]
+ * says that the whole granule is there, a clear one says "ask the sorted map".
+ */
+struct vas_view {
+	char *base; /* hva of gpa 0 */
+	uint64_t nr_granules;
+	uint64_t mask; /* granule size - 1 */
+	uint32_t shift;
+	uint32_t flags;		    /* VAS_STATE_* */
+	const uint64_t *present[2]; /* indexed by VAS_PROT_* */
+};
+
+/* The head of a handle. Programs read it through the functions below only. */
+struct vas_head {
+	const struct vas_view *view;	/* acquire; replaced by whoever sees a new generation first */
+	const uint64_t *generation;	/* vas_control.generation */
+	uint32_t index;			/* of this handle in each thread's table */
+	uint32_t nr_failed;		/* windows' pages that failed: see vas_failed() */
+	uint32_t fence;			/* membarrier cannot be had: order with a full fence */
+};
+
+/* A thread's tie to a handle: its slot, and how deep it is in sections. */
+struct vas_thread {
+	uint64_t *slot; /* vas_slot.generation */
+	uint64_t generation;
+	uint32_t depth;
+};
+
+struct vas_threads {
+	struct vas_thread **table;
+	uint32_t nr;
+};
+
+VAS_API extern __thread struct vas_threads vas_threads __attribute__((tls_model("initial-exec")));
+
+/* The uncommon cases, out of line. */
+VAS_API int vas_enter_slow(struct vas *vas);
+VAS_API void *vas_translate_slow(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
+VAS_API int vas_access_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot);
+VAS_API void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len);
+
+#define vas_likely(x)	__builtin_expect(!!(x), 1)
+#define vas_unlikely(x) __builtin_expect(!!(x), 0)
+
+static inline struct vas_thread *vas_thread_of(const struct vas_head *head)
+{
+	return vas_likely(head->index < vas_threads.nr) ? vas_threads.table[head->index] : NULL;
+}
+
+/*
+ * Begin a section; they nest. 0, or -EAGAIN (no slot is free: every section of this thread would
+ * fail), -EPROTO (the control area is damaged), -ENOMEM. Observers have no slots: theirs always
+ * succeed and promise nothing, see vas_still().
+ */
+static inline int vas_enter(struct vas *vas)
+{
+	struct vas_head *head = (struct vas_head *)vas;
+	struct vas_thread *t = vas_thread_of(head);
+
+	if (vas_unlikely(!t))
+		return vas_enter_slow(vas);
+	if (t->depth++)
+		return 0;
+	/* Pairs with the owner's read of the slot, after its membarrier or fence. */
+	__atomic_store_n(t->slot, t->generation, __ATOMIC_RELAXED);
+	if (vas_unlikely(head->fence))
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (vas_likely(__atomic_load_n(head->generation, __ATOMIC_ACQUIRE) == t->generation))
+		return 0;
+	return vas_enter_slow(vas);
+}
+
+static inline void vas_leave(struct vas *vas)
+{
+	struct vas_thread *t = vas_thread_of((struct vas_head *)vas);
+
+	if (--t->depth == 0)
+		__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
+}
+
+static inline int vas_granule_is_present(const struct vas_view *view, uint64_t gpa, uint32_t prot)
+{
+	uint64_t i = gpa >> view->shift;
+
+	return i < view->nr_granules && (view->present[prot][i / 64] >> (i % 64) & 1);
+}
+
+/*
+ * gpa as a pointer that is good for len bytes, or NULL: a hole, an end of what is contiguous here,
+ * a read-only region and VAS_PROT_WRITE, len 0. Call it in a section; the pointer holds until the
+ * section's end. Writes through it are marked by the caller: vas_mark().
+ */
+static inline void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
+{
+	const struct vas_head *head = (const struct vas_head *)vas;
+	const struct vas_view *view = __atomic_load_n(&head->view, __ATOMIC_ACQUIRE);
+
+	/* The subtraction cannot wrap; len 0 becomes the largest number and takes the slow path. */
+	if (vas_likely(len - 1 <= view->mask - (gpa & view->mask) &&
+		       vas_granule_is_present(view, gpa, prot)))
+		return view->base + gpa;
+	return vas_translate_slow(vas, gpa, len, prot);
+}
+
+/*
+ * The caller-held cache: the last region that this caller used. For handles without a window (no
+ * address space to reserve: RLIMIT_AS, a very high gpa); with one, plain vas_translate() is as fast.
+ * Zero it before first use; one a thread, vCPU or queue. It never outlives its layout.
+ */
+struct vas_cache {
+	const struct vas_view *view;
+	uint64_t generation;
+	uint64_t gpa;
+	uint64_t size;
+	char *hva;
+	uint32_t writable;
+};
+VAS_API void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uint64_t len,
+			     uint32_t prot);
+
+static inline void *vas_translate_cached(struct vas *vas, struct vas_cache *cache, uint64_t gpa,
+					 uint64_t len, uint32_t prot)
+{
+	const struct vas_head *head = (const struct vas_head *)vas;
+	uint64_t at = gpa - cache->gpa;
+
+	if (vas_likely(*head->generation == cache->generation && at < cache->size &&
+		       len - 1 < cache->size - at && cache->writable >= prot))
+		return cache->hva + at;
+	return vas_cache_fill(vas, cache, gpa, len, prot);
+}
+
+/*
+ * True if what the caller has read since it took `generation` is what the layout then held: the
+ * observer's check after a read (vas_generation(), read, vas_still()).
+ */
+static inline uint64_t vas_generation(const struct vas *vas)
+{
+	return __atomic_load_n(((const struct vas_head *)vas)->generation, __ATOMIC_ACQUIRE);
+}
+
+static inline int vas_still(const struct vas *vas, uint64_t generation)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return vas_generation(vas) == generation;
+}
+
+/*
+ * Tell the dirty log that [gpa, gpa + len) was written: after the write, in the same section. One
+ * predictable branch while tracking is off.
+ */
+static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	const struct vas_view *view = __atomic_load_n(&((struct vas_head *)vas)->view,
+						      __ATOMIC_ACQUIRE);
+
+	if (vas_unlikely(view->flags & VAS_STATE_TRACKING))
+		vas_mark_slow(vas, gpa, len);
+}
+
+/* A page of a window has failed at some time: accesses take the checked path from then on. */
+static inline int vas_failed(const struct vas *vas)
+{
+	return vas_unlikely(__atomic_load_n(&((const struct vas_head *)vas)->nr_failed,
+					    __ATOMIC_RELAXED));
+}
+
+/*
+ * vas_read_const and vas_write_const: vas_read and vas_write for a size known at compile time,
+ * inlined, all or nothing.
+ */
+static inline int vas_read_const(struct vas *vas, uint64_t gpa, void *buf, size_t len)
+{
+	int err = vas_enter(vas);
+	const void *p;
+
+	if (vas_unlikely(err))
+		return err;
+	p = vas_translate(vas, gpa, len, VAS_PROT_READ);
+	if (vas_likely(p))
+		memcpy(buf, p, len);
+	vas_leave(vas);
+	if (vas_likely(p && !vas_failed(vas)))
+		return 0;
+	return vas_access_slow(vas, gpa, buf, len, VAS_PROT_READ);
+}
+
+static inline int vas_write_const(struct vas *vas, uint64_t gpa, const void *buf, size_t len)
+{
+	int err = vas_enter(vas);
+	void *p;
+
+	if (vas_unlikely(err))
+		return err;
+	p = vas_translate(vas, gpa, len, VAS_PROT_WRITE);
+	if (vas_likely(p)) {
+		memcpy(p, buf, len);
+		vas_mark(vas, gpa, len);
+	}
+	vas_leave(vas);
+	if (vas_likely(p && !vas_failed(vas)))
+		return 0;
+	return vas_access_slow(vas, gpa, (void *)(uintptr_t)buf, len, VAS_PROT_WRITE);
+}
+
+/*
+ * Single fields, 8 to 64 bits, little endian: one fetch or store of that width, with an explicit
+ * __ATOMIC_* order, so that a guest that changes the field meanwhile gives the old or the new value.
+ * gpa must be a multiple of the width (-EINVAL). The read-modify-write forms return the old value.
+ *
+ *	int vas_load_le16(vas, gpa, &val, order)	int vas_store_le16(vas, gpa, val, order)
+ *	int vas_fetch_or_le16(vas, gpa, val, &old, order)	... fetch_and, fetch_add, exchange
+ *	int vas_cmpxchg_le16(vas, gpa, &expected, desired, order): -EAGAIN if it was not as expected
+ */
+VAS_API int vas_field_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
+VAS_API int vas_field_check(struct vas *vas, uint64_t gpa, uint64_t len);
+
+/* Enter, and translate an aligned field. NULL: not entered, and *err says why. */
+static inline void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, int *err)
+{
+	void *p;
+
+	if (vas_unlikely(gpa & (len - 1))) {
+		*err = -EINVAL;
+		return NULL;
+	}
+	*err = vas_enter(vas);
+	if (vas_unlikely(*err))
+		return NULL;
+	p = vas_translate(vas, gpa, len, prot);
+	if (vas_likely(p))
+		return p;
+	*err = vas_field_error(vas, gpa, len, prot);
+	vas_leave(vas);
+	return NULL;
+}
+
+static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
+{
+	if (prot == VAS_PROT_WRITE)
+		vas_mark(vas, gpa, len);
+	vas_leave(vas);
+	return vas_failed(vas) ? vas_field_check(vas, gpa, len) : 0;
+}
+
+#define VAS_DEFINE_RMW(op, name, bits)                                                            \
+	static inline int vas_##name##_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val, \
+						uint##bits##_t *old, int order)                   \
+	{                                                                                         \
+		int err;                                                                          \
+		uint##bits##_t *p = (uint##bits##_t *)vas_field(vas, gpa, bits / 8,               \
+								VAS_PROT_WRITE, &err);            \
+                                                                                                  \
+		if (vas_unlikely(!p))                                                             \
+			return err;                                                               \
+		*old = op(p, val, order);                                                         \
+		return vas_field_end(vas, gpa, bits / 8, VAS_PROT_WRITE);                         \
+	}
+
+#define VAS_DEFINE_FIELD(bits)                                                                    \
+	static inline int vas_load_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t *val,   \
+					    int order)                                            \
+	{                                                                                         \
+		int err;                                                                          \
+		uint##bits##_t *p = (uint##bits##_t *)vas_field(vas, gpa, bits / 8,               \
+								VAS_PROT_READ, &err);             \
+                                                                                                  \
+		if (vas_unlikely(!p))                                                             \
+			return err;                                                               \
+		*val = __atomic_load_n(p, order);                                                 \
+		return vas_field_end(vas, gpa, bits / 8, VAS_PROT_READ);                          \
+	}                                                                                         \
+	static inline int vas_store_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val,   \
+					     int order)                                           \
+	{                                                                                         \
+		int err;                                                                          \
+		uint##bits##_t *p = (uint##bits##_t *)vas_field(vas, gpa, bits / 8,               \
+								VAS_PROT_WRITE, &err);            \
+                                                                                                  \
+		if (vas_unlikely(!p))                                                             \
+			return err;                                                               \
+		__atomic_store_n(p, val, order);                                                  \
+		return vas_field_end(vas, gpa, bits / 8, VAS_PROT_WRITE);                         \
+	}                                                                                         \
+	static inline int vas_cmpxchg_le##bits(struct vas *vas, uint64_t gpa,                     \
+					       uint##bits##_t *expected, uint##bits##_t desired,  \
+					       int order)                                         \
+	{                                                                                         \
+		int err, swapped;                                                                 \
+		uint##bits##_t *p = (uint##bits##_t *)vas_field(vas, gpa, bits / 8,               \
+								VAS_PROT_WRITE, &err);            \
+                                                                                                  \
+		if (vas_unlikely(!p))                                                             \
+			return err;                                                               \
+		swapped = __atomic_compare_exchange_n(p, expected, desired, 0, order,             \
+						      __ATOMIC_RELAXED);                          \
+		err = vas_field_end(vas, gpa, bits / 8, VAS_PROT_WRITE);                          \
+		return err ? err : swapped ? 0 : -EAGAIN;                                         \
+	}                                                                                         \
+	VAS_DEFINE_RMW(__atomic_fetch_or, fetch_or, bits)                                         \
+	VAS_DEFINE_RMW(__atomic_fetch_and, fetch_and, bits)                                       \
+	VAS_DEFINE_RMW(__atomic_fetch_add, fetch_add, bits)                                       \
+	VAS_DEFINE_RMW(__atomic_exchange_n, exchange, bits)
+
+VAS_DEFINE_FIELD(8)
+VAS_DEFINE_FIELD(16)
+VAS_DEFINE_FIELD(32)
+VAS_DEFINE_FIELD(64)
+
+#undef VAS_DEFINE_FIELD
+#undef VAS_DEFINE_RMW
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The file format of a vas, shared by user space and the kernel; vas-format(5) tells it in prose.
+ *
+ *   0 ............ ram_size        guest RAM; by default file offset = guest-physical address (gpa)
+ *   ram_size ..... size - 4096     control area: everything below but the superblock
+ *   last 4096 bytes                struct vas_superblock, written once, never changed
+ *
+ * All integers are little endian, all structs are padded by hand, all extents are page aligned.
+ * Whoever may write guest RAM may write the control area: copy an entry once, check the copy, use
+ * the copy. Only the owner writes what is not marked "binders write".
+ */
+#ifndef VAS_FORMAT_H
+#define VAS_FORMAT_H
+
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#include <linux/types.h>
+#else
+#include <assert.h>
+#include <stdint.h>
+#endif
+
+#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the control area is little endian and used in place: this machine cannot"
+#endif
+
+#define VAS_MAGIC   0x0a0d1a6466736176ull /* "vasfd", then the bytes that a text transfer mangles */
+#define VAS_VERSION 1u
+
+#define VAS_PAGE_SHIFT 12
+#define VAS_PAGE_SIZE  (1ull << VAS_PAGE_SHIFT)
+
+#define VAS_MAX_GPA	 (1ull << 52)
+#define VAS_MAX_REGIONS	 (1u << 20)
+#define VAS_MAX_SLOTS	 (1u << 16)
+#define VAS_MAX_BINDERS	 (1u << 14)
+#define VAS_MAX_PINS	 (1u << 16)
+#define VAS_MAX_BACKINGS 64u  /* with the events below, all fds fit in one SCM_RIGHTS message: */
+#define VAS_MAX_EVENTS	 188u /* 1 + 63 + 188 = 252 of the kernel's SCM_MAX_FD, 253 */
+#define VAS_MAX_TRACKERS 8u
+
+#define VAS_NAME_LEN	    64 /* of a vas, with its NUL */
+#define VAS_REGION_NAME_LEN 24 /* of a region or event, with its NUL */
+
+/* A binder refuses a file with a required feature that it does not know. None is defined yet. */
+#define VAS_FEATURES_REQUIRED_KNOWN 0ull
+
+/* Part of the file, in bytes. */
+struct vas_extent {
+	uint64_t offset;
+	uint64_t size;
+};
+
+enum vas_extent_id {
+	VAS_EXT_CONTROL,  /* struct vas_control */
+	VAS_EXT_SLOTS,	  /* struct vas_slot[nr_slots] */
+	VAS_EXT_BINDERS,  /* struct vas_binder[nr_binders]; byte i of it is also binder i's lock */
+	VAS_EXT_PINS,	  /* struct vas_pin[nr_pins] */
+	VAS_EXT_EVENTS,	  /* struct vas_event_entry[nr_events] */
+	VAS_EXT_BACKINGS, /* struct vas_backing_entry[nr_backings] */
+	VAS_EXT_TABLE0,	  /* struct vas_region_entry[max_regions], sorted by gpa */
+	VAS_EXT_TABLE1,
+	VAS_EXT_TRACKERS, /* struct vas_tracker[nr_trackers] */
+	VAS_EXT_LOG,	  /* the dirty log, then one log a tracker: each as vas_log_layout() says */
+	VAS_EXT_COUNT
+};
+
+struct vas_superblock {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t page_size; /* of the file: 4096, or 2 MiB on hugetlb */
+	uint64_t features_required;
+	uint64_t features_optional;
+	uint8_t uuid[16];
+	char name[VAS_NAME_LEN];
+	uint64_t file_size;
+	uint64_t ram_size; /* file bytes that are guest RAM */
+	uint64_t limit;	   /* no gpa is at or above it; ram_size == limit unless the file is compact */
+	uint32_t max_regions;
+	uint32_t nr_slots;
+	uint32_t nr_binders;
+	uint32_t nr_pins;
+	uint32_t nr_events;
+	uint32_t nr_backings;
+	uint32_t nr_trackers;
+	uint32_t pad0;
+	struct vas_extent extents[VAS_EXT_COUNT];
+	uint8_t pad1[4096 - 328];
+};
+
+/* vas_state.flags */
+#define VAS_STATE_TRACKING 1u /* writers mark the dirty log */
+#define VAS_STATE_FROZEN   2u /* writers stay out */
+#define VAS_STATE_KNOWN	   3u
+
+/* What holds for one generation. Copied and checked as a whole, then vas_control.generation again. */
+struct vas_state {
+	uint64_t generation;
+	uint64_t regions_generation; /* the generation in which the table last changed */
+	uint32_t table;		     /* 0 or 1 */
+	uint32_t nr_regions;
+	uint32_t flags;
+	uint32_t nr_backings; /* entries in use, from 0; entry 0 is the file itself */
+	uint64_t pad[4];
+};
+
+struct vas_control {
+	/*
+	 * The one word that a section looks at. Every change (layout, tracking, freeze) publishes
+	 * state[generation & 1] and then stores generation with release order. Never 0.
+	 */
+	uint64_t generation;
+	uint64_t pad0[7];
+
+	uint32_t notify; /* futex: counts everything that a waiting binder may want to know */
+	uint32_t answer; /* futex: counts what the owner may wait for; binders write */
+	uint64_t pad1[7];
+
+	uint32_t owner_pid; /* a hint for people; the lock on the superblock's first byte decides */
+	uint32_t pad2;
+	uint64_t owner_epoch; /* how often the vas was adopted */
+	uint64_t next_region_id;
+	uint64_t pad3[5];
+
+	struct vas_state state[2];
+};
+
+/* vas_region_entry.flags */
+#define VAS_REGION_READONLY 1u /* ROM to the guest and to binders */
+#define VAS_REGION_LOCAL    2u /* memory of the owner's process: others see the range, not the bytes */
+#define VAS_REGION_KNOWN    3u
+
+struct vas_region_entry {
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t offset; /* in the backing; 0 if local */
+	uint32_t backing;
+	uint32_t flags;
+	uint64_t id; /* never 0, never used twice in one vas */
+	char name[VAS_REGION_NAME_LEN];
+};
+
+/* vas_backing_entry.flags */
+#define VAS_BACKING_USED     1u
+#define VAS_BACKING_UNSEALED 2u /* may shrink under us: a failing page is an error, not a promise */
+#define VAS_BACKING_KNOWN    3u
+
+/* Which file a backing is; whoever is sent an fd compares. */
+struct vas_backing_entry {
+	uint64_t dev;
+	uint64_t ino;
+	uint64_t size;
+	uint32_t flags;
+	uint32_t page_size;
+	uint64_t pad[4];
+};
+
+/*
+ * A thread's place for its sections; binders write. Only the thread stores generation; whoever
+ * holds the lock of a dead binder's byte may clear its slots.
+ */
+struct vas_slot {
+	uint64_t generation; /* 0: outside any section, else the oldest generation it may be using */
+	uint32_t binder;     /* index + 1; 0: free. Claimed by compare-and-swap */
+	uint32_t tid;
+	uint64_t pad[6];
+};
+
+/* vas_binder.flags */
+#define VAS_BINDER_OWNER    1u
+#define VAS_BINDER_READONLY 2u
+
+/* One bound handle. Alive as long as its open file description holds a write lock on its byte. */
+struct vas_binder {
+	uint32_t state; /* 0: free, 1: in use */
+	uint32_t pid;	/* hints for people, as the binder tells them */
+	uint32_t flags;
+	uint32_t pad0;
+	char comm[16];
+	uint64_t pad[4];
+};
+
+/* vas_pin.state */
+enum vas_pin_state {
+	VAS_PIN_FREE, /* or, with a binder, being written by it */
+	VAS_PIN_HELD,
+	VAS_PIN_ASKED, /* the owner wants the range back; the holder unmaps, or quiesces for a freeze */
+	VAS_PIN_QUIET, /* the holder promises not to touch the range until the state is HELD again */
+};
+
+/* vas_pin.flags */
+#define VAS_PIN_WRITABLE 1u
+#define VAS_PIN_MARKS	 2u /* the holder marks the dirty log itself */
+
+/* A long-lived map that everyone can see; binders write. */
+struct vas_pin {
+	uint32_t state;
+	uint32_t binder; /* index + 1; 0: free. Claimed by compare-and-swap */
+	uint64_t gpa;
+	uint64_t size;
+	uint32_t flags;
+	uint32_t tid;
+	uint64_t pad[4];
+};
+
+/* vas_event_entry.kind */
+enum vas_event_kind { VAS_EVENT_NONE, VAS_EVENT_DOORBELL, VAS_EVENT_IRQ };
+
+/* vas_event_entry.flags */
+#define VAS_EVENT_PIO	    1u /* doorbell: addr is an I/O port, not a gpa */
+#define VAS_EVENT_DATAMATCH 2u /* doorbell: only writes of this value ring */
+#define VAS_EVENT_MSI	    4u /* irq: the route is addr/data, not a pin of the interrupt controller */
+#define VAS_EVENT_RESAMPLE  8u /* irq: level-triggered; a second eventfd tells of the guest's EOI */
+#define VAS_EVENT_KNOWN	    15u
+
+struct vas_event_entry {
+	uint32_t kind;
+	uint32_t id; /* never 0, unique among the events */
+	uint32_t flags;
+	uint32_t len;	/* doorbell: 0 (any), 1, 2, 4, 8 */
+	uint64_t addr;	/* doorbell: gpa or port; MSI: address */
+	uint64_t data;	/* doorbell: value to match; MSI: data */
+	uint32_t gsi;	/* irq */
+	uint32_t pad0;
+	char name[VAS_REGION_NAME_LEN];
+};
+
+/* A consumer of the dirty log; binders write. */
+struct vas_tracker {
+	uint32_t state;	 /* 0: free, 1: in use */
+	uint32_t binder; /* index + 1 */
+	uint64_t epoch;
+	char name[VAS_REGION_NAME_LEN];
+	uint64_t pad[3];
+};
+
+/*
+ * A dirty log for `limit` bytes of gpa: bit n of the words is the page n, the layout of vhost's
+ * log. Bit n of the summary says that word n may be other than 0, bit n of the top the same of the
+ * summary's word n.
+ */
+#define VAS_LOG_PAGES_PER_WORD 64u
+
+#ifdef __cplusplus
+#define VAS_FORMAT_ASSERT(c) static_assert(c, #c)
+#else
+#define VAS_FORMAT_ASSERT(c) _Static_assert(c, #c)
+#endif
+VAS_FORMAT_ASSERT(sizeof(struct vas_superblock) == 4096);
+VAS_FORMAT_ASSERT(sizeof(struct vas_state) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_control) == 320);
+VAS_FORMAT_ASSERT(sizeof(struct vas_region_entry) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_backing_entry) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_slot) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_binder) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_pin) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_event_entry) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_tracker) == 64);
+
+#endif
