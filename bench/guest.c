@@ -2,39 +2,60 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "guest.h"
 
-int guest_create(struct guest *guest, unsigned int nr_regions, uint64_t region_size)
+static int add_regions(struct guest *guest)
 {
+	struct vas_layout *layout;
 	int ret;
 
-	*guest = (struct guest){ .nr_regions = nr_regions, .region_size = region_size };
-	guest->limit = 2 * region_size * nr_regions;
+	ret = vas_layout_begin(guest->vas, &layout);
+	if (ret)
+		return ret;
+	for (unsigned int i = 0; i < guest->nr_regions; i++) {
+		uint64_t gpa = 2 * i * guest->region_size;
+		struct vas_region region = {
+			.gpa = gpa, .size = guest->region_size, .offset = gpa,
+		};
+
+		guest->regions[i] = (struct guest_region){ gpa, guest->region_size };
+		ret = vas_layout_add(layout, &region, NULL);
+		if (ret) {
+			vas_layout_abort(layout);
+			return ret;
+		}
+	}
+	return vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
+}
+
+int guest_create(struct guest *guest, unsigned int nr_regions, uint64_t region_size)
+{
+	struct vas_options options = { .limit = 2 * region_size * nr_regions, .name = "bench" };
+	int ret;
+
+	*guest = (struct guest){
+		.limit = options.limit, .region_size = region_size, .nr_regions = nr_regions,
+	};
 	guest->regions = calloc(nr_regions, sizeof(*guest->regions));
 	if (!guest->regions)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < nr_regions; i++)
-		guest->regions[i] = (struct guest_region){ 2 * i * region_size, region_size };
-	guest->fd = memfd_create("bench", MFD_CLOEXEC);
-	if (guest->fd < 0) {
-		ret = -errno;
+	ret = vas_create(&options, &guest->vas);
+	if (ret)
 		goto err_free;
-	}
-	if (ftruncate(guest->fd, (off_t)guest->limit)) {
-		ret = -errno;
-		goto err_close;
-	}
-	guest->flat = mmap(NULL, guest->limit, PROT_READ | PROT_WRITE, MAP_SHARED, guest->fd, 0);
+	ret = add_regions(guest);
+	if (ret)
+		goto err_destroy;
+	guest->flat = mmap(NULL, guest->limit, PROT_READ | PROT_WRITE, MAP_SHARED,
+			   vas_fd(guest->vas), 0);
 	if (guest->flat == MAP_FAILED) {
 		ret = -errno;
-		goto err_close;
+		goto err_destroy;
 	}
 	return 0;
 
-err_close:
-	close(guest->fd);
+err_destroy:
+	vas_destroy(guest->vas);
 err_free:
 	free(guest->regions);
 	return ret;
@@ -43,7 +64,7 @@ err_free:
 void guest_destroy(struct guest *guest)
 {
 	munmap(guest->flat, guest->limit);
-	close(guest->fd);
+	vas_destroy(guest->vas);
 	free(guest->regions);
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The memory that the subjects of a case share: regions of one size, each followed by a hole of that
- * size, sparse. Only what a bench touches is ever there.
+ * The memory that the subjects of a case share: a vas with regions of one size, each followed by a hole
+ * of that size, sparse. Only what a bench touches is ever there. Every subject reaches the same pages.
  */
 #ifndef VAS_BENCH_GUEST_H
 #define VAS_BENCH_GUEST_H
 
 #include <stdint.h>
+
+#include <vas/vas.h>
 
 struct guest_region {
 	uint64_t gpa;
@@ -14,8 +16,8 @@ struct guest_region {
 };
 
 struct guest {
-	int fd;
-	/* All of it mapped at once, holes too: gpa is at flat + gpa. */
+	struct vas *vas; /* owned */
+	/* All of its file mapped at once, holes too: gpa is at flat + gpa. */
 	uint8_t *flat;
 	uint64_t limit;
 	uint64_t region_size;

@@ -42,12 +42,13 @@ static long preemptions(void)
 	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nivcsw;
 }
 
-/* One round of one subject, in ns for one operation. A short run first brings its data back into the caches. */
+/* One round of one subject, in ns for one operation. A short run first brings its data back to the caches. */
 static double round_of(const struct bench_subject *subject, uint64_t nr)
 {
 	uint64_t best = UINT64_MAX;
 
-	sink = subject->run(subject->ctx, nr / 8 + 1);
+	if (nr >= 8)
+		sink = subject->run(subject->ctx, nr / 8);
 	for (int i = 0; i <= MAX_RETRIES; i++) {
 		long before = preemptions();
 		uint64_t ns = time_ns(subject, nr);

@@ -31,6 +31,7 @@ struct peer_copy {
 
 struct peer {
 	const char *name;
+	/* What it cannot do is NULL. */
 	/* Why it cannot be used here, or NULL; open() is called only if it can. */
 	const char *(*missing)(void);
 	int (*open)(const struct guest *guest, void **ctx);
@@ -39,16 +40,23 @@ struct peer {
 	uint64_t (*chase)(void *ctx, uint64_t gpa, uint64_t nr);
 	/* Translates addresses that are known beforehand; the sum of the words there. */
 	uint64_t (*gather)(void *ctx, const struct peer_gpas *at, uint64_t nr);
-	/* Copies out of and into guest memory; 0, or PEER_REFUSED. */
+	/* Copies out of and into guest memory, in the sizes that it can; 0, or PEER_REFUSED. */
+	bool (*can_copy)(size_t len);
 	uint64_t (*read)(void *ctx, const struct peer_copy *copy, uint64_t nr);
 	uint64_t (*write)(void *ctx, const struct peer_copy *copy, uint64_t nr);
 };
 
 extern const struct peer peer_limit;
+extern const struct peer peer_vas;
+extern const struct peer peer_vas_load;
+extern const struct peer peer_vas_cached;
+extern const struct peer peer_vas_const;
 extern const struct peer peer_dpdk;
 extern const struct peer peer_vm_memory;
 
 #define PEER_MAX 8
+
+enum peer_use { PEER_TRANSLATES, PEER_COPIES };
 
 /* A peer that has opened a guest. */
 struct peer_binding {
@@ -57,10 +65,10 @@ struct peer_binding {
 };
 
 /*
- * Opens a guest with every peer that can be used, the limit first, and says which are missing. Returns
- * their number, or -errno.
+ * Opens a guest with every peer that can be used for this, the limit first, and says which are missing.
+ * Returns their number, or -errno.
  */
-int peers_open(const struct bench_session *session, const struct guest *guest,
+int peers_open(const struct bench_session *session, const struct guest *guest, enum peer_use use,
 	       struct peer_binding bindings[PEER_MAX]);
 void peers_close(struct peer_binding *bindings, int nr);
 

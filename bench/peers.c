@@ -4,14 +4,17 @@
 
 #include "peer.h"
 
-static const struct peer *const peers[] = { &peer_limit, &peer_vm_memory, &peer_dpdk };
+static const struct peer *const peers[] = {
+	&peer_limit,	 &peer_vas,	  &peer_vas_load, &peer_vas_cached,
+	&peer_vas_const, &peer_vm_memory, &peer_dpdk,
+};
 
 #define NR_PEERS (sizeof(peers) / sizeof(peers[0]))
 
 _Static_assert(NR_PEERS <= PEER_MAX, "a binding for each peer");
 
 /* A bench opens many guests, and one word about a missing peer is enough. */
-static bool skip_if_missing(const struct bench_session *session, size_t i)
+static void say_if_missing(const struct bench_session *session, size_t i)
 {
 	static bool said[NR_PEERS];
 	const char *why = peers[i]->missing ? peers[i]->missing() : NULL;
@@ -20,10 +23,16 @@ static bool skip_if_missing(const struct bench_session *session, size_t i)
 		bench_skip(session, peers[i]->name, why);
 		said[i] = true;
 	}
-	return why;
 }
 
-int peers_open(const struct bench_session *session, const struct guest *guest,
+static bool can(const struct peer *peer, enum peer_use use)
+{
+	if (peer->missing && peer->missing())
+		return false;
+	return use == PEER_COPIES ? peer->read != NULL : peer->chase != NULL;
+}
+
+int peers_open(const struct bench_session *session, const struct guest *guest, enum peer_use use,
 	       struct peer_binding bindings[PEER_MAX])
 {
 	int nr = 0;
@@ -31,7 +40,8 @@ int peers_open(const struct bench_session *session, const struct guest *guest,
 	for (size_t i = 0; i < NR_PEERS; i++) {
 		int ret;
 
-		if (skip_if_missing(session, i))
+		say_if_missing(session, i);
+		if (!can(peers[i], use))
 			continue;
 		bindings[nr].peer = peers[i];
 		ret = peers[i]->open(guest, &bindings[nr].ctx);

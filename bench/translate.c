@@ -89,7 +89,7 @@ static int measure(struct bench_session *session, const char *name, const struct
 	struct peer_binding bindings[PEER_MAX];
 	struct walk walks[PEER_MAX];
 	struct bench_case bcase = { .name = name };
-	int nr = peers_open(session, guest, bindings);
+	int nr = peers_open(session, guest, PEER_TRANSLATES, bindings);
 	int ret = nr < 0 ? nr : 0;
 
 	for (int i = 0; !ret && i < nr; i++) {
