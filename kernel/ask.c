@@ -40,7 +40,7 @@ static enum vas_wish wish_of(const struct vas_mapping *mapping)
 	}
 }
 
-/* Tell the holder what is wanted now. True: something has changed that others may wait for. */
+/* Tell the holder what is wanted now. */
 static void tell(struct vas_mapping *mapping, enum vas_wish wish, ktime_t deadline)
 {
 	const struct vas_ops *ops = mapping->vas->ops;
@@ -54,10 +54,7 @@ static void tell(struct vas_mapping *mapping, enum vas_wish wish, ktime_t deadli
 		quiet = !ops->quiesce(priv, mapping, deadline);
 	else if (wish == VAS_WISH_KEEP && mapping->is_quiet && ops->resume)
 		ops->resume(priv, mapping);
-	spin_lock(&space->lock);
-	mapping->told = wish;
-	mapping->is_quiet = quiet;
-	spin_unlock(&space->lock);
+	WRITE_ONCE(mapping->is_quiet, quiet);
 	if (quiet)
 		vas_pin_answer(mapping);
 	wake_up_all(&space->wait);
@@ -74,6 +71,7 @@ static void tell_all(struct vas_mapping *mapping)
 		spin_lock(&space->lock);
 		wish = mapping->wish;
 		told = mapping->told;
+		mapping->told = wish;
 		deadline = mapping->deadline;
 		spin_unlock(&space->lock);
 		if (wish == told)
@@ -107,16 +105,24 @@ void vas_ask_locked(struct vas_mapping *mapping, enum vas_wish wish, ktime_t dea
 		refcount_dec(&mapping->refs);
 }
 
+/*
+ * An owner that gave up and asks again may have done both between two looks: the count of its
+ * notifications tells that something has happened, so a holder that did not comply is asked again.
+ */
 static void look_at(struct vas_mapping *mapping)
 {
+	u32 notify = READ_ONCE(mapping->vas->control->notify);
 	enum vas_wish wish = wish_of(mapping);
 
 	if (mapping->is_driven)
 		return;
-	if (wish != mapping->wish)
-		vas_ask_locked(mapping, wish, ktime_add_ms(ktime_get(), DEADLINE_MS));
-	else if (wish == VAS_WISH_QUIESCE && mapping->is_quiet)
+	if (wish == VAS_WISH_QUIESCE && mapping->is_quiet)
 		vas_pin_answer(mapping);
+	else if (wish != VAS_WISH_KEEP && notify != mapping->notify)
+		mapping->told = VAS_WISH_KEEP;
+	mapping->notify = notify;
+	if (wish != mapping->wish || wish != mapping->told)
+		vas_ask_locked(mapping, wish, ktime_add_ms(ktime_get(), DEADLINE_MS));
 }
 
 static void look_through(struct vas_space *space)

@@ -32,9 +32,10 @@ enum vas_wish {
  * @in_space: link in the space's mappings; like the following, under the space's lock
  * @is_live: vas_map() is done with it; before, nobody is asked
  * @wish: what the owner wants
- * @told: what the holder was told last
- * @is_quiet: the holder has promised not to write
+ * @told: what the holder was told last, or is being told
+ * @is_quiet: the holder has promised not to write; set by @ask only
  * @is_driven: @wish came through /dev/vas, so the pin record does not change it
+ * @notify: the owner's count of notifications when the pin record was looked at last
  * @deadline: for @wish
  * @ask: tells the holder, ask.c
  */
@@ -54,6 +55,7 @@ struct vas_mapping {
 	enum vas_wish told;
 	bool is_quiet;
 	bool is_driven;
+	u32 notify;
 	ktime_t deadline;
 	struct work_struct ask;
 };

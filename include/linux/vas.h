@@ -39,7 +39,8 @@ struct vas_view;
  * @invalidate: The range of @mapping is wanted back, as it leaves the guest's address space. Have
  *	every user of the map stop, and drop every reference with vas_unmap(), here or elsewhere,
  *	before @deadline (CLOCK_MONOTONIC); later the change is given up, and the owner is told who
- *	was in its way. NULL: the module's maps are never given back on request.
+ *	was in its way; one that tries again asks again. NULL: the module's maps are never given
+ *	back on request.
  * @quiesce: The guest's memory is about to be frozen: stop writing through @mapping, and return 0 once
  *	nothing does any more; a negative errno refuses. Unmapping is an answer, too. Called for
  *	writable maps only. NULL: refuses.
