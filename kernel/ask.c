@@ -13,8 +13,10 @@
 #include <linux/vas.h>
 
 #include "binding.h"
+#include "counters.h"
 #include "mapping.h"
 #include "space.h"
+#include "trace.h"
 #include "workqueue.h"
 
 /* Well below the owner's deadline of a second, and cheap. */
@@ -48,6 +50,9 @@ static void tell(struct vas_mapping *mapping, enum vas_wish wish, ktime_t deadli
 	void *priv = mapping->vas->priv;
 	bool quiet = false;
 
+	trace_vas_invalidate(mapping, wish);
+	if (wish != VAS_WISH_KEEP)
+		vas_count(wish == VAS_WISH_UNMAP ? VAS_COUNT_INVALIDATES : VAS_COUNT_QUIESCES, 1);
 	if (wish == VAS_WISH_UNMAP && ops->invalidate)
 		ops->invalidate(priv, mapping, deadline);
 	else if (wish == VAS_WISH_QUIESCE && ops->quiesce)

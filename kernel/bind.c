@@ -13,10 +13,12 @@
 
 #include "binding.h"
 #include "core/layout.h"
+#include "counters.h"
 #include "dirty.h"
 #include "record.h"
 #include "section.h"
 #include "space.h"
+#include "trace.h"
 #include "view.h"
 
 #define SEALS_NEEDED	 (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -236,6 +238,9 @@ int vas_bind_file(struct file *file, const struct vas_ops *ops, void *priv, stru
 	vas->mm = current->mm;
 	if (vas->mm)
 		mmgrab(vas->mm);
+	vas_count(VAS_COUNT_BINDINGS, 1);
+	vas_count(VAS_COUNT_BINDS, 1);
+	trace_vas_bind(vas);
 	*result = vas;
 	return 0;
 err_free:
@@ -297,6 +302,8 @@ void vas_put(struct vas *vas)
 	if (!vas || !refcount_dec_and_test(&vas->refs))
 		return;
 	ops = vas->ops;
+	trace_vas_unbind(vas);
+	vas_count(VAS_COUNT_BINDINGS, -1);
 	destroy_binding(vas);
 	if (ops->release)
 		ops->release(vas->priv);

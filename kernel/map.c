@@ -8,10 +8,12 @@
 
 #include "binding.h"
 #include "core/range.h"
+#include "counters.h"
 #include "dirty.h"
 #include "mapping.h"
 #include "memory.h"
 #include "space.h"
+#include "trace.h"
 
 /* A section no longer than this: an owner that changes the layout waits for it. */
 #define MAX_PER_SECTION (4ull << 20)
@@ -119,7 +121,7 @@ static int acquire(struct vas_mapping *mapping)
 		err = claim_pin(mapping);
 	if (!err)
 		err = pin_pages(mapping);
-	if (!err)
+	if (!err && !(mapping->flags & VAS_MAP_PAGES))
 		err = vas_window_map(&mapping->window, flags);
 	return err;
 }
@@ -200,7 +202,8 @@ err_clean_window:
  * @vas: the binding
  * @gpa: start of the range
  * @len: its length, not 0; may span regions
- * @flags: VAS_MAP_WRITE: to be written, too; VAS_MAP_MARKS: the caller marks what it writes
+ * @flags: VAS_MAP_WRITE: to be written, too; VAS_MAP_MARKS: the caller marks what it writes;
+ *	VAS_MAP_PAGES: pin the pages, but give them no address
  * @result: the map, with one reference, which vas_unmap() drops
  *
  * The pages are pinned, holes filled, and contiguous at vas_mapping_addr(), from then on good in
@@ -218,7 +221,7 @@ int vas_map(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **r
 	struct vas_mapping *mapping;
 	int err;
 
-	if (flags & ~(VAS_MAP_WRITE | VAS_MAP_MARKS))
+	if (flags & ~(VAS_MAP_WRITE | VAS_MAP_MARKS | VAS_MAP_PAGES))
 		return -EINVAL;
 	if (!len || !vas_range_fits(gpa, len, vas->sb->limit))
 		return -EFAULT;
@@ -240,6 +243,9 @@ int vas_map(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **r
 		return err;
 	}
 	vas_get(vas);
+	vas_count(VAS_COUNT_MAPPINGS, 1);
+	vas_count(VAS_COUNT_MAPS, 1);
+	trace_vas_map(mapping);
 	*result = mapping;
 	return 0;
 }
@@ -272,6 +278,8 @@ void vas_unmap(struct vas_mapping *mapping)
 	if (!mapping || !refcount_dec_and_test(&mapping->users))
 		return;
 	vas = mapping->vas;
+	trace_vas_unmap(mapping);
+	vas_count(VAS_COUNT_MAPPINGS, -1);
 	if (mapping->flags & VAS_MAP_WRITE) {
 		/* Before the pin goes: a harvest sees the one or the other. */
 		vas_dirty_mark(vas, mapping->gpa, mapping->len);
@@ -289,11 +297,13 @@ EXPORT_SYMBOL_GPL(vas_unmap);
  * vas_mapping_addr - where the map is
  * @mapping: the map
  *
- * Return: the kernel address of its first byte; it does not change.
+ * Return: the kernel address of its first byte, which does not change; NULL with VAS_MAP_PAGES.
  */
 void *vas_mapping_addr(const struct vas_mapping *mapping)
 {
-	return mapping->window.addr + offset_in_page(mapping->gpa);
+	void *first = mapping->window.addr;
+
+	return first ? first + offset_in_page(mapping->gpa) : NULL;
 }
 EXPORT_SYMBOL_GPL(vas_mapping_addr);
 

@@ -7,6 +7,8 @@
 
 #include "binding.h"
 #include "core/layout.h"
+#include "counters.h"
+#include "trace.h"
 
 DEFINE_SRCU(vas_srcu);
 
@@ -168,6 +170,8 @@ static int rebuild_locked(struct vas *vas)
 	err = build_current(vas, &view);
 	if (err)
 		return err;
+	vas_count(VAS_COUNT_VIEWS, 1);
+	trace_vas_generation(vas, view->generation, view->flags);
 	old = rcu_replace_pointer(vas->view, view, lockdep_is_held(&vas->view_lock));
 	if (old)
 		call_srcu(&vas_srcu, &old->rcu, free_rcu_view);

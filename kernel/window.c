@@ -7,6 +7,7 @@
 
 #include "backing.h"
 #include "compat/compat.h"
+#include "counters.h"
 
 #define PIN_BATCH 512
 
@@ -39,6 +40,7 @@ static u64 append_folio(struct vas_window *window, struct folio *folio, u64 offs
 	for (done = 0; done < len; done += PAGE_SIZE)
 		window->pages[window->nr++] = folio_page(folio, (at + done) >> PAGE_SHIFT);
 	window->folios[window->nr_folios++] = folio;
+	vas_count(VAS_COUNT_PINNED_FOLIOS, 1);
 	return len;
 }
 
@@ -146,6 +148,7 @@ void vas_window_clean(struct vas_window *window)
 	vunmap(window->addr);
 	for (i = 0; i < window->nr_folios; i++)
 		unpin_folio(window->folios[i]);
+	vas_count(VAS_COUNT_PINNED_FOLIOS, -(long)window->nr_folios);
 	kvfree(window->folios);
 	kvfree(window->pages);
 	memset(window, 0, sizeof(*window));
