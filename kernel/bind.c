@@ -15,6 +15,7 @@
 #include "core/layout.h"
 #include "counters.h"
 #include "dirty.h"
+#include "local.h"
 #include "record.h"
 #include "section.h"
 #include "space.h"
@@ -131,6 +132,7 @@ static struct vas *alloc_binding(const struct vas_ops *ops, void *priv)
 	mutex_init(&vas->view_lock);
 	INIT_WORK(&vas->refresh, refresh_work);
 	vas_dirty_init(vas);
+	vas_local_init(vas);
 	return vas;
 }
 
@@ -196,6 +198,7 @@ static void destroy_binding(struct vas *vas)
 	vas_space_remove(vas->space, vas);
 	vas_view_free(rcu_dereference_protected(vas->view, true));
 	vas_dirty_clean(vas);
+	vas_local_clean(vas);
 	leave(vas);
 	vas_space_put(vas->space);
 	close_windows(vas);

@@ -77,6 +77,8 @@ static int fill(struct vas_cache *cache, const struct vas_section *section, u64 
 	err = vas_stretch_find(section, gpa, VAS_MAX_GPA, flags, &stretch);
 	if (err)
 		return err;
+	if (!stretch.backing)
+		return -EOPNOTSUPP;
 	err = vas_span_get(stretch.backing, stretch.offset, stretch.len,
 			   flags & VAS_ATOMIC ? VAS_SPAN_ATOMIC : VAS_SPAN_ALLOC, &span);
 	if (err)
@@ -142,7 +144,7 @@ EXPORT_SYMBOL_GPL(vas_cache_at);
 
 static bool needs_copy(int err)
 {
-	return err == -ERANGE || err == -EOPNOTSUPP || err == -ENXIO;
+	return err == -ERANGE || err == -EOPNOTSUPP;
 }
 
 /**

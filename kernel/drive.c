@@ -101,7 +101,7 @@ static int attach_file(struct drive *drive, struct file *file)
 		return err;
 	err = -EPERM;
 	if (drive->backing.size >= sizeof(struct vas_superblock) &&
-	    vas_file_owns(file, drive->backing.size - sizeof(struct vas_superblock)))
+	    vas_current_owns(file, drive->backing.size - sizeof(struct vas_superblock)))
 		err = take_space(drive);
 	if (err)
 		vas_backing_close(&drive->backing);

@@ -47,12 +47,20 @@ static int check_range(const struct vas_section *section, const struct vas_mappi
 		err = vas_stretch_find(section, gpa, left, flags, &stretch);
 		if (err)
 			return err;
-		if (!stretch.backing)
-			return -ENXIO;
 		gpa += stretch.len;
 		left -= stretch.len;
 	}
 	return 0;
+}
+
+static int pin_stretch(struct vas_mapping *mapping, const struct vas_stretch *stretch)
+{
+	u32 flags = mapping->flags & VAS_MAP_WRITE ? 0 : VAS_WINDOW_READONLY;
+
+	if (!stretch->backing)
+		return vas_window_add_user(&mapping->window, mapping->vas->mm, stretch->offset,
+					   stretch->len, flags);
+	return vas_window_add(&mapping->window, stretch->backing, stretch->offset, stretch->len);
 }
 
 /* The pages of the first part of what is left, in a section of its own: bytes, or -errno. */
@@ -67,8 +75,7 @@ static ssize_t pin_some(struct vas_mapping *mapping, u64 gpa, u64 left)
 		return err;
 	err = vas_stretch_find(&section, gpa, min(left, MAX_PER_SECTION), 0, &stretch);
 	if (!err)
-		err = vas_window_add(&mapping->window, stretch.backing, stretch.offset,
-				     stretch.len);
+		err = pin_stretch(mapping, &stretch);
 	if (vas_leave(&section) && !err)
 		err = -EAGAIN;
 	return err ? err : stretch.len;

@@ -70,10 +70,10 @@ void vas_put(struct vas *vas);
 bool vas_is_readonly(const struct vas *vas);
 const struct vas_superblock *vas_superblock(const struct vas *vas);
 
-/* ---- backing.c: memory that is not in the vas's own file ----------------------------------- */
+/* ---- backing.c, local.c: memory that is not in the vas's own file ------------------------- */
 
 int vas_backing_offer(struct vas *vas, int fd);
-int vas_local_offer(struct vas *vas, u64 gpa, unsigned long hva);
+int vas_local_offer(struct vas *vas, u64 gpa, u64 size, unsigned long hva);
 
 /* ---- section.c: accesses that a change of the layout waits for ----------------------------- */
 
