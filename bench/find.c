@@ -18,7 +18,8 @@ struct search {
 typedef uint64_t words __attribute__((vector_size(32)));
 
 /* The limit: every byte is loaded, and hardly anything is done with it. */
-__attribute__((target_clones("avx2", "default"))) static uint64_t sum_words(const void *p, size_t len)
+__attribute__((target_clones("avx2", "default"))) static uint64_t sum_words(const void *p,
+									    size_t len)
 {
 	const words *w = p;
 	words sum[4] = { 0 };
@@ -100,7 +101,9 @@ static uint64_t find_vas(const struct search *search, const void *mask)
 {
 	const struct guest *guest = &search->haystack->guest;
 	const struct vas_pattern pattern = {
-		.bytes = HAYSTACK_NEEDLE, .mask = mask, .len = search->len,
+		.bytes = HAYSTACK_NEEDLE,
+		.mask = mask,
+		.len = search->len,
 	};
 	uint64_t found;
 
@@ -119,8 +122,9 @@ static uint64_t run_vas(void *ctx, uint64_t nr)
 /* Letters of either case. */
 static uint64_t run_vas_mask(void *ctx, uint64_t nr)
 {
-	static const char mask[] = "\xdf\xdf\xdf\xdf\xdf\xdf\xff\xdf\xdf\xff\xdf\xff\xff\xff\xff\xff"
-				   "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+	static const char mask[] =
+		"\xdf\xdf\xdf\xdf\xdf\xdf\xff\xdf\xdf\xff\xdf\xff\xff\xff\xff\xff"
+		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
 	uint64_t found = NOT_FOUND;
 
 	while (nr--)
@@ -132,7 +136,7 @@ static const struct {
 	const char *name;
 	uint64_t (*run)(void *ctx, uint64_t nr);
 } subjects[] = {
-	{ BENCH_LIMIT, run_limit }, { "vas", run_vas },	      { "vas-mask", run_vas_mask },
+	{ BENCH_LIMIT, run_limit }, { "vas", run_vas },       { "vas-mask", run_vas_mask },
 	{ "memmem", run_memmem },   { "memchr", run_memchr },
 };
 

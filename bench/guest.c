@@ -16,7 +16,9 @@ static int add_regions(struct guest *guest)
 	for (unsigned int i = 0; i < guest->nr_regions; i++) {
 		uint64_t gpa = 2 * i * guest->region_size;
 		struct vas_region region = {
-			.gpa = gpa, .size = guest->region_size, .offset = gpa,
+			.gpa = gpa,
+			.size = guest->region_size,
+			.offset = gpa,
 		};
 
 		guest->regions[i] = (struct guest_region){ gpa, guest->region_size };
@@ -35,7 +37,9 @@ int guest_create(struct guest *guest, unsigned int nr_regions, uint64_t region_s
 	int ret;
 
 	*guest = (struct guest){
-		.limit = options.limit, .region_size = region_size, .nr_regions = nr_regions,
+		.limit = options.limit,
+		.region_size = region_size,
+		.nr_regions = nr_regions,
 	};
 	guest->regions = calloc(nr_regions, sizeof(*guest->regions));
 	if (!guest->regions)
@@ -46,8 +50,8 @@ int guest_create(struct guest *guest, unsigned int nr_regions, uint64_t region_s
 	ret = add_regions(guest);
 	if (ret)
 		goto err_destroy;
-	guest->flat = mmap(NULL, guest->limit, PROT_READ | PROT_WRITE, MAP_SHARED,
-			   vas_fd(guest->vas), 0);
+	guest->flat =
+		mmap(NULL, guest->limit, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(guest->vas), 0);
 	if (guest->flat == MAP_FAILED) {
 		ret = -errno;
 		goto err_destroy;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The memory that the subjects of a case share: a vas with regions of one size, each followed by a hole
- * of that size, sparse. Only what a bench touches is ever there. Every subject reaches the same pages.
+ * The memory that the subjects of a case share: a vas with regions of one size, each followed by a
+ * hole of that size, sparse. Only what a bench touches is ever there. Every subject reaches the
+ * same pages.
  */
 #ifndef VAS_BENCH_GUEST_H
 #define VAS_BENCH_GUEST_H

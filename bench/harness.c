@@ -42,7 +42,8 @@ static long preemptions(void)
 	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nivcsw;
 }
 
-/* One round of one subject, in ns for one operation. A short run first brings its data back to the caches. */
+/* One round of one subject, in ns for one operation. A short run first brings its data back to the
+ * caches. */
 static double round_of(const struct bench_subject *subject, uint64_t nr)
 {
 	uint64_t best = UINT64_MAX;
