@@ -41,6 +41,7 @@ struct vas_view {
 	uint32_t shift;
 	uint32_t flags;		    /* VAS_STATE_* */
 	const uint64_t *present[2]; /* indexed by VAS_PROT_* */
+	uint64_t serial;	    /* of this handle's views; never used twice */
 };
 
 /* The head of a handle. Programs read it through the functions below only. */
@@ -52,11 +53,15 @@ struct vas_head {
 	uint32_t fence;			/* membarrier cannot be had: order with a full fence */
 };
 
-/* A thread's tie to a handle: its slot, and how deep it is in sections. */
+/*
+ * A thread's tie to a handle. depth and serial are what this process goes by before it unmaps
+ * anything: the slot is shared, so others might write it.
+ */
 struct vas_thread {
-	uint64_t *slot; /* vas_slot.generation */
+	uint64_t *slot; /* vas_slot.generation; of an observer: a word of its own */
 	uint64_t generation;
-	uint32_t depth;
+	uint64_t serial; /* of the view at the last change that this thread saw */
+	uint32_t depth;	 /* how deep in sections; read by other threads */
 };
 
 struct vas_threads {
@@ -92,9 +97,10 @@ static inline int vas_enter(struct vas *vas)
 
 	if (vas_unlikely(!t))
 		return vas_enter_slow(vas);
-	if (t->depth++)
+	__atomic_store_n(&t->depth, t->depth + 1, __ATOMIC_RELAXED);
+	if (t->depth > 1)
 		return 0;
-	/* Pairs with the owner's read of the slot, after its membarrier or fence. */
+	/* E1. Pairs, like depth, with the read of it after a membarrier or fence (P5). */
 	__atomic_store_n(t->slot, t->generation, __ATOMIC_RELAXED);
 	if (vas_unlikely(head->fence))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -108,8 +114,9 @@ static inline void vas_leave(struct vas *vas)
 {
 	struct vas_thread *t = vas_thread_of((struct vas_head *)vas);
 
-	if (--t->depth == 0)
+	if (t->depth == 1)
 		__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&t->depth, t->depth - 1, __ATOMIC_RELEASE);
 }
 
 static inline int vas_granule_is_present(const struct vas_view *view, uint64_t gpa, uint32_t prot)
@@ -142,12 +149,11 @@ static inline void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, u
  * Zero it before first use; one a thread, vCPU or queue. It never outlives its layout.
  */
 struct vas_cache {
-	const struct vas_view *view;
-	uint64_t generation;
 	uint64_t gpa;
 	uint64_t size;
 	char *hva;
-	uint32_t writable;
+	uint64_t serial;
+	uint32_t prot;
 };
 VAS_API void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uint64_t len,
 			     uint32_t prot);
@@ -156,10 +162,11 @@ static inline void *vas_translate_cached(struct vas *vas, struct vas_cache *cach
 					 uint64_t len, uint32_t prot)
 {
 	const struct vas_head *head = (const struct vas_head *)vas;
+	const struct vas_view *view = __atomic_load_n(&head->view, __ATOMIC_ACQUIRE);
 	uint64_t at = gpa - cache->gpa;
 
-	if (vas_likely(*head->generation == cache->generation && at < cache->size &&
-		       len - 1 < cache->size - at && cache->writable >= prot))
+	if (vas_likely(view->serial == cache->serial && at < cache->size &&
+		       len - 1 < cache->size - at && cache->prot >= prot))
 		return cache->hva + at;
 	return vas_cache_fill(vas, cache, gpa, len, prot);
 }
@@ -192,7 +199,10 @@ static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 		vas_mark_slow(vas, gpa, len);
 }
 
-/* A page of a window has failed at some time: accesses take the checked path from then on. */
+/*
+ * A page of a window has failed (or the handle observes): what was accessed in this section is
+ * doubtful, and vas_read() and vas_write() find out. Ask before vas_leave().
+ */
 static inline int vas_failed(const struct vas *vas)
 {
 	return vas_unlikely(__atomic_load_n(&((const struct vas_head *)vas)->nr_failed,
@@ -205,7 +215,7 @@ static inline int vas_failed(const struct vas *vas)
  */
 static inline int vas_read_const(struct vas *vas, uint64_t gpa, void *buf, size_t len)
 {
-	int err = vas_enter(vas);
+	int failed, err = vas_enter(vas);
 	const void *p;
 
 	if (vas_unlikely(err))
@@ -213,15 +223,16 @@ static inline int vas_read_const(struct vas *vas, uint64_t gpa, void *buf, size_
 	p = vas_translate(vas, gpa, len, VAS_PROT_READ);
 	if (vas_likely(p))
 		memcpy(buf, p, len);
+	failed = vas_failed(vas);
 	vas_leave(vas);
-	if (vas_likely(p && !vas_failed(vas)))
+	if (vas_likely(p && !failed))
 		return 0;
 	return vas_access_slow(vas, gpa, buf, len, VAS_PROT_READ);
 }
 
 static inline int vas_write_const(struct vas *vas, uint64_t gpa, const void *buf, size_t len)
 {
-	int err = vas_enter(vas);
+	int failed, err = vas_enter(vas);
 	void *p;
 
 	if (vas_unlikely(err))
@@ -231,8 +242,9 @@ static inline int vas_write_const(struct vas *vas, uint64_t gpa, const void *buf
 		memcpy(p, buf, len);
 		vas_mark(vas, gpa, len);
 	}
+	failed = vas_failed(vas);
 	vas_leave(vas);
-	if (vas_likely(p && !vas_failed(vas)))
+	if (vas_likely(p && !failed))
 		return 0;
 	return vas_access_slow(vas, gpa, (void *)(uintptr_t)buf, len, VAS_PROT_WRITE);
 }
@@ -269,12 +281,14 @@ static inline void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint3
 	return NULL;
 }
 
-static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
+/* After a store or read-modify-write: mark, leave, and find out if the page was there. */
+static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len)
 {
-	if (prot == VAS_PROT_WRITE)
-		vas_mark(vas, gpa, len);
+	int failed = vas_failed(vas);
+
+	vas_mark(vas, gpa, len);
 	vas_leave(vas);
-	return vas_failed(vas) ? vas_field_check(vas, gpa, len) : 0;
+	return failed ? vas_field_check(vas, gpa, len) : 0;
 }
 
 #define VAS_DEFINE_RMW(op, name, bits)                                                            \
@@ -288,7 +302,7 @@ static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uin
 		if (vas_unlikely(!p))                                                             \
 			return err;                                                               \
 		*old = op(p, val, order);                                                         \
-		return vas_field_end(vas, gpa, bits / 8, VAS_PROT_WRITE);                         \
+		return vas_field_end(vas, gpa, bits / 8);                                         \
 	}
 
 #define VAS_DEFINE_FIELD(bits)                                                                    \
@@ -302,7 +316,9 @@ static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uin
 		if (vas_unlikely(!p))                                                             \
 			return err;                                                               \
 		*val = __atomic_load_n(p, order);                                                 \
-		return vas_field_end(vas, gpa, bits / 8, VAS_PROT_READ);                          \
+		err = vas_failed(vas);                                                            \
+		vas_leave(vas);                                                                   \
+		return err ? vas_access_slow(vas, gpa, val, bits / 8, VAS_PROT_READ) : 0;         \
 	}                                                                                         \
 	static inline int vas_store_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val,   \
 					     int order)                                           \
@@ -314,7 +330,7 @@ static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uin
 		if (vas_unlikely(!p))                                                             \
 			return err;                                                               \
 		__atomic_store_n(p, val, order);                                                  \
-		return vas_field_end(vas, gpa, bits / 8, VAS_PROT_WRITE);                         \
+		return vas_field_end(vas, gpa, bits / 8);                                         \
 	}                                                                                         \
 	static inline int vas_cmpxchg_le##bits(struct vas *vas, uint64_t gpa,                     \
 					       uint##bits##_t *expected, uint##bits##_t desired,  \
@@ -328,7 +344,7 @@ static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uin
 			return err;                                                               \
 		swapped = __atomic_compare_exchange_n(p, expected, desired, 0, order,             \
 						      __ATOMIC_RELAXED);                          \
-		err = vas_field_end(vas, gpa, bits / 8, VAS_PROT_WRITE);                          \
+		err = vas_field_end(vas, gpa, bits / 8);                                          \
 		return err ? err : swapped ? 0 : -EAGAIN;                                         \
 	}                                                                                         \
 	VAS_DEFINE_RMW(__atomic_fetch_or, fetch_or, bits)                                         \
