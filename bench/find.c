@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "harness.h"
 #include "haystack.h"
@@ -142,9 +143,20 @@ static const struct {
 
 #define NR_SUBJECTS (sizeof(subjects) / sizeof(subjects[0]))
 
-/* Each search must find the needle in the last bytes that are resident, and nothing without it. */
+static int64_t resident_blocks(const struct haystack *haystack)
+{
+	struct stat st;
+
+	return fstat(vas_fd(haystack->guest.vas), &st) ? -1 : st.st_blocks;
+}
+
+/*
+ * Each search must find the needle in the last bytes that are resident, and nothing without it; and
+ * looking at memory that was never touched must not bring it into being.
+ */
 static int verify(const struct search *search, struct haystack *haystack, size_t i)
 {
+	int64_t blocks = resident_blocks(haystack);
 	uint64_t with;
 	uint64_t without;
 
@@ -154,11 +166,17 @@ static int verify(const struct search *search, struct haystack *haystack, size_t
 	with = subjects[i].run((void *)search, 1);
 	haystack_clear(haystack, search->len);
 	without = subjects[i].run((void *)search, 1);
-	if (with == haystack_needle_gpa(haystack, search->len) && without == NOT_FOUND)
-		return 0;
-	fprintf(stderr, "find: %s: found %#llx and %#llx\n", subjects[i].name,
-		(unsigned long long)with, (unsigned long long)without);
-	return -EIO;
+	if (with != haystack_needle_gpa(haystack, search->len) || without != NOT_FOUND) {
+		fprintf(stderr, "find: %s: found %#llx and %#llx\n", subjects[i].name,
+			(unsigned long long)with, (unsigned long long)without);
+		return -EIO;
+	}
+	if (resident_blocks(haystack) != blocks) {
+		fprintf(stderr, "find: %s fills holes: %lld KiB more\n", subjects[i].name,
+			(long long)(resident_blocks(haystack) - blocks) / 2);
+		return -EIO;
+	}
+	return 0;
 }
 
 static int measure(struct bench_session *session, const char *name, struct haystack *haystack,

@@ -18,7 +18,7 @@ struct guest_region {
 
 struct guest {
 	struct vas *vas; /* owned */
-	/* All of its file mapped at once, holes too: gpa is at flat + gpa. */
+	/* All of its file mapped at once, holes too: gpa is at flat + gpa. The handle's. */
 	uint8_t *flat;
 	uint64_t limit;
 	uint64_t region_size;

@@ -4,7 +4,7 @@
  *
  * A bench is a program. It has cases ("same-region/64/dependent"), and each case has subjects: ways
  * to do the same work on the same memory. One of them may be called "limit": the least that any way
- * must do. The subjects of a case take turns, round by round (A B C A B C ...), so that whatever
+ * must do. The subjects of a case take turns, round by round (A B C, B A C, ...), so that whatever
  * else the machine is busy with meets them all alike, and a figure is only ever compared with one
  * of its run.
  *
