@@ -13,7 +13,7 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 . "$scripts/vm-machine.sh"
 guest=$scripts/../tests/vm/guest
 
-kernel=6.1 smp=2 mib=512 timeout=180 accel=auto append='' console='' modules=''
+kernel=6.1 smp=2 mib=512 timeout=300 accel=auto append='' console='' modules=''
 
 usage()
 {
