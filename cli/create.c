@@ -111,10 +111,10 @@ const struct verb verb_create = {
 	.args = "[OPTION...] [--] [COMMAND [ARGUMENT...]]",
 	.summary = "Make a vas, and hold it open or hand it to a command",
 	.help = PLAN_HELP
-		"  -j, --json           print what was made as JSON\n"
-		"\n"
-		"Without a command, PID/FD of the vas is printed, and it is held until a signal ends this.\n"
-		"A command inherits it as a file descriptor, whose number is in VAS_FD and takes the place of\n"
-		"@FD@ in its arguments; the vas goes when it ends.\n",
+	"  -j, --json           print what was made as JSON\n"
+	"\n"
+	"Without a command, PID/FD of the vas is printed, and it is held until a signal ends this.\n"
+	"A command inherits it as a file descriptor, whose number is in VAS_FD and takes the place of\n"
+	"@FD@ in its arguments; the vas goes when it ends.\n",
 	.run = run,
 };

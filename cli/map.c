@@ -40,7 +40,7 @@ static void print_row(const struct cells *cells, const struct row *row)
 {
 	const char *const *blocks = text_is_utf8() ? blocks_utf8 : blocks_ascii;
 
-	printf("  %#14" PRIx64 " ", row->gpa);
+	printf("  %14s ", text_gpa(row->gpa).s);
 	fputs(text_is_utf8() ? "▕" : "|", stdout);
 	for (size_t i = 0; i < cells->width; i++)
 		fputs(blocks[shade(&row->cells[i])], stdout);

@@ -35,8 +35,9 @@ int patterns_add_hex(struct patterns *patterns, const char *digits)
 	uint8_t *bytes, *mask;
 
 	if (parse_hex(digits, &bytes, &mask, &pattern.len))
-		return fail_usage("--hex: '%s' is not pairs of hex digits or '?', such as \"de ad ?? be\"",
-				  digits);
+		return fail_usage(
+			"--hex: '%s' is not pairs of hex digits or '?', such as \"de ad ?? be\"",
+			digits);
 	pattern.bytes = bytes;
 	pattern.mask = mask;
 	if (pattern.len <= PATTERN_MOST)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int regions_get(struct vas *vas, struct regions *regions)
@@ -108,6 +109,24 @@ int extent_next(struct extents *extents, struct extent *extent)
 	}
 	extents->gpa += extent->len;
 	return 1;
+}
+
+/* All blocks of the file, less those of the control area, which is small. */
+uint64_t file_resident(int fd, const struct vas_info *info)
+{
+	uint64_t at = info->ram_size, control = 0, all;
+	struct stat st;
+	struct extent extent;
+
+	if (fstat(fd, &st))
+		return 0;
+	for (; at < info->file_size; at += extent.len) {
+		extent_of_file(fd, at, info->file_size - at, &extent);
+		if (extent.kind == EXTENT_DATA)
+			control += extent.len;
+	}
+	all = (uint64_t)st.st_blocks * 512;
+	return all > control ? all - control : 0;
 }
 
 uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t gpa, uint64_t end)

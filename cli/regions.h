@@ -16,11 +16,13 @@ int regions_get(struct vas *vas, struct regions *regions);
 void regions_clean(struct regions *regions);
 
 uint64_t regions_size(const struct regions *regions); /* of all together */
-uint64_t regions_end(const struct regions *regions);  /* the first gpa behind the last one; 0: none */
+uint64_t
+regions_end(const struct regions *regions); /* the first gpa behind the last one; 0: none */
 
 enum extent_kind {
 	EXTENT_DATA,  /* memory that is there (if the file system can tell: else all of it is) */
-	EXTENT_EMPTY, /* memory that was never touched: reads as zeros, and reading would allocate it */
+	EXTENT_EMPTY, /* memory that was never touched: reads as zeros, and reading would allocate
+			 it */
 	EXTENT_HOLE,  /* no region */
 	EXTENT_AWAY,  /* a region whose memory cannot be had here */
 };
@@ -46,5 +48,8 @@ int extent_next(struct extents *extents, struct extent *extent);
 
 /* Bytes of EXTENT_DATA in [gpa, end). */
 uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t gpa, uint64_t end);
+
+/* Bytes of guest RAM in the vas's file that take memory. Quick, however large the guest is. */
+uint64_t file_resident(int fd, const struct vas_info *info);
 
 #endif

@@ -13,7 +13,8 @@ static int take_hex(struct source *source, const char *digits)
 {
 	if (parse_hex(digits, &source->bytes, NULL, &source->len) == 0)
 		return EXIT_OK;
-	return fail_usage("--hex: '%s' is not pairs of hex digits, such as \"de ad be ef\"", digits);
+	return fail_usage("--hex: '%s' is not pairs of hex digits, such as \"de ad be ef\"",
+			  digits);
 }
 
 static int take_string(struct source *source, const char *text)

@@ -30,6 +30,14 @@ struct size_text text_size(uint64_t size)
 	return text;
 }
 
+struct size_text text_gpa(uint64_t gpa)
+{
+	struct size_text text;
+
+	snprintf(text.s, sizeof(text.s), "0x%" PRIx64, gpa);
+	return text;
+}
+
 /* The length of the well-formed UTF-8 sequence that text begins with, its code in *code; or 0. */
 static size_t utf8_length(const unsigned char *text, size_t max, uint32_t *code)
 {

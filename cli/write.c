@@ -77,6 +77,6 @@ const struct verb verb_write = {
 	.args = "NAME GPA [--hex DIGITS | --string TEXT | --file FILE]",
 	.summary = "Change guest memory",
 	.help = SOURCE_HELP
-		"A hole in the layout, or a read-only region, ends it; the message tells how far it got.\n",
+	"A hole in the layout, or a read-only region, ends it; the message tells how far it got.\n",
 	.run = run,
 };
