@@ -17,7 +17,7 @@ static int kvm_track(struct vas_consumer *consumer, int on)
 	int err;
 
 	pthread_mutex_lock(&kvm->lock);
-	err = kvm_slots_track(kvm, on);
+	err = vas_kvm_slots_track(kvm, on);
 	if (!err)
 		kvm->tracking = on;
 	pthread_mutex_unlock(&kvm->lock);
@@ -31,9 +31,9 @@ static int kvm_harvest(struct vas_consumer *consumer)
 
 	pthread_mutex_lock(&kvm->lock);
 	if (kvm->dirty_log == VAS_KVM_DIRTY_RING)
-		err = kvm_ring_harvest(kvm);
+		err = vas_kvm_ring_harvest(kvm);
 	else
-		err = kvm_bitmap_harvest(kvm);
+		err = vas_kvm_bitmap_harvest(kvm);
 	pthread_mutex_unlock(&kvm->lock);
 	return err ? vas_fail(err, "cannot take KVM's dirty log: %s", strerror(-err)) : 0;
 }
@@ -49,9 +49,9 @@ static int kvm_freeze(struct vas_consumer *consumer, int on)
 
 static const struct vas_consumer_ops kvm_ops = {
 	.name = "kvm",
-	.prepare = kvm_layout_prepare,
-	.commit = kvm_layout_commit,
-	.abort = kvm_layout_abort,
+	.prepare = vas_kvm_layout_prepare,
+	.commit = vas_kvm_layout_commit,
+	.abort = vas_kvm_layout_abort,
 	.track = kvm_track,
 	.harvest = kvm_harvest,
 	.freeze = kvm_freeze,
@@ -59,7 +59,7 @@ static const struct vas_consumer_ops kvm_ops = {
 
 /* ---- attach -------------------------------------------------------------------------------- */
 
-int kvm_capability(const struct vas_kvm *kvm, long capability)
+int vas_kvm_capability(const struct vas_kvm *kvm, long capability)
 {
 	int val = ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, capability);
 
@@ -95,7 +95,7 @@ static int options_check(const struct vas_kvm_options *o)
 /* How many slots are ours; 0: none. */
 static uint32_t slots_of(const struct vas_kvm *kvm)
 {
-	uint32_t nr = kvm_capability(kvm, KVM_CAP_NR_MEMSLOTS);
+	uint32_t nr = vas_kvm_capability(kvm, KVM_CAP_NR_MEMSLOTS);
 	uint32_t first = kvm->options.first_slot, wanted = kvm->options.nr_slots;
 
 	if (first >= nr)
@@ -108,28 +108,28 @@ static int dirty_log_init(struct vas_kvm *kvm)
 	int err;
 
 	kvm->dirty_log = VAS_KVM_DIRTY_RING;
-	err = kvm->options.flags & VAS_KVM_DIRTY_RING ? kvm_ring_init(kvm) : -EOPNOTSUPP;
+	err = kvm->options.flags & VAS_KVM_DIRTY_RING ? vas_kvm_ring_init(kvm) : -EOPNOTSUPP;
 	if (!err || kvm->options.flags == VAS_KVM_DIRTY_RING)
 		return err;
 	kvm->dirty_log = VAS_KVM_DIRTY_BITMAP;
-	return kvm_bitmap_init(kvm);
+	return vas_kvm_bitmap_init(kvm);
 }
 
 static int machine_init(struct vas_kvm *kvm)
 {
-	uint32_t spaces = kvm_capability(kvm, KVM_CAP_MULTI_ADDRESS_SPACE);
+	uint32_t spaces = vas_kvm_capability(kvm, KVM_CAP_MULTI_ADDRESS_SPACE);
 	uint32_t nr_slots = slots_of(kvm);
 	struct vas_info info;
 	int err;
 
 	if (!nr_slots || kvm->options.address_space >= (spaces ? spaces : 1))
 		return vas_fail(-EINVAL, "this KVM has no such slots or address space");
-	kvm->can_readonly = kvm_capability(kvm, KVM_CAP_READONLY_MEM);
+	kvm->can_readonly = vas_kvm_capability(kvm, KVM_CAP_READONLY_MEM);
 	err = vas_info(kvm->vas, &info);
 	if (err)
 		return err;
 	kvm->files[0].size = info.ram_size;
-	err = kvm_slots_init(kvm, nr_slots);
+	err = vas_kvm_slots_init(kvm, nr_slots);
 	if (err)
 		return vas_fail(err, "no memory for %u memslots", nr_slots);
 	/* Said here as well as in prepare, for an enabled ring could not be taken back. */
@@ -141,8 +141,8 @@ static int machine_init(struct vas_kvm *kvm)
 
 static void machine_free(struct vas_kvm *kvm)
 {
-	kvm_rings_clean(kvm);
-	kvm_slots_clean(kvm);
+	vas_kvm_rings_clean(kvm);
+	vas_kvm_slots_clean(kvm);
 	free(kvm->bitmap);
 	free(kvm->routes);
 	close(kvm->vm_fd);
@@ -201,7 +201,7 @@ void vas_kvm_detach(struct vas_kvm *kvm)
 {
 	if (!kvm)
 		return;
-	kvm_events_clean(kvm);
+	vas_kvm_events_clean(kvm);
 	vas_consumer_detach(&kvm->consumer);
 	machine_free(kvm);
 }

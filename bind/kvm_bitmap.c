@@ -11,13 +11,13 @@
 /* KVM holds its lock while it write-protects what one call clears: so many words at once. */
 #define CLEAR_WORDS 1024u
 
-int kvm_bitmap_init(struct vas_kvm *kvm)
+int vas_kvm_bitmap_init(struct vas_kvm *kvm)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 };
 
 	/* Not KVM_DIRTY_LOG_INITIALLY_SET: a first harvest shall tell what was written, not all. */
 	cap.args[0] = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
-	if (kvm_capability(kvm, cap.cap) & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
+	if (vas_kvm_capability(kvm, cap.cap) & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
 		kvm->manual_protect = !ioctl(kvm->vm_fd, KVM_ENABLE_CAP, &cap);
 	return 0;
 }
@@ -70,7 +70,7 @@ static int slot_clear(struct vas_kvm *kvm, uint32_t number, size_t words)
 	for (i = 0; i < words; i += nr) {
 		uint64_t first = i * VAS_LOG_PAGES_PER_WORD;
 		struct kvm_clear_dirty_log clear = {
-			.slot = kvm_slot_id(kvm, number),
+			.slot = vas_kvm_slot_id(kvm, number),
 			.first_page = first,
 			.dirty_bitmap = &kvm->bitmap[i],
 		};
@@ -86,12 +86,12 @@ static int slot_clear(struct vas_kvm *kvm, uint32_t number, size_t words)
 	return 0;
 }
 
-int kvm_bitmap_harvest_slot(struct vas_kvm *kvm, uint32_t number)
+int vas_kvm_bitmap_harvest_slot(struct vas_kvm *kvm, uint32_t number)
 {
 	const struct kvm_slot *slot = &kvm->slots[number];
 	uint64_t pages = slot->size >> VAS_PAGE_SHIFT;
 	size_t words = (pages + VAS_LOG_PAGES_PER_WORD - 1) / VAS_LOG_PAGES_PER_WORD;
-	struct kvm_dirty_log log = { .slot = kvm_slot_id(kvm, number) };
+	struct kvm_dirty_log log = { .slot = vas_kvm_slot_id(kvm, number) };
 	int err;
 
 	err = bitmap_reserve(kvm, words);
@@ -105,7 +105,7 @@ int kvm_bitmap_harvest_slot(struct vas_kvm *kvm, uint32_t number)
 	return kvm->manual_protect ? slot_clear(kvm, number, words) : 0;
 }
 
-int kvm_bitmap_harvest(struct vas_kvm *kvm)
+int vas_kvm_bitmap_harvest(struct vas_kvm *kvm)
 {
 	uint32_t i;
 	int err;
@@ -115,7 +115,7 @@ int kvm_bitmap_harvest(struct vas_kvm *kvm)
 
 		if (slot->absent || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
 			continue;
-		err = kvm_bitmap_harvest_slot(kvm, i);
+		err = vas_kvm_bitmap_harvest_slot(kvm, i);
 		if (err)
 			return err;
 	}

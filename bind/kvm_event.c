@@ -113,14 +113,14 @@ static int tie_enter(struct vas_kvm *kvm, struct kvm_tie *tie)
 
 	if (*tie_find(kvm, tie->event.id))
 		return -EEXIST;
-	err = message ? kvm_routes_init(kvm) : 0;
+	err = message ? vas_kvm_routes_init(kvm) : 0;
 	if (err)
 		return err;
-	if (message && kvm_gsi_is_routed(kvm, tie->event.gsi))
+	if (message && vas_kvm_gsi_is_routed(kvm, tie->event.gsi))
 		return -EEXIST;
 	tie->next = kvm->ties;
 	kvm->ties = tie;
-	err = message ? kvm_routes_set(kvm, kvm->routes, kvm->nr_routes) : 0;
+	err = message ? vas_kvm_routes_set(kvm, kvm->routes, kvm->nr_routes) : 0;
 	if (err)
 		goto err_unlink;
 	err = tie_set(kvm, tie, 1);
@@ -131,7 +131,7 @@ static int tie_enter(struct vas_kvm *kvm, struct kvm_tie *tie)
 err_unroute:
 	kvm->ties = tie->next;
 	if (message)
-		kvm_routes_set(kvm, kvm->routes, kvm->nr_routes);
+		vas_kvm_routes_set(kvm, kvm->routes, kvm->nr_routes);
 	return err;
 err_unlink:
 	kvm->ties = tie->next;
@@ -163,7 +163,7 @@ static struct kvm_tie *tie_leave(struct vas_kvm *kvm, struct kvm_tie **link)
 	tie_set(kvm, tie, 0);
 	*link = tie->next;
 	if (tie->event.flags & VAS_EVENT_MSI)
-		kvm_routes_set(kvm, kvm->routes, kvm->nr_routes);
+		vas_kvm_routes_set(kvm, kvm->routes, kvm->nr_routes);
 	return tie;
 }
 
@@ -182,7 +182,7 @@ int vas_kvm_untie(struct vas_kvm *kvm, uint32_t event_id)
 	return 0;
 }
 
-void kvm_events_clean(struct vas_kvm *kvm)
+void vas_kvm_events_clean(struct vas_kvm *kvm)
 {
 	pthread_mutex_lock(&kvm->lock);
 	while (kvm->ties)

@@ -39,19 +39,19 @@ static struct kvm_slot slot_for(const struct vas_kvm *kvm, const struct vas_regi
 /* Into KVM at once, if nothing is in its way: what can fail, fails here. */
 static int pending_add_early(struct vas_kvm *kvm, struct kvm_pending *pending)
 {
-	uint32_t number = kvm_slot_take(kvm);
+	uint32_t number = vas_kvm_slot_take(kvm);
 	int err;
 
 	/* There will be a number once something has gone: the caller counted. */
 	if (number == NO_SLOT)
 		return 0;
-	err = kvm_slot_set(kvm, number, &pending->slot);
+	err = vas_kvm_slot_set(kvm, number, &pending->slot);
 	if (err) {
-		kvm_slot_release(kvm, number);
+		vas_kvm_slot_release(kvm, number);
 		return vas_fail(err, "KVM refuses memory at %#llx: %s",
 				(unsigned long long)pending->slot.gpa, strerror(-err));
 	}
-	kvm_slot_enter(kvm, number, &pending->slot);
+	vas_kvm_slot_enter(kvm, number, &pending->slot);
 	pending->number = number;
 	return 0;
 }
@@ -66,13 +66,13 @@ static int pending_add(struct vas_kvm *kvm, const struct vas_region *region, int
 		return err;
 	pending->number = NO_SLOT;
 	pending->slot = slot_for(kvm, region);
-	err = kvm_map_get(kvm, region, &pending->slot.map);
+	err = vas_kvm_map_get(kvm, region, &pending->slot.map);
 	if (err)
 		return err;
 	if (!late)
 		err = pending_add_early(kvm, pending);
 	if (err) {
-		kvm_map_put(kvm, &pending->slot.map, region->size);
+		vas_kvm_map_put(kvm, &pending->slot.map, region->size);
 		return err;
 	}
 	kvm->nr_pending++;
@@ -85,9 +85,9 @@ static void pending_undo(struct vas_kvm *kvm)
 		struct kvm_pending *pending = &kvm->pending[--kvm->nr_pending];
 
 		if (pending->number != NO_SLOT)
-			kvm_slot_remove(kvm, pending->number);
+			vas_kvm_slot_remove(kvm, pending->number);
 		else
-			kvm_map_put(kvm, &pending->slot.map, pending->slot.size);
+			vas_kvm_map_put(kvm, &pending->slot.map, pending->slot.size);
 	}
 	free(kvm->pending);
 	kvm->pending = NULL;
@@ -127,7 +127,7 @@ static int prepare_locked(struct vas_kvm *kvm, const struct vas_delta *delta)
 	return 0;
 }
 
-int kvm_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta)
+int vas_kvm_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta)
 {
 	struct vas_kvm *kvm = kvm_of(consumer);
 	int err;
@@ -138,7 +138,7 @@ int kvm_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *de
 	return err;
 }
 
-void kvm_layout_abort(struct vas_consumer *consumer, const struct vas_delta *delta)
+void vas_kvm_layout_abort(struct vas_consumer *consumer, const struct vas_delta *delta)
 {
 	struct vas_kvm *kvm = kvm_of(consumer);
 
@@ -155,7 +155,7 @@ static void removed_harvest(struct vas_kvm *kvm, uint32_t number)
 
 	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES) || kvm->dirty_log == VAS_KVM_DIRTY_RING)
 		return;
-	if (kvm_bitmap_harvest_slot(kvm, number))
+	if (vas_kvm_bitmap_harvest_slot(kvm, number))
 		vas_mark_dirty(kvm->vas, slot->gpa, slot->size);
 }
 
@@ -164,14 +164,14 @@ static void removed_commit(struct vas_kvm *kvm, const struct vas_delta *delta)
 	size_t i;
 
 	if (kvm->tracking && delta->nr_removed && kvm->dirty_log == VAS_KVM_DIRTY_RING)
-		kvm_ring_harvest(kvm);
+		vas_kvm_ring_harvest(kvm);
 	for (i = 0; i < delta->nr_removed; i++) {
-		uint32_t number = kvm_slot_at(kvm, delta->removed[i].gpa);
+		uint32_t number = vas_kvm_slot_at(kvm, delta->removed[i].gpa);
 
 		if (number == NO_SLOT)
 			continue;
 		removed_harvest(kvm, number);
-		kvm_slot_remove(kvm, number);
+		vas_kvm_slot_remove(kvm, number);
 	}
 }
 
@@ -184,15 +184,15 @@ static void pending_commit(struct vas_kvm *kvm)
 
 		if (pending->number != NO_SLOT)
 			continue;
-		pending->number = kvm_slot_take(kvm);
+		pending->number = vas_kvm_slot_take(kvm);
 		pending->slot.absent = 1;
-		kvm_slot_enter(kvm, pending->number, &pending->slot);
+		vas_kvm_slot_enter(kvm, pending->number, &pending->slot);
 		kvm->nr_absent++;
 	}
 	free(kvm->pending);
 	kvm->pending = NULL;
 	kvm->nr_pending = 0;
-	kvm_slots_retry(kvm);
+	vas_kvm_slots_retry(kvm);
 }
 
 static int has_late(const struct vas_kvm *kvm)
@@ -205,7 +205,7 @@ static int has_late(const struct vas_kvm *kvm)
 	return 0;
 }
 
-void kvm_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta)
+void vas_kvm_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta)
 {
 	struct vas_kvm *kvm = kvm_of(consumer);
 	/* pending is ours alone between prepare and commit: the change lock is held. */
@@ -226,7 +226,7 @@ int vas_kvm_status(struct vas_kvm *kvm)
 	int err;
 
 	pthread_mutex_lock(&kvm->lock);
-	err = kvm_slots_retry(kvm);
+	err = vas_kvm_slots_retry(kvm);
 	pthread_mutex_unlock(&kvm->lock);
 	return err ? vas_fail(err, "KVM refuses memory of %u regions: %s", kvm->nr_absent,
 			      strerror(-err))

@@ -121,52 +121,52 @@ static inline struct vas_kvm *kvm_of(struct vas_consumer *consumer)
 	return (struct vas_kvm *)consumer;
 }
 
-int kvm_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta);
-void kvm_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta);
-void kvm_layout_abort(struct vas_consumer *consumer, const struct vas_delta *delta);
+int vas_kvm_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta);
+void vas_kvm_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta);
+void vas_kvm_layout_abort(struct vas_consumer *consumer, const struct vas_delta *delta);
 
 /* What KVM calls a slot of ours. */
-static inline uint32_t kvm_slot_id(const struct vas_kvm *kvm, uint32_t number)
+static inline uint32_t vas_kvm_slot_id(const struct vas_kvm *kvm, uint32_t number)
 {
 	return kvm->options.address_space << 16 | (kvm->options.first_slot + number);
 }
 
 /* A capability of the VM: its value, 0 if it is not there. */
-int kvm_capability(const struct vas_kvm *kvm, long capability);
+int vas_kvm_capability(const struct vas_kvm *kvm, long capability);
 
 /* Slots. All with the lock held. */
-int kvm_slots_init(struct vas_kvm *kvm, uint32_t nr_slots);
-void kvm_slots_clean(struct vas_kvm *kvm);
-uint32_t kvm_slot_take(struct vas_kvm *kvm);
-void kvm_slot_release(struct vas_kvm *kvm, uint32_t number);
-void kvm_slot_enter(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *slot);
-uint32_t kvm_slot_at(const struct vas_kvm *kvm, uint64_t gpa);
-void kvm_slot_remove(struct vas_kvm *kvm, uint32_t number);
+int vas_kvm_slots_init(struct vas_kvm *kvm, uint32_t nr_slots);
+void vas_kvm_slots_clean(struct vas_kvm *kvm);
+uint32_t vas_kvm_slot_take(struct vas_kvm *kvm);
+void vas_kvm_slot_release(struct vas_kvm *kvm, uint32_t number);
+void vas_kvm_slot_enter(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *slot);
+uint32_t vas_kvm_slot_at(const struct vas_kvm *kvm, uint64_t gpa);
+void vas_kvm_slot_remove(struct vas_kvm *kvm, uint32_t number);
 /* Tell KVM; flags as KVM shall have them, size 0 to delete. */
-int kvm_slot_set(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *slot);
-int kvm_slot_delete(struct vas_kvm *kvm, uint32_t number);
-int kvm_slots_retry(struct vas_kvm *kvm);
+int vas_kvm_slot_set(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *slot);
+int vas_kvm_slot_delete(struct vas_kvm *kvm, uint32_t number);
+int vas_kvm_slots_retry(struct vas_kvm *kvm);
 /* Dirty logging on or off for all; undone if it fails half-way. */
-int kvm_slots_track(struct vas_kvm *kvm, int on);
+int vas_kvm_slots_track(struct vas_kvm *kvm, int on);
 
 /* Memory for a region; to be put back when its memslot is gone. With the lock held. */
-int kvm_map_get(struct vas_kvm *kvm, const struct vas_region *region, struct kvm_map *map);
-void kvm_map_put(struct vas_kvm *kvm, const struct kvm_map *map, uint64_t size);
+int vas_kvm_map_get(struct vas_kvm *kvm, const struct vas_region *region, struct kvm_map *map);
+void vas_kvm_map_put(struct vas_kvm *kvm, const struct kvm_map *map, uint64_t size);
 
 /* Dirty pages into the vas's log. With the lock held. */
-int kvm_bitmap_init(struct vas_kvm *kvm);
-int kvm_bitmap_harvest_slot(struct vas_kvm *kvm, uint32_t number);
-int kvm_bitmap_harvest(struct vas_kvm *kvm);
-int kvm_ring_init(struct vas_kvm *kvm);
-int kvm_ring_harvest(struct vas_kvm *kvm);
-void kvm_rings_clean(struct vas_kvm *kvm);
+int vas_kvm_bitmap_init(struct vas_kvm *kvm);
+int vas_kvm_bitmap_harvest_slot(struct vas_kvm *kvm, uint32_t number);
+int vas_kvm_bitmap_harvest(struct vas_kvm *kvm);
+int vas_kvm_ring_init(struct vas_kvm *kvm);
+int vas_kvm_ring_harvest(struct vas_kvm *kvm);
+void vas_kvm_rings_clean(struct vas_kvm *kvm);
 
 /* Routes. With the lock held; set: these, and those of the ties. */
-int kvm_routes_init(struct vas_kvm *kvm);
-int kvm_routes_set(struct vas_kvm *kvm, const struct kvm_irq_routing_entry *own, size_t nr_own);
-int kvm_gsi_is_routed(const struct vas_kvm *kvm, uint32_t gsi);
+int vas_kvm_routes_init(struct vas_kvm *kvm);
+int vas_kvm_routes_set(struct vas_kvm *kvm, const struct kvm_irq_routing_entry *own, size_t nr_own);
+int vas_kvm_gsi_is_routed(const struct vas_kvm *kvm, uint32_t gsi);
 
 /* Untie everything. */
-void kvm_events_clean(struct vas_kvm *kvm);
+void vas_kvm_events_clean(struct vas_kvm *kvm);
 
 #endif

@@ -71,7 +71,7 @@ static int backing_fd(struct vas_kvm *kvm, uint32_t backing)
 	return backing ? vas_backing_fd(kvm->vas, backing) : vas_fd(kvm->vas);
 }
 
-int kvm_map_get(struct vas_kvm *kvm, const struct vas_region *region, struct kvm_map *map)
+int vas_kvm_map_get(struct vas_kvm *kvm, const struct vas_region *region, struct kvm_map *map)
 {
 	struct kvm_file *file = &kvm->files[region->backing];
 	int fd, err;
@@ -97,7 +97,7 @@ int kvm_map_get(struct vas_kvm *kvm, const struct vas_region *region, struct kvm
 		   : 0;
 }
 
-void kvm_map_put(struct vas_kvm *kvm, const struct kvm_map *map, uint64_t size)
+void vas_kvm_map_put(struct vas_kvm *kvm, const struct kvm_map *map, uint64_t size)
 {
 	struct kvm_file *file = &kvm->files[map->backing];
 

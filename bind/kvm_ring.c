@@ -23,16 +23,16 @@ static size_t page_size(void)
 	return sysconf(_SC_PAGESIZE);
 }
 
-int kvm_ring_init(struct vas_kvm *kvm)
+int vas_kvm_ring_init(struct vas_kvm *kvm)
 {
 	uint32_t pages = kvm->options.ring_pages ? kvm->options.ring_pages : DEFAULT_RING_PAGES;
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL };
-	uint64_t max = kvm_capability(kvm, cap.cap);
+	uint64_t max = vas_kvm_capability(kvm, cap.cap);
 
 	cap.args[0] = pages * page_size();
 	if (!max) {
 		cap.cap = KVM_CAP_DIRTY_LOG_RING;
-		max = kvm_capability(kvm, cap.cap);
+		max = vas_kvm_capability(kvm, cap.cap);
 	}
 	if (!max)
 		return vas_fail(-EOPNOTSUPP, "this KVM has no dirty ring");
@@ -68,7 +68,7 @@ static void word_flush(struct vas_kvm *kvm, struct ring_word *word)
  */
 static void gfn_gather(struct vas_kvm *kvm, struct ring_word *word, uint32_t slot, uint64_t offset)
 {
-	uint32_t number = slot - kvm_slot_id(kvm, 0);
+	uint32_t number = slot - vas_kvm_slot_id(kvm, 0);
 	uint64_t page, gpa;
 
 	if (number >= kvm->nr_touched || offset >= kvm->slots[number].size >> VAS_PAGE_SHIFT)
@@ -103,7 +103,7 @@ static uint32_t ring_take(struct vas_kvm *kvm, struct kvm_vcpu_ring *ring)
 	return nr;
 }
 
-int kvm_ring_harvest(struct vas_kvm *kvm)
+int vas_kvm_ring_harvest(struct vas_kvm *kvm)
 {
 	struct kvm_vcpu_ring *ring;
 	uint32_t taken = 0;
@@ -122,7 +122,7 @@ static void ring_free(struct vas_kvm *kvm, struct kvm_vcpu_ring *ring)
 	free(ring);
 }
 
-void kvm_rings_clean(struct vas_kvm *kvm)
+void vas_kvm_rings_clean(struct vas_kvm *kvm)
 {
 	while (kvm->rings) {
 		struct kvm_vcpu_ring *ring = kvm->rings;
@@ -166,7 +166,7 @@ int vas_kvm_remove_vcpu(struct vas_kvm *kvm, int vcpu_fd)
 	if (kvm->dirty_log != VAS_KVM_DIRTY_RING)
 		return 0;
 	pthread_mutex_lock(&kvm->lock);
-	err = kvm_ring_harvest(kvm);
+	err = vas_kvm_ring_harvest(kvm);
 	for (link = &kvm->rings; *link && (*link)->vcpu_fd != vcpu_fd; link = &(*link)->following)
 		;
 	ring = *link;
@@ -186,7 +186,7 @@ int vas_kvm_collect(struct vas_kvm *kvm)
 	if (kvm->dirty_log != VAS_KVM_DIRTY_RING)
 		return 0;
 	pthread_mutex_lock(&kvm->lock);
-	err = kvm_ring_harvest(kvm);
+	err = vas_kvm_ring_harvest(kvm);
 	pthread_mutex_unlock(&kvm->lock);
 	return err ? vas_fail(err, "cannot reset KVM's dirty rings: %s", strerror(-err)) : 0;
 }

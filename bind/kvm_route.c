@@ -20,7 +20,7 @@ static struct kvm_irq_routing_entry chip_route(uint32_t gsi, uint32_t chip, uint
 }
 
 /* What KVM_CREATE_IRQCHIP set up and the first KVM_SET_GSI_ROUTING would wipe out. */
-int kvm_routes_init(struct vas_kvm *kvm)
+int vas_kvm_routes_init(struct vas_kvm *kvm)
 {
 #ifdef __x86_64__
 	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
@@ -67,7 +67,7 @@ static size_t nr_messages(const struct vas_kvm *kvm)
 }
 
 /* The whole of the VM's routes: these, and the messages'. */
-int kvm_routes_set(struct vas_kvm *kvm, const struct kvm_irq_routing_entry *own, size_t nr_own)
+int vas_kvm_routes_set(struct vas_kvm *kvm, const struct kvm_irq_routing_entry *own, size_t nr_own)
 {
 	size_t nr = nr_own + nr_messages(kvm);
 	struct kvm_irq_routing *routing;
@@ -99,7 +99,7 @@ int vas_kvm_set_routes(struct vas_kvm *kvm, const struct kvm_irq_routing_entry *
 	if (nr)
 		memcpy(copy, entries, nr * sizeof(*copy));
 	pthread_mutex_lock(&kvm->lock);
-	err = kvm_routes_set(kvm, copy, nr);
+	err = vas_kvm_routes_set(kvm, copy, nr);
 	if (!err) {
 		struct kvm_irq_routing_entry *old = kvm->routes;
 
@@ -113,7 +113,7 @@ int vas_kvm_set_routes(struct vas_kvm *kvm, const struct kvm_irq_routing_entry *
 	return err ? vas_fail(err, "KVM refuses the routes: %s", strerror(-err)) : 0;
 }
 
-int kvm_gsi_is_routed(const struct vas_kvm *kvm, uint32_t gsi)
+int vas_kvm_gsi_is_routed(const struct vas_kvm *kvm, uint32_t gsi)
 {
 	const struct kvm_tie *tie;
 	size_t i;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-int kvm_slots_init(struct vas_kvm *kvm, uint32_t nr_slots)
+int vas_kvm_slots_init(struct vas_kvm *kvm, uint32_t nr_slots)
 {
 	uint32_t nr_heads = 16;
 
@@ -20,13 +20,13 @@ int kvm_slots_init(struct vas_kvm *kvm, uint32_t nr_slots)
 	return kvm->slots && kvm->heads ? 0 : -ENOMEM;
 }
 
-void kvm_slots_clean(struct vas_kvm *kvm)
+void vas_kvm_slots_clean(struct vas_kvm *kvm)
 {
 	free(kvm->slots);
 	free(kvm->heads);
 }
 
-uint32_t kvm_slot_take(struct vas_kvm *kvm)
+uint32_t vas_kvm_slot_take(struct vas_kvm *kvm)
 {
 	uint32_t number;
 
@@ -42,7 +42,7 @@ uint32_t kvm_slot_take(struct vas_kvm *kvm)
 	return number;
 }
 
-void kvm_slot_release(struct vas_kvm *kvm, uint32_t number)
+void vas_kvm_slot_release(struct vas_kvm *kvm, uint32_t number)
 {
 	memset(&kvm->slots[number], 0, sizeof(kvm->slots[number]));
 	kvm->slots[number].next = kvm->free;
@@ -57,7 +57,7 @@ static uint32_t *head_of(const struct vas_kvm *kvm, uint64_t gpa)
 	return &kvm->heads[(hash >> 32) & (kvm->nr_heads - 1)];
 }
 
-void kvm_slot_enter(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *slot)
+void vas_kvm_slot_enter(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *slot)
 {
 	uint32_t *head = head_of(kvm, slot->gpa);
 
@@ -67,7 +67,7 @@ void kvm_slot_enter(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot 
 }
 
 /* The slot that begins at gpa. No two do, for regions do not overlap. */
-uint32_t kvm_slot_at(const struct vas_kvm *kvm, uint64_t gpa)
+uint32_t vas_kvm_slot_at(const struct vas_kvm *kvm, uint64_t gpa)
 {
 	uint32_t at = *head_of(kvm, gpa);
 
@@ -95,10 +95,10 @@ static int region_set(struct vas_kvm *kvm, const struct kvm_userspace_memory_reg
 	return ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, region) ? -errno : 0;
 }
 
-int kvm_slot_set(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *slot)
+int vas_kvm_slot_set(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *slot)
 {
 	const struct kvm_userspace_memory_region region = {
-		.slot = kvm_slot_id(kvm, number),
+		.slot = vas_kvm_slot_id(kvm, number),
 		.flags = slot->flags,
 		.guest_phys_addr = slot->gpa,
 		.memory_size = slot->size,
@@ -108,28 +108,28 @@ int kvm_slot_set(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *sl
 	return region_set(kvm, &region);
 }
 
-int kvm_slot_delete(struct vas_kvm *kvm, uint32_t number)
+int vas_kvm_slot_delete(struct vas_kvm *kvm, uint32_t number)
 {
-	const struct kvm_userspace_memory_region region = { .slot = kvm_slot_id(kvm, number) };
+	const struct kvm_userspace_memory_region region = { .slot = vas_kvm_slot_id(kvm, number) };
 
 	return region_set(kvm, &region);
 }
 
 /* Out of KVM, out of the table, and its memory put back. */
-void kvm_slot_remove(struct vas_kvm *kvm, uint32_t number)
+void vas_kvm_slot_remove(struct vas_kvm *kvm, uint32_t number)
 {
 	struct kvm_slot slot = kvm->slots[number];
 
 	if (slot.absent)
 		kvm->nr_absent--;
 	else
-		kvm_slot_delete(kvm, number); /* of a slot that exists: cannot fail */
+		vas_kvm_slot_delete(kvm, number); /* of a slot that exists: cannot fail */
 	slot_unhash(kvm, number);
-	kvm_slot_release(kvm, number);
-	kvm_map_put(kvm, &slot.map, slot.size);
+	vas_kvm_slot_release(kvm, number);
+	vas_kvm_map_put(kvm, &slot.map, slot.size);
 }
 
-int kvm_slots_retry(struct vas_kvm *kvm)
+int vas_kvm_slots_retry(struct vas_kvm *kvm)
 {
 	uint32_t i;
 	int err;
@@ -137,7 +137,7 @@ int kvm_slots_retry(struct vas_kvm *kvm)
 	for (i = 0; i < kvm->nr_touched && kvm->nr_absent; i++) {
 		if (!kvm->slots[i].absent)
 			continue;
-		err = kvm_slot_set(kvm, i, &kvm->slots[i]);
+		err = vas_kvm_slot_set(kvm, i, &kvm->slots[i]);
 		if (err)
 			return err;
 		kvm->slots[i].absent = 0;
@@ -156,13 +156,13 @@ static int slot_track(struct vas_kvm *kvm, uint32_t number, int on)
 	if (!slot->size || slot->readonly)
 		return 0;
 	slot->flags = on ? flags | KVM_MEM_LOG_DIRTY_PAGES : flags & ~KVM_MEM_LOG_DIRTY_PAGES;
-	err = slot->absent ? 0 : kvm_slot_set(kvm, number, slot);
+	err = slot->absent ? 0 : vas_kvm_slot_set(kvm, number, slot);
 	if (err)
 		slot->flags = flags;
 	return err;
 }
 
-int kvm_slots_track(struct vas_kvm *kvm, int on)
+int vas_kvm_slots_track(struct vas_kvm *kvm, int on)
 {
 	uint32_t i;
 	int err;

@@ -182,7 +182,7 @@ static void describe_ram(struct vas *vas)
 
 static int lock_ownership(struct vas *vas)
 {
-	int err = vas_lock_byte(vas, vas_owner_byte(vas));
+	int err = vas_lock_owner(vas);
 
 	if (err == -EBUSY)
 		return vas_fail(err, "the vas has a living owner (pid %u, by its own word)",

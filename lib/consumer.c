@@ -72,3 +72,23 @@ void vas_consumer_detach(struct vas_consumer *consumer)
 	}
 	pthread_mutex_unlock(&vas->change);
 }
+
+int vas_mark_dirty(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	uint64_t end;
+
+	if (__builtin_add_overflow(gpa, len, &end) || end > vas->sb.limit)
+		return -EINVAL;
+	vas_log_mark(&vas->log, gpa, len);
+	return 0;
+}
+
+int vas_mark_dirty_word(struct vas *vas, uint64_t gpa, uint64_t bits)
+{
+	uint64_t word = gpa / (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE);
+
+	if (gpa % (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE) || gpa >= vas->sb.limit)
+		return -EINVAL;
+	vas_log_mark_word(&vas->log, word, bits);
+	return 0;
+}

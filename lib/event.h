@@ -17,7 +17,7 @@ enum vas_event_which { VAS_EVENT_FD_MAIN, VAS_EVENT_FD_RESAMPLE, VAS_EVENT_FD_CO
  * (release) when the tie is made, and cleared first when it goes.
  */
 struct vas_event_tie {
-	uint32_t id;		    /* 0: free */
+	uint32_t id;                /* 0: free */
 	int fd[VAS_EVENT_FD_COUNT]; /* -1: not at hand */
 };
 
@@ -54,11 +54,15 @@ struct vas_event_fd_ref {
 	int fd; /* still the handle's */
 };
 
-/* Every eventfd that this handle holds of events that still exist: their number, up to max. */
+/*
+ * Every eventfd that this handle holds of events that still exist: their number, up to max. With
+ * the handle's lock held.
+ */
 int vas_event_fds(struct vas *vas, struct vas_event_fd_ref *refs, size_t max);
 
 /*
- * Take over an eventfd that was received. On an error the fd is still the caller's. -EPROTO: not an
+ * Take over an eventfd that was received, with the handle's lock held. On an error the fd is still
+ * the caller's. -EPROTO: not an
  * eventfd, or no such `which`; -EEXIST: the handle has that one; -ENOSPC: too many events.
  */
 int vas_event_accept(struct vas *vas, uint32_t id, int which, int fd);

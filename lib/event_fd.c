@@ -107,14 +107,12 @@ int vas_event_fds(struct vas *vas, struct vas_event_fd_ref *refs, size_t max)
 {
 	size_t nr = 0, i;
 
-	pthread_mutex_lock(&vas->lock);
 	for (i = 0; i < VAS_MAX_EVENTS; i++) {
 		const struct vas_event_tie *tie = &vas->events.ties[i];
 
 		if (tie->id && vas_event_exists(vas, tie->id))
 			nr += tie_fds(tie, refs + nr, max - nr);
 	}
-	pthread_mutex_unlock(&vas->lock);
 	return nr;
 }
 
@@ -130,10 +128,15 @@ static int fd_is_eventfd(int fd)
 	       !memcmp(target, "anon_inode:[eventfd]", len);
 }
 
-static int event_accept_locked(struct vas *vas, uint32_t id, int which, int fd)
+int vas_event_accept(struct vas *vas, uint32_t id, int which, int fd)
 {
-	struct vas_event_tie *tie = tie_find(&vas->events, id);
+	struct vas_event_tie *tie;
 
+	if (!id || which < 0 || which >= VAS_EVENT_FD_COUNT)
+		return vas_fail(-EPROTO, "event %u, fd %d: there is no such eventfd", id, which);
+	if (!fd_is_eventfd(fd))
+		return vas_fail(-EPROTO, "what was sent for event %u is not an eventfd", id);
+	tie = tie_find(&vas->events, id);
 	if (!tie)
 		tie = tie_find(&vas->events, 0);
 	if (!tie)
@@ -144,20 +147,6 @@ static int event_accept_locked(struct vas *vas, uint32_t id, int which, int fd)
 	__atomic_store_n(&tie->fd[which], fd, __ATOMIC_RELEASE);
 	__atomic_store_n(&tie->id, id, __ATOMIC_RELEASE);
 	return 0;
-}
-
-int vas_event_accept(struct vas *vas, uint32_t id, int which, int fd)
-{
-	int err;
-
-	if (!id || which < 0 || which >= VAS_EVENT_FD_COUNT)
-		return vas_fail(-EPROTO, "event %u, fd %d: there is no such eventfd", id, which);
-	if (!fd_is_eventfd(fd))
-		return vas_fail(-EPROTO, "what was sent for event %u is not an eventfd", id);
-	pthread_mutex_lock(&vas->lock);
-	err = event_accept_locked(vas, id, which, fd);
-	pthread_mutex_unlock(&vas->lock);
-	return err;
 }
 
 /* ---- use ----------------------------------------------------------------------------------- */

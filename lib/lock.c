@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/error.h"
@@ -43,6 +44,31 @@ int vas_byte_is_locked(const struct vas *vas, uint64_t offset)
 	short type = vas->role == VAS_ROLE_OBSERVER ? F_RDLCK : F_WRLCK;
 
 	return set_lock(vas, F_OFD_GETLK, type, offset) == 1;
+}
+
+/*
+ * Who waits for the owner's end (lib/notify.c) gets a read lock for a moment when it comes: that is no
+ * owner, so try again while it is only such a lock that is in the way.
+ */
+int vas_lock_owner(struct vas *vas)
+{
+	struct timespec pause = { .tv_nsec = 1000000 };
+	int tries, err;
+
+	for (tries = 0; tries < 100; tries++) {
+		struct flock lock = {
+			.l_type = F_WRLCK,
+			.l_whence = SEEK_SET,
+			.l_start = (off_t)vas_owner_byte(vas),
+			.l_len = 1,
+		};
+
+		err = vas_lock_byte(vas, vas_owner_byte(vas));
+		if (err != -EBUSY || fcntl(vas->lock_fd, F_OFD_GETLK, &lock) || lock.l_type == F_WRLCK)
+			return err;
+		nanosleep(&pause, NULL);
+	}
+	return -EBUSY;
 }
 
 uint64_t vas_owner_byte(const struct vas *vas)

@@ -14,6 +14,9 @@ void vas_unlock_byte(struct vas *vas, uint64_t offset);
 /* 1 if another description holds the byte. */
 int vas_byte_is_locked(const struct vas *vas, uint64_t offset);
 
+/* Take the owner's byte: -EBUSY if another owns the vas. */
+int vas_lock_owner(struct vas *vas);
+
 uint64_t vas_owner_byte(const struct vas *vas);
 uint64_t vas_binder_byte(const struct vas *vas, uint32_t binder);
 

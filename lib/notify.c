@@ -15,6 +15,7 @@
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/lock.h"
+#include "lib/snapshot.h"
 
 /* ---- futexes ------------------------------------------------------------------------------ */
 
@@ -263,5 +264,7 @@ int vas_notifications(struct vas *vas)
 		bits |= VAS_NOTIFY_FREEZE;
 	if (n->owner_seen != before.owner_seen || n->epoch_seen != before.epoch_seen)
 		bits |= VAS_NOTIFY_OWNER;
-	return is_asked(vas) ? bits | VAS_NOTIFY_ASKED : bits;
+	if (is_asked(vas))
+		bits |= VAS_NOTIFY_ASKED;
+	return bits;
 }

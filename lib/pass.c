@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,46 +40,53 @@ union control {
 
 /* ---- send --------------------------------------------------------------------------------- */
 
+/* The fds are the parcel's own, so that sending, which may block, needs no lock. */
 struct parcel {
 	struct message message;
 	int fds[MAX_FDS];
-	bool opened[MAX_FDS]; /* for this parcel: closed with it */
 };
 
-static void put(struct parcel *p, enum fd_kind kind, int fd, bool opened)
+/* Takes fd over; a negative one is the error of opening it. */
+static int put(struct parcel *p, enum fd_kind kind, int fd)
 {
-	uint32_t i = p->message.nr_fds++;
+	uint32_t i = p->message.nr_fds;
 
+	if (fd < 0)
+		return fd;
 	p->message.fds[i].kind = (uint16_t)kind;
 	p->fds[i] = fd;
-	p->opened[i] = opened;
+	p->message.nr_fds++;
+	return 0;
+}
+
+static int duplicate(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return copy < 0 ? vas_fail(-errno, "cannot duplicate an fd to send: %s", strerror(errno)) : copy;
 }
 
 static int put_memory(struct parcel *p, enum fd_kind kind, int fd, uint32_t flags)
 {
-	if (flags & VAS_SEND_READONLY) {
-		fd = vas_file_reopen(fd, O_RDONLY);
-		if (fd < 0)
-			return fd;
-	}
-	put(p, kind, fd, !!(flags & VAS_SEND_READONLY));
-	return 0;
+	return put(p, kind, flags & VAS_SEND_READONLY ? vas_file_reopen(fd, O_RDONLY) : duplicate(fd));
 }
 
-static void put_events(struct vas *vas, struct parcel *p)
+static int put_events(struct vas *vas, struct parcel *p)
 {
 	struct vas_event_fd_ref refs[MAX_FDS];
-	int i, nr = vas_event_fds(vas, refs, MAX_FDS - p->message.nr_fds);
+	int i, err = 0, nr = vas_event_fds(vas, refs, MAX_FDS - p->message.nr_fds);
 
-	for (i = 0; i < nr && i < (int)(MAX_FDS - p->message.nr_fds); i++) {
+	for (i = 0; !err && i < nr; i++) {
 		struct message_fd *at = &p->message.fds[p->message.nr_fds];
 
 		at->id = refs[i].id;
 		at->which = (uint16_t)refs[i].which;
-		put(p, FD_EVENT, refs[i].fd, false);
+		err = put(p, FD_EVENT, duplicate(refs[i].fd));
 	}
+	return err;
 }
 
+/* vas->lock is held. */
 static int pack(struct vas *vas, struct parcel *p, uint32_t flags)
 {
 	uint32_t i;
@@ -95,7 +101,7 @@ static int pack(struct vas *vas, struct parcel *p, uint32_t flags)
 			err = put_memory(p, FD_BACKING, vas->backings[i].fd, flags);
 	/* Who only looks neither waits for doorbells nor raises interrupts. */
 	if (!err && !(flags & VAS_SEND_READONLY))
-		put_events(vas, p);
+		err = put_events(vas, p);
 	return err;
 }
 
@@ -134,14 +140,15 @@ int vas_send(struct vas *vas, int sock, uint32_t flags)
 
 	if (flags & ~VAS_SEND_READONLY)
 		return vas_fail(-EINVAL, "unknown flags %#x", flags);
+	if (vas->role == VAS_ROLE_OBSERVER)
+		flags |= VAS_SEND_READONLY;
 	pthread_mutex_lock(&vas->lock);
-	err = pack(vas, &p, flags | (vas->role == VAS_ROLE_OBSERVER ? VAS_SEND_READONLY : 0));
+	err = pack(vas, &p, flags);
+	pthread_mutex_unlock(&vas->lock);
 	if (!err)
 		err = send_parcel(sock, &p);
 	for (i = 0; i < p.message.nr_fds; i++)
-		if (p.opened[i])
-			close(p.fds[i]);
-	pthread_mutex_unlock(&vas->lock);
+		close(p.fds[i]);
 	return err;
 }
 
@@ -253,9 +260,7 @@ static int accept_fd(struct vas *vas, const struct message_fd *what, int *fd)
 		/* A backing that went while the message was under way is no fault of the peer's. */
 		return err < 0 && err != -ENOENT ? err : 0;
 	}
-	pthread_mutex_lock(&vas->lock);
 	err = vas_event_accept(vas, what->id, what->which, *fd);
-	pthread_mutex_unlock(&vas->lock);
 	if (!err)
 		*fd = -1;
 	return err;

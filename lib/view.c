@@ -280,7 +280,7 @@ static void follow_backings(struct vas *vas, const struct snapshot *snapshot)
 static int view_replace(struct vas *vas, struct region_set *known, uint64_t known_generation)
 {
 	struct snapshot snapshot;
-	struct view *view;
+	struct view *view = NULL;
 	int err;
 
 	err = vas_snapshot_take(vas, known, known_generation, &snapshot);
