@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "cells.h"
+#include "cli/cells.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "text.h"
+#include "cli/text.h"
 
 #define MOST_ROWS   16
 #define LABEL_WIDTH 46 /* of the gpa before a row and the name behind it */

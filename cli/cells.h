@@ -3,7 +3,7 @@
 #ifndef CLI_CELLS_H
 #define CLI_CELLS_H
 
-#include "regions.h"
+#include "cli/regions.h"
 
 struct cell {
 	uint64_t covered;  /* bytes of regions */

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "copy.h"
-#include "name.h"
-#include "parse.h"
-#include "source.h"
-#include "text.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/source.h"
+#include "cli/text.h"
 
 static const struct option longs[] = {
 	SOURCE_OPTIONS,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "copy.h"
+#include "cli/copy.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
-#include "verb.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 int copy_stopped(const char *name, int err, uint64_t gpa, uint64_t done, uint64_t len)
 {

@@ -3,7 +3,7 @@
 #ifndef CLI_COPY_H
 #define CLI_COPY_H
 
-#include "regions.h"
+#include "cli/regions.h"
 
 #define COPY_PIECE (1u << 20)
 

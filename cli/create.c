@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "json.h"
-#include "name.h"
-#include "plan.h"
-#include "verb.h"
+#include "cli/child.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/plan.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	PLAN_OPTIONS,

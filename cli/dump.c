@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "copy.h"
-#include "name.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "output", required_argument, NULL, 'o' },

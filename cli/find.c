@@ -7,13 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "name.h"
-#include "parse.h"
-#include "pattern.h"
-#include "search.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/pattern.h"
+#include "cli/search.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 enum { FIND_RANGE = 2000, FIND_THREADS };
 

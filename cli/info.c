@@ -6,9 +6,9 @@
 #include <string.h>
 #include <vas/event.h>
 
-#include "info.h"
-#include "name.h"
-#include "verb.h"
+#include "cli/info.h"
+#include "cli/name.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "json", no_argument, NULL, 'j' },

@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-#include "info.h"
-#include "name.h"
-#include "text.h"
+#include "cli/info.h"
+#include "cli/name.h"
+#include "cli/text.h"
 
 static void print_file(const struct facts *facts)
 {

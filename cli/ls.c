@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "json.h"
-#include "name.h"
-#include "scan.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/scan.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "json", no_argument, NULL, 'j' },

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <vas/vas.h>
 
-#include "verb.h"
+#include "cli/verb.h"
 
 static const struct verb *const verbs[] = {
 	&verb_create, &verb_run,  &verb_ls,   &verb_info,    &verb_map,  &verb_read,

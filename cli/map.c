@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cells.h"
-#include "json.h"
-#include "name.h"
-#include "parse.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/cells.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "cell", required_argument, NULL, 'c' },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "name.h"
+#include "cli/name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "parse.h"
-#include "scan.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/parse.h"
+#include "cli/scan.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 #define MOST_FDS 4096 /* of a holder, among which a further backing is looked for */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "output.h"
+#include "cli/output.h"
 
 #include <ctype.h>
 #include <inttypes.h>

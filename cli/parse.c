@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "parse.h"
+#include "cli/parse.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "pattern.h"
+#include "cli/pattern.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/parse.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 #define PATTERN_MOST 4096 /* bytes that vas_search() takes */
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "plan.h"
+#include "cli/plan.h"
 
 #include <inttypes.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "name.h"
-#include "parse.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 #define FOUR_GIB (4ull << 30)
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "qemu.h"
+#include "cli/qemu.h"
 
 #include <inttypes.h>
 #include <errno.h>
@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/parse.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 #define QEMU_DEFAULT_MEMORY (128ull << 20)
 #define BACKEND_ID          "vas-ram"

@@ -3,7 +3,7 @@
 #ifndef CLI_QEMU_H
 #define CLI_QEMU_H
 
-#include "plan.h"
+#include "cli/plan.h"
 
 /* True if the command is a QEMU system emulator, by its name. */
 int qemu_is(const char *command);

@@ -34,13 +34,17 @@ struct extent {
 	const struct vas_region *region; /* NULL: EXTENT_HOLE */
 };
 
-/* A walk over [gpa, end): set gpa, end, vas and regions, zero the rest. */
+/*
+ * A walk over [gpa, end): set gpa, end, vas and regions, zero the rest. gpa may be set back into the
+ * extent that came last.
+ */
 struct extents {
 	struct vas *vas;
 	const struct regions *regions;
 	uint64_t gpa;
 	uint64_t end;
 	size_t index;
+	uint64_t data_end; /* gpa up to which the last extent found was data */
 };
 
 /* The next extent, in order and without gaps: 1, or 0 at the end. */

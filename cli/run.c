@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "plan.h"
-#include "qemu.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/child.h"
+#include "cli/plan.h"
+#include "cli/qemu.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 enum { RUN_KEEP = 2000 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "scan.h"
+#include "cli/scan.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "parse.h"
-#include "regions.h"
+#include "cli/parse.h"
+#include "cli/regions.h"
 
 #define MEMFD_LINK "/memfd:"
 

@@ -4,7 +4,7 @@
  * the first of the chunks handed out is searched reports it: so matches come in order, and no
  * thread waits for another, unless it has found so much that it must first get rid of it.
  */
-#include "search.h"
+#include "cli/search.h"
 
 #include <errno.h>
 #include <stdlib.h>

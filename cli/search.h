@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-#include "regions.h"
+#include "cli/regions.h"
 
 struct search {
 	/* The caller sets these, and zeroes the rest. */

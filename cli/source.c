@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "source.h"
+#include "cli/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "parse.h"
+#include "cli/parse.h"
 
 static int take_hex(struct source *source, const char *digits)
 {

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "verb.h"
+#include "cli/verb.h"
 
 struct source {
 	uint8_t *bytes; /* at hand, or NULL: */
