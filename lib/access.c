@@ -171,8 +171,9 @@ static int copy_slow(struct vas *vas, struct copy *c)
 {
 	int err = -ESTALE, tries;
 
+	/* Up to the last address, so that no sum wraps: it stops at the limit, which is lower. */
 	if (c->len > UINT64_MAX - c->gpa)
-		c->len = UINT64_MAX - c->gpa; /* stops at the limit, which is lower */
+		c->len = UINT64_MAX - c->gpa + 1;
 	for (tries = 0; err == -ESTALE && tries < MAX_TRIES; tries++)
 		err = copy_once(vas, c);
 	if (err == -ESTALE) {

@@ -47,6 +47,13 @@ const struct subject_kind subject_kinds[] = {
 		.ops = &subject_handle,
 	},
 	{
+		.name = "fence",
+		.can = BOUND | CAN_SPARSE,
+		.create_flags = VAS_CREATE_FENCE,
+		.bind_flags = VAS_BIND_FENCE,
+		.ops = &subject_process,
+	},
+	{
 		.name = "hugetlb",
 		.can = BOUND,
 		.create_flags = VAS_CREATE_HUGETLB,
