@@ -45,6 +45,8 @@
 
 /* A binder refuses a file with a required feature that it does not know. None is defined yet. */
 #define VAS_FEATURES_REQUIRED_KNOWN 0ull
+/* Optional ones may be ignored. */
+#define VAS_FEATURE_THP 1ull /* advise transparent huge pages on maps of the file */
 
 /* Part of the file, in bytes. */
 struct vas_extent {
@@ -186,8 +188,9 @@ struct vas_binder {
 enum vas_pin_state {
 	VAS_PIN_FREE, /* or, with a binder, being written by it */
 	VAS_PIN_HELD,
-	VAS_PIN_ASKED, /* the owner wants the range back; the holder unmaps, or quiesces for a freeze */
-	VAS_PIN_QUIET, /* the holder promises not to touch the range until the state is HELD again */
+	VAS_PIN_ASKED,	 /* the owner wants the range back: the holder unmaps it */
+	VAS_PIN_QUIESCE, /* the owner freezes: the holder stops writing and answers */
+	VAS_PIN_QUIET,	 /* the answer; writing may go on when the state is HELD again */
 };
 
 /* vas_pin.flags */
@@ -223,7 +226,8 @@ struct vas_event_entry {
 	uint64_t addr;	/* doorbell: gpa or port; MSI: address */
 	uint64_t data;	/* doorbell: value to match; MSI: data */
 	uint32_t gsi;	/* irq */
-	uint32_t pad0;
+	/* Odd while the owner writes the entry: a reader copies, then compares, and tries again. */
+	uint32_t sequence;
 	char name[VAS_REGION_NAME_LEN];
 };
 

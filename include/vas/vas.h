@@ -148,7 +148,8 @@ VAS_API int vas_region_by_id(struct vas *vas, uint64_t id, struct vas_region *re
 
 /*
  * Changes are transactions, for the owner only (-EPERM): begin, any number of changes, then commit
- * or abort, both of which free the layout. One at a time: a second begin waits for the first's end.
+ * or abort in the same thread, both of which free the layout. One at a time: another thread's begin
+ * waits for the end. Not inside a section (-EDEADLK).
  * Each change is checked when it is made: -EINVAL (alignment, size, flags, beyond limit or backing),
  * -EEXIST (overlap with what the layout then holds), -ENOSPC (max_regions), -ENOENT (id), -EBADF
  * (backing). A failed change leaves the layout as it was before that change.
@@ -196,7 +197,10 @@ VAS_API int vas_region_move(struct vas *vas, uint64_t id, uint64_t gpa);
  */
 VAS_API int vas_backing_add(struct vas *vas, int fd);
 
-/* A duplicate-free look at a backing's fd: owned by the handle; -ENXIO if it is not at hand. */
+/* Forget a backing; its number may come again. -EBUSY: regions lie in it; -ENOENT; -EPERM. */
+VAS_API int vas_backing_remove(struct vas *vas, uint32_t backing);
+
+/* A backing's fd: owned by the handle; -ENXIO if it is not at hand. */
 VAS_API int vas_backing_fd(const struct vas *vas, uint32_t backing);
 
 /*
