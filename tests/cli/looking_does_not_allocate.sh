@@ -17,5 +17,14 @@ expect 0 map "$mine"
 is_equal "$(resident "$mine")" 4096 "after map"
 expect 0 find "$mine" needle
 out_is 0x8000000000
-# The bytes around the page are looked at, for a match may begin or end there.
-[ "$(resident "$mine")" -le 12288 ] || die "find allocated $(resident "$mine") bytes"
+is_equal "$(resident "$mine")" 4096 "after find"
+# A match may begin or end in memory that was never touched.
+expect 0 write "$mine" 0x8000003000 --hex "00 00 2a"
+expect 0 find "$mine" --hex "00 00 00 2a 00"
+out_is 0x8000002fff
+expect 0 write "$mine" 0x8000003ffc --string last
+expect 0 find "$mine" --hex "6c 61 73 74 00 00 00"
+out_is 0x8000003ffc
+expect 0 find "$mine" --hex "00 00 00 00 00 2a"
+out_is 0x8000002ffd
+is_equal "$(resident "$mine")" 8192 "after find at the edges"
