@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/argument.h"
 #include "cli/copy.h"
 #include "cli/name.h"
-#include "cli/parse.h"
 #include "cli/source.h"
 #include "cli/text.h"
 
@@ -54,10 +54,10 @@ static int compare_at(char **argv, struct source *source)
 {
 	uint64_t gpa;
 	struct vas *vas;
-	int code;
+	int code = argument_gpa(argv[1], &gpa);
 
-	if (parse_size(argv[1], &gpa))
-		return fail_usage("'%s' is no address: write 0x1000, 4096 or 4K", argv[1]);
+	if (code)
+		return code;
 	code = name_bind(argv[0], VAS_ROLE_OBSERVER, &vas);
 	if (code)
 		return code;

@@ -78,8 +78,8 @@ static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent 
 static void extent_of_region(struct extents *extents, struct extent *extent)
 {
 	const struct vas_region *region = extent->region;
-	int fd = region->flags & VAS_REGION_LOCAL ? -1 :
-						    vas_backing_fd(extents->vas, region->backing);
+	int fd = region->flags & VAS_REGION_LOCAL ? -1
+						  : vas_backing_fd(extents->vas, region->backing);
 
 	extent->kind = EXTENT_AWAY;
 	if (fd < 0)

@@ -35,8 +35,8 @@ struct extent {
 };
 
 /*
- * A walk over [gpa, end): set gpa, end, vas and regions, zero the rest. gpa may be set back into the
- * extent that came last.
+ * A walk over [gpa, end): set gpa, end, vas and regions, zero the rest. gpa may be set back into
+ * the extent that came last.
  */
 struct extents {
 	struct vas *vas;

@@ -245,6 +245,7 @@ int search_run(struct search *search)
 	pthread_mutex_init(&search->lock, NULL);
 	pthread_cond_init(&search->changed, NULL);
 	search->last = &search->first;
+	search->handed_out = search->gpa;
 	search->extents = (struct extents){ .vas = search->vas,
 					    .regions = search->regions,
 					    .gpa = search->gpa,
