@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "copy.h"
-#include "name.h"
-#include "parse.h"
-#include "source.h"
+#include "cli/argument.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/source.h"
 
 static const struct option longs[] = {
 	SOURCE_OPTIONS,
@@ -42,10 +42,10 @@ static int write_at(char **argv, struct source *source)
 {
 	uint64_t gpa;
 	struct vas *vas;
-	int code;
+	int code = argument_gpa(argv[1], &gpa);
 
-	if (parse_size(argv[1], &gpa))
-		return fail_usage("'%s' is no address: write 0x1000, 4096 or 4K", argv[1]);
+	if (code)
+		return code;
 	code = name_bind(argv[0], VAS_ROLE_BINDER, &vas);
 	if (code)
 		return code;
@@ -77,6 +77,6 @@ const struct verb verb_write = {
 	.args = "NAME GPA [--hex DIGITS | --string TEXT | --file FILE]",
 	.summary = "Change guest memory",
 	.help = SOURCE_HELP
-		"A hole in the layout, or a read-only region, ends it; the message tells how far it got.\n",
+	"A hole in the layout, or a read-only region, ends it; the message tells how far it got.\n",
 	.run = run,
 };

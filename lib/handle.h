@@ -77,6 +77,7 @@ struct vas {
 	struct thread *threads;
 	struct backing backings[VAS_MAX_BACKINGS];
 	struct vas_event_set events;
+	int fence;  /* sections begin with a full fence: membarrier cannot be had */
 	int forked; /* in a child: bind anew before the next use */
 	uint32_t fork_count;
 
@@ -85,6 +86,9 @@ struct vas {
 	struct own_layout own;
 	struct vas_consumer *consumers;
 	struct garbage garbage;
+
+	/* reclaim: held while a dead binder's byte is; taken last. */
+	pthread_mutex_t reclaim;
 
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */
