@@ -11,14 +11,14 @@
 #include "lib/handle.h"
 
 /* Not at a multiple of 64 pages, nor that long: the words of KVM and of the log do not line up. */
-#define GPA	  (HIGH_GPA + 37 * VAS_PAGE_SIZE)
-#define PAGES	  1000u
-#define MANY_GPA  (2 * HIGH_GPA)
-#define MANY	  8192u
-#define DOORBELL  3
-#define DEADLINE  20000000000ull
-#define STEP	  50u
-#define NR_STEPS  5u
+#define GPA      (HIGH_GPA + 37 * VAS_PAGE_SIZE)
+#define PAGES    1000u
+#define MANY_GPA (2 * HIGH_GPA)
+#define MANY     8192u
+#define DOORBELL 3
+#define DEADLINE 20000000000ull
+#define STEP     50u
+#define NR_STEPS 5u
 
 static const struct vas_consumer_ops *ops(struct fixture *f)
 {
@@ -57,7 +57,7 @@ static void fixture_init_dirty(struct fixture *f, uint32_t flags, uint64_t gpa, 
 /* Draw what the guest draws, and see that these pages are dirty, and no others. */
 static void check_step(struct fixture *f, uint64_t *seed)
 {
-	char dirty[PAGES] = {0};
+	char dirty[PAGES] = { 0 };
 	uint32_t i;
 
 	for (i = 0; i < STEP; i++) {
@@ -200,7 +200,8 @@ TEST(ring_that_fills_is_collected_by_the_vcpu)
 		CHECK_EQ(is_dirty, !!*(uint64_t *)(f.ram + MANY_GPA + i * VAS_PAGE_SIZE));
 		dirty += is_dirty;
 	}
-	test_note("%u pages are dirty, the ring has %u entries", dirty, f.machine.kvm->ring_entries);
+	test_note("%u pages are dirty, the ring has %u entries", dirty,
+		  f.machine.kvm->ring_entries);
 	CHECK(dirty > f.machine.kvm->ring_entries);
 	fixture_clean(&f);
 }
@@ -250,8 +251,9 @@ TEST(nothing_is_logged_while_tracking_is_off)
 
 TEST(ring_comes_before_the_first_vcpu)
 {
-	const struct vas_kvm_options ring = {.flags = VAS_KVM_DIRTY_RING};
-	const struct vas_kvm_options either = {.flags = VAS_KVM_DIRTY_RING | VAS_KVM_DIRTY_BITMAP};
+	const struct vas_kvm_options ring = { .flags = VAS_KVM_DIRTY_RING };
+	const struct vas_kvm_options either = { .flags =
+							VAS_KVM_DIRTY_RING | VAS_KVM_DIRTY_BITMAP };
 	struct vas_kvm *kvm;
 	struct fixture f;
 
