@@ -15,7 +15,8 @@
 #define NR_ADDRESSES 256
 #define ALIGNMENT    64ULL
 
-/* Small copies stay within this much memory, so the caches hold it and only the call is left to measure. */
+/* Small copies stay within this much memory, so the caches hold it and only the call is left to
+ * measure. */
 #define SMALL_AREA (64ULL << 10)
 
 static const size_t sizes[] = { 8, 64, 256, 1500, 4096, 65536, 1 << 20 };
@@ -55,8 +56,10 @@ static void fill(void *p, size_t len, uint64_t seed)
 		bytes[i] = (uint8_t)(guest_random(&seed) >> 56);
 }
 
-/* One copy must move exactly the bytes that it is asked for, and one that runs into a hole must fail. */
-static int verify(struct stream *stream, const struct guest *guest, const struct direction *direction)
+/* One copy must move exactly the bytes that it is asked for, and one that runs into a hole must
+ * fail. */
+static int verify(struct stream *stream, const struct guest *guest,
+		  const struct direction *direction)
 {
 	const uint64_t gpa = stream->copy.at.gpas[0];
 	const struct guest_region *region = &guest->regions[NR_REGIONS / 2];
@@ -97,7 +100,9 @@ static int measure(struct bench_session *session, const char *name, const struct
 		if (!can(bindings[i].peer, copy->len))
 			continue;
 		streams[i] = (struct stream){
-			.peer = bindings[i].peer, .ctx = bindings[i].ctx, .copy = *copy,
+			.peer = bindings[i].peer,
+			.ctx = bindings[i].ctx,
+			.copy = *copy,
 		};
 		ret = verify(&streams[i], guest, direction);
 		bench_case_add(&bcase, streams[i].peer->name, direction->run, &streams[i]);

@@ -42,7 +42,8 @@ static long preemptions(void)
 	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nivcsw;
 }
 
-/* One round of one subject, in ns for one operation. A short run first brings its data back to the caches. */
+/* One round of one subject, in ns for one operation. A short run first brings its data back to the
+ * caches. */
 static double round_of(const struct bench_subject *subject, uint64_t nr)
 {
 	uint64_t best = UINT64_MAX;
@@ -114,10 +115,27 @@ static int limit_index(const struct bench_case *bcase)
 	return -1;
 }
 
+/* Another order in each round: what a subject leaves in the caches must not always meet the same next. */
+static void shuffle(unsigned int *order, unsigned int nr)
+{
+	static uint64_t state;
+
+	for (unsigned int i = nr - 1; i > 0; i--) {
+		unsigned int j;
+		unsigned int swapped = order[i];
+
+		state = state * 6364136223846793005 + 1442695040888963407;
+		j = (unsigned int)(state >> 33) % (i + 1);
+		order[i] = order[j];
+		order[j] = swapped;
+	}
+}
+
 int bench_measure(struct bench_session *session, const struct bench_case *bcase)
 {
 	static double times[BENCH_MAX_SUBJECTS][BENCH_MAX_ROUNDS];
 	struct bench_figures figures[BENCH_MAX_SUBJECTS];
+	unsigned int order[BENCH_MAX_SUBJECTS];
 	uint64_t nr[BENCH_MAX_SUBJECTS];
 	unsigned int rounds = session->options.rounds;
 	int limit = limit_index(bcase);
@@ -126,9 +144,15 @@ int bench_measure(struct bench_session *session, const struct bench_case *bcase)
 		return -EINVAL;
 	for (unsigned int i = 0; i < bcase->nr_subjects; i++)
 		nr[i] = calibrate(&bcase->subjects[i], session->options.round_ns);
+	for (unsigned int i = 0; i < bcase->nr_subjects; i++)
+		order[i] = i;
 	for (unsigned int r = 0; r < rounds; r++) {
-		for (unsigned int i = 0; i < bcase->nr_subjects; i++)
+		shuffle(order, bcase->nr_subjects);
+		for (unsigned int turn = 0; turn < bcase->nr_subjects; turn++) {
+			unsigned int i = order[turn];
+
 			times[i][r] = round_of(&bcase->subjects[i], nr[i]);
+		}
 	}
 	for (unsigned int i = 0; i < bcase->nr_subjects; i++)
 		figures[i] = summarise(times[i], limit < 0 ? NULL : times[limit], rounds);

@@ -11,7 +11,7 @@
 #define inlined inline __attribute__((always_inline))
 
 static inlined uint64_t loop_chase(const void *(*translate)(void *ctx, uint64_t gpa), void *ctx,
-					 uint64_t gpa, uint64_t nr)
+				   uint64_t gpa, uint64_t nr)
 {
 	while (nr--) {
 		const uint64_t *word = translate(ctx, gpa);
@@ -23,8 +23,8 @@ static inlined uint64_t loop_chase(const void *(*translate)(void *ctx, uint64_t 
 	return gpa;
 }
 
-static inlined uint64_t loop_gather(const void *(*translate)(void *ctx, uint64_t gpa),
-					  void *ctx, const struct peer_gpas *at, uint64_t nr)
+static inlined uint64_t loop_gather(const void *(*translate)(void *ctx, uint64_t gpa), void *ctx,
+				    const struct peer_gpas *at, uint64_t nr)
 {
 	uint64_t sum = 0;
 
@@ -39,7 +39,7 @@ static inlined uint64_t loop_gather(const void *(*translate)(void *ctx, uint64_t
 }
 
 static inlined uint64_t loop_copy(int (*access)(void *ctx, uint64_t gpa, void *buf, size_t len),
-					void *ctx, const struct peer_copy *copy, uint64_t nr)
+				  void *ctx, const struct peer_copy *copy, uint64_t nr)
 {
 	for (uint64_t i = 0; i < nr; i++) {
 		if (access(ctx, copy->at.gpas[i & copy->at.mask], copy->buf, copy->len))

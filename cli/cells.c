@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "cells.h"
+#include "cli/cells.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "text.h"
+#include "cli/text.h"
 
-#define MOST_ROWS    16
-#define LABEL_WIDTH  46 /* of the gpa before a row and the name behind it */
-#define LEAST_WIDTH  16
+#define MOST_ROWS   16
+#define LABEL_WIDTH 46 /* of the gpa before a row and the name behind it */
+#define LEAST_WIDTH 16
 
 /* A power of two, so that rows begin at round addresses. */
 static size_t row_width(void)
@@ -85,8 +85,7 @@ static void add_extent(struct cells *cells, const struct extent *extent)
 
 int cells_make(struct cells *cells, struct vas *vas, const struct regions *regions)
 {
-	struct extents extents = { .vas = vas, .regions = regions,
-				   .end = regions_end(regions) };
+	struct extents extents = { .vas = vas, .regions = regions, .end = regions_end(regions) };
 	struct extent extent;
 	size_t nr_rows;
 

@@ -3,7 +3,7 @@
 #ifndef CLI_CELLS_H
 #define CLI_CELLS_H
 
-#include "regions.h"
+#include "cli/regions.h"
 
 struct cell {
 	uint64_t covered;  /* bytes of regions */
@@ -12,9 +12,9 @@ struct cell {
 
 struct row {
 	uint64_t gpa;
-	struct cell *cells;		 /* `width` of them */
+	struct cell *cells;              /* `width` of them */
 	const struct vas_region *region; /* the first that begins in this row, or NULL */
-	size_t nr_regions;		 /* that begin in this row */
+	size_t nr_regions;               /* that begin in this row */
 };
 
 struct cells {

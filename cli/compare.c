@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas compare: is this what guest memory holds? */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "copy.h"
-#include "name.h"
-#include "parse.h"
-#include "source.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/source.h"
+#include "cli/text.h"
 
 static const struct option longs[] = {
 	SOURCE_OPTIONS,
@@ -20,8 +20,8 @@ static int fail_differs(struct vas *vas, const char *name, uint64_t gpa, uint8_t
 	uint8_t byte = 0;
 
 	vas_read(vas, gpa, &byte, 1, NULL);
-	return fail(EXIT_NOT_FOUND, "%s: differs at %#" PRIx64 ": %02x there, %02x given", name, gpa,
-		    byte, wanted);
+	return fail(EXIT_NOT_FOUND, "%s: differs at %s: %02x there, %02x given", name,
+		    text_gpa(gpa).s, byte, wanted);
 }
 
 static int compare_pieces(struct vas *vas, const char *name, uint64_t gpa, struct source *source)
@@ -88,6 +88,7 @@ const struct verb verb_compare = {
 	.name = "compare",
 	.args = "NAME GPA [--hex DIGITS | --string TEXT | --file FILE]",
 	.summary = "Compare guest memory with bytes of yours",
-	.help = SOURCE_HELP "Exit code 0: equal, 1: different, and the message tells where first.\n",
+	.help = SOURCE_HELP
+	"Exit code 0: equal, 1: different, and the message tells where first.\n",
 	.run = run,
 };

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "copy.h"
+#include "cli/copy.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "verb.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 int copy_stopped(const char *name, int err, uint64_t gpa, uint64_t done, uint64_t len)
 {
 	int code = err == -EFAULT || err == -EIO || err == -ENXIO ? EXIT_STOPPED : EXIT_REFUSED;
 
-	return fail(code, "%s: stopped at %#" PRIx64 " after %" PRIu64 " of %" PRIu64 " bytes: %s",
-		    name, gpa + done, done, len, vas_error());
+	return fail(code, "%s: stopped at %s after %" PRIu64 " of %" PRIu64 " bytes: %s", name,
+		    text_gpa(gpa + done).s, done, len, vas_error());
 }
 
 struct copy {
@@ -46,8 +47,9 @@ static int copy_data(struct copy *copy, uint64_t gpa, uint64_t len)
 
 static int copy_extents(struct copy *copy, const struct regions *regions)
 {
-	struct extents extents = { .vas = copy->vas, .regions = regions, .gpa = copy->gpa,
-				   .end = copy->gpa + copy->len };
+	struct extents extents = {
+		.vas = copy->vas, .regions = regions, .gpa = copy->gpa, .end = copy->gpa + copy->len
+	};
 	struct extent extent;
 	int code = EXIT_OK;
 
@@ -69,8 +71,8 @@ int copy_out(struct vas *vas, const char *name, uint64_t gpa, uint64_t len, stru
 
 	if (!copy.piece)
 		err = -ENOMEM;
-	code = err ? fail(EXIT_REFUSED, "%s: %s", name, strerror(-err)) :
-		     copy_extents(&copy, &regions);
+	code = err ? fail(EXIT_REFUSED, "%s: %s", name, strerror(-err))
+		   : copy_extents(&copy, &regions);
 	regions_clean(&regions);
 	free(copy.piece);
 	return code;

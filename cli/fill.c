@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas fill: set guest memory to one byte. */
-#include "copy.h"
-#include "name.h"
-#include "parse.h"
-#include "verb.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "help", no_argument, NULL, 'h' },

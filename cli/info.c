@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <vas/event.h>
 
-#include "info.h"
-#include "name.h"
-#include "verb.h"
+#include "cli/info.h"
+#include "cli/name.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -35,17 +34,14 @@ static int get_events(struct facts *facts)
 
 static int get_facts(struct facts *facts)
 {
-	struct stat st;
 	int err = vas_info(facts->vas, &facts->info);
 
 	if (!err)
 		err = regions_get(facts->vas, &facts->regions);
 	if (!err)
 		err = get_events(facts);
-	if (!err && fstat(vas_fd(facts->vas), &st))
-		err = -errno;
 	if (!err)
-		facts->resident = (uint64_t)st.st_blocks * 512;
+		facts->resident = file_resident(vas_fd(facts->vas), &facts->info);
 	return err;
 }
 

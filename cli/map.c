@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cells.h"
-#include "json.h"
-#include "name.h"
-#include "parse.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/cells.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "cell", required_argument, NULL, 'c' },
@@ -40,7 +40,7 @@ static void print_row(const struct cells *cells, const struct row *row)
 {
 	const char *const *blocks = text_is_utf8() ? blocks_utf8 : blocks_ascii;
 
-	printf("  %#14" PRIx64 " ", row->gpa);
+	printf("  %14s ", text_gpa(row->gpa).s);
 	fputs(text_is_utf8() ? "▕" : "|", stdout);
 	for (size_t i = 0; i < cells->width; i++)
 		fputs(blocks[shade(&row->cells[i])], stdout);

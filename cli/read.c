@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "copy.h"
-#include "name.h"
-#include "output.h"
-#include "parse.h"
-#include "verb.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "hex", no_argument, NULL, 'x' },

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "regions.h"
+#include "cli/regions.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int regions_get(struct vas *vas, struct regions *regions)
@@ -74,15 +75,24 @@ static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent 
 		extent->len = least(len, (uint64_t)at - offset);
 }
 
-static void extent_of_region(struct vas *vas, struct extent *extent)
+static void extent_of_region(struct extents *extents, struct extent *extent)
 {
 	const struct vas_region *region = extent->region;
-	int fd = region->flags & VAS_REGION_LOCAL ? -1 : vas_backing_fd(vas, region->backing);
+	int fd = region->flags & VAS_REGION_LOCAL ? -1 :
+						    vas_backing_fd(extents->vas, region->backing);
 
 	extent->kind = EXTENT_AWAY;
-	if (fd >= 0)
-		extent_of_file(fd, region->offset + (extent->gpa - region->gpa), extent->len,
-			       extent);
+	if (fd < 0)
+		return;
+	/* SEEK_HOLE looks at each page up to the hole: ask it once for each stretch of data. */
+	if (extent->gpa < extents->data_end) {
+		extent->kind = EXTENT_DATA;
+		extent->len = least(extent->len, extents->data_end - extent->gpa);
+		return;
+	}
+	extent_of_file(fd, region->offset + (extent->gpa - region->gpa), extent->len, extent);
+	if (extent->kind == EXTENT_DATA)
+		extents->data_end = extent->gpa + extent->len;
 }
 
 int extent_next(struct extents *extents, struct extent *extent)
@@ -104,10 +114,28 @@ int extent_next(struct extents *extents, struct extent *extent)
 	} else {
 		extent->region = region;
 		extent->len = least(region->gpa + region->size, extents->end) - extents->gpa;
-		extent_of_region(extents->vas, extent);
+		extent_of_region(extents, extent);
 	}
 	extents->gpa += extent->len;
 	return 1;
+}
+
+/* All blocks of the file, less those of the control area, which is small. */
+uint64_t file_resident(int fd, const struct vas_info *info)
+{
+	uint64_t at = info->ram_size, control = 0, all;
+	struct stat st;
+	struct extent extent;
+
+	if (fstat(fd, &st))
+		return 0;
+	for (; at < info->file_size; at += extent.len) {
+		extent_of_file(fd, at, info->file_size - at, &extent);
+		if (extent.kind == EXTENT_DATA)
+			control += extent.len;
+	}
+	all = (uint64_t)st.st_blocks * 512;
+	return all > control ? all - control : 0;
 }
 
 uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t gpa, uint64_t end)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "source.h"
+#include "cli/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,13 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "parse.h"
+#include "cli/parse.h"
 
 static int take_hex(struct source *source, const char *digits)
 {
 	if (parse_hex(digits, &source->bytes, NULL, &source->len) == 0)
 		return EXIT_OK;
-	return fail_usage("--hex: '%s' is not pairs of hex digits, such as \"de ad be ef\"", digits);
+	return fail_usage("--hex: '%s' is not pairs of hex digits, such as \"de ad be ef\"",
+			  digits);
 }
 
 static int take_string(struct source *source, const char *text)

@@ -6,26 +6,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "verb.h"
+#include "cli/verb.h"
 
 struct source {
 	uint8_t *bytes; /* at hand, or NULL: */
-	int fd;		/* to be read */
+	int fd;         /* to be read */
 	size_t len;
 	size_t taken;
 	const char *path;
 };
 
-#define SOURCE_INIT { .fd = 0, .path = "stdin" }
+#define SOURCE_INIT                      \
+	{                                \
+		.fd = 0, .path = "stdin" \
+	}
 #define SOURCE_SHORTS "x:s:f:"
-#define SOURCE_OPTIONS                                                                             \
-	{ "hex", required_argument, NULL, 'x' }, { "string", required_argument, NULL, 's' },       \
-		{ "file", required_argument, NULL, 'f' }
-#define SOURCE_HELP                                                                                \
-	"  -x, --hex DIGITS     the bytes in hex: \"de ad be ef\"\n"                                  \
-	"  -s, --string TEXT    the text, without a NUL at its end\n"                               \
-	"  -f, --file FILE      the content of FILE\n"                                              \
-	"\n"                                                                                       \
+#define SOURCE_OPTIONS                                                                       \
+	{ "hex", required_argument, NULL, 'x' }, { "string", required_argument, NULL, 's' }, \
+	{                                                                                    \
+		"file", required_argument, NULL, 'f'                                         \
+	}
+#define SOURCE_HELP                                                   \
+	"  -x, --hex DIGITS     the bytes in hex: \"de ad be ef\"\n"  \
+	"  -s, --string TEXT    the text, without a NUL at its end\n" \
+	"  -f, --file FILE      the content of FILE\n"                \
+	"\n"                                                          \
 	"Without any of these the bytes come from stdin.\n"
 
 /* Takes one of the options. An exit code. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "verb.h"
+#include "cli/verb.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <vas/vas.h>
 
-#include "text.h"
+#include "cli/text.h"
 
 static const struct verb *verb_now;
 

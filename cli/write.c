@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "copy.h"
-#include "name.h"
-#include "parse.h"
-#include "source.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/source.h"
 
 static const struct option longs[] = {
 	SOURCE_OPTIONS,
@@ -77,6 +77,6 @@ const struct verb verb_write = {
 	.args = "NAME GPA [--hex DIGITS | --string TEXT | --file FILE]",
 	.summary = "Change guest memory",
 	.help = SOURCE_HELP
-		"A hole in the layout, or a read-only region, ends it; the message tells how far it got.\n",
+	"A hole in the layout, or a read-only region, ends it; the message tells how far it got.\n",
 	.run = run,
 };

@@ -132,11 +132,39 @@ static void extent_at(struct vas *vas, const struct vas_map_entry *e, uint64_t g
 
 /* A stretch of the search: where to look, and how much of gpa it settles. */
 struct stretch {
+	uint8_t seam[2 * MAX_PATTERN];
 	const uint8_t *hay;
 	uint64_t nr;	/* places to look at */
 	uint64_t skip;	/* without hay: places that cannot match */
 	bool is_zeros;	/* without hay: a match, with memory that was never touched */
 };
+
+/*
+ * The last bytes of a run that is shorter than the pattern, and what follows elsewhere in this
+ * process's address space: side by side in s->seam.
+ */
+static void look_across(const struct view *view, const struct needle *n, uint64_t gpa, uint64_t end,
+			struct stretch *s)
+{
+	uint64_t address, run, first = 0, got = 0, want = MAX_PATTERN + n->len;
+
+	if (want > end - gpa)
+		want = end - gpa;
+	while (got < want && (!got || got < first + n->len - 1)) {
+		run = vas_map_run(&view->map, gpa + got, want - got, VAS_MAP_REACHABLE, &address);
+		if (!run)
+			break;
+		memcpy(s->seam + got, (const void *)(uintptr_t)address, run);
+		first = first ? first : run;
+		got += run;
+	}
+	if (got < n->len) {
+		s->skip = got; /* memory ends here */
+		return;
+	}
+	s->hay = s->seam;
+	s->nr = got - n->len + 1 < first ? got - n->len + 1 : first;
+}
 
 /* In a section: what is at gpa. Holes are not read: that would fill them. */
 static void look_at(struct vas *vas, const struct needle *n, uint64_t gpa, uint64_t end,
@@ -146,7 +174,9 @@ static void look_at(struct vas *vas, const struct needle *n, uint64_t gpa, uint6
 	const struct vas_map_entry *e = vas_map_next(&view->map, gpa);
 	uint64_t address, run, hole, data;
 
-	*s = (struct stretch){ 0 };
+	s->hay = NULL;
+	s->nr = s->skip = 0;
+	s->is_zeros = false;
 	if (!e || e->gpa > gpa) {
 		s->skip = e && e->gpa < end ? e->gpa - gpa : end - gpa;
 		return;
@@ -161,9 +191,9 @@ static void look_at(struct vas *vas, const struct needle *n, uint64_t gpa, uint6
 	if (run > end - gpa)
 		run = end - gpa;
 	if (run < n->len) {
-		s->skip = 1;
-		if (!(e->flags & VAS_MAP_REACHABLE))
-			s->skip = e->gpa + e->size - gpa;
+		s->skip = e->gpa + e->size - gpa;
+		if (e->flags & VAS_MAP_REACHABLE)
+			look_across(view, n, gpa, end, s);
 		return;
 	}
 	s->hay = (const uint8_t *)(uintptr_t)address;

@@ -45,8 +45,8 @@ static uint64_t limit_gather(void *ctx, const struct peer_gpas *at, uint64_t nr)
 }
 
 /*
- * A copy's limit is a call as well: the length is not known to the compiler, so this is not inlined into
- * the loop. The caller keeps len below the limit.
+ * A copy's limit is a call as well: the length is not known to the compiler, so this is not inlined
+ * into the loop. The caller keeps len below the limit.
  */
 static __attribute__((noinline)) int limit_copy_out(void *ctx, uint64_t gpa, void *buf, size_t len)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * libvas, in the ways a program may use it: one section around many translations, a section for each
- * load, and a handle without a window that translates through a cache of its own.
+ * libvas, in the ways a program may use it: one section around many translations, a section for
+ * each load, and a handle without a window that translates through a cache of its own.
  */
 #include <errno.h>
 #include <stdlib.h>
