@@ -246,6 +246,7 @@ static void after_fork_in_child(void)
 		if (vas->role == VAS_ROLE_OWNER)
 			vas->role = VAS_ROLE_BINDER;
 		pthread_mutex_init(&vas->change, NULL);
+		pthread_mutex_init(&vas->drain, NULL);
 		pthread_mutex_unlock(&vas->lock);
 	}
 	for (i = 0; i < vas_threads.nr; i++)
