@@ -68,9 +68,15 @@ static bool matches(const struct needle *n, const uint8_t *at)
 typedef uint8_t vector __attribute__((vector_size(32), aligned(1)));
 typedef uint64_t words __attribute__((vector_size(32)));
 
+/* A sanitizer's runtime is not there yet when the clone is chosen, as the program is loaded. */
+#ifdef __SANITIZE_THREAD__
+#define CLONES
+#else
+#define CLONES __attribute__((target_clones("avx2", "default"), optimize("O3")))
+#endif
+
 /* The first of `nr` places from hay on that matches, or NULL; hay has nr + len - 1 bytes. */
-__attribute__((target_clones("avx2", "default"), optimize("O3"))) static const uint8_t *
-scan(const struct needle *n, const uint8_t *hay, size_t nr)
+CLONES static const uint8_t *scan(const struct needle *n, const uint8_t *hay, size_t nr)
 {
 	const uint8_t *a = hay + n->probe[0], *b = hay + n->probe[1];
 	vector first = n->bytes[n->probe[0]] - (vector){ 0 };

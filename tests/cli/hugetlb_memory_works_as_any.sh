@@ -12,13 +12,16 @@ free=$(cat $pages/free_hugepages)
 
 create "$mine" --memory 8M --hugetlb
 expect 0 write "$mine" 0x3ffffe --string needle
-expect 0 find "$mine" needle
-out_is 0x3ffffe
 expect 0 read "$mine" 0x3ffffe 6 --raw
 out_is needle
 expect 0 dump "$mine" -o "$tmp/dump"
 is_equal "$(dd if="$tmp/dump" bs=1 skip=$((0x3ffffe)) count=6 status=none)" needle
-expect 0 map "$mine"
+expect 0 map "$mine" --json
+is_equal "$(json "j['cell'] >= 2 << 20")" True
+# Two pages are written, one has the control area: nothing of this allocated more.
+is_equal "$(resident "$mine")" $(((2 + 1) << 21))
+expect 0 find "$mine" needle
+out_is 0x3ffffe
 expect 3 create --memory 1T --hugetlb --reserve
 expect 3 create --region 4K:4K --hugetlb
 err_has "region at 0x1000"
