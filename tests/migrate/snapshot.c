@@ -171,7 +171,7 @@ TEST(a_damaged_snapshot_is_refused)
 	CHECK_EQ(read(fd, &header, sizeof(header)), sizeof(header));
 	layout_end = (off_t)(sizeof(header) + header.layout_size);
 	size = lseek(fd, 0, SEEK_END);
-	for (at = 0; at < size; at = lseek(fd, at + 1 + (off_t)test_random_below(&random, 900), SEEK_DATA)) {
+	for (at = 0; at >= 0 && at < size; at = lseek(fd, at + 1 + (off_t)test_random_below(&random, 900), SEEK_DATA)) {
 		err = receive_damaged(fd, at);
 		test_note("byte %lld", (long long)at);
 		/* Between layout and data nothing is, and nobody looks. */
