@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * A way to reach guest memory: vas, another project's code, or the limit. Each brings its own loops,
- * compiled together with its own translation, so that a call through this table is paid once a run and
- * not once an access.
+ * A way to reach guest memory: vas, another project's code, or the limit. Each brings its own
+ * loops, compiled together with its own translation, so that a call through this table is paid once
+ * a run and not once an access.
  */
 #ifndef VAS_BENCH_PEER_H
 #define VAS_BENCH_PEER_H
@@ -65,8 +65,8 @@ struct peer_binding {
 };
 
 /*
- * Opens a guest with every peer that can be used for this, the limit first, and says which are missing.
- * Returns their number, or -errno.
+ * Opens a guest with every peer that can be used for this, the limit first, and says which are
+ * missing. Returns their number, or -errno.
  */
 int peers_open(const struct bench_session *session, const struct guest *guest, enum peer_use use,
 	       struct peer_binding bindings[PEER_MAX]);

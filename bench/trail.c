@@ -4,12 +4,13 @@
 
 #include "trail.h"
 
-#define PAGE	       4096ULL
+#define PAGE           4096ULL
 #define WORDS_PER_PAGE (PAGE / sizeof(uint64_t))
 
 /*
- * The i-th word on the page that a region gives to trails. Which page, and where the words on it begin,
- * is random: equal distances would make the words of all regions share a few sets of the caches.
+ * The i-th word on the page that a region gives to trails. Which page, and where the words on it
+ * begin, is random: equal distances would make the words of all regions share a few sets of the
+ * caches.
  */
 static uint64_t word_gpa(const struct guest_region *region, uint64_t i)
 {

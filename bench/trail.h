@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * A closed trail through guest memory: addresses in a random order, and at each of them the address that
- * comes next. Words of a region share one page, so a guest of many regions stays small.
+ * A closed trail through guest memory: addresses in a random order, and at each of them the address
+ * that comes next. Words of a region share one page, so a guest of many regions stays small.
  */
 #ifndef VAS_BENCH_TRAIL_H
 #define VAS_BENCH_TRAIL_H

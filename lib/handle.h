@@ -78,6 +78,7 @@ struct vas {
 	struct thread *threads;
 	struct backing backings[VAS_MAX_BACKINGS];
 	struct vas_event_set events;
+	int fence;  /* sections begin with a full fence: membarrier cannot be had */
 	int forked; /* in a child: bind anew before the next use */
 	uint32_t fork_count;
 
@@ -87,6 +88,8 @@ struct vas {
 	struct vas_consumer *consumers;
 	struct garbage garbage;
 
+	/* reclaim: held while a dead binder's byte is; taken last. */
+	pthread_mutex_t reclaim;
 	/* Our own threads, before the drain lock; taken last. */
 	pthread_mutex_t drain;
 

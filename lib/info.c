@@ -49,6 +49,9 @@ int vas_info(struct vas *vas, struct vas_info *info)
 	int err;
 
 	memset(info, 0, sizeof(*info));
+	/* So that the dead are not counted; binders leave that to the owner. */
+	if (vas->role == VAS_ROLE_OWNER)
+		vas_reclaim_dead(vas);
 	pthread_mutex_lock(&vas->lock);
 	err = vas_view_refresh(vas);
 	if (!err) {
