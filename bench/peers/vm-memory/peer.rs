@@ -2,6 +2,7 @@
 //! The bench's loops over rust-vmm's vm-memory, behind a C interface; ../../peer.h says what each does.
 
 use std::slice;
+use vm_memory::bitmap::{AtomicBitmap, Bitmap};
 use vm_memory::{
     Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, GuestRegionMmap, MmapRegion,
 };
@@ -124,4 +125,28 @@ pub unsafe extern "C" fn vm_memory_write(memory: &Memory, copy: &Copy, nr: u64) 
         }
     }
     0
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_bitmap_open(bytes: usize) -> *mut AtomicBitmap {
+    Box::into_raw(Box::new(AtomicBitmap::new(bytes, 4096)))
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_bitmap_close(bitmap: *mut AtomicBitmap) {
+    drop(Box::from_raw(bitmap));
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_bitmap_mark(bitmap: &AtomicBitmap, at: &Gpas, nr: u64) -> u64 {
+    let (gpas, mask) = (at.gpas, at.mask);
+    for i in 0..nr {
+        bitmap.mark_dirty(*gpas.add((i & mask) as usize) as usize, 8);
+    }
+    0
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_bitmap_reset(bitmap: &AtomicBitmap) {
+    bitmap.reset();
 }
