@@ -31,54 +31,56 @@ extern "C" {
 
 /*
  * What a translation needs, and the only layout of libvas that programs are compiled against: it
- * changes only with the library's major version. Immutable once published; a bit set in present[]
- * says that the whole granule is there, a clear one says "ask the sorted map".
+ * changes only with the library's major version. Immutable once published. A byte of `present` says of
+ * a whole granule: 0, ask the sorted map; 1, it may be read at base + gpa; 2, written too.
  */
 struct vas_view {
 	char *base; /* hva of gpa 0 */
 	uint64_t nr_granules;
 	uint64_t mask; /* granule size - 1 */
 	uint32_t shift;
-	uint32_t flags;		    /* VAS_STATE_* */
-	const uint64_t *present[2]; /* indexed by VAS_PROT_* */
+	uint32_t flags; /* VAS_STATE_* */
+	const uint8_t *present;
+	uint64_t serial; /* of this handle's views; never used twice */
 };
 
 /* The head of a handle. Programs read it through the functions below only. */
 struct vas_head {
 	const struct vas_view *view;	/* acquire; replaced by whoever sees a new generation first */
 	const uint64_t *generation;	/* vas_control.generation */
-	uint32_t index;			/* of this handle in each thread's table */
+	uint32_t index;			/* of this handle in vas_thread_ties */
 	uint32_t nr_failed;		/* windows' pages that failed: see vas_failed() */
-	uint32_t fence;			/* membarrier cannot be had: order with a full fence */
 };
 
-/* A thread's tie to a handle: its slot, and how deep it is in sections. */
+/*
+ * A thread's tie to a handle. depth and serial are what this process goes by before it unmaps
+ * anything: the slot is shared, so others might write it.
+ */
 struct vas_thread {
-	uint64_t *slot; /* vas_slot.generation */
+	uint64_t *slot;	     /* vas_slot.generation; of an observer: a word of its own */
 	uint64_t generation;
-	uint32_t depth;
+	uint64_t serial; /* of the view at the last change that this thread saw */
+	uint32_t depth;	 /* how deep in sections, and a bit of the library's; others read it */
 };
 
-struct vas_threads {
-	struct vas_thread **table;
-	uint32_t nr;
-};
-
-VAS_API extern __thread struct vas_threads vas_threads __attribute__((tls_model("initial-exec")));
+/*
+ * A thread's ties, by vas_head.index. Entry 0 stays NULL: handles that are one too many have index 0,
+ * and take the way out of line.
+ */
+#define VAS_FAST_HANDLES 32
+VAS_API extern __thread struct vas_thread *vas_thread_ties[VAS_FAST_HANDLES]
+	__attribute__((tls_model("initial-exec")));
 
 /* The uncommon cases, out of line. */
 VAS_API int vas_enter_slow(struct vas *vas);
+VAS_API int vas_enter_nested(struct vas *vas);
+VAS_API void vas_leave_nested(struct vas *vas);
 VAS_API void *vas_translate_slow(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
 VAS_API int vas_access_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot);
 VAS_API void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len);
 
 #define vas_likely(x)	__builtin_expect(!!(x), 1)
 #define vas_unlikely(x) __builtin_expect(!!(x), 0)
-
-static inline struct vas_thread *vas_thread_of(const struct vas_head *head)
-{
-	return vas_likely(head->index < vas_threads.nr) ? vas_threads.table[head->index] : NULL;
-}
 
 /*
  * Begin a section; they nest. 0, or -EAGAIN (no slot is free: every section of this thread would
@@ -88,16 +90,14 @@ static inline struct vas_thread *vas_thread_of(const struct vas_head *head)
 static inline int vas_enter(struct vas *vas)
 {
 	struct vas_head *head = (struct vas_head *)vas;
-	struct vas_thread *t = vas_thread_of(head);
+	struct vas_thread *t = vas_thread_ties[head->index];
 
-	if (vas_unlikely(!t))
-		return vas_enter_slow(vas);
-	if (t->depth++)
-		return 0;
-	/* Pairs with the owner's read of the slot, after its membarrier or fence. */
+	if (vas_unlikely(!t || t->depth))
+		return vas_enter_nested(vas);
+	/* Constants, not sums: one section does not wait for the stores of the one before. */
+	__atomic_store_n(&t->depth, 1, __ATOMIC_RELAXED);
+	/* E1. Pairs, like depth, with the read of it after a membarrier or fence (P5). */
 	__atomic_store_n(t->slot, t->generation, __ATOMIC_RELAXED);
-	if (vas_unlikely(head->fence))
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (vas_likely(__atomic_load_n(head->generation, __ATOMIC_ACQUIRE) == t->generation))
 		return 0;
@@ -106,17 +106,21 @@ static inline int vas_enter(struct vas *vas)
 
 static inline void vas_leave(struct vas *vas)
 {
-	struct vas_thread *t = vas_thread_of((struct vas_head *)vas);
+	struct vas_thread *t = vas_thread_ties[((struct vas_head *)vas)->index];
 
-	if (--t->depth == 0)
-		__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
+	if (vas_unlikely(!t || t->depth != 1)) {
+		vas_leave_nested(vas);
+		return;
+	}
+	__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&t->depth, 0, __ATOMIC_RELEASE);
 }
 
 static inline int vas_granule_is_present(const struct vas_view *view, uint64_t gpa, uint32_t prot)
 {
 	uint64_t i = gpa >> view->shift;
 
-	return i < view->nr_granules && (view->present[prot][i / 64] >> (i % 64) & 1);
+	return i < view->nr_granules && view->present[i] > prot;
 }
 
 /*
@@ -142,12 +146,11 @@ static inline void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, u
  * Zero it before first use; one a thread, vCPU or queue. It never outlives its layout.
  */
 struct vas_cache {
-	const struct vas_view *view;
-	uint64_t generation;
 	uint64_t gpa;
 	uint64_t size;
 	char *hva;
-	uint32_t writable;
+	uint64_t serial;
+	uint32_t prot;
 };
 VAS_API void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uint64_t len,
 			     uint32_t prot);
@@ -156,10 +159,11 @@ static inline void *vas_translate_cached(struct vas *vas, struct vas_cache *cach
 					 uint64_t len, uint32_t prot)
 {
 	const struct vas_head *head = (const struct vas_head *)vas;
+	const struct vas_view *view = __atomic_load_n(&head->view, __ATOMIC_ACQUIRE);
 	uint64_t at = gpa - cache->gpa;
 
-	if (vas_likely(*head->generation == cache->generation && at < cache->size &&
-		       len - 1 < cache->size - at && cache->writable >= prot))
+	if (vas_likely(view->serial == cache->serial && at < cache->size &&
+		       len - 1 < cache->size - at && cache->prot >= prot))
 		return cache->hva + at;
 	return vas_cache_fill(vas, cache, gpa, len, prot);
 }
@@ -192,7 +196,10 @@ static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 		vas_mark_slow(vas, gpa, len);
 }
 
-/* A page of a window has failed at some time: accesses take the checked path from then on. */
+/*
+ * A page of a window has failed (or the handle observes): what was accessed in this section is
+ * doubtful, and vas_read() and vas_write() find out. Ask before vas_leave().
+ */
 static inline int vas_failed(const struct vas *vas)
 {
 	return vas_unlikely(__atomic_load_n(&((const struct vas_head *)vas)->nr_failed,
@@ -205,7 +212,7 @@ static inline int vas_failed(const struct vas *vas)
  */
 static inline int vas_read_const(struct vas *vas, uint64_t gpa, void *buf, size_t len)
 {
-	int err = vas_enter(vas);
+	int failed, err = vas_enter(vas);
 	const void *p;
 
 	if (vas_unlikely(err))
@@ -213,15 +220,16 @@ static inline int vas_read_const(struct vas *vas, uint64_t gpa, void *buf, size_
 	p = vas_translate(vas, gpa, len, VAS_PROT_READ);
 	if (vas_likely(p))
 		memcpy(buf, p, len);
+	failed = vas_failed(vas);
 	vas_leave(vas);
-	if (vas_likely(p && !vas_failed(vas)))
+	if (vas_likely(p && !failed))
 		return 0;
 	return vas_access_slow(vas, gpa, buf, len, VAS_PROT_READ);
 }
 
 static inline int vas_write_const(struct vas *vas, uint64_t gpa, const void *buf, size_t len)
 {
-	int err = vas_enter(vas);
+	int failed, err = vas_enter(vas);
 	void *p;
 
 	if (vas_unlikely(err))
@@ -231,8 +239,9 @@ static inline int vas_write_const(struct vas *vas, uint64_t gpa, const void *buf
 		memcpy(p, buf, len);
 		vas_mark(vas, gpa, len);
 	}
+	failed = vas_failed(vas);
 	vas_leave(vas);
-	if (vas_likely(p && !vas_failed(vas)))
+	if (vas_likely(p && !failed))
 		return 0;
 	return vas_access_slow(vas, gpa, (void *)(uintptr_t)buf, len, VAS_PROT_WRITE);
 }
@@ -269,12 +278,14 @@ static inline void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint3
 	return NULL;
 }
 
-static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
+/* After a store or read-modify-write: mark, leave, and find out if the page was there. */
+static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len)
 {
-	if (prot == VAS_PROT_WRITE)
-		vas_mark(vas, gpa, len);
+	int failed = vas_failed(vas);
+
+	vas_mark(vas, gpa, len);
 	vas_leave(vas);
-	return vas_failed(vas) ? vas_field_check(vas, gpa, len) : 0;
+	return failed ? vas_field_check(vas, gpa, len) : 0;
 }
 
 #define VAS_DEFINE_RMW(op, name, bits)                                                            \
@@ -288,7 +299,7 @@ static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uin
 		if (vas_unlikely(!p))                                                             \
 			return err;                                                               \
 		*old = op(p, val, order);                                                         \
-		return vas_field_end(vas, gpa, bits / 8, VAS_PROT_WRITE);                         \
+		return vas_field_end(vas, gpa, bits / 8);                                         \
 	}
 
 #define VAS_DEFINE_FIELD(bits)                                                                    \
@@ -302,7 +313,9 @@ static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uin
 		if (vas_unlikely(!p))                                                             \
 			return err;                                                               \
 		*val = __atomic_load_n(p, order);                                                 \
-		return vas_field_end(vas, gpa, bits / 8, VAS_PROT_READ);                          \
+		err = vas_failed(vas);                                                            \
+		vas_leave(vas);                                                                   \
+		return err ? vas_access_slow(vas, gpa, val, bits / 8, VAS_PROT_READ) : 0;         \
 	}                                                                                         \
 	static inline int vas_store_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val,   \
 					     int order)                                           \
@@ -314,7 +327,7 @@ static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uin
 		if (vas_unlikely(!p))                                                             \
 			return err;                                                               \
 		__atomic_store_n(p, val, order);                                                  \
-		return vas_field_end(vas, gpa, bits / 8, VAS_PROT_WRITE);                         \
+		return vas_field_end(vas, gpa, bits / 8);                                         \
 	}                                                                                         \
 	static inline int vas_cmpxchg_le##bits(struct vas *vas, uint64_t gpa,                     \
 					       uint##bits##_t *expected, uint##bits##_t desired,  \
@@ -328,7 +341,7 @@ static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len, uin
 			return err;                                                               \
 		swapped = __atomic_compare_exchange_n(p, expected, desired, 0, order,             \
 						      __ATOMIC_RELAXED);                          \
-		err = vas_field_end(vas, gpa, bits / 8, VAS_PROT_WRITE);                          \
+		err = vas_field_end(vas, gpa, bits / 8);                                          \
 		return err ? err : swapped ? 0 : -EAGAIN;                                         \
 	}                                                                                         \
 	VAS_DEFINE_RMW(__atomic_fetch_or, fetch_or, bits)                                         \

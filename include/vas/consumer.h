@@ -81,6 +81,12 @@ VAS_API int vas_mark_dirty(struct vas *vas, uint64_t gpa, uint64_t len);
 /* The same for 64 pages at once: bit n of bits is the page at gpa + n * 4096; gpa 256 KiB aligned. */
 VAS_API int vas_mark_dirty_word(struct vas *vas, uint64_t gpa, uint64_t bits);
 
+/*
+ * For a consumer that refuses something: remember the sentence for this thread's vas_error(), and
+ * return err, a negative errno.
+ */
+VAS_API int vas_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 #ifdef __cplusplus
 }
 #endif

@@ -25,15 +25,18 @@ struct vas_event {
 };
 
 /*
- * Declare an event and make its eventfd(s). Owner only (-EPERM). -EEXIST: id or name is taken;
- * -EINVAL: fields that make no sense together; -ENOSPC: 188 are there already.
+ * Declare an event and make its eventfd(s). Owner only (-EPERM). Declare before vas_send(), which
+ * carries the fds that there are. -EEXIST: id or name is taken; -EINVAL: fields that make no sense
+ * together; -ENOSPC: 188 are there already; -EMFILE, -ENFILE, -ENOMEM.
+ * Removing one closes its eventfds here: no thread may be waiting on them.
  */
 VAS_API int vas_event_add(struct vas *vas, const struct vas_event *event);
 VAS_API int vas_event_remove(struct vas *vas, uint32_t id);
 
 /* Up to nr events are stored; returns how many there are. */
 VAS_API ssize_t vas_events(struct vas *vas, struct vas_event *events, size_t nr);
-/* By name: 0 or -ENOENT. */
+/* One of them: 0 or -ENOENT. */
+VAS_API int vas_event_by_id(struct vas *vas, uint32_t id, struct vas_event *event);
 VAS_API int vas_event_by_name(struct vas *vas, const char *name, struct vas_event *event);
 
 /*
@@ -46,12 +49,18 @@ VAS_API int vas_event_resample_fd(struct vas *vas, uint32_t id);
 
 /*
  * Wait until the doorbell rings, at most timeout_ns (0: just look; UINT64_MAX: for ever). Returns
- * how often it rang since the last wait, -ETIMEDOUT, -ENOENT, -ENXIO.
+ * how often it rang since the last wait, -ETIMEDOUT, -EINTR, -ENOENT, -ENXIO. Wait for a resampled
+ * interrupt's acknowledgement by polling vas_event_resample_fd().
  */
 VAS_API int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout_ns);
 
-/* Raise the interrupt: an eventfd write, safe in a signal handler given vas_event_fd(). */
+/*
+ * Raise the interrupt, or ring the doorbell in the guest's stead: one write to the eventfd, which
+ * stays raised until it is taken, however often it is raised. -ENOENT, -ENXIO; -EINTR: a signal came
+ * while the write slept, which only a peer that tampers with the eventfd can make it do.
+ */
 VAS_API int vas_irq_raise(struct vas *vas, uint32_t id);
+VAS_API int vas_doorbell_ring(struct vas *vas, uint32_t id);
 
 /*
  * An eventfd cannot say which value was written. A doorbell whose values matter has a ring in guest

@@ -45,6 +45,8 @@
 
 /* A binder refuses a file with a required feature that it does not know. None is defined yet. */
 #define VAS_FEATURES_REQUIRED_KNOWN 0ull
+/* Optional ones may be ignored. */
+#define VAS_FEATURE_THP 1ull /* advise transparent huge pages on maps of the file */
 
 /* Part of the file, in bytes. */
 struct vas_extent {
@@ -92,7 +94,8 @@ struct vas_superblock {
 /* vas_state.flags */
 #define VAS_STATE_TRACKING 1u /* writers mark the dirty log */
 #define VAS_STATE_FROZEN   2u /* writers stay out */
-#define VAS_STATE_KNOWN	   3u
+#define VAS_STATE_FENCE	   4u /* the owner has no membarrier: sections begin with a full fence */
+#define VAS_STATE_KNOWN	   7u
 
 /* What holds for one generation. Copied and checked as a whole, then vas_control.generation again. */
 struct vas_state {
@@ -115,7 +118,16 @@ struct vas_control {
 
 	uint32_t notify; /* futex: counts everything that a waiting binder may want to know */
 	uint32_t answer; /* futex: counts what the owner may wait for; binders write */
-	uint64_t pad1[7];
+	/*
+	 * The dirty log; binders write. Trackers of other processes count `wanted` up, and wait until
+	 * the owner has copied it to `served`: it has switched tracking as the trackers in use need
+	 * it, and moved its consumers' logs into the log.
+	 */
+	uint32_t wanted;
+	uint32_t served;
+	uint32_t log_lost; /* counts when marks may be missing: each tracker then takes all as dirty */
+	uint32_t draining; /* binder's index + 1 while it takes words; the drain lock protects it */
+	uint64_t pad1[5];
 
 	uint32_t owner_pid; /* a hint for people; the lock on the superblock's first byte decides */
 	uint32_t pad2;
@@ -185,8 +197,9 @@ struct vas_binder {
 enum vas_pin_state {
 	VAS_PIN_FREE, /* or, with a binder, being written by it */
 	VAS_PIN_HELD,
-	VAS_PIN_ASKED, /* the owner wants the range back; the holder unmaps, or quiesces for a freeze */
-	VAS_PIN_QUIET, /* the holder promises not to touch the range until the state is HELD again */
+	VAS_PIN_ASKED,	 /* the owner wants the range back: the holder unmaps it */
+	VAS_PIN_QUIESCE, /* the owner freezes: the holder stops writing and answers */
+	VAS_PIN_QUIET,	 /* the answer; writing may go on when the state is HELD again */
 };
 
 /* vas_pin.flags */
@@ -222,15 +235,19 @@ struct vas_event_entry {
 	uint64_t addr;	/* doorbell: gpa or port; MSI: address */
 	uint64_t data;	/* doorbell: value to match; MSI: data */
 	uint32_t gsi;	/* irq */
-	uint32_t pad0;
+	/* Odd while the owner writes the entry: a reader copies, then compares, and tries again. */
+	uint32_t sequence;
 	char name[VAS_REGION_NAME_LEN];
 };
 
-/* A consumer of the dirty log; binders write. */
+/*
+ * A consumer of the dirty log; binders write. Whoever takes words from the log holds a lock on the
+ * extent's first byte meanwhile: the drain lock.
+ */
 struct vas_tracker {
 	uint32_t state;	 /* 0: free, 1: in use */
 	uint32_t binder; /* index + 1 */
-	uint64_t epoch;
+	uint64_t epoch; /* harvests committed */
 	char name[VAS_REGION_NAME_LEN];
 	uint64_t pad[3];
 };
@@ -241,6 +258,12 @@ struct vas_tracker {
  * summary's word n.
  */
 #define VAS_LOG_PAGES_PER_WORD 64u
+
+/* A word of a log, as a harvest tells of it. */
+struct vas_dirty_word {
+	uint64_t gpa;  /* of the page that bit 0 stands for: a multiple of 256 KiB */
+	uint64_t bits; /* bit n: the page at gpa + n * 4096; not 0 */
+};
 
 #ifdef __cplusplus
 #define VAS_FORMAT_ASSERT(c) static_assert(c, #c)

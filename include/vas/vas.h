@@ -46,6 +46,7 @@ VAS_API const char *vas_version(void);
 #define VAS_CREATE_HUGETLB 1u /* 2 MiB hugetlb pages: regions are aligned to them */
 #define VAS_CREATE_THP	   2u /* advise transparent huge pages on every map of the file */
 #define VAS_CREATE_RESERVE 4u /* allocate a region's memory as it is added: ENOMEM there, not later */
+#define VAS_CREATE_FENCE   8u /* do without membarrier: sections cost a full fence */
 
 /* What to create. Zero means the default throughout, and reserved fields must be zero. */
 struct vas_options {
@@ -69,6 +70,7 @@ VAS_API int vas_create(const struct vas_options *options, struct vas **vas);
 #define VAS_BIND_ADOPT	     2u /* own it, if its owner is gone; -EBUSY if not */
 #define VAS_BIND_NO_WINDOW   4u /* do not reserve address space: sorted map only */
 #define VAS_BIND_NO_SIGBUS   8u /* install no SIGBUS handler; see vas_handle_sigbus() */
+#define VAS_BIND_FENCE	     16u /* this process's sections cost a full fence, not a membarrier */
 
 /*
  * Bind to the vas behind fd, checking its seals, size, superblock and layout first. The fd is not
@@ -146,7 +148,8 @@ VAS_API int vas_region_by_id(struct vas *vas, uint64_t id, struct vas_region *re
 
 /*
  * Changes are transactions, for the owner only (-EPERM): begin, any number of changes, then commit
- * or abort, both of which free the layout. One at a time: a second begin waits for the first's end.
+ * or abort in the same thread, both of which free the layout. One at a time: another thread's begin
+ * waits for the end. Not inside a section (-EDEADLK).
  * Each change is checked when it is made: -EINVAL (alignment, size, flags, beyond limit or backing),
  * -EEXIST (overlap with what the layout then holds), -ENOSPC (max_regions), -ENOENT (id), -EBADF
  * (backing). A failed change leaves the layout as it was before that change.
@@ -194,7 +197,10 @@ VAS_API int vas_region_move(struct vas *vas, uint64_t id, uint64_t gpa);
  */
 VAS_API int vas_backing_add(struct vas *vas, int fd);
 
-/* A duplicate-free look at a backing's fd: owned by the handle; -ENXIO if it is not at hand. */
+/* Forget a backing; its number may come again. -EBUSY: regions lie in it; -ENOENT; -EPERM. */
+VAS_API int vas_backing_remove(struct vas *vas, uint32_t backing);
+
+/* A backing's fd: owned by the handle; -ENXIO if it is not at hand. */
 VAS_API int vas_backing_fd(const struct vas *vas, uint32_t backing);
 
 /*

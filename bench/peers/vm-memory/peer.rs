@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+//! The bench's loops over rust-vmm's vm-memory, behind a C interface; ../../peer.h says what each does.
+
+use std::slice;
+use vm_memory::{
+    Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, GuestRegionMmap, MmapRegion,
+};
+
+type Memory = GuestMemoryMmap<()>;
+
+const REFUSED: u64 = u64::MAX;
+
+#[repr(C)]
+pub struct Region {
+    gpa: u64,
+    size: u64,
+}
+
+#[repr(C)]
+pub struct Gpas {
+    gpas: *const u64,
+    mask: u64,
+}
+
+#[repr(C)]
+pub struct Copy {
+    at: Gpas,
+    buf: *mut u8,
+    len: usize,
+}
+
+/// Every region is mapped already, at `flat + gpa`; the crate is handed the pointers.
+unsafe fn build(flat: *mut u8, regions: &[Region]) -> Option<Memory> {
+    let mut list = Vec::with_capacity(regions.len());
+    for r in regions {
+        let mapping = MmapRegion::build_raw(
+            flat.add(r.gpa as usize),
+            r.size as usize,
+            libc_prot::READ_WRITE,
+            libc_prot::SHARED,
+        );
+        list.push(GuestRegionMmap::new(mapping.ok()?, GuestAddress(r.gpa)).ok()?);
+    }
+    Memory::from_regions(list).ok()
+}
+
+/// Two values of `<sys/mman.h>`, so that the libc crate need not be named for them.
+mod libc_prot {
+    pub const READ_WRITE: i32 = 3;
+    pub const SHARED: i32 = 1;
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_open(
+    flat: *mut u8,
+    regions: *const Region,
+    nr: usize,
+) -> *mut Memory {
+    match build(flat, slice::from_raw_parts(regions, nr)) {
+        Some(memory) => Box::into_raw(Box::new(memory)),
+        None => std::ptr::null_mut(),
+    }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_close(memory: *mut Memory) {
+    drop(Box::from_raw(memory));
+}
+
+#[inline(always)]
+fn load(memory: &Memory, gpa: u64) -> Option<u64> {
+    let slice = memory.get_slice(GuestAddress(gpa), 8).ok()?;
+    // SAFETY: the slice is 8 bytes of mapped memory, and the bench aligns its words.
+    Some(unsafe { (slice.as_ptr() as *const u64).read_volatile() })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_chase(memory: &Memory, gpa: u64, nr: u64) -> u64 {
+    let mut gpa = gpa;
+    for _ in 0..nr {
+        match load(memory, gpa) {
+            Some(next) => gpa = next,
+            None => return REFUSED,
+        }
+    }
+    gpa
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -> u64 {
+    let (gpas, mask) = (at.gpas, at.mask);
+    let mut sum = 0u64;
+    for i in 0..nr {
+        match load(memory, *gpas.add((i & mask) as usize)) {
+            Some(word) => sum = sum.wrapping_add(word),
+            None => return REFUSED,
+        }
+    }
+    sum
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
+    let buf = slice::from_raw_parts_mut(copy.buf, copy.len);
+    let (gpas, mask) = (copy.at.gpas, copy.at.mask);
+    for i in 0..nr {
+        let gpa = *gpas.add((i & mask) as usize);
+        if memory.read_slice(buf, GuestAddress(gpa)).is_err() {
+            return REFUSED;
+        }
+    }
+    0
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_write(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
+    let buf = slice::from_raw_parts(copy.buf, copy.len);
+    let (gpas, mask) = (copy.at.gpas, copy.at.mask);
+    for i in 0..nr {
+        let gpa = *gpas.add((i & mask) as usize);
+        if memory.write_slice(buf, GuestAddress(gpa)).is_err() {
+            return REFUSED;
+        }
+    }
+    0
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "core/layout.h"
+
+#include <linux/errno.h>
+
+#include "core/log.h"
+#include "core/range.h"
+
+#define HUGE_2M	      (2ull << 20)
+#define MAX_FILE_SIZE ((1ull << 63) - 1)
+
+/* Bytes of each extent, from limits and counts that have been checked. */
+static uint64_t extent_size(const struct vas_superblock *sb, int id)
+{
+	struct vas_log_layout log;
+
+	switch (id) {
+	case VAS_EXT_CONTROL:
+		return sizeof(struct vas_control);
+	case VAS_EXT_SLOTS:
+		return sizeof(struct vas_slot) * sb->nr_slots;
+	case VAS_EXT_BINDERS:
+		return sizeof(struct vas_binder) * sb->nr_binders;
+	case VAS_EXT_PINS:
+		return sizeof(struct vas_pin) * sb->nr_pins;
+	case VAS_EXT_EVENTS:
+		return sizeof(struct vas_event_entry) * sb->nr_events;
+	case VAS_EXT_BACKINGS:
+		return sizeof(struct vas_backing_entry) * sb->nr_backings;
+	case VAS_EXT_TABLE0:
+	case VAS_EXT_TABLE1:
+		return sizeof(struct vas_region_entry) * (uint64_t)sb->max_regions;
+	case VAS_EXT_TRACKERS:
+		return sizeof(struct vas_tracker) * sb->nr_trackers;
+	default: /* VAS_EXT_LOG: the log that all mark, and one a tracker */
+		vas_log_layout(sb->limit, &log);
+		return log.size * (1 + sb->nr_trackers);
+	}
+}
+
+static int counts_check(const struct vas_superblock *sb)
+{
+	if (!sb->max_regions || sb->max_regions > VAS_MAX_REGIONS || !sb->nr_slots ||
+	    sb->nr_slots > VAS_MAX_SLOTS || !sb->nr_binders || sb->nr_binders > VAS_MAX_BINDERS ||
+	    !sb->nr_pins || sb->nr_pins > VAS_MAX_PINS || !sb->nr_events ||
+	    sb->nr_events > VAS_MAX_EVENTS || !sb->nr_backings ||
+	    sb->nr_backings > VAS_MAX_BACKINGS || !sb->nr_trackers ||
+	    sb->nr_trackers > VAS_MAX_TRACKERS)
+		return -EINVAL;
+	return 0;
+}
+
+static int sizes_check(const struct vas_superblock *sb)
+{
+	if (sb->page_size != VAS_PAGE_SIZE && sb->page_size != HUGE_2M)
+		return -EINVAL;
+	if (!sb->limit || sb->limit > VAS_MAX_GPA || !vas_is_aligned(sb->limit, sb->page_size))
+		return -EINVAL;
+	if (!sb->ram_size || sb->ram_size > VAS_MAX_GPA ||
+	    !vas_is_aligned(sb->ram_size, sb->page_size))
+		return -EINVAL;
+	return 0;
+}
+
+int vas_superblock_plan(struct vas_superblock *sb)
+{
+	uint64_t at;
+	int i;
+
+	if (counts_check(sb) || sizes_check(sb))
+		return -EINVAL;
+	at = sb->ram_size;
+	for (i = 0; i < VAS_EXT_COUNT; i++) {
+		sb->extents[i].offset = at;
+		sb->extents[i].size = extent_size(sb, i);
+		at += vas_align_up(sb->extents[i].size, VAS_PAGE_SIZE);
+	}
+	sb->file_size = vas_align_up(at + sizeof(*sb), sb->page_size);
+	sb->magic = VAS_MAGIC;
+	sb->version = VAS_VERSION;
+	return sb->file_size > MAX_FILE_SIZE ? -EFBIG : 0;
+}
+
+static int extents_check(const struct vas_superblock *sb)
+{
+	uint64_t end = sb->ram_size;
+	int i;
+
+	/* In the order of their ids, so that one pass shows that no two overlap. */
+	for (i = 0; i < VAS_EXT_COUNT; i++) {
+		const struct vas_extent *e = &sb->extents[i];
+
+		if (e->offset < end || !vas_is_aligned(e->offset, VAS_PAGE_SIZE) ||
+		    e->size != extent_size(sb, i) ||
+		    !vas_range_fits(e->offset, e->size, sb->file_size - sizeof(*sb)))
+			return -EPROTO;
+		end = e->offset + e->size;
+	}
+	return 0;
+}
+
+int vas_superblock_check(const struct vas_superblock *sb, uint64_t file_size)
+{
+	if (sb->magic != VAS_MAGIC)
+		return -EPROTO;
+	if (sb->version != VAS_VERSION || sb->features_required & ~VAS_FEATURES_REQUIRED_KNOWN)
+		return -EOPNOTSUPP;
+	if (sb->file_size != file_size || file_size > MAX_FILE_SIZE ||
+	    file_size < sizeof(*sb) || sb->name[VAS_NAME_LEN - 1])
+		return -EPROTO;
+	if (counts_check(sb) || sizes_check(sb) || !vas_is_aligned(file_size, sb->page_size))
+		return -EPROTO;
+	return extents_check(sb);
+}
+
+int vas_state_check(const struct vas_superblock *sb, const struct vas_state *state,
+		    uint64_t generation)
+{
+	if (!generation || state->generation != generation ||
+	    state->regions_generation > generation || state->table > 1 ||
+	    state->nr_regions > sb->max_regions || state->flags & ~VAS_STATE_KNOWN ||
+	    !state->nr_backings || state->nr_backings > sb->nr_backings)
+		return -EPROTO;
+	return 0;
+}
+
+int vas_region_check(const struct vas_superblock *sb, const struct vas_region_entry *region,
+		     const struct vas_backing_entry *backing)
+{
+	uint64_t align = VAS_PAGE_SIZE;
+
+	if (!region->size || region->flags & ~VAS_REGION_KNOWN ||
+	    region->name[VAS_REGION_NAME_LEN - 1])
+		return -EINVAL;
+	if (region->flags & VAS_REGION_LOCAL) {
+		if (region->offset || region->backing)
+			return -EINVAL;
+	} else {
+		if (!(backing->flags & VAS_BACKING_USED) ||
+		    !vas_range_fits(region->offset, region->size, backing->size))
+			return -EINVAL;
+		align = backing->page_size;
+	}
+	if (!vas_is_aligned(region->gpa | region->size | region->offset, align) ||
+	    !vas_range_fits(region->gpa, region->size, sb->limit))
+		return -EINVAL;
+	return 0;
+}
+
+/* Of backing 0 only the RAM may be mapped as a region, never the control area. */
+static int backings_check(const struct vas_superblock *sb, const struct vas_state *state,
+			  const struct vas_backing_entry *backings)
+{
+	uint32_t i;
+
+	for (i = 0; i < state->nr_backings; i++) {
+		const struct vas_backing_entry *b = &backings[i];
+
+		if (b->flags & ~VAS_BACKING_KNOWN)
+			return -EPROTO;
+		if (b->flags & VAS_BACKING_USED &&
+		    ((b->page_size != VAS_PAGE_SIZE && b->page_size != HUGE_2M) ||
+		     b->size > MAX_FILE_SIZE))
+			return -EPROTO;
+	}
+	if (!(backings[0].flags & VAS_BACKING_USED) || backings[0].size != sb->ram_size ||
+	    backings[0].page_size != sb->page_size)
+		return -EPROTO;
+	return 0;
+}
+
+int vas_table_check(const struct vas_superblock *sb, const struct vas_state *state,
+		    const struct vas_region_entry *regions,
+		    const struct vas_backing_entry *backings)
+{
+	uint64_t end = 0;
+	uint32_t i;
+
+	if (backings_check(sb, state, backings))
+		return -EPROTO;
+	for (i = 0; i < state->nr_regions; i++) {
+		const struct vas_region_entry *r = &regions[i];
+
+		if (r->backing >= state->nr_backings || !r->id || r->gpa < end ||
+		    vas_region_check(sb, r, &backings[r->backing]))
+			return -EPROTO;
+		end = r->gpa + r->size;
+	}
+	return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Where the parts of a dirty log lie, and marking: DESIGN.md, "Dirty log". The words are shared with
+ * every writer, so all access is atomic; marking never waits.
+ */
+#ifndef VAS_CORE_LOG_H
+#define VAS_CORE_LOG_H
+
+#include <vas/format.h>
+
+#include "core/range.h"
+
+/* One log: words, one bit a page; summary, one bit a word; top, one bit a summary word. */
+struct vas_log {
+	uint64_t *words;
+	uint64_t *summary;
+	uint64_t *top;
+	uint64_t nr_pages;
+};
+
+/* Byte offsets of the parts in a log for limit bytes of gpa, and its size, page aligned. */
+struct vas_log_layout {
+	uint64_t summary_offset;
+	uint64_t top_offset;
+	uint64_t size;
+};
+
+void vas_log_layout(uint64_t limit, struct vas_log_layout *layout);
+void vas_log_init(struct vas_log *log, void *memory, uint64_t limit);
+
+/* W2 to W5 for some pages of one word. */
+void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits);
+
+/* Mark each page that [gpa, gpa + len) touches; what lies beyond the log is dropped. */
+void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len);
+
+/*
+ * The same, all levels each time: where a marker may have died outside of any section, half way, a
+ * bit that is set already says nothing about the levels above it.
+ */
+void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len);
+
+/* Words that are to be taken: [next, end). */
+struct vas_log_range {
+	uint64_t next;
+	uint64_t end;
+};
+
+/* The words for [gpa, gpa + len), as far as there are such. */
+struct vas_log_range vas_log_range_of(const struct vas_log *log, uint64_t gpa, uint64_t len);
+
+/*
+ * H1: clear up to nr words that are not 0, store them in `words`, and return their number. range->next
+ * moves on to what was not looked at; at range->end all was. One taker at a time.
+ */
+uint64_t vas_log_take(const struct vas_log *log, struct vas_log_range *range,
+		      struct vas_dirty_word *words, uint64_t nr);
+
+#endif

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * A small VMM. It makes (or is handed) a vas, passes it to KVM, runs a guest in it, and passes it
+ * to whoever connects to its socket: foo, which serves the guest's echo device and never sees KVM.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <vas/access.h>
+#include <vas/event.h>
+
+#include "echo.h"
+#include "tinyvmm_machine.h"
+
+#define FLAT_ENTRY 0x100000ull
+
+#define PORT_CONSOLE 0xe9
+#define PORT_SERIAL  0x3f8
+#define PORT_LSR     0x3fd
+#define PORT_EXIT    0xf4 /* a byte: the status that tinyvmm exits with */
+
+static const char usage[] =
+	"usage: tinyvmm [options] GUEST\n"
+	"Run GUEST, a flat image (loaded and entered at 1 MiB) or an ELF file, entered in 32-bit\n"
+	"protected mode. It prints on port 0xe9 or 0x3f8 and ends by a byte to port 0xf4.\n"
+	"  --fd N            use the vas behind fd N; it must have no owner\n"
+	"  --mem MIB         else make one with so much RAM (default 16)\n"
+	"  --socket PATH     pass the vas to everyone who connects there\n"
+	"  --cpus N          vCPUs (default 1)\n"
+	"  --poke GPA=VALUE  store 64 bits before the guest starts; may be repeated\n"
+	"  --dirty-ring      let KVM log dirty pages in rings\n";
+
+struct options {
+	int fd;
+	uint64_t mem;
+	const char *socket;
+	unsigned int cpus;
+	uint32_t kvm_flags;
+	const char *guest;
+	const char *pokes[64];
+	unsigned int nr_pokes;
+};
+
+struct values {
+	struct vas_mapping *mapping;
+	uint32_t doorbell;
+};
+
+static void fail(const char *what, int err)
+{
+	fprintf(stderr, "tinyvmm: %s: %s (%s)\n", what, vas_error(), strerror(-err));
+	exit(1);
+}
+
+static void check(const char *what, int err)
+{
+	if (err < 0)
+		fail(what, err);
+}
+
+/* ---- devices ------------------------------------------------------------------------------- */
+
+/* An eventfd cannot carry a value: post it, then ring. A full ring stops this vCPU, not the VMM. */
+static void value_post(struct machine *machine, uint64_t value)
+{
+	struct values *values = machine->priv;
+	int err;
+
+	while ((err = vas_value_ring_post(vas_mapping_hva(values->mapping), VALUES_NR, value)) ==
+		       -EAGAIN &&
+	       !machine->stopped)
+		sched_yield();
+	if (!err)
+		err = vas_doorbell_ring(machine->vas, values->doorbell);
+	if (err)
+		fprintf(stderr, "tinyvmm: a value is lost: %s\n", strerror(-err));
+}
+
+static void port_write(struct machine *machine, const struct machine_io *io)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, io->data, io->len);
+	if (io->addr == PORT_CONSOLE || io->addr == PORT_SERIAL)
+		putchar((int)value);
+	else if (io->addr == VALUES_PORT)
+		value_post(machine, value);
+	else if (io->addr == PORT_EXIT)
+		machine_stop(machine, (uint8_t)value);
+}
+
+static void device_io(struct machine *machine, const struct machine_io *io)
+{
+	if (io->is_port && io->is_write)
+		port_write(machine, io);
+	else if (!io->is_write)
+		memset(io->data, 0xff, io->len);
+	if (io->is_port && !io->is_write && io->addr == PORT_LSR)
+		*(uint8_t *)io->data = 0x60; /* the serial line has sent everything */
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+static void region_add(struct vas *vas, const char *name, uint64_t gpa, uint64_t size)
+{
+	struct vas_region region = { .gpa = gpa, .size = size, .offset = gpa };
+
+	snprintf(region.name, sizeof(region.name), "%s", name);
+	check(name, vas_region_add(vas, &region, NULL));
+}
+
+static struct vas *vas_make(const struct options *o)
+{
+	struct vas_options options = { .limit = o->mem + VAS_PAGE_SIZE, .name = "tinyvmm" };
+	struct vas *vas;
+
+	if (o->fd >= 0) {
+		check("--fd", vas_bind(o->fd, VAS_BIND_ADOPT, &vas));
+		return vas;
+	}
+	check("create", vas_create(&options, &vas));
+	region_add(vas, "ram", 0, o->mem);
+	region_add(vas, VALUES_REGION, o->mem, VAS_PAGE_SIZE);
+	return vas;
+}
+
+static void load_segments(struct vas *vas, const char *image, size_t size, uint64_t *entry)
+{
+	const Elf64_Ehdr *ehdr = (const Elf64_Ehdr *)image;
+	const Elf64_Phdr *phdr = (const Elf64_Phdr *)(image + ehdr->e_phoff);
+	unsigned int i;
+
+	if (ehdr->e_phoff > size || ehdr->e_phnum > (size - ehdr->e_phoff) / sizeof(*phdr))
+		check("ELF header", -ENOEXEC);
+	for (i = 0; i < ehdr->e_phnum; i++) {
+		const Elf64_Phdr *p = &phdr[i];
+
+		if (p->p_type != PT_LOAD)
+			continue;
+		if (p->p_offset > size || p->p_filesz > size - p->p_offset ||
+		    p->p_filesz > p->p_memsz)
+			check("ELF segment", -ENOEXEC);
+		check("load", vas_write(vas, p->p_paddr, image + p->p_offset, p->p_filesz, NULL));
+		check("load",
+		      vas_fill(vas, p->p_paddr + p->p_filesz, 0, p->p_memsz - p->p_filesz, NULL));
+	}
+	*entry = ehdr->e_entry;
+}
+
+static uint64_t guest_load(struct vas *vas, const char *path)
+{
+	uint64_t entry = FLAT_ENTRY;
+	FILE *file = fopen(path, "re");
+	struct stat st;
+	char *image;
+
+	if (!file || fstat(fileno(file), &st))
+		check(path, -errno);
+	image = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fileno(file), 0);
+	if (image == MAP_FAILED)
+		check(path, -errno);
+	if ((size_t)st.st_size > sizeof(Elf64_Ehdr) && !memcmp(image, ELFMAG, SELFMAG))
+		load_segments(vas, image, st.st_size, &entry);
+	else
+		check("load", vas_write(vas, FLAT_ENTRY, image, st.st_size, NULL));
+	munmap(image, st.st_size);
+	fclose(file);
+	return entry;
+}
+
+static void poke(struct vas *vas, const char *arg)
+{
+	char *end;
+	uint64_t gpa = strtoull(arg, &end, 0);
+
+	if (*end != '=')
+		check("--poke wants GPA=VALUE", -EINVAL);
+	check(arg, vas_store_le64(vas, gpa, strtoull(end + 1, NULL, 0), __ATOMIC_RELAXED));
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+static uint32_t event_add(struct vas *vas, struct vas_event event, const char *name)
+{
+	static uint32_t id;
+	struct vas_event there;
+
+	if (!vas_event_by_name(vas, name, &there))
+		vas_event_remove(vas, there.id); /* the last owner's, whose eventfds are gone */
+	event.id = ++id;
+	snprintf(event.name, sizeof(event.name), "%s", name);
+	check(name, vas_event_add(vas, &event));
+	return id;
+}
+
+static void events_make(struct machine *machine, struct values *values)
+{
+	struct vas_event doorbell = { .kind = VAS_EVENT_DOORBELL,
+				      .flags = VAS_EVENT_PIO,
+				      .len = 4 };
+	struct vas_event irq = { .kind = VAS_EVENT_IRQ, .gsi = ECHO_GSI };
+	struct vas *vas = machine->vas;
+
+	doorbell.addr = ECHO_PORT;
+	check("tie", vas_kvm_tie(machine->kvm, event_add(vas, doorbell, ECHO_DOORBELL)));
+	check("tie", vas_kvm_tie(machine->kvm, event_add(vas, irq, ECHO_IRQ)));
+	doorbell.addr = VALUES_PORT;
+	values->doorbell = event_add(vas, doorbell, VALUES_DOORBELL); /* rung by value_post() */
+}
+
+static void values_open(struct vas *vas, struct values *values)
+{
+	struct vas_region regions[64];
+	ssize_t nr = vas_regions(vas, regions, 64), i;
+
+	for (i = 0; i < nr && i < 64; i++)
+		if (!strcmp(regions[i].name, VALUES_REGION))
+			check("values", vas_map(vas, regions[i].gpa, VAS_PAGE_SIZE, VAS_MAP_WRITE,
+						&values->mapping));
+	if (!values->mapping)
+		check("the vas has no region \"values\"", -ENOENT);
+}
+
+/* ---- foo ----------------------------------------------------------------------------------- */
+
+struct server {
+	struct vas *vas;
+	struct pollfd fds[32]; /* the socket that listens, then one a peer */
+	unsigned int nr;
+};
+
+static void peer_accept(struct server *server)
+{
+	int fd = accept4(server->fds[0].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int err;
+
+	if (fd < 0)
+		return;
+	err = server->nr < 32 ? vas_send(server->vas, fd, 0) : -EMFILE;
+	if (err) {
+		fprintf(stderr, "tinyvmm: a peer could not be served: %s\n", strerror(-err));
+		close(fd);
+		return;
+	}
+	fprintf(stderr, "tinyvmm: a peer has the vas\n");
+	server->fds[server->nr++] = (struct pollfd){ .fd = fd, .events = POLLRDHUP };
+}
+
+/* Peers say nothing; that they are gone is worth a line, and nothing to the guest. */
+static void *server_thread(void *arg)
+{
+	struct server *server = arg;
+	unsigned int i;
+
+	while (poll(server->fds, server->nr, -1) >= 0) {
+		for (i = server->nr - 1; i; i--) {
+			if (!server->fds[i].revents)
+				continue;
+			fprintf(stderr, "tinyvmm: a peer is gone\n");
+			close(server->fds[i].fd);
+			server->fds[i] = server->fds[--server->nr];
+		}
+		if (server->fds[0].revents)
+			peer_accept(server);
+	}
+	return NULL;
+}
+
+static void server_start(struct server *server, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pthread_t thread;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	unlink(path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8))
+		check(path, -errno);
+	server->fds[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	server->nr = 1;
+	fprintf(stderr, "tinyvmm: listening on %s\n", path);
+	check("thread", -pthread_create(&thread, NULL, server_thread, server));
+	pthread_detach(thread);
+}
+
+/* ---- main ---------------------------------------------------------------------------------- */
+
+static void options_parse(struct options *o, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "fd", 1, 0, 'f' },     { "mem", 1, 0, 'm' },
+		{ "socket", 1, 0, 's' }, { "cpus", 1, 0, 'c' },
+		{ "poke", 1, 0, 'p' },   { "dirty-ring", 0, 0, 'd' },
+		{ "help", 0, 0, 'h' },   { 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) >= 0) {
+		if (c == 'f')
+			o->fd = atoi(optarg);
+		else if (c == 'm')
+			o->mem = strtoull(optarg, NULL, 0) << 20;
+		else if (c == 's')
+			o->socket = optarg;
+		else if (c == 'c')
+			o->cpus = atoi(optarg);
+		else if (c == 'p' && o->nr_pokes < 64)
+			o->pokes[o->nr_pokes++] = optarg;
+		else if (c == 'd')
+			o->kvm_flags = VAS_KVM_DIRTY_RING;
+		else {
+			fputs(usage, c == 'h' ? stdout : stderr);
+			exit(c == 'h' ? 0 : 2);
+		}
+	}
+	o->guest = optind + 1 == argc ? argv[optind] : NULL;
+	if (!o->guest || !o->cpus || o->cpus > MACHINE_MAX_VCPUS) {
+		fputs(usage, stderr);
+		exit(2);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct options options = { .fd = -1, .mem = 16 << 20, .cpus = 1 };
+	static struct machine machine;
+	static struct values values;
+	static struct server server;
+	struct vas *vas;
+	unsigned int i;
+	int status;
+
+	options_parse(&options, argc, argv);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	vas = vas_make(&options);
+	check("KVM", machine_create(&machine, vas, options.cpus, options.kvm_flags));
+	machine.io = device_io;
+	machine.priv = &values;
+	check("entry", machine_enter_at(&machine, guest_load(vas, options.guest)));
+	for (i = 0; i < options.nr_pokes; i++)
+		poke(vas, options.pokes[i]);
+	values_open(vas, &values);
+	events_make(&machine, &values);
+	server.vas = vas;
+	if (options.socket)
+		server_start(&server, options.socket);
+	check("vCPUs", machine_start(&machine));
+	status = machine_wait(&machine);
+	fflush(stdout);
+	if (options.socket)
+		unlink(options.socket);
+	machine_destroy(&machine);
+	vas_unmap(values.mapping);
+	return status; /* the server's thread may be using the vas: it goes with the process */
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "tinyvmm_machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define KICK_SIGNAL SIGUSR1
+
+/* ---- vCPUs --------------------------------------------------------------------------------- */
+
+static void kick_handler(int signal)
+{
+	(void)signal; /* that KVM_RUN returns is all that is wanted */
+}
+
+/* With the lock held. immediate_exit covers a vCPU that is just about to enter KVM_RUN. */
+static void vcpus_kick(struct machine *machine)
+{
+	unsigned int i;
+
+	for (i = 0; i < machine->nr_vcpus; i++) {
+		struct vcpu *vcpu = &machine->vcpus[i];
+
+		if (!vcpu->in_run)
+			continue;
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+		pthread_kill(vcpu->thread, KICK_SIGNAL);
+	}
+}
+
+/* False: the machine has stopped. */
+static int vcpu_enter(struct vcpu *vcpu)
+{
+	struct machine *machine = vcpu->machine;
+
+	pthread_mutex_lock(&machine->lock);
+	while (machine->pauses && !machine->stopped)
+		pthread_cond_wait(&machine->changed, &machine->lock);
+	vcpu->in_run = !machine->stopped;
+	vcpu->run->immediate_exit = 0;
+	pthread_mutex_unlock(&machine->lock);
+	return vcpu->in_run;
+}
+
+static void vcpu_leave(struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->machine->lock);
+	vcpu->in_run = 0;
+	pthread_cond_broadcast(&vcpu->machine->changed);
+	pthread_mutex_unlock(&vcpu->machine->lock);
+}
+
+static void vcpu_port_io(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	char *data = (char *)run + run->io.data_offset;
+	struct machine_io io = { .addr = run->io.port, .len = run->io.size, .is_port = 1 };
+	uint32_t i;
+
+	io.is_write = run->io.direction == KVM_EXIT_IO_OUT;
+	for (i = 0; i < run->io.count; i++) {
+		io.data = data + (size_t)i * run->io.size;
+		vcpu->machine->io(vcpu->machine, &io);
+	}
+}
+
+static void vcpu_mmio(struct vcpu *vcpu)
+{
+	struct machine_io io = {
+		.addr = vcpu->run->mmio.phys_addr,
+		.len = vcpu->run->mmio.len,
+		.is_write = vcpu->run->mmio.is_write,
+		.data = vcpu->run->mmio.data,
+	};
+
+	vcpu->machine->io(vcpu->machine, &io);
+}
+
+static void vcpu_handle_exit(struct vcpu *vcpu)
+{
+	switch (vcpu->run->exit_reason) {
+	case KVM_EXIT_IO:
+		vcpu_port_io(vcpu);
+		return;
+	case KVM_EXIT_MMIO:
+		vcpu_mmio(vcpu);
+		return;
+	case KVM_EXIT_INTR:
+		return;
+	case KVM_EXIT_DIRTY_RING_FULL:
+		if (!vas_kvm_collect(vcpu->machine->kvm))
+			return;
+		break;
+	}
+	fprintf(stderr, "vCPU: KVM gives up, exit reason %u\n", vcpu->run->exit_reason);
+	machine_stop(vcpu->machine, 255);
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *vcpu = arg;
+
+	while (vcpu_enter(vcpu)) {
+		int err = ioctl(vcpu->fd, KVM_RUN, 0) ? errno : 0;
+
+		vcpu_leave(vcpu);
+		if (!err || err == EFAULT) {
+			vcpu_handle_exit(vcpu);
+		} else if (err != EINTR && err != EAGAIN) {
+			fprintf(stderr, "vCPU: KVM_RUN: %s\n", strerror(err));
+			machine_stop(vcpu->machine, 255);
+		}
+	}
+	return NULL;
+}
+
+int vcpu_save(struct vcpu *vcpu, struct vcpu_state *state)
+{
+	/* KVM finishes the instruction that the last exit was about as it is entered again. */
+	vcpu->run->immediate_exit = 1;
+	ioctl(vcpu->fd, KVM_RUN, 0);
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &state->sregs) ||
+	    ioctl(vcpu->fd, KVM_GET_REGS, &state->regs))
+		return -errno;
+	return 0;
+}
+
+int vcpu_load(struct vcpu *vcpu, const struct vcpu_state *state)
+{
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, &state->sregs) ||
+	    ioctl(vcpu->fd, KVM_SET_REGS, &state->regs))
+		return -errno;
+	return 0;
+}
+
+static int vcpu_set_cpuid(struct vcpu *vcpu)
+{
+	const uint32_t max = 256;
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + max * sizeof(*cpuid->entries));
+	int err = 0;
+
+	if (!cpuid)
+		return -ENOMEM;
+	cpuid->nent = max;
+	if (ioctl(vcpu->machine->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) ||
+	    ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
+		err = -errno;
+	free(cpuid);
+	return err;
+}
+
+static int vcpu_create(struct machine *machine, unsigned int index)
+{
+	struct vcpu *vcpu = &machine->vcpus[index];
+	int size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	vcpu->machine = machine;
+	vcpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, index);
+	if (vcpu->fd < 0)
+		return -errno;
+	machine->nr_vcpus = index + 1;
+	vcpu->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED) {
+		vcpu->run = NULL;
+		return -errno;
+	}
+	return vcpu_set_cpuid(vcpu);
+}
+
+/* ---- the machine --------------------------------------------------------------------------- */
+
+static int vm_create(struct machine *machine)
+{
+	machine->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (machine->kvm_fd < 0)
+		return -errno;
+	machine->vm_fd = ioctl(machine->kvm_fd, KVM_CREATE_VM, 0);
+	if (machine->vm_fd < 0)
+		return -errno;
+	/* Three pages that Intel's real mode needs, below the top of 32 bits, where no RAM is. */
+	if (ioctl(machine->vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000ul) ||
+	    ioctl(machine->vm_fd, KVM_CREATE_IRQCHIP, 0))
+		return -errno;
+	return 0;
+}
+
+int machine_create(struct machine *machine, struct vas *vas, unsigned int nr_vcpus,
+		   uint32_t kvm_flags)
+{
+	struct vas_kvm_options options = { .flags = kvm_flags, .pause = machine_pause };
+	struct sigaction action = { .sa_handler = kick_handler };
+	unsigned int i;
+	int err;
+
+	*machine = (struct machine){ .vas = vas, .kvm_fd = -1, .vm_fd = -1 };
+	pthread_mutex_init(&machine->lock, NULL);
+	pthread_cond_init(&machine->changed, NULL);
+	sigaction(KICK_SIGNAL, &action, NULL);
+	options.priv = machine;
+	err = vm_create(machine);
+	if (!err)
+		err = vas_kvm_attach(vas, machine->vm_fd, &options, &machine->kvm);
+	for (i = 0; i < nr_vcpus && !err; i++) {
+		err = vcpu_create(machine, i);
+		if (!err)
+			err = vas_kvm_add_vcpu(machine->kvm, machine->vcpus[i].fd);
+	}
+	if (err)
+		machine_destroy(machine);
+	return err;
+}
+
+void machine_destroy(struct machine *machine)
+{
+	int size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	unsigned int i;
+
+	vas_kvm_detach(machine->kvm);
+	for (i = 0; i < machine->nr_vcpus; i++) {
+		if (machine->vcpus[i].run)
+			munmap(machine->vcpus[i].run, size);
+		close(machine->vcpus[i].fd);
+	}
+	if (machine->vm_fd >= 0)
+		close(machine->vm_fd);
+	if (machine->kvm_fd >= 0)
+		close(machine->kvm_fd);
+	pthread_cond_destroy(&machine->changed);
+	pthread_mutex_destroy(&machine->lock);
+}
+
+int machine_enter_at(struct machine *machine, uint64_t entry)
+{
+	const struct kvm_segment code = { .limit = UINT32_MAX,
+					  .selector = 8,
+					  .type = 11,
+					  .present = 1,
+					  .db = 1,
+					  .s = 1,
+					  .g = 1 };
+	struct kvm_segment data = code;
+	struct vcpu_state state;
+	int err = vcpu_save(&machine->vcpus[0], &state);
+
+	if (err)
+		return err;
+	data.type = 3;
+	data.selector = 16;
+	state.sregs.cs = code;
+	state.sregs.ds = state.sregs.es = state.sregs.ss = data;
+	state.sregs.fs = state.sregs.gs = data;
+	state.sregs.cr0 |= 1; /* protected mode */
+	state.regs = (struct kvm_regs){ .rip = entry, .rflags = 2 };
+	return vcpu_load(&machine->vcpus[0], &state);
+}
+
+int machine_start(struct machine *machine)
+{
+	unsigned int i;
+
+	for (i = 0; i < machine->nr_vcpus; i++) {
+		struct vcpu *vcpu = &machine->vcpus[i];
+		int err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+
+		if (err)
+			return -err;
+		vcpu->started = 1;
+	}
+	return 0;
+}
+
+void machine_stop(struct machine *machine, int status)
+{
+	pthread_mutex_lock(&machine->lock);
+	if (!machine->stopped)
+		machine->status = status;
+	machine->stopped = 1;
+	vcpus_kick(machine);
+	pthread_cond_broadcast(&machine->changed);
+	pthread_mutex_unlock(&machine->lock);
+}
+
+int machine_wait(struct machine *machine)
+{
+	unsigned int i;
+
+	for (i = 0; i < machine->nr_vcpus; i++)
+		if (machine->vcpus[i].started)
+			pthread_join(machine->vcpus[i].thread, NULL);
+	return machine->status;
+}
+
+static int vcpus_are_out(const struct machine *machine)
+{
+	unsigned int i;
+
+	for (i = 0; i < machine->nr_vcpus; i++)
+		if (machine->vcpus[i].in_run)
+			return 0;
+	return 1;
+}
+
+void machine_pause(void *priv, int on)
+{
+	struct machine *machine = priv;
+
+	pthread_mutex_lock(&machine->lock);
+	if (on) {
+		machine->pauses++;
+		vcpus_kick(machine);
+		while (!vcpus_are_out(machine))
+			pthread_cond_wait(&machine->changed, &machine->lock);
+	} else {
+		machine->pauses--;
+		pthread_cond_broadcast(&machine->changed);
+	}
+	pthread_mutex_unlock(&machine->lock);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A virtual machine without devices: a VM with in-kernel interrupt controllers, and its vCPUs. */
+#ifndef TINYVMM_MACHINE_H
+#define TINYVMM_MACHINE_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+
+#include <vas/kvm.h>
+#include <vas/vas.h>
+
+#define MACHINE_MAX_VCPUS 8
+
+/* One access of a guest that KVM leaves to us. For a read, fill data. */
+struct machine_io {
+	uint64_t addr; /* port or gpa */
+	uint32_t len;
+	int is_port;
+	int is_write;
+	void *data;
+};
+
+struct vcpu {
+	struct machine *machine;
+	int fd;
+	struct kvm_run *run;
+	pthread_t thread;
+	int started;
+	int in_run; /* the machine's lock */
+};
+
+struct machine {
+	struct vas *vas;
+	struct vas_kvm *kvm; /* the vas, attached */
+	int kvm_fd;
+	int vm_fd;
+	struct vcpu vcpus[MACHINE_MAX_VCPUS];
+	unsigned int nr_vcpus;
+
+	/* The devices; called in the vCPU's thread. */
+	void (*io)(struct machine *machine, const struct machine_io *io);
+	void *priv;
+
+	pthread_mutex_t lock; /* what follows */
+	pthread_cond_t changed;
+	unsigned int pauses;
+	int stopped;
+	int status;
+};
+
+/* What a vCPU's program is at. More of its state can join it here without changing who uses it. */
+struct vcpu_state {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+};
+
+/* 0 or -errno. The vas is attached with machine_pause as its pause hook; kvm_flags: VAS_KVM_*. */
+int machine_create(struct machine *machine, struct vas *vas, unsigned int nr_vcpus,
+		   uint32_t kvm_flags);
+void machine_destroy(struct machine *machine);
+
+/* The first vCPU's beginning: at entry, in 32-bit protected mode with flat segments. */
+int machine_enter_at(struct machine *machine, uint64_t entry);
+
+/* Run the vCPUs, each in a thread; wait for machine_stop() from anywhere, and tell its status. */
+int machine_start(struct machine *machine);
+void machine_stop(struct machine *machine, int status);
+int machine_wait(struct machine *machine);
+
+/* Get all vCPUs out of KVM_RUN and keep them out, until as often called with 0. */
+void machine_pause(void *machine, int on);
+
+/* Of a vCPU that is paused or was not started. */
+int vcpu_save(struct vcpu *vcpu, struct vcpu_state *state);
+int vcpu_load(struct vcpu *vcpu, const struct vcpu_state *state);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * /dev/vas: how the owner of a vas drives the kernel modules that are bound to it. An fd is one
+ * driver of one vas:
+ *
+ *	owner                      /dev/vas                    modules
+ *	VAS_KO_ATTACH -----------> is the process the owner?
+ *	VAS_KO_PREPARE ----------> no new maps in the ranges
+ *	                           asks those who have maps -> invalidate(): they unmap
+ *	          0, or -EBUSY <-- all gone, or the deadline
+ *	(publishes its layout)
+ *	VAS_KO_COMMIT, or ABORT -> maps are possible again
+ *	VAS_KO_FREEZE -----------> no new writes, waits for
+ *	                           those that are under way
+ *	                           asks writable maps ------> quiesce()
+ *	          0, or -EBUSY <-- all quiet, or the deadline
+ *	VAS_KO_THAW -------------> writes go on ------------> resume()
+ *
+ * Closing the fd aborts, thaws and detaches.
+ */
+#ifndef _UAPI_LINUX_VAS_H
+#define _UAPI_LINUX_VAS_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define VAS_KO_NAME_LEN	  24
+#define VAS_KO_MAX_RANGES (1u << 20)
+
+struct vas_ko_range {
+	__u64 gpa;
+	__u64 size;
+};
+
+/* Who was in the way, with -EBUSY. name is empty if a section was. */
+struct vas_ko_blocker {
+	__u64 gpa;
+	__u64 size;
+	char name[VAS_KO_NAME_LEN];
+};
+
+struct vas_ko_attach {
+	__s32 fd; /* any of the vas; the calling process must be its owner */
+	__u32 flags; /* 0 */
+};
+
+struct vas_ko_prepare {
+	__u64 ranges; /* user address of struct vas_ko_range[nr], what the change takes away */
+	__u32 nr;
+	__u32 flags; /* 0 */
+	__u64 timeout_ns;
+	struct vas_ko_blocker blocker; /* out */
+};
+
+struct vas_ko_freeze {
+	__u64 timeout_ns;
+	struct vas_ko_blocker blocker; /* out */
+};
+
+struct vas_ko_info {
+	__u32 nr_bindings;
+	__u32 nr_mappings;
+	__u32 frozen;
+	__u32 prepared;
+};
+
+#define VAS_KO_MAGIC   0xb6
+#define VAS_KO_ATTACH  _IOW(VAS_KO_MAGIC, 0, struct vas_ko_attach)
+#define VAS_KO_PREPARE _IOWR(VAS_KO_MAGIC, 1, struct vas_ko_prepare)
+#define VAS_KO_COMMIT  _IO(VAS_KO_MAGIC, 2)
+#define VAS_KO_ABORT   _IO(VAS_KO_MAGIC, 3)
+#define VAS_KO_FREEZE  _IOWR(VAS_KO_MAGIC, 4, struct vas_ko_freeze)
+#define VAS_KO_THAW    _IO(VAS_KO_MAGIC, 5)
+#define VAS_KO_INFO    _IOR(VAS_KO_MAGIC, 6, struct vas_ko_info)
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A long-lived map, its pin in the control area, and what its holder is asked. */
+#ifndef VAS_KERNEL_MAPPING_H
+#define VAS_KERNEL_MAPPING_H
+
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+#include "window.h"
+
+struct vas;
+
+enum vas_wish {
+	VAS_WISH_KEEP,	  /* nothing, or: go on */
+	VAS_WISH_UNMAP,	  /* let go */
+	VAS_WISH_QUIESCE, /* stop writing */
+};
+
+/**
+ * struct vas_mapping - a range of guest memory, pinned and contiguous in the kernel
+ * @users: what vas_map(), vas_map_get() and vas_unmap() count; at 0 the range is let go
+ * @refs: keep the struct: one for @users, one while @ask is queued or runs
+ * @vas: the binding; a reference, as long as @users
+ * @gpa: start of the range, as asked for; constant, as are the following
+ * @len: its length
+ * @flags: VAS_MAP_*
+ * @window: the pages
+ * @pin: number of the pin record; NO_PIN for observers
+ * @in_space: link in the space's mappings; like the following, under the space's lock
+ * @is_live: vas_map() is done with it; before, nobody is asked
+ * @wish: what the owner wants
+ * @nr_asks: counts what the holder is to be told
+ * @nr_told: of those, what it was told or is being told
+ * @is_quiet: the holder has promised not to write, and that is what is wanted
+ * @is_driven: @wish came through /dev/vas, so the pin record does not change it
+ * @notify: the owner's count of notifications when the pin record was looked at last
+ * @deadline: for @wish
+ * @ask: tells the holder, ask.c
+ * @has_promised: the holder waits to be told that it may go on; for @ask only
+ */
+struct vas_mapping {
+	refcount_t users;
+	refcount_t refs;
+	struct vas *vas;
+	u64 gpa;
+	u64 len;
+	u32 flags;
+	struct vas_window window;
+	u32 pin;
+
+	struct list_head in_space;
+	bool is_live;
+	enum vas_wish wish;
+	u32 nr_asks;
+	u32 nr_told;
+	bool is_quiet;
+	bool is_driven;
+	u32 notify;
+	ktime_t deadline;
+	struct work_struct ask;
+	bool has_promised;
+};
+
+/* map.c */
+void vas_mapping_put(struct vas_mapping *mapping);
+
+/* pin.c */
+#define VAS_NO_PIN U32_MAX
+int vas_pin_claim(struct vas_mapping *mapping);
+void vas_pin_release(struct vas_mapping *mapping);
+u32 vas_pin_state(const struct vas_mapping *mapping);
+void vas_pin_answer(struct vas_mapping *mapping);
+
+/* ask.c */
+void vas_ask_exit(void);
+void vas_ask_begin(struct vas_mapping *mapping);
+void vas_ask_end(void);
+void vas_ask_locked(struct vas_mapping *mapping, enum vas_wish wish, ktime_t deadline);
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "record.h"
+
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+
+#include "binding.h"
+#include "compat/compat.h"
+#include "core/range.h"
+#include "dirty.h"
+
+/* 1 TiB: 32 MiB of log. */
+#define MAX_MARKED (1ull << 40)
+
+static int set_lock(struct file *file, u64 at, int type)
+{
+	struct file_lock lock;
+
+	vas_compat_ofd_lock(&lock, file, type);
+	lock.fl_start = at;
+	lock.fl_end = at;
+	return vfs_lock_file(file, F_SETLK, &lock, NULL);
+}
+
+static u64 lock_offset(const struct vas *vas, u32 index)
+{
+	return vas->sb->extents[VAS_EXT_BINDERS].offset + index;
+}
+
+static void clear_slots(struct vas *vas, u32 tag)
+{
+	struct vas_slot *slots = vas->slots_window.addr;
+	u32 i;
+
+	for (i = 0; i < vas->sb->nr_slots; i++) {
+		if (READ_ONCE(slots[i].binder) != tag)
+			continue;
+		WRITE_ONCE(slots[i].generation, 0);
+		/* The slot is empty before anybody else can claim it. */
+		smp_store_release(&slots[i].binder, 0);
+	}
+}
+
+/*
+ * A writable map counts as dirty until it is gone, the death of its holder included. What a pin says is
+ * anybody's word, and marking costs memory: -EFBIG where that would be much.
+ */
+static int mark_pin(struct vas *vas, const struct vas_pin *pin)
+{
+	u64 gpa = READ_ONCE(pin->gpa), size = READ_ONCE(pin->size);
+	int err;
+
+	if (!(READ_ONCE(pin->flags) & VAS_PIN_WRITABLE) ||
+	    !vas_range_fits(gpa, size, vas->sb->limit))
+		return 0;
+	if (size > MAX_MARKED)
+		return -EFBIG;
+	err = vas_dirty_prepare(vas, gpa, size, 0);
+	if (!err)
+		vas_dirty_mark(vas, gpa, size);
+	return err;
+}
+
+static int clear_pins(struct vas *vas, u32 tag)
+{
+	struct vas_pin *pins = vas->pins_window.addr;
+	u32 i;
+	int err;
+
+	for (i = 0; i < vas->sb->nr_pins; i++) {
+		if (READ_ONCE(pins[i].binder) != tag)
+			continue;
+		err = mark_pin(vas, &pins[i]);
+		if (err)
+			return err;
+		WRITE_ONCE(pins[i].state, VAS_PIN_FREE);
+		smp_store_release(&pins[i].binder, 0); /* as above */
+	}
+	return 0;
+}
+
+static void clear_trackers(struct vas *vas, u32 tag)
+{
+	struct vas_tracker *trackers = vas->trackers_window.addr;
+	u32 i;
+
+	for (i = 0; i < vas->sb->nr_trackers; i++) {
+		if (READ_ONCE(trackers[i].binder) != tag)
+			continue;
+		WRITE_ONCE(trackers[i].state, 0);
+		smp_store_release(&trackers[i].binder, 0); /* as above */
+	}
+}
+
+/* What a binder that died with this index has left behind. The lock of the index is ours. */
+static int clear_leftovers(struct vas *vas, u32 index)
+{
+	clear_slots(vas, index + 1);
+	clear_trackers(vas, index + 1);
+	return clear_pins(vas, index + 1);
+}
+
+static void write_record(struct vas *vas, u32 state)
+{
+	struct vas_binder *record = (struct vas_binder *)vas->binders_window.addr + vas->binder;
+	struct vas_binder tell = { .state = state };
+
+	if (state) {
+		tell.pid = current->tgid;
+		strscpy(tell.comm, vas->ops->name, sizeof(tell.comm));
+	}
+	memcpy(record, &tell, sizeof(tell));
+}
+
+/**
+ * vas_record_claim - become one of the file's binders
+ * @vas: a binding whose windows are open
+ *
+ * The lock belongs to our open file description, so it ends with the binding, whatever else happens.
+ *
+ * Return: 0, or -EAGAIN: as many binders as there can be are alive.
+ */
+int vas_record_claim(struct vas *vas)
+{
+	struct file *file = vas->backings[0].file;
+	u32 i;
+
+	for (i = 0; i < vas->sb->nr_binders; i++) {
+		if (set_lock(file, lock_offset(vas, i), F_WRLCK))
+			continue;
+		if (clear_leftovers(vas, i)) {
+			set_lock(file, lock_offset(vas, i), F_UNLCK);
+			continue;
+		}
+		vas->binder = i;
+		write_record(vas, 1);
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+void vas_record_release(struct vas *vas)
+{
+	clear_leftovers(vas, vas->binder);
+	write_record(vas, 0);
+	/* At once, and not when the last reference to the file is dropped, some time later. */
+	set_lock(vas->backings[0].file, lock_offset(vas, vas->binder), F_UNLCK);
+}
+
+/*
+ * The owner's lock, on the superblock's first byte, is held, and this process has taken it. A request to
+ * read stands against write locks only: others have read locks there for a moment.
+ */
+bool vas_current_owns(struct file *file, u64 superblock_offset)
+{
+	struct file_lock lock;
+
+	vas_compat_ofd_lock(&lock, file, F_RDLCK);
+	/* In nobody's name, so that a lock of this very file counts, too. */
+	vas_compat_lock_owner(&lock, &lock);
+	lock.fl_start = superblock_offset;
+	lock.fl_end = superblock_offset;
+	return !vfs_test_lock(file, &lock) && vas_compat_lock_type(&lock) == F_WRLCK &&
+	       vas_compat_lock_pid(&lock) == current->tgid;
+}

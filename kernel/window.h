@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Pages of backings that stay put, and a contiguous kernel address for them. */
+#ifndef VAS_KERNEL_WINDOW_H
+#define VAS_KERNEL_WINDOW_H
+
+#include <linux/types.h>
+
+struct folio;
+struct mm_struct;
+struct page;
+struct vas_backing;
+
+/**
+ * struct vas_window - some pages, pinned
+ * @pages: in order of their addresses, @nr of @max so far
+ * @nr: pages pinned
+ * @max: room in @pages and @folios
+ * @is_user: they were pinned in a process, and @folios is not used
+ * @folios: what is to be unpinned, @nr_folios of them
+ * @nr_folios: how many
+ * @addr: the first page's address, after vas_window_map(); else NULL
+ */
+struct vas_window {
+	struct page **pages;
+	unsigned long nr;
+	unsigned long max;
+	bool is_user;
+	struct folio **folios;
+	unsigned long nr_folios;
+	void *addr;
+};
+
+#define VAS_WINDOW_READONLY 1u
+
+int vas_window_init(struct vas_window *window, unsigned long max);
+int vas_window_add(struct vas_window *window, const struct vas_backing *backing, u64 offset,
+		   u64 len);
+int vas_window_add_user(struct vas_window *window, struct mm_struct *mm, unsigned long hva, u64 len,
+			u32 flags);
+int vas_window_map(struct vas_window *window, u32 flags);
+int vas_window_open(struct vas_window *window, const struct vas_backing *backing, u64 offset,
+		    u64 len, u32 flags);
+void vas_window_dirty(struct vas_window *window);
+void vas_window_clean(struct vas_window *window);
+
+#endif

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Copies: vas_read() and vas_write(), and what is made of them. */
+#include "lib/access.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/range.h"
+#include "lib/barrier.h"
+#include "lib/error.h"
+#include "lib/fault.h"
+#include "lib/thread.h"
+
+#define MAX_TRIES 100
+#define CHUNK	  4096
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+int vas_access_error(const struct view *view, enum vas_role role, uint64_t gpa, uint32_t prot)
+{
+	const struct vas_map_entry *e = vas_map_find(&view->map, gpa);
+
+	if (!e)
+		return vas_fail(-EFAULT, "no region holds gpa %#llx", (unsigned long long)gpa);
+	if (!(e->flags & VAS_MAP_REACHABLE))
+		return vas_fail(-ENXIO, "the memory at gpa %#llx is out of reach here: %s",
+				(unsigned long long)gpa,
+				view->set->regions[e->region].flags & VAS_REGION_LOCAL ?
+					"it is local to the owner's process" :
+					"its backing's fd was not sent");
+	if (prot == VAS_PROT_READ || e->flags & VAS_MAP_WRITABLE)
+		return vas_fail(-EIO, "the page at gpa %#llx failed: no memory for it, or its file "
+				"was truncated", (unsigned long long)gpa);
+	if (role == VAS_ROLE_OBSERVER)
+		return vas_fail(-EACCES, "an observer cannot write");
+	if (e->flags & VAS_MAP_ROM)
+		return vas_fail(-EACCES, "gpa %#llx is in a read-only region",
+				(unsigned long long)gpa);
+	return vas_fail(-EAGAIN, "the vas is frozen for writers");
+}
+
+/* ---- failing pages ------------------------------------------------------------------------ */
+
+/* Where hva is in a region's memory, as this process has it mapped: map the true page there again. */
+static void remap(struct vas *vas, uintptr_t hva)
+{
+	const struct vas_map *map = &vas->view->map;
+	uint32_t i;
+
+	for (i = 0; i < map->nr; i++) {
+		const struct vas_map_entry *e = &map->entries[i];
+		const struct vas_region *region = &vas->view->set->regions[e->region];
+		uint64_t page, at;
+
+		if (!(e->flags & VAS_MAP_REACHABLE) || region->hva || hva < e->address ||
+		    hva - e->address >= e->size)
+			continue;
+		page = vas->backings[region->backing].entry.page_size;
+		at = (hva - e->address) & ~(page - 1);
+		vas_map_backing(vas, region, at, page, (void *)(uintptr_t)(e->address + at));
+	}
+}
+
+void vas_fault_heal(struct vas *vas)
+{
+	uint32_t floor = vas->role == VAS_ROLE_OBSERVER, seen, i;
+	const struct thread *t;
+
+	pthread_mutex_lock(&vas->lock);
+	seen = __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE);
+	for (i = 0; i < seen && i < VAS_MAX_FAILED; i++)
+		remap(vas, __atomic_load_n(&vas->failed[i], __ATOMIC_RELAXED));
+	/* Whoever is in a section may have read a zero page and not asked yet. */
+	vas_barrier_process();
+	for (t = vas->threads; t; t = t->next)
+		if (vas_thread_is_inside(t))
+			break;
+	/* More than were noted: some pages stay patched, and the checked path in use. */
+	if (!t && seen <= VAS_MAX_FAILED)
+		__atomic_compare_exchange_n(&vas->head.nr_failed, &seen, floor, 0, __ATOMIC_ACQ_REL,
+					    __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&vas->lock);
+}
+
+/* ---- copying ------------------------------------------------------------------------------ */
+
+struct copy {
+	uint64_t gpa;
+	char *buf;
+	size_t len;
+	size_t done;
+	uint32_t prot;
+	bool checked; /* by the kernel, which answers with an error where we would get a signal */
+};
+
+/* Bytes that the kernel could copy between buf and hva. */
+static size_t copy_checked(const struct copy *c, char *hva, size_t len)
+{
+	struct iovec local = { c->buf + c->done, len }, remote = { hva, len };
+	int saved_errno = errno;
+	ssize_t nr;
+
+	if (c->prot == VAS_PROT_WRITE)
+		nr = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	else
+		nr = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	errno = saved_errno;
+	return nr < 0 ? 0 : (size_t)nr;
+}
+
+static size_t copy_run(const struct copy *c, char *hva, size_t len)
+{
+	if (c->checked)
+		return copy_checked(c, hva, len);
+	if (c->prot == VAS_PROT_WRITE)
+		memcpy(hva, c->buf + c->done, len);
+	else
+		memcpy(c->buf + c->done, hva, len);
+	return len;
+}
+
+/* In a section: run by run, until all is done or something stops it. */
+static int copy_runs(struct vas *vas, struct copy *c)
+{
+	const struct view *view = vas_view_of(vas);
+	uint32_t flags = VAS_MAP_REACHABLE | (c->prot == VAS_PROT_WRITE ? VAS_MAP_WRITABLE : 0);
+
+	c->done = 0;
+	while (c->done < c->len) {
+		uint64_t address, gpa = c->gpa + c->done;
+		uint64_t run = vas_map_run(&view->map, gpa, c->len - c->done, flags, &address);
+		size_t copied = run ? copy_run(c, (char *)(uintptr_t)address, run) : 0;
+
+		if (c->prot == VAS_PROT_WRITE && copied)
+			vas_mark(vas, gpa, copied);
+		c->done += copied;
+		if (copied < run || !run)
+			return vas_access_error(view, vas->role, c->gpa + c->done, c->prot);
+	}
+	return 0;
+}
+
+/* One try: -ESTALE if it must be made again, because a page failed or the layout changed. */
+static int copy_once(struct vas *vas, struct copy *c)
+{
+	uint32_t failed = __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE);
+	uint64_t generation;
+	int err;
+
+	c->checked = failed > (vas->role == VAS_ROLE_OBSERVER);
+	if (c->checked)
+		vas_fault_heal(vas);
+	err = vas_enter(vas);
+	if (err)
+		return err;
+	generation = vas_generation(vas);
+	err = copy_runs(vas, c);
+	if (!c->checked && __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE) != failed)
+		err = -ESTALE;
+	vas_leave(vas);
+	/* An observer has no slot: what it read may have been torn down meanwhile. */
+	if (vas->role == VAS_ROLE_OBSERVER && !vas_still(vas, generation))
+		err = -ESTALE;
+	return err;
+}
+
+static int copy_slow(struct vas *vas, struct copy *c)
+{
+	int err = -ESTALE, tries;
+
+	/* Up to the last address, so that no sum wraps: it stops at the limit, which is lower. */
+	if (c->len > UINT64_MAX - c->gpa)
+		c->len = UINT64_MAX - c->gpa + 1;
+	for (tries = 0; err == -ESTALE && tries < MAX_TRIES; tries++)
+		err = copy_once(vas, c);
+	if (err == -ESTALE) {
+		c->done = 0;
+		return vas_fail(-EAGAIN, "the layout changed %d times during the access", MAX_TRIES);
+	}
+	return err;
+}
+
+int vas_access_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot)
+{
+	struct copy c = { .gpa = gpa, .buf = buf, .len = len, .prot = prot };
+
+	return copy_slow(vas, &c);
+}
+
+/* memcpy, without the call where it would cost more than the copy. */
+static inline void copy_bytes(char *to, const char *from, size_t len)
+{
+	if (len > 64) {
+		memcpy(to, from, len);
+	} else if (len >= 32) {
+		memcpy(to, from, 32);
+		memcpy(to + len - 32, from + len - 32, 32);
+	} else if (len >= 16) {
+		memcpy(to, from, 16);
+		memcpy(to + len - 16, from + len - 16, 16);
+	} else if (len >= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + len - 8, from + len - 8, 8);
+	} else {
+		while (len--)
+			to[len] = from[len];
+	}
+}
+
+__attribute__((noinline, cold)) static int report(struct vas *vas, const struct copy *what, size_t *done)
+{
+	struct copy c = *what;
+	int err = copy_slow(vas, &c);
+
+	if (done)
+		*done = c.done;
+	return err;
+}
+
+int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
+{
+	int failed = 1;
+	void *p;
+
+	if (vas_unlikely(vas_enter(vas)))
+		goto slow;
+	p = vas_translate(vas, gpa, len, VAS_PROT_READ);
+	if (vas_likely(p)) {
+		copy_bytes(buf, p, len);
+		failed = vas_failed(vas);
+	}
+	vas_leave(vas);
+	if (vas_unlikely(failed))
+		goto slow;
+	if (done)
+		*done = len;
+	return 0;
+slow:
+	return report(vas, &(struct copy){ .gpa = gpa, .buf = buf, .len = len,
+					   .prot = VAS_PROT_READ }, done);
+}
+
+int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done)
+{
+	int failed = 1;
+	void *p;
+
+	if (vas_unlikely(vas_enter(vas)))
+		goto slow;
+	p = vas_translate(vas, gpa, len, VAS_PROT_WRITE);
+	if (vas_likely(p)) {
+		copy_bytes(p, buf, len);
+		vas_mark(vas, gpa, len);
+		failed = vas_failed(vas);
+	}
+	vas_leave(vas);
+	if (vas_unlikely(failed))
+		goto slow;
+	if (done)
+		*done = len;
+	return 0;
+slow:
+	return report(vas, &(struct copy){ .gpa = gpa, .buf = (char *)(uintptr_t)buf, .len = len,
+					   .prot = VAS_PROT_WRITE }, done);
+}
+
+/* ---- made of copies ----------------------------------------------------------------------- */
+
+int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, size_t *done)
+{
+	char chunk[CHUNK];
+	size_t at = 0, step = 0;
+	int err = 0;
+
+	memset(chunk, byte, sizeof(chunk));
+	while (!err && at < len) {
+		err = vas_write(vas, gpa + at, chunk, len - at < CHUNK ? len - at : CHUNK, &step);
+		at += step;
+	}
+	if (done)
+		*done = at;
+	return err;
+}
+
+static size_t equal_part(const char *a, const char *b, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && a[i] == b[i]; i++)
+		;
+	return i;
+}
+
+int vas_compare(struct vas *vas, uint64_t gpa, const void *buf, size_t len, int *order, size_t *done)
+{
+	const char *bytes = buf;
+	char chunk[CHUNK];
+	size_t at = 0, got = 0, same = 0;
+	int err = 0;
+
+	*order = 0;
+	while (!err && !*order && at < len) {
+		err = vas_read(vas, gpa + at, chunk, len - at < CHUNK ? len - at : CHUNK, &got);
+		*order = memcmp(chunk, bytes + at, got);
+		same = *order ? equal_part(chunk, bytes + at, got) : got;
+		at += same;
+	}
+	if (done)
+		*done = at;
+	return *order ? 0 : err;
+}
+
+int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, struct iovec *iov, int nr)
+{
+	const struct view *view = vas_view_of(vas);
+	uint32_t flags = VAS_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_MAP_WRITABLE : 0);
+	int used = 0;
+
+	if (!vas_range_fits(gpa, len, vas->sb.limit))
+		return vas_fail(-EFAULT, "[%#llx, +%#llx) is not in the address space",
+				(unsigned long long)gpa, (unsigned long long)len);
+	while (len) {
+		uint64_t address, run = vas_map_run(&view->map, gpa, len, flags, &address);
+
+		if (!run)
+			return vas_access_error(view, vas->role, gpa, prot);
+		if (used == nr)
+			return vas_fail(-E2BIG, "the range needs more than %d iovecs", nr);
+		iov[used++] = (struct iovec){ (void *)(uintptr_t)address, run };
+		gpa += run;
+		len -= run;
+	}
+	return used;
+}
+
+int vas_field_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
+{
+	(void)len; /* aligned, so all of it is in one region, or none of it */
+	return vas_access_error(vas_view_of(vas), vas->role, gpa, prot);
+}
+
+/* A store met a failing page, then or earlier: is this one there? */
+int vas_field_check(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	char byte[8];
+
+	return vas_access_slow(vas, gpa, byte, len, VAS_PROT_READ);
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "lib/barrier.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int membarrier(int command)
+{
+	return (int)syscall(SYS_membarrier, command, 0, 0);
+}
+
+int vas_barrier_register(void)
+{
+	int saved_errno = errno, err = 0;
+
+	if (membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) ||
+	    membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
+		err = -errno;
+	errno = saved_errno;
+	return err;
+}
+
+/*
+ * A failure here follows a failed registration: then every section begins with a full fence, the
+ * partner of the one below.
+ */
+static void barrier(int command)
+{
+	int saved_errno = errno;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	membarrier(command);
+	errno = saved_errno;
+}
+
+void vas_barrier_everyone(void)
+{
+	barrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+}
+
+void vas_barrier_process(void)
+{
+	barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}

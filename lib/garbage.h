@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The memory of the vas's own file that regions come and go with. vas->change is held. */
+#ifndef VAS_LIB_GARBAGE_H
+#define VAS_LIB_GARBAGE_H
+
+#include "lib/delta.h"
+#include "lib/handle.h"
+
+/* VAS_CREATE_RESERVE: allocate what the delta brings, -ENOMEM; and give it back if it fails. */
+int vas_memory_reserve(struct vas *vas, const struct delta *delta);
+void vas_memory_release(struct vas *vas, const struct delta *delta);
+
+/* These ranges are garbage, as far as they are in the file and no region holds them. */
+void vas_garbage_add(struct vas *vas, const struct vas_region *ranges, size_t nr);
+
+/* Nobody can be using it (P5 is behind us): give it back to the system, P6. */
+void vas_garbage_punch(struct vas *vas);
+
+/* If a failed change has left some: wait until nobody uses it, then give it back. */
+int vas_garbage_collect(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Pins, as the control area has them. */
+#ifndef VAS_LIB_PIN_H
+#define VAS_LIB_PIN_H
+
+#include "lib/handle.h"
+
+/* Release what a dead binder pinned; the caller holds the binder's byte. */
+void vas_pins_reclaim(struct vas *vas, uint32_t binder);
+
+/* What is asked of the holders of pins. */
+enum pin_wish { PIN_KEEP, PIN_UNMAP, PIN_QUIESCE };
+
+/*
+ * Tell the holders of pins on any of the ranges (sorted by gpa) what is wished; with PIN_QUIESCE only
+ * writable pins count, and those that are quiet already do not. Returns how many have not complied,
+ * and the first of them in *blocker.
+ */
+uint32_t vas_pins_ask(struct vas *vas, const struct vas_region *ranges, size_t nr,
+		      enum pin_wish wish, struct vas_blocker *blocker);
+
+/* Mark every writable pin that does not mark for itself: they are dirty in every round. */
+void vas_pins_mark(struct vas *vas);
+
+#endif

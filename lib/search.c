@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Searching: chunk by chunk, each in a section of its own, over what the files really hold. The
+ * first and the last byte of the pattern that are not masked are compared for a vector of places at
+ * once (the "generic SIMD" way of W. Mula); what both match is looked at in full.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "lib/error.h"
+#include "lib/resident.h"
+#include "lib/view.h"
+
+#define CHUNK	    (1u << 20)
+#define MAX_PATTERN 4096
+
+/* The pattern, private and masked; probes are two places in it whose bytes count in full. */
+struct needle {
+	uint8_t bytes[MAX_PATTERN];
+	uint8_t mask[MAX_PATTERN];
+	size_t len;
+	size_t probe[2];
+	bool has_probe;
+	bool is_plain; /* no mask: memcmp will do */
+	bool zeros;    /* matches untouched memory */
+};
+
+static int needle_init(struct needle *n, const struct vas_pattern *pattern)
+{
+	size_t i;
+
+	if (!pattern->len || pattern->len > MAX_PATTERN)
+		return vas_fail(-EINVAL, "a pattern has 1 to %d bytes, not %zu", MAX_PATTERN,
+				pattern->len);
+	n->len = pattern->len;
+	n->is_plain = !pattern->mask;
+	n->zeros = true;
+	n->has_probe = false;
+	memset(n->mask, 0xff, n->len);
+	if (pattern->mask)
+		memcpy(n->mask, pattern->mask, n->len);
+	for (i = 0; i < n->len; i++) {
+		n->bytes[i] = ((const uint8_t *)pattern->bytes)[i] & n->mask[i];
+		n->zeros = n->zeros && !n->bytes[i];
+		if (n->mask[i] != 0xff)
+			continue;
+		if (!n->has_probe)
+			n->probe[0] = i;
+		n->probe[1] = i;
+		n->has_probe = true;
+	}
+	return 0;
+}
+
+static bool matches(const struct needle *n, const uint8_t *at)
+{
+	size_t i;
+
+	if (n->is_plain)
+		return !memcmp(at, n->bytes, n->len);
+	for (i = 0; i < n->len; i++)
+		if ((at[i] & n->mask[i]) != n->bytes[i])
+			return false;
+	return true;
+}
+
+typedef uint8_t vector __attribute__((vector_size(32), aligned(1)));
+typedef uint64_t words __attribute__((vector_size(32)));
+
+/* A sanitizer's runtime is not there yet when the clone is chosen, as the program is loaded. */
+#ifdef __SANITIZE_THREAD__
+#define CLONES
+#else
+#define CLONES __attribute__((target_clones("avx2", "default"), optimize("O3")))
+#endif
+
+/* The first of `nr` places from hay on that matches, or NULL; hay has nr + len - 1 bytes. */
+CLONES static const uint8_t *scan(const struct needle *n, const uint8_t *hay, size_t nr)
+{
+	const uint8_t *a = hay + n->probe[0], *b = hay + n->probe[1];
+	vector first = n->bytes[n->probe[0]] - (vector){ 0 };
+	vector last = n->bytes[n->probe[1]] - (vector){ 0 };
+	size_t at = 0, i;
+
+	while (n->has_probe && at + sizeof(vector) <= nr) {
+		words hit = (words)((*(const vector *)(a + at) == first) &
+				    (*(const vector *)(b + at) == last));
+
+		if (vas_likely(!(hit[0] | hit[1] | hit[2] | hit[3]))) {
+			at += sizeof(vector);
+			continue;
+		}
+		for (i = 0; i < sizeof(vector); i++, at++)
+			if (a[at] == n->bytes[n->probe[0]] && matches(n, hay + at))
+				return hay + at;
+	}
+	for (; at < nr; at++)
+		if (matches(n, hay + at))
+			return hay + at;
+	return NULL;
+}
+
+/* A search at work: where it is, and what it looks at next. */
+struct search {
+	struct needle needle;
+	struct resident resident;
+	uint64_t gpa;
+	uint64_t end;
+	/* The next places to look at, or none, and how much of gpa they settle. */
+	const uint8_t *hay;
+	uint64_t nr;
+	uint64_t skip; /* without hay: places that cannot match */
+	bool is_match; /* without hay: memory that was never touched is one */
+	uint8_t seam[2 * MAX_PATTERN];
+};
+
+/*
+ * In a section: the last places of a stretch that is shorter than the pattern, with what follows it,
+ * which is elsewhere in this process's address space, or was never touched: side by side in seam.
+ */
+static void look_across(struct vas *vas, struct search *s)
+{
+	const struct view *view = vas_view_of(vas);
+	uint64_t address, run, first = 0, got = 0, want = MAX_PATTERN + s->needle.len;
+
+	if (want > s->end - s->gpa)
+		want = s->end - s->gpa;
+	while (got < want && (!got || got < first + s->needle.len - 1)) {
+		const uint64_t gpa = s->gpa + got;
+		struct stretch at;
+
+		run = vas_map_run(&view->map, gpa, want - got, VAS_MAP_REACHABLE, &address);
+		if (!run)
+			break;
+		at = vas_resident_at(&s->resident, vas, vas_map_find(&view->map, gpa), gpa,
+				     (const void *)(uintptr_t)address, run);
+		at.len = at.len < run ? at.len : run;
+		if (at.is_hole)
+			memset(s->seam + got, 0, at.len);
+		else
+			memcpy(s->seam + got, (const void *)(uintptr_t)address, at.len);
+		first = first ? first : at.len;
+		got += at.len;
+	}
+	if (got < s->needle.len) {
+		s->skip = got; /* memory ends here */
+		return;
+	}
+	s->hay = s->seam;
+	s->nr = got - s->needle.len + 1 < first ? got - s->needle.len + 1 : first;
+}
+
+/* In a section: what is at gpa. Holes of files are not read: that would fill them. */
+static void look(struct vas *vas, struct search *s)
+{
+	const struct view *view = vas_view_of(vas);
+	const struct vas_map_entry *e = vas_map_next(&view->map, s->gpa);
+	const uint64_t len = s->needle.len;
+	struct stretch at;
+	uint64_t address, run;
+
+	s->hay = NULL;
+	s->is_match = false;
+	s->skip = s->end - s->gpa;
+	if (!e || e->gpa >= s->end)
+		return;
+	if (e->gpa > s->gpa) {
+		s->skip = e->gpa - s->gpa;
+		return;
+	}
+	run = vas_map_run(&view->map, s->gpa, CHUNK + len - 1, VAS_MAP_REACHABLE, &address);
+	if (!run) {
+		s->skip = e->gpa + e->size - s->gpa;
+		return;
+	}
+	run = run < s->end - s->gpa ? run : s->end - s->gpa;
+	at = vas_resident_at(&s->resident, vas, e, s->gpa, (const void *)(uintptr_t)address, run);
+	if (at.len < len) {
+		look_across(vas, s);
+	} else if (at.is_hole) {
+		s->is_match = s->needle.zeros && s->end - s->gpa >= len;
+		s->skip = at.len - (len - 1); /* a match may begin with the hole's last zeros */
+	} else {
+		s->hay = (const uint8_t *)(uintptr_t)address;
+		s->nr = at.len - len + 1;
+	}
+}
+
+/* One step: 1 with gpa at a match, 0 with gpa further on, or an error. */
+static int step(struct vas *vas, struct search *s)
+{
+	const uint8_t *hit = NULL;
+	uint64_t generation;
+	int err = vas_enter(vas);
+
+	if (err)
+		return err;
+	generation = vas_generation(vas);
+	look(vas, s);
+	if (s->hay)
+		hit = scan(&s->needle, s->hay, s->nr);
+	vas_leave(vas);
+	if ((hit || s->is_match) && vas->role == VAS_ROLE_OBSERVER && !vas_still(vas, generation))
+		return 0; /* again, from the same place */
+	if (s->is_match)
+		return 1;
+	s->gpa += hit ? (uint64_t)(hit - s->hay) : s->hay ? s->nr : s->skip;
+	return !!hit;
+}
+
+int vas_search(struct vas *vas, uint64_t gpa, uint64_t len, const struct vas_pattern *pattern,
+	       uint64_t *found)
+{
+	struct search s;
+	int err = needle_init(&s.needle, pattern), hit = 0;
+
+	if (err)
+		return err;
+	s.gpa = gpa;
+	s.end = len > UINT64_MAX - gpa ? UINT64_MAX : gpa + len;
+	if (s.end > vas->sb.limit)
+		s.end = vas->sb.limit;
+	vas_resident_init(&s.resident, vas);
+	while (!hit && s.gpa < s.end) {
+		hit = step(vas, &s);
+		if (hit < 0)
+			return hit;
+	}
+	if (!hit)
+		return vas_fail(-ENOENT, "no match");
+	*found = s.gpa;
+	return 0;
+}

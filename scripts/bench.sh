@@ -1,0 +1,102 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+#
+# Builds the benches for speed and runs them. See bench/README.md.
+set -eu
+
+usage()
+{
+	cat <<'EOF'
+Usage: bench.sh [NAME...] [OPTION...]
+
+Builds and runs the benches NAME... (default: all of them), for example
+
+    bench.sh translate --case '*/64/*'
+
+  --png DIR  also draw the results there, as NAME-*.png (needs gnuplot)
+  --help     print this, then the benches' own options
+
+All other options go to each bench.
+EOF
+}
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+build=${VAS_BENCH_BUILD:-$root/build-bench}
+names=
+png=
+help=
+
+build_benches()
+{
+	test -f "$build/build.ninja" ||
+		meson setup --buildtype=release -Dbench=true "$build" "$root" >/dev/null
+	ninja -C "$build" >"$build/bench.log" || {
+		cat "$build/bench.log" >&2
+		exit 1
+	}
+}
+
+known()
+{
+	for program in "$build"/bench/bench-*; do
+		test -x "$program" -a -f "$program" && echo "${program##*/bench-}"
+	done
+}
+
+# The names come first, so that an option's value is not taken for one.
+while [ $# -gt 0 ]; do
+	case $1 in
+	-*) break ;;
+	*) names="$names $1" ;;
+	esac
+	shift
+done
+
+# What is for this script is taken out of the options, and the rest kept in order.
+remaining=$#
+while [ "$remaining" -gt 0 ]; do
+	option=$1
+	shift
+	remaining=$((remaining - 1))
+	case $option in
+	--png)
+		test "$remaining" -gt 0 || {
+			echo "bench.sh: --png needs a folder" >&2
+			exit 2
+		}
+		png=$1
+		shift
+		remaining=$((remaining - 1))
+		;;
+	--help) help=1 ;;
+	*) set -- "$@" "$option" ;;
+	esac
+done
+
+build_benches
+: "${names:=$(known)}"
+if [ -n "$help" ]; then
+	usage
+	set -- --help
+fi
+if [ -n "$png" ]; then
+	mkdir -p "$png"
+	set -- "$@" --json
+fi
+
+status=0
+for name in $names; do
+	program=$build/bench/bench-$name
+	test -x "$program" || {
+		echo "bench.sh: no bench '$name'; there are: $(known | tr '\n' ' ')" >&2
+		exit 2
+	}
+	if [ -n "$png" ]; then
+		"$program" "$@" >"$png/$name.json" || status=$?
+		cat "$png/$name.json"
+		"$root/bench/plot.sh" "$png/$name.json" "$png" >&2 || status=$?
+	else
+		"$program" "$@" || status=$?
+	fi
+done
+exit "$status"

@@ -1,0 +1,15 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# Build everything into build/, or another folder with other meson options: build.sh [DIR OPTION...]
+set -eu
+
+dir=${1:-build}
+[ $# -eq 0 ] || shift
+if ! [ -e "$dir/build.ninja" ]; then
+	meson setup "$dir" "$@" >"$dir.log" 2>&1 || {
+		cat "$dir.log" >&2
+		exit 1
+	}
+	rm -f "$dir.log"
+fi
+exec ninja -C "$dir" --quiet

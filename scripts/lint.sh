@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# What a reviewer should not have to say: layers, licences, lengths, shell, manual pages.
+set -eu
+
+scripts/setup.sh
+failed=0
+
+complain()
+{
+	echo "lint: $1" >&2
+	printf '%s\n' "$2" | sed 's/^/	/' >&2
+	failed=1
+}
+
+# An include that goes up: DESIGN.md, "Layers".
+layer()
+{
+	folder=$1 allowed=$2
+	[ -d "$folder" ] || return 0
+	bad=$(grep -rnE '^#[[:space:]]*include[[:space:]]*"' "$folder" --include='*.[ch]' |
+		grep -vE "\"($allowed)" || true)
+	[ -z "$bad" ] || complain "$folder/ includes what it must not know" "$bad"
+}
+layer include 'nothing'
+layer core 'core/'
+layer lib 'core/|lib/'
+layer bind 'bind/|kvm_'
+layer cli 'cli/'
+layer migrate 'core/|lib/|migrate/'
+bad=$(grep -rnE '^#[[:space:]]*include[[:space:]]*<(std(io|lib)|string|unistd|errno|sys/|pthread)' core || true)
+[ -z "$bad" ] || complain "core/ is freestanding" "$bad"
+bad=$(grep -rnE 'LINUX_VERSION_CODE|KERNEL_VERSION' kernel --include='*.[ch]' 2>/dev/null | grep -v '^kernel/compat/' || true)
+[ -z "$bad" ] || complain "kernel versions are tested in kernel/compat/ only" "$bad"
+
+bad=$(git ls-files | grep -vE '^LICENSES/|\.png$|^\.gitignore$' | while read -r file; do
+	[ ! -f "$file" ] || head -n 5 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only OR MIT' || echo "$file"
+done)
+[ -z "$bad" ] || complain "no SPDX line" "$bad"
+
+bad=$(git ls-files '*.c' '*.h' | xargs ctags -x --fields=+ne --c-kinds=f --_xformat='%N %F %n %e' |
+	awk '$4 - $3 >= 60 { print $2 ":" $3 " " $1 ": " $4 - $3 + 1 " lines" }')
+[ -z "$bad" ] || complain "functions over 60 lines" "$bad"
+
+# shellcheck disable=SC2046 # names without spaces
+bad=$(shellcheck -x $(git grep -lE '^#!/bin/sh' -- dev .ci scripts tests bench cli) 2>&1) ||
+	complain "shellcheck" "$bad"
+
+# The manual's section 3 is made of the headers: each public function needs a description there.
+bad=$(python3 man/functions.py --list include/vas/*.h 2>&1 >/dev/null) || complain "manual" "$bad"
+# And each verb of the command has a page of its own.
+# shellcheck disable=SC2013 # verbs are words
+for verb in $(sed -nE 's/^const struct verb verb_([a-z]+) .*/\1/p' cli/*.c); do
+	[ -e "man/vas-$verb.1.scd" ] || complain "manual" "vas $verb has no page man/vas-$verb.1.scd"
+done
+
+[ $failed = 0 ] && echo "lint: ok"
+exit $failed

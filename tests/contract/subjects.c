@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* The subjects: each line is a column of the matrix. */
+#include "../harness_hugetlb.h"
+#include "subject.h"
+
+/* A few regions, and the control area, which on hugetlb takes whole pages too. */
+#define HUGETLB_PAGES 40
+
+static void require_hugetlb(void)
+{
+	hugetlb_require(HUGETLB_PAGES);
+}
+
+#define BOUND (CAN_ALL_WRITE | CAN_REBIND)
+
+const struct subject_kind subject_kinds[] = {
+	{
+		.name = "owner",
+		.can = CAN_ALL_WRITE | CAN_LOCAL | CAN_SPARSE | CAN_FREE,
+		.ops = &subject_owner,
+	},
+	{
+		.name = "handle",
+		.can = BOUND | CAN_SPARSE | CAN_FREE,
+		.ops = &subject_handle,
+	},
+	{
+		.name = "process",
+		.can = BOUND | CAN_SPARSE | CAN_FREE,
+		.ops = &subject_process,
+	},
+	{
+		.name = "sent",
+		.can = (CAN_ALL_WRITE & ~CAN_OFFER) | CAN_RECEIVE | CAN_SPARSE | CAN_FREE,
+		.ops = &subject_sent,
+	},
+	{
+		.name = "observer",
+		.can = CAN_ALL_READ | CAN_REBIND | CAN_OBSERVE | CAN_SPARSE | CAN_FREE,
+		.bind_flags = VAS_BIND_OBSERVE,
+		.ops = &subject_process,
+	},
+	{
+		.name = "no-window",
+		.can = BOUND | CAN_SPARSE | CAN_FREE,
+		.bind_flags = VAS_BIND_NO_WINDOW,
+		.ops = &subject_handle,
+	},
+	{
+		.name = "fence",
+		.can = BOUND | CAN_SPARSE | CAN_FREE,
+		.create_flags = VAS_CREATE_FENCE,
+		.bind_flags = VAS_BIND_FENCE,
+		.ops = &subject_process,
+	},
+	{
+		.name = "hugetlb",
+		.can = BOUND | CAN_FREE,
+		.create_flags = VAS_CREATE_HUGETLB,
+		.ops = &subject_process,
+		.require = require_hugetlb,
+	},
+	{
+		.name = "thp",
+		.can = BOUND | CAN_SPARSE | CAN_FREE,
+		.create_flags = VAS_CREATE_THP,
+		.ops = &subject_process,
+	},
+	{
+		.name = "reserved",
+		.can = BOUND | CAN_SPARSE | CAN_FREE,
+		.create_flags = VAS_CREATE_RESERVE,
+		.ops = &subject_handle,
+	},
+	{
+		.name = "compact",
+		.can = BOUND | CAN_FREE,
+		.file = FILE_COMPACT,
+		.ops = &subject_process,
+	},
+	{
+		.name = "backing",
+		.can = BOUND | CAN_KEEP,
+		.file = FILE_BACKING,
+		.ops = &subject_process,
+	},
+	{
+		.name = "backing-sent",
+		.can = (CAN_ALL_WRITE & ~CAN_OFFER) | CAN_RECEIVE | CAN_KEEP,
+		.file = FILE_BACKING,
+		.ops = &subject_sent,
+	},
+	{
+		.name = "backing-no-window",
+		.can = BOUND | CAN_KEEP,
+		.file = FILE_BACKING,
+		.bind_flags = VAS_BIND_NO_WINDOW,
+		.ops = &subject_handle,
+	},
+};
+
+const size_t nr_subject_kinds = sizeof(subject_kinds) / sizeof(subject_kinds[0]);

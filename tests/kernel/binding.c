@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* A module's binding: what it takes, what it leaves, what it outlives. */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "device.h"
+
+#define MIB (1ull << 20)
+
+static struct vas_info info_of(struct vas *vas)
+{
+	struct vas_info info;
+
+	CHECK_OK(vas_info(vas, &info));
+	return info;
+}
+
+TEST(a_module_binds_by_fd_alone)
+{
+	struct vas *vas = device_vas(64 * MIB, MIB, 0);
+	int device = device_bound(vas_fd(vas));
+
+	CHECK_EQ(device_info(device).limit, 64 * MIB);
+	CHECK_EQ(device_info(device).readonly, 0);
+	CHECK_EQ(device_bind(device, vas_fd(vas)), -EEXIST);
+	close(device);
+	vas_destroy(vas);
+}
+
+TEST(a_module_is_a_binder_like_any_other)
+{
+	struct vas *vas = device_vas(64 * MIB, MIB, 0);
+	struct vas_info before = info_of(vas), during, after;
+	int device = device_bound(vas_fd(vas));
+
+	during = info_of(vas);
+	CHECK_EQ(during.nr_binders, before.nr_binders + 1);
+	CHECK(during.nr_threads > before.nr_threads);
+	CHECK_OK(device_unbind(device));
+	after = info_of(vas);
+	CHECK_EQ(after.nr_binders, before.nr_binders);
+	CHECK_EQ(after.nr_threads, before.nr_threads);
+	close(device);
+	vas_destroy(vas);
+}
+
+TEST(a_read_only_fd_makes_an_observer)
+{
+	struct vas *vas = device_vas(64 * MIB, MIB, 0);
+	struct vas_info before = info_of(vas);
+	int fd = vas_readonly_fd(vas), device = device_bound(fd);
+	uint32_t word = 0, id;
+
+	CHECK_EQ(device_info(device).readonly, 1);
+	CHECK_EQ(info_of(vas).nr_binders, before.nr_binders);
+	CHECK_EQ(info_of(vas).nr_threads, before.nr_threads);
+	CHECK_OK(device_read(device, 0, &word, sizeof(word), NULL));
+	CHECK_EQ(device_write(device, 0, &word, sizeof(word), NULL), -EACCES);
+	CHECK_EQ(device_map(device, 0, 4096, VAS_MAP_WRITE, &id), -EACCES);
+	CHECK_OK(device_map(device, 0, 4096, 0, &id));
+	close(device);
+	close(fd);
+	vas_destroy(vas);
+}
+
+TEST(what_is_no_vas_is_refused)
+{
+	int device = device_open(), fd = memfd_create("plain", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int unsealed = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), pair[2];
+
+	CHECK_EQ(device_bind(device, -1), -EBADF);
+	CHECK_EQ(device_bind(device, null), -EINVAL);
+	CHECK_OK(pipe(pair));
+	CHECK_EQ(device_bind(device, pair[1]), -EBADF);
+	CHECK_EQ(device_bind(device, pair[0]), -EINVAL);
+	CHECK_OK(ftruncate(fd, 65536));
+	CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
+	CHECK_EQ(device_bind(device, fd), -EPROTO);
+	CHECK_OK(ftruncate(unsealed, 65536));
+	CHECK_EQ(device_bind(device, unsealed), -EPERM);
+}
+
+TEST(a_binding_outlives_the_process_that_made_the_vas)
+{
+	int pair[2], device = device_open(), status;
+	char byte = 0;
+	pid_t pid;
+
+	CHECK_OK(pipe(pair));
+	pid = fork();
+	if (!pid) {
+		struct vas *vas = device_vas(64 * MIB, MIB, 0);
+
+		CHECK_OK(vas_write(vas, 4096, "alive", 6, NULL));
+		CHECK_OK(device_bind(device, vas_fd(vas)));
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_OK(device_read(device, 4096, &byte, 1, NULL));
+	CHECK_EQ(byte, 'a');
+	CHECK_OK(device_write(device, MIB - 1, &byte, 1, NULL));
+	close(device);
+}
+
+TEST(the_modules_stay_while_anybody_is_bound)
+{
+	struct vas *vas = device_vas(64 * MIB, MIB, 0);
+	int device = device_bound(vas_fd(vas));
+
+	CHECK_EQ(syscall(SYS_delete_module, "vas_test", O_NONBLOCK), -1);
+	CHECK_EQ(errno, EWOULDBLOCK);
+	CHECK_EQ(syscall(SYS_delete_module, "vas", O_NONBLOCK), -1);
+	CHECK_EQ(errno, EWOULDBLOCK);
+	close(device);
+	vas_destroy(vas);
+}
+
+TEST(the_end_of_a_binding_is_told_once)
+{
+	struct vas *vas = device_vas(64 * MIB, MIB, 0);
+	int device = device_bound(vas_fd(vas));
+	uint64_t before = device_counts(device).released;
+
+	CHECK_OK(device_unbind(device));
+	CHECK_EQ(device_counts(device).released, before + 1);
+	CHECK_EQ(device_unbind(device), -ENXIO);
+	CHECK_OK(device_bind(device, vas_fd(vas)));
+	close(device);
+	vas_destroy(vas);
+}
+
+TEST(as_many_binders_as_there_are_places)
+{
+	struct vas *vas = device_vas(64 * MIB, MIB, 0);
+	int devices[VAS_MAX_BINDERS], nr, err = 0;
+
+	for (nr = 0; nr < 1000; nr++) {
+		devices[nr] = device_open();
+		err = device_bind(devices[nr], vas_fd(vas));
+		if (err)
+			break;
+	}
+	CHECK(nr > 1);
+	if (err)
+		CHECK_EQ(err, -EAGAIN);
+	close(devices[0]);
+	if (nr < 1000)
+		CHECK_OK(device_bind(devices[nr], vas_fd(vas)));
+}
