@@ -32,8 +32,8 @@ static int add_regions(struct guest *guest)
 }
 
 /*
- * The handle's window has all of the file at window + gpa, holes too; every subject works there, so that
- * none is lucky with where its page tables lie in the caches.
+ * The handle's window has all of the file at window + gpa, holes too; every subject works there, so
+ * that none is lucky with where its page tables lie in the caches.
  */
 static int find_flat(struct guest *guest)
 {

@@ -6,15 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "harness.h"
 #include "options.h"
 #include "report.h"
 
-/* How often a round is measured again because the scheduler gave the core to another task. */
-#define MAX_RETRIES 4
+/* Of a round; see round_of(). */
+#define NR_PARTS 8
 
 /* Keeps what the subjects return alive. */
 static volatile uint64_t sink;
@@ -35,30 +34,24 @@ static uint64_t time_ns(const struct bench_subject *subject, uint64_t nr)
 	return now_ns() - start;
 }
 
-static long preemptions(void)
-{
-	struct rusage usage;
-
-	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nivcsw;
-}
-
-/* One round of one subject, in ns for one operation. A short run first brings its data back to the
- * caches. */
+/*
+ * One round of one subject, in ns for one operation: the best of a few parts, which leaves out
+ * those in which another task or an interrupt had the core. A run before them brings its data back
+ * to the caches.
+ */
 static double round_of(const struct bench_subject *subject, uint64_t nr)
 {
+	uint64_t part = nr >= NR_PARTS ? nr / NR_PARTS : nr;
 	uint64_t best = UINT64_MAX;
 
-	if (nr >= 8)
-		sink = subject->run(subject->ctx, nr / 8);
-	for (int i = 0; i <= MAX_RETRIES; i++) {
-		long before = preemptions();
-		uint64_t ns = time_ns(subject, nr);
+	if (part < nr)
+		sink = subject->run(subject->ctx, part);
+	for (uint64_t done = 0; done + part <= nr; done += part) {
+		uint64_t ns = time_ns(subject, part);
 
 		best = ns < best ? ns : best;
-		if (preemptions() == before)
-			return (double)ns / (double)nr;
 	}
-	return (double)best / (double)nr;
+	return (double)best / (double)part;
 }
 
 /* How many operations fill a round. */
@@ -115,7 +108,8 @@ static int limit_index(const struct bench_case *bcase)
 	return -1;
 }
 
-/* Another order in each round: what a subject leaves in the caches must not always meet the same next. */
+/* Another order in each round: what a subject leaves in the caches must not always meet the same
+ * next. */
 static void shuffle(unsigned int *order, unsigned int nr)
 {
 	static uint64_t state;

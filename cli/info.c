@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <vas/event.h>
 
 #include "cli/info.h"
@@ -32,6 +33,21 @@ static int get_events(struct facts *facts)
 	return nr < 0 ? (int)nr : 0;
 }
 
+/* Of the vas's file, and of the further ones as far as they are at hand. */
+static uint64_t count_resident(const struct facts *facts)
+{
+	uint64_t resident = file_resident(vas_fd(facts->vas), &facts->info);
+	struct stat st;
+
+	for (uint32_t i = 1; i < facts->info.nr_backings; i++) {
+		int fd = vas_backing_fd(facts->vas, i);
+
+		if (fd >= 0 && fstat(fd, &st) == 0)
+			resident += (uint64_t)st.st_blocks * 512;
+	}
+	return resident;
+}
+
 static int get_facts(struct facts *facts)
 {
 	int err = vas_info(facts->vas, &facts->info);
@@ -41,7 +57,7 @@ static int get_facts(struct facts *facts)
 	if (!err)
 		err = get_events(facts);
 	if (!err)
-		facts->resident = file_resident(vas_fd(facts->vas), &facts->info);
+		facts->resident = count_resident(facts);
 	return err;
 }
 

@@ -2,8 +2,10 @@
 #include "cli/regions.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int regions_get(struct vas *vas, struct regions *regions)
@@ -55,15 +57,25 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* hugetlbfs says of everything that it is data. */
+static int is_hugetlbfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC;
+}
+
 /* What the file says of the region's memory from gpa on, at most len bytes. */
 static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent *extent)
 {
-	off_t at = lseek(fd, (off_t)offset, SEEK_DATA);
+	off_t at;
 
-	extent->kind = EXTENT_DATA;
+	extent->kind = EXTENT_UNKNOWN;
 	extent->len = len;
-	if (at < 0 && errno != ENXIO)
-		return; /* hugetlbfs cannot tell */
+	if (is_hugetlbfs(fd))
+		return;
+	extent->kind = EXTENT_DATA;
+	at = lseek(fd, (off_t)offset, SEEK_DATA);
 	if (at < 0 || (uint64_t)at > offset) {
 		extent->kind = EXTENT_EMPTY;
 		if (at >= 0)
@@ -78,8 +90,8 @@ static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent 
 static void extent_of_region(struct extents *extents, struct extent *extent)
 {
 	const struct vas_region *region = extent->region;
-	int fd = region->flags & VAS_REGION_LOCAL ? -1 :
-						    vas_backing_fd(extents->vas, region->backing);
+	int fd = region->flags & VAS_REGION_LOCAL ? -1
+						  : vas_backing_fd(extents->vas, region->backing);
 
 	extent->kind = EXTENT_AWAY;
 	if (fd < 0)
@@ -145,7 +157,7 @@ uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t g
 	uint64_t data = 0;
 
 	while (extent_next(&extents, &extent))
-		if (extent.kind == EXTENT_DATA)
+		if (extent.kind == EXTENT_DATA || extent.kind == EXTENT_UNKNOWN)
 			data += extent.len;
 	return data;
 }

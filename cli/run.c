@@ -46,7 +46,7 @@ static void tell_regions(const struct run *run, struct vas *vas)
 		     plan->regions[i].flags & VAS_REGION_READONLY ? " (read-only)" : "");
 }
 
-static int run_command(const struct run *run, struct vas *vas)
+static int run_command(struct run *run, struct vas *vas)
 {
 	struct qemu_more more;
 	struct child child;
@@ -60,6 +60,7 @@ static int run_command(const struct run *run, struct vas *vas)
 	argv = child_argv(&child, args ? args : run->command);
 	tell_regions(run, vas);
 	code = argv ? child_run(&child, argv) : fail(EXIT_OWN, "no memory");
+	run->keeps = run->keeps && !child.was_told;
 	child_argv_free(argv);
 	free(args);
 	return code;

@@ -43,7 +43,7 @@ static int matches_zeros(const struct vas_pattern *pattern)
 
 static int is_wanted(const struct search *search, const struct extent *extent)
 {
-	if (extent->kind == EXTENT_DATA)
+	if (extent->kind == EXTENT_DATA || extent->kind == EXTENT_UNKNOWN)
 		return 1;
 	for (size_t i = 0; extent->kind == EXTENT_EMPTY && i < search->nr_patterns; i++)
 		if (matches_zeros(&search->patterns[i]))
@@ -84,7 +84,7 @@ static int next_bounds(struct search *search, struct chunk *chunk)
 		if (end - chunk->start > CHUNK_SIZE)
 			end = search->extents.gpa = chunk->start + CHUNK_SIZE;
 		chunk->stop = end;
-		if (extent.kind == EXTENT_DATA)
+		if (extent.kind == EXTENT_DATA || extent.kind == EXTENT_UNKNOWN)
 			chunk->data += end - extent.gpa;
 	}
 	if (is_begun)
@@ -245,6 +245,7 @@ int search_run(struct search *search)
 	pthread_mutex_init(&search->lock, NULL);
 	pthread_cond_init(&search->changed, NULL);
 	search->last = &search->first;
+	search->handed_out = search->gpa;
 	search->extents = (struct extents){ .vas = search->vas,
 					    .regions = search->regions,
 					    .gpa = search->gpa,

@@ -16,6 +16,7 @@ struct source {
 	const char *path;
 };
 
+#define SOURCE_PIECE (1u << 20)
 #define SOURCE_INIT                      \
 	{                                \
 		.fd = 0, .path = "stdin" \
@@ -36,8 +37,14 @@ struct source {
 /* Takes one of the options. An exit code. */
 int source_option(struct source *source, int option, const char *value);
 
-/* The next bytes, at most max: how many, 0 at the end, or -errno. */
-long source_read(struct source *source, uint8_t *bytes, size_t max);
+/*
+ * Give all bytes to `use`, piece by piece; it returns an exit code, and other than EXIT_OK ends it.
+ * at: how many bytes came before. An exit code.
+ */
+struct user {
+	int (*use)(struct user *user, uint64_t at, const uint8_t *bytes, size_t len);
+};
+int source_each(struct source *source, struct user *user);
 void source_clean(struct source *source);
 
 #endif

@@ -13,8 +13,10 @@
 #include <linux/vas.h>
 
 #include "binding.h"
+#include "counters.h"
 #include "mapping.h"
 #include "space.h"
+#include "trace.h"
 #include "workqueue.h"
 
 /* Well below the owner's deadline of a second, and cheap. */
@@ -40,43 +42,71 @@ static enum vas_wish wish_of(const struct vas_mapping *mapping)
 	}
 }
 
-/* Tell the holder what is wanted now. True: something has changed that others may wait for. */
-static void tell(struct vas_mapping *mapping, enum vas_wish wish, ktime_t deadline)
+/* A promise counts only while it is what the owner wants: see vas_ask_locked(). */
+static void keep_promise(struct vas_mapping *mapping)
 {
-	const struct vas_ops *ops = mapping->vas->ops;
 	struct vas_space *space = mapping->vas->space;
-	void *priv = mapping->vas->priv;
-	bool quiet = false;
+	bool quiet;
 
-	if (wish == VAS_WISH_UNMAP && ops->invalidate)
-		ops->invalidate(priv, mapping, deadline);
-	else if (wish == VAS_WISH_QUIESCE && ops->quiesce)
-		quiet = !ops->quiesce(priv, mapping, deadline);
-	else if (wish == VAS_WISH_KEEP && mapping->is_quiet && ops->resume)
-		ops->resume(priv, mapping);
 	spin_lock(&space->lock);
-	mapping->told = wish;
+	quiet = mapping->wish == VAS_WISH_QUIESCE;
 	mapping->is_quiet = quiet;
 	spin_unlock(&space->lock);
 	if (quiet)
 		vas_pin_answer(mapping);
-	wake_up_all(&space->wait);
 }
 
+static void quiesce(struct vas_mapping *mapping, ktime_t deadline)
+{
+	const struct vas_ops *ops = mapping->vas->ops;
+
+	vas_count(VAS_COUNT_QUIESCES, 1);
+	if (!ops->quiesce || ops->quiesce(mapping->vas->priv, mapping, deadline))
+		return;
+	mapping->has_promised = true;
+	keep_promise(mapping);
+}
+
+static void tell(struct vas_mapping *mapping, enum vas_wish wish, ktime_t deadline)
+{
+	const struct vas_ops *ops = mapping->vas->ops;
+
+	trace_vas_invalidate(mapping, wish);
+	switch (wish) {
+	case VAS_WISH_UNMAP:
+		vas_count(VAS_COUNT_INVALIDATES, 1);
+		if (ops->invalidate)
+			ops->invalidate(mapping->vas->priv, mapping, deadline);
+		break;
+	case VAS_WISH_QUIESCE:
+		quiesce(mapping, deadline);
+		break;
+	case VAS_WISH_KEEP:
+		if (mapping->has_promised && ops->resume)
+			ops->resume(mapping->vas->priv, mapping);
+		mapping->has_promised = false;
+		break;
+	}
+	wake_up_all(&mapping->vas->space->wait);
+}
+
+/* Until the holder was told of the last ask; those before it may have been overtaken. */
 static void tell_all(struct vas_mapping *mapping)
 {
 	struct vas_space *space = mapping->vas->space;
 
 	for (;;) {
-		enum vas_wish wish, told;
+		enum vas_wish wish;
 		ktime_t deadline;
+		bool done;
 
 		spin_lock(&space->lock);
+		done = mapping->nr_told == mapping->nr_asks;
+		mapping->nr_told = mapping->nr_asks;
 		wish = mapping->wish;
-		told = mapping->told;
 		deadline = mapping->deadline;
 		spin_unlock(&space->lock);
-		if (wish == told)
+		if (done)
 			return;
 		tell(mapping, wish, deadline);
 	}
@@ -94,29 +124,39 @@ static void ask(struct work_struct *work)
 	vas_mapping_put(mapping);
 }
 
-/* Have the holder told; the space's lock is held. */
+/* Have the holder told, even if it was before; the space's lock is held. */
 void vas_ask_locked(struct vas_mapping *mapping, enum vas_wish wish, ktime_t deadline)
 {
 	mapping->wish = wish;
 	mapping->deadline = deadline;
-	if (!mapping->is_live || wish == mapping->told)
+	if (wish != VAS_WISH_QUIESCE)
+		mapping->is_quiet = false;
+	if (!mapping->is_live)
 		return;
+	mapping->nr_asks++;
 	/* Cannot be 0: the mapping is in the space's list. */
 	refcount_inc(&mapping->refs);
 	if (!queue_work(vas_workqueue, &mapping->ask))
 		refcount_dec(&mapping->refs);
 }
 
+/*
+ * An owner that gave up and asks again may have done both between two looks: the count of its
+ * notifications tells that something has happened, so a holder that did not comply is asked again.
+ */
 static void look_at(struct vas_mapping *mapping)
 {
+	u32 notify = READ_ONCE(mapping->vas->control->notify);
 	enum vas_wish wish = wish_of(mapping);
+	bool again = wish != VAS_WISH_KEEP && notify != mapping->notify;
 
 	if (mapping->is_driven)
 		return;
-	if (wish != mapping->wish)
-		vas_ask_locked(mapping, wish, ktime_add_ms(ktime_get(), DEADLINE_MS));
-	else if (wish == VAS_WISH_QUIESCE && mapping->is_quiet)
+	mapping->notify = notify;
+	if (wish == VAS_WISH_QUIESCE && mapping->is_quiet)
 		vas_pin_answer(mapping);
+	else if (wish != mapping->wish || again)
+		vas_ask_locked(mapping, wish, ktime_add_ms(ktime_get(), DEADLINE_MS));
 }
 
 static void look_through(struct vas_space *space)

@@ -13,10 +13,13 @@
 
 #include "binding.h"
 #include "core/layout.h"
+#include "counters.h"
 #include "dirty.h"
+#include "local.h"
 #include "record.h"
 #include "section.h"
 #include "space.h"
+#include "trace.h"
 #include "view.h"
 
 #define SEALS_NEEDED	 (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -129,6 +132,7 @@ static struct vas *alloc_binding(const struct vas_ops *ops, void *priv)
 	mutex_init(&vas->view_lock);
 	INIT_WORK(&vas->refresh, refresh_work);
 	vas_dirty_init(vas);
+	vas_local_init(vas);
 	return vas;
 }
 
@@ -194,6 +198,7 @@ static void destroy_binding(struct vas *vas)
 	vas_space_remove(vas->space, vas);
 	vas_view_free(rcu_dereference_protected(vas->view, true));
 	vas_dirty_clean(vas);
+	vas_local_clean(vas);
 	leave(vas);
 	vas_space_put(vas->space);
 	close_windows(vas);
@@ -236,6 +241,9 @@ int vas_bind_file(struct file *file, const struct vas_ops *ops, void *priv, stru
 	vas->mm = current->mm;
 	if (vas->mm)
 		mmgrab(vas->mm);
+	vas_count(VAS_COUNT_BINDINGS, 1);
+	vas_count(VAS_COUNT_BINDS, 1);
+	trace_vas_bind(vas);
 	*result = vas;
 	return 0;
 err_free:
@@ -297,6 +305,8 @@ void vas_put(struct vas *vas)
 	if (!vas || !refcount_dec_and_test(&vas->refs))
 		return;
 	ops = vas->ops;
+	trace_vas_unbind(vas);
+	vas_count(VAS_COUNT_BINDINGS, -1);
 	destroy_binding(vas);
 	if (ops->release)
 		ops->release(vas->priv);

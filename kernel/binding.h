@@ -41,6 +41,7 @@ struct vas_space;
  * @view: the layout in use: SRCU (vas_srcu), written under @view_lock
  * @view_lock: one builds a view at a time
  * @refresh: builds a view for those that cannot sleep
+ * @locals: by region id, where local memory is; written under @view_lock
  * @log_pages: pages of the dirty log, by their number in the file; pinned once, until the end
  * @space: what all bindings to this file in this kernel share
  * @in_space: link, under the space's lock
@@ -70,6 +71,7 @@ struct vas {
 	struct mutex view_lock;
 	struct work_struct refresh;
 
+	struct xarray locals;
 	struct xarray log_pages;
 
 	struct vas_space *space;

@@ -7,6 +7,7 @@
 
 #include "backing.h"
 #include "binding.h"
+#include "counters.h"
 #include "dirty.h"
 #include "memory.h"
 #include "view.h"
@@ -24,8 +25,10 @@ EXPORT_SYMBOL_GPL(vas_cache_init);
 
 static void drop(struct vas_cache *cache)
 {
-	if (cache->folio)
+	if (cache->folio) {
 		folio_put(cache->folio);
+		vas_count(VAS_COUNT_CACHED_FOLIOS, -1);
+	}
 	cache->folio = NULL;
 	cache->size = 0;
 }
@@ -57,6 +60,7 @@ static void keep(struct vas_cache *cache, const struct vas_section *section,
 		before = 0;
 	drop(cache);
 	cache->folio = span->folio;
+	vas_count(VAS_COUNT_CACHED_FOLIOS, 1);
 	cache->file = stretch->backing->file->f_mapping;
 	cache->generation = section->view->generation;
 	cache->gpa = gpa - before;
@@ -73,6 +77,8 @@ static int fill(struct vas_cache *cache, const struct vas_section *section, u64 
 	err = vas_stretch_find(section, gpa, VAS_MAX_GPA, flags, &stretch);
 	if (err)
 		return err;
+	if (!stretch.backing)
+		return -EOPNOTSUPP;
 	err = vas_span_get(stretch.backing, stretch.offset, stretch.len,
 			   flags & VAS_ATOMIC ? VAS_SPAN_ATOMIC : VAS_SPAN_ALLOC, &span);
 	if (err)
@@ -138,7 +144,7 @@ EXPORT_SYMBOL_GPL(vas_cache_at);
 
 static bool needs_copy(int err)
 {
-	return err == -ERANGE || err == -EOPNOTSUPP || err == -ENXIO;
+	return err == -ERANGE || err == -EOPNOTSUPP;
 }
 
 /**

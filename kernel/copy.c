@@ -9,6 +9,7 @@
 #include "backing.h"
 #include "binding.h"
 #include "dirty.h"
+#include "local.h"
 #include "memory.h"
 #include "view.h"
 
@@ -64,11 +65,13 @@ static u32 span_flags(u32 flags)
 }
 
 /* Copy what is contiguous at the start of a stretch: bytes, or -errno. */
-static ssize_t copy_stretch(struct copy *copy, const struct vas_stretch *stretch)
+static ssize_t copy_stretch(struct vas *vas, struct copy *copy, const struct vas_stretch *stretch)
 {
 	struct vas_span span;
 	int err;
 
+	if (!stretch->backing)
+		return vas_local_copy(vas, stretch->offset, copy->buf, stretch->len, copy->flags);
 	err = vas_span_get(stretch->backing, stretch->offset, stretch->len,
 			   span_flags(copy->flags), &span);
 	if (err == -ENODATA || err == -EOPNOTSUPP)
@@ -92,7 +95,7 @@ static int copy_some(struct vas_section *section, struct copy *copy)
 		err = vas_dirty_prepare(section->vas, copy->gpa, stretch.len, copy->flags);
 	if (err)
 		return err;
-	nr = copy_stretch(copy, &stretch);
+	nr = copy_stretch(section->vas, copy, &stretch);
 	if (nr < 0)
 		return nr;
 	if (marks)

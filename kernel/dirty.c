@@ -12,6 +12,7 @@
 
 #include "binding.h"
 #include "core/log.h"
+#include "counters.h"
 #include "view.h"
 
 /* Guest memory that one page of the log's words stands for; its summary and top words are in one
@@ -53,6 +54,7 @@ void vas_dirty_clean(struct vas *vas)
 	xa_for_each(&vas->log_pages, i, page) {
 		vas_folio_dirty(page_folio(page));
 		put_page(page);
+		vas_count(VAS_COUNT_LOG_PAGES, -1);
 	}
 	xa_destroy(&vas->log_pages);
 }
@@ -75,6 +77,8 @@ static int hold_page(struct vas *vas, u64 number, u32 flags)
 			 GFP_KERNEL_ACCOUNT);
 	if (old)
 		vas_span_put(&span); /* somebody was faster, or no memory */
+	else
+		vas_count(VAS_COUNT_LOG_PAGES, 1);
 	return xa_err(old);
 }
 

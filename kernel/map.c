@@ -8,10 +8,12 @@
 
 #include "binding.h"
 #include "core/range.h"
+#include "counters.h"
 #include "dirty.h"
 #include "mapping.h"
 #include "memory.h"
 #include "space.h"
+#include "trace.h"
 
 /* A section no longer than this: an owner that changes the layout waits for it. */
 #define MAX_PER_SECTION (4ull << 20)
@@ -45,12 +47,20 @@ static int check_range(const struct vas_section *section, const struct vas_mappi
 		err = vas_stretch_find(section, gpa, left, flags, &stretch);
 		if (err)
 			return err;
-		if (!stretch.backing)
-			return -ENXIO;
 		gpa += stretch.len;
 		left -= stretch.len;
 	}
 	return 0;
+}
+
+static int pin_stretch(struct vas_mapping *mapping, const struct vas_stretch *stretch)
+{
+	u32 flags = mapping->flags & VAS_MAP_WRITE ? 0 : VAS_WINDOW_READONLY;
+
+	if (!stretch->backing)
+		return vas_window_add_user(&mapping->window, mapping->vas->mm, stretch->offset,
+					   stretch->len, flags);
+	return vas_window_add(&mapping->window, stretch->backing, stretch->offset, stretch->len);
 }
 
 /* The pages of the first part of what is left, in a section of its own: bytes, or -errno. */
@@ -65,8 +75,7 @@ static ssize_t pin_some(struct vas_mapping *mapping, u64 gpa, u64 left)
 		return err;
 	err = vas_stretch_find(&section, gpa, min(left, MAX_PER_SECTION), 0, &stretch);
 	if (!err)
-		err = vas_window_add(&mapping->window, stretch.backing, stretch.offset,
-				     stretch.len);
+		err = pin_stretch(mapping, &stretch);
 	if (vas_leave(&section) && !err)
 		err = -EAGAIN;
 	return err ? err : stretch.len;
@@ -119,7 +128,7 @@ static int acquire(struct vas_mapping *mapping)
 		err = claim_pin(mapping);
 	if (!err)
 		err = pin_pages(mapping);
-	if (!err)
+	if (!err && !(mapping->flags & VAS_MAP_PAGES))
 		err = vas_window_map(&mapping->window, flags);
 	return err;
 }
@@ -200,7 +209,8 @@ err_clean_window:
  * @vas: the binding
  * @gpa: start of the range
  * @len: its length, not 0; may span regions
- * @flags: VAS_MAP_WRITE: to be written, too; VAS_MAP_MARKS: the caller marks what it writes
+ * @flags: VAS_MAP_WRITE: to be written, too; VAS_MAP_MARKS: the caller marks what it writes;
+ *	VAS_MAP_PAGES: pin the pages, but give them no address
  * @result: the map, with one reference, which vas_unmap() drops
  *
  * The pages are pinned, holes filled, and contiguous at vas_mapping_addr(), from then on good in
@@ -218,7 +228,7 @@ int vas_map(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **r
 	struct vas_mapping *mapping;
 	int err;
 
-	if (flags & ~(VAS_MAP_WRITE | VAS_MAP_MARKS))
+	if (flags & ~(VAS_MAP_WRITE | VAS_MAP_MARKS | VAS_MAP_PAGES))
 		return -EINVAL;
 	if (!len || !vas_range_fits(gpa, len, vas->sb->limit))
 		return -EFAULT;
@@ -240,6 +250,9 @@ int vas_map(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **r
 		return err;
 	}
 	vas_get(vas);
+	vas_count(VAS_COUNT_MAPPINGS, 1);
+	vas_count(VAS_COUNT_MAPS, 1);
+	trace_vas_map(mapping);
 	*result = mapping;
 	return 0;
 }
@@ -272,6 +285,8 @@ void vas_unmap(struct vas_mapping *mapping)
 	if (!mapping || !refcount_dec_and_test(&mapping->users))
 		return;
 	vas = mapping->vas;
+	trace_vas_unmap(mapping);
+	vas_count(VAS_COUNT_MAPPINGS, -1);
 	if (mapping->flags & VAS_MAP_WRITE) {
 		/* Before the pin goes: a harvest sees the one or the other. */
 		vas_dirty_mark(vas, mapping->gpa, mapping->len);
@@ -289,11 +304,13 @@ EXPORT_SYMBOL_GPL(vas_unmap);
  * vas_mapping_addr - where the map is
  * @mapping: the map
  *
- * Return: the kernel address of its first byte; it does not change.
+ * Return: the kernel address of its first byte, which does not change; NULL with VAS_MAP_PAGES.
  */
 void *vas_mapping_addr(const struct vas_mapping *mapping)
 {
-	return mapping->window.addr + offset_in_page(mapping->gpa);
+	void *first = mapping->window.addr;
+
+	return first ? first + offset_in_page(mapping->gpa) : NULL;
 }
 EXPORT_SYMBOL_GPL(vas_mapping_addr);
 

@@ -32,11 +32,14 @@ enum vas_wish {
  * @in_space: link in the space's mappings; like the following, under the space's lock
  * @is_live: vas_map() is done with it; before, nobody is asked
  * @wish: what the owner wants
- * @told: what the holder was told last
- * @is_quiet: the holder has promised not to write
+ * @nr_asks: counts what the holder is to be told
+ * @nr_told: of those, what it was told or is being told
+ * @is_quiet: the holder has promised not to write, and that is what is wanted
  * @is_driven: @wish came through /dev/vas, so the pin record does not change it
+ * @notify: the owner's count of notifications when the pin record was looked at last
  * @deadline: for @wish
  * @ask: tells the holder, ask.c
+ * @has_promised: the holder waits to be told that it may go on; for @ask only
  */
 struct vas_mapping {
 	refcount_t users;
@@ -51,11 +54,14 @@ struct vas_mapping {
 	struct list_head in_space;
 	bool is_live;
 	enum vas_wish wish;
-	enum vas_wish told;
+	u32 nr_asks;
+	u32 nr_told;
 	bool is_quiet;
 	bool is_driven;
+	u32 notify;
 	ktime_t deadline;
 	struct work_struct ask;
+	bool has_promised;
 };
 
 /* map.c */

@@ -25,7 +25,8 @@ int vas_stretch_find(const struct vas_section *section, u64 gpa, u64 len, u32 fl
 		return -ENXIO;
 	at = gpa - entry->gpa;
 	stretch->entry = entry;
-	stretch->backing = &section->vas->backings[region->backing];
+	stretch->backing = region->flags & VAS_REGION_LOCAL ?
+				   NULL : &section->vas->backings[region->backing];
 	stretch->offset = entry->address + at;
 	stretch->len = min(len, entry->size - at);
 	return 0;

@@ -13,8 +13,8 @@ struct vas_span;
 /**
  * struct vas_stretch - what one region has of a range
  * @entry: the region, in the view's map
- * @backing: where it is; NULL: in the memory of a process
- * @offset: in @backing, or in the region if that is NULL
+ * @backing: where it is; NULL: in the memory of the process that bound
+ * @offset: in @backing, or the address if that is NULL
  * @len: bytes of the range that are here
  */
 struct vas_stretch {

@@ -4,6 +4,8 @@
 #include <linux/srcu.h>
 #include <linux/workqueue.h>
 
+#include "debugfs.h"
+#include "drive.h"
 #include "mapping.h"
 #include "view.h"
 #include "workqueue.h"
@@ -12,15 +14,26 @@ struct workqueue_struct *vas_workqueue;
 
 static int __init vas_init(void)
 {
+	int err;
+
 	vas_workqueue = alloc_workqueue("vas", WQ_UNBOUND, 0);
 	if (!vas_workqueue)
 		return -ENOMEM;
+	err = vas_drive_init();
+	if (err)
+		goto err_destroy_workqueue;
+	vas_debugfs_init();
 	return 0;
+err_destroy_workqueue:
+	destroy_workqueue(vas_workqueue);
+	return err;
 }
 
 /* No binding is left, as each holds a module that uses our symbols; what is deferred may be. */
 static void __exit vas_exit(void)
 {
+	vas_debugfs_exit();
+	vas_drive_exit();
 	vas_ask_exit();
 	destroy_workqueue(vas_workqueue);
 	srcu_barrier(&vas_srcu);

@@ -8,6 +8,11 @@
 
 #include "binding.h"
 #include "compat/compat.h"
+#include "core/range.h"
+#include "dirty.h"
+
+/* 1 TiB: 32 MiB of log. */
+#define MAX_MARKED (1ull << 40)
 
 static int set_lock(struct file *file, u64 at, int type)
 {
@@ -38,17 +43,42 @@ static void clear_slots(struct vas *vas, u32 tag)
 	}
 }
 
-static void clear_pins(struct vas *vas, u32 tag)
+/*
+ * A writable map counts as dirty until it is gone, the death of its holder included. What a pin says is
+ * anybody's word, and marking costs memory: -EFBIG where that would be much.
+ */
+static int mark_pin(struct vas *vas, const struct vas_pin *pin)
+{
+	u64 gpa = READ_ONCE(pin->gpa), size = READ_ONCE(pin->size);
+	int err;
+
+	if (!(READ_ONCE(pin->flags) & VAS_PIN_WRITABLE) ||
+	    !vas_range_fits(gpa, size, vas->sb->limit))
+		return 0;
+	if (size > MAX_MARKED)
+		return -EFBIG;
+	err = vas_dirty_prepare(vas, gpa, size, 0);
+	if (!err)
+		vas_dirty_mark(vas, gpa, size);
+	return err;
+}
+
+static int clear_pins(struct vas *vas, u32 tag)
 {
 	struct vas_pin *pins = vas->pins_window.addr;
 	u32 i;
+	int err;
 
 	for (i = 0; i < vas->sb->nr_pins; i++) {
 		if (READ_ONCE(pins[i].binder) != tag)
 			continue;
+		err = mark_pin(vas, &pins[i]);
+		if (err)
+			return err;
 		WRITE_ONCE(pins[i].state, VAS_PIN_FREE);
 		smp_store_release(&pins[i].binder, 0); /* as above */
 	}
+	return 0;
 }
 
 static void clear_trackers(struct vas *vas, u32 tag)
@@ -65,11 +95,11 @@ static void clear_trackers(struct vas *vas, u32 tag)
 }
 
 /* What a binder that died with this index has left behind. The lock of the index is ours. */
-static void clear_leftovers(struct vas *vas, u32 index)
+static int clear_leftovers(struct vas *vas, u32 index)
 {
 	clear_slots(vas, index + 1);
-	clear_pins(vas, index + 1);
 	clear_trackers(vas, index + 1);
+	return clear_pins(vas, index + 1);
 }
 
 static void write_record(struct vas *vas, u32 state)
@@ -100,8 +130,11 @@ int vas_record_claim(struct vas *vas)
 	for (i = 0; i < vas->sb->nr_binders; i++) {
 		if (set_lock(file, lock_offset(vas, i), F_WRLCK))
 			continue;
+		if (clear_leftovers(vas, i)) {
+			set_lock(file, lock_offset(vas, i), F_UNLCK);
+			continue;
+		}
 		vas->binder = i;
-		clear_leftovers(vas, i);
 		write_record(vas, 1);
 		return 0;
 	}
@@ -116,20 +149,19 @@ void vas_record_release(struct vas *vas)
 	set_lock(vas->backings[0].file, lock_offset(vas, vas->binder), F_UNLCK);
 }
 
-/* The owner's lock, on the superblock's first byte, is held, and by this open file description. */
-bool vas_file_owns(struct file *file, u64 superblock_offset)
+/*
+ * The owner's lock, on the superblock's first byte, is held, and this process has taken it. A request to
+ * read stands against write locks only: others have read locks there for a moment.
+ */
+bool vas_current_owns(struct file *file, u64 superblock_offset)
 {
 	struct file_lock lock;
 
-	/* Asked in a stranger's name everybody is in the way, in the file's own only others are. */
-	vas_compat_ofd_lock(&lock, file, F_WRLCK);
+	vas_compat_ofd_lock(&lock, file, F_RDLCK);
+	/* In nobody's name, so that a lock of this very file counts, too. */
 	vas_compat_lock_owner(&lock, &lock);
 	lock.fl_start = superblock_offset;
 	lock.fl_end = superblock_offset;
-	if (vfs_test_lock(file, &lock) || vas_compat_lock_type(&lock) == F_UNLCK)
-		return false;
-	vas_compat_ofd_lock(&lock, file, F_WRLCK);
-	lock.fl_start = superblock_offset;
-	lock.fl_end = superblock_offset;
-	return !vfs_test_lock(file, &lock) && vas_compat_lock_type(&lock) == F_UNLCK;
+	return !vfs_test_lock(file, &lock) && vas_compat_lock_type(&lock) == F_WRLCK &&
+	       vas_compat_lock_pid(&lock) == current->tgid;
 }

@@ -10,6 +10,6 @@ struct vas;
 
 int vas_record_claim(struct vas *vas);
 void vas_record_release(struct vas *vas);
-bool vas_file_owns(struct file *file, u64 superblock_offset);
+bool vas_current_owns(struct file *file, u64 superblock_offset);
 
 #endif

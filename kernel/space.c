@@ -12,6 +12,16 @@
 DEFINE_MUTEX(vas_spaces_lock);
 LIST_HEAD(vas_spaces);
 
+static u32 list_count(const struct list_head *list)
+{
+	const struct list_head *at;
+	u32 nr = 0;
+
+	list_for_each(at, list)
+		nr++;
+	return nr;
+}
+
 static struct vas_space *find_locked(const struct inode *inode)
 {
 	struct vas_space *space;
@@ -76,13 +86,55 @@ void vas_space_remove(struct vas_space *space, struct vas *vas)
 	spin_unlock(&space->lock);
 }
 
+/* The first wanted range that ends after gpa, as an index; nr_wanted if there is none. */
+static u32 find_wanted(const struct vas_space *space, u64 gpa)
+{
+	u32 low = 0, high = space->nr_wanted;
+
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+
+		if (space->wanted[middle].gpa + space->wanted[middle].size <= gpa)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* A change that is under way takes away some of the range; the space's lock is held. */
 bool vas_space_wants(const struct vas_space *space, u64 gpa, u64 len)
 {
-	u32 i;
+	u32 i = find_wanted(space, gpa);
 
-	for (i = 0; i < space->nr_wanted; i++)
-		if (vas_ranges_overlap(gpa, len, space->wanted[i].gpa, space->wanted[i].size))
-			return true;
-	return false;
+	return i < space->nr_wanted &&
+	       vas_ranges_overlap(gpa, len, space->wanted[i].gpa, space->wanted[i].size);
+}
+
+/* Become the only driver: -EBUSY if there is one. */
+int vas_space_drive(struct vas_space *space)
+{
+	int err = 0;
+
+	spin_lock(&space->lock);
+	if (space->has_driver)
+		err = -EBUSY;
+	space->has_driver = true;
+	spin_unlock(&space->lock);
+	return err;
+}
+
+void vas_space_undrive(struct vas_space *space)
+{
+	spin_lock(&space->lock);
+	space->has_driver = false;
+	spin_unlock(&space->lock);
+}
+
+void vas_space_count(struct vas_space *space, u32 *nr_bindings, u32 *nr_mappings)
+{
+	spin_lock(&space->lock);
+	*nr_bindings = list_count(&space->bindings);
+	*nr_mappings = list_count(&space->mappings);
+	spin_unlock(&space->lock);
 }

@@ -48,5 +48,8 @@ void vas_space_put(struct vas_space *space);
 void vas_space_add(struct vas_space *space, struct vas *vas);
 void vas_space_remove(struct vas_space *space, struct vas *vas);
 bool vas_space_wants(const struct vas_space *space, u64 gpa, u64 len);
+int vas_space_drive(struct vas_space *space);
+void vas_space_undrive(struct vas_space *space);
+void vas_space_count(struct vas_space *space, u32 *nr_bindings, u32 *nr_mappings);
 
 #endif

@@ -7,6 +7,9 @@
 
 #include "binding.h"
 #include "core/layout.h"
+#include "counters.h"
+#include "local.h"
+#include "trace.h"
 
 DEFINE_SRCU(vas_srcu);
 
@@ -77,7 +80,7 @@ static int read_table(const struct vas *vas, const struct vas_state *state,
 	return vas_table_check(vas->sb, state, regions, backings);
 }
 
-static u32 entry_flags(const struct vas *vas, const struct vas_region_entry *region,
+static u32 entry_flags(struct vas *vas, const struct vas_region_entry *region,
 		       const struct vas_backing_entry *backings)
 {
 	/* Pairs with vas_binding_add_backing(): whoever sees the file sees the rest. */
@@ -89,7 +92,7 @@ static u32 entry_flags(const struct vas *vas, const struct vas_region_entry *reg
 	if (!vas->readonly && !(region->flags & VAS_REGION_READONLY))
 		flags |= VAS_MAP_WRITABLE;
 	if (region->flags & VAS_REGION_LOCAL)
-		return flags;
+		return vas_local_find(vas, region) ? flags | VAS_MAP_REACHABLE : flags;
 	/* The vas's own file is what was bound, whatever device and inode the table may tell. */
 	if (!region->backing || (smp_load_acquire(&backing->file) &&
 				 vas_backing_is(backing, &backings[region->backing])))
@@ -97,7 +100,7 @@ static u32 entry_flags(const struct vas *vas, const struct vas_region_entry *reg
 	return flags;
 }
 
-static void fill_map(const struct vas *vas, const struct vas_state *state, struct vas_view *view,
+static void fill_map(struct vas *vas, const struct vas_state *state, struct vas_view *view,
 		     const struct vas_backing_entry *backings)
 {
 	u32 i;
@@ -108,7 +111,8 @@ static void fill_map(const struct vas *vas, const struct vas_state *state, struc
 		view->map.entries[i] = (struct vas_map_entry){
 			.gpa = region->gpa,
 			.size = region->size,
-			.address = region->offset,
+			.address = region->flags & VAS_REGION_LOCAL ?
+					   vas_local_find(vas, region) : region->offset,
 			.flags = entry_flags(vas, region, backings),
 			.region = i,
 		};
@@ -116,7 +120,7 @@ static void fill_map(const struct vas *vas, const struct vas_state *state, struc
 	view->map.nr = state->nr_regions;
 }
 
-static int build(const struct vas *vas, const struct vas_state *state, struct vas_view **result)
+static int build(struct vas *vas, const struct vas_state *state, struct vas_view **result)
 {
 	struct vas_backing_entry *backings;
 	struct vas_view *view;
@@ -142,7 +146,7 @@ out_free_backings:
 	return err;
 }
 
-static int build_current(const struct vas *vas, struct vas_view **view)
+static int build_current(struct vas *vas, struct vas_view **view)
 {
 	struct vas_state state;
 	int err, tries;
@@ -168,6 +172,8 @@ static int rebuild_locked(struct vas *vas)
 	err = build_current(vas, &view);
 	if (err)
 		return err;
+	vas_count(VAS_COUNT_VIEWS, 1);
+	trace_vas_generation(vas, view->generation, view->flags);
 	old = rcu_replace_pointer(vas->view, view, lockdep_is_held(&vas->view_lock));
 	if (old)
 		call_srcu(&vas_srcu, &old->rcu, free_rcu_view);

@@ -2,11 +2,13 @@
 #include "window.h"
 
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "backing.h"
 #include "compat/compat.h"
+#include "counters.h"
 
 #define PIN_BATCH 512
 
@@ -39,6 +41,7 @@ static u64 append_folio(struct vas_window *window, struct folio *folio, u64 offs
 	for (done = 0; done < len; done += PAGE_SIZE)
 		window->pages[window->nr++] = folio_page(folio, (at + done) >> PAGE_SHIFT);
 	window->folios[window->nr_folios++] = folio;
+	vas_count(VAS_COUNT_PINNED_FOLIOS, 1);
 	return len;
 }
 
@@ -93,6 +96,8 @@ static int add_referenced(struct vas_window *window, const struct vas_backing *b
 int vas_window_add(struct vas_window *window, const struct vas_backing *backing, u64 offset,
 		   u64 len)
 {
+	if (window->is_user)
+		return -ENXIO;
 	if (backing->kind == VAS_BACKING_OTHER)
 		return -EOPNOTSUPP;
 	if (WARN_ON_ONCE(len >> PAGE_SHIFT > window->max - window->nr))
@@ -100,6 +105,35 @@ int vas_window_add(struct vas_window *window, const struct vas_backing *backing,
 	if (VAS_COMPAT_PIN_FOLIOS)
 		return add_pinned(window, backing, offset, len);
 	return add_referenced(window, backing, offset, len);
+}
+
+/*
+ * The same for memory of a process, which is not mixed with pages of files (-ENXIO), as is a process
+ * that is gone.
+ */
+int vas_window_add_user(struct vas_window *window, struct mm_struct *mm, unsigned long hva, u64 len,
+			u32 flags)
+{
+	u32 gup = FOLL_LONGTERM | (flags & VAS_WINDOW_READONLY ? 0 : FOLL_WRITE);
+	int err = 0;
+
+	if ((window->nr && !window->is_user) || !mm || !mmget_not_zero(mm))
+		return -ENXIO;
+	window->is_user = true;
+	while (len && !err) {
+		long nr = vas_compat_pin_user(mm, hva, len >> PAGE_SHIFT, gup,
+					      window->pages + window->nr);
+
+		if (nr <= 0) {
+			err = nr == -EINTR || nr == -ENOMEM ? nr : -EIO;
+			break;
+		}
+		window->nr += nr;
+		hva += nr << PAGE_SHIFT;
+		len -= nr << PAGE_SHIFT;
+	}
+	mmput(mm);
+	return err;
 }
 
 /* Give the pages one contiguous address. */
@@ -136,6 +170,8 @@ void vas_window_dirty(struct vas_window *window)
 
 	for (i = 0; i < window->nr_folios; i++)
 		vas_folio_dirty(window->folios[i]);
+	for (i = 0; window->is_user && i < window->nr; i++)
+		set_page_dirty_lock(window->pages[i]);
 }
 
 /* Undo whatever was done. A window that is all zeros is fine. */
@@ -144,8 +180,11 @@ void vas_window_clean(struct vas_window *window)
 	unsigned long i;
 
 	vunmap(window->addr);
+	if (window->is_user)
+		unpin_user_pages(window->pages, window->nr);
 	for (i = 0; i < window->nr_folios; i++)
 		unpin_folio(window->folios[i]);
+	vas_count(VAS_COUNT_PINNED_FOLIOS, -(long)window->nr_folios);
 	kvfree(window->folios);
 	kvfree(window->pages);
 	memset(window, 0, sizeof(*window));

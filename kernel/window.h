@@ -6,6 +6,7 @@
 #include <linux/types.h>
 
 struct folio;
+struct mm_struct;
 struct page;
 struct vas_backing;
 
@@ -14,6 +15,7 @@ struct vas_backing;
  * @pages: in order of their addresses, @nr of @max so far
  * @nr: pages pinned
  * @max: room in @pages and @folios
+ * @is_user: they were pinned in a process, and @folios is not used
  * @folios: what is to be unpinned, @nr_folios of them
  * @nr_folios: how many
  * @addr: the first page's address, after vas_window_map(); else NULL
@@ -22,6 +24,7 @@ struct vas_window {
 	struct page **pages;
 	unsigned long nr;
 	unsigned long max;
+	bool is_user;
 	struct folio **folios;
 	unsigned long nr_folios;
 	void *addr;
@@ -32,6 +35,8 @@ struct vas_window {
 int vas_window_init(struct vas_window *window, unsigned long max);
 int vas_window_add(struct vas_window *window, const struct vas_backing *backing, u64 offset,
 		   u64 len);
+int vas_window_add_user(struct vas_window *window, struct mm_struct *mm, unsigned long hva, u64 len,
+			u32 flags);
 int vas_window_map(struct vas_window *window, u32 flags);
 int vas_window_open(struct vas_window *window, const struct vas_backing *backing, u64 offset,
 		    u64 len, u32 flags);

@@ -48,6 +48,7 @@ static struct vas *handle_new(uint32_t bind_flags)
 		vas->backings[i].fd = -1;
 	pthread_mutex_init(&vas->lock, NULL);
 	pthread_mutex_init(&vas->change, NULL);
+	pthread_mutex_init(&vas->reclaim, NULL);
 	vas_event_set_init(&vas->events);
 	return vas;
 }
@@ -73,6 +74,7 @@ static void handle_free(struct vas *vas)
 	free(vas->garbage.ranges);
 	pthread_mutex_destroy(&vas->lock);
 	pthread_mutex_destroy(&vas->change);
+	pthread_mutex_destroy(&vas->reclaim);
 	free(vas);
 }
 

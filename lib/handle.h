@@ -87,6 +87,9 @@ struct vas {
 	struct vas_consumer *consumers;
 	struct garbage garbage;
 
+	/* reclaim: held while a dead binder's byte is; taken last. */
+	pthread_mutex_t reclaim;
+
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */
 };

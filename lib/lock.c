@@ -154,18 +154,17 @@ int vas_reclaim_binder(struct vas *vas, uint32_t binder)
 	 * The threads of a process share one description, to which its own locks are no obstacle: a
 	 * second one would clean on, after the first had unlocked, what is somebody's again.
 	 */
-	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 	int dead = 0;
 
 	if (binder >= vas->sb.nr_binders || binder == vas->binder)
 		return 0;
-	pthread_mutex_lock(&one_at_a_time);
+	pthread_mutex_lock(&vas->reclaim);
 	if (!vas_lock_byte(vas, vas_binder_byte(vas, binder))) {
 		clean_binder(vas, binder);
 		vas_unlock_byte(vas, vas_binder_byte(vas, binder));
 		dead = 1;
 	}
-	pthread_mutex_unlock(&one_at_a_time);
+	pthread_mutex_unlock(&vas->reclaim);
 	return dead;
 }
 

@@ -86,11 +86,12 @@ static uint64_t vas_load_chase(void *ctx, uint64_t gpa, uint64_t nr)
 
 static uint64_t vas_load_gather(void *ctx, const struct peer_gpas *at, uint64_t nr)
 {
+	const struct peer_gpas local = *at;
 	uint64_t sum = 0;
 	uint64_t word = 0;
 
 	for (uint64_t i = 0; i < nr; i++) {
-		if (vas_load_le64(ctx, at->gpas[i & at->mask], &word, __ATOMIC_RELAXED))
+		if (vas_load_le64(ctx, local.gpas[i & local.mask], &word, __ATOMIC_RELAXED))
 			return PEER_REFUSED;
 		sum += word;
 	}

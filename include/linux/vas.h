@@ -16,6 +16,7 @@
 #include <linux/eventfd.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/refcount.h>
 #include <linux/scatterlist.h>
 #include <linux/types.h>
@@ -39,7 +40,8 @@ struct vas_view;
  * @invalidate: The range of @mapping is wanted back, as it leaves the guest's address space. Have
  *	every user of the map stop, and drop every reference with vas_unmap(), here or elsewhere,
  *	before @deadline (CLOCK_MONOTONIC); later the change is given up, and the owner is told who
- *	was in its way. NULL: the module's maps are never given back on request.
+ *	was in its way; one that tries again asks again. NULL: the module's maps are never given
+ *	back on request.
  * @quiesce: The guest's memory is about to be frozen: stop writing through @mapping, and return 0 once
  *	nothing does any more; a negative errno refuses. Unmapping is an answer, too. Called for
  *	writable maps only. NULL: refuses.
@@ -68,10 +70,10 @@ void vas_put(struct vas *vas);
 bool vas_is_readonly(const struct vas *vas);
 const struct vas_superblock *vas_superblock(const struct vas *vas);
 
-/* ---- backing.c: memory that is not in the vas's own file ----------------------------------- */
+/* ---- backing.c, local.c: memory that is not in the vas's own file ------------------------- */
 
 int vas_backing_offer(struct vas *vas, int fd);
-int vas_local_offer(struct vas *vas, u64 gpa, unsigned long hva);
+int vas_local_offer(struct vas *vas, u64 gpa, u64 size, unsigned long hva);
 
 /* ---- section.c: accesses that a change of the layout waits for ----------------------------- */
 
@@ -131,6 +133,7 @@ int vas_cache_write(struct vas_cache *cache, u64 gpa, const void *buf, size_t le
 
 #define VAS_MAP_WRITE 1u
 #define VAS_MAP_MARKS 2u /* the holder calls vas_mark() after each write */
+#define VAS_MAP_PAGES 4u /* no address, just the pages */
 
 int vas_map(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **mapping);
 struct vas_mapping *vas_map_get(struct vas_mapping *mapping);
@@ -140,6 +143,76 @@ u64 vas_mapping_gpa(const struct vas_mapping *mapping);
 u64 vas_mapping_len(const struct vas_mapping *mapping);
 bool vas_mapping_is_wanted(const struct vas_mapping *mapping);
 bool vas_mapping_is_attached(const struct vas_mapping *mapping);
+
+/* ---- sg.c: maps as scatterlists ------------------------------------------------------------ */
+
+struct vas_range {
+	u64 gpa;
+	u64 len;
+};
+
+/**
+ * struct vas_sg - ranges of guest memory as a scatterlist
+ * @max_segment: bytes in an entry, as dma_get_max_seg_size() says; at least a page, 0: no limit.
+ *	Set by the caller
+ * @table: the list
+ * @mappings: one a range, in their order; what the ops are called with
+ * @nr_mappings: how many
+ */
+struct vas_sg {
+	unsigned int max_segment;
+	struct sg_table table;
+	struct vas_mapping **mappings;
+	unsigned int nr_mappings;
+};
+
+int vas_sg_map(struct vas *vas, const struct vas_range *ranges, unsigned int nr, u32 flags,
+	       struct vas_sg *sg);
+void vas_sg_unmap(struct vas_sg *sg);
+bool vas_sg_has(const struct vas_sg *sg, const struct vas_mapping *mapping);
+
+/* ---- event.c: doorbells and interrupts ----------------------------------------------------- */
+
+#define VAS_BELL_ATOMIC 1u /* ring() runs at once: interrupts off, the eventfd's lock held */
+#define VAS_BELL_SHARED 2u /* others read the eventfd, too: leave its count alone */
+
+/**
+ * struct vas_doorbell - a function that is called when the guest rings
+ * @ring: called once or more often after each time the doorbell rang, never twice at once; set by the
+ *	caller. In process context, unless VAS_BELL_ATOMIC: then it may not sleep, nor touch eventfds
+ *	but by vas_irq_raise()
+ * @flags: VAS_BELL_*; set by the caller
+ *
+ * Embedded in what it is for. The other fields are private.
+ */
+struct vas_doorbell {
+	void (*ring)(struct vas_doorbell *bell);
+	u32 flags;
+	struct eventfd_ctx *ctx;
+	wait_queue_head_t *head;
+	wait_queue_entry_t wait;
+	poll_table table;
+	struct work_struct work;
+};
+
+int vas_doorbell_attach(struct vas_doorbell *bell, int fd);
+void vas_doorbell_detach(struct vas_doorbell *bell);
+
+/**
+ * struct vas_irq - an interrupt that can be raised
+ *
+ * The fields are private.
+ */
+struct vas_irq {
+	struct eventfd_ctx *ctx;
+	struct work_struct work;
+};
+
+int vas_irq_attach(struct vas_irq *irq, int fd);
+void vas_irq_raise(struct vas_irq *irq);
+void vas_irq_detach(struct vas_irq *irq);
+
+int vas_event_find(struct vas *vas, u32 id, struct vas_event_entry *entry);
 
 /* ---- dirty.c ------------------------------------------------------------------------------- */
 

@@ -60,6 +60,16 @@ static inline int vas_compat_lock_type(const struct file_lock *lock)
 #endif
 }
 
+/* And the process that took the lock which is in the way. */
+static inline int vas_compat_lock_pid(const struct file_lock *lock)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+	return lock->c.flc_pid;
+#else
+	return lock->fl_pid;
+#endif
+}
+
 /* The folio of the page cache that holds file offset `offset`, referenced, or NULL. Does not sleep. */
 static inline struct folio *vas_compat_folio(struct address_space *mapping, u64 offset,
 					     unsigned int shift)
@@ -82,6 +92,24 @@ static inline void vas_compat_eventfd_signal(struct eventfd_ctx *ctx)
 #else
 	eventfd_signal(ctx, 1);
 #endif
+}
+
+/* Pin pages of another process, FOLL_* in flags: how many, or -errno. */
+static inline long vas_compat_pin_user(struct mm_struct *mm, unsigned long start,
+				       unsigned long nr, unsigned int flags, struct page **pages)
+{
+	int locked = 1;
+	long pinned;
+
+	mmap_read_lock(mm);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	pinned = pin_user_pages_remote(mm, start, nr, flags, pages, &locked);
+#else
+	pinned = pin_user_pages_remote(mm, start, nr, flags, pages, NULL, &locked);
+#endif
+	if (locked)
+		mmap_read_unlock(mm);
+	return pinned;
 }
 
 /*

@@ -142,8 +142,9 @@ static void dispatch(struct job *job)
 	}
 }
 
-int session_copy(struct session *s, struct vas_test_copy *copy)
+int session_copy(struct session *s, void *arg)
 {
+	struct vas_test_copy *copy = arg;
 	struct job job = { .session = s, .copy = copy };
 	void __user *user = u64_to_user_ptr(copy->buf);
 

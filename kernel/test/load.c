@@ -100,13 +100,13 @@ static int run(void *data)
 	return 0;
 }
 
-int session_load_start(struct session *s, const struct vas_test_load *load)
+int session_load_start(struct session *s, void *load)
 {
 	struct task_struct *task;
 
 	if (s->load)
 		return -EBUSY;
-	s->load_task = *load;
+	s->load_task = *(struct vas_test_load *)load;
 	memset(&s->load_result, 0, sizeof(s->load_result));
 	task = kthread_run(run, s, "vas_test_load");
 	if (IS_ERR(task))
@@ -115,12 +115,12 @@ int session_load_start(struct session *s, const struct vas_test_load *load)
 	return 0;
 }
 
-int session_load_stop(struct session *s, struct vas_test_load_result *result)
+int session_load_stop(struct session *s, void *result)
 {
 	if (!s->load)
 		return -ENOENT;
 	kthread_stop(s->load);
 	s->load = NULL;
-	*result = s->load_result;
+	*(struct vas_test_load_result *)result = s->load_result;
 	return 0;
 }

@@ -59,8 +59,9 @@ static int put_in_table(struct session *s, struct vas_mapping *mapping, u32 *id)
 	return err;
 }
 
-int session_map(struct session *s, struct vas_test_map *map)
+int session_map(struct session *s, void *arg)
 {
+	struct vas_test_map *map = arg;
 	struct vas_mapping *mapping;
 	int err;
 
@@ -73,8 +74,9 @@ int session_map(struct session *s, struct vas_test_map *map)
 	return err;
 }
 
-int session_unmap(struct session *s, u32 id)
+int session_unmap(struct session *s, void *arg)
 {
+	u32 id = *(u32 *)arg;
 	struct vas_mapping *mapping = id < VAS_TEST_MAX_MAPS ? take(s, id) : NULL;
 
 	vas_unmap(mapping);
@@ -102,8 +104,9 @@ static int access_mapping(struct vas_mapping *mapping, const struct vas_test_map
 	return copy_to_user(user, p, access->len) ? -EFAULT : 0;
 }
 
-int session_map_access(struct session *s, const struct vas_test_map_access *access)
+int session_map_access(struct session *s, void *arg)
 {
+	const struct vas_test_map_access *access = arg;
 	struct vas_mapping *mapping = get(s, access->id);
 	int err;
 
@@ -114,9 +117,9 @@ int session_map_access(struct session *s, const struct vas_test_map_access *acce
 	return err;
 }
 
-int session_is_attached(struct session *s, u32 id)
+int session_is_attached(struct session *s, void *id)
 {
-	struct vas_mapping *mapping = get(s, id);
+	struct vas_mapping *mapping = get(s, *(u32 *)id);
 	int err;
 
 	if (!mapping)
@@ -145,8 +148,10 @@ static void session_invalidate(void *priv, struct vas_mapping *mapping, ktime_t 
 	struct session *s = priv;
 
 	count(s, &s->counts.invalidated, deadline);
-	if (policy_of(s) != VAS_TEST_REFUSE)
-		drop_mapping(s, mapping);
+	if (policy_of(s) == VAS_TEST_REFUSE)
+		return;
+	drop_mapping(s, mapping);
+	session_sg_invalidate(s, mapping);
 }
 
 static int session_quiesce(void *priv, struct vas_mapping *mapping, ktime_t deadline)

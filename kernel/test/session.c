@@ -16,6 +16,7 @@ static int session_open(struct inode *inode, struct file *file)
 	if (!s)
 		return -ENOMEM;
 	mutex_init(&s->lock);
+	mutex_init(&s->sg_lock);
 	spin_lock_init(&s->maps_lock);
 	init_waitqueue_head(&s->policy_changed);
 	s->mm = current->mm;
@@ -33,10 +34,13 @@ static void set_policy(struct session *s, u32 policy)
 static void unbind(struct session *s)
 {
 	struct vas_test_load_result ignored;
+	u64 nr_rings;
 
 	if (!s->vas)
 		return;
+	session_bell_stop(s, &nr_rings);
 	session_load_stop(s, &ignored);
+	session_sg_unmap(s, NULL);
 	session_unmap_all(s);
 	vas_cache_clean(&s->cache);
 	vas_put(s->vas);
@@ -70,123 +74,125 @@ static int bind(struct session *s, int fd)
 	return err;
 }
 
-static int tell(struct session *s, struct vas_test_info __user *user)
+static int tell(struct session *s, void *arg)
 {
-	struct vas_test_info info = {
-		.readonly = vas_is_readonly(s->vas),
-		.limit = vas_superblock(s->vas)->limit,
-	};
+	struct vas_test_info *info = arg;
 	u32 i;
 
+	info->readonly = vas_is_readonly(s->vas);
+	info->limit = vas_superblock(s->vas)->limit;
 	for (i = 0; i < VAS_TEST_MAX_MAPS; i++)
-		info.nr_maps += !!READ_ONCE(s->maps[i]);
-	return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
-}
-
-static long ioctl_copy(struct session *s, struct vas_test_copy __user *user)
-{
-	struct vas_test_copy copy;
-	int err;
-
-	if (copy_from_user(&copy, user, sizeof(copy)))
-		return -EFAULT;
-	err = session_copy(s, &copy);
-	return put_user(copy.left, &user->left) ? -EFAULT : err;
-}
-
-static long ioctl_map(struct session *s, struct vas_test_map __user *user)
-{
-	struct vas_test_map map;
-	int err;
-
-	if (copy_from_user(&map, user, sizeof(map)))
-		return -EFAULT;
-	err = session_map(s, &map);
-	return err ? err : put_user(map.id, &user->id);
-}
-
-static long ioctl_map_access(struct session *s, const void __user *user)
-{
-	struct vas_test_map_access access;
-
-	if (copy_from_user(&access, user, sizeof(access)))
-		return -EFAULT;
-	return session_map_access(s, &access);
-}
-
-static long ioctl_mark(struct session *s, const void __user *user)
-{
-	struct vas_test_range range;
-
-	if (copy_from_user(&range, user, sizeof(range)))
-		return -EFAULT;
-	vas_mark(s->vas, range.gpa, range.len);
+		info->nr_maps += !!READ_ONCE(s->maps[i]);
 	return 0;
 }
 
-static long ioctl_load(struct session *s, const void __user *user)
+static int end_binding(struct session *s, void *arg)
 {
-	struct vas_test_load load;
-
-	if (copy_from_user(&load, user, sizeof(load)))
-		return -EFAULT;
-	return session_load_start(s, &load);
+	unbind(s);
+	return 0;
 }
 
-static long ioctl_load_stop(struct session *s, void __user *user)
+static int mark(struct session *s, void *arg)
 {
-	struct vas_test_load_result result;
-	int err = session_load_stop(s, &result);
+	const struct vas_test_range *range = arg;
 
+	vas_mark(s->vas, range->gpa, range->len);
+	return 0;
+}
+
+static int offer(struct session *s, void *arg)
+{
+	return vas_backing_offer(s->vas, *(s32 *)arg);
+}
+
+static int offer_hva(struct session *s, void *arg)
+{
+	const struct vas_test_hva *hva = arg;
+
+	return vas_local_offer(s->vas, hva->gpa, hva->size, hva->hva);
+}
+
+static int find_event(struct session *s, void *arg)
+{
+	struct vas_test_event *event = arg;
+	struct vas_event_entry entry;
+	int err;
+
+	err = vas_event_find(s->vas, event->id, &entry);
 	if (err)
 		return err;
-	return copy_to_user(user, &result, sizeof(result)) ? -EFAULT : 0;
+	event->kind = entry.kind;
+	event->addr = entry.addr;
+	strscpy(event->name, entry.name, sizeof(event->name));
+	return 0;
 }
 
-static long bound_ioctl(struct session *s, unsigned int cmd, void __user *user)
-{
-	u32 word;
+/* What a bound session can do: arguments are copied in and out as the command says. */
+static const struct {
+	unsigned int cmd;
+	int (*call)(struct session *s, void *arg);
+} calls[] = {
+	{ VAS_TEST_UNBIND, end_binding },
+	{ VAS_TEST_COPY, session_copy },
+	{ VAS_TEST_MAP, session_map },
+	{ VAS_TEST_UNMAP_ID, session_unmap },
+	{ VAS_TEST_MAP_ACCESS, session_map_access },
+	{ VAS_TEST_ATTACHED, session_is_attached },
+	{ VAS_TEST_MARK, mark },
+	{ VAS_TEST_OFFER, offer },
+	{ VAS_TEST_INFO, tell },
+	{ VAS_TEST_LOAD, session_load_start },
+	{ VAS_TEST_LOAD_STOP, session_load_stop },
+	{ VAS_TEST_SG_MAP, session_sg_map },
+	{ VAS_TEST_SG_ACCESS, session_sg_access },
+	{ VAS_TEST_SG_UNMAP, session_sg_unmap },
+	{ VAS_TEST_BELL, session_bell_start },
+	{ VAS_TEST_BELL_STOP, session_bell_stop },
+	{ VAS_TEST_EVENT, find_event },
+	{ VAS_TEST_HVA, offer_hva },
+};
 
-	switch (cmd) {
-	case VAS_TEST_UNBIND:
-		unbind(s);
-		return 0;
-	case VAS_TEST_COPY:
-		return ioctl_copy(s, user);
-	case VAS_TEST_MAP:
-		return ioctl_map(s, user);
-	case VAS_TEST_MAP_ACCESS:
-		return ioctl_map_access(s, user);
-	case VAS_TEST_MARK:
-		return ioctl_mark(s, user);
-	case VAS_TEST_INFO:
-		return tell(s, user);
-	case VAS_TEST_LOAD:
-		return ioctl_load(s, user);
-	case VAS_TEST_LOAD_STOP:
-		return ioctl_load_stop(s, user);
-	}
-	if (get_user(word, (u32 __user *)user))
+union argument {
+	struct vas_test_copy copy;
+	struct vas_test_map map;
+	struct vas_test_map_access map_access;
+	struct vas_test_range range;
+	struct vas_test_info info;
+	struct vas_test_load load;
+	struct vas_test_load_result load_result;
+	struct vas_test_sg sg;
+	struct vas_test_sg_access sg_access;
+	struct vas_test_bell bell;
+	struct vas_test_event event;
+	struct vas_test_hva hva;
+};
+
+static long bound_ioctl(struct session *s, unsigned int i, void __user *user)
+{
+	unsigned int cmd = calls[i].cmd, size = _IOC_SIZE(cmd);
+	union argument arg = {};
+	int result;
+
+	if (_IOC_DIR(cmd) & _IOC_WRITE && copy_from_user(&arg, user, size))
 		return -EFAULT;
-	switch (cmd) {
-	case VAS_TEST_UNMAP_ID:
-		return session_unmap(s, word);
-	case VAS_TEST_ATTACHED:
-		return session_is_attached(s, word);
-	case VAS_TEST_OFFER:
-		return vas_backing_offer(s->vas, word);
-	default:
-		return -ENOTTY;
-	}
+	result = calls[i].call(s, &arg);
+	/* Results belong to errors, too: what is left of a copy. */
+	if (_IOC_DIR(cmd) & _IOC_READ && copy_to_user(user, &arg, size))
+		return -EFAULT;
+	return result;
 }
 
 static long locked_ioctl(struct session *s, unsigned int cmd, void __user *user)
 {
+	unsigned int i;
 	int fd;
 
-	if (cmd != VAS_TEST_BIND)
-		return s->vas ? bound_ioctl(s, cmd, user) : -ENXIO;
-	return get_user(fd, (int __user *)user) ? -EFAULT : bind(s, fd);
+	if (cmd == VAS_TEST_BIND)
+		return get_user(fd, (int __user *)user) ? -EFAULT : bind(s, fd);
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		if (calls[i].cmd == cmd)
+			return s->vas ? bound_ioctl(s, i, user) : -ENXIO;
+	return -ENOTTY;
 }
 
 static long ioctl_policy(struct session *s, const u32 __user *user)

@@ -27,6 +27,13 @@ struct task_struct;
  * @load: the load's thread, or NULL
  * @load_task: what it does
  * @load_result: what it has done, once it has ended
+ * @sg_lock: protects @sg and @has_sg; ops take it, too
+ * @sg: the scatterlist
+ * @has_sg: there is one
+ * @bell: the doorbell
+ * @irq: what it raises
+ * @has_bell: there is one
+ * @nr_rings: how often it rang
  * @mm: of the opener, for VAS_TEST_KTHREAD_MM
  */
 struct session {
@@ -42,24 +49,41 @@ struct session {
 	struct task_struct *load;
 	struct vas_test_load load_task;
 	struct vas_test_load_result load_result;
+	struct mutex sg_lock;
+	struct vas_sg sg;
+	bool has_sg;
+	struct vas_doorbell bell;
+	struct vas_irq irq;
+	bool has_bell;
+	atomic64_t nr_rings;
 	struct mm_struct *mm;
 };
 
 extern const struct vas_ops session_ops;
 extern atomic64_t session_nr_released;
 
-/* copy.c */
-int session_copy(struct session *s, struct vas_test_copy *copy);
+/* copy.c; arguments are what <vas_test.h> says of each command */
+int session_copy(struct session *s, void *copy);
 
 /* maps.c */
-int session_map(struct session *s, struct vas_test_map *map);
-int session_unmap(struct session *s, u32 id);
+int session_map(struct session *s, void *map);
+int session_unmap(struct session *s, void *id);
 void session_unmap_all(struct session *s);
-int session_map_access(struct session *s, const struct vas_test_map_access *access);
-int session_is_attached(struct session *s, u32 id);
+int session_map_access(struct session *s, void *access);
+int session_is_attached(struct session *s, void *id);
 
 /* load.c */
-int session_load_start(struct session *s, const struct vas_test_load *load);
-int session_load_stop(struct session *s, struct vas_test_load_result *result);
+int session_load_start(struct session *s, void *load);
+int session_load_stop(struct session *s, void *result);
+
+/* sg.c */
+int session_sg_map(struct session *s, void *sg);
+int session_sg_access(struct session *s, void *access);
+int session_sg_unmap(struct session *s, void *unused);
+void session_sg_invalidate(struct session *s, struct vas_mapping *mapping);
+
+/* bell.c */
+int session_bell_start(struct session *s, void *bell);
+int session_bell_stop(struct session *s, void *nr_rings);
 
 #endif

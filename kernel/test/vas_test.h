@@ -96,6 +96,44 @@ struct vas_test_load_result {
 	__u32 pad;
 };
 
+/* One scatterlist a session. */
+struct vas_test_sg {
+	__u64 ranges; /* struct vas_test_range[nr] */
+	__u32 nr;
+	__u32 flags; /* VAS_MAP_* */
+	__u32 max_segment;
+	__u32 nr_entries; /* out */
+};
+
+struct vas_test_sg_access {
+	__u64 offset; /* in the list */
+	__u64 buf;
+	__u64 len;
+	__u32 flags; /* VAS_TEST_WRITE */
+	__u32 pad;
+};
+
+/* One doorbell a session: each time it rings, it is counted and the interrupt is raised. */
+struct vas_test_bell {
+	__s32 doorbell_fd;
+	__s32 irq_fd;
+	__u32 flags; /* VAS_BELL_* */
+	__u32 pad;
+};
+
+struct vas_test_event {
+	__u32 id;
+	__u32 kind; /* out, as are the following */
+	__u64 addr;
+	char name[24];
+};
+
+struct vas_test_hva {
+	__u64 gpa;
+	__u64 size;
+	__u64 hva;
+};
+
 #define VAS_TEST_MAGIC	    0xb7
 #define VAS_TEST_BIND	    _IOW(VAS_TEST_MAGIC, 0, __s32)
 #define VAS_TEST_UNBIND	    _IO(VAS_TEST_MAGIC, 1)
@@ -111,5 +149,12 @@ struct vas_test_load_result {
 #define VAS_TEST_LOAD	    _IOW(VAS_TEST_MAGIC, 11, struct vas_test_load)
 #define VAS_TEST_LOAD_STOP  _IOR(VAS_TEST_MAGIC, 12, struct vas_test_load_result)
 #define VAS_TEST_ATTACHED   _IOW(VAS_TEST_MAGIC, 13, __u32) /* id: 0, or ESTALE */
+#define VAS_TEST_SG_MAP	    _IOWR(VAS_TEST_MAGIC, 14, struct vas_test_sg)
+#define VAS_TEST_SG_ACCESS  _IOW(VAS_TEST_MAGIC, 15, struct vas_test_sg_access)
+#define VAS_TEST_SG_UNMAP   _IO(VAS_TEST_MAGIC, 16)
+#define VAS_TEST_BELL	    _IOW(VAS_TEST_MAGIC, 17, struct vas_test_bell)
+#define VAS_TEST_BELL_STOP  _IOR(VAS_TEST_MAGIC, 18, __u64) /* how often it rang */
+#define VAS_TEST_EVENT	    _IOWR(VAS_TEST_MAGIC, 19, struct vas_test_event)
+#define VAS_TEST_HVA	    _IOW(VAS_TEST_MAGIC, 20, struct vas_test_hva)
 
 #endif

@@ -2,6 +2,7 @@
 #include "device.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 
 static int call(int device, unsigned long cmd, void *arg)
@@ -150,6 +151,79 @@ struct vas_test_load_result device_load_stop(int device)
 
 	CHECK_OK(call(device, VAS_TEST_LOAD_STOP, &result));
 	return result;
+}
+
+int device_sg_map(int device, struct vas_test_sg *sg)
+{
+	return call(device, VAS_TEST_SG_MAP, sg);
+}
+
+int device_sg_unmap(int device)
+{
+	return call(device, VAS_TEST_SG_UNMAP, NULL);
+}
+
+int device_sg_read(int device, uint64_t at, void *buf, size_t len)
+{
+	struct vas_test_sg_access access = { .offset = at, .buf = (uintptr_t)buf, .len = len };
+
+	return call(device, VAS_TEST_SG_ACCESS, &access);
+}
+
+int device_sg_write(int device, uint64_t at, const void *buf, size_t len)
+{
+	struct vas_test_sg_access access = {
+		.offset = at, .buf = (uintptr_t)buf, .len = len, .flags = VAS_TEST_WRITE
+	};
+
+	return call(device, VAS_TEST_SG_ACCESS, &access);
+}
+
+int device_bell(int device, int doorbell_fd, int irq_fd, uint32_t flags)
+{
+	struct vas_test_bell bell = {
+		.doorbell_fd = doorbell_fd, .irq_fd = irq_fd, .flags = flags
+	};
+
+	return call(device, VAS_TEST_BELL, &bell);
+}
+
+uint64_t device_bell_stop(int device)
+{
+	uint64_t nr;
+
+	CHECK_OK(call(device, VAS_TEST_BELL_STOP, &nr));
+	return nr;
+}
+
+int device_event(int device, uint32_t id, struct vas_test_event *event)
+{
+	event->id = id;
+	return call(device, VAS_TEST_EVENT, event);
+}
+
+int device_hva(int device, uint64_t gpa, uint64_t size, void *hva)
+{
+	struct vas_test_hva arg = { .gpa = gpa, .size = size, .hva = (uintptr_t)hva };
+
+	return call(device, VAS_TEST_HVA, &arg);
+}
+
+long device_counter(const char *name)
+{
+	FILE *file = fopen("/sys/kernel/debug/vas/counters", "re");
+	char word[64];
+	long value;
+
+	if (!file)
+		test_skip("no /sys/kernel/debug/vas/counters");
+	while (fscanf(file, "%63s %ld", word, &value) == 2) {
+		if (strcmp(word, name))
+			continue;
+		fclose(file);
+		return value;
+	}
+	test_fail(__FILE__, __LINE__, "no counter %s", name);
 }
 
 uint64_t device_add(struct vas *vas, uint64_t gpa, uint64_t size)

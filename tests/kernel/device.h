@@ -35,6 +35,18 @@ struct vas_test_info device_info(int device);
 int device_load(int device, const struct vas_test_load *load);
 struct vas_test_load_result device_load_stop(int device);
 
+int device_sg_map(int device, struct vas_test_sg *sg);
+int device_sg_unmap(int device);
+int device_sg_read(int device, uint64_t at, void *buf, size_t len);
+int device_sg_write(int device, uint64_t at, const void *buf, size_t len);
+int device_bell(int device, int doorbell_fd, int irq_fd, uint32_t flags);
+uint64_t device_bell_stop(int device);
+int device_event(int device, uint32_t id, struct vas_test_event *event);
+int device_hva(int device, uint64_t gpa, uint64_t size, void *hva);
+
+/* vas.ko's own count of something, by its name in debugfs. */
+long device_counter(const char *name);
+
 /* A vas with these bytes of RAM at gpa 0, owned by this process. */
 struct vas *device_vas(uint64_t limit, uint64_t ram, uint32_t create_flags);
 uint64_t device_add(struct vas *vas, uint64_t gpa, uint64_t size);

@@ -14,7 +14,7 @@
 
 static struct vas *vas_with_regions(unsigned int nr, uint32_t max_regions)
 {
-	struct vas_options options = {.limit = 2 * MIB * nr, .max_regions = max_regions};
+	struct vas_options options = { .limit = 2 * MIB * nr, .max_regions = max_regions };
 	struct vas_layout *layout;
 	struct vas *vas;
 	unsigned int i;
@@ -23,8 +23,9 @@ static struct vas *vas_with_regions(unsigned int nr, uint32_t max_regions)
 	CHECK_OK(vas_layout_begin(vas, &layout));
 	for (i = 0; i < nr; i++) {
 		/* A hole after each: neighbours would be fewer regions to a lazier binder. */
-		const struct vas_region region = {
-			.gpa = 2 * MIB * i, .size = MIB, .offset = 2 * MIB * i};
+		const struct vas_region region = { .gpa = 2 * MIB * i,
+						   .size = MIB,
+						   .offset = 2 * MIB * i };
 
 		CHECK_OK(vas_layout_add(layout, &region, NULL));
 	}
@@ -43,10 +44,10 @@ static int vm_create(void)
 
 static int slot_set(int vm_fd, uint32_t slot, uint64_t gpa, uint64_t size, void *hva)
 {
-	const struct kvm_userspace_memory_region region = {.slot = slot,
-							   .guest_phys_addr = gpa,
-							   .memory_size = size,
-							   .userspace_addr = (uintptr_t)hva};
+	const struct kvm_userspace_memory_region region = { .slot = slot,
+							    .guest_phys_addr = gpa,
+							    .memory_size = size,
+							    .userspace_addr = (uintptr_t)hva };
 
 	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
 }
@@ -95,12 +96,12 @@ TEST(what_is_not_a_vm_is_refused)
 static int fd_pass(int sock, int fd)
 {
 	char byte = 0;
-	struct iovec iov = {&byte, 1};
+	struct iovec iov = { &byte, 1 };
 	union {
 		char space[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
-	} control = {0};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cmsg;
 
 	msg.msg_control = &control;
@@ -144,7 +145,7 @@ TEST(a_vm_of_another_process_is_refused)
 TEST(more_regions_than_slots_are_refused)
 {
 	struct vas *vas = vas_with_regions(9, 0);
-	const struct vas_kvm_options options = {.first_slot = 5, .nr_slots = 8};
+	const struct vas_kvm_options options = { .first_slot = 5, .nr_slots = 8 };
 	int vm_fd = vm_create();
 
 	check_refused(vas, vm_fd, &options, -ENOSPC, "memslots");
@@ -167,7 +168,7 @@ TEST(more_regions_than_kvm_has_slots_are_refused)
 TEST(a_slot_of_the_vmm_in_the_way_refuses_all)
 {
 	struct vas *vas = vas_with_regions(9, 0);
-	const struct vas_kvm_options options = {.first_slot = 1};
+	const struct vas_kvm_options options = { .first_slot = 1 };
 	void *own = mmap(NULL, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int vm_fd = vm_create();
 
@@ -180,19 +181,19 @@ TEST(a_slot_of_the_vmm_in_the_way_refuses_all)
 TEST(bad_options_are_refused)
 {
 	struct vas *vas = vas_with_regions(1, 0);
-	struct vas_kvm_options options = {.flags = 4};
+	struct vas_kvm_options options = { .flags = 4 };
 	int vm_fd = vm_create();
 
 	check_refused(vas, vm_fd, &options, -EINVAL, "options");
-	options = (struct vas_kvm_options){.reserved = {0, 0, 0, 1}};
+	options = (struct vas_kvm_options){ .reserved = { 0, 0, 0, 1 } };
 	check_refused(vas, vm_fd, &options, -EINVAL, "options");
-	options = (struct vas_kvm_options){.ring_pages = 3};
+	options = (struct vas_kvm_options){ .ring_pages = 3 };
 	check_refused(vas, vm_fd, &options, -EINVAL, "options");
-	options = (struct vas_kvm_options){.address_space = 7};
+	options = (struct vas_kvm_options){ .address_space = 7 };
 	check_refused(vas, vm_fd, &options, -EINVAL, "address space");
-	options = (struct vas_kvm_options){.first_slot = 1 << 20};
+	options = (struct vas_kvm_options){ .first_slot = 1 << 20 };
 	check_refused(vas, vm_fd, &options, -EINVAL, "slots");
-	options = (struct vas_kvm_options){.flags = VAS_KVM_DIRTY_RING, .ring_pages = 1 << 20};
+	options = (struct vas_kvm_options){ .flags = VAS_KVM_DIRTY_RING, .ring_pages = 1 << 20 };
 	check_refused(vas, vm_fd, &options, -EINVAL, "dirty ring");
 	vas_destroy(vas);
 }
@@ -211,7 +212,7 @@ TEST(only_the_owner_attaches)
 TEST(a_region_too_many_is_refused_later_too)
 {
 	struct vas *vas = vas_with_regions(8, 0);
-	const struct vas_kvm_options options = {.nr_slots = 7};
+	const struct vas_kvm_options options = { .nr_slots = 7 };
 	struct vas_region region;
 	struct vas_kvm *kvm;
 	int vm_fd = vm_create();
@@ -252,7 +253,7 @@ TEST(detach_leaves_nothing)
 TEST(slots_below_the_first_stay_the_vmms)
 {
 	struct vas *vas = vas_with_regions(4, 0);
-	const struct vas_kvm_options options = {.first_slot = 10};
+	const struct vas_kvm_options options = { .first_slot = 10 };
 	void *own = mmap(NULL, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct vas_kvm *kvm;
 	int vm_fd = vm_create(), i;
@@ -285,8 +286,8 @@ TEST(thirty_two_thousand_regions_attach)
 /* No room for the whole file in the address space: each region gets a mapping of its own. */
 TEST(a_file_too_large_to_map_is_mapped_by_region)
 {
-	struct vas_options options = {.limit = VAS_MAX_GPA};
-	struct vas_region region = {.gpa = 1ull << 40, .size = 4 * MIB, .offset = 1ull << 40};
+	struct vas_options options = { .limit = VAS_MAX_GPA };
+	struct vas_region region = { .gpa = 1ull << 40, .size = 4 * MIB, .offset = 1ull << 40 };
 	int vm_fd = vm_create(), maps;
 	struct vas_kvm *kvm;
 	struct vas *vas;

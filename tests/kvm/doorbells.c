@@ -9,7 +9,7 @@
 
 struct doorbell_case {
 	uint32_t flags;
-	uint32_t len;	  /* of the event */
+	uint32_t len;     /* of the event */
 	uint32_t written; /* bytes that the guest writes at once */
 	int rings;
 };
@@ -49,26 +49,30 @@ static void try_doorbells(const struct doorbell_case *cases, size_t nr)
 
 TEST(doorbell_in_memory_rings_for_writes_of_its_length)
 {
-	static const struct doorbell_case cases[] = {
-		{0, 1, 1, 1}, {0, 2, 2, 1}, {0, 4, 4, 1}, {0, 8, 8, 1}, {0, 4, 2, 0}, {0, 4, 8, 0}};
+	static const struct doorbell_case cases[] = { { 0, 1, 1, 1 }, { 0, 2, 2, 1 },
+						      { 0, 4, 4, 1 }, { 0, 8, 8, 1 },
+						      { 0, 4, 2, 0 }, { 0, 4, 8, 0 } };
 
 	try_doorbells(cases, sizeof(cases) / sizeof(*cases));
 }
 
 TEST(doorbell_of_no_length_rings_for_every_write)
 {
-	static const struct doorbell_case cases[] = {
-		{0, 0, 1, 1}, {0, 0, 2, 1}, {0, 0, 4, 1}, {0, 0, 8, 1}, {VAS_EVENT_PIO, 0, 2, 1}};
+	static const struct doorbell_case cases[] = { { 0, 0, 1, 1 },
+						      { 0, 0, 2, 1 },
+						      { 0, 0, 4, 1 },
+						      { 0, 0, 8, 1 },
+						      { VAS_EVENT_PIO, 0, 2, 1 } };
 
 	try_doorbells(cases, sizeof(cases) / sizeof(*cases));
 }
 
 TEST(doorbell_on_a_port_rings_for_writes_of_its_length)
 {
-	static const struct doorbell_case cases[] = {{VAS_EVENT_PIO, 1, 1, 1},
-						     {VAS_EVENT_PIO, 2, 2, 1},
-						     {VAS_EVENT_PIO, 4, 4, 1},
-						     {VAS_EVENT_PIO, 4, 1, 0}};
+	static const struct doorbell_case cases[] = { { VAS_EVENT_PIO, 1, 1, 1 },
+						      { VAS_EVENT_PIO, 2, 2, 1 },
+						      { VAS_EVENT_PIO, 4, 4, 1 },
+						      { VAS_EVENT_PIO, 4, 1, 0 } };
 
 	try_doorbells(cases, sizeof(cases) / sizeof(*cases));
 }
@@ -81,9 +85,9 @@ static uint64_t value_of_len(uint64_t value, uint32_t len)
 /* Two doorbells at one address, for two of the values: the others go to the VMM. */
 static void try_datamatch(uint32_t len, uint32_t flags)
 {
-	struct vas_event event = {.kind = VAS_EVENT_DOORBELL, .len = len};
+	struct vas_event event = { .kind = VAS_EVENT_DOORBELL, .len = len };
 	struct fixture f;
-	uint32_t i, matches[2] = {0, 0};
+	uint32_t i, matches[2] = { 0, 0 };
 
 	test_note("length %u, flags %u", len, flags);
 	fixture_init(&f, 0);
@@ -141,7 +145,9 @@ TEST(doorbell_that_is_untied_exits_again)
 
 TEST(two_doorbells_at_one_place_are_refused)
 {
-	const struct vas_event event = {.kind = VAS_EVENT_DOORBELL, .id = 8, .addr = GPA, .len = 4};
+	const struct vas_event event = {
+		.kind = VAS_EVENT_DOORBELL, .id = 8, .addr = GPA, .len = 4
+	};
 	int fds;
 	struct fixture f;
 

@@ -29,7 +29,8 @@ int64_t echo_answer_one(struct vas *vas)
 		return err;
 	err = vas_load_le64(vas, FIELD(request), &request, __ATOMIC_RELAXED);
 	if (!err)
-		err = vas_store_le64(vas, FIELD(answer), echo_answer(request, nr), __ATOMIC_RELAXED);
+		err = vas_store_le64(vas, FIELD(answer), echo_answer(request, nr),
+				     __ATOMIC_RELAXED);
 	if (!err)
 		err = vas_store_le32(vas, FIELD(answer_nr), nr, __ATOMIC_RELEASE);
 	return err ? err : (int64_t)nr;
@@ -38,8 +39,8 @@ int64_t echo_answer_one(struct vas *vas)
 int echo_serve(struct vas *vas, int sock)
 {
 	struct pollfd fds[] = {
-		{.fd = vas_event_fd(vas, ECHO_DOORBELL_ID), .events = POLLIN},
-		{.fd = sock, .events = POLLRDHUP},
+		{ .fd = vas_event_fd(vas, ECHO_DOORBELL_ID), .events = POLLIN },
+		{ .fd = sock, .events = POLLRDHUP },
 	};
 	int64_t nr;
 

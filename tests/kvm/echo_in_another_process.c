@@ -11,7 +11,7 @@
 
 #include "echo_device.h"
 
-static const struct vas_event pin = {.kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, .gsi = ECHO_GSI};
+static const struct vas_event pin = { .kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, .gsi = ECHO_GSI };
 
 ROLE(foo)
 {
@@ -76,23 +76,24 @@ TEST(a_foo_that_is_killed_is_replaced_by_the_next)
 {
 	struct progress progress;
 	struct fixture f;
-	pid_t pid = 0;
 	int sock, i;
+	pid_t pid;
 
 	fixture_init(&f, 0);
 	echo_init(&f, &pin);
-	f.box->rounds = 1000;
+	f.box->rounds = UINT32_MAX;
 	fixture_start(&f);
 	progress.f = &f;
-	for (i = 1; i < 10; i++) {
+	for (i = 0; i < 10; i++) {
 		pid = test_spawn("foo", &sock);
 		CHECK_OK(vas_send(f.vas, sock, 0));
-		progress.target = 100 * i;
+		progress.target = f.box->done + 100;
 		test_wait(has_come_so_far, &progress, 10000);
 		kill(pid, SIGKILL);
 		CHECK_EQ(waitpid(pid, NULL, 0), pid);
 		close(sock);
 	}
+	f.box->turn = 1;
 	pid = test_spawn("foo", &sock);
 	CHECK_OK(vas_send(f.vas, sock, 0));
 	fixture_finish(&f);

@@ -11,7 +11,7 @@
 #include "bind/kvm_machine.h"
 #include "kvm_fixture.h"
 
-#define SIZE	 (64ull << 10)
+#define SIZE     (64ull << 10)
 #define DOORBELL 9
 #define DEADLINE 10000000000ull
 
@@ -63,7 +63,8 @@ ROLE(uses_memory)
 	if (vas_recv(sock, 0, &vas))
 		return 1;
 	while (recv(sock, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN) {
-		if (vas_write(vas, at, &i, 8, NULL) || vas_read(vas, at, &value, 8, NULL) || value != i)
+		if (vas_write(vas, at, &i, 8, NULL) || vas_read(vas, at, &value, 8, NULL) ||
+		    value != i)
 			answer = -EIO;
 		i++;
 	}
@@ -99,7 +100,7 @@ struct counts {
 
 static struct counts count(struct fixture *f)
 {
-	return (struct counts){test_count_fds(), test_count_maps(), f->machine.kvm->nr_used};
+	return (struct counts){ test_count_fds(), test_count_maps(), f->machine.kvm->nr_used };
 }
 
 static int nr_times(void)

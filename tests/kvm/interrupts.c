@@ -8,13 +8,13 @@
 
 #include "echo_device.h"
 
-#define ROUNDS	  100
-#define MSI_ID	  3
-#define MSI_GSI	  40
+#define ROUNDS    100
+#define MSI_ID    3
+#define MSI_GSI   40
 #define DEADLINE  10000000000ull
 #define LAPIC_MSI 0xfee00000ull
 
-static const struct vas_event pin = {.kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, .gsi = ECHO_GSI};
+static const struct vas_event pin = { .kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, .gsi = ECHO_GSI };
 
 struct device {
 	struct fixture f;
@@ -60,7 +60,7 @@ static int raise_pin(struct device *device, uint32_t nr)
 
 TEST(interrupt_by_pin_arrives)
 {
-	static struct device device = {.raise = raise_pin};
+	static struct device device = { .raise = raise_pin };
 
 	fixture_init(&device.f, 0);
 	echo_init(&device.f, &pin);
@@ -76,12 +76,12 @@ static int raise_in_turn(struct device *device, uint32_t nr)
 static void tie_message(struct fixture *f)
 {
 	/* Vector 0x2a, to the first processor. */
-	const struct vas_event message = {.kind = VAS_EVENT_IRQ,
-					  .id = MSI_ID,
-					  .flags = VAS_EVENT_MSI,
-					  .addr = LAPIC_MSI,
-					  .data = 0x2a,
-					  .gsi = MSI_GSI};
+	const struct vas_event message = { .kind = VAS_EVENT_IRQ,
+					   .id = MSI_ID,
+					   .flags = VAS_EVENT_MSI,
+					   .addr = LAPIC_MSI,
+					   .data = 0x2a,
+					   .gsi = MSI_GSI };
 
 	fixture_tie(f, &message);
 }
@@ -89,7 +89,7 @@ static void tie_message(struct fixture *f)
 /* Both in turn: the route of the message leaves those of the pins alone. */
 TEST(interrupt_by_message_arrives_and_pins_keep_their_routes)
 {
-	static struct device device = {.raise = raise_in_turn};
+	static struct device device = { .raise = raise_in_turn };
 
 	fixture_init(&device.f, 0);
 	echo_init(&device.f, &pin);
@@ -100,8 +100,8 @@ TEST(interrupt_by_message_arrives_and_pins_keep_their_routes)
 
 TEST(routes_of_the_vmm_are_kept)
 {
-	static struct device device = {.raise = raise_in_turn};
-	struct kvm_irq_routing_entry route = {.gsi = ECHO_GSI, .type = KVM_IRQ_ROUTING_IRQCHIP};
+	static struct device device = { .raise = raise_in_turn };
+	struct kvm_irq_routing_entry route = { .gsi = ECHO_GSI, .type = KVM_IRQ_ROUTING_IRQCHIP };
 
 	fixture_init(&device.f, 0);
 	echo_init(&device.f, &pin);
@@ -117,7 +117,7 @@ TEST(routes_of_the_vmm_are_kept)
 
 static int raise_level(struct device *device, uint32_t nr)
 {
-	struct pollfd fd = {.events = POLLIN};
+	struct pollfd fd = { .events = POLLIN };
 	eventfd_t count;
 	int err = raise_pin(device, nr);
 
@@ -133,7 +133,7 @@ static int raise_level(struct device *device, uint32_t nr)
 /* The line stays up until the guest has acknowledged, and the device hears of each one. */
 TEST(interrupt_by_level_is_resampled)
 {
-	static struct device device = {.raise = raise_level};
+	static struct device device = { .raise = raise_level };
 	struct vas_event level = pin;
 
 	level.flags = VAS_EVENT_RESAMPLE;

@@ -11,11 +11,11 @@
 
 #include "kvm_fixture.h"
 
-#define PORT	 0x510
+#define PORT     0x510
 #define DOORBELL 5
 #define RING_GPA HIGH_GPA
-#define RING_NR	 64u /* so small that it fills */
-#define VALUES	 10000u
+#define RING_NR  64u /* so small that it fills */
+#define VALUES   10000u
 #define DEADLINE 30000000000ull
 
 static struct vas_mapping *ring_map(struct vas *vas)
@@ -74,8 +74,11 @@ static void value_post(struct fixture *f, uint16_t port, uint64_t value)
 
 TEST(ten_thousand_values_arrive_in_order)
 {
-	const struct vas_event event = {
-		.kind = VAS_EVENT_DOORBELL, .id = DOORBELL, .flags = VAS_EVENT_PIO, .len = 4, .addr = PORT};
+	const struct vas_event event = { .kind = VAS_EVENT_DOORBELL,
+					 .id = DOORBELL,
+					 .flags = VAS_EVENT_PIO,
+					 .len = 4,
+					 .addr = PORT };
 	int sock, status;
 	struct fixture f;
 	uint64_t seed;

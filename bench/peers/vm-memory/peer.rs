@@ -88,9 +88,10 @@ pub unsafe extern "C" fn vm_memory_chase(memory: &Memory, gpa: u64, nr: u64) -> 
 
 #[no_mangle]
 pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -> u64 {
+    let (gpas, mask) = (at.gpas, at.mask);
     let mut sum = 0u64;
     for i in 0..nr {
-        match load(memory, *at.gpas.add((i & at.mask) as usize)) {
+        match load(memory, *gpas.add((i & mask) as usize)) {
             Some(word) => sum = sum.wrapping_add(word),
             None => return REFUSED,
         }
@@ -101,8 +102,9 @@ pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -
 #[no_mangle]
 pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
     let buf = slice::from_raw_parts_mut(copy.buf, copy.len);
+    let (gpas, mask) = (copy.at.gpas, copy.at.mask);
     for i in 0..nr {
-        let gpa = *copy.at.gpas.add((i & copy.at.mask) as usize);
+        let gpa = *gpas.add((i & mask) as usize);
         if memory.read_slice(buf, GuestAddress(gpa)).is_err() {
             return REFUSED;
         }
@@ -113,8 +115,9 @@ pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -
 #[no_mangle]
 pub unsafe extern "C" fn vm_memory_write(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
     let buf = slice::from_raw_parts(copy.buf, copy.len);
+    let (gpas, mask) = (copy.at.gpas, copy.at.mask);
     for i in 0..nr {
-        let gpa = *copy.at.gpas.add((i & copy.at.mask) as usize);
+        let gpa = *gpas.add((i & mask) as usize);
         if memory.write_slice(buf, GuestAddress(gpa)).is_err() {
             return REFUSED;
         }

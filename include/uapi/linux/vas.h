@@ -4,7 +4,7 @@
  * driver of one vas:
  *
  *	owner                      /dev/vas                    modules
- *	VAS_KO_ATTACH -----------> checks that the fd owns
+ *	VAS_KO_ATTACH -----------> is the process the owner?
  *	VAS_KO_PREPARE ----------> no new maps in the ranges
  *	                           asks those who have maps -> invalidate(): they unmap
  *	          0, or -EBUSY <-- all gone, or the deadline
@@ -40,7 +40,7 @@ struct vas_ko_blocker {
 };
 
 struct vas_ko_attach {
-	__s32 fd; /* the open file description that holds the owner's lock: vas_fd() of its handle */
+	__s32 fd; /* any of the vas; the calling process must be its owner */
 	__u32 flags; /* 0 */
 };
 
