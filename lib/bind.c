@@ -49,6 +49,7 @@ static struct vas *handle_new(uint32_t bind_flags)
 	pthread_mutex_init(&vas->lock, NULL);
 	pthread_mutex_init(&vas->change, NULL);
 	pthread_mutex_init(&vas->reclaim, NULL);
+	pthread_mutex_init(&vas->drain, NULL);
 	vas_event_set_init(&vas->events);
 	return vas;
 }
@@ -75,6 +76,7 @@ static void handle_free(struct vas *vas)
 	pthread_mutex_destroy(&vas->lock);
 	pthread_mutex_destroy(&vas->change);
 	pthread_mutex_destroy(&vas->reclaim);
+	pthread_mutex_destroy(&vas->drain);
 	free(vas);
 }
 

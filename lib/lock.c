@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/pin.h"
 
@@ -92,6 +93,9 @@ static void clean_binder(struct vas *vas, uint32_t binder)
 	for (i = 0; i < vas->sb.nr_slots; i++) {
 		if (__atomic_load_n(&slots[i].binder, __ATOMIC_RELAXED) != binder + 1)
 			continue;
+		/* It died inside a section: what it wrote there and did not mark, nobody knows. */
+		if (__atomic_load_n(&slots[i].generation, __ATOMIC_RELAXED))
+			vas_log_lose(vas);
 		__atomic_store_n(&slots[i].generation, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&slots[i].binder, 0, __ATOMIC_RELEASE);
 	}

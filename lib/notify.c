@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/lock.h"
@@ -255,6 +256,7 @@ int vas_notifications(struct vas *vas)
 	/* Emptied before looking: what happens from here on rings again. */
 	if (read(n->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return -errno;
+	vas_tracking_serve(vas);
 	before = *n;
 	err = look(n);
 	if (err)

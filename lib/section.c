@@ -5,6 +5,7 @@
 
 #include <vas/access.h>
 
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/thread.h"
 #include "lib/view.h"
@@ -115,5 +116,11 @@ void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uin
 
 void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 {
+	/* W1 before W2, where H3 is no membarrier. */
+	if (vas->fence)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	vas_log_mark(&vas->log, gpa, len);
+	/* The mark itself may have met a page that was not to be had. */
+	if (vas_failed(vas) && vas_log_is_broken(vas))
+		vas_log_lose(vas);
 }

@@ -205,6 +205,7 @@ static void after_fork_in_child(void)
 			vas->role = VAS_ROLE_BINDER;
 		pthread_mutex_init(&vas->change, NULL);
 		pthread_mutex_init(&vas->reclaim, NULL);
+		pthread_mutex_init(&vas->drain, NULL);
 		pthread_mutex_unlock(&vas->lock);
 	}
 	memset(vas_thread_ties, 0, sizeof(vas_thread_ties));
