@@ -12,11 +12,9 @@
 #define NR_REGIONS  8
 #define REGION_SIZE (4ULL << 20)
 
-#define NR_ADDRESSES 256
-#define ALIGNMENT    64ULL
-
-/* Small copies stay within this much memory, so the caches hold it and only the call is left to measure. */
-#define SMALL_AREA (64ULL << 10)
+/* A queue's worth of buffers, side by side in the region as far as it holds them. */
+#define MAX_BUFFERS 256
+#define ALIGNMENT   64ULL
 
 static const size_t sizes[] = { 8, 64, 256, 1500, 4096, 65536, 1 << 20 };
 
@@ -55,8 +53,10 @@ static void fill(void *p, size_t len, uint64_t seed)
 		bytes[i] = (uint8_t)(guest_random(&seed) >> 56);
 }
 
-/* One copy must move exactly the bytes that it is asked for, and one that runs into a hole must fail. */
-static int verify(struct stream *stream, const struct guest *guest, const struct direction *direction)
+/* One copy must move exactly the bytes that it is asked for, and one that runs into a hole must
+ * fail. */
+static int verify(struct stream *stream, const struct guest *guest,
+		  const struct direction *direction)
 {
 	const uint64_t gpa = stream->copy.at.gpas[0];
 	const struct guest_region *region = &guest->regions[NR_REGIONS / 2];
@@ -97,7 +97,9 @@ static int measure(struct bench_session *session, const char *name, const struct
 		if (!can(bindings[i].peer, copy->len))
 			continue;
 		streams[i] = (struct stream){
-			.peer = bindings[i].peer, .ctx = bindings[i].ctx, .copy = *copy,
+			.peer = bindings[i].peer,
+			.ctx = bindings[i].ctx,
+			.copy = *copy,
 		};
 		ret = verify(&streams[i], guest, direction);
 		bench_case_add(&bcase, streams[i].peer->name, direction->run, &streams[i]);
@@ -109,26 +111,30 @@ static int measure(struct bench_session *session, const char *name, const struct
 	return ret;
 }
 
-/* Random places in the region, so far apart at most as the size asks for. */
-static void choose_addresses(uint64_t gpas[NR_ADDRESSES], const struct guest *guest, size_t len)
+/* The buffers in a random order, as a queue in use has them. Returns their number, a power of two.
+ */
+static unsigned int place_buffers(uint64_t gpas[MAX_BUFFERS], const struct guest *guest, size_t len)
 {
-	const uint64_t area = len * 4 > SMALL_AREA ? REGION_SIZE : SMALL_AREA;
-	const uint64_t places = (area - len) / ALIGNMENT + 1;
+	const uint64_t step = (len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+	unsigned int nr = MAX_BUFFERS;
 	uint64_t state = len;
 
-	for (int i = 0; i < NR_ADDRESSES; i++)
-		gpas[i] = guest->regions[NR_REGIONS / 2].gpa +
-			  guest_random(&state) % places * ALIGNMENT;
+	while (nr * step > REGION_SIZE)
+		nr /= 2;
+	for (unsigned int i = 0; i < nr; i++) {
+		unsigned int j = (unsigned int)(guest_random(&state) % (i + 1));
+
+		gpas[i] = gpas[j];
+		gpas[j] = guest->regions[NR_REGIONS / 2].gpa + i * step;
+	}
+	return nr;
 }
 
 static int run_case(struct bench_session *session, const struct guest *guest,
 		    const struct direction *direction, size_t len)
 {
-	uint64_t gpas[NR_ADDRESSES];
-	struct peer_copy copy = {
-		.at = { .gpas = gpas, .mask = NR_ADDRESSES - 1 },
-		.len = len,
-	};
+	uint64_t gpas[MAX_BUFFERS];
+	struct peer_copy copy = { .at = { .gpas = gpas }, .len = len };
 	char name[64];
 	int ret;
 
@@ -138,7 +144,7 @@ static int run_case(struct bench_session *session, const struct guest *guest,
 	copy.buf = aligned_alloc(4096, (len + 4095) / 4096 * 4096);
 	if (!copy.buf)
 		return -ENOMEM;
-	choose_addresses(gpas, guest, len);
+	copy.at.mask = place_buffers(gpas, guest, len) - 1;
 	ret = measure(session, name, guest, &copy, direction);
 	free(copy.buf);
 	return ret;

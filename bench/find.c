@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "harness.h"
 #include "haystack.h"
@@ -18,7 +19,8 @@ struct search {
 typedef uint64_t words __attribute__((vector_size(32)));
 
 /* The limit: every byte is loaded, and hardly anything is done with it. */
-__attribute__((target_clones("avx2", "default"))) static uint64_t sum_words(const void *p, size_t len)
+__attribute__((target_clones("avx2", "default"))) static uint64_t sum_words(const void *p,
+									    size_t len)
 {
 	const words *w = p;
 	words sum[4] = { 0 };
@@ -100,7 +102,9 @@ static uint64_t find_vas(const struct search *search, const void *mask)
 {
 	const struct guest *guest = &search->haystack->guest;
 	const struct vas_pattern pattern = {
-		.bytes = HAYSTACK_NEEDLE, .mask = mask, .len = search->len,
+		.bytes = HAYSTACK_NEEDLE,
+		.mask = mask,
+		.len = search->len,
 	};
 	uint64_t found;
 
@@ -119,8 +123,9 @@ static uint64_t run_vas(void *ctx, uint64_t nr)
 /* Letters of either case. */
 static uint64_t run_vas_mask(void *ctx, uint64_t nr)
 {
-	static const char mask[] = "\xdf\xdf\xdf\xdf\xdf\xdf\xff\xdf\xdf\xff\xdf\xff\xff\xff\xff\xff"
-				   "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+	static const char mask[] =
+		"\xdf\xdf\xdf\xdf\xdf\xdf\xff\xdf\xdf\xff\xdf\xff\xff\xff\xff\xff"
+		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
 	uint64_t found = NOT_FOUND;
 
 	while (nr--)
@@ -132,15 +137,26 @@ static const struct {
 	const char *name;
 	uint64_t (*run)(void *ctx, uint64_t nr);
 } subjects[] = {
-	{ BENCH_LIMIT, run_limit }, { "vas", run_vas },	      { "vas-mask", run_vas_mask },
+	{ BENCH_LIMIT, run_limit }, { "vas", run_vas },       { "vas-mask", run_vas_mask },
 	{ "memmem", run_memmem },   { "memchr", run_memchr },
 };
 
 #define NR_SUBJECTS (sizeof(subjects) / sizeof(subjects[0]))
 
-/* Each search must find the needle in the last bytes that are resident, and nothing without it. */
+static int64_t resident_blocks(const struct haystack *haystack)
+{
+	struct stat st;
+
+	return fstat(vas_fd(haystack->guest.vas), &st) ? -1 : st.st_blocks;
+}
+
+/*
+ * Each search must find the needle in the last bytes that are resident, and nothing without it; and
+ * looking at memory that was never touched must not bring it into being.
+ */
 static int verify(const struct search *search, struct haystack *haystack, size_t i)
 {
+	int64_t blocks = resident_blocks(haystack);
 	uint64_t with;
 	uint64_t without;
 
@@ -150,11 +166,17 @@ static int verify(const struct search *search, struct haystack *haystack, size_t
 	with = subjects[i].run((void *)search, 1);
 	haystack_clear(haystack, search->len);
 	without = subjects[i].run((void *)search, 1);
-	if (with == haystack_needle_gpa(haystack, search->len) && without == NOT_FOUND)
-		return 0;
-	fprintf(stderr, "find: %s: found %#llx and %#llx\n", subjects[i].name,
-		(unsigned long long)with, (unsigned long long)without);
-	return -EIO;
+	if (with != haystack_needle_gpa(haystack, search->len) || without != NOT_FOUND) {
+		fprintf(stderr, "find: %s: found %#llx and %#llx\n", subjects[i].name,
+			(unsigned long long)with, (unsigned long long)without);
+		return -EIO;
+	}
+	if (resident_blocks(haystack) != blocks) {
+		fprintf(stderr, "find: %s fills holes: %lld KiB more\n", subjects[i].name,
+			(long long)(resident_blocks(haystack) - blocks) / 2);
+		return -EIO;
+	}
+	return 0;
 }
 
 static int measure(struct bench_session *session, const char *name, struct haystack *haystack,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The memory that the subjects of a case share: a vas with regions of one size, each followed by a hole
- * of that size, sparse. Only what a bench touches is ever there. Every subject reaches the same pages.
+ * The memory that the subjects of a case share: a vas with regions of one size, each followed by a
+ * hole of that size, sparse. Only what a bench touches is ever there. Every subject reaches the
+ * same pages.
  */
 #ifndef VAS_BENCH_GUEST_H
 #define VAS_BENCH_GUEST_H
@@ -17,7 +18,7 @@ struct guest_region {
 
 struct guest {
 	struct vas *vas; /* owned */
-	/* All of its file mapped at once, holes too: gpa is at flat + gpa. */
+	/* All of its file mapped at once, holes too: gpa is at flat + gpa. The handle's. */
 	uint8_t *flat;
 	uint64_t limit;
 	uint64_t region_size;

@@ -6,15 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "harness.h"
 #include "options.h"
 #include "report.h"
 
-/* How often a round is measured again because the scheduler gave the core to another task. */
-#define MAX_RETRIES 4
+/* Of a round; see round_of(). */
+#define NR_PARTS 8
 
 /* Keeps what the subjects return alive. */
 static volatile uint64_t sink;
@@ -35,29 +34,31 @@ static uint64_t time_ns(const struct bench_subject *subject, uint64_t nr)
 	return now_ns() - start;
 }
 
-static long preemptions(void)
-{
-	struct rusage usage;
-
-	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nivcsw;
-}
-
-/* One round of one subject, in ns for one operation. A short run first brings its data back to the caches. */
-static double round_of(const struct bench_subject *subject, uint64_t nr)
+/* The best of a few runs, which leaves out those in which another task or an interrupt had the
+ * core. */
+static uint64_t best_ns(const struct bench_subject *subject, uint64_t nr, unsigned int runs)
 {
 	uint64_t best = UINT64_MAX;
 
-	if (nr >= 8)
-		sink = subject->run(subject->ctx, nr / 8);
-	for (int i = 0; i <= MAX_RETRIES; i++) {
-		long before = preemptions();
+	while (runs--) {
 		uint64_t ns = time_ns(subject, nr);
 
 		best = ns < best ? ns : best;
-		if (preemptions() == before)
-			return (double)ns / (double)nr;
 	}
-	return (double)best / (double)nr;
+	return best;
+}
+
+/*
+ * One round of one subject, in ns for one operation: the best of a few parts. A part before them
+ * brings its data back to the caches.
+ */
+static double round_of(const struct bench_subject *subject, uint64_t nr)
+{
+	if (nr < NR_PARTS)
+		return (double)best_ns(subject, nr, 1) / (double)nr;
+	nr /= NR_PARTS;
+	sink = subject->run(subject->ctx, nr);
+	return (double)best_ns(subject, nr, NR_PARTS) / (double)nr;
 }
 
 /* How many operations fill a round. */
@@ -66,7 +67,7 @@ static uint64_t calibrate(const struct bench_subject *subject, uint64_t round_ns
 	uint64_t nr = 1;
 	uint64_t ns;
 
-	while ((ns = time_ns(subject, nr)) < round_ns / 4)
+	while ((ns = best_ns(subject, nr, 3)) < round_ns / 4)
 		nr *= 2;
 	nr = nr * round_ns / ns;
 	return nr ? nr : 1;
@@ -114,10 +115,28 @@ static int limit_index(const struct bench_case *bcase)
 	return -1;
 }
 
+/* Another order in each round: what a subject leaves in the caches must not always meet the same
+ * next. */
+static void shuffle(unsigned int *order, unsigned int nr)
+{
+	static uint64_t state;
+
+	for (unsigned int i = nr - 1; i > 0; i--) {
+		unsigned int j;
+		unsigned int swapped = order[i];
+
+		state = state * 6364136223846793005 + 1442695040888963407;
+		j = (unsigned int)(state >> 33) % (i + 1);
+		order[i] = order[j];
+		order[j] = swapped;
+	}
+}
+
 int bench_measure(struct bench_session *session, const struct bench_case *bcase)
 {
 	static double times[BENCH_MAX_SUBJECTS][BENCH_MAX_ROUNDS];
 	struct bench_figures figures[BENCH_MAX_SUBJECTS];
+	unsigned int order[BENCH_MAX_SUBJECTS];
 	uint64_t nr[BENCH_MAX_SUBJECTS];
 	unsigned int rounds = session->options.rounds;
 	int limit = limit_index(bcase);
@@ -126,9 +145,15 @@ int bench_measure(struct bench_session *session, const struct bench_case *bcase)
 		return -EINVAL;
 	for (unsigned int i = 0; i < bcase->nr_subjects; i++)
 		nr[i] = calibrate(&bcase->subjects[i], session->options.round_ns);
+	for (unsigned int i = 0; i < bcase->nr_subjects; i++)
+		order[i] = i;
 	for (unsigned int r = 0; r < rounds; r++) {
-		for (unsigned int i = 0; i < bcase->nr_subjects; i++)
+		shuffle(order, bcase->nr_subjects);
+		for (unsigned int turn = 0; turn < bcase->nr_subjects; turn++) {
+			unsigned int i = order[turn];
+
 			times[i][r] = round_of(&bcase->subjects[i], nr[i]);
+		}
 	}
 	for (unsigned int i = 0; i < bcase->nr_subjects; i++)
 		figures[i] = summarise(times[i], limit < 0 ? NULL : times[limit], rounds);

@@ -2,10 +2,11 @@
 /*
  * Measuring several subjects against each other, in one run.
  *
- * A bench is a program. It has cases ("same-region/64/dependent"), and each case has subjects: ways to
- * do the same work on the same memory. One of them may be called "limit": the least that any way must
- * do. The subjects of a case take turns, round by round (A B C A B C ...), so that whatever else the
- * machine is busy with meets them all alike, and a figure is only ever compared with one of its run.
+ * A bench is a program. It has cases ("same-region/64/dependent"), and each case has subjects: ways
+ * to do the same work on the same memory. One of them may be called "limit": the least that any way
+ * must do. The subjects of a case take turns, round by round (A B C, B A C, ...), so that whatever
+ * else the machine is busy with meets them all alike, and a figure is only ever compared with one
+ * of its run.
  *
  * Single-threaded. Functions return 0 or -errno.
  */
@@ -22,9 +23,9 @@
 #define BENCH_LIMIT "limit"
 
 /*
- * One way to do a case's work. run() does it nr times over and returns something that depends on all of
- * it, so that none of it can be optimised away; it is called with many different nr, and must not get
- * slower or faster from call to call.
+ * One way to do a case's work. run() does it nr times over and returns something that depends on
+ * all of it, so that none of it can be optimised away; it is called with many different nr, and
+ * must not get slower or faster from call to call.
  */
 struct bench_subject {
 	const char *name;

@@ -7,7 +7,8 @@
 
 static void fill_text(uint8_t *page, uint64_t seed)
 {
-	static const char letters[] = "eeeeettttaaaoooiiinnnsssrrhhddlluccmmffyywggppbvkxqjz      ..\n0";
+	static const char letters[] =
+		"eeeeettttaaaoooiiinnnsssrrhhddlluccmmffyywggppbvkxqjz      ..\n0";
 
 	for (size_t i = 0; i < PAGE; i++)
 		page[i] = (uint8_t)letters[guest_random(&seed) % (sizeof(letters) - 1)];

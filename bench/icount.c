@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * icount REGIONS NR: NR translations by libvas in a guest of so many regions, in a random order, for
- * icount.sh to count the instructions of.
+ * icount REGIONS NR: NR translations by libvas in a guest of so many regions, in a random order,
+ * for icount.sh to count the instructions of.
  */
 #include <stdio.h>
 #include <stdlib.h>

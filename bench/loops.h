@@ -11,7 +11,7 @@
 #define inlined inline __attribute__((always_inline))
 
 static inlined uint64_t loop_chase(const void *(*translate)(void *ctx, uint64_t gpa), void *ctx,
-					 uint64_t gpa, uint64_t nr)
+				   uint64_t gpa, uint64_t nr)
 {
 	while (nr--) {
 		const uint64_t *word = translate(ctx, gpa);
@@ -23,13 +23,15 @@ static inlined uint64_t loop_chase(const void *(*translate)(void *ctx, uint64_t 
 	return gpa;
 }
 
-static inlined uint64_t loop_gather(const void *(*translate)(void *ctx, uint64_t gpa),
-					  void *ctx, const struct peer_gpas *at, uint64_t nr)
+static inlined uint64_t loop_gather(const void *(*translate)(void *ctx, uint64_t gpa), void *ctx,
+				    const struct peer_gpas *at, uint64_t nr)
 {
+	/* Copies: a translation with atomic loads would else have them loaded anew each time. */
+	const struct peer_gpas local = *at;
 	uint64_t sum = 0;
 
-	for (uint64_t i = 0; i < nr; i++) {
-		const uint64_t *word = translate(ctx, at->gpas[i & at->mask]);
+	for (uint64_t i = local.start; i != local.start + nr; i++) {
+		const uint64_t *word = translate(ctx, local.gpas[i & local.mask]);
 
 		if (__builtin_expect(!word, 0))
 			return PEER_REFUSED;
@@ -39,10 +41,12 @@ static inlined uint64_t loop_gather(const void *(*translate)(void *ctx, uint64_t
 }
 
 static inlined uint64_t loop_copy(int (*access)(void *ctx, uint64_t gpa, void *buf, size_t len),
-					void *ctx, const struct peer_copy *copy, uint64_t nr)
+				  void *ctx, const struct peer_copy *copy, uint64_t nr)
 {
-	for (uint64_t i = 0; i < nr; i++) {
-		if (access(ctx, copy->at.gpas[i & copy->at.mask], copy->buf, copy->len))
+	const struct peer_copy local = *copy;
+
+	for (uint64_t i = local.at.start; i != local.at.start + nr; i++) {
+		if (access(ctx, local.at.gpas[i & local.at.mask], local.buf, local.len))
 			return PEER_REFUSED;
 	}
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * A way to reach guest memory: vas, another project's code, or the limit. Each brings its own loops,
- * compiled together with its own translation, so that a call through this table is paid once a run and
- * not once an access.
+ * A way to reach guest memory: vas, another project's code, or the limit. Each brings its own
+ * loops, compiled together with its own translation, so that a call through this table is paid once
+ * a run and not once an access.
  */
 #ifndef VAS_BENCH_PEER_H
 #define VAS_BENCH_PEER_H
@@ -16,10 +16,14 @@
 /* What a loop returns when the peer refused an address. */
 #define PEER_REFUSED UINT64_MAX
 
-/* Addresses to visit in turn, over and over; their number is mask + 1, a power of two. */
+/*
+ * Addresses to visit in turn, over and over, from the one with index start on; their number is mask
+ * + 1, a power of two.
+ */
 struct peer_gpas {
 	const uint64_t *gpas;
 	uint64_t mask;
+	uint64_t start;
 };
 
 /* Copies of len bytes between the buffer and guest memory. */
@@ -65,8 +69,8 @@ struct peer_binding {
 };
 
 /*
- * Opens a guest with every peer that can be used for this, the limit first, and says which are missing.
- * Returns their number, or -errno.
+ * Opens a guest with every peer that can be used for this, the limit first, and says which are
+ * missing. Returns their number, or -errno.
  */
 int peers_open(const struct bench_session *session, const struct guest *guest, enum peer_use use,
 	       struct peer_binding bindings[PEER_MAX]);

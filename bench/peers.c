@@ -5,7 +5,7 @@
 #include "peer.h"
 
 static const struct peer *const peers[] = {
-	&peer_limit,	 &peer_vas,	  &peer_vas_load, &peer_vas_cached,
+	&peer_limit,     &peer_vas,       &peer_vas_load, &peer_vas_cached,
 	&peer_vas_const, &peer_vm_memory, &peer_dpdk,
 };
 

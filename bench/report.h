@@ -5,7 +5,8 @@
 
 #include "harness.h"
 
-/* Of one subject in one case, in nanoseconds for one operation. ratio is 0 where there is no limit. */
+/* Of one subject in one case, in nanoseconds for one operation. ratio is 0 where there is no limit.
+ */
 struct bench_figures {
 	double median_ns;
 	double min_ns;

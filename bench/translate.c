@@ -39,9 +39,13 @@ static uint64_t run_dependent(void *ctx, uint64_t nr)
 
 static uint64_t run_independent(void *ctx, uint64_t nr)
 {
-	const struct walk *walk = ctx;
+	struct walk *walk = ctx;
+	uint64_t sum = walk->peer->gather(walk->ctx, &walk->at, nr);
 
-	return walk->peer->gather(walk->ctx, &walk->at, nr);
+	/* On from there next time, as the other does: a short run must not stay on the same few
+	 * pages. */
+	walk->at.start += nr;
+	return sum;
 }
 
 struct dependence {
@@ -61,7 +65,8 @@ static bool refuses(const struct walk *walk, uint64_t gpa)
 	return walk->peer->gather(walk->ctx, &at, 1) == PEER_REFUSED;
 }
 
-/* Nothing is measured that does not find its way, or that would let a hole or a straddling word pass. */
+/* Nothing is measured that does not find its way, or that would let a hole or a straddling word
+ * pass. */
 static int verify(const struct walk *walk, const struct guest *guest, const struct trail *trail)
 {
 	const struct guest_region *last = &guest->regions[guest->nr_regions - 1];
@@ -69,14 +74,15 @@ static int verify(const struct walk *walk, const struct guest *guest, const stru
 
 	for (uint64_t i = 0; i < trail->nr; i++)
 		sum += trail->gpas[i];
-	if (walk->peer->chase(walk->ctx, trail->gpas[0], trail->nr - 1) != trail->gpas[trail->nr - 1] ||
+	if (walk->peer->chase(walk->ctx, trail->gpas[0], trail->nr - 1) !=
+		    trail->gpas[trail->nr - 1] ||
 	    walk->peer->gather(walk->ctx, &walk->at, trail->nr) != sum ||
 	    !refuses(walk, guest->limit)) {
 		fprintf(stderr, "translate: %s goes astray\n", walk->peer->name);
 		return -EIO;
 	}
-	if (walk->peer != &peer_limit &&
-	    (!refuses(walk, last->gpa + last->size) || !refuses(walk, last->gpa + last->size - 4))) {
+	if (walk->peer != &peer_limit && (!refuses(walk, last->gpa + last->size) ||
+					  !refuses(walk, last->gpa + last->size - 4))) {
 		fprintf(stderr, "translate: %s walks into a hole\n", walk->peer->name);
 		return -EIO;
 	}

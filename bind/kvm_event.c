@@ -105,6 +105,13 @@ static struct kvm_tie **tie_find(struct vas_kvm *kvm, uint32_t id)
 	return link;
 }
 
+/* KVM would take an interrupt that no route can ever lead to. */
+static int gsi_is_possible(const struct vas_kvm *kvm, const struct kvm_tie *tie)
+{
+	return tie->event.kind != VAS_EVENT_IRQ ||
+	       tie->event.gsi < (uint32_t)vas_kvm_capability(kvm, KVM_CAP_IRQ_ROUTING);
+}
+
 /* Route first, then the irqfd; the doorbell needs no route. */
 static int tie_enter(struct vas_kvm *kvm, struct kvm_tie *tie)
 {
@@ -113,6 +120,8 @@ static int tie_enter(struct vas_kvm *kvm, struct kvm_tie *tie)
 
 	if (*tie_find(kvm, tie->event.id))
 		return -EEXIST;
+	if (!gsi_is_possible(kvm, tie))
+		return -EINVAL;
 	err = message ? vas_kvm_routes_init(kvm) : 0;
 	if (err)
 		return err;

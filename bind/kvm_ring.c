@@ -111,8 +111,9 @@ int vas_kvm_ring_harvest(struct vas_kvm *kvm)
 	for (ring = kvm->rings; ring; ring = ring->following)
 		taken += ring_take(kvm, ring);
 	/* Marked first, write-protected again only then: nothing is lost in between. */
-	if (taken && ioctl(kvm->vm_fd, KVM_RESET_DIRTY_RINGS, 0) < 0)
-		return -errno;
+	while (taken && ioctl(kvm->vm_fd, KVM_RESET_DIRTY_RINGS, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
 	return 0;
 }
 

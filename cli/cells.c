@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "cells.h"
+#include "cli/cells.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "text.h"
+#include "cli/text.h"
 
-#define MOST_ROWS    16
-#define LABEL_WIDTH  46 /* of the gpa before a row and the name behind it */
-#define LEAST_WIDTH  16
+#define MOST_ROWS      16
+#define MOST_ROWS_EVER 100000 /* if the user wants it so */
+#define LABEL_WIDTH    46     /* of the gpa before a row and the name behind it */
+#define LEAST_WIDTH    16
 
 /* A power of two, so that rows begin at round addresses. */
 static size_t row_width(void)
@@ -44,7 +45,7 @@ static void choose_size(struct cells *cells, const struct regions *regions)
 	cells->width = row_width();
 	if (cells->size)
 		return;
-	cells->size = VAS_PAGE_SIZE;
+	cells->size = cells->page_size;
 	while (count_rows(regions, cells->size * cells->width) > MOST_ROWS)
 		cells->size *= 2;
 }
@@ -77,6 +78,10 @@ static void add_extent(struct cells *cells, const struct extent *extent)
 		cell->covered += stop - gpa;
 		if (extent->kind == EXTENT_DATA)
 			cell->resident += stop - gpa;
+		if (extent->kind == EXTENT_UNKNOWN) {
+			cells->nr_unknown += !cell->unknown;
+			cell->unknown += stop - gpa;
+		}
 		if (gpa == extent->region->gpa && !row->nr_regions++)
 			row->region = extent->region;
 		gpa = stop;
@@ -85,13 +90,14 @@ static void add_extent(struct cells *cells, const struct extent *extent)
 
 int cells_make(struct cells *cells, struct vas *vas, const struct regions *regions)
 {
-	struct extents extents = { .vas = vas, .regions = regions,
-				   .end = regions_end(regions) };
+	struct extents extents = { .vas = vas, .regions = regions, .end = regions_end(regions) };
 	struct extent extent;
 	size_t nr_rows;
 
 	choose_size(cells, regions);
 	nr_rows = count_rows(regions, cells->size * cells->width);
+	if (nr_rows > MOST_ROWS_EVER)
+		return -E2BIG;
 	cells->rows = calloc(nr_rows + 1, sizeof(*cells->rows));
 	cells->all = calloc(nr_rows * cells->width + 1, sizeof(*cells->all));
 	if (!cells->rows || !cells->all)

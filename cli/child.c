@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include <signal.h>
 
-#include "child.h"
+#include "cli/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "verb.h"
+#include "cli/verb.h"
 
 extern char **environ;
 
@@ -141,7 +141,7 @@ static int has_ended(const struct child *child, const char *name, int *code)
 	return 1;
 }
 
-static int wait_for_end(const struct child *child, const char *name)
+static int wait_for_end(struct child *child, const char *name)
 {
 	sigset_t set;
 	siginfo_t info;
@@ -151,6 +151,7 @@ static int wait_for_end(const struct child *child, const char *name)
 	while (!has_ended(child, name, &code)) {
 		if (sigwaitinfo(&set, &info) < 0 || info.si_signo == SIGCHLD)
 			continue;
+		child->was_told = 1;
 		/* A key that was pressed (Ctrl-C) reached the child as well. */
 		if (info.si_code != SI_KERNEL)
 			kill(child->pid, info.si_signo);
@@ -160,7 +161,10 @@ static int wait_for_end(const struct child *child, const char *name)
 
 int child_run(struct child *child, char **argv)
 {
-	int err = spawn(child, argv);
+	int err;
+
+	child->was_told = 0;
+	err = spawn(child, argv);
 
 	/* From here on only the child's description counts, so that its end frees the memory. */
 	close(child->fd);

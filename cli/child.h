@@ -10,6 +10,7 @@ struct child {
 	int fd; /* the vas, as the child inherits it */
 	pid_t pid;
 	sigset_t mask; /* of signals, as it was before */
+	int was_told;  /* a signal came that was meant to end us both */
 };
 
 /*

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas compare: is this what guest memory holds? */
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "copy.h"
-#include "name.h"
-#include "parse.h"
-#include "source.h"
+#include "cli/argument.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/source.h"
+#include "cli/text.h"
 
 static const struct option longs[] = {
 	SOURCE_OPTIONS,
@@ -15,54 +12,47 @@ static const struct option longs[] = {
 	{ 0 },
 };
 
-static int fail_differs(struct vas *vas, const char *name, uint64_t gpa, uint8_t wanted)
+struct comparison {
+	struct user user;
+	struct vas *vas;
+	const char *name;
+	uint64_t gpa;
+};
+
+static int fail_differs(const struct comparison *comparison, uint64_t gpa, uint8_t wanted)
 {
 	uint8_t byte = 0;
 
-	vas_read(vas, gpa, &byte, 1, NULL);
-	return fail(EXIT_NOT_FOUND, "%s: differs at %#" PRIx64 ": %02x there, %02x given", name, gpa,
-		    byte, wanted);
+	vas_read(comparison->vas, gpa, &byte, 1, NULL);
+	return fail(EXIT_NOT_FOUND, "%s: differs at %s: %02x there, %02x given", comparison->name,
+		    text_gpa(gpa).s, byte, wanted);
 }
 
-static int compare_pieces(struct vas *vas, const char *name, uint64_t gpa, struct source *source)
+static int compare_piece(struct user *user, uint64_t at, const uint8_t *bytes, size_t len)
 {
-	uint8_t *piece = malloc(COPY_PIECE);
-	uint64_t equal = 0;
-	int code = piece ? EXIT_OK : fail(EXIT_REFUSED, "no memory");
+	const struct comparison *comparison = (const struct comparison *)user;
+	size_t done = 0;
+	int order = 0, err;
 
-	while (!code) {
-		long nr = source_read(source, piece, COPY_PIECE);
-		size_t done = 0;
-		int err, order = 0;
-
-		if (nr < 0)
-			code = fail(EXIT_REFUSED, "%s: %s", source->path, strerror((int)-nr));
-		if (nr <= 0)
-			break;
-		err = vas_compare(vas, gpa + equal, piece, (size_t)nr, &order, &done);
-		if (err)
-			code = copy_stopped(name, err, gpa, equal + done, equal + (size_t)nr);
-		else if (order)
-			code = fail_differs(vas, name, gpa + equal + done, piece[done]);
-		equal += done;
-	}
-	free(piece);
-	return code;
+	err = vas_compare(comparison->vas, comparison->gpa + at, bytes, len, &order, &done);
+	if (err)
+		return copy_stopped(comparison->name, err, comparison->gpa, at + done, at + len);
+	if (order)
+		return fail_differs(comparison, comparison->gpa + at + done, bytes[done]);
+	return EXIT_OK;
 }
 
 static int compare_at(char **argv, struct source *source)
 {
-	uint64_t gpa;
-	struct vas *vas;
-	int code;
+	struct comparison comparison = { .user.use = compare_piece, .name = argv[0] };
+	int code = argument_gpa(argv[1], &comparison.gpa);
 
-	if (parse_size(argv[1], &gpa))
-		return fail_usage("'%s' is no address: write 0x1000, 4096 or 4K", argv[1]);
-	code = name_bind(argv[0], VAS_ROLE_OBSERVER, &vas);
+	if (!code)
+		code = name_bind(comparison.name, VAS_ROLE_OBSERVER, &comparison.vas);
 	if (code)
 		return code;
-	code = compare_pieces(vas, argv[0], gpa, source);
-	vas_unbind(vas);
+	code = source_each(source, &comparison.user);
+	vas_unbind(comparison.vas);
 	return code;
 }
 
@@ -88,6 +78,7 @@ const struct verb verb_compare = {
 	.name = "compare",
 	.args = "NAME GPA [--hex DIGITS | --string TEXT | --file FILE]",
 	.summary = "Compare guest memory with bytes of yours",
-	.help = SOURCE_HELP "Exit code 0: equal, 1: different, and the message tells where first.\n",
+	.help = SOURCE_HELP
+	"Exit code 0: equal, 1: different, and the message tells where first.\n",
 	.run = run,
 };

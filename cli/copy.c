@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "copy.h"
+#include "cli/copy.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <vas/access.h>
 
-#include "verb.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 int copy_stopped(const char *name, int err, uint64_t gpa, uint64_t done, uint64_t len)
 {
 	int code = err == -EFAULT || err == -EIO || err == -ENXIO ? EXIT_STOPPED : EXIT_REFUSED;
 
-	return fail(code, "%s: stopped at %#" PRIx64 " after %" PRIu64 " of %" PRIu64 " bytes: %s",
-		    name, gpa + done, done, len, vas_error());
+	return fail(code, "%s: stopped at %s after %" PRIu64 " of %" PRIu64 " bytes: %s", name,
+		    text_gpa(gpa + done).s, done, len, vas_error());
 }
 
 struct copy {
@@ -23,14 +26,33 @@ struct copy {
 	uint64_t len;
 	struct sink *sink;
 	uint8_t *piece;
+	uint64_t generation; /* in which the regions were taken */
 };
 
-static int copy_data(struct copy *copy, uint64_t gpa, uint64_t len)
+/*
+ * Through the file, where reading does not allocate: true if the piece is complete, and the layout
+ * still the one that says where it is.
+ */
+static int read_file(const struct copy *copy, const struct extent *extent, uint64_t gpa, size_t len)
 {
-	while (len) {
-		size_t nr = len < COPY_PIECE ? (size_t)len : COPY_PIECE, done = 0;
-		int err = vas_read(copy->vas, gpa, copy->piece, nr, &done), code = EXIT_OK;
+	const struct vas_region *region = extent->region;
+	int fd = vas_backing_fd(copy->vas, region->backing);
+	off_t offset = (off_t)(region->offset + (gpa - region->gpa));
 
+	return pread(fd, copy->piece, len, offset) == (ssize_t)len &&
+	       vas_still(copy->vas, copy->generation);
+}
+
+static int copy_data(struct copy *copy, const struct extent *extent)
+{
+	uint64_t gpa = extent->gpa, left = extent->len;
+
+	while (left) {
+		size_t nr = left < COPY_PIECE ? (size_t)left : COPY_PIECE, done = nr;
+		int err = 0, code = EXIT_OK;
+
+		if (extent->kind != EXTENT_UNKNOWN || !read_file(copy, extent, gpa, nr))
+			err = vas_read(copy->vas, gpa, copy->piece, nr, &done);
 		if (done)
 			code = copy->sink->take(copy->sink, gpa, copy->piece, done);
 		if (code)
@@ -39,15 +61,16 @@ static int copy_data(struct copy *copy, uint64_t gpa, uint64_t len)
 			return copy_stopped(copy->name, err, copy->gpa, gpa + done - copy->gpa,
 					    copy->len);
 		gpa += nr;
-		len -= nr;
+		left -= nr;
 	}
 	return EXIT_OK;
 }
 
 static int copy_extents(struct copy *copy, const struct regions *regions)
 {
-	struct extents extents = { .vas = copy->vas, .regions = regions, .gpa = copy->gpa,
-				   .end = copy->gpa + copy->len };
+	struct extents extents = {
+		.vas = copy->vas, .regions = regions, .gpa = copy->gpa, .end = copy->gpa + copy->len
+	};
 	struct extent extent;
 	int code = EXIT_OK;
 
@@ -56,21 +79,24 @@ static int copy_extents(struct copy *copy, const struct regions *regions)
 		if (extent.kind == EXTENT_EMPTY)
 			code = copy->sink->take(copy->sink, extent.gpa, NULL, extent.len);
 		else
-			code = copy_data(copy, extent.gpa, extent.len);
+			code = copy_data(copy, &extent);
 	}
 	return code;
 }
 
 int copy_out(struct vas *vas, const char *name, uint64_t gpa, uint64_t len, struct sink *sink)
 {
-	struct copy copy = { vas, name, gpa, len, sink, malloc(COPY_PIECE) };
+	struct copy copy = { .vas = vas, .name = name, .gpa = gpa, .len = len, .sink = sink };
 	struct regions regions;
-	int err = regions_get(vas, &regions), code;
+	int err, code;
 
+	copy.generation = vas_generation(vas);
+	copy.piece = malloc(COPY_PIECE);
+	err = regions_get(vas, &regions);
 	if (!copy.piece)
 		err = -ENOMEM;
-	code = err ? fail(EXIT_REFUSED, "%s: %s", name, strerror(-err)) :
-		     copy_extents(&copy, &regions);
+	code = err ? fail(EXIT_REFUSED, "%s: %s", name, strerror(-err))
+		   : copy_extents(&copy, &regions);
 	regions_clean(&regions);
 	free(copy.piece);
 	return code;

@@ -3,21 +3,21 @@
 #ifndef CLI_COPY_H
 #define CLI_COPY_H
 
-#include "regions.h"
+#include "cli/regions.h"
 
 #define COPY_PIECE (1u << 20)
 
 /*
- * Takes a piece at gpa, of at most COPY_PIECE bytes: 0 to go on, else what copy_out() returns. bytes
- * is NULL for memory that was never touched, of any length.
+ * Takes a piece at gpa, of at most COPY_PIECE bytes: 0 to go on, else what copy_out() returns.
+ * bytes is NULL for memory that was never touched, of any length.
  */
 struct sink {
 	int (*take)(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t len);
 };
 
 /*
- * Give [gpa, gpa + len) to the sink. An exit code; at a hole, or where memory cannot be had, it stops
- * with a message and EXIT_STOPPED. name: of the vas, for messages.
+ * Give [gpa, gpa + len) to the sink. An exit code; at a hole, or where memory cannot be had, it
+ * stops with a message and EXIT_STOPPED. name: of the vas, for messages.
  */
 int copy_out(struct vas *vas, const char *name, uint64_t gpa, uint64_t len, struct sink *sink);
 

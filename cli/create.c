@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "json.h"
-#include "name.h"
-#include "plan.h"
-#include "verb.h"
+#include "cli/child.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/plan.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	PLAN_OPTIONS,
@@ -111,10 +111,10 @@ const struct verb verb_create = {
 	.args = "[OPTION...] [--] [COMMAND [ARGUMENT...]]",
 	.summary = "Make a vas, and hold it open or hand it to a command",
 	.help = PLAN_HELP
-		"  -j, --json           print what was made as JSON\n"
-		"\n"
-		"Without a command, PID/FD of the vas is printed, and it is held until a signal ends this.\n"
-		"A command inherits it as a file descriptor, whose number is in VAS_FD and takes the place of\n"
-		"@FD@ in its arguments; the vas goes when it ends.\n",
+	"  -j, --json           print what was made as JSON\n"
+	"\n"
+	"Without a command, PID/FD of the vas is printed, and it is held until a signal ends this.\n"
+	"A command inherits it as a file descriptor, whose number is in VAS_FD and takes the place of\n"
+	"@FD@ in its arguments; the vas goes when it ends.\n",
 	.run = run,
 };

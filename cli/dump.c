@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "copy.h"
-#include "name.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "output", required_argument, NULL, 'o' },
@@ -21,7 +21,7 @@ static const struct option longs[] = {
 struct dump {
 	struct sink sink;
 	int fd;
-	int is_pipe;  /* zeros must be written, holes cannot be left */
+	int is_pipe; /* zeros must be written, holes cannot be left */
 	const char *path;
 	uint64_t at; /* of a pipe: what was written so far */
 	uint64_t done;
@@ -33,8 +33,8 @@ static const uint8_t zeros[4096];
 static int write_all(struct dump *dump, uint64_t gpa, const uint8_t *bytes, size_t len)
 {
 	while (len) {
-		ssize_t nr = dump->is_pipe ? write(dump->fd, bytes, len) :
-					     pwrite(dump->fd, bytes, len, (off_t)gpa);
+		ssize_t nr = dump->is_pipe ? write(dump->fd, bytes, len)
+					   : pwrite(dump->fd, bytes, len, (off_t)gpa);
 
 		if (nr < 0 && errno == EINTR)
 			continue;
@@ -112,8 +112,8 @@ static int dump_regions(struct vas *vas, const char *name, struct dump *dump)
 	if (worst != EXIT_REFUSED && dump->is_pipe)
 		code = fill_pipe(dump, end);
 	else if (worst != EXIT_REFUSED && ftruncate(dump->fd, (off_t)end))
-		code = fail(EXIT_REFUSED, "%s: cannot make it %" PRIu64 " bytes long: %s", dump->path,
-			    end, strerror(errno));
+		code = fail(EXIT_REFUSED, "%s: cannot make it %" PRIu64 " bytes long: %s",
+			    dump->path, end, strerror(errno));
 	worst = code > worst ? code : worst;
 	regions_clean(&regions);
 	text_clear_progress();
@@ -159,8 +159,7 @@ static int run(int argc, char **argv)
 
 	while ((c = option_next(&options)) >= 0)
 		path = optarg;
-	if (c == OPTION_STOP ||
-	    option_rest(&options, 1, 1, "which vas? vas dump NAME -o FILE") < 0)
+	if (c == OPTION_STOP || option_rest(&options, 1, 1, "which vas? vas dump NAME -o FILE") < 0)
 		return options.status;
 	return dump_into(argv[optind], path);
 }

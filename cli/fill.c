@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas fill: set guest memory to one byte. */
-#include "copy.h"
-#include "name.h"
-#include "parse.h"
-#include "verb.h"
+#include "cli/argument.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -15,12 +16,10 @@ static int fill_range(char **argv, uint8_t byte)
 	uint64_t gpa, len;
 	size_t done = 0;
 	struct vas *vas;
-	int code, err;
+	int code = argument_range(argv[1], argv[2], &gpa, &len), err;
 
-	if (parse_size(argv[1], &gpa))
-		return fail_usage("'%s' is no address: write 0x1000, 4096 or 4K", argv[1]);
-	if (parse_size(argv[2], &len) || gpa + len < gpa)
-		return fail_usage("'%s' is no length: write 256, 0x100 or 4K", argv[2]);
+	if (code)
+		return code;
 	code = name_bind(argv[0], VAS_ROLE_BINDER, &vas);
 	if (code)
 		return code;

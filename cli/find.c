@@ -7,13 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "name.h"
-#include "parse.h"
-#include "pattern.h"
-#include "search.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/pattern.h"
+#include "cli/search.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 enum { FIND_RANGE = 2000, FIND_THREADS };
 
@@ -47,9 +47,9 @@ static int found(void *context, uint64_t gpa, size_t pattern)
 	if (find->format == 0) {
 		text_clear_progress();
 		if (find->patterns.nr > 1)
-			printf("%#" PRIx64 "  %s\n", gpa, find->patterns.labels[pattern]);
+			printf("%s  %s\n", text_gpa(gpa).s, find->patterns.labels[pattern]);
 		else
-			printf("%#" PRIx64 "\n", gpa);
+			puts(text_gpa(gpa).s);
 	} else if (find->format == 'j') {
 		json_open(NULL, '{');
 		json_number("gpa", gpa);
@@ -90,19 +90,27 @@ static void print_end(const struct find *find)
 static int search(struct vas *vas, const char *name, struct find *find)
 {
 	struct regions regions;
+	uint64_t total = 0;
 	int err = regions_get(vas, &regions);
-	struct search search = { .vas = vas, .regions = &regions, .patterns = find->patterns.at,
-				 .nr_patterns = find->patterns.nr, .gpa = find->gpa,
-				 .nr_threads = find->nr_threads, .found = found,
-				 .progress = progress, .context = find };
+	struct search search = { .vas = vas,
+				 .regions = &regions,
+				 .patterns = find->patterns.at,
+				 .nr_patterns = find->patterns.nr,
+				 .gpa = find->gpa,
+				 .nr_threads = find->nr_threads,
+				 .found = found,
+				 .progress = progress,
+				 .context = find };
 
 	if (err)
 		return fail_vas(err, name);
 	search.end = regions_end(&regions);
 	if (find->len && find->gpa + find->len < search.end)
 		search.end = find->gpa + find->len;
-	progress_begin(&find->progress, "find",
-		       extents_data(vas, &regions, search.gpa, search.end));
+	/* Counting what there is takes a twentieth of the search: only for those who look on. */
+	if (isatty(STDERR_FILENO))
+		total = extents_data(vas, &regions, search.gpa, search.end);
+	progress_begin(&find->progress, "find", total);
 	if (find->format == 'j') {
 		json_open(NULL, '{');
 		json_open("matches", '[');

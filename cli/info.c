@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <vas/event.h>
 
-#include "info.h"
-#include "name.h"
-#include "verb.h"
+#include "cli/info.h"
+#include "cli/name.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -33,19 +33,31 @@ static int get_events(struct facts *facts)
 	return nr < 0 ? (int)nr : 0;
 }
 
+/* Of the vas's file, and of the further ones as far as they are at hand. */
+static uint64_t count_resident(const struct facts *facts)
+{
+	uint64_t resident = file_resident(vas_fd(facts->vas), &facts->info);
+	struct stat st;
+
+	for (uint32_t i = 1; i < facts->info.nr_backings; i++) {
+		int fd = vas_backing_fd(facts->vas, i);
+
+		if (fd >= 0 && fstat(fd, &st) == 0)
+			resident += (uint64_t)st.st_blocks * 512;
+	}
+	return resident;
+}
+
 static int get_facts(struct facts *facts)
 {
-	struct stat st;
 	int err = vas_info(facts->vas, &facts->info);
 
 	if (!err)
 		err = regions_get(facts->vas, &facts->regions);
 	if (!err)
 		err = get_events(facts);
-	if (!err && fstat(vas_fd(facts->vas), &st))
-		err = -errno;
 	if (!err)
-		facts->resident = (uint64_t)st.st_blocks * 512;
+		facts->resident = count_resident(facts);
 	return err;
 }
 

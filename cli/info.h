@@ -5,7 +5,7 @@
 
 #include <vas/event.h>
 
-#include "regions.h"
+#include "cli/regions.h"
 
 struct facts {
 	struct vas *vas;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include <sys/stat.h>
 
-#include "info.h"
-#include "json.h"
-#include "name.h"
+#include "cli/info.h"
+#include "cli/json.h"
+#include "cli/name.h"
 
 static void print_region(const struct vas_region *region)
 {

@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-#include "info.h"
-#include "name.h"
-#include "text.h"
+#include "cli/info.h"
+#include "cli/name.h"
+#include "cli/text.h"
 
 static void print_file(const struct facts *facts)
 {
@@ -15,9 +15,10 @@ static void print_file(const struct facts *facts)
 	name_format_uuid(info->uuid, uuid);
 	printf("name        %s\n", *info->name ? text_shown(info->name, VAS_NAME_LEN).s : "-");
 	printf("uuid        %s\n", uuid);
-	printf("memory      %s in %u region%s, %s resident\n", text_size(regions_size(&facts->regions)).s,
-	       info->nr_regions, info->nr_regions == 1 ? "" : "s", text_size(facts->resident).s);
-	printf("limit       %#" PRIx64 " (%s)\n", info->limit, text_size(info->limit).s);
+	printf("memory      %s in %u region%s, %s resident\n",
+	       text_size(regions_size(&facts->regions)).s, info->nr_regions,
+	       info->nr_regions == 1 ? "" : "s", text_size(facts->resident).s);
+	printf("limit       %s (%s)\n", text_gpa(info->limit).s, text_size(info->limit).s);
 	printf("file        %s, %s pages, %s\n", text_size(info->file_size).s,
 	       text_size(info->page_size).s,
 	       is_compact ? "compact (offsets are not gpas)" : "sparse (offset = gpa)");
@@ -60,10 +61,10 @@ static int print_regions(const struct regions *regions)
 		const struct vas_region *at = &regions->at[i];
 
 		table_add(&table, "%" PRIu64, at->id);
-		table_add(&table, "%#" PRIx64, at->gpa);
+		table_add(&table, "%s", text_gpa(at->gpa).s);
 		table_add(&table, "%s", text_size(at->size).s);
 		table_add(&table, "%s", backing_name(at, text));
-		table_add(&table, "%#" PRIx64, at->offset);
+		table_add(&table, "%s", text_gpa(at->offset).s);
 		table_add(&table, "%s", at->flags & VAS_REGION_READONLY ? "ro" : "rw");
 		table_add(&table, "%s", text_shown(at->name, sizeof(at->name)).s);
 	}
@@ -93,16 +94,16 @@ static void print_event(const struct vas_event *event)
 {
 	printf("  %u  %s  ", event->id, text_shown(event->name, sizeof(event->name)).s);
 	if (event->kind == VAS_EVENT_DOORBELL) {
-		printf("doorbell at %s %#" PRIx64, event->flags & VAS_EVENT_PIO ? "port" : "gpa",
-		       event->addr);
+		printf("doorbell at %s %s", event->flags & VAS_EVENT_PIO ? "port" : "gpa",
+		       text_gpa(event->addr).s);
 		if (event->len)
 			printf(", %u byte%s wide", event->len, event->len == 1 ? "" : "s");
 		if (event->flags & VAS_EVENT_DATAMATCH)
-			printf(", for writes of %#" PRIx64, event->data);
+			printf(", for writes of %s", text_gpa(event->data).s);
 	} else {
 		printf("irq, gsi %u", event->gsi);
 		if (event->flags & VAS_EVENT_MSI)
-			printf(", MSI %#" PRIx64 " = %#" PRIx64, event->addr, event->data);
+			printf(", MSI %s = %s", text_gpa(event->addr).s, text_gpa(event->data).s);
 		if (event->flags & VAS_EVENT_RESAMPLE)
 			printf(", level-triggered");
 	}

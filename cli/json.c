@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "json.h"
+#include "cli/json.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "text.h"
+#include "cli/text.h"
 
 #define JSON_DEPTH 8
 

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "json.h"
-#include "name.h"
-#include "scan.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/scan.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -109,7 +109,7 @@ static void add_row(struct table *table, const struct found *found)
 
 static int print_table(const struct scan *scan)
 {
-	static const char *const heads[] = { "NAME",	"PID/FD",  "SIZE",  "RESIDENT",
+	static const char *const heads[] = { "NAME",    "PID/FD",  "SIZE",  "RESIDENT",
 					     "REGIONS", "BINDERS", "OWNER", "HELD BY" };
 	struct table table = TABLE("llrrrrrl");
 
@@ -134,8 +134,8 @@ static int list(int format)
 	else if (!err)
 		err = print_table(&scan);
 	if (!err && !scan.nr_found && !format)
-		note("no vas is open in any process%s", scan.nr_denied ?
-		     " that this user may look into" : " of this host");
+		note("no vas is open in any process%s",
+		     scan.nr_denied ? " that this user may look into" : " of this host");
 	scan_clean(&scan);
 	return err ? fail(EXIT_REFUSED, "cannot list: %s", strerror(-err)) : EXIT_OK;
 }
@@ -159,7 +159,7 @@ const struct verb verb_ls = {
 	.help = "  -j, --json     as JSON, with everything that is known\n"
 		"  -q, --quiet    only what names it, one a line\n"
 		"\n"
-		"SIZE is the memory of all regions, RESIDENT what of the file takes memory now. PID/FD, or\n"
+		"SIZE is the memory of all regions, RESIDENT what of it takes memory now. PID/FD, or\n"
 		"the name, names the vas to the other verbs. HELD BY: the processes that have it open;\n"
 		"processes of other users are seen by root only.\n",
 	.run = run,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "plan.h"
+#include "cli/plan.h"
 
 #include <string.h>
 

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <vas/vas.h>
 
-#include "verb.h"
+#include "cli/verb.h"
 
 static const struct verb *const verbs[] = {
-	&verb_create, &verb_run,  &verb_ls,   &verb_info,    &verb_map,	 &verb_read,
+	&verb_create, &verb_run,  &verb_ls,   &verb_info,    &verb_map,  &verb_read,
 	&verb_write,  &verb_fill, &verb_find, &verb_compare, &verb_dump,
 };
 

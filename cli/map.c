@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cells.h"
-#include "json.h"
-#include "name.h"
-#include "parse.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/cells.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "cell", required_argument, NULL, 'c' },
@@ -20,19 +20,21 @@ static const struct option longs[] = {
 	{ 0 },
 };
 
-/* From nothing to all of it; the last stands for what is no memory. */
-static const char *const blocks_utf8[] = { "·", "░", "▒", "▓", "█", " " };
-static const char *const blocks_ascii[] = { ".", "-", "+", "*", "#", " " };
-#define NR_SHADES 5
+/* From nothing to all of it; then what is no memory, and what cannot be told. */
+static const char *const blocks_utf8[] = { "·", "░", "▒", "▓", "█", " ", "?" };
+static const char *const blocks_ascii[] = { ".", "-", "+", "*", "#", " ", "?" };
+enum { SHADE_NONE, SHADE_FULL = 4, SHADE_HOLE, SHADE_UNKNOWN };
 
 static int shade(const struct cell *cell)
 {
 	if (!cell->covered)
-		return NR_SHADES;
+		return SHADE_HOLE;
+	if (cell->unknown)
+		return SHADE_UNKNOWN;
 	if (!cell->resident)
-		return 0;
+		return SHADE_NONE;
 	if (cell->resident >= cell->covered)
-		return NR_SHADES - 1;
+		return SHADE_FULL;
 	return 1 + (int)(3 * (double)cell->resident / (double)cell->covered);
 }
 
@@ -40,7 +42,7 @@ static void print_row(const struct cells *cells, const struct row *row)
 {
 	const char *const *blocks = text_is_utf8() ? blocks_utf8 : blocks_ascii;
 
-	printf("  %#14" PRIx64 " ", row->gpa);
+	printf("  %14s ", text_gpa(row->gpa).s);
 	fputs(text_is_utf8() ? "▕" : "|", stdout);
 	for (size_t i = 0; i < cells->width; i++)
 		fputs(blocks[shade(&row->cells[i])], stdout);
@@ -67,6 +69,8 @@ static void print_picture(const struct cells *cells)
 	}
 	printf("\n  each character is %s: %s untouched, %s %s %s partly resident, %s resident\n",
 	       text_size(cells->size).s, blocks[0], blocks[1], blocks[2], blocks[3], blocks[4]);
+	if (cells->nr_unknown)
+		puts("  ?: hugetlb pages, of which the system does not tell which are resident");
 }
 
 static void print_json(const struct cells *cells, const struct regions *regions, uint64_t resident)
@@ -81,8 +85,10 @@ static void print_json(const struct cells *cells, const struct regions *regions,
 		json_number("gpa", cells->rows[i].gpa);
 		json_open("resident", '[');
 		for (size_t j = 0; j < cells->width; j++) {
-			if (cells->rows[i].cells[j].covered)
-				json_number(NULL, cells->rows[i].cells[j].resident);
+			const struct cell *cell = &cells->rows[i].cells[j];
+
+			if (cell->covered && !cell->unknown)
+				json_number(NULL, cell->resident);
 			else
 				json_null(NULL);
 		}
@@ -102,25 +108,43 @@ static void print_head(const char *name, const struct regions *regions, uint64_t
 	       size ? 100.0 * (double)resident / (double)size : 0.0);
 }
 
+/* What was counted, or, where that cannot be told, what the vas's file has in all. */
+static uint64_t count_resident(struct vas *vas, const struct cells *cells,
+			       const struct vas_info *info)
+{
+	uint64_t resident = 0;
+
+	if (cells->nr_unknown)
+		return file_resident(vas_fd(vas), info);
+	for (size_t i = 0; i < cells->nr_rows * cells->width; i++)
+		resident += cells->all[i].resident;
+	return resident;
+}
+
 static int draw(struct vas *vas, const char *name, uint64_t cell_size, int as_json)
 {
 	struct cells cells = { .size = cell_size };
 	struct regions regions;
-	int err = regions_get(vas, &regions);
-	uint64_t resident;
+	struct vas_info info;
+	int err = vas_info(vas, &info);
 
+	if (!err)
+		err = regions_get(vas, &regions);
 	if (err)
 		return fail_vas(err, name);
-	resident = extents_data(vas, &regions, 0, regions_end(&regions));
+	cells.page_size = info.page_size;
 	err = cells_make(&cells, vas, &regions);
 	if (!err && as_json) {
-		print_json(&cells, &regions, resident);
+		print_json(&cells, &regions, count_resident(vas, &cells, &info));
 	} else if (!err) {
-		print_head(name, &regions, resident);
+		print_head(name, &regions, count_resident(vas, &cells, &info));
 		print_picture(&cells);
 	}
 	cells_clean(&cells);
 	regions_clean(&regions);
+	if (err == -E2BIG)
+		return fail_usage("--cell: %s is too small for a vas of this size",
+				  text_size(cell_size).s);
 	return err ? fail(EXIT_REFUSED, "%s: %s", name, strerror(-err)) : EXIT_OK;
 }
 
@@ -159,6 +183,6 @@ const struct verb verb_map = {
 	.summary = "Draw which memory is resident",
 	.help = "  -c, --cell SIZE      memory that one character stands for: a power of two, 4K or more;\n"
 		"                       else so much that the picture fits on a screen\n"
-		"  -j, --json           the bytes resident in each cell; null: no memory is there\n",
+		"  -j, --json           the bytes resident in each cell; null: no memory, or hugetlb pages\n",
 	.run = run,
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "name.h"
+#include "cli/name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "parse.h"
-#include "scan.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/parse.h"
+#include "cli/scan.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 #define MOST_FDS 4096 /* of a holder, among which a further backing is looked for */
 
@@ -43,8 +43,9 @@ static int open_holder(const char *name, const struct holder *holder, int flags,
 	if (*fd >= 0)
 		return EXIT_OK;
 	if (*fd == -ENOENT || *fd == -ESRCH)
-		return fail(EXIT_NOT_FOUND, "%s: there is no such process, or it has no such file "
-					    "descriptor open; 'vas ls' lists those that have",
+		return fail(EXIT_NOT_FOUND,
+			    "%s: there is no such process, or it has no such file "
+			    "descriptor open; 'vas ls' lists those that have",
 			    name);
 	if (*fd == -EACCES || *fd == -EPERM)
 		return fail(EXIT_REFUSED, "%s: this process belongs to another user: try as root",
@@ -87,8 +88,9 @@ static int fail_ambiguous(const struct scan *scan, const char *name)
 static int fail_unknown(const struct scan *scan, const char *name)
 {
 	if (scan->nr_denied)
-		return fail(EXIT_NOT_FOUND, "no vas is named '%s' here, but %zu processes cannot be "
-					    "looked into: try as root",
+		return fail(EXIT_NOT_FOUND,
+			    "no vas is named '%s' here, but %zu processes cannot be "
+			    "looked into: try as root",
 			    name, scan->nr_denied);
 	return fail(EXIT_NOT_FOUND, "no vas is named '%s': 'vas ls' lists those that are there",
 		    name);
@@ -134,8 +136,8 @@ static int parse_reference(const char *name, struct holder *holder)
 	if (slash - name >= (ptrdiff_t)sizeof(pid))
 		return -EINVAL;
 	memcpy(pid, name, (size_t)(slash - name));
-	return parse_number(pid, &holder->pid) || parse_number(slash + 1, &holder->fd) ? -EINVAL :
-											 0;
+	return parse_number(pid, &holder->pid) || parse_number(slash + 1, &holder->fd) ? -EINVAL
+										       : 0;
 }
 
 /* Backings in files of their own: their fds are where the vas's is, so show libvas all of those. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "output.h"
+#include "cli/output.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -24,7 +24,8 @@ static void print_line(struct output *output)
 	*p++ = ' ';
 	*p++ = '|';
 	for (size_t i = 0; i < output->fill; i++)
-		*p++ = isascii(output->line[i]) && isprint(output->line[i]) ? (char)output->line[i] : '.';
+		*p++ = isascii(output->line[i]) && isprint(output->line[i]) ? (char)output->line[i]
+									    : '.';
 	*p++ = '|';
 	fprintf(output->file, "%012" PRIx64 "  %.*s\n", output->gpa - output->fill, (int)(p - text),
 		text);
@@ -33,8 +34,8 @@ static void print_line(struct output *output)
 /* A line that repeats the one before is not printed; a "*" stands for any number of them. */
 static void end_line(struct output *output)
 {
-	const int repeats = output->has_last && output->fill == 16 &&
-			    !memcmp(output->line, output->last, 16);
+	const int repeats =
+		output->has_last && output->fill == 16 && !memcmp(output->line, output->last, 16);
 
 	if (!repeats)
 		print_line(output);

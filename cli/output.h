@@ -15,7 +15,7 @@ struct output {
 	uint64_t gpa; /* of the next byte */
 	uint8_t line[16];
 	uint8_t last[16]; /* the line before */
-	size_t fill;	  /* of line */
+	size_t fill;      /* of line */
 	int has_last;
 	int is_repeating; /* "*" was printed */
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "parse.h"
+#include "cli/parse.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -29,7 +29,8 @@ static int parse_digits(const char **text, const char *end, uint64_t *number)
 	*number = 0;
 	for (first = p; p < end && digit_value((unsigned char)*p) < (int)base; p++)
 		if (__builtin_mul_overflow(*number, base, number) ||
-		    __builtin_add_overflow(*number, (unsigned int)digit_value((unsigned char)*p), number))
+		    __builtin_add_overflow(*number, (unsigned int)digit_value((unsigned char)*p),
+					   number))
 			return -ERANGE;
 	*text = p;
 	return p > first ? 0 : -EINVAL;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "pattern.h"
+#include "cli/pattern.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/parse.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 #define PATTERN_MOST 4096 /* bytes that vas_search() takes */
 
@@ -35,8 +35,9 @@ int patterns_add_hex(struct patterns *patterns, const char *digits)
 	uint8_t *bytes, *mask;
 
 	if (parse_hex(digits, &bytes, &mask, &pattern.len))
-		return fail_usage("--hex: '%s' is not pairs of hex digits or '?', such as \"de ad ?? be\"",
-				  digits);
+		return fail_usage(
+			"--hex: '%s' is not pairs of hex digits or '?', such as \"de ad ?? be\"",
+			digits);
 	pattern.bytes = bytes;
 	pattern.mask = mask;
 	if (pattern.len <= PATTERN_MOST)

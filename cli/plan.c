@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "plan.h"
+#include "cli/plan.h"
 
 #include <inttypes.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "name.h"
-#include "parse.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/name.h"
+#include "cli/parse.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 #define FOUR_GIB (4ull << 30)
 
@@ -67,7 +67,8 @@ static int take_region(struct plan *plan, const char *value)
 	return add_region(plan, &region);
 err:
 	return fail_usage("--region: '%s' is not GPA:SIZE[:ro][:NAME], with a NAME of up to %d "
-			  "bytes: write 0xfffc0000:256K:ro:bios", value, VAS_REGION_NAME_LEN - 1);
+			  "bytes: write 0xfffc0000:256K:ro:bios",
+			  value, VAS_REGION_NAME_LEN - 1);
 }
 
 static int take_name(struct plan *plan, const char *name)
@@ -129,8 +130,10 @@ static int add_memory(struct plan *plan)
 	code = add_region(plan, &ram);
 	if (code)
 		return code;
-	ram = (struct vas_region){ .gpa = FOUR_GIB, .size = plan->memory - machine->below,
-				   .offset = machine->below, .name = "ram-above-4g" };
+	ram = (struct vas_region){ .gpa = FOUR_GIB,
+				   .size = plan->memory - machine->below,
+				   .offset = machine->below,
+				   .name = "ram-above-4g" };
 	return add_region(plan, &ram);
 }
 
@@ -152,8 +155,9 @@ static int place(struct plan *plan, size_t nr_asked)
 		uint64_t last;
 
 		if (__builtin_add_overflow(region->gpa, region->size, &last) || last > VAS_MAX_GPA)
-			return fail_usage("the region at %#" PRIx64 " ends beyond the last gpa, %#" PRIx64,
-					  region->gpa, (uint64_t)VAS_MAX_GPA - 1);
+			return fail_usage("the region at %s"
+					  " ends beyond the last gpa, %s",
+					  text_gpa(region->gpa).s, text_gpa(VAS_MAX_GPA - 1).s);
 		top = last > top ? last : top;
 		if (i >= nr_asked)
 			continue;
@@ -180,9 +184,8 @@ static int commit(struct plan *plan, struct vas *vas)
 		err = vas_layout_add(layout, &plan->regions[i], &id);
 		if (!err)
 			continue;
-		fail(EXIT_REFUSED, "region at %#" PRIx64 " of %s: %s",
-		     plan->regions[i].gpa, text_size(plan->regions[i].size).s,
-		     vas_error());
+		fail(EXIT_REFUSED, "region at %s of %s: %s", text_gpa(plan->regions[i].gpa).s,
+		     text_size(plan->regions[i].size).s, vas_error());
 		vas_layout_abort(layout);
 		return EXIT_REFUSED;
 	}

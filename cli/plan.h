@@ -33,22 +33,24 @@ struct plan {
  * help. plan_option() takes one: an exit code, after a message if it is not EXIT_OK.
  */
 #define PLAN_SHORTS "n:l:m:"
-#define PLAN_OPTIONS                                                                               \
-	{ "name", required_argument, NULL, 'n' }, { "limit", required_argument, NULL, 'l' },       \
-		{ "memory", required_argument, NULL, 'm' },                                        \
-		{ "machine", required_argument, NULL, PLAN_MACHINE },                              \
-		{ "region", required_argument, NULL, PLAN_REGION },                                \
-		{ "hugetlb", no_argument, NULL, PLAN_HUGETLB },                                    \
-		{ "thp", no_argument, NULL, PLAN_THP },                                            \
-		{ "reserve", no_argument, NULL, PLAN_RESERVE }
-#define PLAN_HELP                                                                                  \
-	"  -m, --memory SIZE    RAM, placed as the machine has it\n"                               \
-	"      --machine TYPE   pc, q35, microvm (RAM split around the PCI hole) or flat\n"        \
-	"      --region GPA:SIZE[:ro][:NAME]   a further region; may be given often\n"             \
-	"  -l, --limit SIZE     the first gpa that will never be used, for later growth\n"         \
-	"  -n, --name NAME      a name for people\n"                                               \
-	"      --hugetlb        2 MiB hugetlb pages\n"                                             \
-	"      --thp            advise transparent huge pages\n"                                   \
+#define PLAN_OPTIONS                                                                         \
+	{ "name", required_argument, NULL, 'n' }, { "limit", required_argument, NULL, 'l' }, \
+		{ "memory", required_argument, NULL, 'm' },                                  \
+		{ "machine", required_argument, NULL, PLAN_MACHINE },                        \
+		{ "region", required_argument, NULL, PLAN_REGION },                          \
+		{ "hugetlb", no_argument, NULL, PLAN_HUGETLB },                              \
+		{ "thp", no_argument, NULL, PLAN_THP },                                      \
+	{                                                                                    \
+		"reserve", no_argument, NULL, PLAN_RESERVE                                   \
+	}
+#define PLAN_HELP                                                                           \
+	"  -m, --memory SIZE    RAM, placed as the machine has it\n"                        \
+	"      --machine TYPE   pc, q35, microvm (RAM split around the PCI hole) or flat\n" \
+	"      --region GPA:SIZE[:ro][:NAME]   a further region; may be given often\n"      \
+	"  -l, --limit SIZE     the first gpa that will never be used, for later growth\n"  \
+	"  -n, --name NAME      a name for people\n"                                        \
+	"      --hugetlb        2 MiB hugetlb pages\n"                                      \
+	"      --thp            advise transparent huge pages\n"                            \
 	"      --reserve        allocate all memory now, so that none can be missing later\n"
 enum { PLAN_MACHINE = 1000, PLAN_REGION, PLAN_HUGETLB, PLAN_THP, PLAN_RESERVE };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "text.h"
+#include "cli/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define PROGRESS_PAUSE_NS 100000000ull
-#define BAR_WIDTH	  24
+#define BAR_WIDTH         24
 
 static int is_shown;
 

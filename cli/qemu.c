@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "qemu.h"
+#include "cli/qemu.h"
 
 #include <inttypes.h>
 #include <errno.h>
@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/parse.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 #define QEMU_DEFAULT_MEMORY (128ull << 20)
-#define BACKEND_ID	    "vas-ram"
+#define BACKEND_ID          "vas-ram"
 
 /* Options that would put RAM elsewhere, or have this command miss the guest's end. */
 static const struct {
@@ -28,7 +28,8 @@ static const struct {
 	{ "-numa", "memdev=", "the RAM is the vas: drop memdev=" },
 	{ "-mem-path", "", "the RAM is the vas: drop -mem-path" },
 	{ "-mem-prealloc", NULL, "give --reserve to 'vas run' instead" },
-	{ "-daemonize", NULL, "'vas run' ends with QEMU: drop it, and put 'vas run' into the background" },
+	{ "-daemonize", NULL,
+	  "'vas run' ends with QEMU: drop it, and put 'vas run' into the background" },
 };
 
 int qemu_is(const char *command)
@@ -75,8 +76,8 @@ static int check_refused(char *const *argv, size_t at)
 			continue;
 		if (part && (!argv[at + 1] || !strstr(argv[at + 1], part)))
 			continue;
-		return fail_usage("%s%s%s: %s", argv[at], part ? " " : "",
-				  part ? argv[at + 1] : "", refused[i].advice);
+		return fail_usage("%s%s%s: %s", argv[at], part ? " " : "", part ? argv[at + 1] : "",
+				  refused[i].advice);
 	}
 	return EXIT_OK;
 }
@@ -91,7 +92,8 @@ static int read_memory(const char *value, struct plan *plan)
 
 	if (!part || parse_size_n(part, len, &size) || !size ||
 	    (plain && __builtin_mul_overflow(size, 1ull << 20, &size)))
-		return fail_usage("-m %s: the size is not understood: write -m 512M or -m 4G", value);
+		return fail_usage("-m %s: the size is not understood: write -m 512M or -m 4G",
+				  value);
 	size = (size + 8191) & ~8191ull;
 	if (plan->memory && plan->memory != size)
 		return fail_usage("-m %s contradicts the %s of --memory: drop one of them", value,
@@ -142,14 +144,15 @@ int qemu_read_args(char *const *argv, struct plan *plan)
 		plan->memory = QEMU_DEFAULT_MEMORY;
 	if (plan->machine)
 		return EXIT_OK;
-	if (!machine && (!name || !strcmp(name, "-x86_64") || !strcmp(name, "-i386") ||
-			 !strcmp(name, "-kvm")))
+	if (!machine &&
+	    (!name || !strcmp(name, "-x86_64") || !strcmp(name, "-i386") || !strcmp(name, "-kvm")))
 		machine = machine_by_name("pc", 2);
 	plan->machine = machine;
 	if (machine)
 		return EXIT_OK;
 	return fail_usage("where %s has its RAM is not known here: say by --machine which of %s it "
-			  "is like", argv[0], machine_names);
+			  "is like",
+			  argv[0], machine_names);
 }
 
 char **qemu_argv(char *const *argv, const struct plan *plan, struct qemu_more *more)
@@ -165,8 +168,10 @@ char **qemu_argv(char *const *argv, const struct plan *plan, struct qemu_more *m
 	all = calloc(nr + sizeof(added) / sizeof(added[0]), sizeof(*all));
 	if (!all)
 		return NULL;
-	snprintf(more->object, sizeof(more->object), "memory-backend-file,id=" BACKEND_ID
-		 ",mem-path=/proc/self/fd/@FD@,share=on,size=%" PRIu64, plan->memory);
+	snprintf(more->object, sizeof(more->object),
+		 "memory-backend-file,id=" BACKEND_ID
+		 ",mem-path=/proc/self/fd/@FD@,share=on,size=%" PRIu64,
+		 plan->memory);
 	snprintf(more->size, sizeof(more->size), "%" PRIu64 "K", plan->memory >> 10);
 	memcpy(all, argv, nr * sizeof(*all));
 	memcpy(all + nr, added, sizeof(added));

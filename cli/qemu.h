@@ -3,7 +3,7 @@
 #ifndef CLI_QEMU_H
 #define CLI_QEMU_H
 
-#include "plan.h"
+#include "cli/plan.h"
 
 /* True if the command is a QEMU system emulator, by its name. */
 int qemu_is(const char *command);
@@ -16,9 +16,9 @@ int qemu_is(const char *command);
 int qemu_read_args(char *const *argv, struct plan *plan);
 
 /*
- * argv and, behind it, what makes the guest's RAM the file that QEMU inherits: "@FD@" stands for its
- * number, see child_argv(). The strings are borrowed from argv and `more`. NULL: no memory; else
- * free() it.
+ * argv and, behind it, what makes the guest's RAM the file that QEMU inherits: "@FD@" stands for
+ * its number, see child_argv(). The strings are borrowed from argv and `more`. NULL: no memory;
+ * else free() it.
  */
 struct qemu_more {
 	char object[128];

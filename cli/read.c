@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "copy.h"
-#include "name.h"
-#include "output.h"
-#include "parse.h"
-#include "verb.h"
+#include "cli/argument.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/output.h"
+#include "cli/verb.h"
 
 static const struct option longs[] = {
 	{ "hex", no_argument, NULL, 'x' },
@@ -59,12 +59,10 @@ static int read_range(const char *name, uint64_t gpa, uint64_t len, struct print
 static int read_into(char **argv, const char *path, struct printer *printer)
 {
 	uint64_t gpa, len;
-	int code;
+	int code = argument_range(argv[1], argv[2], &gpa, &len);
 
-	if (parse_size(argv[1], &gpa))
-		return fail_usage("'%s' is no address: write 0x1000, 4096 or 4K", argv[1]);
-	if (parse_size(argv[2], &len) || !len || gpa + len < gpa)
-		return fail_usage("'%s' is no length: write 256, 0x100 or 4K", argv[2]);
+	if (code)
+		return code;
 	printer->output.file = path ? fopen(path, "we") : stdout;
 	if (!printer->output.file)
 		return fail(EXIT_REFUSED, "%s: %s", path, strerror(errno));

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "regions.h"
+#include "cli/regions.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int regions_get(struct vas *vas, struct regions *regions)
@@ -54,15 +57,25 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* hugetlbfs says of everything that it is data. */
+static int is_hugetlbfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC;
+}
+
 /* What the file says of the region's memory from gpa on, at most len bytes. */
 static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent *extent)
 {
-	off_t at = lseek(fd, (off_t)offset, SEEK_DATA);
+	off_t at;
 
-	extent->kind = EXTENT_DATA;
+	extent->kind = EXTENT_UNKNOWN;
 	extent->len = len;
-	if (at < 0 && errno != ENXIO)
-		return; /* hugetlbfs cannot tell */
+	if (is_hugetlbfs(fd))
+		return;
+	extent->kind = EXTENT_DATA;
+	at = lseek(fd, (off_t)offset, SEEK_DATA);
 	if (at < 0 || (uint64_t)at > offset) {
 		extent->kind = EXTENT_EMPTY;
 		if (at >= 0)
@@ -74,15 +87,24 @@ static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent 
 		extent->len = least(len, (uint64_t)at - offset);
 }
 
-static void extent_of_region(struct vas *vas, struct extent *extent)
+static void extent_of_region(struct extents *extents, struct extent *extent)
 {
 	const struct vas_region *region = extent->region;
-	int fd = region->flags & VAS_REGION_LOCAL ? -1 : vas_backing_fd(vas, region->backing);
+	int fd = region->flags & VAS_REGION_LOCAL ? -1
+						  : vas_backing_fd(extents->vas, region->backing);
 
 	extent->kind = EXTENT_AWAY;
-	if (fd >= 0)
-		extent_of_file(fd, region->offset + (extent->gpa - region->gpa), extent->len,
-			       extent);
+	if (fd < 0)
+		return;
+	/* SEEK_HOLE looks at each page up to the hole: ask it once for each stretch of data. */
+	if (extent->gpa < extents->data_end) {
+		extent->kind = EXTENT_DATA;
+		extent->len = least(extent->len, extents->data_end - extent->gpa);
+		return;
+	}
+	extent_of_file(fd, region->offset + (extent->gpa - region->gpa), extent->len, extent);
+	if (extent->kind == EXTENT_DATA)
+		extents->data_end = extent->gpa + extent->len;
 }
 
 int extent_next(struct extents *extents, struct extent *extent)
@@ -104,10 +126,28 @@ int extent_next(struct extents *extents, struct extent *extent)
 	} else {
 		extent->region = region;
 		extent->len = least(region->gpa + region->size, extents->end) - extents->gpa;
-		extent_of_region(extents->vas, extent);
+		extent_of_region(extents, extent);
 	}
 	extents->gpa += extent->len;
 	return 1;
+}
+
+/* All blocks of the file, less those of the control area, which is small. */
+uint64_t file_resident(int fd, const struct vas_info *info)
+{
+	uint64_t at = info->ram_size, control = 0, all;
+	struct stat st;
+	struct extent extent;
+
+	if (fstat(fd, &st))
+		return 0;
+	for (; at < info->file_size; at += extent.len) {
+		extent_of_file(fd, at, info->file_size - at, &extent);
+		if (extent.kind == EXTENT_DATA)
+			control += extent.len;
+	}
+	all = (uint64_t)st.st_blocks * 512;
+	return all > control ? all - control : 0;
 }
 
 uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t gpa, uint64_t end)
@@ -117,7 +157,7 @@ uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t g
 	uint64_t data = 0;
 
 	while (extent_next(&extents, &extent))
-		if (extent.kind == EXTENT_DATA)
+		if (extent.kind == EXTENT_DATA || extent.kind == EXTENT_UNKNOWN)
 			data += extent.len;
 	return data;
 }

@@ -16,13 +16,15 @@ int regions_get(struct vas *vas, struct regions *regions);
 void regions_clean(struct regions *regions);
 
 uint64_t regions_size(const struct regions *regions); /* of all together */
-uint64_t regions_end(const struct regions *regions);  /* the first gpa behind the last one; 0: none */
+uint64_t
+regions_end(const struct regions *regions); /* the first gpa behind the last one; 0: none */
 
 enum extent_kind {
-	EXTENT_DATA,  /* memory that is there (if the file system can tell: else all of it is) */
-	EXTENT_EMPTY, /* memory that was never touched: reads as zeros, and reading would allocate it */
-	EXTENT_HOLE,  /* no region */
-	EXTENT_AWAY,  /* a region whose memory cannot be had here */
+	EXTENT_DATA,    /* memory that is there */
+	EXTENT_EMPTY,   /* memory that was never touched: zeros, and reading would allocate it */
+	EXTENT_UNKNOWN, /* one of these two: hugetlbfs cannot tell */
+	EXTENT_HOLE,    /* no region */
+	EXTENT_AWAY,    /* a region whose memory cannot be had here */
 };
 
 struct extent {
@@ -32,19 +34,26 @@ struct extent {
 	const struct vas_region *region; /* NULL: EXTENT_HOLE */
 };
 
-/* A walk over [gpa, end): set gpa, end, vas and regions, zero the rest. */
+/*
+ * A walk over [gpa, end): set gpa, end, vas and regions, zero the rest. gpa may be set back into
+ * the extent that came last.
+ */
 struct extents {
 	struct vas *vas;
 	const struct regions *regions;
 	uint64_t gpa;
 	uint64_t end;
 	size_t index;
+	uint64_t data_end; /* gpa up to which the last extent found was data */
 };
 
 /* The next extent, in order and without gaps: 1, or 0 at the end. */
 int extent_next(struct extents *extents, struct extent *extent);
 
-/* Bytes of EXTENT_DATA in [gpa, end). */
+/* Bytes of EXTENT_DATA and EXTENT_UNKNOWN in [gpa, end). */
 uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t gpa, uint64_t end);
+
+/* Bytes of guest RAM in the vas's file that take memory. Quick, however large the guest is. */
+uint64_t file_resident(int fd, const struct vas_info *info);
 
 #endif

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "plan.h"
-#include "qemu.h"
-#include "text.h"
-#include "verb.h"
+#include "cli/child.h"
+#include "cli/plan.h"
+#include "cli/qemu.h"
+#include "cli/text.h"
+#include "cli/verb.h"
 
 enum { RUN_KEEP = 2000 };
 
@@ -40,13 +40,13 @@ static void tell_regions(const struct run *run, struct vas *vas)
 	note("%s%s%d/%d is the memory of %s", name ? text_shown(name, VAS_NAME_LEN).s : "",
 	     name ? " = " : "", getpid(), vas_fd(vas), run->command[0]);
 	for (size_t i = 0; i < plan->nr_regions; i++)
-		note("  %#12" PRIx64 "  %8s  %s%s", plan->regions[i].gpa,
+		note("  %11s  %8s  %s%s", text_gpa(plan->regions[i].gpa).s,
 		     text_size(plan->regions[i].size).s,
 		     text_shown(plan->regions[i].name, VAS_REGION_NAME_LEN).s,
 		     plan->regions[i].flags & VAS_REGION_READONLY ? " (read-only)" : "");
 }
 
-static int run_command(const struct run *run, struct vas *vas)
+static int run_command(struct run *run, struct vas *vas)
 {
 	struct qemu_more more;
 	struct child child;
@@ -60,6 +60,7 @@ static int run_command(const struct run *run, struct vas *vas)
 	argv = child_argv(&child, args ? args : run->command);
 	tell_regions(run, vas);
 	code = argv ? child_run(&child, argv) : fail(EXIT_OWN, "no memory");
+	run->keeps = run->keeps && !child.was_told;
 	child_argv_free(argv);
 	free(args);
 	return code;
@@ -132,12 +133,12 @@ const struct verb verb_run = {
 	.args = "[OPTION...] [--] COMMAND [ARGUMENT...]",
 	.summary = "Start a VMM, such as an unmodified QEMU, on a vas",
 	.help = PLAN_HELP
-		"      --keep           keep the memory after the command's end, until a signal\n"
-		"  -q, --quiet          say nothing on the way\n"
-		"\n"
-		"If the command is QEMU (qemu-system-*), memory size and machine type are read from its\n"
-		"arguments (-m, -machine) unless they are given here, and what makes the vas its RAM is\n"
-		"added. Any other VMM finds the vas in the file descriptor VAS_FD, which is also put in\n"
-		"the place of @FD@ in its arguments. Its exit code is passed on.\n",
+	"      --keep           keep the memory after the command's end, until a signal\n"
+	"  -q, --quiet          say nothing on the way\n"
+	"\n"
+	"If the command is QEMU (qemu-system-*), memory size and machine type are read from its\n"
+	"arguments (-m, -machine) unless they are given here, and what makes the vas its RAM is\n"
+	"added. Any other VMM finds the vas in the file descriptor VAS_FD, which is also put in\n"
+	"the place of @FD@ in its arguments. Its exit code is passed on.\n",
 	.run = run,
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "scan.h"
+#include "cli/scan.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "parse.h"
-#include "regions.h"
+#include "cli/parse.h"
+#include "cli/regions.h"
 
 #define MEMFD_LINK "/memfd:"
 
@@ -80,6 +80,8 @@ static int found_observe(struct found *found, int fd)
 		err = regions_get(vas, &regions);
 	if (!err)
 		found->size = regions_size(&regions);
+	if (!err)
+		found->resident = file_resident(fd, &found->info);
 	regions_clean(&regions);
 	vas_unbind(vas);
 	return err;
@@ -102,7 +104,6 @@ static int scan_add(struct scan *scan, const struct holder *holder, const struct
 
 	if (fd < 0)
 		return 0; /* gone meanwhile, or not for this caller */
-	found.resident = (uint64_t)st->st_blocks * 512;
 	if (!has_magic(fd, st) || found_observe(&found, fd))
 		goto out;
 	all = realloc(scan->found, (scan->nr_found + 1) * sizeof(*all));

@@ -19,8 +19,8 @@ struct found {
 	struct holder *holders; /* sorted by pid */
 	size_t nr_holders;
 	struct vas_info info;
-	uint64_t size;	   /* of all regions */
-	uint64_t resident; /* bytes of the file that take memory */
+	uint64_t size;     /* of all regions */
+	uint64_t resident; /* bytes of guest RAM in the file that take memory */
 };
 
 struct scan {

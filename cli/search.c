@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * The range is cut into chunks. A thread takes the next one, searches it, and whoever finds that the
- * first of the chunks handed out is searched reports it: so matches come in order, and no thread
- * waits for another, unless it has found so much that it must first get rid of it.
+ * The range is cut into chunks. A thread takes the next one, searches it, and whoever finds that
+ * the first of the chunks handed out is searched reports it: so matches come in order, and no
+ * thread waits for another, unless it has found so much that it must first get rid of it.
  */
-#include "search.h"
+#include "cli/search.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_SIZE  (16ull << 20)
-#define MOST_KEPT   8192 /* matches that a chunk keeps until its turn comes */
-#define NOWHERE	    UINT64_MAX
-#define MOST_AHEAD  64 /* chunks that are handed out and not yet reported */
+#define CHUNK_SIZE (16ull << 20)
+#define MOST_KEPT  8192 /* matches that a chunk keeps until its turn comes */
+#define NOWHERE    UINT64_MAX
+#define MOST_AHEAD 64 /* chunks that are handed out and not yet reported */
 
 struct match {
 	uint64_t gpa;
@@ -43,7 +43,7 @@ static int matches_zeros(const struct vas_pattern *pattern)
 
 static int is_wanted(const struct search *search, const struct extent *extent)
 {
-	if (extent->kind == EXTENT_DATA)
+	if (extent->kind == EXTENT_DATA || extent->kind == EXTENT_UNKNOWN)
 		return 1;
 	for (size_t i = 0; extent->kind == EXTENT_EMPTY && i < search->nr_patterns; i++)
 		if (matches_zeros(&search->patterns[i]))
@@ -84,7 +84,7 @@ static int next_bounds(struct search *search, struct chunk *chunk)
 		if (end - chunk->start > CHUNK_SIZE)
 			end = search->extents.gpa = chunk->start + CHUNK_SIZE;
 		chunk->stop = end;
-		if (extent.kind == EXTENT_DATA)
+		if (extent.kind == EXTENT_DATA || extent.kind == EXTENT_UNKNOWN)
 			chunk->data += end - extent.gpa;
 	}
 	if (is_begun)
@@ -122,7 +122,8 @@ static struct chunk *take_chunk(struct search *search)
 static void report_matches(struct search *search, struct chunk *chunk)
 {
 	for (size_t i = 0; i < chunk->nr_matches && !search->ends; i++)
-		if (search->found(search->context, chunk->matches[i].gpa, chunk->matches[i].pattern))
+		if (search->found(search->context, chunk->matches[i].gpa,
+				  chunk->matches[i].pattern))
 			search->ends = 1;
 	chunk->nr_matches = 0;
 }
@@ -244,8 +245,11 @@ int search_run(struct search *search)
 	pthread_mutex_init(&search->lock, NULL);
 	pthread_cond_init(&search->changed, NULL);
 	search->last = &search->first;
-	search->extents = (struct extents){ .vas = search->vas, .regions = search->regions,
-					    .gpa = search->gpa, .end = search->end };
+	search->handed_out = search->gpa;
+	search->extents = (struct extents){ .vas = search->vas,
+					    .regions = search->regions,
+					    .gpa = search->gpa,
+					    .end = search->end };
 	/* With fewer threads than wished for, even with none but this one, it works as well. */
 	while (nr < search->nr_threads - 1 &&
 	       pthread_create(&threads[nr], NULL, worker, search) == 0)

@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-#include "regions.h"
+#include "cli/regions.h"
 
 struct search {
 	/* The caller sets these, and zeroes the rest. */
@@ -18,18 +18,18 @@ struct search {
 	int nr_threads;
 	/*
 	 * Called with the lock held, so by one thread at a time: for each match, in order; and now
-	 * and then with what has been done of the work, in bytes of memory that is there. Other than
-	 * 0 ends the search.
+	 * and then with what has been done of the work, in bytes of memory that is there. Other
+	 * than 0 ends the search.
 	 */
 	int (*found)(void *context, uint64_t gpa, size_t pattern);
 	void (*progress)(void *context, uint64_t done);
 	void *context;
 
-	pthread_mutex_t lock;	/* of everything below */
+	pthread_mutex_t lock;   /* of everything below */
 	pthread_cond_t changed; /* a chunk was reported */
 	struct extents extents; /* what is not handed out yet */
-	uint64_t handed_out;	/* up to here */
-	struct chunk *first;	/* of those handed out and not reported: in order */
+	uint64_t handed_out;    /* up to here */
+	struct chunk *first;    /* of those handed out and not reported: in order */
 	struct chunk **last;
 	size_t nr_ahead; /* how many these are */
 	uint64_t done;

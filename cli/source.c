@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "source.h"
+#include "cli/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,13 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "parse.h"
+#include "cli/parse.h"
 
 static int take_hex(struct source *source, const char *digits)
 {
 	if (parse_hex(digits, &source->bytes, NULL, &source->len) == 0)
 		return EXIT_OK;
-	return fail_usage("--hex: '%s' is not pairs of hex digits, such as \"de ad be ef\"", digits);
+	return fail_usage("--hex: '%s' is not pairs of hex digits, such as \"de ad be ef\"",
+			  digits);
 }
 
 static int take_string(struct source *source, const char *text)
@@ -39,7 +40,8 @@ int source_option(struct source *source, int option, const char *value)
 	return option == 's' ? take_string(source, value) : take_file(source, value);
 }
 
-long source_read(struct source *source, uint8_t *bytes, size_t max)
+/* The next bytes, at most max: how many, 0 at the end, or -errno. */
+static long source_read(struct source *source, uint8_t *bytes, size_t max)
 {
 	size_t nr = source->len - source->taken;
 	ssize_t got;
@@ -61,6 +63,25 @@ long source_read(struct source *source, uint8_t *bytes, size_t max)
 			break;
 	}
 	return (long)nr;
+}
+
+int source_each(struct source *source, struct user *user)
+{
+	uint8_t *piece = malloc(SOURCE_PIECE);
+	int code = piece ? EXIT_OK : fail(EXIT_REFUSED, "no memory");
+	uint64_t at = 0;
+	long nr;
+
+	for (; !code; at += (uint64_t)nr) {
+		nr = source_read(source, piece, SOURCE_PIECE);
+		if (nr < 0)
+			code = fail(EXIT_REFUSED, "%s: %s", source->path, strerror((int)-nr));
+		if (nr <= 0)
+			break;
+		code = user->use(user, at, piece, (size_t)nr);
+	}
+	free(piece);
+	return code;
 }
 
 void source_clean(struct source *source)

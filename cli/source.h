@@ -6,33 +6,45 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "verb.h"
+#include "cli/verb.h"
 
 struct source {
 	uint8_t *bytes; /* at hand, or NULL: */
-	int fd;		/* to be read */
+	int fd;         /* to be read */
 	size_t len;
 	size_t taken;
 	const char *path;
 };
 
-#define SOURCE_INIT { .fd = 0, .path = "stdin" }
+#define SOURCE_PIECE (1u << 20)
+#define SOURCE_INIT                      \
+	{                                \
+		.fd = 0, .path = "stdin" \
+	}
 #define SOURCE_SHORTS "x:s:f:"
-#define SOURCE_OPTIONS                                                                             \
-	{ "hex", required_argument, NULL, 'x' }, { "string", required_argument, NULL, 's' },       \
-		{ "file", required_argument, NULL, 'f' }
-#define SOURCE_HELP                                                                                \
-	"  -x, --hex DIGITS     the bytes in hex: \"de ad be ef\"\n"                                  \
-	"  -s, --string TEXT    the text, without a NUL at its end\n"                               \
-	"  -f, --file FILE      the content of FILE\n"                                              \
-	"\n"                                                                                       \
+#define SOURCE_OPTIONS                                                                       \
+	{ "hex", required_argument, NULL, 'x' }, { "string", required_argument, NULL, 's' }, \
+	{                                                                                    \
+		"file", required_argument, NULL, 'f'                                         \
+	}
+#define SOURCE_HELP                                                   \
+	"  -x, --hex DIGITS     the bytes in hex: \"de ad be ef\"\n"  \
+	"  -s, --string TEXT    the text, without a NUL at its end\n" \
+	"  -f, --file FILE      the content of FILE\n"                \
+	"\n"                                                          \
 	"Without any of these the bytes come from stdin.\n"
 
 /* Takes one of the options. An exit code. */
 int source_option(struct source *source, int option, const char *value);
 
-/* The next bytes, at most max: how many, 0 at the end, or -errno. */
-long source_read(struct source *source, uint8_t *bytes, size_t max);
+/*
+ * Give all bytes to `use`, piece by piece; it returns an exit code, and other than EXIT_OK ends it.
+ * at: how many bytes came before. An exit code.
+ */
+struct user {
+	int (*use)(struct user *user, uint64_t at, const uint8_t *bytes, size_t len);
+};
+int source_each(struct source *source, struct user *user);
 void source_clean(struct source *source);
 
 #endif

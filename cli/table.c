@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "text.h"
+#include "cli/text.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "text.h"
+#include "cli/text.h"
 
 #include <inttypes.h>
 #include <langinfo.h>
@@ -27,6 +27,14 @@ struct size_text text_size(uint64_t size)
 			 units[unit]);
 	else
 		snprintf(text.s, sizeof(text.s), "%" PRIu64 " %ciB", whole, units[unit]);
+	return text;
+}
+
+struct size_text text_gpa(uint64_t gpa)
+{
+	struct size_text text;
+
+	snprintf(text.s, sizeof(text.s), "0x%" PRIx64, gpa);
 	return text;
 }
 

@@ -9,9 +9,10 @@
 
 /* "4 GiB", "1.5 MiB", "17 B": into a struct, so that a call can be an argument. */
 struct size_text {
-	char s[16];
+	char s[32];
 };
 struct size_text text_size(uint64_t size);
+struct size_text text_gpa(uint64_t gpa); /* "0x1000" */
 
 /*
  * A name from a vas or a process may hold anything, terminal escapes too. The copy has '?' for what
@@ -38,15 +39,17 @@ struct table {
 	size_t nr_cells;
 	int err; /* the first failure: nothing is added or printed after it */
 };
-#define TABLE(alignment) { .nr_columns = sizeof(alignment) - 1, .align = (alignment) }
-void table_add(struct table *table, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+#define TABLE(alignment)                                                  \
+	{                                                                 \
+		.nr_columns = sizeof(alignment) - 1, .align = (alignment) \
+	}
+void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Print it and free the cells: 0 or -errno. */
 int table_print(struct table *table, const char *indent);
 
 /*
- * One line on stderr, if that is a terminal, that is written over again and again: at most ten times
- * a second. what: what is done, done of total bytes of it.
+ * One line on stderr, if that is a terminal, that is written over again and again: at most ten
+ * times a second. what: what is done, done of total bytes of it.
  */
 struct progress {
 	const char *what;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "verb.h"
+#include "cli/verb.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <vas/vas.h>
 
-#include "text.h"
+#include "cli/text.h"
 
 static const struct verb *verb_now;
 
@@ -29,6 +29,11 @@ static void say(const char *format, va_list args)
 	/* One write for the whole line: lines of several processes do not mix. */
 	if (vasprintf(&line, format, args) < 0)
 		return;
+	/* What it speaks of (names, arguments) may hold anything, but no message has a control in
+	 * it. */
+	for (char *c = line; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
 	fflush(stdout);
 	text_clear_progress();
 	fprintf(stderr, "vas%s%s: %s\n", verb_now ? " " : "", verb_now ? verb_now->name : "", line);

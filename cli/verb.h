@@ -21,7 +21,7 @@ enum exit_code {
 	EXIT_USAGE = 2,
 	EXIT_REFUSED = 3, /* the vas or the system said no */
 	EXIT_STOPPED = 4, /* a hole or a page that failed was in the way: not all was done */
-	EXIT_OWN = 125,	  /* create and run with a command: vas failed before it was started */
+	EXIT_OWN = 125,   /* create and run with a command: vas failed before it was started */
 	EXIT_CANNOT_RUN = 126,
 	EXIT_NO_COMMAND = 127,
 };
@@ -60,7 +60,8 @@ struct options {
 /* The next option's val, OPTION_END (the rest begins at argv[optind]), or OPTION_STOP. */
 int option_next(struct options *options);
 
-/* How many positional arguments there are, which must be min to max. OPTION_STOP: message printed. */
+/* How many positional arguments there are, which must be min to max. OPTION_STOP: message printed.
+ */
 int option_rest(struct options *options, int min, int max, const char *missing);
 
 extern const struct verb verb_create, verb_run, verb_ls, verb_info, verb_read, verb_write;

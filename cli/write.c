@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas write: change guest memory by guest-physical address. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "copy.h"
-#include "name.h"
-#include "parse.h"
-#include "source.h"
+#include "cli/argument.h"
+#include "cli/copy.h"
+#include "cli/name.h"
+#include "cli/source.h"
 
 static const struct option longs[] = {
 	SOURCE_OPTIONS,
@@ -14,43 +11,33 @@ static const struct option longs[] = {
 	{ 0 },
 };
 
-static int write_pieces(struct vas *vas, const char *name, uint64_t gpa, struct source *source)
+struct writer {
+	struct user user;
+	struct vas *vas;
+	const char *name;
+	uint64_t gpa;
+};
+
+static int write_piece(struct user *user, uint64_t at, const uint8_t *bytes, size_t len)
 {
-	uint8_t *piece = malloc(COPY_PIECE);
-	uint64_t written = 0;
-	int code = piece ? EXIT_OK : fail(EXIT_REFUSED, "no memory");
+	const struct writer *writer = (const struct writer *)user;
+	size_t done = 0;
+	int err = vas_write(writer->vas, writer->gpa + at, bytes, len, &done);
 
-	while (!code) {
-		long nr = source_read(source, piece, COPY_PIECE);
-		size_t done = 0;
-		int err;
-
-		if (nr < 0)
-			code = fail(EXIT_REFUSED, "%s: %s", source->path, strerror((int)-nr));
-		if (nr <= 0)
-			break;
-		err = vas_write(vas, gpa + written, piece, (size_t)nr, &done);
-		if (err)
-			code = copy_stopped(name, err, gpa, written + done, written + (size_t)nr);
-		written += done;
-	}
-	free(piece);
-	return code;
+	return err ? copy_stopped(writer->name, err, writer->gpa, at + done, at + len) : EXIT_OK;
 }
 
 static int write_at(char **argv, struct source *source)
 {
-	uint64_t gpa;
-	struct vas *vas;
-	int code;
+	struct writer writer = { .user.use = write_piece, .name = argv[0] };
+	int code = argument_gpa(argv[1], &writer.gpa);
 
-	if (parse_size(argv[1], &gpa))
-		return fail_usage("'%s' is no address: write 0x1000, 4096 or 4K", argv[1]);
-	code = name_bind(argv[0], VAS_ROLE_BINDER, &vas);
+	if (!code)
+		code = name_bind(writer.name, VAS_ROLE_BINDER, &writer.vas);
 	if (code)
 		return code;
-	code = write_pieces(vas, argv[0], gpa, source);
-	vas_unbind(vas);
+	code = source_each(source, &writer.user);
+	vas_unbind(writer.vas);
 	return code;
 }
 
@@ -77,6 +64,6 @@ const struct verb verb_write = {
 	.args = "NAME GPA [--hex DIGITS | --string TEXT | --file FILE]",
 	.summary = "Change guest memory",
 	.help = SOURCE_HELP
-		"A hole in the layout, or a read-only region, ends it; the message tells how far it got.\n",
+	"A hole in the layout, or a read-only region, ends it; the message tells how far it got.\n",
 	.run = run,
 };

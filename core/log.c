@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "core/log.h"
 
-#include <vas/format.h>
-
 static uint64_t words_for(uint64_t bits)
 {
 	return (bits + 63) / 64;
@@ -30,35 +28,167 @@ void vas_log_init(struct vas_log *log, void *memory, uint64_t limit)
 	log->nr_pages = limit >> VAS_PAGE_SHIFT;
 }
 
-/* Set bits that may be set already: then it is a load, and the cache line stays shared. */
-static void set_bits(uint64_t *word, uint64_t bits)
+/*
+ * Set bits, unless all are set: then it is a load, and the cache line stays shared. true if it was they
+ * that were missing.
+ *
+ * The loads of W4 and W5 are ordered after the locked or before them, and that is what the taker
+ * relies on: a marker that sees a level still set has its bit below it in place. W2 needs no order: H3.
+ */
+static bool set_bits(uint64_t *word, uint64_t bits)
 {
-	if ((__atomic_load_n(word, __ATOMIC_RELAXED) & bits) != bits)
-		__atomic_fetch_or(word, bits, __ATOMIC_SEQ_CST);
+	if ((__atomic_load_n(word, __ATOMIC_SEQ_CST) & bits) == bits)
+		return false;
+	__atomic_fetch_or(word, bits, __ATOMIC_SEQ_CST);
+	return true;
 }
 
+/*
+ * A bit that is set already was set by somebody who sees to the levels above, in a section or under a
+ * pin; if it dies on the way there, everything counts as dirty (vas_control.log_lost), or its pin is
+ * marked again.
+ */
 void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits)
 {
-	set_bits(&log->words[word], bits);			  /* W2, W3 */
-	set_bits(&log->summary[word / 64], 1ull << word % 64);	  /* W4 */
-	set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64); /* W5 */
+	if (set_bits(&log->words[word], bits) &&			/* W2, W3 */
+	    set_bits(&log->summary[word / 64], 1ull << word % 64))	/* W4 */
+		set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64); /* W5 */
 }
 
-void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len)
+static void mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits)
 {
-	uint64_t page = gpa >> VAS_PAGE_SHIFT, last;
+	set_bits(&log->words[word], bits);
+	set_bits(&log->summary[word / 64], 1ull << word % 64);
+	set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64);
+}
 
-	if (!len || page >= log->nr_pages)
-		return;
+/* The pages that the range touches: their number, and the first. */
+static uint64_t pages_of(const struct vas_log *log, uint64_t gpa, uint64_t len, uint64_t *first)
+{
+	uint64_t last;
+
+	*first = gpa >> VAS_PAGE_SHIFT;
+	if (!len || *first >= log->nr_pages)
+		return 0;
 	last = len - 1 > ~0ull - gpa ? ~0ull : gpa + (len - 1);
 	last >>= VAS_PAGE_SHIFT;
 	if (last >= log->nr_pages)
 		last = log->nr_pages - 1;
-	while (page <= last) {
-		uint64_t in_word = 64 - page % 64;
-		uint64_t nr = last - page + 1 < in_word ? last - page + 1 : in_word;
+	return last - *first + 1;
+}
 
-		vas_log_mark_word(log, page / 64, (~0ull >> (64 - nr)) << page % 64);
+static void mark_pages(const struct vas_log *log, uint64_t page, uint64_t nr_pages,
+		       void (*mark)(const struct vas_log *, uint64_t, uint64_t))
+{
+	while (nr_pages) {
+		uint64_t in_word = 64 - page % 64;
+		uint64_t nr = nr_pages < in_word ? nr_pages : in_word;
+
+		mark(log, page / 64, (~0ull >> (64 - nr)) << page % 64);
 		page += nr;
+		nr_pages -= nr;
 	}
+}
+
+void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len)
+{
+	uint64_t page, nr = pages_of(log, gpa, len, &page);
+
+	mark_pages(log, page, nr, vas_log_mark_word);
+}
+
+void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len)
+{
+	uint64_t page, nr = pages_of(log, gpa, len, &page);
+
+	mark_pages(log, page, nr, mark_word_again);
+}
+
+/* ---- taking ------------------------------------------------------------------------------- */
+
+struct vas_log_range vas_log_range_of(const struct vas_log *log, uint64_t gpa, uint64_t len)
+{
+	uint64_t page, nr = pages_of(log, gpa, len, &page);
+
+	if (!nr)
+		return (struct vas_log_range){ 0, 0 };
+	return (struct vas_log_range){ page / 64, (page + nr - 1) / 64 + 1 };
+}
+
+/* Bits [first, end) of word i of a bitmap. */
+static uint64_t bits_within(uint64_t i, uint64_t first, uint64_t end)
+{
+	uint64_t low = i * 64, mask = ~0ull;
+
+	if (first > low)
+		mask &= ~0ull << (first - low);
+	if (end < low + 64)
+		mask &= ~0ull >> (low + 64 - end);
+	return mask;
+}
+
+/*
+ * The words under one summary word whose top bit is clear already. The summary's bits go before the
+ * words, so that a marker that comes meanwhile sets them again: it sees them clear, or its word's bit
+ * was in place before and is taken here.
+ */
+static uint64_t take_summary(const struct vas_log *log, uint64_t s, struct vas_log_range *range,
+			     struct vas_dirty_word *words, uint64_t nr)
+{
+	uint64_t wanted = bits_within(s, range->next, range->end), taken = 0;
+	uint64_t bits = __atomic_fetch_and(&log->summary[s], ~wanted, __ATOMIC_SEQ_CST) & wanted;
+
+	for (; bits && taken < nr; bits &= bits - 1) {
+		uint64_t word = s * 64 + (uint64_t)__builtin_ctzll(bits);
+		uint64_t dirty = __atomic_exchange_n(&log->words[word], 0, __ATOMIC_SEQ_CST);
+
+		words[taken] = (struct vas_dirty_word){ word * 64 << VAS_PAGE_SHIFT, dirty };
+		taken += dirty != 0;
+	}
+	range->next = bits ? s * 64 + (uint64_t)__builtin_ctzll(bits) : (s + 1) * 64;
+	/* What was not wanted, or had no room: it stays to be found. */
+	if (bits)
+		__atomic_fetch_or(&log->summary[s], bits, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&log->summary[s], __ATOMIC_SEQ_CST))
+		set_bits(&log->top[s / 64], 1ull << s % 64);
+	return taken;
+}
+
+/* The next summary word in [s, end) whose top bit is set, or end. */
+static uint64_t next_summary(const struct vas_log *log, uint64_t s, uint64_t end)
+{
+	while (s < end) {
+		uint64_t top = __atomic_load_n(&log->top[s / 64], __ATOMIC_RELAXED) &
+			       bits_within(s / 64, s, end);
+
+		if (top)
+			return s / 64 * 64 + (uint64_t)__builtin_ctzll(top);
+		s = (s / 64 + 1) * 64;
+	}
+	return end;
+}
+
+uint64_t vas_log_take(const struct vas_log *log, struct vas_log_range *range,
+		      struct vas_dirty_word *words, uint64_t nr)
+{
+	uint64_t end = (range->end + 63) / 64, taken = 0;
+
+	while (range->next < range->end) {
+		uint64_t s = next_summary(log, range->next / 64, end);
+
+		if (s == end) {
+			range->next = range->end;
+			break;
+		}
+		if (range->next < s * 64)
+			range->next = s * 64;
+		if (taken == nr)
+			break;
+		/* Before the summary's, for the same reason. */
+		__atomic_fetch_and(&log->top[s / 64], ~(1ull << s % 64), __ATOMIC_SEQ_CST);
+		taken += take_summary(log, s, range, words + taken, nr - taken);
+	}
+	if (range->next > range->end)
+		range->next = range->end;
+	return taken;
 }

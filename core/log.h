@@ -6,6 +6,8 @@
 #ifndef VAS_CORE_LOG_H
 #define VAS_CORE_LOG_H
 
+#include <vas/format.h>
+
 #include "core/range.h"
 
 /* One log: words, one bit a page; summary, one bit a word; top, one bit a summary word. */
@@ -31,5 +33,27 @@ void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits);
 
 /* Mark each page that [gpa, gpa + len) touches; what lies beyond the log is dropped. */
 void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len);
+
+/*
+ * The same, all levels each time: where a marker may have died outside of any section, half way, a
+ * bit that is set already says nothing about the levels above it.
+ */
+void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len);
+
+/* Words that are to be taken: [next, end). */
+struct vas_log_range {
+	uint64_t next;
+	uint64_t end;
+};
+
+/* The words for [gpa, gpa + len), as far as there are such. */
+struct vas_log_range vas_log_range_of(const struct vas_log *log, uint64_t gpa, uint64_t len);
+
+/*
+ * H1: clear up to nr words that are not 0, store them in `words`, and return their number. range->next
+ * moves on to what was not looked at; at range->end all was. One taker at a time.
+ */
+uint64_t vas_log_take(const struct vas_log *log, struct vas_log_range *range,
+		      struct vas_dirty_word *words, uint64_t nr);
 
 #endif

@@ -3,13 +3,13 @@
 
 #include <vas/format.h>
 
-uint64_t vas_presence_words(uint64_t limit, uint32_t shift)
+uint64_t vas_presence_granules(uint64_t limit, uint32_t shift)
 {
 	uint64_t granules = limit >> shift;
 
 	if (!vas_is_aligned(limit, 1ull << shift))
 		granules++;
-	return (granules + 63) / 64;
+	return granules;
 }
 
 uint32_t vas_presence_shift(const struct vas_map *map, uint64_t limit)
@@ -20,23 +20,18 @@ uint32_t vas_presence_shift(const struct vas_map *map, uint64_t limit)
 	for (i = 0; i < map->nr; i++)
 		borders |= map->entries[i].gpa | map->entries[i].size;
 	shift = (uint32_t)__builtin_ctzll(borders);
-	while (vas_presence_words(limit, shift) * 8 > VAS_PRESENCE_MAX_BYTES)
+	while (vas_presence_granules(limit, shift) > VAS_PRESENCE_MAX_BYTES)
 		shift++;
 	return shift;
 }
 
-static void set_range(uint64_t *words, uint64_t first, uint64_t end)
+static void count_range(uint8_t *granules, uint64_t first, uint64_t end)
 {
-	while (first < end) {
-		uint64_t in_word = 64 - first % 64;
-		uint64_t nr = end - first < in_word ? end - first : in_word;
-
-		words[first / 64] |= (~0ull >> (64 - nr)) << first % 64;
-		first += nr;
-	}
+	for (; first < end; first++)
+		granules[first]++;
 }
 
-void vas_presence_fill(const struct vas_map *map, uint32_t flags, uint32_t shift, uint64_t *words)
+void vas_presence_fill(const struct vas_map *map, uint32_t flags, uint32_t shift, uint8_t *granules)
 {
 	uint64_t start = 0, end = 0;
 	uint32_t i;
@@ -51,7 +46,7 @@ void vas_presence_fill(const struct vas_map *map, uint32_t flags, uint32_t shift
 			end += e->size;
 			continue;
 		}
-		set_range(words, vas_align_up(start, 1ull << shift) >> shift, end >> shift);
+		count_range(granules, vas_align_up(start, 1ull << shift) >> shift, end >> shift);
 		if (i < map->nr) {
 			start = e->gpa;
 			end = e->gpa + e->size;

@@ -288,6 +288,7 @@ static void server_start(struct server *server, const char *path)
 		check(path, -errno);
 	server->fds[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	server->nr = 1;
+	fprintf(stderr, "tinyvmm: listening on %s\n", path);
 	check("thread", -pthread_create(&thread, NULL, server_thread, server));
 	pthread_detach(thread);
 }

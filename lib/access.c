@@ -76,7 +76,7 @@ void vas_fault_heal(struct vas *vas)
 	/* Whoever is in a section may have read a zero page and not asked yet. */
 	vas_barrier_process();
 	for (t = vas->threads; t; t = t->next)
-		if (__atomic_load_n(&t->head.depth, __ATOMIC_ACQUIRE))
+		if (vas_thread_is_inside(t))
 			break;
 	/* More than were noted: some pages stay patched, and the checked path in use. */
 	if (!t && seen <= VAS_MAX_FAILED)
@@ -171,8 +171,9 @@ static int copy_slow(struct vas *vas, struct copy *c)
 {
 	int err = -ESTALE, tries;
 
+	/* Up to the last address, so that no sum wraps: it stops at the limit, which is lower. */
 	if (c->len > UINT64_MAX - c->gpa)
-		c->len = UINT64_MAX - c->gpa; /* stops at the limit, which is lower */
+		c->len = UINT64_MAX - c->gpa + 1;
 	for (tries = 0; err == -ESTALE && tries < MAX_TRIES; tries++)
 		err = copy_once(vas, c);
 	if (err == -ESTALE) {
@@ -189,56 +190,81 @@ int vas_access_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32
 	return copy_slow(vas, &c);
 }
 
-static int report(struct vas *vas, struct copy *c, size_t *done)
+/* memcpy, without the call where it would cost more than the copy. */
+static inline void copy_bytes(char *to, const char *from, size_t len)
 {
-	int err = copy_slow(vas, c);
+	if (len > 64) {
+		memcpy(to, from, len);
+	} else if (len >= 32) {
+		memcpy(to, from, 32);
+		memcpy(to + len - 32, from + len - 32, 32);
+	} else if (len >= 16) {
+		memcpy(to, from, 16);
+		memcpy(to + len - 16, from + len - 16, 16);
+	} else if (len >= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + len - 8, from + len - 8, 8);
+	} else {
+		while (len--)
+			to[len] = from[len];
+	}
+}
+
+__attribute__((noinline, cold)) static int report(struct vas *vas, const struct copy *what, size_t *done)
+{
+	struct copy c = *what;
+	int err = copy_slow(vas, &c);
 
 	if (done)
-		*done = c->done;
+		*done = c.done;
 	return err;
 }
 
 int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
 {
-	struct copy c = { .gpa = gpa, .buf = buf, .len = len, .prot = VAS_PROT_READ };
-	int failed;
+	int failed = 1;
 	void *p;
 
 	if (vas_unlikely(vas_enter(vas)))
-		return report(vas, &c, done);
+		goto slow;
 	p = vas_translate(vas, gpa, len, VAS_PROT_READ);
-	if (vas_likely(p))
-		memcpy(buf, p, len);
-	failed = vas_failed(vas);
+	if (vas_likely(p)) {
+		copy_bytes(buf, p, len);
+		failed = vas_failed(vas);
+	}
 	vas_leave(vas);
-	if (vas_unlikely(!p || failed))
-		return report(vas, &c, done);
+	if (vas_unlikely(failed))
+		goto slow;
 	if (done)
 		*done = len;
 	return 0;
+slow:
+	return report(vas, &(struct copy){ .gpa = gpa, .buf = buf, .len = len,
+					   .prot = VAS_PROT_READ }, done);
 }
 
 int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done)
 {
-	struct copy c = { .gpa = gpa, .buf = (char *)(uintptr_t)buf, .len = len,
-			  .prot = VAS_PROT_WRITE };
-	int failed;
+	int failed = 1;
 	void *p;
 
 	if (vas_unlikely(vas_enter(vas)))
-		return report(vas, &c, done);
+		goto slow;
 	p = vas_translate(vas, gpa, len, VAS_PROT_WRITE);
 	if (vas_likely(p)) {
-		memcpy(p, buf, len);
+		copy_bytes(p, buf, len);
 		vas_mark(vas, gpa, len);
+		failed = vas_failed(vas);
 	}
-	failed = vas_failed(vas);
 	vas_leave(vas);
-	if (vas_unlikely(!p || failed))
-		return report(vas, &c, done);
+	if (vas_unlikely(failed))
+		goto slow;
 	if (done)
 		*done = len;
 	return 0;
+slow:
+	return report(vas, &(struct copy){ .gpa = gpa, .buf = (char *)(uintptr_t)buf, .len = len,
+					   .prot = VAS_PROT_WRITE }, done);
 }
 
 /* ---- made of copies ----------------------------------------------------------------------- */

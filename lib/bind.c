@@ -48,6 +48,8 @@ static struct vas *handle_new(uint32_t bind_flags)
 		vas->backings[i].fd = -1;
 	pthread_mutex_init(&vas->lock, NULL);
 	pthread_mutex_init(&vas->change, NULL);
+	pthread_mutex_init(&vas->reclaim, NULL);
+	pthread_mutex_init(&vas->drain, NULL);
 	vas_event_set_init(&vas->events);
 	return vas;
 }
@@ -73,6 +75,8 @@ static void handle_free(struct vas *vas)
 	free(vas->garbage.ranges);
 	pthread_mutex_destroy(&vas->lock);
 	pthread_mutex_destroy(&vas->change);
+	pthread_mutex_destroy(&vas->reclaim);
+	pthread_mutex_destroy(&vas->drain);
 	free(vas);
 }
 
@@ -84,7 +88,6 @@ static int init_process(struct vas *vas)
 		err = vas_fault_init();
 	if (!err && vas_barrier_register())
 		vas->bind_flags |= VAS_BIND_FENCE;
-	vas->head.fence = !!(vas->bind_flags & VAS_BIND_FENCE);
 	/* Observers always take the checked path; see vas_access_slow(). */
 	vas->head.nr_failed = vas->role == VAS_ROLE_OBSERVER;
 	return err;

@@ -3,7 +3,6 @@
 #ifndef VAS_LIB_ERROR_H
 #define VAS_LIB_ERROR_H
 
-/* Remember the sentence for this thread and return err, a negative errno. */
-int vas_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#include <vas/consumer.h> /* vas_fail(), which consumers use as well */
 
 #endif

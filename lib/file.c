@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -70,13 +71,23 @@ static int write_superblock(const struct vas *vas, int fd)
 	return 0;
 }
 
+/* Beyond RLIMIT_FSIZE, ftruncate() would not only fail but send SIGXFSZ first. */
+static int set_size(int fd, uint64_t size)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_FSIZE, &limit) && size > limit.rlim_cur)
+		return -EFBIG;
+	return ftruncate(fd, (off_t)size) ? -errno : 0;
+}
+
 int vas_file_create(struct vas *vas)
 {
 	int fd = make_memfd(vas), err;
 
 	if (fd < 0)
 		return fd;
-	err = ftruncate(fd, (off_t)vas->sb.file_size) ? -errno : 0;
+	err = set_size(fd, vas->sb.file_size);
 	if (!err)
 		err = allocate_control(vas, fd);
 	if (err == -ENOSPC)

@@ -2,7 +2,7 @@
 /*
  * The private side of a handle, and which lock protects what.
  *
- * Lock order: handles_lock (lib/thread.c), change, lock, registry (lib/fault.c).
+ * Lock order: handles_lock (lib/thread.c), change, lock, registry (lib/fault.c), drain.
  */
 #ifndef VAS_LIB_HANDLE_H
 #define VAS_LIB_HANDLE_H
@@ -65,6 +65,7 @@ struct vas {
 
 	struct vas_control *ctl;
 	struct vas_log log;
+	int log_broken; /* marks of this process may go to a page that is not the log's any more */
 
 	/*
 	 * lock: views, the list of threads, backings' fds, events, mappings. Held for microseconds,
@@ -77,6 +78,7 @@ struct vas {
 	struct thread *threads;
 	struct backing backings[VAS_MAX_BACKINGS];
 	struct vas_event_set events;
+	int fence;  /* sections begin with a full fence: membarrier cannot be had */
 	int forked; /* in a child: bind anew before the next use */
 	uint32_t fork_count;
 
@@ -85,6 +87,11 @@ struct vas {
 	struct own_layout own;
 	struct vas_consumer *consumers;
 	struct garbage garbage;
+
+	/* reclaim: held while a dead binder's byte is; taken last. */
+	pthread_mutex_t reclaim;
+	/* Our own threads, before the drain lock; taken last. */
+	pthread_mutex_t drain;
 
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */

@@ -49,6 +49,9 @@ int vas_info(struct vas *vas, struct vas_info *info)
 	int err;
 
 	memset(info, 0, sizeof(*info));
+	/* So that the dead are not counted; binders leave that to the owner. */
+	if (vas->role == VAS_ROLE_OWNER)
+		vas_reclaim_dead(vas);
 	pthread_mutex_lock(&vas->lock);
 	err = vas_view_refresh(vas);
 	if (!err) {
@@ -85,7 +88,9 @@ ssize_t vas_regions(struct vas *vas, struct vas_region *regions, size_t nr)
 		const struct region_set *set = vas->view->set;
 
 		total = set->nr;
-		memcpy(regions, set->regions, (nr < set->nr ? nr : set->nr) * sizeof(*regions));
+		nr = nr < set->nr ? nr : set->nr;
+		if (nr)
+			memcpy(regions, set->regions, nr * sizeof(*regions));
 	}
 	pthread_mutex_unlock(&vas->lock);
 	return total;

@@ -25,11 +25,11 @@ struct vas_layout {
 
 /* ---- putting it together ------------------------------------------------------------------ */
 
-static bool in_section(const struct vas *vas)
+static bool in_section(struct vas *vas)
 {
-	const struct vas_thread *t = vas_thread_of(&vas->head);
+	const struct thread *t = vas_thread_find(vas);
 
-	return t && t->depth;
+	return t && vas_thread_is_inside(t);
 }
 
 int vas_layout_begin(struct vas *vas, struct vas_layout **out)

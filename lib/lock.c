@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/pin.h"
 
@@ -92,6 +93,9 @@ static void clean_binder(struct vas *vas, uint32_t binder)
 	for (i = 0; i < vas->sb.nr_slots; i++) {
 		if (__atomic_load_n(&slots[i].binder, __ATOMIC_RELAXED) != binder + 1)
 			continue;
+		/* It died inside a section: what it wrote there and did not mark, nobody knows. */
+		if (__atomic_load_n(&slots[i].generation, __ATOMIC_RELAXED))
+			vas_log_lose(vas);
 		__atomic_store_n(&slots[i].generation, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&slots[i].binder, 0, __ATOMIC_RELEASE);
 	}
@@ -150,12 +154,22 @@ void vas_binder_release(struct vas *vas)
 
 int vas_reclaim_binder(struct vas *vas, uint32_t binder)
 {
-	if (binder >= vas->sb.nr_binders || binder == vas->binder ||
-	    vas_lock_byte(vas, vas_binder_byte(vas, binder)))
+	/*
+	 * The threads of a process share one description, to which its own locks are no obstacle: a
+	 * second one would clean on, after the first had unlocked, what is somebody's again.
+	 */
+	int dead = 0;
+
+	if (binder >= vas->sb.nr_binders || binder == vas->binder)
 		return 0;
-	clean_binder(vas, binder);
-	vas_unlock_byte(vas, vas_binder_byte(vas, binder));
-	return 1;
+	pthread_mutex_lock(&vas->reclaim);
+	if (!vas_lock_byte(vas, vas_binder_byte(vas, binder))) {
+		clean_binder(vas, binder);
+		vas_unlock_byte(vas, vas_binder_byte(vas, binder));
+		dead = 1;
+	}
+	pthread_mutex_unlock(&vas->reclaim);
+	return dead;
 }
 
 int vas_reclaim_dead(struct vas *vas)

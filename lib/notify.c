@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/lock.h"
@@ -67,6 +68,7 @@ struct notifier {
 	pthread_t lock_thread;
 	bool stop;
 	bool watches_owner;
+	uint32_t count_seen; /* control.notify, from before the first look */
 	/* What vas_notifications() saw last. */
 	struct vas_state seen;
 	bool owner_seen;
@@ -85,7 +87,7 @@ static void *wait_on_futex(void *arg)
 {
 	struct notifier *n = arg;
 	const uint32_t *word = &n->vas->ctl->notify;
-	uint32_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	uint32_t seen = n->count_seen;
 
 	while (!__atomic_load_n(&n->stop, __ATOMIC_ACQUIRE)) {
 		uint32_t now;
@@ -199,6 +201,8 @@ int vas_notify_fd(struct vas *vas)
 	if (!n)
 		return vas_fail(-ENOMEM, "no memory for a notifier");
 	n->vas = vas;
+	/* Before looking, so that no change falls between the look and the thread's first wait. */
+	n->count_seen = __atomic_load_n(&vas->ctl->notify, __ATOMIC_ACQUIRE);
 	err = look(n);
 	if (!err)
 		err = notifier_start(n);
@@ -252,6 +256,7 @@ int vas_notifications(struct vas *vas)
 	/* Emptied before looking: what happens from here on rings again. */
 	if (read(n->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return -errno;
+	vas_tracking_serve(vas);
 	before = *n;
 	err = look(n);
 	if (err)

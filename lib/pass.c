@@ -14,7 +14,7 @@
 
 #define MESSAGE_MAGIC 0x3147534d53415656ull /* "VVASMSG1" */
 #define MAX_FDS	      252		    /* the kernel's SCM_MAX_FD is 253 */
-#define REST_MS	      5000		    /* a peer that has begun a message must finish it */
+#define REST_NS	      2000000000ull	    /* a peer that has begun a message must finish it */
 
 enum fd_kind { FD_VAS, FD_BACKING, FD_EVENT };
 
@@ -202,11 +202,16 @@ static ssize_t receive_some(int sock, struct arrival *a, size_t have)
 	return msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC) ? -EPROTO : nr;
 }
 
-static int wait_for_rest(int sock)
+/* The deadline is the message's, not the byte's: a peer that dribbles gains nothing. */
+static int wait_for_rest(int sock, uint64_t deadline_ns)
 {
 	struct pollfd poll_fd = { .fd = sock, .events = POLLIN };
-	int nr = poll(&poll_fd, 1, REST_MS);
+	uint64_t now = vas_now_ns();
+	int nr;
 
+	if (now >= deadline_ns)
+		return -EPROTO;
+	nr = poll(&poll_fd, 1, (int)((deadline_ns - now) / 1000000) + 1);
 	if (nr < 0 && errno != EINTR)
 		return -errno;
 	return nr == 0 ? -EPROTO : 0;
@@ -214,6 +219,7 @@ static int wait_for_rest(int sock)
 
 static int receive(int sock, struct arrival *a)
 {
+	uint64_t deadline_ns = UINT64_MAX;
 	size_t have = 0;
 
 	while (have < sizeof(a->message)) {
@@ -229,8 +235,10 @@ static int receive(int sock, struct arrival *a)
 			return vas_fail(have ? -EPROTO : -ECONNRESET,
 					have ? "the peer closed in the middle of a message" :
 					       "the peer closed the socket");
+		if (!have)
+			deadline_ns = vas_deadline_ns(REST_NS);
 		have += (size_t)nr;
-		if (have < sizeof(a->message) && wait_for_rest(sock))
+		if (have < sizeof(a->message) && wait_for_rest(sock, deadline_ns))
 			return vas_fail(-EPROTO, "the peer sent half a message and no more");
 	}
 	return 0;

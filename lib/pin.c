@@ -43,7 +43,7 @@ void vas_pins_reclaim(struct vas *vas, uint32_t binder)
 			continue;
 		/* A writable map counts as dirty until it is gone, the death of its holder included. */
 		if (pins[i].flags & VAS_PIN_WRITABLE)
-			vas_log_mark(&vas->log, pins[i].gpa, pins[i].size);
+			vas_log_mark_again(&vas->log, pins[i].gpa, pins[i].size);
 		__atomic_store_n(&pins[i].state, VAS_PIN_FREE, __ATOMIC_RELAXED);
 		__atomic_store_n(&pins[i].binder, 0, __ATOMIC_RELEASE);
 	}
@@ -141,7 +141,7 @@ void vas_pins_mark(struct vas *vas)
 
 		if (pin_fetch(vas, &vas_pins(vas)[i], &pin) &&
 		    (pin.flags & (VAS_PIN_WRITABLE | VAS_PIN_MARKS)) == VAS_PIN_WRITABLE)
-			vas_log_mark(&vas->log, pin.gpa, pin.size);
+			vas_log_mark_again(&vas->log, pin.gpa, pin.size);
 	}
 }
 

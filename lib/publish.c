@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/barrier.h"
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/lock.h"
 #include "lib/notify.h"
@@ -297,11 +298,16 @@ int vas_publish_adopted(struct vas *vas)
 	own->table = vas->view->state.table;
 	own->flags = vas->view->state.flags & ~VAS_STATE_FROZEN;
 	vas->ctl->owner_epoch++;
+	/* What the dead owner's consumers had logged, a guest's writes among it, died with it. */
+	if (own->flags & VAS_STATE_TRACKING)
+		vas_log_lose(vas);
 	vas_event_adopt(vas);
 	become_owner(vas);
 	err = vas_publish(vas, regions, nr);
 	if (err)
 		free(regions);
+	else /* whom the dead owner had asked for something */
+		vas_pins_ask(vas, &(struct vas_region){ .size = vas->sb.limit }, 1, PIN_KEEP, NULL);
 	return err;
 }
 

@@ -7,10 +7,9 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "core/range.h"
 #include "lib/error.h"
+#include "lib/resident.h"
 #include "lib/view.h"
 
 #define CHUNK	    (1u << 20)
@@ -69,9 +68,18 @@ static bool matches(const struct needle *n, const uint8_t *at)
 typedef uint8_t vector __attribute__((vector_size(32), aligned(1)));
 typedef uint64_t words __attribute__((vector_size(32)));
 
+/*
+ * GCC's way to have it twice. A sanitizer's runtime is not there yet when the clone is chosen, as the
+ * program is loaded; clang does not know `optimize`.
+ */
+#if defined(__SANITIZE_THREAD__) || defined(__clang__)
+#define CLONES
+#else
+#define CLONES __attribute__((target_clones("avx2", "default"), optimize("O3")))
+#endif
+
 /* The first of `nr` places from hay on that matches, or NULL; hay has nr + len - 1 bytes. */
-__attribute__((target_clones("avx2", "default"), optimize("O3"))) static const uint8_t *
-scan(const struct needle *n, const uint8_t *hay, size_t nr)
+CLONES static const uint8_t *scan(const struct needle *n, const uint8_t *hay, size_t nr)
 {
 	const uint8_t *a = hay + n->probe[0], *b = hay + n->probe[1];
 	vector first = n->bytes[n->probe[0]] - (vector){ 0 };
@@ -96,123 +104,134 @@ scan(const struct needle *n, const uint8_t *hay, size_t nr)
 	return NULL;
 }
 
-/* lseek without a trace: the whence is SEEK_DATA or SEEK_HOLE, the answer an offset, -1 if none. */
-static off_t seek(const struct vas *vas, uint32_t backing, off_t offset, int whence)
-{
-	int fd = backing ? vas->backings[backing].fd : vas->lock_fd, saved_errno = errno;
-	off_t at = lseek(fd, offset, whence);
-
-	if (at < 0 && errno != ENXIO)
-		at = offset; /* it cannot tell: take it for data */
-	errno = saved_errno;
-	return at;
-}
-
-/* What the region's file has from gpa on: a hole of so many bytes, or (0) data of so many. */
-static void extent_at(struct vas *vas, const struct vas_map_entry *e, uint64_t gpa, uint64_t *hole,
-		      uint64_t *data)
-{
-	const struct vas_region *region = &vas_view_of(vas)->set->regions[e->region];
-	uint64_t left = e->gpa + e->size - gpa;
-	off_t offset = (off_t)(region->offset + (gpa - e->gpa)), next;
-
-	*hole = 0;
-	*data = left;
-	if (!(e->flags & VAS_MAP_REACHABLE) || region->flags & VAS_REGION_LOCAL)
-		return;
-	next = seek(vas, region->backing, offset, SEEK_DATA);
-	if (next != offset) {
-		*hole = next < 0 || (uint64_t)(next - offset) > left ? left : (uint64_t)(next - offset);
-		return;
-	}
-	next = seek(vas, region->backing, offset, SEEK_HOLE);
-	if (next > offset && (uint64_t)(next - offset) < left)
-		*data = (uint64_t)(next - offset);
-}
-
-/* A stretch of the search: where to look, and how much of gpa it settles. */
-struct stretch {
+/* A search at work: where it is, and what it looks at next. */
+struct search {
+	struct needle needle;
+	struct resident resident;
+	uint64_t gpa;
+	uint64_t end;
+	/* The next places to look at, or none, and how much of gpa they settle. */
 	const uint8_t *hay;
-	uint64_t nr;	/* places to look at */
-	uint64_t skip;	/* without hay: places that cannot match */
-	bool is_zeros;	/* without hay: a match, with memory that was never touched */
+	uint64_t nr;
+	uint64_t skip; /* without hay: places that cannot match */
+	bool is_match; /* without hay: memory that was never touched is one */
+	uint8_t seam[2 * MAX_PATTERN];
 };
 
-/* In a section: what is at gpa. Holes are not read: that would fill them. */
-static void look_at(struct vas *vas, const struct needle *n, uint64_t gpa, uint64_t end,
-		    struct stretch *s)
+/*
+ * In a section: the last places of a stretch that is shorter than the pattern, with what follows it,
+ * which is elsewhere in this process's address space, or was never touched: side by side in seam.
+ */
+static void look_across(struct vas *vas, struct search *s)
 {
 	const struct view *view = vas_view_of(vas);
-	const struct vas_map_entry *e = vas_map_next(&view->map, gpa);
-	uint64_t address, run, hole, data;
+	uint64_t address, run, first = 0, got = 0, want = MAX_PATTERN + s->needle.len;
 
-	*s = (struct stretch){ 0 };
-	if (!e || e->gpa > gpa) {
-		s->skip = e && e->gpa < end ? e->gpa - gpa : end - gpa;
+	if (want > s->end - s->gpa)
+		want = s->end - s->gpa;
+	while (got < want && (!got || got < first + s->needle.len - 1)) {
+		const uint64_t gpa = s->gpa + got;
+		struct stretch at;
+
+		run = vas_map_run(&view->map, gpa, want - got, VAS_MAP_REACHABLE, &address);
+		if (!run)
+			break;
+		at = vas_resident_at(&s->resident, vas, vas_map_find(&view->map, gpa), gpa,
+				     (const void *)(uintptr_t)address, run);
+		at.len = at.len < run ? at.len : run;
+		if (at.is_hole)
+			memset(s->seam + got, 0, at.len);
+		else
+			memcpy(s->seam + got, (const void *)(uintptr_t)address, at.len);
+		first = first ? first : at.len;
+		got += at.len;
+	}
+	if (got < s->needle.len) {
+		s->skip = got; /* memory ends here */
 		return;
 	}
-	extent_at(vas, e, gpa, &hole, &data);
-	if (hole >= n->len) {
-		s->is_zeros = n->zeros && end - gpa >= n->len;
-		s->skip = hole - (n->len - 1); /* a match may begin with the hole's last zeros */
-		return;
-	}
-	run = vas_map_run(&view->map, gpa, CHUNK + n->len - 1, VAS_MAP_REACHABLE, &address);
-	if (run > end - gpa)
-		run = end - gpa;
-	if (run < n->len) {
-		s->skip = 1;
-		if (!(e->flags & VAS_MAP_REACHABLE))
-			s->skip = e->gpa + e->size - gpa;
-		return;
-	}
-	s->hay = (const uint8_t *)(uintptr_t)address;
-	s->nr = run - n->len + 1;
-	if (!hole && s->nr > data)
-		s->nr = data;
+	s->hay = s->seam;
+	s->nr = got - s->needle.len + 1 < first ? got - s->needle.len + 1 : first;
 }
 
-/* One step: 1 and *gpa at a match, 0 and *gpa further on, or an error. */
-static int step(struct vas *vas, const struct needle *n, uint64_t *gpa, uint64_t end)
+/* In a section: what is at gpa. Holes of files are not read: that would fill them. */
+static void look(struct vas *vas, struct search *s)
+{
+	const struct view *view = vas_view_of(vas);
+	const struct vas_map_entry *e = vas_map_next(&view->map, s->gpa);
+	const uint64_t len = s->needle.len;
+	struct stretch at;
+	uint64_t address, run;
+
+	s->hay = NULL;
+	s->is_match = false;
+	s->skip = s->end - s->gpa;
+	if (!e || e->gpa >= s->end)
+		return;
+	if (e->gpa > s->gpa) {
+		s->skip = e->gpa - s->gpa;
+		return;
+	}
+	run = vas_map_run(&view->map, s->gpa, CHUNK + len - 1, VAS_MAP_REACHABLE, &address);
+	if (!run) {
+		s->skip = e->gpa + e->size - s->gpa;
+		return;
+	}
+	run = run < s->end - s->gpa ? run : s->end - s->gpa;
+	at = vas_resident_at(&s->resident, vas, e, s->gpa, (const void *)(uintptr_t)address, run);
+	if (at.len < len) {
+		look_across(vas, s);
+	} else if (at.is_hole) {
+		s->is_match = s->needle.zeros && s->end - s->gpa >= len;
+		s->skip = at.len - (len - 1); /* a match may begin with the hole's last zeros */
+	} else {
+		s->hay = (const uint8_t *)(uintptr_t)address;
+		s->nr = at.len - len + 1;
+	}
+}
+
+/* One step: 1 with gpa at a match, 0 with gpa further on, or an error. */
+static int step(struct vas *vas, struct search *s)
 {
 	const uint8_t *hit = NULL;
 	uint64_t generation;
-	struct stretch s;
 	int err = vas_enter(vas);
 
 	if (err)
 		return err;
 	generation = vas_generation(vas);
-	look_at(vas, n, *gpa, end, &s);
-	if (s.hay)
-		hit = scan(n, s.hay, s.nr);
+	look(vas, s);
+	if (s->hay)
+		hit = scan(&s->needle, s->hay, s->nr);
 	vas_leave(vas);
-	if ((hit || s.is_zeros) && vas->role == VAS_ROLE_OBSERVER && !vas_still(vas, generation))
+	if ((hit || s->is_match) && vas->role == VAS_ROLE_OBSERVER && !vas_still(vas, generation))
 		return 0; /* again, from the same place */
-	if (s.is_zeros)
+	if (s->is_match)
 		return 1;
-	*gpa += hit ? (uint64_t)(hit - s.hay) : s.hay ? s.nr : s.skip;
+	s->gpa += hit ? (uint64_t)(hit - s->hay) : s->hay ? s->nr : s->skip;
 	return !!hit;
 }
 
 int vas_search(struct vas *vas, uint64_t gpa, uint64_t len, const struct vas_pattern *pattern,
 	       uint64_t *found)
 {
-	struct needle n;
-	uint64_t end = len > UINT64_MAX - gpa ? UINT64_MAX : gpa + len;
-	int err = needle_init(&n, pattern), hit = 0;
+	struct search s;
+	int err = needle_init(&s.needle, pattern), hit = 0;
 
 	if (err)
 		return err;
-	if (end > vas->sb.limit)
-		end = vas->sb.limit;
-	while (!hit && gpa < end) {
-		hit = step(vas, &n, &gpa, end);
+	s.gpa = gpa;
+	s.end = len > UINT64_MAX - gpa ? UINT64_MAX : gpa + len;
+	if (s.end > vas->sb.limit)
+		s.end = vas->sb.limit;
+	vas_resident_init(&s.resident, vas);
+	while (!hit && s.gpa < s.end) {
+		hit = step(vas, &s);
 		if (hit < 0)
 			return hit;
 	}
 	if (!hit)
 		return vas_fail(-ENOENT, "no match");
-	*found = gpa;
+	*found = s.gpa;
 	return 0;
 }

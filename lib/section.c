@@ -5,52 +5,82 @@
 
 #include <vas/access.h>
 
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/thread.h"
 #include "lib/view.h"
 
 #define MAX_TRIES 100
 
-static int catch_up(struct vas *vas, struct vas_thread *t)
+static int catch_up(struct vas *vas, struct thread *t)
 {
 	int err;
 
 	pthread_mutex_lock(&vas->lock);
 	err = vas_view_refresh(vas);
 	if (!err) {
-		t->generation = vas->view->state.generation;
-		__atomic_store_n(&t->serial, vas->view->head.serial, __ATOMIC_RELAXED);
+		t->head.generation = vas->view->state.generation;
+		t->fence = vas->fence ? DEPTH_FENCE : 0;
+		__atomic_store_n(&t->head.serial, vas->view->head.serial, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&vas->lock);
 	return err;
 }
 
-/* E1 to E3 again and again, outside of the section while the view is built (E4). */
+/* E1 to E3, with a fence. */
+static bool try_enter(struct vas *vas, struct thread *t)
+{
+	__atomic_store_n(&t->head.depth, 1 | t->fence, __ATOMIC_RELAXED);
+	__atomic_store_n(t->head.slot, t->head.generation, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* partner: P4 */
+	return vas_generation(vas) == t->head.generation;
+}
+
+static void stay_out(struct thread *t)
+{
+	__atomic_store_n(t->head.slot, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&t->head.depth, t->fence, __ATOMIC_RELEASE);
+}
+
+/* Again and again, outside of the section while the view is built (E4). */
 int vas_enter_slow(struct vas *vas)
 {
-	struct vas_thread *t;
+	struct thread *t;
 	int err, tries;
 
 	err = vas_thread_get(vas, &t);
 	if (err)
 		return err;
-	if (t->depth > 1)
-		return 0;
 	for (tries = 0; tries < MAX_TRIES; tries++) {
-		__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
-		__atomic_store_n(&t->depth, 0, __ATOMIC_RELEASE);
+		if (t->head.generation && try_enter(vas, t))
+			return 0;
+		stay_out(t);
 		err = catch_up(vas, t);
 		if (err)
 			return err;
-		__atomic_store_n(&t->depth, 1, __ATOMIC_RELAXED);
-		__atomic_store_n(t->slot, t->generation, __ATOMIC_RELAXED);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST); /* partner: P4 */
-		if (vas->role == VAS_ROLE_OWNER || vas_generation(vas) == t->generation)
-			return 0;
 	}
-	__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&t->depth, 0, __ATOMIC_RELEASE);
 	return vas_fail(-EAGAIN, "the layout changed %d times on the way into a section", MAX_TRIES);
+}
+
+/* depth is not 0, but perhaps only for the fence; or the thread has no tie at hand. */
+int vas_enter_nested(struct vas *vas)
+{
+	struct thread *t = vas_thread_find(vas);
+
+	if (!t || !vas_thread_is_inside(t))
+		return vas_enter_slow(vas);
+	__atomic_store_n(&t->head.depth, t->head.depth + 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+void vas_leave_nested(struct vas *vas)
+{
+	struct thread *t = vas_thread_find(vas);
+
+	if ((t->head.depth & ~DEPTH_FENCE) == 1)
+		stay_out(t);
+	else
+		__atomic_store_n(&t->head.depth, t->head.depth - 1, __ATOMIC_RELAXED);
 }
 
 static uint32_t wanted(uint32_t prot)
@@ -86,5 +116,11 @@ void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uin
 
 void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 {
+	/* W1 before W2, where H3 is no membarrier. */
+	if (vas->fence)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	vas_log_mark(&vas->log, gpa, len);
+	/* The mark itself may have met a page that was not to be had. */
+	if (vas_failed(vas) && vas_log_is_broken(vas))
+		vas_log_lose(vas);
 }

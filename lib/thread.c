@@ -14,19 +14,11 @@
 
 #define NO_SLOT UINT32_MAX
 
-__thread struct vas_threads vas_threads;
+__thread struct vas_thread *vas_thread_ties[VAS_FAST_HANDLES];
 
-/* A thread that has a table, so that handles can take their entries out of it. */
-struct member {
-	struct vas_threads *table;
-	struct member *next;
-};
-
-/* Protects all below, and every thread's table against others than that thread. */
+/* Protects the list, and every thread's ties against others than that thread. */
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct vas *handles;
-static struct member *members;
-static uint32_t nr_indices; /* ever used at once */
 static pthread_key_t exit_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_err;
@@ -80,130 +72,97 @@ static void put_slot(struct vas *vas, struct thread *t)
 	__atomic_compare_exchange_n(&slot->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* ---- a thread's table --------------------------------------------------------------------- */
+/* ---- a thread's ties ---------------------------------------------------------------------- */
 
-static void unlink_thread(struct vas *vas, struct thread *t)
+/* Take the thread with these ties out of the handle's list. */
+static struct thread *unlink_thread(struct vas *vas, struct vas_thread **ties)
 {
-	struct thread **p;
+	struct thread **p, *t = NULL;
 
 	pthread_mutex_lock(&vas->lock);
 	for (p = &vas->threads; *p; p = &(*p)->next) {
-		if (*p == t) {
+		if ((*p)->ties == ties) {
+			t = *p;
 			*p = t->next;
 			break;
 		}
 	}
 	pthread_mutex_unlock(&vas->lock);
+	return t;
 }
 
 /* The thread ends: its slots in every handle are free again. */
-static void on_thread_exit(void *table)
+static void on_thread_exit(void *ties)
 {
-	struct vas_threads *threads = table;
-	struct member **p;
-	uint32_t i;
+	struct vas *vas;
 
 	pthread_mutex_lock(&handles_lock);
-	for (i = 0; i < threads->nr; i++) {
-		struct thread *t = (struct thread *)threads->table[i];
+	for (vas = handles; vas; vas = vas->next) {
+		struct thread *t = unlink_thread(vas, ties);
 
 		if (!t)
 			continue;
-		unlink_thread(t->vas, t);
-		put_slot(t->vas, t);
+		t->ties[vas->head.index] = NULL;
+		put_slot(vas, t);
 		free(t);
 	}
-	for (p = &members; *p; p = &(*p)->next) {
-		if ((*p)->table == threads) {
-			struct member *gone = *p;
-
-			*p = gone->next;
-			free(gone);
-			break;
-		}
-	}
-	free(threads->table);
-	threads->table = NULL;
-	threads->nr = 0;
 	pthread_mutex_unlock(&handles_lock);
 }
 
-static int join_members(void)
-{
-	struct member *m = malloc(sizeof(*m));
-
-	if (!m)
-		return -ENOMEM;
-	if (pthread_setspecific(exit_key, &vas_threads)) {
-		free(m);
-		return -ENOMEM;
-	}
-	m->table = &vas_threads;
-	m->next = members;
-	members = m;
-	return 0;
-}
-
 /* handles_lock is held. */
-static int grow_table(uint32_t index)
-{
-	uint32_t nr = nr_indices > index ? nr_indices : index + 1;
-	struct vas_thread **table;
-
-	if (index < vas_threads.nr)
-		return 0;
-	if (!vas_threads.nr && join_members())
-		return -ENOMEM;
-	table = realloc(vas_threads.table, nr * sizeof(*table));
-	if (!table)
-		return -ENOMEM;
-	memset(table + vas_threads.nr, 0, (nr - vas_threads.nr) * sizeof(*table));
-	vas_threads.table = table;
-	vas_threads.nr = nr;
-	return 0;
-}
-
-static int make_thread(struct vas *vas)
+static int make_thread(struct vas *vas, struct thread **out)
 {
 	struct thread *t = calloc(1, sizeof(*t));
 	int err = -ENOMEM;
 
-	if (!t || grow_table(vas->head.index))
+	if (!t || pthread_setspecific(exit_key, vas_thread_ties))
 		goto err_free;
 	err = get_slot(vas, t);
 	if (err)
 		goto err_free;
 	t->vas = vas;
-	t->table = &vas_threads;
+	t->ties = vas_thread_ties;
 	pthread_mutex_lock(&vas->lock);
 	t->next = vas->threads;
 	vas->threads = t;
 	pthread_mutex_unlock(&vas->lock);
-	vas_threads.table[vas->head.index] = &t->head;
+	if (vas->head.index)
+		vas_thread_ties[vas->head.index] = &t->head;
+	*out = t;
 	return 0;
 
 err_free:
 	free(t);
-	return err;
+	return err == -ENOMEM ? vas_fail(err, "no memory for a thread's place") : err;
 }
 
-int vas_thread_get(struct vas *vas, struct vas_thread **thread)
+struct thread *vas_thread_find(struct vas *vas)
+{
+	struct thread *t;
+
+	if (vas->head.index)
+		return (struct thread *)vas_thread_ties[vas->head.index];
+	pthread_mutex_lock(&vas->lock);
+	for (t = vas->threads; t && t->ties != vas_thread_ties; t = t->next)
+		;
+	pthread_mutex_unlock(&vas->lock);
+	return t;
+}
+
+int vas_thread_get(struct vas *vas, struct thread **out)
 {
 	int err = 0;
 
-	*thread = vas_thread_of(&vas->head);
-	if (*thread)
+	*out = vas_thread_find(vas);
+	if (*out)
 		return 0;
 	pthread_mutex_lock(&handles_lock);
 	if (vas->forked)
 		err = vas_rebind_after_fork(vas);
 	if (!err)
-		err = make_thread(vas);
+		err = make_thread(vas, out);
 	pthread_mutex_unlock(&handles_lock);
-	if (err)
-		return err == -ENOMEM ? vas_fail(err, "no memory for a thread's place") : err;
-	*thread = vas_thread_of(&vas->head);
-	return 0;
+	return err;
 }
 
 /* ---- fork --------------------------------------------------------------------------------- */
@@ -233,7 +192,6 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
 	struct vas *vas;
-	uint32_t i;
 
 	for (vas = handles; vas; vas = vas->next) {
 		close(vas->lock_fd);
@@ -246,13 +204,11 @@ static void after_fork_in_child(void)
 		if (vas->role == VAS_ROLE_OWNER)
 			vas->role = VAS_ROLE_BINDER;
 		pthread_mutex_init(&vas->change, NULL);
+		pthread_mutex_init(&vas->reclaim, NULL);
+		pthread_mutex_init(&vas->drain, NULL);
 		pthread_mutex_unlock(&vas->lock);
 	}
-	for (i = 0; i < vas_threads.nr; i++)
-		vas_threads.table[i] = NULL;
-	members = NULL;
-	if (vas_threads.nr)
-		join_members();
+	memset(vas_thread_ties, 0, sizeof(vas_thread_ties));
 	pthread_mutex_unlock(&handles_lock);
 }
 
@@ -265,26 +221,28 @@ static void init_once(void)
 
 /* ---- handles ------------------------------------------------------------------------------ */
 
+/* The lowest that is free; 0 if none is. handles_lock is held. */
+static uint32_t free_index(void)
+{
+	bool used[VAS_FAST_HANDLES] = { true };
+	uint32_t i;
+	struct vas *vas;
+
+	for (vas = handles; vas; vas = vas->next)
+		used[vas->head.index] = true;
+	for (i = 1; i < VAS_FAST_HANDLES; i++)
+		if (!used[i])
+			return i;
+	return 0;
+}
+
 int vas_handle_register(struct vas *vas)
 {
-	uint32_t index = 0;
-	struct vas *other;
-
 	pthread_once(&once, init_once);
 	if (once_err)
 		return vas_fail(once_err, "cannot watch for threads' ends: %s", strerror(-once_err));
 	pthread_mutex_lock(&handles_lock);
-	for (other = handles; other;) {
-		if (other->head.index == index) {
-			index++;
-			other = handles;
-		} else {
-			other = other->next;
-		}
-	}
-	vas->head.index = index;
-	if (index >= nr_indices)
-		nr_indices = index + 1;
+	vas->head.index = free_index();
 	vas->next = handles;
 	handles = vas;
 	pthread_mutex_unlock(&handles_lock);
@@ -294,7 +252,6 @@ int vas_handle_register(struct vas *vas)
 void vas_handle_unregister(struct vas *vas)
 {
 	struct thread *t, *next;
-	struct member *m;
 	struct vas **p;
 
 	pthread_mutex_lock(&handles_lock);
@@ -304,11 +261,9 @@ void vas_handle_unregister(struct vas *vas)
 			break;
 		}
 	}
-	for (m = members; m; m = m->next)
-		if (vas->head.index < m->table->nr)
-			m->table->table[vas->head.index] = NULL;
 	for (t = vas->threads; t; t = next) {
 		next = t->next;
+		t->ties[vas->head.index] = NULL;
 		put_slot(vas, t);
 		free(t);
 	}

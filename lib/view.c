@@ -24,7 +24,7 @@ static void view_free(struct view *view)
 	vas_window_put(view->window);
 	vas_region_set_put(view->set);
 	free(view->map.entries);
-	free(view->bits);
+	free(view->presence);
 	free(view);
 }
 
@@ -140,7 +140,7 @@ static void choose_window(struct vas *vas, struct view *view)
 	view->window = vas_window_new(vas);
 }
 
-/* ---- map and bitmaps ---------------------------------------------------------------------- */
+/* ---- map and presence ---------------------------------------------------------------------- */
 
 static uint32_t map_flags(const struct vas *vas, const struct view *view, uint32_t i)
 {
@@ -184,25 +184,24 @@ static int fill_map(struct vas *vas, struct view *view)
 	return 0;
 }
 
-static int fill_bits(struct vas *vas, struct view *view)
+static int fill_presence(struct vas *vas, struct view *view)
 {
 	uint32_t shift = vas_presence_shift(&view->map, vas->sb.limit);
-	uint64_t words = view->window ? vas_presence_words(vas->sb.limit, shift) : 0;
+	uint64_t granules = view->window ? vas_presence_granules(vas->sb.limit, shift) : 0;
 
 	/* Without a window nr_granules is 0, and the slow path does it all. */
-	view->bits = calloc(words ? words * 2 : 2, sizeof(*view->bits));
-	if (!view->bits)
+	view->presence = calloc(granules ? granules : 1, sizeof(*view->presence));
+	if (!view->presence)
 		return -ENOMEM;
 	view->head.shift = shift;
 	view->head.mask = (1ull << shift) - 1;
-	view->head.nr_granules = words * 64;
-	view->head.present[VAS_PROT_READ] = view->bits;
-	view->head.present[VAS_PROT_WRITE] = view->bits + words;
+	view->head.nr_granules = granules;
+	view->head.present = view->presence;
 	if (!view->window)
 		return 0;
 	view->head.base = view->window->base;
-	vas_presence_fill(&view->map, VAS_MAP_WINDOW, shift, view->bits);
-	vas_presence_fill(&view->map, VAS_MAP_WINDOW | VAS_MAP_WRITABLE, shift, view->bits + words);
+	vas_presence_fill(&view->map, VAS_MAP_WINDOW, shift, view->presence);
+	vas_presence_fill(&view->map, VAS_MAP_WINDOW | VAS_MAP_WRITABLE, shift, view->presence);
 	return 0;
 }
 
@@ -222,7 +221,7 @@ static int view_build(struct vas *vas, struct snapshot *snapshot, struct view **
 	view->head.flags = snapshot->state.flags;
 	view->head.serial = ++vas->next_serial;
 	choose_window(vas, view);
-	if (fill_pieces(vas, view) || fill_map(vas, view) || fill_bits(vas, view)) {
+	if (fill_pieces(vas, view) || fill_map(vas, view) || fill_presence(vas, view)) {
 		view_free(view);
 		return vas_fail(err, "no memory or no address space for a view of the layout");
 	}
@@ -236,7 +235,7 @@ static bool nobody_before(struct vas *vas, uint64_t serial)
 	struct thread *t;
 
 	for (t = vas->threads; t; t = t->next)
-		if (__atomic_load_n(&t->head.depth, __ATOMIC_ACQUIRE) &&
+		if (vas_thread_is_inside(t) &&
 		    __atomic_load_n(&t->head.serial, __ATOMIC_RELAXED) < serial)
 			return false;
 	return true;
@@ -290,9 +289,7 @@ static int view_replace(struct vas *vas, struct region_set *known, uint64_t know
 	err = view_build(vas, &snapshot, &view);
 	if (err)
 		return err;
-	__atomic_store_n(&vas->head.fence,
-			 !!(vas->bind_flags & VAS_BIND_FENCE || view->state.flags & VAS_STATE_FENCE),
-			 __ATOMIC_RELAXED);
+	vas->fence = vas->bind_flags & VAS_BIND_FENCE || view->state.flags & VAS_STATE_FENCE;
 	if (vas->view) {
 		vas->view->next = vas->retired;
 		vas->retired = vas->view;
@@ -312,8 +309,10 @@ int vas_view_refresh(struct vas *vas)
 		vas_view_reap(vas);
 		return 0;
 	}
-	/* A damaged word does not make the owner build one view after the other. */
-	if (view && vas->role == VAS_ROLE_OWNER && view->state.generation == vas->own.generation)
+	/* Both change under the lock: if they differ, somebody else wrote the shared one. */
+	if (vas->role == VAS_ROLE_OWNER)
+		__atomic_store_n(&vas->ctl->generation, vas->own.generation, __ATOMIC_RELEASE);
+	if (view && view->state.generation == vas->own.generation && vas->role == VAS_ROLE_OWNER)
 		return 0;
 	return view ? view_replace(vas, view->set, view->state.regions_generation) :
 		      view_replace(vas, NULL, 0);

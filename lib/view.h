@@ -39,7 +39,7 @@ struct view {
 	struct window *window; /* NULL: sorted map only */
 	struct piece **pieces; /* per region; NULL: none needed, or out of reach */
 	struct vas_map map;
-	uint64_t *bits; /* both bitmaps */
+	uint8_t *presence;
 };
 
 /* The view that the caller's section is in. */

@@ -6,6 +6,7 @@
 #
 # needs: apt, dpkg, debian-archive-keyring, binutils, coreutils, util-linux, xz-utils, zstd
 # to build modules: make, libelf1, gcc-12; for newest a mount namespace (root, or user namespaces)
+# for debug: make, gcc, flex, bison, bc, libelf-dev, libssl-dev, xz-utils
 set -eu
 export LC_ALL=C
 
@@ -16,6 +17,8 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 . "$scripts/kernel-image.sh"
 # shellcheck source-path=SCRIPTDIR source=kernel-build.sh
 . "$scripts/kernel-build.sh"
+# shellcheck source-path=SCRIPTDIR source=kernel-debug.sh
+. "$scripts/kernel-debug.sh"
 
 cache=${VAS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vas}
 
@@ -40,6 +43,7 @@ usage()
 	NAME     6.1     Debian 12's own kernel
 	         6.12    the kernel in Debian 12's backports
 	         newest  the kernel in Debian's unstable branch
+	         debug   6.12 with KASAN, lockdep, kmemleak and fault injection, built from source
 
 	VAS_CACHE          cache folder (now: $cache)
 	VAS_DEBIAN_MIRROR  archive to use instead of the one in the system's apt sources
@@ -68,9 +72,9 @@ suite_of()
 {
 	case $1 in
 	6.1) echo bookworm ;;
-	6.12) echo bookworm-backports ;;
+	6.12 | debug) echo bookworm-backports ;;
 	newest) echo sid ;;
-	*) die "unknown kernel '$1' (known: 6.1 6.12 newest)" ;;
+	*) die "unknown kernel '$1' (known: 6.1 6.12 newest debug)" ;;
 	esac
 }
 
@@ -94,6 +98,10 @@ fetch_one()
 	trap 'exit 1' HUP INT TERM
 	mkdir "$work"
 	apt_update
+	if [ "$name" = debug ]; then
+		fetch_debug
+		return
+	fi
 	[ -z "$want_image" ] || fetch_image
 	[ -z "$headers" ] || fetch_headers
 	rm -rf "$work"
@@ -112,7 +120,7 @@ cmd_fetch()
 		esac
 		shift
 	done
-	[ $# -gt 0 ] || die "fetch: which kernel? (6.1 6.12 newest)"
+	[ $# -gt 0 ] || die "fetch: which kernel? (6.1 6.12 newest debug)"
 	need flock
 	if [ $# = 1 ]; then
 		fetch_one "$1"

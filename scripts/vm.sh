@@ -13,7 +13,7 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 . "$scripts/vm-machine.sh"
 guest=$scripts/../tests/vm/guest
 
-kernel=6.1 smp=2 mib=512 timeout=180 accel=auto append='' console='' modules=''
+kernel=6.1 smp=2 mib=512 timeout=300 accel=auto append='' console='' modules=''
 
 usage()
 {
@@ -263,6 +263,22 @@ follow_report()
 	done <"$temp/report"
 }
 
+# What the console said at the end; of a kernel that died, from the first line of its complaint on.
+show_console()
+{
+	echo "# the end of the console:"
+	from=
+	if [ -z "$verdict" ]; then
+		from=$(grep -nE -m 1 'WARNING:|BUG:|BUG at|Oops|panic|fault:' "$temp/console" |
+			cut -d : -f 1)
+	fi
+	if [ -n "$from" ]; then
+		tail -n "+$from" "$temp/console" | head -n 120
+	else
+		tail -n 40 "$temp/console"
+	fi | tr -d '\r' | sed 's/^/#   /'
+}
+
 # A machine that ends without a verdict has died in the test that it had begun.
 conclude()
 {
@@ -281,8 +297,7 @@ conclude()
 	[ -z "$console" ] || cp "$temp/console" "$console"
 	if [ "$failed" -gt 0 ]; then
 		sed 's/^/# qemu: /' "$temp/errors"
-		echo "# the end of the console:"
-		tail -n 40 "$temp/console" 2>/dev/null | tr -d '\r' | sed 's/^/#   /'
+		[ ! -s "$temp/console" ] || show_console
 	fi
 	echo "$passed passed, $failed failed, $skipped skipped"
 	[ "$failed" = 0 ] || exit 1

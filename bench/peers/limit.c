@@ -5,7 +5,7 @@
 
 #include "../loops.h"
 
-/* The memory as the loops see it, so that each has only two values to keep in registers. */
+/* The memory as the loops see it: each has only these two values to keep in registers. */
 struct flat {
 	uint8_t *base;
 	uint64_t limit;
@@ -31,22 +31,28 @@ static inlined const void *limit_translate(void *ctx, uint64_t gpa)
 
 	if (gpa > f->limit - sizeof(uint64_t))
 		return NULL;
+	if (!f->base)
+		__builtin_unreachable(); /* else the loop would look for that, too */
 	return f->base + gpa;
 }
 
 static uint64_t limit_chase(void *ctx, uint64_t gpa, uint64_t nr)
 {
-	return loop_chase(limit_translate, ctx, gpa, nr);
+	struct flat local = *(struct flat *)ctx;
+
+	return loop_chase(limit_translate, &local, gpa, nr);
 }
 
 static uint64_t limit_gather(void *ctx, const struct peer_gpas *at, uint64_t nr)
 {
-	return loop_gather(limit_translate, ctx, at, nr);
+	struct flat local = *(struct flat *)ctx;
+
+	return loop_gather(limit_translate, &local, at, nr);
 }
 
 /*
- * A copy's limit is a call as well: the length is not known to the compiler, so this is not inlined into
- * the loop. The caller keeps len below the limit.
+ * A copy's limit is a call as well: the length is not known to the compiler, so this is not inlined
+ * into the loop. The caller keeps len below the limit.
  */
 static __attribute__((noinline)) int limit_copy_out(void *ctx, uint64_t gpa, void *buf, size_t len)
 {

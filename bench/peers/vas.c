@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * libvas, in the ways a program may use it: one section around many translations, a section for each
- * load, and a handle without a window that translates through a cache of its own.
+ * libvas, in the ways a program may use it: one section around many translations, a section for
+ * each load, and a handle without a window that translates through a cache of its own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -86,11 +86,12 @@ static uint64_t vas_load_chase(void *ctx, uint64_t gpa, uint64_t nr)
 
 static uint64_t vas_load_gather(void *ctx, const struct peer_gpas *at, uint64_t nr)
 {
+	const struct peer_gpas local = *at;
 	uint64_t sum = 0;
 	uint64_t word = 0;
 
-	for (uint64_t i = 0; i < nr; i++) {
-		if (vas_load_le64(ctx, at->gpas[i & at->mask], &word, __ATOMIC_RELAXED))
+	for (uint64_t i = local.start; i != local.start + nr; i++) {
+		if (vas_load_le64(ctx, local.gpas[i & local.mask], &word, __ATOMIC_RELAXED))
 			return PEER_REFUSED;
 		sum += word;
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * rust-vmm's vm-memory crate. Its loops are in Rust, in a shared object next to this program, which the
- * build makes where cargo and the crate are at hand.
+ * rust-vmm's vm-memory crate. Its loops are in Rust, in a shared object next to this program, which
+ * the build makes where cargo and the crate are at hand.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -31,26 +31,25 @@ extern "C" {
 
 /*
  * What a translation needs, and the only layout of libvas that programs are compiled against: it
- * changes only with the library's major version. Immutable once published; a bit set in present[]
- * says that the whole granule is there, a clear one says "ask the sorted map".
+ * changes only with the library's major version. Immutable once published. A byte of `present` says of
+ * a whole granule: 0, ask the sorted map; 1, it may be read at base + gpa; 2, written too.
  */
 struct vas_view {
 	char *base; /* hva of gpa 0 */
 	uint64_t nr_granules;
 	uint64_t mask; /* granule size - 1 */
 	uint32_t shift;
-	uint32_t flags;		    /* VAS_STATE_* */
-	const uint64_t *present[2]; /* indexed by VAS_PROT_* */
-	uint64_t serial;	    /* of this handle's views; never used twice */
+	uint32_t flags; /* VAS_STATE_* */
+	const uint8_t *present;
+	uint64_t serial; /* of this handle's views; never used twice */
 };
 
 /* The head of a handle. Programs read it through the functions below only. */
 struct vas_head {
 	const struct vas_view *view;	/* acquire; replaced by whoever sees a new generation first */
 	const uint64_t *generation;	/* vas_control.generation */
-	uint32_t index;			/* of this handle in each thread's table */
+	uint32_t index;			/* of this handle in vas_thread_ties */
 	uint32_t nr_failed;		/* windows' pages that failed: see vas_failed() */
-	uint32_t fence;			/* membarrier cannot be had: order with a full fence */
 };
 
 /*
@@ -58,32 +57,30 @@ struct vas_head {
  * anything: the slot is shared, so others might write it.
  */
 struct vas_thread {
-	uint64_t *slot; /* vas_slot.generation; of an observer: a word of its own */
+	uint64_t *slot;	     /* vas_slot.generation; of an observer: a word of its own */
 	uint64_t generation;
 	uint64_t serial; /* of the view at the last change that this thread saw */
-	uint32_t depth;	 /* how deep in sections; read by other threads */
+	uint32_t depth;	 /* how deep in sections, and a bit of the library's; others read it */
 };
 
-struct vas_threads {
-	struct vas_thread **table;
-	uint32_t nr;
-};
-
-VAS_API extern __thread struct vas_threads vas_threads __attribute__((tls_model("initial-exec")));
+/*
+ * A thread's ties, by vas_head.index. Entry 0 stays NULL: handles that are one too many have index 0,
+ * and take the way out of line.
+ */
+#define VAS_FAST_HANDLES 32
+VAS_API extern __thread struct vas_thread *vas_thread_ties[VAS_FAST_HANDLES]
+	__attribute__((tls_model("initial-exec")));
 
 /* The uncommon cases, out of line. */
 VAS_API int vas_enter_slow(struct vas *vas);
+VAS_API int vas_enter_nested(struct vas *vas);
+VAS_API void vas_leave_nested(struct vas *vas);
 VAS_API void *vas_translate_slow(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
 VAS_API int vas_access_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot);
 VAS_API void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len);
 
 #define vas_likely(x)	__builtin_expect(!!(x), 1)
 #define vas_unlikely(x) __builtin_expect(!!(x), 0)
-
-static inline struct vas_thread *vas_thread_of(const struct vas_head *head)
-{
-	return vas_likely(head->index < vas_threads.nr) ? vas_threads.table[head->index] : NULL;
-}
 
 /*
  * Begin a section; they nest. 0, or -EAGAIN (no slot is free: every section of this thread would
@@ -93,17 +90,14 @@ static inline struct vas_thread *vas_thread_of(const struct vas_head *head)
 static inline int vas_enter(struct vas *vas)
 {
 	struct vas_head *head = (struct vas_head *)vas;
-	struct vas_thread *t = vas_thread_of(head);
+	struct vas_thread *t = vas_thread_ties[head->index];
 
-	if (vas_unlikely(!t))
-		return vas_enter_slow(vas);
-	__atomic_store_n(&t->depth, t->depth + 1, __ATOMIC_RELAXED);
-	if (t->depth > 1)
-		return 0;
+	if (vas_unlikely(!t || t->depth))
+		return vas_enter_nested(vas);
+	/* Constants, not sums: one section does not wait for the stores of the one before. */
+	__atomic_store_n(&t->depth, 1, __ATOMIC_RELAXED);
 	/* E1. Pairs, like depth, with the read of it after a membarrier or fence (P5). */
 	__atomic_store_n(t->slot, t->generation, __ATOMIC_RELAXED);
-	if (vas_unlikely(head->fence))
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (vas_likely(__atomic_load_n(head->generation, __ATOMIC_ACQUIRE) == t->generation))
 		return 0;
@@ -112,18 +106,21 @@ static inline int vas_enter(struct vas *vas)
 
 static inline void vas_leave(struct vas *vas)
 {
-	struct vas_thread *t = vas_thread_of((struct vas_head *)vas);
+	struct vas_thread *t = vas_thread_ties[((struct vas_head *)vas)->index];
 
-	if (t->depth == 1)
-		__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&t->depth, t->depth - 1, __ATOMIC_RELEASE);
+	if (vas_unlikely(!t || t->depth != 1)) {
+		vas_leave_nested(vas);
+		return;
+	}
+	__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&t->depth, 0, __ATOMIC_RELEASE);
 }
 
 static inline int vas_granule_is_present(const struct vas_view *view, uint64_t gpa, uint32_t prot)
 {
 	uint64_t i = gpa >> view->shift;
 
-	return i < view->nr_granules && (view->present[prot][i / 64] >> (i % 64) & 1);
+	return i < view->nr_granules && view->present[i] > prot;
 }
 
 /*

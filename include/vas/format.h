@@ -118,7 +118,16 @@ struct vas_control {
 
 	uint32_t notify; /* futex: counts everything that a waiting binder may want to know */
 	uint32_t answer; /* futex: counts what the owner may wait for; binders write */
-	uint64_t pad1[7];
+	/*
+	 * The dirty log; binders write. Trackers of other processes count `wanted` up, and wait until
+	 * the owner has copied it to `served`: it has switched tracking as the trackers in use need
+	 * it, and moved its consumers' logs into the log.
+	 */
+	uint32_t wanted;
+	uint32_t served;
+	uint32_t log_lost; /* counts when marks may be missing: each tracker then takes all as dirty */
+	uint32_t draining; /* binder's index + 1 while it takes words; the drain lock protects it */
+	uint64_t pad1[5];
 
 	uint32_t owner_pid; /* a hint for people; the lock on the superblock's first byte decides */
 	uint32_t pad2;
@@ -231,11 +240,14 @@ struct vas_event_entry {
 	char name[VAS_REGION_NAME_LEN];
 };
 
-/* A consumer of the dirty log; binders write. */
+/*
+ * A consumer of the dirty log; binders write. Whoever takes words from the log holds a lock on the
+ * extent's first byte meanwhile: the drain lock.
+ */
 struct vas_tracker {
 	uint32_t state;	 /* 0: free, 1: in use */
 	uint32_t binder; /* index + 1 */
-	uint64_t epoch;
+	uint64_t epoch; /* harvests committed */
 	char name[VAS_REGION_NAME_LEN];
 	uint64_t pad[3];
 };
@@ -246,6 +258,12 @@ struct vas_tracker {
  * summary's word n.
  */
 #define VAS_LOG_PAGES_PER_WORD 64u
+
+/* A word of a log, as a harvest tells of it. */
+struct vas_dirty_word {
+	uint64_t gpa;  /* of the page that bit 0 stands for: a multiple of 256 KiB */
+	uint64_t bits; /* bit n: the page at gpa + n * 4096; not 0 */
+};
 
 #ifdef __cplusplus
 #define VAS_FORMAT_ASSERT(c) static_assert(c, #c)

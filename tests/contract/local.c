@@ -177,6 +177,9 @@ static int64_t do_notified(struct vas *vas, struct request *r)
 		return poll_fd.fd;
 	if (poll(&poll_fd, 1, (int)r->value) < 0)
 		return -errno;
+	/* Whatever there is to know, the fd must have told of it. */
+	if (r->value && !poll_fd.revents)
+		return 0;
 	return vas_notifications(vas);
 }
 

@@ -39,6 +39,8 @@
 #define CAN_RECEIVE   16384u /* it was sent the vas with all that belongs to it */
 #define CAN_LOCAL     32768u /* it is the owner's process: it sees local memory */
 #define CAN_SPARSE    65536u /* small pages, offset = gpa: layouts of any shape */
+#define CAN_FREE      131072u /* its regions lie in the vas's own file, whose memory is given back */
+#define CAN_KEEP      262144u /* ... in a further file, which keeps what was written */
 
 #define CAN_ACCESS    (CAN_READ | CAN_FILL | CAN_COMPARE | CAN_SEARCH | CAN_FIELD | CAN_VECTORS)
 #define CAN_ALL_READ  (CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY)

@@ -2,19 +2,20 @@
 /*
  * Dirty writer: each of its rounds writes 8 bytes to a page of the first region of the list, the
  * page and the value drawn from the seed, so that the host can draw them again and knows what must
- * be in the dirty log and in memory. If mailbox.turn starts as 1, it stops after each `level`
- * writes until the host has set turn back to 1, so that a test can harvest between two known
- * points.
+ * be in the dirty log and in memory. After each `level` writes (if that is not 0) it rings. If
+ * mailbox.turn starts as 1, it also waits there until the host has set turn back to 1, so that a
+ * test can harvest between two known points.
  */
 #include "guest.h"
 
 #define PAGE 4096ull
 
-static void hand_over(volatile struct guest_mailbox *box)
+static void ring_and_wait(volatile struct guest_mailbox *box, uint32_t in_turns)
 {
-	box->turn = 2;
+	if (in_turns)
+		box->turn = 2;
 	guest_ring(box->done);
-	while (box->turn != 1)
+	while (in_turns && box->turn != 1)
 		__asm__ volatile("pause");
 }
 
@@ -22,7 +23,7 @@ int guest_main(void)
 {
 	volatile struct guest_mailbox *box = guest_mailbox();
 	const struct guest_region *region = (const struct guest_region *)box->regions;
-	uint32_t rounds = box->rounds, step = box->level, in_turns = box->turn, i;
+	uint32_t rounds = box->rounds, left = box->level, in_turns = box->turn, i;
 	uint64_t seed = box->seed;
 
 	guest_interrupts_init();
@@ -33,8 +34,10 @@ int guest_main(void)
 
 		*(volatile uint64_t *)(region->gpa + page * PAGE) = seed;
 		box->done = i + 1;
-		if (in_turns && (i + 1) % step == 0)
-			hand_over(box);
+		if (left && --left == 0) {
+			ring_and_wait(box, in_turns);
+			left = box->level;
+		}
 	}
 	return 0;
 }

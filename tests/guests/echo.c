@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * Echo: write a request into shared memory, ring, sleep until the interrupt, check the answer;
- * mailbox.rounds times. Status 1: an answer was wrong, mailbox.where says in which round.
+ * mailbox.rounds times, or until mailbox.turn is not 0. Status 1: an answer was wrong,
+ * mailbox.where says in which round.
  */
 #include "guest.h"
 #include "../../examples/echo.h"
@@ -59,7 +60,7 @@ int guest_main(void)
 
 	guest_interrupts_init();
 	guest_gsi_enable(box->gsi, box->level);
-	for (round = 1; round <= rounds; round++) {
+	for (round = 1; round <= rounds && !box->turn; round++) {
 		if (round_trip(page, round, &seed)) {
 			box->where = round;
 			guest_print("echo: a wrong answer\n");

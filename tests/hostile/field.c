@@ -58,7 +58,7 @@ STRUCT(backing, vas_backing_entry);
 static const struct field event_list[] = {
 	F(vas_event_entry, kind), F(vas_event_entry, id),   F(vas_event_entry, flags),
 	F(vas_event_entry, len),  F(vas_event_entry, addr), F(vas_event_entry, data),
-	F(vas_event_entry, gsi),  F(vas_event_entry, pad0), F(vas_event_entry, name),
+	F(vas_event_entry, gsi),  F(vas_event_entry, sequence), F(vas_event_entry, name),
 };
 STRUCT(event, vas_event_entry);
 

@@ -130,12 +130,16 @@ static void stop(pid_t pid, int sock)
 	close(sock);
 }
 
-/* After deaths: nothing of theirs is left once the owner has needed it. */
+/*
+ * After deaths: what was in the owner's way is gone as soon as it is met, the rest as soon as
+ * somebody takes the dead binder's place.
+ */
 static void check_nothing_left(struct victim *v)
 {
 	struct vas_info info;
 
 	CHECK_OK(vas_region_remove(v->owner, v->region_id));
+	CHECK_EQ(victim_try_bind(vas_fd(v->owner), 0), 0);
 	CHECK_OK(vas_info(v->owner, &info));
 	CHECK_EQ(info.nr_binders, 1);
 	CHECK_EQ(info.nr_pins, 1); /* the victim's own */

@@ -250,9 +250,9 @@ TEST(more_handles_than_places_are_refused)
 	CHECK(nr > 8);
 	for (int i = 0; i < nr; i++)
 		vas_unbind(handles[i]);
-	for (again = 0; again < nr; again++)
+	for (again = 0; again < 8; again++)
 		CHECK_OK(vas_bind(vas_fd(v.owner), 0, &handles[again]));
-	for (int i = 0; i < nr; i++)
-		vas_unbind(handles[i]);
+	while (again)
+		vas_unbind(handles[--again]);
 	victim_free(&v);
 }

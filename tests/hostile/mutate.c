@@ -144,7 +144,7 @@ static void try_all(const struct struct_fields *s, locate *at, attempt *attempt)
 			CHECK_EQ(test_count_fds(), fds);
 		}
 	test_note("%s: after all", s->name);
-	CHECK(test_count_maps() <= maps + 8); /* the allocator's own */
+	CHECK(test_count_maps() < maps + 64); /* stacks that are kept for later threads, and such */
 }
 
 #define MUTATE(test, id, where)                                                                   \

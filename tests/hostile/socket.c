@@ -4,6 +4,8 @@
  * else is made from it: bytes changed, cut, repeated; fds missing, foreign, swapped, too many.
  */
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -270,26 +272,81 @@ TEST(nothing_at_all)
 	close(file);
 }
 
-/* The second half never comes, and the socket does not block: no wait, no leak. */
-TEST(half_a_letter_and_silence)
+#define PATIENCE_NS 6000000000ull
+
+/* The second half never comes: it is waited for, but not for ever. */
+static void half(int flags)
 {
 	static struct letter l;
 	struct vas *vas;
 	int pair[2], fds;
+	uint64_t start;
 
 	begin();
-	for (size_t len = 1; len < good.len; len += 37) {
-		test_note("%zu bytes", len);
-		CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
-		l = good;
-		l.len = len;
-		post_letter(&l, pair[0]);
-		fds = test_count_fds();
-		CHECK(vas_recv(pair[1], 0, &vas) < 0);
-		CHECK_EQ(test_count_fds(), fds);
-		close(pair[0]);
-		close(pair[1]);
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0, pair));
+	l = good;
+	l.len = good.len / 2;
+	post_letter(&l, pair[0]);
+	fds = test_count_fds();
+	start = test_now_ns();
+	CHECK_EQ(vas_recv(pair[1], 0, &vas), -EPROTO);
+	CHECK(test_now_ns() - start < PATIENCE_NS);
+	CHECK_EQ(test_count_fds(), fds);
+	close(pair[0]);
+	close(pair[1]);
+	end();
+}
+
+TEST(half_a_letter_and_silence)
+{
+	half(0);
+}
+
+TEST(half_a_letter_and_silence_without_blocking)
+{
+	half(SOCK_NONBLOCK);
+}
+
+struct dribble {
+	int sock;
+	int stop;
+	uint64_t nr;
+};
+
+static void *dribble(void *arg)
+{
+	struct dribble *d = arg;
+	struct pollfd never = { .fd = -1 };
+
+	while (!__atomic_load_n(&d->stop, __ATOMIC_RELAXED) && d->nr < good.len) {
+		if (send(d->sock, good.bytes + d->nr, 1, MSG_NOSIGNAL) != 1)
+			break;
+		d->nr++;
+		poll(&never, 1, 20);
 	}
+	return NULL;
+}
+
+/* One byte every 20 ms would make the message last for more than half a minute. */
+TEST(a_letter_byte_by_byte)
+{
+	struct dribble d = { 0 };
+	pthread_t thread;
+	struct vas *vas;
+	uint64_t start;
+	int pair[2];
+
+	begin();
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	d.sock = pair[0];
+	CHECK_EQ(pthread_create(&thread, NULL, dribble, &d), 0);
+	start = test_now_ns();
+	CHECK_EQ(vas_recv(pair[1], 0, &vas), -EPROTO);
+	CHECK(test_now_ns() - start < PATIENCE_NS);
+	__atomic_store_n(&d.stop, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	close(pair[0]);
+	close(pair[1]);
 	end();
 }
 

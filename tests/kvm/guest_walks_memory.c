@@ -20,7 +20,8 @@ static void check_walked(struct fixture *f, uint64_t gpa, uint64_t size, uint64_
 TEST(guest_touches_every_page_of_every_region)
 {
 	/* Regions side by side, apart, below and above 4 GiB. */
-	static const uint64_t gpas[] = {GUEST_RAM, GUEST_RAM + SIZE, 0x40000000, HIGH_GPA, 0x300000000};
+	static const uint64_t gpas[] = { GUEST_RAM, GUEST_RAM + SIZE, 0x40000000, HIGH_GPA,
+					 0x300000000 };
 	struct fixture f;
 	size_t i;
 
@@ -74,7 +75,7 @@ TEST(guest_write_to_a_hole_exits)
 TEST(guest_walks_backings_and_local_memory)
 {
 	int fd = memfd_create("backing", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	struct vas_region region = {.gpa = HIGH_GPA, .size = SIZE, .offset = SIZE};
+	struct vas_region region = { .gpa = HIGH_GPA, .size = SIZE, .offset = SIZE };
 	struct fixture f;
 	char *local, *backing;
 	uint64_t i;
@@ -86,7 +87,8 @@ TEST(guest_walks_backings_and_local_memory)
 	CHECK_OK(region.backing);
 	CHECK_OK(vas_region_add(f.vas, &region, NULL));
 	local = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	region = (struct vas_region){.gpa = 2 * HIGH_GPA, .size = SIZE, .flags = VAS_REGION_LOCAL};
+	region =
+		(struct vas_region){ .gpa = 2 * HIGH_GPA, .size = SIZE, .flags = VAS_REGION_LOCAL };
 	region.hva = local;
 	CHECK_OK(vas_region_add(f.vas, &region, NULL));
 	fixture_walk(&f, HIGH_GPA, SIZE, 0);
@@ -120,7 +122,7 @@ static int has_come_so_far(void *arg)
 /* Two rounds of the walker from now. */
 static void wait_for_rounds(struct fixture *f)
 {
-	struct progress progress = {f, f->box->done};
+	struct progress progress = { f, f->box->done };
 
 	progress.target += 2 * f->box->nr_regions * (SIZE / VAS_PAGE_SIZE);
 	test_wait(has_come_so_far, &progress, 10000);

@@ -40,7 +40,7 @@ static void fixture_io(struct machine *machine, const struct machine_io *io)
 
 static void vas_init(struct fixture *f)
 {
-	const struct vas_options options = {.limit = FIXTURE_LIMIT, .name = "kvm test"};
+	const struct vas_options options = { .limit = FIXTURE_LIMIT, .name = "kvm test" };
 
 	CHECK_OK(vas_create(&options, &f->vas));
 	f->ram_id = fixture_region(f, 0, GUEST_RAM, 0);
@@ -53,7 +53,7 @@ static void vas_init(struct fixture *f)
 
 void fixture_init(struct fixture *f, uint32_t kvm_flags)
 {
-	*f = (struct fixture){.random = {test_seed()}};
+	*f = (struct fixture){ .random = { test_seed() } };
 	close(kvm_require());
 	vas_init(f);
 	CHECK_OK(machine_create(&f->machine, f->vas, 1, kvm_flags));
@@ -99,7 +99,9 @@ void fixture_finish(struct fixture *f)
 
 uint64_t fixture_region(struct fixture *f, uint64_t gpa, uint64_t size, uint32_t flags)
 {
-	const struct vas_region region = {.gpa = gpa, .size = size, .offset = gpa, .flags = flags};
+	const struct vas_region region = {
+		.gpa = gpa, .size = size, .offset = gpa, .flags = flags
+	};
 	uint64_t id;
 
 	CHECK_OK(vas_region_add(f->vas, &region, &id));
@@ -127,7 +129,8 @@ void fixture_tie(struct fixture *f, const struct vas_event *event)
 void fixture_doorbell(struct fixture *f, uint32_t id, uint64_t addr, uint32_t len, uint32_t flags)
 {
 	const struct vas_event event = {
-		.kind = VAS_EVENT_DOORBELL, .id = id, .addr = addr, .len = len, .flags = flags};
+		.kind = VAS_EVENT_DOORBELL, .id = id, .addr = addr, .len = len, .flags = flags
+	};
 
 	fixture_tie(f, &event);
 	f->box->doorbell = addr;

@@ -40,7 +40,8 @@ int kvm_require(void); /* an open /dev/kvm */
 void fixture_init(struct fixture *f, uint32_t kvm_flags);
 void fixture_clean(struct fixture *f);
 
-/* Put the guest and a mailbox with a fresh seed there; change the mailbox before fixture_start(). */
+/* Put the guest and a mailbox with a fresh seed there; change the mailbox before fixture_start().
+ */
 extern const char guest_echo[], guest_walker[], guest_dirty[], guest_hotplug[], guest_values[];
 extern const uint64_t guest_echo_size, guest_walker_size, guest_dirty_size, guest_hotplug_size,
 	guest_values_size;

@@ -16,13 +16,13 @@ TEST(the_granule_is_as_fine_as_the_borders)
 
 	CHECK_EQ(vas_presence_shift(&map, 1ull << 36), 30);
 	e[1].gpa += 4096;
-	CHECK_EQ(vas_presence_shift(&map, 1ull << 36), 12);
+	CHECK_EQ(vas_presence_shift(&map, 1ull << 34), 12);
 	e[1].gpa -= 4096;
 	e[1].size += 1 << 16;
 	CHECK_EQ(vas_presence_shift(&map, 1ull << 36), 16);
 }
 
-TEST(the_bitmap_stays_within_its_size)
+TEST(the_map_stays_within_its_size)
 {
 	struct vas_map_entry e = { .gpa = 4096, .size = 4096 };
 	struct vas_map map = { &e, 1 };
@@ -30,21 +30,20 @@ TEST(the_bitmap_stays_within_its_size)
 	for (int bits = 13; bits <= 52; bits++) {
 		uint64_t limit = 1ull << bits;
 		uint32_t shift = vas_presence_shift(&map, limit);
-		uint64_t bytes = vas_presence_words(limit, shift) * 8;
+		uint64_t bytes = vas_presence_granules(limit, shift);
 
 		test_note("limit 2^%d", bits);
 		CHECK(shift >= 12);
 		CHECK(bytes <= VAS_PRESENCE_MAX_BYTES);
-		CHECK(shift == 12 || vas_presence_words(limit, shift - 1) * 8 > VAS_PRESENCE_MAX_BYTES);
+		CHECK(shift == 12 || vas_presence_granules(limit, shift - 1) > VAS_PRESENCE_MAX_BYTES);
 	}
 }
 
-TEST(words_cover_a_limit_that_is_no_whole_granule)
+TEST(granules_cover_a_limit_that_is_no_whole_granule)
 {
-	CHECK_EQ(vas_presence_words(64 << 12, 12), 1);
-	CHECK_EQ(vas_presence_words(65 << 12, 12), 2);
-	CHECK_EQ(vas_presence_words((64ull << 20) + 4096, 20), 2);
-	CHECK_EQ(vas_presence_words(4096, 40), 1);
+	CHECK_EQ(vas_presence_granules(64 << 12, 12), 64);
+	CHECK_EQ(vas_presence_granules((64ull << 20) + 4096, 20), 65);
+	CHECK_EQ(vas_presence_granules(4096, 40), 1);
 }
 
 #define NR_PAGES 1024u
@@ -79,13 +78,13 @@ static int granule_is_whole(const uint8_t *pages, uint64_t granule, uint32_t shi
 	return 1;
 }
 
-/* A bit is set exactly if each page of the granule is there with all the flags. */
-TEST(a_bit_says_that_all_of_the_granule_is_there)
+/* A byte counts a fill exactly if each page of the granule is there with all its flags. */
+TEST(a_byte_says_that_all_of_the_granule_is_there)
 {
 	struct test_random random = { test_seed() };
 	struct vas_map map = { calloc(NR_PAGES, sizeof(struct vas_map_entry)), 0 };
 	uint8_t pages[NR_PAGES];
-	uint64_t words[NR_PAGES / 64 + 1];
+	uint8_t granules[NR_PAGES + 1];
 
 	CHECK(map.entries);
 	for (int round = 0; round < 200; round++) {
@@ -93,11 +92,11 @@ TEST(a_bit_says_that_all_of_the_granule_is_there)
 		uint32_t flags = (uint32_t)test_random_below(&random, 4);
 
 		make_map(&map, pages, &random);
-		memset(words, 0, sizeof(words));
-		vas_presence_fill(&map, flags, shift, words);
+		memset(granules, 0, sizeof(granules));
+		vas_presence_fill(&map, flags, shift, granules);
 		for (uint64_t g = 0; g < (NR_PAGES >> (shift - 12)) + 1; g++) {
 			test_note("round %d, shift %u, flags %u, granule %d", round, shift, flags, (int)g);
-			CHECK_EQ(words[g / 64] >> (g % 64) & 1,
+			CHECK_EQ(granules[g],
 				 granule_is_whole(pages, g, shift, flags));
 		}
 	}

@@ -37,7 +37,7 @@ RULE(a_map_that_is_asked_back_lets_the_change_go_on, CAN_MAP | CAN_PIN | CAN_NOT
 	/* Notifications of other things may come first. */
 	for (int i = 0; i < 10 && !(told & VAS_NOTIFY_ASKED); i++) {
 		told = subject_notified(s, 5000);
-		CHECK_OK(told);
+		CHECK(told > 0);
 	}
 	CHECK(told & VAS_NOTIFY_ASKED);
 	CHECK_EQ(subject_asked(s, map), VAS_ASK_UNMAP);

@@ -53,6 +53,8 @@ int main(int argc, char **argv)
 		return access(argv[2], R_OK) != 0;
 	if (!strcmp(how, "env") && argc > 3)
 		return !getenv(argv[2]) || strcmp(getenv(argv[2]), argv[3]);
+	if (!strcmp(how, "write") && argc > 3)
+		return put(argv[2], argv[3]);
 	if (!strcmp(how, "panic"))
 		return put("/proc/sysrq-trigger", "c");
 	return 1;

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# shellcheck shell=bash
+# Completion of the vas command for bash: verbs, their options, and the names of live vas.
+
+_vas_words()
+{
+	mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[COMP_CWORD]}")
+}
+
+# Names may hold blanks, so they go line by line, and are quoted.
+_vas_names()
+{
+	local name word=${COMP_WORDS[COMP_CWORD]}
+
+	while IFS= read -r name; do
+		[[ $name == "$word"* ]] && COMPREPLY+=("$(printf %q "$name")")
+	done < <("${COMP_WORDS[0]}" ls --quiet 2>/dev/null)
+}
+
+# Options are read from the verb's own help, so that there is one list of them.
+_vas_options()
+{
+	_vas_words "$("${COMP_WORDS[0]}" "$1" --help 2>/dev/null |
+		sed -n 's/^ *\(-[a-z], \)\{0,1\}\(--[a-z]*\).*/\2/p') --help"
+}
+
+_vas_verbs()
+{
+	_vas_words "$("${COMP_WORDS[0]}" --help 2>/dev/null |
+		sed -n 's/^  \([a-z]*\)  *[A-Z].*/\1/p') help --help --version"
+}
+
+_vas_value()
+{
+	case $1 in
+	--machine)
+		_vas_words "pc q35 microvm flat"
+		;;
+	-o | --output | -f | --file)
+		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+		compopt -o filenames
+		;;
+	-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
+		--range | --threads | -c | --cell)
+		# Only the user knows.
+		;;
+	*)
+		return 1
+		;;
+	esac
+}
+
+# What follows "--" of create and run is a command of its own.
+_vas_command()
+{
+	local i
+
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == -- ]] || continue
+		if ((i + 1 == COMP_CWORD)); then
+			mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+			compopt -o filenames
+		fi
+		return 0
+	done
+	return 1
+}
+
+_vas()
+{
+	local verb=${COMP_WORDS[1]} word=${COMP_WORDS[COMP_CWORD]}
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		_vas_verbs
+	elif [[ $verb == help ]]; then
+		_vas_verbs
+	elif _vas_command; then
+		return
+	elif [[ $word == -* ]]; then
+		_vas_options "$verb"
+	elif _vas_value "${COMP_WORDS[COMP_CWORD - 1]}"; then
+		return
+	elif ((COMP_CWORD == 2)) && [[ $verb != create && $verb != run && $verb != ls ]]; then
+		_vas_names
+	fi
+}
+
+complete -F _vas vas

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Moving a vas: to another process or host by a stream (vas-stream(5)), to a new owner on this host
+ * by hand-over, to a file and back by snapshots. Library: -lvas-migrate.
+ *
+ *	source					destination
+ *	layout, all that was ever touched -->	makes the memory, checks every chunk
+ *	rounds of what was written meanwhile ->
+ *	pause, freeze, last round, state, end ->	publishes the layout, all in one
+ *		<-- done			now, and only now, it is a vas
+ */
+#ifndef VAS_MIGRATE_H
+#define VAS_MIGRATE_H
+
+#include <vas/vas.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VAS_MIGRATE_MAX_CHANNELS 8u
+
+struct vas_migrate_progress {
+	uint32_t round;	 /* 0: all that was touched */
+	uint32_t frozen; /* the last round */
+	uint64_t pages_sent; /* in all rounds, pages of zeros included */
+	uint64_t pages_zero;
+	uint64_t pages_left; /* in this round */
+	uint64_t bytes_sent; /* on the wire */
+	uint64_t rate;	     /* bytes of memory a second, this round */
+	uint64_t elapsed_ns;
+	uint64_t left_ns; /* of this round, at that rate */
+};
+
+struct vas_migrate_ops {
+	/*
+	 * The VMM stops its vCPUs; and lets them run again, if the migration fails after that. NULL:
+	 * there are none, or a consumer's freeze does it.
+	 */
+	int (*pause)(void *arg);
+	void (*resume)(void *arg);
+	/* Frozen: the state beside memory (vCPUs, devices), malloced; the library frees it. May be NULL. */
+	int (*save)(void *arg, void **state, size_t *size);
+	/* Called ten times a second in the caller's thread; other than 0 cancels (-ECANCELED). May be NULL. */
+	int (*progress)(void *arg, const struct vas_migrate_progress *progress);
+};
+
+#define VAS_MIGRATE_LZ4	   1u
+#define VAS_MIGRATE_ZSTD   2u
+#define VAS_MIGRATE_STILL  4u /* freeze first and send all in one round: the guest is paused anyway */
+#define VAS_MIGRATE_ONE_WAY 8u /* nobody answers: a pipe, a file */
+
+/* Zero means the default throughout. */
+struct vas_migrate_options {
+	const int *fds; /* a connected socket, a pipe, a file: one a channel; the caller's */
+	uint32_t nr_fds;
+	uint32_t flags;
+	uint64_t rate;	      /* bytes a second at most, all channels together; 0: as it goes */
+	uint64_t downtime_ns; /* the last round may take so long; 0: 300 ms */
+	uint64_t freeze_ns;   /* what writers get to stop; 0: 1 s */
+	uint64_t stall_ns;    /* the peer may make no progress for so long; 0: 30 s */
+	uint32_t max_rounds;  /* then the last round comes however much is left; 0: 30 */
+	const struct vas_migrate_ops *ops;
+	void *arg;
+};
+
+/*
+ * Send the vas that the caller owns. 0: the destination has all of it and has said so; this vas stays
+ * frozen, to be destroyed (with ONE_WAY: all is written; thaw it or not). Any error: this vas runs on as
+ * before, the destination has nothing, and sockets among fds are shut down.
+ * -EBUSY: writers did not freeze; -ECANCELED; -ESTALE: the layout changed meanwhile; -ETIMEDOUT;
+ * -ECONNRESET; -EOPNOTSUPP: it has regions of local memory; else from the fds or a consumer.
+ * report (may be NULL) is the last progress.
+ */
+VAS_API int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *options,
+			     struct vas_migrate_progress *report);
+
+#define VAS_MIGRATE_POPULATE 1u /* allocate all memory of the regions before any arrives */
+
+struct vas_migrate_target {
+	const int *fds; /* in the order that the sender has them */
+	uint32_t nr_fds;
+	uint32_t flags;
+	uint32_t create_flags; /* VAS_CREATE_* in addition to the source's */
+	uint64_t max_ram;      /* refuse a vas with more; 0: no bound */
+	uint64_t stall_ns;     /* 0: 30 s */
+};
+
+struct vas_migrate_result {
+	void *state; /* what the source's save() gave; the caller frees it */
+	size_t state_size;
+	uint32_t rounds;
+	uint64_t pages;
+	/*
+	 * All has arrived and is verified, but the source could not be told: it is dead, or the link
+	 * is. The caller decides whether to run.
+	 */
+	int source_gone;
+};
+
+/*
+ * Receive: a vas of which the caller is the owner, complete, verified and not frozen; or an error, and
+ * nothing. -EPROTO: the stream is damaged, short, reordered, or not a stream; -EOPNOTSUPP: of a newer
+ * version; -E2BIG: more RAM than max_ram; -ECONNRESET: the source gave up; -ETIMEDOUT; -ENOMEM.
+ */
+VAS_API int vas_migrate_recv(const struct vas_migrate_target *target, struct vas **vas,
+			     struct vas_migrate_result *result);
+
+/*
+ * Hand ownership to another process on this host, over a connected Unix socket; nothing is copied,
+ * binders and guest memory stay as they are. The old owner calls give, the new one take. At no time
+ * are there two owners; if either dies half way, the other owns the vas, or it can be adopted.
+ * Consumers (KVM) must be detached before: -EBUSY. After give has returned 0 the handle is a
+ * binder's. On an error the caller is the owner still. state as in migration: may be NULL and 0.
+ */
+VAS_API int vas_handover_give(struct vas *vas, int sock, const void *state, size_t size);
+VAS_API int vas_handover_take(int sock, uint32_t bind_flags, struct vas **vas, void **state,
+			      size_t *size);
+
+/*
+ * Snapshots: a file that appears under its name whole or not at all (written beside it, fsync,
+ * rename). Sparse; checksummed. The vas is frozen while it is written, which fails as vas_freeze()
+ * does, unless it is frozen already. With a tracker's epoch open, only that epoch's pages are
+ * written, and `parent` is the path (stored as it is) of the snapshot that has the rest.
+ */
+struct vas_dirty;
+VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
+			      struct vas_dirty *dirty);
+
+#define VAS_RESTORE_LAZY 1u /* a private mapping of the file: pages come as they are touched */
+
+/*
+ * A new vas, owned, with the snapshot's layout and bytes. Eagerly: parents first, every page
+ * checked. Lazily: at once, however large; its regions are local memory of this process (so only
+ * it and its KVM see the bytes), pages that nobody writes are shared with all who restored the same
+ * file, and checksums are not looked at. A snapshot with a parent cannot be restored lazily:
+ * -EOPNOTSUPP. -EPROTO: damaged.
+ */
+VAS_API int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

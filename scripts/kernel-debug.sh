@@ -1,0 +1,79 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+#
+# The debug kernel: built here, from Debian's sources, small but with the kernel's own checkers. A
+# part of kernel.sh; it uses $suite, $scripts, $dir (where it belongs) and $work (a folder to work in).
+# shellcheck disable=SC2154 # kernel.sh sets them
+
+# The sources, which are also what modules are built with later
+unpack_source()
+{
+	package=$(depends_of linux-source 'linux-source-.*')
+	[ -n "$package" ] || die "$suite has no linux-source"
+	unpack "$work/source-package" "$package"
+	say "unpacking the source"
+	mkdir -p "$1"
+	tar -C "$1" --strip-components=1 -xf "$work/source-package/usr/src/$package.tar.xz"
+	rm -rf "$work/source-package"
+}
+
+# tinyconfig and ours on top; olddefconfig drops what does not fit together, without a word
+configure_debug()
+{
+	wanted=$scripts/kernel-debug.config
+	$make tinyconfig
+	"$source/scripts/kconfig/merge_config.sh" -m -O "$build" "$build/.config" "$wanted"
+	$make olddefconfig
+	grep '^CONFIG' "$wanted" | while read -r line; do
+		grep -qxF "$line" "$build/.config" || die "the configuration has lost $line"
+	done
+}
+
+# The build tree names the sources by their path: make it name the one where they will be. Of the
+# sources, modules need only what is no code.
+settle_debug()
+{
+	sed -i "s,$work,$dir,g" "$build/Makefile"
+	ln -sfn "$dir/headers/source" "$build/source"
+	rm -rf "$source/Documentation" "$source/drivers" "$source/sound" "$source/samples"
+	find "$source/arch" -mindepth 1 -maxdepth 1 ! -name x86 -exec rm -rf {} +
+	find "$source" ! -path "$source/scripts/*" ! -path "$source/tools/*" -name '*.[cS]' -delete
+	find "$build" ! -path "$build/scripts/*" ! -path "$build/tools/*" -type f \
+		\( -name '*.[oa]' -o -name '.*.cmd' -o -name '.tmp_*' -o -name 'vmlinux*' \) -delete
+}
+
+take_debug()
+{
+	version=$(cat "$build/include/config/kernel.release")
+	mkdir "$work/modules"
+	strip --strip-debug -o "$work/vmlinux" "$build/vmlinux"
+	cp "$build/.config" "$work/config"
+	sed 's,.*/,,; s,\.ko$,,; y,-,_,' "$build/modules.builtin" >"$work/modules/builtin"
+	: >"$work/modules/depends"
+	settle_debug
+	rm "$work/log"
+	echo "$version" >"$work/version"
+	rm -rf "$dir"
+	mv "$work" "$dir"
+	say "$version with debugging is in $dir"
+}
+
+fetch_debug()
+{
+	need make gcc flex bison bc tar xz
+	source=$work/headers/source
+	build=$work/headers/build
+	make="make -s -C $source O=$build"
+	mkdir -p "$build"
+	unpack_source "$source"
+	configure_debug >"$work/log" 2>&1 || {
+		tail -n 20 "$work/log" >&2
+		die "cannot configure the kernel"
+	}
+	say "building; this takes 10 to 20 minutes on 2 processors"
+	$make -j "$(nproc)" vmlinux modules modules_prepare >"$work/log" 2>&1 || {
+		tail -n 20 "$work/log" >&2
+		die "cannot build the kernel"
+	}
+	take_debug
+}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# PID/FD comes on stdout as soon as the vas is there; each signal that asks to end does so with code 0.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+for signal in TERM INT HUP QUIT; do
+	create "$mine" --memory 1M
+	is_equal "${ref%/*}" "$pid"
+	expect 0 info "$ref"
+	kill -s $signal "$pid"
+	code=0
+	wait "$pid" || code=$?
+	is_equal $code 0 "after SIG$signal"
+	expect 1 info "$mine"
+done

@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# QEMU arguments that put RAM elsewhere, or say another size: refused before anything starts, and the
+# message says what to drop.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+refuses()
+{
+	text=$1
+	shift
+	expect 2 run "$@"
+	err_has "$text"
+	out_is ""
+}
+q=qemu-system-x86_64
+refuses "-m 2G contradicts the 1 GiB of --memory: drop one of them" --memory 1G -- $q -m 2G
+refuses "-m 4G,slots=2,maxmem=8G: plugged memory would not be in the vas: drop slots= and maxmem=" \
+	-- $q -m 4G,slots=2,maxmem=8G
+refuses "-mem-path /x: the RAM is the vas: drop -mem-path" -- $q -mem-path /x
+refuses "-mem-prealloc: give --reserve to 'vas run' instead" -- $q -mem-prealloc
+refuses "-daemonize: 'vas run' ends with QEMU" -- $q --daemonize
+refuses "drop memory-backend=" -- $q -M q35,memory-backend=ram0
+refuses "drop max-ram-below-4g=" -- $q -machine q35,max-ram-below-4g=1G
+refuses "drop memdev=" -- $q -numa node,memdev=ram0
+refuses "-machine isapc: where it has its RAM is not known here" -- $q -machine isapc
+refuses "-machine pc-i440fx-1.7: where" -- $q -M pc-i440fx-1.7
+refuses "where qemu-system-arm has its RAM is not known here" -- qemu-system-arm
+refuses "-m lots: the size is not understood" -- $q -m lots
