@@ -68,8 +68,11 @@ static bool matches(const struct needle *n, const uint8_t *at)
 typedef uint8_t vector __attribute__((vector_size(32), aligned(1)));
 typedef uint64_t words __attribute__((vector_size(32)));
 
-/* A sanitizer's runtime is not there yet when the clone is chosen, as the program is loaded. */
-#ifdef __SANITIZE_THREAD__
+/*
+ * GCC's way to have it twice. A sanitizer's runtime is not there yet when the clone is chosen, as the
+ * program is loaded; clang does not know `optimize`.
+ */
+#if defined(__SANITIZE_THREAD__) || defined(__clang__)
 #define CLONES
 #else
 #define CLONES __attribute__((target_clones("avx2", "default")))
