@@ -88,7 +88,9 @@ ssize_t vas_regions(struct vas *vas, struct vas_region *regions, size_t nr)
 		const struct region_set *set = vas->view->set;
 
 		total = set->nr;
-		memcpy(regions, set->regions, (nr < set->nr ? nr : set->nr) * sizeof(*regions));
+		nr = nr < set->nr ? nr : set->nr;
+		if (nr)
+			memcpy(regions, set->regions, nr * sizeof(*regions));
 	}
 	pthread_mutex_unlock(&vas->lock);
 	return total;

@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 #include <vas/consumer.h>
-#include <xxhash.h>
+
+#include "migrate/sum.h"
 
 #define SLICE_MS 100
 
@@ -158,34 +159,13 @@ static uint64_t header_sum(const struct wire *wire, const struct stream_header *
 	return XXH3_64bits_withSeed(header, offsetof(struct stream_header, header_sum), wire->key);
 }
 
-/*
- * Block by block, so that it does not matter how the payload lies in memory (and because the streaming
- * functions of XXH3 0.8.1 give wrong sums for pieces that are not contiguous).
- */
-static uint64_t sum_block(uint64_t sum, const void *block, size_t size)
-{
-	uint64_t hash = XXH3_64bits(block, size);
-
-	return XXH3_64bits_withSeed(&hash, sizeof(hash), sum);
-}
-
-/* Only the last of several pieces may be other than whole blocks. */
 static uint64_t sum_of(const struct wire *wire, const struct iovec *iov, int nr)
 {
 	uint64_t sum = wire->key;
 	int i;
 
-	for (i = 0; i < nr; i++) {
-		const char *p = iov[i].iov_base;
-		size_t at, size;
-
-		for (at = 0; at < iov[i].iov_len; at += size) {
-			size = iov[i].iov_len - at;
-			if (size > STREAM_SUM_BLOCK)
-				size = STREAM_SUM_BLOCK;
-			sum = sum_block(sum, p + at, size);
-		}
-	}
+	for (i = 0; i < nr; i++)
+		sum = sum_add(sum, iov[i].iov_base, iov[i].iov_len);
 	return sum;
 }
 
