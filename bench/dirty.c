@@ -94,7 +94,7 @@ static uint64_t mark_vas(void *ctx, uint64_t nr)
 static uint64_t mark_rust(void *ctx, uint64_t nr)
 {
 	struct dirty *d = ctx;
-	struct peer_gpas at = { d->gpas, d->nr_gpas - 1 };
+	struct peer_gpas at = { .gpas = d->gpas, .mask = d->nr_gpas - 1 };
 
 	return rust.mark(d->rust, &at, nr);
 }
@@ -158,7 +158,7 @@ static uint64_t first_rust(void *ctx, uint64_t nr)
 	static uint64_t page;
 
 	while (nr) {
-		struct peer_gpas at = { d->gpas + page, ~0ULL };
+		struct peer_gpas at = { .gpas = d->gpas + page, .mask = ~0ULL };
 		uint64_t left = NR_PAGES - page < nr ? NR_PAGES - page : nr;
 
 		if (!left) {
