@@ -219,6 +219,11 @@ static int view_build(struct vas *vas, struct snapshot *snapshot, struct view **
 	view->state = snapshot->state;
 	view->set = snapshot->set;
 	view->head.flags = snapshot->state.flags;
+	/* Where each look needs a fence before it, marking is the slow way's. */
+	if (!vas->fence && vas->role != VAS_ROLE_OBSERVER) {
+		view->head.dirty = vas->log.words;
+		view->head.nr_dirty = vas->log.nr_pages;
+	}
 	view->head.serial = ++vas->next_serial;
 	choose_window(vas, view);
 	if (fill_pieces(vas, view) || fill_map(vas, view) || fill_presence(vas, view)) {

@@ -250,6 +250,24 @@ TEST(detach_leaves_nothing)
 	vas_destroy(vas);
 }
 
+TEST(attached_kvm_shows_in_info)
+{
+	struct vas *vas = vas_with_regions(1, 0), *other;
+	int vm_fd = vm_create();
+	struct vas_kvm *kvm;
+	struct vas_info info;
+
+	CHECK_OK(vas_bind(vas_fd(vas), VAS_BIND_OBSERVE, &other));
+	CHECK_OK(vas_kvm_attach(vas, vm_fd, NULL, &kvm));
+	CHECK_OK(vas_info(other, &info));
+	CHECK_STR(info.consumers, "kvm");
+	vas_kvm_detach(kvm);
+	CHECK_OK(vas_info(other, &info));
+	CHECK_STR(info.consumers, "");
+	vas_unbind(other);
+	vas_destroy(vas);
+}
+
 TEST(slots_below_the_first_stay_the_vmms)
 {
 	struct vas *vas = vas_with_regions(4, 0);
@@ -267,8 +285,8 @@ TEST(slots_below_the_first_stay_the_vmms)
 }
 
 /*
- * In one go, and as one mapping of the file, whose address large pages can be used at. A kernel that
- * is emulated takes minutes for 32,000 ioctls, so TEST_KVM_REGIONS may say fewer.
+ * In one go, and as one mapping of the file, whose address large pages can be used at. A kernel
+ * that is emulated takes minutes for 32,000 ioctls, so TEST_KVM_REGIONS may say fewer.
  */
 TEST(thirty_two_thousand_regions_attach)
 {
