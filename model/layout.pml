@@ -108,14 +108,24 @@ byte layout_of[GENERATIONS];		/* what each generation was published with */
 bit alive[NSLOTS];			/* the slot's thread lives */
 byte slot_of[2];
 bit committed;
+hidden byte used_after_teardown, torn_copy, live_slot_reclaimed;
+hidden byte wrong_bytes, two_owners, wrong_adoption;
 
 /* Clear what carries the index of a dead binder. */
 inline clean(binder)
 {
 	do
 	:: k < NSLOTS && slot_binder[k] == binder ->
-		d_step { assert(!alive[k]); mem[SLOT(k)] = 0 };
-		d_step { assert(!alive[k]); slot_binder[k] = 0; k++ }
+		d_step {
+			live_slot_reclaimed = alive[k];
+			assert(!live_slot_reclaimed);
+			mem[SLOT(k)] = 0
+		};
+		d_step {
+			live_slot_reclaimed = alive[k];
+			assert(!live_slot_reclaimed);
+			slot_binder[k] = 0; k++
+		}
 	:: k < NSLOTS && slot_binder[k] != binder -> k++
 	:: k == NSLOTS -> k = 0; break
 	od
@@ -139,9 +149,9 @@ inline section()
 #endif
 #ifdef ONE_PROCESS
 		v = VIEW;			/* translate: perhaps a newer view than that of E3 */
-		d_step { assert(HOLDS(v)); v = 0 };
+		d_step { used_after_teardown = !HOLDS(v); assert(!used_after_teardown); v = 0 };
 #else
-		d_step { assert(HOLDS(VIEW)) };
+		d_step { used_after_teardown = !HOLDS(VIEW); assert(!used_after_teardown) };
 #endif
 		store(i, SLOT(s), 0)		/* L */
 	:: mem[GENERATION] != tgen ->
@@ -159,7 +169,9 @@ inline section()
 			:: mem[GENERATION] != g -> g = 0
 #endif
 			/* What is not whole here is a damaged control area. */
-			:: else -> assert(v == g && a == b && a == layout_of[g])
+			:: else ->
+				torn_copy = v != g || a != b || a != layout_of[g];
+				assert(!torn_copy)
 			fi;
 			v = 0;
 #ifdef ONE_PROCESS
@@ -225,10 +237,11 @@ proctype Observer()
 		bytes = ram[RANGE(l)];
 		d_step {
 #ifndef OBSERVER_NO_RECHECK
-			assert(mem[GENERATION] != g || bytes == l);
+			wrong_bytes = bytes != l && mem[GENERATION] == g;
 #else
-			assert(bytes == l);
+			wrong_bytes = bytes != l;
 #endif
+			assert(!wrong_bytes);
 			g = 0; l = 0; bytes = 0
 		}
 	od
@@ -236,7 +249,7 @@ proctype Observer()
 
 inline publish(l)
 {
-	d_step { assert(owner_lock == self); g++; t = 1 - t };
+	d_step { two_owners = owner_lock != self; assert(!two_owners); g++; t = 1 - t };
 #ifdef PUBLISH_BEFORE_TABLE
 	d_step { state_table[g & 1] = t; state_generation[g & 1] = g };
 	d_step { layout_of[g] = l; store(OWNER_CPU, GENERATION, g) };
@@ -313,11 +326,14 @@ proctype Owner(byte self; byte commits)
 #endif
 			g = mem[GENERATION];				/* A1: copy and check */
 			t = state_table[g & 1];
+#ifndef ADOPT_KEEPS_TABLE
 			l = table_a[t];
-			assert(l == table_b[t] && l == layout_of[g]);
-#ifdef ADOPT_KEEPS_TABLE
-			l = table_b[1 - t];
+			wrong_adoption = l != table_b[t] || l != layout_of[g];
+#else
+			l = table_a[1 - t];	/* the dead owner's next, "finished" for it */
+			wrong_adoption = l != table_b[1 - t];
 #endif
+			assert(!wrong_adoption);
 			kept = g
 		};
 #ifdef ADOPT_WITHOUT_LOCK

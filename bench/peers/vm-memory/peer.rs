@@ -21,6 +21,7 @@ pub struct Region {
 pub struct Gpas {
     gpas: *const u64,
     mask: u64,
+    start: u64,
 }
 
 #[repr(C)]
@@ -91,7 +92,7 @@ pub unsafe extern "C" fn vm_memory_chase(memory: &Memory, gpa: u64, nr: u64) -> 
 pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -> u64 {
     let (gpas, mask) = (at.gpas, at.mask);
     let mut sum = 0u64;
-    for i in 0..nr {
+    for i in at.start..at.start + nr {
         match load(memory, *gpas.add((i & mask) as usize)) {
             Some(word) => sum = sum.wrapping_add(word),
             None => return REFUSED,
@@ -104,7 +105,7 @@ pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -
 pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
     let buf = slice::from_raw_parts_mut(copy.buf, copy.len);
     let (gpas, mask) = (copy.at.gpas, copy.at.mask);
-    for i in 0..nr {
+    for i in copy.at.start..copy.at.start + nr {
         let gpa = *gpas.add((i & mask) as usize);
         if memory.read_slice(buf, GuestAddress(gpa)).is_err() {
             return REFUSED;
@@ -117,7 +118,7 @@ pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -
 pub unsafe extern "C" fn vm_memory_write(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
     let buf = slice::from_raw_parts(copy.buf, copy.len);
     let (gpas, mask) = (copy.at.gpas, copy.at.mask);
-    for i in 0..nr {
+    for i in copy.at.start..copy.at.start + nr {
         let gpa = *gpas.add((i & mask) as usize);
         if memory.write_slice(buf, GuestAddress(gpa)).is_err() {
             return REFUSED;

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The dirty log: marking, harvesting with summary levels by one or two trackers, the begin of a
+ * tracker, freezing, and the death of a writer or of a harvester at any step. Steps are named as in
+ * DESIGN.md, "Dirty log"; code: core/log.c (W, H1, H2), lib/track.c (H), lib/freeze.c (F).
+ *
+ * Guest memory is two pages, each with a word of the log of its own (one bit); the two share a
+ * summary word and a top bit. Each writer has a cell in each page; mem[CELL(p, w)] is not what was
+ * written but which trackers' copies (a bit each) lack what the writer has last stored there. 
+ *
+ * check: -DMORE
+ * check: -DWRITERS=2
+ * check: -DWRITERS=2 -DWRITER_DIES
+ * check: -DWRITERS=2 -DUNTRACKED
+ * check: -DWRITERS=2 -DPIECES
+ * check: -DTRACKERS=2
+ * check: -DTRACKERS=2 -DHARVESTER_DIES
+ * check: -DTRACKERS=2 -DBEGIN
+ * check: -DWRITERS=2 -DMAPPER
+ * check: -DWRITERS=2 -DMAPPER -DMAPPER_DIES
+ * deep:  -DMORE -DWRITERS=2
+ * deep:  -DWRITERS=2 -DTRACKERS=2 -DHARVESTER_DIES
+ * deep:  -DWRITERS=2 -DWRITER_DIES -DDEPTH=3
+ * break: MARK_BEFORE_WRITE
+ * break: SUMMARY_BEFORE_WORD
+ * break: TOP_BEFORE_SUMMARY
+ * break: MARK_AFTER_LEAVE
+ * break: MARKED_IS_DONE -DWRITERS=2 -DWRITER_DIES
+ * break: CLEAR_SUMMARY_AFTER_SCAN -DMORE
+ * break: CLEAR_TOP_AFTER_SCAN
+ * break: TOP_NOT_RESTORED -DPIECES
+ * break: HARVEST_WITHOUT_MEMBARRIER
+ * break: FREEZE_WITHOUT_DRAIN
+ * break: FREEZE_WITHOUT_MEMBARRIER
+ * break: TRACK_WITHOUT_DRAIN -DUNTRACKED
+ * break: CLEAR_WORD_BEFORE_OR -DTRACKERS=2 -DHARVESTER_DIES
+ * break: HARVEST_WITHOUT_LOCK -DTRACKERS=2
+ * break: NO_CURSOR -DTRACKERS=2 -DHARVESTER_DIES
+ * break: BEGIN_WITHOUT_LOCK -DTRACKERS=2 -DBEGIN
+ * break: BEGIN_WITHOUT_MEMBARRIER -DTRACKERS=2 -DBEGIN
+ * break: PINS_DO_NOT_COUNT -DWRITERS=2 -DMAPPER
+ * break: PIN_FREED_BEFORE_MARK -DWRITERS=2 -DMAPPER
+ * break: FREEZE_WITHOUT_ASKING -DWRITERS=2 -DMAPPER
+ * break: RECLAIM_WITHOUT_MARK -DWRITERS=2 -DMAPPER -DMAPPER_DIES
+ */
+#ifndef WRITERS
+#define WRITERS 1
+#endif
+#ifndef TRACKERS
+#define TRACKERS 1
+#endif
+#ifdef MORE
+#define WRITES(w) 3
+#define ROUNDS 2
+#else
+#define WRITES(w) (w == 0 -> 2 : 1)
+#endif
+#ifndef ROUNDS
+#define ROUNDS 1
+#endif
+#ifndef DEPTH
+#define DEPTH 2
+#endif
+
+#define PAGES 2
+#define CPUS WRITERS
+#define SLOT(w) (w)
+#define CELL(p, w) (WRITERS + (p) * WRITERS + (w))
+#define PIN (WRITERS + PAGES * WRITERS)
+#define WORDS (PIN + 1)
+#include "tso.pml"
+
+#define EVERY_TRACKER ((1 << TRACKERS) - 1)
+
+/* Generations: what the writer's view says. */
+#define PLAIN 1				/* writers do not mark */
+#define TRACKED 2			/* writers mark */
+#define FROZEN 3			/* writers stay out */
+
+byte generation;
+/* mem[PIN], the state of a pin on page 0. */
+#define FREE 0
+#define HELD 1
+#define ASKED 2
+#define QUIET 3
+
+/* The log, and each tracker's own. */
+bit word[PAGES], summary[PAGES], top;
+bit taken[PAGES * TRACKERS];
+#define TAKEN(t, p) taken[(t) * PAGES + (p)]
+bit in_use[TRACKERS];
+bit cursor;				/* the group of words that a harvester has opened; one here */
+byte harvest_lock;			/* the kernel's: 1 + tracker */
+bit frozen;				/* the owner says so: a last harvest may begin */
+bit dead[WRITERS], harvester_dead;
+/* Only to know what a dead writer had not finished. */
+bit writing[WRITERS], page[WRITERS];
+hidden byte write_is_lost;
+
+inline mark()
+{
+#ifdef SUMMARY_BEFORE_WORD
+	if
+	:: summary[page[w]]
+	:: !summary[page[w]] && drained(w) -> summary[page[w]] = 1
+	fi;
+	if
+	:: top
+	:: !top && drained(w) -> top = 1
+	fi;
+#endif
+	if
+	:: word[page[w]]						/* W2 */
+	:: !word[page[w]] -> d_step { drained(w) -> word[page[w]] = 1 }	/* W3 */
+	fi;
+#ifdef TOP_BEFORE_SUMMARY
+	if
+	:: top
+	:: !top -> d_step { drained(w) -> top = 1 }
+	fi;
+#endif
+#ifndef SUMMARY_BEFORE_WORD
+	if
+	:: summary[page[w]]						/* W4 */
+	:: !summary[page[w]] -> d_step { drained(w) -> summary[page[w]] = 1 }
+	fi;
+#ifndef TOP_BEFORE_SUMMARY
+	if
+	:: top								/* W5 */
+	:: !top -> d_step { drained(w) -> top = 1 }
+	fi;
+#endif
+#endif
+}
+
+proctype Writer(byte w)
+{
+	byte tgen, n;
+
+	{
+	tgen = generation;
+	n = WRITES(w);
+	do
+	:: n == 0 -> break
+	:: n > 0 ->
+		store(w, SLOT(w), tgen);				/* E1 */
+		if
+		:: generation != tgen ->				/* E4 */
+			store(w, SLOT(w), 0);
+			tgen = generation
+		:: generation == tgen && tgen == FROZEN ->
+			store(w, SLOT(w), 0);
+			break						/* until thawed */
+		:: generation == tgen && tgen != FROZEN ->		/* E3 */
+			atomic {
+				writing[w] = 1;
+				if
+				:: page[w] = 0
+				:: page[w] = 1
+				fi
+			};
+#ifdef MARK_BEFORE_WRITE
+			mark();
+#endif
+			store(w, CELL(page[w], w), EVERY_TRACKER);	/* W1 */
+#ifdef MARK_AFTER_LEAVE
+			store(w, SLOT(w), 0);
+#endif
+#ifndef MARK_BEFORE_WRITE
+			if
+#ifdef MARKED_IS_DONE
+			:: tgen == TRACKED && word[page[w]]
+			:: tgen == TRACKED && !word[page[w]] -> mark()
+#else
+			:: tgen == TRACKED -> mark()
+#endif
+			:: else
+			fi;
+#endif
+			d_step { writing[w] = 0; page[w] = 0; n-- };
+#ifndef MARK_AFTER_LEAVE
+			store(w, SLOT(w), 0)				/* L */
+#endif
+		fi
+	od
+	} unless { d_step { dead[w] -> tgen = 0; n = 0 } }
+}
+
+/* Instead of writer 1: writes through a map of page 0, without sections and without marks. */
+proctype Mapper(byte w)
+{
+	{
+	do
+	:: store(w, CELL(0, w), EVERY_TRACKER)
+	:: d_step { mem[PIN] == ASKED && drained(w) -> mem[PIN] = QUIET }; break
+	:: mem[PIN] == HELD ->
+#ifdef PIN_FREED_BEFORE_MARK
+		store(w, PIN, FREE);
+		mark();
+#else
+		mark();							/* unmap marks once more */
+		store(w, PIN, FREE);
+#endif
+		break
+	od
+	} unless { dead[w] }
+}
+
+/* Take what is in the log for every tracker, then what is in t's for itself: pages. */
+inline harvest(t, may_stop)
+{
+#ifndef HARVEST_WITHOUT_LOCK
+	d_step { harvest_lock == 0 -> harvest_lock = 1 + t };		/* H0 */
+#endif
+	if
+	:: top || cursor ->
+#ifndef NO_CURSOR
+		d_step { all = cursor; cursor = 1 };
+#endif
+#ifndef CLEAR_TOP_AFTER_SCAN
+		top = 0;						/* H1 */
+#endif
+		do
+		:: p < PAGES && (summary[p] || all) ->
+#ifndef CLEAR_SUMMARY_AFTER_SCAN
+			summary[p] = 0;
+#endif
+			if
+			:: word[p] ->					/* H2 */
+#ifdef CLEAR_WORD_BEFORE_OR
+				word[p] = 0;
+#endif
+				do
+				:: u < TRACKERS ->
+					if
+					:: in_use[u] -> TAKEN(u, p) = 1
+					:: else
+					fi;
+					u++
+				:: u == TRACKERS -> u = 0; break
+				od;
+#ifndef CLEAR_WORD_BEFORE_OR
+				word[p] = 0
+#endif
+			:: !word[p]
+			fi;
+#ifdef CLEAR_SUMMARY_AFTER_SCAN
+			summary[p] = 0;
+#endif
+			p++
+		:: p < PAGES && !summary[p] && !all -> p++
+#ifdef PIECES
+		:: may_stop && p == 1 && !all -> break
+#endif
+		:: p == PAGES -> break
+		od;
+#ifdef CLEAR_TOP_AFTER_SCAN
+		top = 0;
+#endif
+#if defined(PIECES) && !defined(TOP_NOT_RESTORED)
+		/* Enough for now: the rest is still to be found. */
+		if
+		:: p < PAGES && summary[p] -> top = 1
+		:: else
+		fi;
+#endif
+		atomic { cursor = 0; p = 0; all = 0 }
+	:: !top && !cursor
+	fi;
+	do
+	:: p < PAGES -> d_step { pages = pages | (TAKEN(t, p) << p); TAKEN(t, p) = 0; p++ }
+	:: p == PAGES -> p = 0; break
+	od;
+#if defined(MAPPER) && !defined(PINS_DO_NOT_COUNT)
+	if
+	:: mem[PIN] != FREE -> pages = pages | 1
+	:: mem[PIN] == FREE
+	fi;
+#endif
+#ifndef HARVEST_WITHOUT_LOCK
+	harvest_lock = 0;
+#endif
+#ifndef HARVEST_WITHOUT_MEMBARRIER
+	membarrier();							/* H3 */
+#endif
+	copy(t)
+}
+
+/* H4: copy the pages: the tracker now has all that is seen of them. */
+inline copy(t)
+{
+	do
+	:: pages & 1 -> d_step {
+			mem[CELL(0, 0)] = mem[CELL(0, 0)] & ~(1 << t);
+#if WRITERS > 1
+			mem[CELL(0, 1)] = mem[CELL(0, 1)] & ~(1 << t);
+#endif
+			pages = pages & 2
+		}
+	:: pages == 2 -> d_step {
+			mem[CELL(1, 0)] = mem[CELL(1, 0)] & ~(1 << t);
+#if WRITERS > 1
+			mem[CELL(1, 1)] = mem[CELL(1, 1)] & ~(1 << t);
+#endif
+			pages = 0
+		}
+	:: pages == 0 -> break
+	od
+}
+
+#if WRITERS > 1
+#define LACKING (mem[CELL(0, 0)] | mem[CELL(1, 0)] | mem[CELL(0, 1)] | mem[CELL(1, 1)])
+#else
+#define LACKING (mem[CELL(0, 0)] | mem[CELL(1, 0)])
+#endif
+
+/* After the freeze and the last harvest the tracker's copy has all that writers completed. */
+inline assert_nothing_lost(t)
+{
+	d_step { write_is_lost = (LACKING >> t) & 1; assert(!write_is_lost) }
+}
+
+/* P4 and P5 for a generation that has just been stored. A dead writer's slot is cleared. */
+inline drain_sections()
+{
+	membarrier();
+	do
+	:: s < WRITERS && (mem[SLOT(s)] == 0 || mem[SLOT(s)] == generation) -> s++
+	:: s < WRITERS && dead[s] && mem[SLOT(s)] != 0 -> mem[SLOT(s)] = 0
+	:: s == WRITERS -> s = 0; break
+	od
+}
+
+/* The owner, who is tracker 0 too. */
+proctype Owner()
+{
+	byte p, u, pages, s, n;
+	bit all;
+
+#ifdef UNTRACKED
+	in_use[0] = 1;
+	generation = TRACKED;
+#ifndef TRACK_WITHOUT_DRAIN
+	drain_sections();
+#endif
+	pages = 3;
+	copy(0);
+#endif
+	n = ROUNDS;
+	do
+	:: n > 0 -> n--; harvest(0, 1)
+	:: n == 0 -> break
+	od;
+	generation = FROZEN;
+#ifdef FREEZE_WITHOUT_MEMBARRIER
+	do
+	:: s < WRITERS && (mem[SLOT(s)] == 0 || mem[SLOT(s)] == generation) -> s++
+	:: s == WRITERS -> s = 0; break
+	od;
+#elif !defined(FREEZE_WITHOUT_DRAIN)
+	drain_sections();
+#else
+	membarrier();
+#endif
+#if defined(MAPPER) && !defined(FREEZE_WITHOUT_ASKING)
+	/* Ask, and wait until the holder is quiet, gone or dead. A dead one's page is marked for it. */
+	do
+	:: d_step { mem[PIN] == HELD -> mem[PIN] = ASKED }
+	:: mem[PIN] == FREE || mem[PIN] == QUIET -> break
+	:: dead[1] && mem[PIN] != FREE ->
+#ifndef RECLAIM_WITHOUT_MARK
+		word[0] = 1;
+		summary[0] = 1;
+		top = 1;
+#endif
+		mem[PIN] = FREE
+	od;
+#endif
+	frozen = 1;
+	harvest(0, 0);
+	assert_nothing_lost(0)
+}
+
+/* Another process that tracks. */
+proctype Tracker()
+{
+	byte p, u, pages, n;
+	bit all;
+
+	{
+#ifdef BEGIN
+#ifndef BEGIN_WITHOUT_LOCK
+	d_step { harvest_lock == 0 -> harvest_lock = 2 };
+#endif
+	in_use[1] = 1;
+#ifndef BEGIN_WITHOUT_LOCK
+	harvest_lock = 0;
+#endif
+#ifndef BEGIN_WITHOUT_MEMBARRIER
+	membarrier();
+#endif
+	pages = 3;
+	copy(1);
+#endif
+	n = ROUNDS;
+	do
+	:: n > 0 -> n--; harvest(1, 1)
+	:: n == 0 -> break
+	od;
+	frozen;
+	harvest(1, 0);
+	assert_nothing_lost(1)
+	} unless { d_step { harvester_dead -> p = 0; u = 0; pages = 0; all = 0; n = 0 } }
+}
+
+proctype Killer()
+{
+	if
+#ifdef WRITER_DIES
+	:: d_step {
+		drain(0);
+		dead[0] = 1;
+		/* A write that never ended may be had or not. */
+		if
+		:: writing[0] -> mem[CELL(page[0], 0)] = 0
+		:: else
+		fi;
+		writing[0] = 0; page[0] = 0
+	}
+#endif
+#ifdef MAPPER_DIES
+	:: d_step { drain(1); dead[1] = 1 }
+#endif
+#ifdef HARVESTER_DIES
+	:: d_step {
+		harvester_dead = 1;
+		if
+		:: harvest_lock == 2 -> harvest_lock = 0
+		:: else
+		fi;
+		/* Its tracker is cleared with all that carries its index. */
+		in_use[1] = 0; TAKEN(1, 0) = 0; TAKEN(1, 1) = 0
+	}
+#endif
+	:: skip
+	fi
+}
+
+init {
+	d_step {
+#ifdef MAPPER
+		mem[PIN] = HELD;
+#endif
+#ifdef UNTRACKED
+		generation = PLAIN;
+#else
+		generation = TRACKED;
+		in_use[0] = 1;
+#endif
+#if TRACKERS > 1 && !defined(BEGIN)
+		in_use[1] = 1;
+#endif
+		skip
+	};
+	atomic {
+		run_memory();
+		run Writer(0);
+#ifdef MAPPER
+		run Mapper(1);
+#elif WRITERS > 1
+		run Writer(1);
+#endif
+		run Owner();
+#if TRACKERS > 1
+		run Tracker();
+#endif
+#if defined(WRITER_DIES) || defined(HARVESTER_DIES) || defined(MAPPER_DIES)
+		run Killer()
+#endif
+	}
+}
