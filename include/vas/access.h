@@ -42,6 +42,9 @@ struct vas_view {
 	uint32_t flags; /* VAS_STATE_* */
 	const uint8_t *present;
 	uint64_t serial; /* of this handle's views; never used twice */
+	/* The dirty log, if one look at it can tell that a page is marked; nr_dirty 0: it cannot. */
+	const uint64_t *dirty;
+	uint64_t nr_dirty; /* pages */
 };
 
 /* The head of a handle. Programs read it through the functions below only. */
@@ -183,6 +186,15 @@ static inline int vas_still(const struct vas *vas, uint64_t generation)
 	return vas_generation(vas) == generation;
 }
 
+/* In one page, and marked since the last harvest: W2 in DESIGN.md, "Dirty log". */
+static inline int vas_is_marked(const struct vas_view *view, uint64_t gpa, uint64_t len)
+{
+	uint64_t page = gpa >> VAS_PAGE_SHIFT;
+
+	return page < view->nr_dirty && len - 1 < VAS_PAGE_SIZE - (gpa & (VAS_PAGE_SIZE - 1)) &&
+	       (__atomic_load_n(&view->dirty[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1);
+}
+
 /*
  * Tell the dirty log that [gpa, gpa + len) was written: after the write, in the same section. One
  * predictable branch while tracking is off.
@@ -192,7 +204,7 @@ static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 	const struct vas_view *view = __atomic_load_n(&((struct vas_head *)vas)->view,
 						      __ATOMIC_ACQUIRE);
 
-	if (vas_unlikely(view->flags & VAS_STATE_TRACKING))
+	if (vas_unlikely(view->flags & VAS_STATE_TRACKING) && !vas_is_marked(view, gpa, len))
 		vas_mark_slow(vas, gpa, len);
 }
 
