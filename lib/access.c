@@ -394,8 +394,15 @@ int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, struct i
 
 int vas_field_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
 {
-	(void)len; /* aligned, so all of it is in one region, or none of it */
-	return vas_access_error(vas_view_of(vas), vas->role, gpa, prot);
+	uint32_t flags = VAS_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_MAP_WRITABLE : 0);
+	const struct view *view = vas_view_of(vas);
+	uint64_t address;
+
+	/* The view is perhaps newer than the one in which the translation failed. */
+	if (vas_map_run(&view->map, gpa, len, flags, &address) >= len)
+		return vas_fail(-EFAULT, "no region held gpa %#llx a moment ago",
+				(unsigned long long)gpa);
+	return vas_access_error(view, vas->role, gpa, prot);
 }
 
 /* A store met a failing page, then or earlier: is this one there? */

@@ -215,7 +215,8 @@ struct vas_pin {
 	uint64_t size;
 	uint32_t flags;
 	uint32_t tid;
-	uint64_t pad[4];
+	uint64_t generation; /* whose layout the map shows; 0: the holder does not say */
+	uint64_t pad[3];
 };
 
 /* vas_event_entry.kind */
