@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-# Run the tests: test.sh [SUITE...]. With no suite: all but vm-more and vm-debug (other kernels in QEMU), then unit, contract and hostile again
-# under the address and undefined-behaviour sanitizers, and what has threads under the thread
-# sanitizer. Ends with one line: N passed, N failed, N skipped.
+# Run the tests: test.sh [SUITE...]. With no suite: all but vm-more and vm-debug (other kernels in
+# QEMU), then unit, contract and hostile again under the address and undefined-behaviour sanitizers,
+# and what has threads under the thread sanitizer. Ends with one line: N passed, N failed, N skipped.
 set -eu
 
 cd "$(dirname "$0")/.."
