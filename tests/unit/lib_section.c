@@ -166,11 +166,12 @@ TEST(a_region_that_comes_back_stays)
 	struct vas_info info;
 	struct sitter s;
 	pthread_t thread;
+	char buf[4];
 
 	region.offset = 5 * PAGE; /* elsewhere in the file: a mapping of its own */
 	CHECK_OK(vas_region_add(vas, &region, &c.id));
 	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
-	CHECK(is_there(binder, PAGE));
+	CHECK_OK(vas_write(binder, PAGE, "mine", 4, NULL));
 	sitter_start(&s, binder);
 	CHECK_EQ(pthread_create(&thread, NULL, commit_move, &c), 0);
 	while (!is_there(binder, 9 * PAGE))
@@ -181,8 +182,8 @@ TEST(a_region_that_comes_back_stays)
 	CHECK(!is_there(binder, 9 * PAGE));
 	sitter_stop(&s);
 	CHECK_OK(vas_info(binder, &info)); /* old views go */
-	CHECK(is_there(binder, PAGE));
-	CHECK_OK(vas_write(binder, PAGE, "x", 1, NULL));
+	CHECK_OK(vas_read(binder, PAGE, buf, sizeof(buf), NULL));
+	CHECK_MEM(buf, "mine", 4);
 	vas_unbind(binder);
 	vas_destroy(vas);
 }
