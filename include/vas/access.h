@@ -127,6 +127,17 @@ static inline int vas_granule_is_present(const struct vas_view *view, uint64_t g
 }
 
 /*
+ * Does the range lie in one granule? A constant length is no longer than the smallest granule or takes
+ * the second way, where the subtraction cannot wrap, and len 0 becomes the largest number.
+ */
+static inline int vas_granule_holds(const struct vas_view *view, uint64_t gpa, uint64_t len)
+{
+	if (__builtin_constant_p(len) && len && len <= VAS_PAGE_SIZE)
+		return (gpa + (len - 1)) >> view->shift == gpa >> view->shift;
+	return len - 1 <= view->mask - (gpa & view->mask);
+}
+
+/*
  * gpa as a pointer that is good for len bytes, or NULL: a hole, an end of what is contiguous here,
  * a read-only region and VAS_PROT_WRITE, len 0. Call it in a section; the pointer holds until the
  * section's end. Writes through it are marked by the caller: vas_mark().
@@ -136,10 +147,14 @@ static inline void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, u
 	const struct vas_head *head = (const struct vas_head *)vas;
 	const struct vas_view *view = __atomic_load_n(&head->view, __ATOMIC_ACQUIRE);
 
-	/* The subtraction cannot wrap; len 0 becomes the largest number and takes the slow path. */
-	if (vas_likely(len - 1 <= view->mask - (gpa & view->mask) &&
-		       vas_granule_is_present(view, gpa, prot)))
-		return view->base + gpa;
+	if (vas_likely(vas_granule_holds(view, gpa, len) &&
+		       vas_granule_is_present(view, gpa, prot))) {
+		void *hva = view->base + gpa;
+
+		if (!hva)
+			__builtin_unreachable(); /* spares callers their test of it */
+		return hva;
+	}
 	return vas_translate_slow(vas, gpa, len, prot);
 }
 
