@@ -8,7 +8,7 @@
  */
 #include "torture.h"
 
-#define DEADLINE_NS 20000000ull
+#define PATIENCE_NS 20000000ull
 #define MAX_CHANGES 4
 
 struct slot {
@@ -147,7 +147,8 @@ static void spoil(struct owner *o)
 static void commit(struct owner *o, struct vas_layout *layout)
 {
 	struct vas_blocker blocker = { .kind = VAS_BLOCKER_NONE };
-	int err = vas_layout_commit(layout, DEADLINE_NS, &blocker);
+	uint64_t timeout_ns = test_random_below(&o->random, PATIENCE_NS);
+	int err = vas_layout_commit(layout, timeout_ns, &blocker);
 
 	if (err == -EBUSY) {
 		if (blocker.kind == VAS_BLOCKER_NONE)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* A process that uses the vas: binds, works with some threads, unbinds, and begins anew. */
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -80,6 +81,17 @@ static void read_some(struct worker *w)
 	torture_count(w->observes ? &w->t->shared->nr_observed : &w->t->shared->nr_reads);
 }
 
+/* Now and then one is slower than the owner's patience, so that changes are rolled back. */
+static int dawdle(struct worker *w, unsigned int one_in)
+{
+	const struct timespec nap = { 0, (long)test_random_below(&w->random, 30000000) };
+
+	if (test_random_below(&w->random, one_in))
+		return 0;
+	ppoll(NULL, 0, &nap, NULL);
+	return 1;
+}
+
 /* In one section: the pointer, what is there, and a note that belongs to it. */
 static void write_note(struct worker *w)
 {
@@ -96,6 +108,7 @@ static void write_note(struct worker *w)
 		uint64_t tag = __atomic_load_n(&page->tag, __ATOMIC_RELAXED);
 		uint32_t number = (uint32_t)test_random_next(&w->random);
 
+		dawdle(w, 500);
 		__atomic_store_n(&page->notes[place], page_note(tag, number), __ATOMIC_RELAXED);
 		/* What was found stays until the end of the section. */
 		if (__atomic_load_n(&page->tag, __ATOMIC_RELAXED) != tag)
@@ -119,6 +132,18 @@ static void load_field(struct worker *w)
 }
 
 /* Hold a map for a while, or until it is asked back. What is in it does not change. */
+static void check_map(struct worker *w, const struct page *mapped, const struct page *pages, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t tag = __atomic_load_n(&mapped[i].tag, __ATOMIC_RELAXED);
+
+		if (tag != pages[i].tag)
+			torture_violated(w->t, "map: what it holds changed (tag %#llx, now %#llx)",
+					 (unsigned long long)pages[i].tag,
+					 (unsigned long long)tag);
+	}
+}
+
 static void hold_map(struct worker *w)
 {
 	size_t nr = 1 + test_random_below(&w->random, MAX_READ);
@@ -136,13 +161,20 @@ static void hold_map(struct worker *w)
 	memcpy(pages, mapped, nr * PAGE);
 	check_pages(w, "map", pages, nr);
 	while (looks-- && vas_mapping_asked(mapping) == VAS_ASK_NONE)
-		for (size_t i = 0; i < nr; i++)
-			if (__atomic_load_n(&mapped[i].tag, __ATOMIC_RELAXED) != pages[i].tag)
-				torture_violated(w->t, "map: what it holds changed (tag %#llx, now "
-						 "%#llx)", (unsigned long long)pages[i].tag,
-						 (unsigned long long)mapped[i].tag);
+		check_map(w, mapped, pages, nr);
+	if (dawdle(w, 100)) /* whether it was asked or not */
+		check_map(w, mapped, pages, nr);
 	vas_unmap(mapping);
 	torture_count(&w->t->shared->nr_maps);
+}
+
+/* More threads than processors: who always runs is mostly preempted, and for long, in a section. */
+static void rest(struct worker *w)
+{
+	const struct timespec nap = { 0, (long)test_random_below(&w->random, 200000) };
+
+	if (test_random_below(&w->random, 8) == 0)
+		ppoll(NULL, 0, &nap, NULL);
 }
 
 static void *work(void *arg)
@@ -150,6 +182,7 @@ static void *work(void *arg)
 	struct worker *w = arg;
 
 	while (!torture_stopped(w->t) && test_now_ns() < w->end_ns) {
+		rest(w);
 		switch (test_random_below(&w->random, w->observes ? 4 : 8)) {
 		case 0:
 			load_field(w);
