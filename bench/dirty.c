@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <vas/access.h>
+#include <vas/consumer.h>
 #include <vas/dirty.h>
 
 #include "harness.h"
@@ -27,7 +28,7 @@ struct dirty {
 	uint64_t size;
 	uint64_t *flat; /* a bitmap of the limit's own */
 	uint64_t *copy; /* where its scan moves words to */
-	uint64_t *gpas; /* nr_gpas, a power of two, or all of the sparse case's */
+	uint64_t *gpas; /* nr_gpas, a power of two, or all of the sparse case's, or none: half of all */
 	uint64_t nr_gpas;
 	void *rust;
 };
@@ -93,27 +94,28 @@ static uint64_t mark_vas(void *ctx, uint64_t nr)
 static uint64_t mark_rust(void *ctx, uint64_t nr)
 {
 	struct dirty *d = ctx;
-	struct peer_gpas at = { d->gpas, d->nr_gpas - 1 };
+	struct peer_gpas at = { .gpas = d->gpas, .mask = d->nr_gpas - 1 };
 
 	return rust.mark(d->rust, &at, nr);
 }
 
-/* Each page once, all clean again after a pass: the cost of clearing is in all subjects. */
+/* Each page once, all clean again after a pass: the cost of that is in all subjects. */
 static uint64_t first_or(void *ctx, uint64_t nr)
 {
 	struct dirty *d = ctx;
+	static uint64_t page;
 
-	for (uint64_t i = 0; i < nr; i++) {
-		uint64_t page = i % NR_PAGES;
-
-		if (!page)
+	while (nr--) {
+		if (page == NR_PAGES) {
 			memset(d->flat, 0, NR_PAGES / 8);
+			page = 0;
+		}
 		__atomic_fetch_or(&d->flat[page / 64], 1ULL << page % 64, __ATOMIC_SEQ_CST);
+		page++;
 	}
 	return d->flat[0];
 }
 
-/* What lies behind the shared log is of no account here: an own handle's log would be the same. */
 static void clear_log(struct dirty *d)
 {
 	struct vas_dirty_word words[BATCH];
@@ -130,15 +132,21 @@ static void clear_log(struct dirty *d)
 static uint64_t first_vas(void *ctx, uint64_t nr)
 {
 	struct dirty *d = ctx;
+	static uint64_t page;
 
-	for (uint64_t i = 0; i < nr;) {
-		uint64_t end = i + NR_PAGES < nr ? i + NR_PAGES : nr;
+	while (nr) {
+		uint64_t left = NR_PAGES - page < nr ? NR_PAGES - page : nr;
 
-		clear_log(d);
+		if (!left) {
+			clear_log(d);
+			page = 0;
+			continue;
+		}
+		nr -= left;
 		if (vas_enter(d->vas))
 			return 1;
-		for (uint64_t page = 0; i < end; i++, page++)
-			vas_mark(d->vas, page * VAS_PAGE_SIZE, 8);
+		for (; left; left--)
+			vas_mark(d->vas, page++ * VAS_PAGE_SIZE, 8);
 		vas_leave(d->vas);
 	}
 	return 0;
@@ -147,12 +155,20 @@ static uint64_t first_vas(void *ctx, uint64_t nr)
 static uint64_t first_rust(void *ctx, uint64_t nr)
 {
 	struct dirty *d = ctx;
+	static uint64_t page;
 
-	for (uint64_t i = 0; i < nr; i += NR_PAGES) {
-		struct peer_gpas at = { d->gpas, d->nr_gpas - 1 };
+	while (nr) {
+		struct peer_gpas at = { .gpas = d->gpas + page, .mask = ~0ULL };
+		uint64_t left = NR_PAGES - page < nr ? NR_PAGES - page : nr;
 
-		rust.reset(d->rust);
-		rust.mark(d->rust, &at, nr - i < NR_PAGES ? nr - i : NR_PAGES);
+		if (!left) {
+			rust.reset(d->rust);
+			page = 0;
+			continue;
+		}
+		rust.mark(d->rust, &at, left);
+		page += left;
+		nr -= left;
 	}
 	return 0;
 }
@@ -166,6 +182,16 @@ static void mark_some(struct dirty *d)
 	for (uint64_t i = 0; i < d->nr_gpas; i++)
 		vas_mark(d->vas, d->gpas[i], 8);
 	vas_leave(d->vas);
+}
+
+static uint64_t half_alone(void *ctx, uint64_t nr)
+{
+	struct dirty *d = ctx;
+
+	while (nr--)
+		for (uint64_t i = 0; i < d->size / VAS_PAGE_SIZE / 64; i++)
+			__atomic_fetch_xor(&d->flat[i], 0x5555555555555555ULL, __ATOMIC_SEQ_CST);
+	return 0;
 }
 
 static uint64_t marks_alone(void *ctx, uint64_t nr)
@@ -182,6 +208,13 @@ static uint64_t marks_alone(void *ctx, uint64_t nr)
 	return 0;
 }
 
+/* Every word, half of its pages. */
+static void mark_half(struct dirty *d)
+{
+	for (uint64_t gpa = 0; gpa < d->size; gpa += 64 * VAS_PAGE_SIZE)
+		vas_mark_dirty_word(d->vas, gpa, 0x5555555555555555ULL);
+}
+
 static uint64_t harvest_vas(void *ctx, uint64_t nr)
 {
 	static struct vas_dirty_word words[BATCH];
@@ -191,7 +224,10 @@ static uint64_t harvest_vas(void *ctx, uint64_t nr)
 	while (nr--) {
 		uint64_t gpa = 0;
 
-		mark_some(d);
+		if (d->nr_gpas)
+			mark_some(d);
+		else
+			mark_half(d);
 		if (vas_dirty_begin(d->tracker))
 			return 0;
 		while (gpa < d->size) {
@@ -244,6 +280,8 @@ static uint64_t harvest_flat(void *ctx, uint64_t nr)
 
 			__atomic_fetch_or(&d->flat[page / 64], 1ULL << page % 64, __ATOMIC_SEQ_CST);
 		}
+		for (uint64_t i = 0; !d->nr_gpas && i < d->size / VAS_PAGE_SIZE / 64; i++)
+			__atomic_fetch_or(&d->flat[i], 0x5555555555555555ULL, __ATOMIC_SEQ_CST);
 		found += scan(d->flat, d->size / VAS_PAGE_SIZE / 64, d->copy);
 	}
 	return found;
@@ -370,7 +408,7 @@ static int bench_harvest(struct bench_session *session, struct dirty *d, const c
 
 	bench_case_add(&bcase, "vas", harvest_vas, d);
 	bench_case_add(&bcase, "flat-avx2", harvest_flat, d);
-	bench_case_add(&bcase, "marks-alone", marks_alone, d);
+	bench_case_add(&bcase, "marks-alone", d->nr_gpas ? marks_alone : half_alone, d);
 	return bench_measure(session, &bcase);
 }
 
@@ -406,9 +444,7 @@ static int run_harvests(struct bench_session *session)
 		dirty_close(&d);
 	}
 	if (!ret && bench_wants(session, "harvest/4G-half")) {
-		ret = dirty_open(&d, 4ULL << 30, (4ULL << 30) / VAS_PAGE_SIZE / 2);
-		for (uint64_t i = 0; !ret && i < d.nr_gpas; i++)
-			d.gpas[i] = (2 * i + mix(i) % 2) * VAS_PAGE_SIZE;
+		ret = dirty_open(&d, 4ULL << 30, 0);
 		if (!ret)
 			ret = bench_harvest(session, &d, "harvest/4G-half");
 		dirty_close(&d);

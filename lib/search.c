@@ -12,7 +12,7 @@
 #include "lib/resident.h"
 #include "lib/view.h"
 
-#define CHUNK	    (1u << 20)
+#define CHUNK       (1u << 20)
 #define MAX_PATTERN 4096
 
 /* The pattern, private and masked; probes are two places in it whose bytes count in full. */
@@ -75,7 +75,7 @@ typedef uint64_t words __attribute__((vector_size(32)));
 #if defined(__SANITIZE_THREAD__) || defined(__clang__)
 #define CLONES
 #else
-#define CLONES __attribute__((target_clones("avx2", "default"), optimize("O3")))
+#define CLONES __attribute__((target_clones("avx2", "default")))
 #endif
 
 /* The first of `nr` places from hay on that matches, or NULL; hay has nr + len - 1 bytes. */
@@ -119,8 +119,9 @@ struct search {
 };
 
 /*
- * In a section: the last places of a stretch that is shorter than the pattern, with what follows it,
- * which is elsewhere in this process's address space, or was never touched: side by side in seam.
+ * In a section: the last places of a stretch that is shorter than the pattern, with what follows
+ * it, which is elsewhere in this process's address space, or was never touched: side by side in
+ * seam.
  */
 static void look_across(struct vas *vas, struct search *s)
 {

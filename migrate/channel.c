@@ -35,6 +35,7 @@ int channel_init(struct channel *c, struct sender *sender, uint32_t index)
 
 void channel_clean(struct channel *c)
 {
+	wire_clean(&c->wire);
 	pack_clean(&c->pack);
 	free(c->raw);
 	c->raw = NULL;

@@ -20,6 +20,7 @@
 
 struct migration {
 	struct sender sender;
+	struct wire back; /* channel 0, the other way */
 	struct vas_dirty *dirty;
 	struct vas_region *regions; /* as they were at the start, and must be at the end */
 	size_t nr_regions;
@@ -345,29 +346,43 @@ static int send_ends(struct migration *m)
 	return err;
 }
 
+/* The destination has made the memory, populated if it wants that; it may also refuse, and be gone. */
+static int wait_for_ready(struct migration *m)
+{
+	struct stream_header header;
+	int err;
+
+	if (m->sender.options.flags & VAS_MIGRATE_ONE_WAY)
+		return 0;
+	m->back = m->sender.channels[0].wire;
+	m->back.sequence = 0;
+	wire_set_key(&m->back, m->sender.session, 0, true);
+	err = wire_recv_header(&m->back, &header);
+	if (!err && header.type != STREAM_READY)
+		err = vas_fail(-EPROTO, "the destination does not say that it is ready");
+	return err;
+}
+
 /*
  * DONE decides: once the destination has written it, it may run. A sender that waits no longer says so
  * and shuts the socket, then looks once more: what had been written by then is there to be read.
  */
 static int wait_for_done(struct migration *m)
 {
-	struct wire *wire = &m->sender.channels[0].wire, back = *wire;
+	struct wire *wire = &m->sender.channels[0].wire;
 	struct stream_header header = { .type = STREAM_ABORT };
 	int err;
 
 	if (m->sender.options.flags & VAS_MIGRATE_ONE_WAY)
 		return 0;
-	back.sequence = 0;
-	back.cancel = NULL;
-	wire_set_key(&back, m->sender.session, 0, true);
-	err = wire_recv_header(&back, &header);
+	m->back.cancel = NULL;
+	err = wire_recv_header(&m->back, &header);
 	if (err == -ETIMEDOUT) {
 		struct stream_header give_up = { .type = STREAM_ABORT };
 
 		wire_send(wire, &give_up, NULL);
 		wire_shut(wire);
-		back.sequence = 0;
-		err = wire_recv_header(&back, &header);
+		err = wire_recv_header(&m->back, &header);
 	}
 	if (!err && header.type != STREAM_DONE)
 		err = vas_fail(-EPROTO, "the destination does not say that it is done");
@@ -447,6 +462,8 @@ static int migrate(struct migration *m)
 		err = send_hellos(m);
 	if (!err)
 		err = send_layout(m);
+	if (!err)
+		err = wait_for_ready(m);
 	if (!err)
 		err = send_rounds(m);
 	if (!err)

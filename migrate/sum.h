@@ -7,6 +7,9 @@
 #define MIGRATE_SUM_H
 
 #include <xxhash.h>
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h> /* XXH3_64bits() is then as wide as the processor */
+#endif
 
 #include "migrate/stream.h"
 

@@ -15,6 +15,34 @@
 
 #define SLICE_MS 100
 
+static const int timeout_options[2] = { SO_SNDTIMEO, SO_RCVTIMEO };
+
+/*
+ * A transfer blocks, for this long at most: the kernel wakes it earlier and less often than poll()
+ * would, which waits for a buffer that is nearly empty.
+ */
+static void set_timeouts(struct wire *wire)
+{
+	struct timeval slice = { .tv_usec = SLICE_MS * 1000 };
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		socklen_t size = sizeof(wire->timeouts[i]);
+
+		getsockopt(wire->fd, SOL_SOCKET, timeout_options[i], &wire->timeouts[i], &size);
+		setsockopt(wire->fd, SOL_SOCKET, timeout_options[i], &slice, sizeof(slice));
+	}
+}
+
+void wire_clean(const struct wire *wire)
+{
+	int i;
+
+	for (i = 0; wire->is_socket && i < 2; i++)
+		setsockopt(wire->fd, SOL_SOCKET, timeout_options[i], &wire->timeouts[i],
+			   sizeof(wire->timeouts[i]));
+}
+
 void wire_init(struct wire *wire, int fd, uint64_t stall_ns, const bool *cancel)
 {
 	struct stat st;
@@ -24,6 +52,8 @@ void wire_init(struct wire *wire, int fd, uint64_t stall_ns, const bool *cancel)
 		return; /* the first transfer will tell */
 	wire->is_socket = S_ISSOCK(st.st_mode);
 	wire->is_pipe = !wire->is_socket && !S_ISREG(st.st_mode);
+	if (wire->is_socket)
+		set_timeouts(wire);
 }
 
 void wire_set_key(struct wire *wire, const uint8_t session[16], uint32_t channel, bool back)
@@ -84,7 +114,7 @@ static ssize_t write_some(const struct wire *wire, struct iovec *iov, int nr)
 	int err;
 
 	if (wire->is_socket)
-		return sendmsg(wire->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		return sendmsg(wire->fd, &msg, MSG_NOSIGNAL);
 	if (!wire->is_pipe)
 		return writev(wire->fd, iov, nr);
 	err = wait_ready(wire, POLLOUT);
@@ -122,7 +152,7 @@ static ssize_t read_some(const struct wire *wire, struct iovec *iov, int nr)
 	int err;
 
 	if (wire->is_socket)
-		return recvmsg(wire->fd, &msg, MSG_DONTWAIT);
+		return recvmsg(wire->fd, &msg, 0);
 	err = wire->is_pipe ? wait_ready(wire, POLLIN) : 0;
 	if (!err)
 		return readv(wire->fd, iov, nr);

@@ -2,15 +2,17 @@
 /*
  * The dirty log: marking, harvesting with summary levels by one or two trackers, the begin of a
  * tracker, freezing, and the death of a writer or of a harvester at any step. Steps are named as in
- * DESIGN.md, "Dirty log"; code: core/log.c (W, H1, H2), lib/track.c (H), lib/freeze.c (F).
+ * DESIGN.md, "Dirty log"; code: core/log.c (W, H1, H2), lib/tracker.c and lib/dirty.c (H), lib/lock.c
+ * (D), lib/freeze.c.
  *
  * Guest memory is two pages, each with a word of the log of its own (one bit); the two share a
  * summary word and a top bit. Each writer has a cell in each page; mem[CELL(p, w)] is not what was
- * written but which trackers' copies (a bit each) lack what the writer has last stored there. 
+ * written but which trackers' copies (a bit each) lack what the writer has last stored there.
  *
  * check: -DMORE
  * check: -DWRITERS=2
  * check: -DWRITERS=2 -DWRITER_DIES
+ * deep:  -DWRITERS=2 -DWRITER_DIES -DNEWCOMER
  * check: -DWRITERS=2 -DUNTRACKED
  * check: -DWRITERS=2 -DPIECES
  * check: -DTRACKERS=2
@@ -25,19 +27,22 @@
  * break: SUMMARY_BEFORE_WORD
  * break: TOP_BEFORE_SUMMARY
  * break: MARK_AFTER_LEAVE
- * break: MARKED_IS_DONE -DWRITERS=2 -DWRITER_DIES
  * break: CLEAR_SUMMARY_AFTER_SCAN -DMORE
  * break: CLEAR_TOP_AFTER_SCAN
  * break: TOP_NOT_RESTORED -DPIECES
  * break: HARVEST_WITHOUT_MEMBARRIER
+ * break: HARVEST_WITHOUT_LOCK -DTRACKERS=2
  * break: FREEZE_WITHOUT_DRAIN
  * break: FREEZE_WITHOUT_MEMBARRIER
  * break: TRACK_WITHOUT_DRAIN -DUNTRACKED
- * break: CLEAR_WORD_BEFORE_OR -DTRACKERS=2 -DHARVESTER_DIES
- * break: HARVEST_WITHOUT_LOCK -DTRACKERS=2
- * break: NO_CURSOR -DTRACKERS=2 -DHARVESTER_DIES
  * break: BEGIN_WITHOUT_LOCK -DTRACKERS=2 -DBEGIN
  * break: BEGIN_WITHOUT_MEMBARRIER -DTRACKERS=2 -DBEGIN
+ * break: NO_REPAIR -DWRITERS=2 -DWRITER_DIES
+ * break: ALL_DIRTY_INSTEAD -DWRITERS=2 -DWRITER_DIES
+ * break: RECLAIM_BEFORE_LOST -DWRITERS=2 -DWRITER_DIES -DNEWCOMER
+ * break: NO_REPAIR -DTRACKERS=2 -DHARVESTER_DIES
+ * break: CLEAR_WORD_BEFORE_OR -DTRACKERS=2 -DHARVESTER_DIES
+ * break: DELIVER_ENDS_EARLY -DTRACKERS=2 -DHARVESTER_DIES
  * break: PINS_DO_NOT_COUNT -DWRITERS=2 -DMAPPER
  * break: PIN_FREED_BEFORE_MARK -DWRITERS=2 -DMAPPER
  * break: FREEZE_WITHOUT_ASKING -DWRITERS=2 -DMAPPER
@@ -86,51 +91,55 @@ byte generation;
 
 /* The log, and each tracker's own. */
 bit word[PAGES], summary[PAGES], top;
-bit taken[PAGES * TRACKERS];
-#define TAKEN(t, p) taken[(t) * PAGES + (p)]
+bit own_word[PAGES * TRACKERS], own_summary[PAGES * TRACKERS];
+#define OWN_WORD(t, p) own_word[(t) * PAGES + (p)]
+#define OWN_SUMMARY(t, p) own_summary[(t) * PAGES + (p)]
 bit in_use[TRACKERS];
-bit cursor;				/* the group of words that a harvester has opened; one here */
-byte harvest_lock;			/* the kernel's: 1 + tracker */
+bit draining;				/* a harvester is at it, or died at it */
+byte lost, repaired;			/* deaths that may have left marks half done; seen to */
+byte drain_lock;			/* the kernel's: 1 + tracker */
 bit frozen;				/* the owner says so: a last harvest may begin */
 bit dead[WRITERS], harvester_dead;
 /* Only to know what a dead writer had not finished. */
 bit writing[WRITERS], page[WRITERS];
 hidden byte write_is_lost;
 
+inline set_top()
+{
+	if
+	:: top
+	:: !top -> d_step { drained(w) -> top = 1 }
+	fi
+}
+
+inline set_summary()
+{
+	if
+	:: summary[page[w]]
+	:: !summary[page[w]] -> d_step { drained(w) -> summary[page[w]] = 1 }
+#if !defined(TOP_BEFORE_SUMMARY)
+		;
+		set_top()							/* W5 */
+#endif
+	fi
+}
+
+/* A bit that is set already was set by somebody who sees to the levels above. */
 inline mark()
 {
 #ifdef SUMMARY_BEFORE_WORD
-	if
-	:: summary[page[w]]
-	:: !summary[page[w]] && drained(w) -> summary[page[w]] = 1
-	fi;
-	if
-	:: top
-	:: !top && drained(w) -> top = 1
-	fi;
+	set_summary();
 #endif
 	if
-	:: word[page[w]]						/* W2 */
-	:: !word[page[w]] -> d_step { drained(w) -> word[page[w]] = 1 }	/* W3 */
-	fi;
+	:: word[page[w]]							/* W2 */
+	:: !word[page[w]] -> d_step { drained(w) -> word[page[w]] = 1 };	/* W3 */
 #ifdef TOP_BEFORE_SUMMARY
-	if
-	:: top
-	:: !top -> d_step { drained(w) -> top = 1 }
-	fi;
+		set_top();
 #endif
 #ifndef SUMMARY_BEFORE_WORD
-	if
-	:: summary[page[w]]						/* W4 */
-	:: !summary[page[w]] -> d_step { drained(w) -> summary[page[w]] = 1 }
-	fi;
-#ifndef TOP_BEFORE_SUMMARY
-	if
-	:: top								/* W5 */
-	:: !top -> d_step { drained(w) -> top = 1 }
-	fi;
+		set_summary()							/* W4 */
 #endif
-#endif
+	fi
 }
 
 proctype Writer(byte w)
@@ -168,12 +177,7 @@ proctype Writer(byte w)
 #endif
 #ifndef MARK_BEFORE_WRITE
 			if
-#ifdef MARKED_IS_DONE
-			:: tgen == TRACKED && word[page[w]]
-			:: tgen == TRACKED && !word[page[w]] -> mark()
-#else
 			:: tgen == TRACKED -> mark()
-#endif
 			:: else
 			fi;
 #endif
@@ -206,22 +210,55 @@ proctype Mapper(byte w)
 	} unless { dead[w] }
 }
 
+/* Into a tracker's own log: all levels, whoever may have died on the way before. */
+inline deliver(u)
+{
+#ifdef DELIVER_ENDS_EARLY
+	if
+	:: OWN_WORD(u, p)
+	:: !OWN_WORD(u, p) -> OWN_WORD(u, p) = 1; OWN_SUMMARY(u, p) = 1
+	fi
+#else
+	OWN_WORD(u, p) = 1;
+	OWN_SUMMARY(u, p) = 1
+#endif
+}
+
+/* H0: the lock, and what the dead have left. */
+inline harvest_begin(t)
+{
+#ifndef HARVEST_WITHOUT_LOCK
+	d_step { drain_lock == 0 -> drain_lock = 1 + t };
+#endif
+	if
+	:: draining || lost != repaired ->
+		seen = lost;
+#ifdef ALL_DIRTY_INSTEAD
+		pages = 3;
+#elif !defined(NO_REPAIR)
+		do
+		:: p < PAGES && word[p] -> summary[p] = 1; top = 1; p++
+		:: p < PAGES && !word[p] -> p++
+		:: p == PAGES -> p = 0; break
+		od;
+#endif
+		atomic { repaired = seen; seen = 0 }
+	:: !draining && lost == repaired
+	fi;
+	draining = 1
+}
+
 /* Take what is in the log for every tracker, then what is in t's for itself: pages. */
 inline harvest(t, may_stop)
 {
-#ifndef HARVEST_WITHOUT_LOCK
-	d_step { harvest_lock == 0 -> harvest_lock = 1 + t };		/* H0 */
-#endif
+	harvest_begin(t);
 	if
-	:: top || cursor ->
-#ifndef NO_CURSOR
-		d_step { all = cursor; cursor = 1 };
-#endif
+	:: top ->
 #ifndef CLEAR_TOP_AFTER_SCAN
 		top = 0;						/* H1 */
 #endif
 		do
-		:: p < PAGES && (summary[p] || all) ->
+		:: p < PAGES && summary[p] ->
 #ifndef CLEAR_SUMMARY_AFTER_SCAN
 			summary[p] = 0;
 #endif
@@ -233,7 +270,7 @@ inline harvest(t, may_stop)
 				do
 				:: u < TRACKERS ->
 					if
-					:: in_use[u] -> TAKEN(u, p) = 1
+					:: in_use[u] -> deliver(u)
 					:: else
 					fi;
 					u++
@@ -248,9 +285,9 @@ inline harvest(t, may_stop)
 			summary[p] = 0;
 #endif
 			p++
-		:: p < PAGES && !summary[p] && !all -> p++
+		:: p < PAGES && !summary[p] -> p++
 #ifdef PIECES
-		:: may_stop && p == 1 && !all -> break
+		:: may_stop && p == 1 -> break
 #endif
 		:: p == PAGES -> break
 		od;
@@ -264,11 +301,15 @@ inline harvest(t, may_stop)
 		:: else
 		fi;
 #endif
-		atomic { cursor = 0; p = 0; all = 0 }
-	:: !top && !cursor
+		p = 0
+	:: !top
 	fi;
 	do
-	:: p < PAGES -> d_step { pages = pages | (TAKEN(t, p) << p); TAKEN(t, p) = 0; p++ }
+	:: p < PAGES && OWN_SUMMARY(t, p) -> d_step {
+			pages = pages | (OWN_WORD(t, p) << p);
+			OWN_SUMMARY(t, p) = 0; OWN_WORD(t, p) = 0; p++
+		}
+	:: p < PAGES && !OWN_SUMMARY(t, p) -> p++
 	:: p == PAGES -> p = 0; break
 	od;
 #if defined(MAPPER) && !defined(PINS_DO_NOT_COUNT)
@@ -277,8 +318,9 @@ inline harvest(t, may_stop)
 	:: mem[PIN] == FREE
 	fi;
 #endif
+	draining = 0;
 #ifndef HARVEST_WITHOUT_LOCK
-	harvest_lock = 0;
+	drain_lock = 0;
 #endif
 #ifndef HARVEST_WITHOUT_MEMBARRIER
 	membarrier();							/* H3 */
@@ -320,13 +362,27 @@ inline assert_nothing_lost(t)
 	d_step { write_is_lost = (LACKING >> t) & 1; assert(!write_is_lost) }
 }
 
-/* P4 and P5 for a generation that has just been stored. A dead writer's slot is cleared. */
+/* D: what died inside of a section may have left a mark half done: count it, then free the slot. */
+inline reclaim(s)
+{
+#ifndef RECLAIM_BEFORE_LOST
+	lost++;
+	mem[SLOT(s)] = 0
+#else
+	mem[SLOT(s)] = 0;
+	lost++
+#endif
+}
+
+/* P4 and P5 for a generation that has just been stored. */
 inline drain_sections()
 {
 	membarrier();
 	do
 	:: s < WRITERS && (mem[SLOT(s)] == 0 || mem[SLOT(s)] == generation) -> s++
-	:: s < WRITERS && dead[s] && mem[SLOT(s)] != 0 -> mem[SLOT(s)] = 0
+#ifndef NEWCOMER
+	:: s < WRITERS && dead[s] && mem[SLOT(s)] != 0 -> reclaim(s)
+#endif
 	:: s == WRITERS -> s = 0; break
 	od
 }
@@ -334,8 +390,7 @@ inline drain_sections()
 /* The owner, who is tracker 0 too. */
 proctype Owner()
 {
-	byte p, u, pages, s, n;
-	bit all;
+	byte p, u, pages, s, n, seen;
 
 #ifdef UNTRACKED
 	in_use[0] = 1;
@@ -348,7 +403,15 @@ proctype Owner()
 #endif
 	n = ROUNDS;
 	do
-	:: n > 0 -> n--; harvest(0, 1)
+	:: n > 0 ->
+		n--;
+#ifndef NEWCOMER
+		if
+		:: dead[0] && mem[SLOT(0)] -> reclaim(0)
+		:: else
+		fi;
+#endif
+		harvest(0, 1)
 	:: n == 0 -> break
 	od;
 	generation = FROZEN;
@@ -381,20 +444,27 @@ proctype Owner()
 	assert_nothing_lost(0)
 }
 
+/* A process that binds under the index of the dead writer, and cleans first. */
+proctype Newcomer()
+{
+end:	if
+	:: dead[0] && mem[SLOT(0)] -> reclaim(0)
+	fi
+}
+
 /* Another process that tracks. */
 proctype Tracker()
 {
-	byte p, u, pages, n;
-	bit all;
+	byte p, u, pages, n, seen;
 
 	{
 #ifdef BEGIN
 #ifndef BEGIN_WITHOUT_LOCK
-	d_step { harvest_lock == 0 -> harvest_lock = 2 };
+	d_step { drain_lock == 0 -> drain_lock = 2 };
 #endif
 	in_use[1] = 1;
 #ifndef BEGIN_WITHOUT_LOCK
-	harvest_lock = 0;
+	drain_lock = 0;
 #endif
 #ifndef BEGIN_WITHOUT_MEMBARRIER
 	membarrier();
@@ -410,7 +480,7 @@ proctype Tracker()
 	frozen;
 	harvest(1, 0);
 	assert_nothing_lost(1)
-	} unless { d_step { harvester_dead -> p = 0; u = 0; pages = 0; all = 0; n = 0 } }
+	} unless { d_step { harvester_dead -> p = 0; u = 0; pages = 0; n = 0; seen = 0 } }
 }
 
 proctype Killer()
@@ -435,11 +505,13 @@ proctype Killer()
 	:: d_step {
 		harvester_dead = 1;
 		if
-		:: harvest_lock == 2 -> harvest_lock = 0
+		:: drain_lock == 2 -> drain_lock = 0
 		:: else
 		fi;
 		/* Its tracker is cleared with all that carries its index. */
-		in_use[1] = 0; TAKEN(1, 0) = 0; TAKEN(1, 1) = 0
+		in_use[1] = 0;
+		OWN_WORD(1, 0) = 0; OWN_WORD(1, 1) = 0;
+		OWN_SUMMARY(1, 0) = 0; OWN_SUMMARY(1, 1) = 0
 	}
 #endif
 	:: skip
@@ -471,6 +543,9 @@ init {
 		run Writer(1);
 #endif
 		run Owner();
+#ifdef NEWCOMER
+		run Newcomer();
+#endif
 #if TRACKERS > 1
 		run Tracker();
 #endif

@@ -7,7 +7,7 @@ source=$1 build=$2
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 
-sed -n '/^```c$/,/^```$/p' "$source/README.md" | sed '/^```/d' >"$temp/example.c"
+awk '/^```$/ { inside = 0 } inside; /^```c$/ { inside = 1 }' "$source/README.md" >"$temp/example.c"
 [ "$(wc -l <"$temp/example.c")" -gt 10 ]
 cc -Wall -Wextra -Werror "$temp/example.c" -o "$temp/example" -I"$source/include" -L"$build/lib" -lvas
 got=$(LD_LIBRARY_PATH=$build/lib "$temp/example")

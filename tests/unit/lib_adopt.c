@@ -91,6 +91,26 @@ static struct vas_control *map_control(struct vas *vas, char **table1)
 	return (struct vas_control *)(control + (sb.extents[VAS_EXT_CONTROL].offset - sb.ram_size));
 }
 
+static struct vas_region_entry *table_of(int fd, struct vas_control *ctl, uint32_t table)
+{
+	struct vas_superblock sb;
+	struct stat st;
+
+	CHECK_OK(fstat(fd, &st));
+	CHECK_EQ(pread(fd, &sb, sizeof(sb), st.st_size - 4096), 4096);
+	return (struct vas_region_entry *)((char *)ctl +
+					   (sb.extents[VAS_EXT_TABLE0 + table].offset -
+					    sb.extents[VAS_EXT_CONTROL].offset));
+}
+
+static uint8_t first_byte(struct vas *vas, uint64_t gpa)
+{
+	uint8_t byte;
+
+	CHECK_OK(vas_read(vas, gpa, &byte, 1, NULL));
+	return byte;
+}
+
 /* The owner died at P1 or P2: the next table and state are half written, the generation is not. */
 TEST(a_half_done_commit_is_undone)
 {
@@ -114,6 +134,56 @@ TEST(a_half_done_commit_is_undone)
 	CHECK_EQ(vas_regions(binder, regions, 2), 1);
 	CHECK_OK(vas_region_remove(vas, id));
 	CHECK_EQ(vas_regions(binder, regions, 2), 0);
+	vas_unbind(binder);
+	vas_destroy(vas);
+}
+
+/*
+ * The owner died after it had published, and before it had waited: what it took away is mapped still.
+ * Its last steps are undone by hand: the pin is put back as it was.
+ */
+TEST(an_adopter_waits_for_what_the_dead_owner_took_away)
+{
+	struct vas *vas = simple_vas(), *binder;
+	struct vas_control *ctl;
+	struct vas_mapping *mapping;
+	struct vas_blocker blocker;
+	struct vas_layout *layout;
+	struct vas_state *state;
+	uint64_t id = simple_add(vas, 30, 1);
+	char *table1;
+
+	simple_add(vas, 1, 1);
+	ctl = map_control(vas, &table1);
+	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
+	CHECK_OK(vas_fill(binder, PAGE, 'm', PAGE, NULL));
+	CHECK_OK(vas_map(binder, PAGE, PAGE, 0, &mapping));
+	vas_unbind(vas);
+
+	/* P1 to P3 of a change that removes the region at PAGE, which is the first in its table. */
+	state = &ctl->state[(ctl->generation + 1) & 1];
+	*state = ctl->state[ctl->generation & 1];
+	state->generation = state->regions_generation = ctl->generation + 1;
+	CHECK_EQ(state->nr_regions, 2);
+	state->nr_regions = 1;
+	state->table = !state->table;
+	memcpy(table_of(vas_fd(binder), ctl, state->table),
+	       table_of(vas_fd(binder), ctl, !state->table) + 1, sizeof(struct vas_region_entry));
+	__atomic_store_n(&ctl->generation, ctl->generation + 1, __ATOMIC_RELEASE);
+
+	/* Two adopters, the first of which does nothing. */
+	CHECK_OK(vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &vas));
+	vas_unbind(vas);
+	CHECK_OK(vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &vas));
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_OK(vas_layout_remove(layout, id));
+	CHECK_EQ(vas_layout_commit(layout, 10000000, &blocker), -EBUSY);
+	CHECK_EQ(blocker.kind, VAS_BLOCKER_PIN);
+	CHECK_EQ(blocker.gpa, PAGE);
+	CHECK_EQ(*(char *)vas_mapping_hva(mapping), 'm');
+	vas_unmap(mapping);
+	simple_add(vas, 1, 1);
+	CHECK_EQ(first_byte(vas, PAGE), 0); /* it was given back, and is new */
 	vas_unbind(binder);
 	vas_destroy(vas);
 }

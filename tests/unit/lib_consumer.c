@@ -19,8 +19,10 @@ static void note(struct recorder *r, char what, const struct vas_delta *delta)
 	CHECK(len + 1 < sizeof(r->log));
 	r->log[len] = what;
 	CHECK(delta->nr_removed <= 8 && delta->nr_added <= 8);
-	memcpy(r->removed, delta->removed, delta->nr_removed * sizeof(r->removed[0]));
-	memcpy(r->added, delta->added, delta->nr_added * sizeof(r->added[0]));
+	for (size_t i = 0; i < delta->nr_removed; i++)
+		r->removed[i] = delta->removed[i];
+	for (size_t i = 0; i < delta->nr_added; i++)
+		r->added[i] = delta->added[i];
 	r->nr_removed = delta->nr_removed;
 	r->nr_added = delta->nr_added;
 }

@@ -128,6 +128,98 @@ TEST(a_pointer_holds_until_the_end_of_its_section)
 	vas_destroy(vas);
 }
 
+struct committer {
+	struct vas *vas;
+	uint64_t id, gpa;
+	int err;
+};
+
+static void *commit_move(void *arg)
+{
+	struct committer *c = arg;
+	struct vas_layout *layout;
+
+	c->err = vas_layout_begin(c->vas, &layout);
+	if (!c->err)
+		c->err = vas_layout_move(layout, c->id, c->gpa);
+	if (!c->err)
+		c->err = vas_layout_commit(layout, 300000000, NULL);
+	return NULL;
+}
+
+static int is_there(struct vas *vas, uint64_t gpa)
+{
+	uint8_t byte;
+
+	return vas_read(vas, gpa, &byte, 1, NULL) == 0;
+}
+
+/*
+ * A change fails, and one who saw it for a moment sees the old layout again while a third is in it
+ * still: what the three generations map, and unmap, is not in each other's way.
+ */
+TEST(a_region_that_comes_back_stays)
+{
+	struct vas *vas = simple_vas(), *binder;
+	struct vas_region region = simple_region(1, 1);
+	struct committer c = { .vas = vas, .gpa = 9 * PAGE };
+	struct vas_info info;
+	struct sitter s;
+	pthread_t thread;
+	char buf[4];
+
+	region.offset = 5 * PAGE; /* elsewhere in the file: a mapping of its own */
+	CHECK_OK(vas_region_add(vas, &region, &c.id));
+	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
+	CHECK_OK(vas_write(binder, PAGE, "mine", 4, NULL));
+	sitter_start(&s, binder);
+	CHECK_EQ(pthread_create(&thread, NULL, commit_move, &c), 0);
+	while (!is_there(binder, 9 * PAGE))
+		; /* at its deadline the change is undone: then this would not end, but the alarm would */
+	pthread_join(thread, NULL);
+	CHECK_EQ(c.err, -EBUSY);
+	CHECK(is_there(binder, PAGE));
+	CHECK(!is_there(binder, 9 * PAGE));
+	sitter_stop(&s);
+	CHECK_OK(vas_info(binder, &info)); /* old views go */
+	CHECK_OK(vas_read(binder, PAGE, buf, sizeof(buf), NULL));
+	CHECK_MEM(buf, "mine", 4);
+	vas_unbind(binder);
+	vas_destroy(vas);
+}
+
+/* Mapped while it was there for a moment: the owner asks for it before it gives the memory back. */
+TEST(a_map_of_a_change_that_failed_is_asked_back)
+{
+	struct vas *vas = simple_vas(), *binder;
+	struct vas_mapping *mapping;
+	struct vas_blocker blocker;
+	struct committer c = { .vas = vas, .gpa = 9 * PAGE };
+	struct vas_region region = simple_region(1, 1);
+	struct sitter s;
+	pthread_t thread;
+	uint64_t id;
+
+	region.offset = 9 * PAGE;
+	CHECK_OK(vas_region_add(vas, &region, &c.id));
+	id = simple_add(vas, 20, 1);
+	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
+	sitter_start(&s, binder);
+	CHECK_EQ(pthread_create(&thread, NULL, commit_move, &c), 0);
+	while (vas_map(binder, 9 * PAGE, PAGE, 0, &mapping))
+		;
+	pthread_join(thread, NULL);
+	CHECK_EQ(c.err, -EBUSY);
+	sitter_stop(&s);
+	CHECK_EQ(remove_region(vas, id, 10000000, &blocker), -EBUSY);
+	CHECK_EQ(blocker.kind, VAS_BLOCKER_PIN);
+	CHECK_EQ(blocker.gpa, 9 * PAGE);
+	vas_unmap(mapping);
+	CHECK_OK(remove_region(vas, id, 10000000, &blocker));
+	vas_unbind(binder);
+	vas_destroy(vas);
+}
+
 /* A section that began after the change does not hold it up. */
 TEST(what_only_adds_waits_for_nobody)
 {
