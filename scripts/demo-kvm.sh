@@ -16,7 +16,7 @@ start=$(date +%s%N)
 
 build/examples/tinyvmm --socket "$temp/socket" build/tests/guests/echo.bin >"$temp/vmm" 2>&1 &
 vmm=$!
-while ! [ -S "$temp/socket" ]; do
+while ! grep -q listening "$temp/vmm"; do
 	kill -0 $vmm 2>/dev/null || {
 		cat "$temp/vmm" >&2
 		exit 1

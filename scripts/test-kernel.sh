@@ -12,7 +12,7 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$scripts")
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
 all='binding copies maps lists events driving dirty foo blk blk_hostile hotplug leaks contract echo'
-modules='vas test/vas_test example/vas_example blk/vas_blk dma/vas_dma'
+modules='vas test/vas_test example/vas_example blk/vas_blk'
 debug='' only='' kernels='' passed=0 failed=0 skipped=0
 
 usage()
