@@ -17,7 +17,7 @@
  * check: -DCOMMITS=3
  * check: -DCOMMITS=2 -DBINDER_DIES
  * check: -DCOMMITS=1 -DOWNER_DIES
- * check: -DCOMMITS=2 -DONE_PROCESS -DBINDER_DIES
+ * check: -DCOMMITS=2 -DONE_PROCESS
  * check: -DCOMMITS=1 -DWITH_OWNER -DOWNER_DIES
  * check: -DCOMMITS=2 -DWITH_OWNER -DBINDER_DIES
  * check: -DCOMMITS=2 -DFENCE -DBINDER_DIES
@@ -29,12 +29,14 @@
  * deep:  -DCOMMITS=2 -DBINDER_DIES -DDEPTH=2
  * deep:  -DCOMMITS=2 -DOWNER_DIES
  * deep:  -DCOMMITS=1 -DONE_PROCESS -DOWNER_DIES
+ * deep:  -DCOMMITS=2 -DONE_PROCESS -DBINDER_DIES
  * break: SKIP_MEMBARRIER
  * break: SKIP_OWNER_FENCE -DFENCE
  * break: PUBLISH_BEFORE_TABLE
  * break: NO_RECHECK
  * break: NO_RECHECK_OF_COPY -DCOMMITS=2
  * break: VIEW_GOES_BACK -DONE_PROCESS -DCOMMITS=2
+ * break: FREE_WITHOUT_MEMBARRIER -DONE_PROCESS
  * break: TEARDOWN_BEFORE_WAIT
  * break: TEARDOWN_BEFORE_PUBLISH -DOBSERVER
  * break: OBSERVER_NO_RECHECK -DOBSERVER
@@ -46,6 +48,7 @@
  * break: RECLAIM_OWN -DWITH_OWNER
  * break: ADOPT_KEEPS_TABLE -DOWNER_DIES
  * break: ADOPT_WITHOUT_WAIT -DOWNER_DIES -DONE_READER
+ * break: ADOPTER_WITHOUT_MEMBARRIER -DOWNER_DIES -DONE_READER
  * break: ADOPT_WITHOUT_LOCK -DOWNER_DIES -DADOPTERS=2 -DONE_READER
  * break: NO_RECLAIM -DLIVE -DNO_DEADLINE -DBINDER_DIES -DNOBODY_NEW
  * break: WAIT_FOR_EMPTY -DLIVE -DNO_DEADLINE
@@ -102,13 +105,14 @@ byte ram[2];
 byte binder_lock[2], owner_lock;
 /* Each process's. */
 byte view_generation[2], view_layout[2];
+byte freed_below;			/* of one process: older views than this are free */
 bit dead[2], owner_dead;
 /* Only for assertions. */
 byte layout_of[GENERATIONS];		/* what each generation was published with */
 bit alive[NSLOTS];			/* the slot's thread lives */
 byte slot_of[2];
 bit committed;
-hidden byte used_after_teardown, torn_copy, live_slot_reclaimed;
+hidden byte used_after_teardown, used_after_free, torn_copy, live_slot_reclaimed;
 hidden byte wrong_bytes, two_owners, wrong_adoption;
 
 /* Clear what carries the index of a dead binder. */
@@ -148,8 +152,13 @@ inline section()
 	:: tgen ->
 #endif
 #ifdef ONE_PROCESS
-		v = VIEW;			/* translate: perhaps a newer view than that of E3 */
-		d_step { used_after_teardown = !HOLDS(v); assert(!used_after_teardown); v = 0 };
+		/* translate: perhaps with a newer view than that of E3 */
+		d_step { v = VIEW; b = view_generation[0] };
+		d_step {
+			used_after_teardown = !HOLDS(v); assert(!used_after_teardown);
+			used_after_free = b < freed_below; assert(!used_after_free);
+			v = 0; b = 0
+		};
 #else
 		d_step { used_after_teardown = !HOLDS(VIEW); assert(!used_after_teardown) };
 #endif
@@ -193,7 +202,25 @@ inline section()
 			:: g -> tgen = g
 			:: else
 			fi;
-			g = 0; a = 0; b = 0
+			a = 0; b = 0
+#ifdef ONE_PROCESS
+		};
+		/* V: free the views before this one, unless the other thread here is in one of them. */
+#ifndef FREE_WITHOUT_MEMBARRIER
+		membarrier();
+#endif
+		if
+		:: mem[SLOT(1 - i)] == 0 || mem[SLOT(1 - i)] >= g -> d_step {
+				if
+				:: g > freed_below -> freed_below = g
+				:: else
+				fi
+			}
+		:: mem[SLOT(1 - i)] != 0 && mem[SLOT(1 - i)] < g
+		fi;
+		d_step {
+#endif
+			g = 0
 		}
 	fi
 }
@@ -262,6 +289,11 @@ inline publish(l)
 #endif
 #if defined(SKIP_MEMBARRIER) || (defined(FENCE) && !defined(SKIP_OWNER_FENCE))
 	drained(OWNER_CPU)			/* P4 without membarrier: a full fence */
+#elif defined(ADOPTER_WITHOUT_MEMBARRIER)
+	if
+	:: self == OWNER -> membarrier()
+	:: self != OWNER -> drained(OWNER_CPU)
+	fi
 #elif !defined(SKIP_OWNER_FENCE)
 	membarrier()				/* P4 */
 #endif
