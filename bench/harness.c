@@ -34,24 +34,31 @@ static uint64_t time_ns(const struct bench_subject *subject, uint64_t nr)
 	return now_ns() - start;
 }
 
-/*
- * One round of one subject, in ns for one operation: the best of a few parts, which leaves out
- * those in which another task or an interrupt had the core. A run before them brings its data back
- * to the caches.
- */
-static double round_of(const struct bench_subject *subject, uint64_t nr)
+/* The best of a few runs, which leaves out those in which another task or an interrupt had the
+ * core. */
+static uint64_t best_ns(const struct bench_subject *subject, uint64_t nr, unsigned int runs)
 {
-	uint64_t part = nr >= NR_PARTS ? nr / NR_PARTS : nr;
 	uint64_t best = UINT64_MAX;
 
-	if (part < nr)
-		sink = subject->run(subject->ctx, part);
-	for (uint64_t done = 0; done + part <= nr; done += part) {
-		uint64_t ns = time_ns(subject, part);
+	while (runs--) {
+		uint64_t ns = time_ns(subject, nr);
 
 		best = ns < best ? ns : best;
 	}
-	return (double)best / (double)part;
+	return best;
+}
+
+/*
+ * One round of one subject, in ns for one operation: the best of a few parts. A part before them
+ * brings its data back to the caches.
+ */
+static double round_of(const struct bench_subject *subject, uint64_t nr)
+{
+	if (nr < NR_PARTS)
+		return (double)best_ns(subject, nr, 1) / (double)nr;
+	nr /= NR_PARTS;
+	sink = subject->run(subject->ctx, nr);
+	return (double)best_ns(subject, nr, NR_PARTS) / (double)nr;
 }
 
 /* How many operations fill a round. */
@@ -60,7 +67,7 @@ static uint64_t calibrate(const struct bench_subject *subject, uint64_t round_ns
 	uint64_t nr = 1;
 	uint64_t ns;
 
-	while ((ns = time_ns(subject, nr)) < round_ns / 4)
+	while ((ns = best_ns(subject, nr, 3)) < round_ns / 4)
 		nr *= 2;
 	nr = nr * round_ns / ns;
 	return nr ? nr : 1;

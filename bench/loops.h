@@ -30,7 +30,7 @@ static inlined uint64_t loop_gather(const void *(*translate)(void *ctx, uint64_t
 	const struct peer_gpas local = *at;
 	uint64_t sum = 0;
 
-	for (uint64_t i = 0; i < nr; i++) {
+	for (uint64_t i = local.start; i != local.start + nr; i++) {
 		const uint64_t *word = translate(ctx, local.gpas[i & local.mask]);
 
 		if (__builtin_expect(!word, 0))
@@ -45,7 +45,7 @@ static inlined uint64_t loop_copy(int (*access)(void *ctx, uint64_t gpa, void *b
 {
 	const struct peer_copy local = *copy;
 
-	for (uint64_t i = 0; i < nr; i++) {
+	for (uint64_t i = local.at.start; i != local.at.start + nr; i++) {
 		if (access(ctx, local.at.gpas[i & local.at.mask], local.buf, local.len))
 			return PEER_REFUSED;
 	}

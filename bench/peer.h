@@ -16,10 +16,14 @@
 /* What a loop returns when the peer refused an address. */
 #define PEER_REFUSED UINT64_MAX
 
-/* Addresses to visit in turn, over and over; their number is mask + 1, a power of two. */
+/*
+ * Addresses to visit in turn, over and over, from the one with index start on; their number is mask
+ * + 1, a power of two.
+ */
 struct peer_gpas {
 	const uint64_t *gpas;
 	uint64_t mask;
+	uint64_t start;
 };
 
 /* Copies of len bytes between the buffer and guest memory. */

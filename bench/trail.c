@@ -22,6 +22,15 @@ static uint64_t word_gpa(const struct guest_region *region, uint64_t i)
 	return region->gpa + page * PAGE + word * sizeof(uint64_t);
 }
 
+/* Evenly over the regions, whichever there are more of. */
+static uint64_t nth_word(const struct trail *trail, const struct guest_region *regions, uint64_t nr,
+			 uint64_t i)
+{
+	if (nr > trail->nr)
+		return word_gpa(&regions[i * nr / trail->nr], 0);
+	return word_gpa(&regions[i % nr], i / nr);
+}
+
 static void shuffle(uint64_t *values, uint64_t nr)
 {
 	uint64_t state = nr;
@@ -39,13 +48,13 @@ int trail_create(struct trail *trail, const struct guest *guest, unsigned int fi
 		 unsigned int nr)
 {
 	trail->nr = TRAIL_MIN;
-	while (trail->nr < nr)
+	while (trail->nr < nr && trail->nr < TRAIL_MAX)
 		trail->nr *= 2;
 	trail->gpas = calloc(trail->nr, sizeof(*trail->gpas));
 	if (!trail->gpas)
 		return -ENOMEM;
 	for (uint64_t i = 0; i < trail->nr; i++)
-		trail->gpas[i] = word_gpa(&guest->regions[first + i % nr], i / nr);
+		trail->gpas[i] = nth_word(trail, &guest->regions[first], nr, i);
 	shuffle(trail->gpas, trail->nr);
 	for (uint64_t i = 0; i < trail->nr; i++) {
 		uint64_t *word = (uint64_t *)(guest->flat + trail->gpas[i]);

@@ -8,15 +8,16 @@
 
 #include "guest.h"
 
-/* No trail is shorter than this: one page of words. */
+/* Not shorter than one page of words; not so long that a round is over before it is. */
 #define TRAIL_MIN 512
+#define TRAIL_MAX 4096
 
 struct trail {
 	uint64_t *gpas;
 	uint64_t nr; /* a power of two */
 };
 
-/* Visits nr regions, from the first-th on. Returns 0 or -errno. */
+/* Visits nr regions, from the first-th on, or TRAIL_MAX of them. Returns 0 or -errno. */
 int trail_create(struct trail *trail, const struct guest *guest, unsigned int first,
 		 unsigned int nr);
 void trail_destroy(struct trail *trail);

@@ -39,9 +39,13 @@ static uint64_t run_dependent(void *ctx, uint64_t nr)
 
 static uint64_t run_independent(void *ctx, uint64_t nr)
 {
-	const struct walk *walk = ctx;
+	struct walk *walk = ctx;
+	uint64_t sum = walk->peer->gather(walk->ctx, &walk->at, nr);
 
-	return walk->peer->gather(walk->ctx, &walk->at, nr);
+	/* On from there next time, as the other does: a short run must not stay on the same few
+	 * pages. */
+	walk->at.start += nr;
+	return sum;
 }
 
 struct dependence {

@@ -2,12 +2,8 @@
 /* vas create: make a vas, and hold it open or hand it to a command. */
 #include <signal.h>
 
-#include <stdio.h>
-#include <unistd.h>
-
 #include "cli/child.h"
-#include "cli/json.h"
-#include "cli/name.h"
+#include "cli/hold.h"
 #include "cli/plan.h"
 #include "cli/verb.h"
 
@@ -17,39 +13,6 @@ static const struct option longs[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
-
-static int print_reference(struct vas *vas, int as_json)
-{
-	struct vas_info info;
-	char uuid[UUID_TEXT_LEN];
-	int err = vas_info(vas, &info);
-
-	if (err)
-		return fail_vas(err, "the new vas");
-	if (!as_json) {
-		printf("%d/%d\n", getpid(), vas_fd(vas));
-	} else {
-		name_format_uuid(info.uuid, uuid);
-		json_open(NULL, '{');
-		json_number("pid", (uint64_t)getpid());
-		json_number("fd", (uint64_t)vas_fd(vas));
-		json_text("name", info.name, sizeof(info.name));
-		json_text("uuid", uuid, sizeof(uuid));
-		json_close();
-	}
-	/* Whoever reads it waits for it. */
-	fflush(stdout);
-	return EXIT_OK;
-}
-
-static int hold(struct vas *vas, int as_json)
-{
-	int code = print_reference(vas, as_json);
-
-	if (!code)
-		wait_for_signal();
-	return code;
-}
 
 static int hand_over(struct vas *vas, char *const *command)
 {
@@ -72,7 +35,7 @@ static int create(struct plan *plan, char *const *command, int as_json)
 
 	if (code)
 		return *command && code != EXIT_USAGE ? EXIT_OWN : code;
-	code = *command ? hand_over(vas, command) : hold(vas, as_json);
+	code = *command ? hand_over(vas, command) : hold_until_signal(vas, as_json);
 	vas_destroy(vas);
 	return code;
 }

@@ -82,6 +82,7 @@ static void print_head(const struct facts *facts)
 	else
 		json_null("owner_pid");
 	json_number("owner_epoch", info->owner_epoch);
+	json_text("consumers", info->consumers, sizeof(info->consumers));
 	json_number("binders", info->nr_binders);
 	json_number("threads", info->nr_threads);
 	json_number("pins", info->nr_pins);

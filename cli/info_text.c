@@ -34,6 +34,8 @@ static void print_state(const struct vas_info *info)
 	else
 		printf("owner       none: it can be adopted");
 	printf("%s\n", info->owner_epoch ? ", adopted before" : "");
+	if (*info->consumers)
+		printf("attached    %s\n", text_shown(info->consumers, VAS_CONSUMERS_LEN).s);
 	printf("bound       %u handle%s, %u thread%s, %u long-lived map%s\n", info->nr_binders,
 	       info->nr_binders == 1 ? "" : "s", info->nr_threads, info->nr_threads == 1 ? "" : "s",
 	       info->nr_pins, info->nr_pins == 1 ? "" : "s");

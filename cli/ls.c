@@ -36,6 +36,8 @@ static void print_json_one(const struct found *found)
 		json_number("owner_pid", found->info.owner_pid);
 	else
 		json_null("owner_pid");
+	json_text("consumers", found->info.consumers, sizeof(found->info.consumers));
+	json_number("events", found->info.nr_events);
 	json_number("binders", found->info.nr_binders);
 	json_open("holders", '[');
 	for (size_t i = 0; i < found->nr_holders; i++) {
@@ -104,14 +106,16 @@ static void add_row(struct table *table, const struct found *found)
 	table_add(table, "%u", info->nr_regions);
 	table_add(table, "%u", info->nr_binders);
 	table_add(table, info->owner_pid ? "%u" : "none", info->owner_pid);
+	table_add(table, "%s", *info->consumers ? text_shown(info->consumers, VAS_CONSUMERS_LEN).s : "-");
+	table_add(table, "%u", info->nr_events);
 	add_holders(table, found);
 }
 
 static int print_table(const struct scan *scan)
 {
 	static const char *const heads[] = { "NAME",    "PID/FD",  "SIZE",  "RESIDENT",
-					     "REGIONS", "BINDERS", "OWNER", "HELD BY" };
-	struct table table = TABLE("llrrrrrl");
+					     "REGIONS", "BINDERS", "OWNER", "ATTACHED", "EVENTS", "HELD BY" };
+	struct table table = TABLE("llrrrrrlrl");
 
 	if (!scan->nr_found)
 		return 0;

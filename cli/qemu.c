@@ -129,10 +129,35 @@ static int read_arg(char *const *argv, size_t at, struct plan *plan, const struc
 	return code;
 }
 
+/*
+ * Near 1 TiB lies what AMD's HyperTransport keeps for itself. For a CPU of AMD's, QEMU moves all
+ * RAM above 4 GiB to 1 TiB if RAM and the 64-bit PCI hole behind it would reach there.
+ */
+static int check_end(const struct plan *plan)
+{
+	const uint64_t most = 0xfd00000000 - (64ull << 30);
+
+	if (plan->memory < most || !plan->machine->prefix)
+		return EXIT_OK;
+	return fail_usage(
+		"%s: where QEMU has so much RAM depends on the CPU, and is not known here: "
+		"%s is the most",
+		text_size(plan->memory).s, text_size(most).s);
+}
+
+static const struct machine *default_machine(const char *command)
+{
+	const char *target = strrchr(command, '-');
+
+	if (target && strcmp(target, "-x86_64") && strcmp(target, "-i386") &&
+	    strcmp(target, "-kvm"))
+		return NULL;
+	return machine_by_name("pc", 2);
+}
+
 int qemu_read_args(char *const *argv, struct plan *plan)
 {
 	const struct machine *machine = NULL;
-	const char *name = strrchr(argv[0], '-');
 
 	for (size_t i = 1; argv[i]; i++) {
 		int code = read_arg(argv, i, plan, &machine);
@@ -142,14 +167,10 @@ int qemu_read_args(char *const *argv, struct plan *plan)
 	}
 	if (!plan->memory)
 		plan->memory = QEMU_DEFAULT_MEMORY;
+	if (!plan->machine)
+		plan->machine = machine ? machine : default_machine(argv[0]);
 	if (plan->machine)
-		return EXIT_OK;
-	if (!machine &&
-	    (!name || !strcmp(name, "-x86_64") || !strcmp(name, "-i386") || !strcmp(name, "-kvm")))
-		machine = machine_by_name("pc", 2);
-	plan->machine = machine;
-	if (machine)
-		return EXIT_OK;
+		return check_end(plan);
 	return fail_usage("where %s has its RAM is not known here: say by --machine which of %s it "
 			  "is like",
 			  argv[0], machine_names);

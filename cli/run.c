@@ -13,11 +13,12 @@
 #include "cli/text.h"
 #include "cli/verb.h"
 
-enum { RUN_KEEP = 2000 };
+enum { RUN_KEEP = 2000, RUN_GIVE };
 
 static const struct option longs[] = {
 	PLAN_OPTIONS,
 	{ "keep", no_argument, NULL, RUN_KEEP },
+	{ "give", no_argument, NULL, RUN_GIVE },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -27,6 +28,7 @@ struct run {
 	struct plan plan;
 	char *const *command;
 	int keeps;
+	int gives; /* the command shall own the vas */
 	int is_quiet;
 };
 
@@ -59,6 +61,9 @@ static int run_command(struct run *run, struct vas *vas)
 		args = qemu_argv(run->command, &run->plan, &more);
 	argv = child_argv(&child, args ? args : run->command);
 	tell_regions(run, vas);
+	/* The child's fd keeps the memory; nobody owns it until the child does. */
+	if (run->gives)
+		vas_unbind(vas);
 	code = argv ? child_run(&child, argv) : fail(EXIT_OWN, "no memory");
 	run->keeps = run->keeps && !child.was_told;
 	child_argv_free(argv);
@@ -87,7 +92,8 @@ static int run_vas(struct run *run)
 	code = run_command(run, vas);
 	if (run->keeps && code != EXIT_OWN && code != EXIT_CANNOT_RUN && code != EXIT_NO_COMMAND)
 		keep(vas);
-	vas_destroy(vas);
+	if (!run->gives)
+		vas_destroy(vas);
 	return code;
 }
 
@@ -98,6 +104,8 @@ static int take_options(struct options *options, struct run *run)
 	while ((c = option_next(options)) >= 0) {
 		if (c == RUN_KEEP)
 			run->keeps = 1;
+		else if (c == RUN_GIVE)
+			run->gives = 1;
 		else if (c == 'q')
 			run->is_quiet = 1;
 		else
@@ -107,6 +115,12 @@ static int take_options(struct options *options, struct run *run)
 	}
 	if (c == OPTION_END && optind == options->argc) {
 		options->status = fail_usage("which command is to be run? vas run -- COMMAND...");
+		return OPTION_STOP;
+	}
+	if (c == OPTION_END && run->gives && (run->keeps || qemu_is(options->argv[optind]))) {
+		options->status =
+			fail_usage("--give is for a VMM that owns its vas, and keeps none: "
+				   "not for QEMU, and not with --keep");
 		return OPTION_STOP;
 	}
 	return c;
@@ -134,6 +148,7 @@ const struct verb verb_run = {
 	.summary = "Start a VMM, such as an unmodified QEMU, on a vas",
 	.help = PLAN_HELP
 	"      --keep           keep the memory after the command's end, until a signal\n"
+	"      --give           give the vas up, so that the command can own it (VAS_BIND_ADOPT)\n"
 	"  -q, --quiet          say nothing on the way\n"
 	"\n"
 	"If the command is QEMU (qemu-system-*), memory size and machine type are read from its\n"

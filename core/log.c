@@ -77,8 +77,9 @@ static uint64_t pages_of(const struct vas_log *log, uint64_t gpa, uint64_t len, 
 	return last - *first + 1;
 }
 
-static void mark_pages(const struct vas_log *log, uint64_t page, uint64_t nr_pages,
-		       void (*mark)(const struct vas_log *, uint64_t, uint64_t))
+static inline __attribute__((always_inline)) void
+mark_pages(const struct vas_log *log, uint64_t page, uint64_t nr_pages,
+	   void (*mark)(const struct vas_log *, uint64_t, uint64_t))
 {
 	while (nr_pages) {
 		uint64_t in_word = 64 - page % 64;
@@ -94,7 +95,10 @@ void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len)
 {
 	uint64_t page, nr = pages_of(log, gpa, len, &page);
 
-	mark_pages(log, page, nr, vas_log_mark_word);
+	if (nr == 1)
+		vas_log_mark_word(log, page / 64, 1ull << page % 64);
+	else
+		mark_pages(log, page, nr, vas_log_mark_word);
 }
 
 void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len)

@@ -6,7 +6,11 @@
 #ifndef ECHO_H
 #define ECHO_H
 
+#ifdef __KERNEL__
+#include <linux/types.h>
+#else
 #include <stdint.h>
+#endif
 
 #define ECHO_GPA      0x20000ull /* struct echo_page */
 #define ECHO_PORT     0x500      /* 32 bits: the round's number */

@@ -71,6 +71,7 @@ static void values_open(struct foo *foo)
 			check("values", vas_map(foo->vas, regions[i].gpa, VAS_PAGE_SIZE,
 						VAS_MAP_WRITE, &foo->ring));
 	check("the vas has no region \"values\"", foo->ring ? 0 : -ENOENT);
+	foo->values = event_id(foo, VALUES_DOORBELL);
 }
 
 /*
@@ -173,7 +174,6 @@ int main(int argc, char **argv)
 	check("receive", vas_recv(foo.socket, 0, &foo.vas));
 	foo.echo = event_id(&foo, ECHO_DOORBELL);
 	foo.echo_irq = event_id(&foo, ECHO_IRQ);
-	foo.values = event_id(&foo, VALUES_DOORBELL);
 	if (values)
 		values_open(&foo);
 	fprintf(stderr, "foo: serving\n");

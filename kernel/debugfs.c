@@ -45,16 +45,16 @@ DEFINE_SHOW_ATTRIBUTE(counters);
 
 static void show_binding(struct seq_file *seq, const struct vas *vas)
 {
-	seq_printf(seq, "%lu %pU %s %s binder=%u lanes=%u generation=%llu refs=%u\n",
-		   vas->space->inode->i_ino, vas->sb->uuid, vas->ops->name,
+	seq_printf(seq, "%llu %pU %s %s binder=%u lanes=%u generation=%llu refs=%u\n",
+		   (u64)vas->space->inode->i_ino, vas->sb->uuid, vas->ops->name,
 		   vas->readonly ? "observer" : "binder", vas->binder, vas->nr_lanes,
 		   READ_ONCE(vas->control->generation), refcount_read(&vas->refs));
 }
 
 static void show_mapping(struct seq_file *seq, const struct vas_mapping *mapping)
 {
-	seq_printf(seq, "%lu %s gpa=0x%llx len=0x%llx flags=%u wish=%u%s users=%u\n",
-		   mapping->vas->space->inode->i_ino, mapping->vas->ops->name, mapping->gpa,
+	seq_printf(seq, "%llu %s gpa=0x%llx len=0x%llx flags=%u wish=%u%s users=%u\n",
+		   (u64)mapping->vas->space->inode->i_ino, mapping->vas->ops->name, mapping->gpa,
 		   mapping->len, mapping->flags, mapping->wish, mapping->is_quiet ? " quiet" : "",
 		   refcount_read(&mapping->users));
 }

@@ -24,7 +24,7 @@ DECLARE_EVENT_CLASS(vas_binding,
 	TP_ARGS(vas),
 	TP_STRUCT__entry(
 		__field(const void *, vas)
-		__field(unsigned long, ino)
+		__field(u64, ino)
 		__field(bool, readonly)
 		__array(char, name, 24)
 	),
@@ -34,7 +34,7 @@ DECLARE_EVENT_CLASS(vas_binding,
 		__entry->readonly = vas->readonly;
 		strscpy(__entry->name, vas->ops->name, sizeof(__entry->name));
 	),
-	TP_printk("vas=%p ino=%lu holder=%s%s", __entry->vas, __entry->ino, __entry->name,
+	TP_printk("vas=%p ino=%llu holder=%s%s", __entry->vas, __entry->ino, __entry->name,
 		  __entry->readonly ? " read-only" : "")
 );
 
@@ -110,7 +110,7 @@ TRACE_EVENT(vas_freeze,
 	TP_PROTO(const struct inode *inode, bool on, int err),
 	TP_ARGS(inode, on, err),
 	TP_STRUCT__entry(
-		__field(unsigned long, ino)
+		__field(u64, ino)
 		__field(bool, on)
 		__field(int, err)
 	),
@@ -119,7 +119,7 @@ TRACE_EVENT(vas_freeze,
 		__entry->on = on;
 		__entry->err = err;
 	),
-	TP_printk("ino=%lu %s err=%d", __entry->ino, __entry->on ? "freeze" : "thaw",
+	TP_printk("ino=%llu %s err=%d", __entry->ino, __entry->on ? "freeze" : "thaw",
 		  __entry->err)
 );
 

@@ -15,6 +15,7 @@
 #include "lib/event.h"
 #include "lib/fault.h"
 #include "lib/file.h"
+#include "lib/garbage.h"
 #include "lib/lock.h"
 #include "lib/notify.h"
 #include "lib/publish.h"
@@ -72,7 +73,7 @@ static void handle_free(struct vas *vas)
 	if (vas->fd >= 0)
 		close(vas->fd);
 	free(vas->own.regions);
-	free(vas->garbage.ranges);
+	vas_garbage_free(&vas->garbage);
 	pthread_mutex_destroy(&vas->lock);
 	pthread_mutex_destroy(&vas->change);
 	pthread_mutex_destroy(&vas->reclaim);

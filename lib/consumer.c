@@ -2,6 +2,8 @@
 #include <vas/consumer.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "lib/error.h"
 #include "lib/handle.h"
@@ -40,6 +42,19 @@ static int attach(struct vas *vas, struct vas_consumer *consumer)
 	return 0;
 }
 
+/* For those who look from outside; the names that have room. */
+static void tell_consumers(struct vas *vas)
+{
+	char *to = vas_binders(vas)[vas->binder].consumers, names[VAS_CONSUMERS_LEN] = "";
+	const struct vas_consumer *c;
+	size_t len = 0;
+
+	for (c = vas->consumers; c && len < sizeof(names); c = c->next)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? "," : "",
+					c->ops->name);
+	memcpy(to, names, sizeof(names));
+}
+
 int vas_consumer_attach(struct vas *vas, struct vas_consumer *consumer)
 {
 	int err;
@@ -48,6 +63,8 @@ int vas_consumer_attach(struct vas *vas, struct vas_consumer *consumer)
 		return vas_fail(-EPERM, "only the owner of a vas attaches consumers to it");
 	pthread_mutex_lock(&vas->change);
 	err = attach(vas, consumer);
+	if (!err)
+		tell_consumers(vas);
 	pthread_mutex_unlock(&vas->change);
 	return err;
 }
@@ -63,6 +80,7 @@ void vas_consumer_detach(struct vas_consumer *consumer)
 		;
 	if (*p) {
 		*p = consumer->next;
+		tell_consumers(vas);
 		/* What it has logged so far must not be lost with it. */
 		if (vas->own.flags & VAS_STATE_TRACKING && consumer->ops->harvest)
 			consumer->ops->harvest(consumer);

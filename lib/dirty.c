@@ -143,7 +143,7 @@ static int tracking_on(struct vas *vas)
 
 	vas->own.flags |= VAS_STATE_TRACKING;
 	vas_publish(vas, NULL, 0);
-	err = vas_publish_wait(vas, NULL, 0, vas_deadline_ns(VAS_TIMEOUT_DEFAULT_NS), NULL);
+	err = vas_publish_wait(vas, NULL, vas_deadline_ns(VAS_TIMEOUT_DEFAULT_NS), NULL);
 	if (!err)
 		err = track_consumers(vas, 1);
 	if (err) {

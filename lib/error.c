@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include <vas/vas.h>
+#include <vas/consumer.h> /* vas_fail() is public there */
 
 static __thread char story[256];
 

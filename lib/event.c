@@ -152,6 +152,20 @@ int vas_event_exists(const struct vas *vas, uint32_t id)
 	return entry_find(vas, id_matches, &id, &copy) >= 0;
 }
 
+int vas_event_still_exists(const struct vas *vas, uint32_t id, uint32_t *index)
+{
+	uint32_t i = __atomic_load_n(index, __ATOMIC_RELAXED);
+	struct vas_event_entry copy;
+	int found;
+
+	if (i < nr_entries(vas) && __atomic_load_n(&entries(vas)[i].id, __ATOMIC_RELAXED) == id)
+		return 1;
+	found = entry_find(vas, id_matches, &id, &copy);
+	if (found >= 0)
+		__atomic_store_n(index, (uint32_t)found, __ATOMIC_RELAXED);
+	return found >= 0;
+}
+
 uint32_t vas_event_count(struct vas *vas)
 {
 	return vas_events(vas, NULL, 0);

@@ -18,6 +18,7 @@ enum vas_event_which { VAS_EVENT_FD_MAIN, VAS_EVENT_FD_RESAMPLE, VAS_EVENT_FD_CO
  */
 struct vas_event_tie {
 	uint32_t id;                /* 0: free */
+	uint32_t index;             /* where its entry was last seen: a hint */
 	int fd[VAS_EVENT_FD_COUNT]; /* -1: not at hand */
 };
 
@@ -41,6 +42,8 @@ void vas_event_adopt(struct vas *vas);
 /* How many events the control area names, and whether this is one of them. */
 uint32_t vas_event_count(struct vas *vas);
 int vas_event_exists(const struct vas *vas, uint32_t id);
+/* The same for one that is looked up again and again: quick if the entry is where it was. */
+int vas_event_still_exists(const struct vas *vas, uint32_t id, uint32_t *index);
 
 /* Make the eventfd(s) of a new event; close all that there are of one. With the handle's lock held.
  */

@@ -156,7 +156,7 @@ static int event_fd(struct vas *vas, uint32_t id, enum vas_event_which which)
 	struct vas_event_tie *tie = id ? tie_find(&vas->events, id) : NULL;
 	int fd = -1;
 
-	if (!vas_event_exists(vas, id))
+	if (tie ? !vas_event_still_exists(vas, id, &tie->index) : !vas_event_exists(vas, id))
 		return vas_fail(-ENOENT, "there is no event with id %u", id);
 	if (tie)
 		fd = __atomic_load_n(&tie->fd[which], __ATOMIC_ACQUIRE);
@@ -187,34 +187,45 @@ static int64_t eventfd_take(int fd)
 static int eventfd_poll(int fd, uint64_t deadline)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-	uint64_t now = vas_now_ns();
-	uint64_t left = deadline > now ? deadline - now : 0;
-	struct timespec timeout = { left / 1000000000, left % 1000000000 };
-	int nr = ppoll(&pollfd, 1, deadline == UINT64_MAX ? NULL : &timeout, NULL);
+	struct timespec timeout;
+	uint64_t now, left;
+	int nr;
 
+	if (deadline == UINT64_MAX) {
+		nr = poll(&pollfd, 1, -1);
+	} else {
+		now = vas_now_ns();
+		left = deadline > now ? deadline - now : 0;
+		timeout = (struct timespec){ left / 1000000000, left % 1000000000 };
+		nr = ppoll(&pollfd, 1, &timeout, NULL);
+	}
 	if (nr < 0)
 		return -errno;
 	return nr ? 0 : -ETIMEDOUT;
 }
 
+/* Poll first: who waits mostly has to, and then it is one call the less. */
 int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout_ns)
 {
 	int fd = event_fd(vas, id, VAS_EVENT_FD_MAIN);
-	uint64_t deadline = 0;
+	uint64_t deadline;
 	int64_t count;
 	int err;
 
 	if (fd < 0)
 		return fd;
-	while ((count = eventfd_take(fd)) == -EAGAIN) {
-		if (!timeout_ns)
-			return -ETIMEDOUT;
-		if (!deadline)
-			deadline = vas_deadline_ns(timeout_ns);
+	if (!timeout_ns) {
+		count = eventfd_take(fd);
+		return count == -EAGAIN ? -ETIMEDOUT : count;
+	}
+	deadline = timeout_ns == UINT64_MAX ? UINT64_MAX : vas_deadline_ns(timeout_ns);
+	do {
 		err = eventfd_poll(fd, deadline);
 		if (err)
 			return err;
-	}
+		/* Another thread may have been quicker. */
+		count = eventfd_take(fd);
+	} while (count == -EAGAIN);
 	return count;
 }
 

@@ -17,8 +17,9 @@
 static uint32_t ask_pins(struct vas *vas, enum pin_wish wish, struct vas_blocker *blocker)
 {
 	struct vas_region everything = { .gpa = 0, .size = vas->sb.limit };
+	struct pin_set all = { &everything, 1, 0, UINT64_MAX };
 
-	return vas_pins_ask(vas, &everything, 1, wish, blocker);
+	return vas_pins_ask(vas, &all, wish, blocker);
 }
 
 /* No new pin for writing can appear: the sections that might have made one have ended. */
@@ -82,7 +83,7 @@ static int freeze(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blo
 	vas_publish(vas, NULL, 0);
 	/* At once, so that holders have all the time there is. */
 	ask_pins(vas, PIN_QUIESCE, NULL);
-	err = vas_publish_wait(vas, NULL, 0, deadline_ns, blocker);
+	err = vas_publish_wait(vas, NULL, deadline_ns, blocker);
 	if (!err)
 		err = wait_for_pins(vas, deadline_ns, blocker);
 	if (!err)

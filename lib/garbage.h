@@ -13,10 +13,25 @@ void vas_memory_release(struct vas *vas, const struct delta *delta);
 /* These ranges are garbage, as far as they are in the file and no region holds them. */
 void vas_garbage_add(struct vas *vas, const struct vas_region *ranges, size_t nr);
 
+/*
+ * A change failed after it was published in `generation`: these ranges were there for a moment, and
+ * somebody may have mapped them in it.
+ */
+void vas_garbage_lose(struct vas *vas, const struct vas_region *ranges, size_t nr,
+		      uint64_t generation);
+
+/*
+ * For an adopter, whose vas->own is what was last published: what the dead owner's last change may
+ * have left is in the table that is not in use. -ENOMEM.
+ */
+int vas_garbage_inherit(struct vas *vas);
+
+void vas_garbage_free(struct garbage *garbage);
+
 /* Nobody can be using it (P5 is behind us): give it back to the system, P6. */
 void vas_garbage_punch(struct vas *vas);
 
-/* If a failed change has left some: wait until nobody uses it, then give it back. */
+/* If there is some: wait until nobody uses or maps it, then give it back. */
 int vas_garbage_collect(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker);
 
 #endif

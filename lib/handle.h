@@ -36,10 +36,18 @@ struct own_layout {
 	uint32_t flags; /* VAS_STATE_* */
 };
 
-/* A file range to be given back once nobody can be using it. */
+/*
+ * What changes have left behind: parts of the file, to be given back once nobody can be using them;
+ * and, if the change failed or its owner died, the ranges of gpa by which somebody may have mapped
+ * memory, in a generation from `since` on and before `before`, that no region shows there any more.
+ */
 struct garbage {
 	struct vas_extent *ranges;
 	size_t nr;
+	struct vas_region *lost; /* sorted by gpa, no overlap */
+	size_t nr_lost;
+	uint64_t since;
+	uint64_t before;
 };
 
 struct view;

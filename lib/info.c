@@ -31,6 +31,23 @@ static uint32_t count_binders(struct vas *vas)
 	return nr;
 }
 
+/* What the owner says that it has attached: a hint for people, like the names of processes. */
+static void copy_consumers(struct vas *vas, char consumers[VAS_CONSUMERS_LEN])
+{
+	const struct vas_binder *binders = vas_binders(vas);
+	uint32_t i;
+
+	for (i = 0; i < vas->sb.nr_binders; i++) {
+		if (!(__atomic_load_n(&binders[i].flags, __ATOMIC_RELAXED) & VAS_BINDER_OWNER))
+			continue;
+		if (i != vas->binder && !vas_byte_is_locked(vas, vas_binder_byte(vas, i)))
+			continue;
+		memcpy(consumers, binders[i].consumers, VAS_CONSUMERS_LEN);
+		consumers[VAS_CONSUMERS_LEN - 1] = '\0';
+		return;
+	}
+}
+
 static void count(struct vas *vas, struct vas_info *info)
 {
 	uint32_t i;
@@ -74,6 +91,8 @@ int vas_info(struct vas *vas, struct vas_info *info)
 	info->role = vas->role;
 	if (vas->role == VAS_ROLE_OWNER || vas_byte_is_locked(vas, vas_owner_byte(vas)))
 		info->owner_pid = __atomic_load_n(&vas->ctl->owner_pid, __ATOMIC_RELAXED);
+	if (info->owner_pid)
+		copy_consumers(vas, info->consumers);
 	count(vas, info);
 	return 0;
 }
@@ -88,7 +107,9 @@ ssize_t vas_regions(struct vas *vas, struct vas_region *regions, size_t nr)
 		const struct region_set *set = vas->view->set;
 
 		total = set->nr;
-		memcpy(regions, set->regions, (nr < set->nr ? nr : set->nr) * sizeof(*regions));
+		nr = nr < set->nr ? nr : set->nr;
+		if (nr)
+			memcpy(regions, set->regions, nr * sizeof(*regions));
 	}
 	pthread_mutex_unlock(&vas->lock);
 	return total;

@@ -11,6 +11,7 @@
 #include "lib/delta.h"
 #include "lib/error.h"
 #include "lib/garbage.h"
+#include "lib/pin.h"
 #include "lib/publish.h"
 #include "lib/snapshot.h"
 #include "lib/thread.h"
@@ -274,10 +275,12 @@ static void finish_consumers(struct vas *vas, const struct vas_delta *delta, boo
 static void roll_back(struct vas *vas, struct vas_region *old, uint32_t nr,
 		      const struct delta *delta)
 {
+	uint64_t failed = vas->own.generation;
+
 	if (vas_publish(vas, old, nr))
 		free(old);
-	/* Threads may be using what was there for a moment: it goes with the next change. */
-	vas_garbage_add(vas, delta->head.added, delta->head.nr_added);
+	/* Threads and maps may be using what was there for a moment: it goes with the next change. */
+	vas_garbage_lose(vas, delta->head.added, delta->head.nr_added, failed);
 }
 
 static int switch_layout(struct vas_layout *layout, const struct delta *delta, uint64_t deadline_ns,
@@ -286,18 +289,25 @@ static int switch_layout(struct vas_layout *layout, const struct delta *delta, u
 	struct vas *vas = layout->vas;
 	uint32_t old_nr = vas->own.nr;
 	struct vas_region *old = malloc((old_nr ? old_nr : 1) * sizeof(*old));
+	struct pin_set gone;
 	int err;
 
-	if (!old)
+	if (!old) {
+		vas_memory_release(vas, delta);
 		return vas_fail(-ENOMEM, "no memory for a copy of the layout");
+	}
 	memcpy(old, vas->own.regions, old_nr * sizeof(*old));
+	vas->own.next_id = layout->next_id; /* seen by others from here on, so never used again */
 	err = vas_publish(vas, layout->regions, layout->nr);
-	if (err)
+	if (err) {
+		vas_memory_release(vas, delta);
 		goto err_free;
+	}
 	layout->regions = NULL;
+	gone = (struct pin_set){ delta->gone, delta->nr_gone, 0, vas->own.generation };
 	/* What only brings memory, or lets a region grow, has nobody to wait for. */
-	if (delta->nr_gone)
-		err = vas_publish_wait(vas, delta->gone, delta->nr_gone, deadline_ns, blocker);
+	if (gone.nr)
+		err = vas_publish_wait(vas, &gone, deadline_ns, blocker);
 	if (err) {
 		roll_back(vas, old, old_nr, delta);
 		return err;
@@ -319,20 +329,17 @@ static int commit(struct vas_layout *layout, const struct delta *delta, uint64_t
 	if (err)
 		return err;
 	err = prepare_consumers(vas, &delta->head, blocker);
-	if (err)
-		goto err_release;
+	if (err) {
+		vas_memory_release(vas, delta);
+		return err;
+	}
 	err = switch_layout(layout, delta, deadline_ns, blocker);
 	finish_consumers(vas, &delta->head, !err);
 	if (err)
-		goto err_release;
-	vas->own.next_id = layout->next_id;
+		return err;
 	vas_garbage_add(vas, delta->gone, delta->nr_gone);
 	vas_garbage_punch(vas);
 	return 0;
-
-err_release:
-	vas_memory_release(vas, delta);
-	return err;
 }
 
 int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns, struct vas_blocker *blocker)

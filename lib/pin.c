@@ -44,6 +44,7 @@ void vas_pins_reclaim(struct vas *vas, uint32_t binder)
 		/* A writable map counts as dirty until it is gone, the death of its holder included. */
 		if (pins[i].flags & VAS_PIN_WRITABLE)
 			vas_log_mark_again(&vas->log, pins[i].gpa, pins[i].size);
+		__atomic_store_n(&pins[i].generation, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&pins[i].state, VAS_PIN_FREE, __ATOMIC_RELAXED);
 		__atomic_store_n(&pins[i].binder, 0, __ATOMIC_RELEASE);
 	}
@@ -58,14 +59,18 @@ static bool pin_fetch(const struct vas *vas, const struct vas_pin *shared, struc
 	pin->size = __atomic_load_n(&shared->size, __ATOMIC_RELAXED);
 	pin->flags = __atomic_load_n(&shared->flags, __ATOMIC_RELAXED);
 	pin->tid = __atomic_load_n(&shared->tid, __ATOMIC_RELAXED);
+	pin->generation = __atomic_load_n(&shared->generation, __ATOMIC_RELAXED);
 	return pin->state != VAS_PIN_FREE && pin->binder && pin->binder <= vas->sb.nr_binders &&
 	       vas_range_fits(pin->gpa, pin->size, vas->sb.limit);
 }
 
-static bool is_hit(const struct vas_pin *pin, const struct vas_region *ranges, size_t nr)
+static bool is_hit(const struct vas_pin *pin, const struct pin_set *set)
 {
-	size_t low = 0, high = nr;
+	const struct vas_region *ranges = set->ranges;
+	size_t low = 0, high = set->nr;
 
+	if (pin->generation && (pin->generation < set->since || pin->generation >= set->before))
+		return false;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
@@ -74,7 +79,7 @@ static bool is_hit(const struct vas_pin *pin, const struct vas_region *ranges, s
 		else
 			high = middle;
 	}
-	return low < nr && ranges[low].gpa < pin->gpa + pin->size;
+	return low < set->nr && ranges[low].gpa < pin->gpa + pin->size;
 }
 
 /* The state that tells the holder; 0 if the pin has complied already or is none of this. */
@@ -105,8 +110,8 @@ static void blame(struct vas *vas, const struct vas_pin *pin, struct vas_blocker
 	blocker->name[sizeof(record->comm)] = '\0';
 }
 
-uint32_t vas_pins_ask(struct vas *vas, const struct vas_region *ranges, size_t nr,
-		      enum pin_wish wish, struct vas_blocker *blocker)
+uint32_t vas_pins_ask(struct vas *vas, const struct pin_set *set, enum pin_wish wish,
+		      struct vas_blocker *blocker)
 {
 	struct vas_pin *pins = vas_pins(vas);
 	uint32_t i, asked = 0, told = 0;
@@ -115,7 +120,7 @@ uint32_t vas_pins_ask(struct vas *vas, const struct vas_region *ranges, size_t n
 		struct vas_pin pin;
 		uint32_t state;
 
-		if (!pin_fetch(vas, &pins[i], &pin) || !is_hit(&pin, ranges, nr))
+		if (!pin_fetch(vas, &pins[i], &pin) || !is_hit(&pin, set))
 			continue;
 		state = state_for(&pin, wish);
 		if (!state)
@@ -165,6 +170,7 @@ static int pin_claim(struct vas_mapping *m)
 		pin->flags = (m->flags & VAS_MAP_WRITE ? VAS_PIN_WRITABLE : 0) |
 			     (m->flags & VAS_MAP_MARKS ? VAS_PIN_MARKS : 0);
 		pin->tid = (uint32_t)syscall(SYS_gettid);
+		pin->generation = vas->view->state.generation;
 		__atomic_store_n(&pin->state, VAS_PIN_HELD, __ATOMIC_RELEASE);
 		m->pin = i;
 		return 0;
@@ -181,6 +187,7 @@ static void pin_release(struct vas_mapping *m)
 	if (m->pin == NO_PIN || m->fork_count != m->vas->fork_count)
 		return;
 	pin = &vas_pins(m->vas)[m->pin];
+	__atomic_store_n(&pin->generation, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&pin->state, VAS_PIN_FREE, __ATOMIC_RELEASE);
 	__atomic_compare_exchange_n(&pin->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 	vas_notify_answer(m->vas);

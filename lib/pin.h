@@ -12,12 +12,22 @@ void vas_pins_reclaim(struct vas *vas, uint32_t binder);
 enum pin_wish { PIN_KEEP, PIN_UNMAP, PIN_QUIESCE };
 
 /*
- * Tell the holders of pins on any of the ranges (sorted by gpa) what is wished; with PIN_QUIESCE only
- * writable pins count, and those that are quiet already do not. Returns how many have not complied,
- * and the first of them in *blocker.
+ * Pins on any of the ranges (sorted by gpa, no overlap) whose map shows a layout from generation
+ * `since` on and before `before`, or that do not say which.
  */
-uint32_t vas_pins_ask(struct vas *vas, const struct vas_region *ranges, size_t nr,
-		      enum pin_wish wish, struct vas_blocker *blocker);
+struct pin_set {
+	const struct vas_region *ranges;
+	size_t nr;
+	uint64_t since;
+	uint64_t before;
+};
+
+/*
+ * Tell the holders of these pins what is wished; with PIN_QUIESCE only writable pins count, and those
+ * that are quiet already do not. Returns how many have not complied, and the first of them in *blocker.
+ */
+uint32_t vas_pins_ask(struct vas *vas, const struct pin_set *set, enum pin_wish wish,
+		      struct vas_blocker *blocker);
 
 /* Mark every writable pin that does not mark for itself: they are dirty in every round. */
 void vas_pins_mark(struct vas *vas);

@@ -13,6 +13,7 @@
 #include "lib/barrier.h"
 #include "lib/dirty.h"
 #include "lib/error.h"
+#include "lib/garbage.h"
 #include "lib/lock.h"
 #include "lib/notify.h"
 #include "lib/pin.h"
@@ -188,14 +189,14 @@ static int wait_for_sections(struct vas *vas, uint64_t deadline_ns, struct vas_b
 	return 0;
 }
 
-static int wait_for_pins(struct vas *vas, const struct vas_region *ranges, size_t nr,
-			 uint64_t deadline_ns, struct vas_blocker *blocker)
+static int wait_for_pins(struct vas *vas, const struct pin_set *pins, uint64_t deadline_ns,
+			 struct vas_blocker *blocker)
 {
 	for (;;) {
 		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
 		uint64_t slice_ns = vas_deadline_ns(PIN_SLICE_NS);
 
-		if (!vas_pins_ask(vas, ranges, nr, PIN_UNMAP, blocker))
+		if (!vas_pins_ask(vas, pins, PIN_UNMAP, blocker))
 			return 0;
 		if (vas_now_ns() >= deadline_ns)
 			break;
@@ -203,14 +204,14 @@ static int wait_for_pins(struct vas *vas, const struct vas_region *ranges, size_
 			       slice_ns < deadline_ns ? slice_ns : deadline_ns);
 		vas_reclaim_dead(vas);
 	}
-	vas_pins_ask(vas, ranges, nr, PIN_KEEP, NULL);
+	vas_pins_ask(vas, pins, PIN_KEEP, NULL);
 	return vas_fail(-EBUSY, "process %u (%s) keeps [%#llx, +%#llx) mapped", blocker->pid,
 			blocker->name, (unsigned long long)blocker->gpa,
 			(unsigned long long)blocker->size);
 }
 
-int vas_publish_wait(struct vas *vas, const struct vas_region *ranges, size_t nr,
-		     uint64_t deadline_ns, struct vas_blocker *blocker)
+int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadline_ns,
+		     struct vas_blocker *blocker)
 {
 	struct vas_blocker nobody;
 	int err;
@@ -218,18 +219,18 @@ int vas_publish_wait(struct vas *vas, const struct vas_region *ranges, size_t nr
 	if (!blocker)
 		blocker = &nobody;
 	memset(blocker, 0, sizeof(*blocker));
-	if (nr) {
-		blocker->gpa = ranges[0].gpa;
-		blocker->size = ranges[0].size;
+	if (pins) {
+		blocker->gpa = pins->ranges[0].gpa;
+		blocker->size = pins->ranges[0].size;
 		/* At once, so that holders have all the time there is; new pins appear until P5. */
-		if (vas_pins_ask(vas, ranges, nr, PIN_UNMAP, NULL))
+		if (vas_pins_ask(vas, pins, PIN_UNMAP, NULL))
 			vas_notify_everyone(vas);
 	}
 	err = wait_for_sections(vas, deadline_ns, blocker);
 	if (!err)
-		return nr ? wait_for_pins(vas, ranges, nr, deadline_ns, blocker) : 0;
-	if (nr)
-		vas_pins_ask(vas, ranges, nr, PIN_KEEP, NULL);
+		return pins ? wait_for_pins(vas, pins, deadline_ns, blocker) : 0;
+	if (pins)
+		vas_pins_ask(vas, pins, PIN_KEEP, NULL);
 	return err;
 }
 
@@ -275,12 +276,53 @@ static struct vas_region *inherited(const struct region_set *set, uint32_t *nr, 
 	return regions;
 }
 
-int vas_publish_adopted(struct vas *vas)
+/* The adopter's own layout is what the dead owner last published. */
+static int inherit(struct vas *vas)
 {
 	struct own_layout *own = &vas->own;
-	struct vas_region *regions;
-	uint64_t told;
-	uint32_t nr;
+	const struct vas_state *state = &vas->view->state;
+	uint64_t told = vas->ctl->next_region_id;
+
+	own->regions = inherited(vas->view->set, &own->nr, &own->next_id);
+	if (!own->regions)
+		return vas_fail(-ENOMEM, "no memory for the layout");
+	if (told > own->next_id && told < 1ull << 62)
+		own->next_id = told;
+	own->generation = state->generation;
+	own->regions_generation = state->regions_generation;
+	own->table = state->table;
+	own->flags = state->flags & ~VAS_STATE_FROZEN;
+	return vas_garbage_inherit(vas);
+}
+
+/*
+ * A new generation, which undoes a half-written state. The other table is left as it is: it tells the
+ * next adopter, should this one die before its first change, what this one knows from it. Only if
+ * memory died with the owner is it needed now.
+ */
+static int publish_inherited(struct vas *vas, bool lost_regions)
+{
+	struct own_layout *own = &vas->own;
+	struct vas_region *copy;
+	int err;
+
+	if (!lost_regions)
+		return vas_publish(vas, NULL, 0);
+	copy = malloc((own->nr ? own->nr : 1) * sizeof(*copy));
+	if (!copy)
+		return vas_fail(-ENOMEM, "no memory for the layout");
+	memcpy(copy, own->regions, own->nr * sizeof(*copy));
+	err = vas_publish(vas, copy, own->nr);
+	if (err)
+		free(copy);
+	return err;
+}
+
+int vas_publish_adopted(struct vas *vas)
+{
+	struct vas_region everything = { .size = vas->sb.limit };
+	struct pin_set all = { &everything, 1, 0, UINT64_MAX };
+	bool lost_regions;
 	int err;
 
 	pthread_mutex_lock(&vas->lock);
@@ -288,26 +330,19 @@ int vas_publish_adopted(struct vas *vas)
 	pthread_mutex_unlock(&vas->lock);
 	if (err)
 		return err;
-	regions = inherited(vas->view->set, &nr, &own->next_id);
-	if (!regions)
-		return vas_fail(-ENOMEM, "no memory for the layout");
-	told = vas->ctl->next_region_id;
-	if (told > own->next_id && told < 1ull << 62)
-		own->next_id = told;
-	own->generation = vas->view->state.generation;
-	own->table = vas->view->state.table;
-	own->flags = vas->view->state.flags & ~VAS_STATE_FROZEN;
+	err = inherit(vas);
+	if (err)
+		return err;
+	lost_regions = vas->own.nr != vas->view->set->nr;
 	vas->ctl->owner_epoch++;
 	/* What the dead owner's consumers had logged, a guest's writes among it, died with it. */
-	if (own->flags & VAS_STATE_TRACKING)
+	if (vas->own.flags & VAS_STATE_TRACKING)
 		vas_log_lose(vas);
 	vas_event_adopt(vas);
 	become_owner(vas);
-	err = vas_publish(vas, regions, nr);
-	if (err)
-		free(regions);
-	else /* whom the dead owner had asked for something */
-		vas_pins_ask(vas, &(struct vas_region){ .size = vas->sb.limit }, 1, PIN_KEEP, NULL);
+	err = publish_inherited(vas, lost_regions);
+	if (!err) /* whom the dead owner had asked for something */
+		vas_pins_ask(vas, &all, PIN_KEEP, NULL);
 	return err;
 }
 

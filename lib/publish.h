@@ -16,11 +16,12 @@
 int vas_publish(struct vas *vas, struct vas_region *regions, uint32_t nr);
 
 /*
- * P5: no section in a generation before the present one, and no pin on any of the nr ranges. -EBUSY at
- * the deadline, with the blocker, and pins are asked no more.
+ * P5: no section in a generation before the present one, and none of these pins (NULL: never mind
+ * pins). -EBUSY at the deadline, with the blocker, and pins are asked no more.
  */
-int vas_publish_wait(struct vas *vas, const struct vas_region *ranges, size_t nr,
-		     uint64_t deadline_ns, struct vas_blocker *blocker);
+struct pin_set;
+int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadline_ns,
+		     struct vas_blocker *blocker);
 
 int vas_publish_first(struct vas *vas);
 int vas_publish_adopted(struct vas *vas);

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FAULT_AROUND 65536u /* the kernel's fault_around_bytes, unless somebody has changed it */
+
 static bool is_ours(int fd)
 {
 	struct stat st;
@@ -30,19 +32,38 @@ void vas_resident_init(struct resident *r, const struct vas *vas)
 	errno = saved_errno;
 }
 
+static bool is_present(char *page)
+{
+	unsigned char answer;
+
+	return mincore(page, VAS_PAGE_SIZE, &answer) == 0 && answer & 1;
+}
+
+/*
+ * A page that is mapped is told 20 times quicker than one which must be looked up in the file. A fault
+ * maps what is there of the pages around it, and would come anyhow: so have it now.
+ */
+static void fault_in(char *from, const char *end)
+{
+	for (; from < end; from += FAULT_AROUND - (uintptr_t)from % FAULT_AROUND)
+		if (is_present(from))
+			(void)*(volatile char *)from;
+}
+
 /* Bytes from hva on, at most len, whose pages are there. */
 static uint64_t present(const void *hva, uint64_t len)
 {
 	unsigned char pages[RESIDENT_MAX / VAS_PAGE_SIZE + 1];
 	uint64_t before = (uintptr_t)hva % VAS_PAGE_SIZE, nr, i;
-	int saved_errno = errno, err;
+	char *from = (char *)(uintptr_t)hva - before;
 
 	len = len < RESIDENT_MAX ? len : RESIDENT_MAX;
 	nr = (before + len + VAS_PAGE_SIZE - 1) / VAS_PAGE_SIZE;
 	nr = nr < sizeof(pages) ? nr : sizeof(pages);
-	err = mincore((char *)(uintptr_t)hva - before, nr * VAS_PAGE_SIZE, pages);
-	errno = saved_errno;
-	if (err)
+	if (!is_present(from))
+		return 0;
+	fault_in(from, from + nr * VAS_PAGE_SIZE);
+	if (mincore(from, nr * VAS_PAGE_SIZE, pages))
 		return 0;
 	for (i = 0; i < nr && pages[i] & 1; i++)
 		;
@@ -87,12 +108,15 @@ struct stretch vas_resident_at(struct resident *r, const struct vas *vas,
 	int fd = region->backing ? vas->backings[region->backing].fd : vas->lock_fd;
 	uint64_t left = e->gpa + e->size - gpa, there;
 	off_t offset = (off_t)(region->offset + (gpa - e->gpa)), next;
+	int saved_errno;
 
 	if (region->flags & VAS_REGION_LOCAL)
 		return (struct stretch){ least(left, run), false };
 	if (r->generation == view->state.generation && gpa < r->data_end)
 		return (struct stretch){ least(least(left, run), r->data_end - gpa), false };
+	saved_errno = errno;
 	there = r->is_ours ? present(hva, run) : 0;
+	errno = saved_errno;
 	if (there)
 		return (struct stretch){ there, false };
 	next = seek(fd, offset, SEEK_DATA);

@@ -12,7 +12,7 @@
 #include "lib/resident.h"
 #include "lib/view.h"
 
-#define CHUNK	    (1u << 20)
+#define CHUNK       (1u << 20)
 #define MAX_PATTERN 4096
 
 /* The pattern, private and masked; probes are two places in it whose bytes count in full. */
@@ -68,11 +68,14 @@ static bool matches(const struct needle *n, const uint8_t *at)
 typedef uint8_t vector __attribute__((vector_size(32), aligned(1)));
 typedef uint64_t words __attribute__((vector_size(32)));
 
-/* A sanitizer's runtime is not there yet when the clone is chosen, as the program is loaded. */
-#ifdef __SANITIZE_THREAD__
+/*
+ * GCC's way to have it twice. A sanitizer's runtime is not there yet when the clone is chosen, as the
+ * program is loaded; clang does not know `optimize`.
+ */
+#if defined(__SANITIZE_THREAD__) || defined(__clang__)
 #define CLONES
 #else
-#define CLONES __attribute__((target_clones("avx2", "default"), optimize("O3")))
+#define CLONES __attribute__((target_clones("avx2", "default")))
 #endif
 
 /* The first of `nr` places from hay on that matches, or NULL; hay has nr + len - 1 bytes. */
@@ -116,8 +119,9 @@ struct search {
 };
 
 /*
- * In a section: the last places of a stretch that is shorter than the pattern, with what follows it,
- * which is elsewhere in this process's address space, or was never touched: side by side in seam.
+ * In a section: the last places of a stretch that is shorter than the pattern, with what follows
+ * it, which is elsewhere in this process's address space, or was never touched: side by side in
+ * seam.
  */
 static void look_across(struct vas *vas, struct search *s)
 {

@@ -36,17 +36,31 @@ static bool same_bytes(const struct vas_region *a, const struct vas_region *b)
 	       a->offset == b->offset && a->backing == b->backing && a->flags == b->flags;
 }
 
-/* The present view's piece for the same bytes, to be used again. */
+/* A living view's piece for the same bytes at the same place, or NULL. */
+static struct piece *piece_in(const struct view *living, const struct window *window,
+			      const struct vas_region *region)
+{
+	const struct vas_map_entry *e;
+
+	if (living->window != window)
+		return NULL;
+	e = vas_map_find(&living->map, region->gpa);
+	return e && same_bytes(&living->set->regions[e->region], region) ?
+		       living->pieces[e->region] : NULL;
+}
+
+/*
+ * Used again, and not mapped a second time over itself: retired views count as well, for a region may
+ * come back (a change that was rolled back) before they go and take their pieces with them.
+ */
 static struct piece *known_piece(struct vas *vas, const struct view *view,
 				 const struct vas_region *region)
 {
-	const struct vas_map_entry *e = vas->view ? vas_map_find(&vas->view->map, region->gpa) : NULL;
-	struct piece *piece;
+	struct piece *piece = vas->view ? piece_in(vas->view, view->window, region) : NULL;
+	const struct view *living;
 
-	if (!e || vas->view->window != view->window ||
-	    !same_bytes(&vas->view->set->regions[e->region], region))
-		return NULL;
-	piece = vas->view->pieces[e->region];
+	for (living = vas->retired; !piece && living; living = living->next)
+		piece = piece_in(living, view->window, region);
 	if (piece)
 		piece->refs++;
 	return piece;
@@ -219,6 +233,11 @@ static int view_build(struct vas *vas, struct snapshot *snapshot, struct view **
 	view->state = snapshot->state;
 	view->set = snapshot->set;
 	view->head.flags = snapshot->state.flags;
+	/* Where each look needs a fence before it, marking is the slow way's. */
+	if (!vas->fence && vas->role != VAS_ROLE_OBSERVER) {
+		view->head.dirty = vas->log.words;
+		view->head.nr_dirty = vas->log.nr_pages;
+	}
 	view->head.serial = ++vas->next_serial;
 	choose_window(vas, view);
 	if (fill_pieces(vas, view) || fill_map(vas, view) || fill_presence(vas, view)) {

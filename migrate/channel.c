@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <vas/access.h>
 #include <vas/consumer.h>
 
+#include "migrate/pages.h"
 #include "migrate/sender.h"
 
 #define NAP_NS 50000000ull
@@ -35,93 +35,10 @@ int channel_init(struct channel *c, struct sender *sender, uint32_t index)
 
 void channel_clean(struct channel *c)
 {
+	wire_clean(&c->wire);
 	pack_clean(&c->pack);
 	free(c->raw);
 	c->raw = NULL;
-}
-
-/* ---- reading ------------------------------------------------------------------------------ */
-
-/* Mostly the first few bytes decide. */
-static bool is_zero(const char *page)
-{
-	const uint64_t *p = (const uint64_t *)page;
-	size_t i, j;
-
-	for (i = 0; i < VAS_PAGE_SIZE / sizeof(*p); i += 32) {
-		uint64_t any = 0;
-
-		for (j = 0; j < 32; j++)
-			any |= p[i + j];
-		if (any)
-			return false;
-	}
-	return true;
-}
-
-/* One page, in a section, from where it is; false: not plainly there. */
-static bool take_page(struct vas *vas, uint64_t gpa, char *to, bool *zero)
-{
-	const char *page = vas_translate(vas, gpa, VAS_PAGE_SIZE, VAS_PROT_READ);
-
-	if (!page)
-		return false;
-	*zero = is_zero(page);
-	if (!*zero)
-		memcpy(to, page, VAS_PAGE_SIZE);
-	return true;
-}
-
-/* The long way: borders within the page, failing memory. */
-static int read_page(struct vas *vas, uint64_t gpa, char *to, bool *zero)
-{
-	int err = vas_read(vas, gpa, to, VAS_PAGE_SIZE, NULL);
-
-	*zero = !err && is_zero(to);
-	return err;
-}
-
-/* Bring one page to raw, or find it zero: -ENOENT if it is in no region any more. */
-static int get_page(struct vas *vas, uint64_t gpa, char *to, bool *zero)
-{
-	int err = vas_enter(vas);
-	bool taken;
-
-	if (err)
-		return err;
-	taken = take_page(vas, gpa, to, zero) && !vas_failed(vas);
-	vas_leave(vas);
-	if (taken)
-		return 0;
-	err = read_page(vas, gpa, to, zero);
-	return err == -EFAULT ? -ENOENT : err;
-}
-
-/* The word's pages: those with bytes into raw, one after the other. */
-static int read_word(struct channel *c, const struct vas_dirty_word *word,
-		     struct stream_header *header)
-{
-	uint64_t bits;
-	char *to = c->raw;
-	bool zero;
-
-	for (bits = word->bits; bits; bits &= bits - 1) {
-		unsigned int bit = (unsigned int)__builtin_ctzll(bits);
-		int err = get_page(c->sender->vas, word->gpa + bit * VAS_PAGE_SIZE, to, &zero);
-
-		if (err == -ENOENT)
-			continue;
-		if (err)
-			return err;
-		if (zero) {
-			header->zero |= 1ull << bit;
-		} else {
-			header->data |= 1ull << bit;
-			to += VAS_PAGE_SIZE;
-		}
-	}
-	header->length = (uint32_t)(to - c->raw);
-	return 0;
 }
 
 /* ---- sending ------------------------------------------------------------------------------ */
@@ -166,10 +83,14 @@ static int send_word(struct channel *c, const struct vas_dirty_word *word)
 	uint64_t before = c->wire.bytes;
 	const void *payload = c->raw;
 	size_t packed;
-	int err = read_word(c, word, &header);
+	struct pages pages;
+	int err = pages_read(c->sender->vas, word, c->raw, &pages);
 
 	if (err)
 		return err;
+	header.data = pages.data;
+	header.zero = pages.zero;
+	header.length = (uint32_t)pages.size;
 	packed = header.length ? pack_word(&c->pack, c->raw, header.length) : 0;
 	if (packed) {
 		payload = c->pack.buffer;

@@ -34,6 +34,7 @@ struct receiver {
 	uint32_t nr;
 	uint8_t session[16];
 	uint32_t flags; /* of HELLO */
+	struct wire back; /* channel 0, the other way */
 	bool cancel;
 	struct target target;
 	void *state;
@@ -256,27 +257,36 @@ static int source_init(struct receiver *r, const struct vas_migrate_target *opti
 
 /* ---- the end ------------------------------------------------------------------------------ */
 
+static int say(struct receiver *r, enum stream_type type)
+{
+	struct stream_header header = { .type = type };
+
+	return r->flags & STREAM_ONE_WAY ? 0 : wire_send(&r->back, &header, NULL);
+}
+
 /*
  * From the moment that DONE is written, this side may run. If it cannot be written, the source has
  * given up (then ABORT is here to be read) or is gone.
  */
 static int say_done(struct receiver *r, struct vas_migrate_result *result)
 {
-	struct wire *wire = &r->sources[0].wire, back = *wire;
-	struct stream_header header = { .type = STREAM_DONE };
-	int err;
+	struct stream_header header;
+	int err = say(r, STREAM_DONE);
 
-	if (r->flags & STREAM_ONE_WAY)
-		return 0;
-	back.sequence = 0;
-	wire_set_key(&back, r->session, 0, true);
-	err = wire_send(&back, &header, NULL);
 	if (err != -ECONNRESET)
 		return err;
-	if (!wire_recv_header(wire, &header) && header.type == STREAM_ABORT)
+	if (!wire_recv_header(&r->sources[0].wire, &header) && header.type == STREAM_ABORT)
 		return vas_fail(-ECONNRESET, "the source has given up");
 	result->source_gone = 1;
 	return 0;
+}
+
+static int say_ready(struct receiver *r)
+{
+	r->back = r->sources[0].wire;
+	r->back.sequence = 0;
+	wire_set_key(&r->back, r->session, 0, true);
+	return say(r, STREAM_READY);
 }
 
 static void fill_result(struct receiver *r, struct vas_migrate_result *result)
@@ -304,6 +314,8 @@ static int receive(struct receiver *r, const struct vas_migrate_target *options,
 	if (!err)
 		err = recv_layout(r, options);
 	if (!err)
+		err = say_ready(r);
+	if (!err)
 		err = run_sources(r);
 	if (!err)
 		err = target_publish(&r->target, vas);
@@ -323,6 +335,8 @@ static void receiver_free(struct receiver *r, int err)
 	for (i = 0; i < r->nr; i++) {
 		if (err && r->sources[i].receiver)
 			wire_shut(&r->sources[i].wire);
+		if (r->sources[i].receiver)
+			wire_clean(&r->sources[i].wire);
 		pack_clean(&r->sources[i].pack);
 		free(r->sources[i].raw);
 	}

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* Rounds: what was touched, then what was written meanwhile, until little is left; freeze; the rest. */
 #include <errno.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <vas/consumer.h>
 #include <vas/dirty.h>
 
+#include "migrate/layout.h"
 #include "migrate/sender.h"
 
 #define DOWNTIME_NS  300000000ull
@@ -22,6 +20,7 @@
 
 struct migration {
 	struct sender sender;
+	struct wire back; /* channel 0, the other way */
 	struct vas_dirty *dirty;
 	struct vas_region *regions; /* as they were at the start, and must be at the end */
 	size_t nr_regions;
@@ -39,41 +38,16 @@ static const struct vas_migrate_ops no_ops;
 
 /* ---- layout ------------------------------------------------------------------------------- */
 
-static int take_regions(struct vas *vas, struct vas_region **regions, size_t *nr)
-{
-	ssize_t there = vas_regions(vas, NULL, 0);
-
-	if (there < 0)
-		return (int)there;
-	*regions = calloc((size_t)there + 1, sizeof(**regions));
-	if (!*regions)
-		return vas_fail(-ENOMEM, "no memory for the layout");
-	*nr = (size_t)there;
-	there = vas_regions(vas, *regions, *nr);
-	return there == (ssize_t)*nr ? 0 : vas_fail(-ESTALE, "the layout changed just now");
-}
-
 static int check_unchanged(struct migration *m)
 {
 	struct vas_region *now = NULL;
 	size_t nr = 0;
-	int err = take_regions(m->sender.vas, &now, &nr);
+	int err = layout_take(m->sender.vas, &now, &nr);
 
 	if (!err && (nr != m->nr_regions || memcmp(now, m->regions, nr * sizeof(*now))))
 		err = vas_fail(-ESTALE, "the layout changed during the migration");
 	free(now);
 	return err;
-}
-
-static int check_regions(const struct migration *m)
-{
-	size_t i;
-
-	for (i = 0; i < m->nr_regions; i++)
-		if (m->regions[i].flags & VAS_REGION_LOCAL)
-			return vas_fail(-EOPNOTSUPP, "region %s is local memory: put it in a backing "
-				       "to migrate it", m->regions[i].name);
-	return 0;
 }
 
 static int send_hellos(struct migration *m)
@@ -98,66 +72,16 @@ static int send_hellos(struct migration *m)
 	return err;
 }
 
-static void region_to_entry(const struct vas_region *region, struct vas_region_entry *entry)
-{
-	*entry = (struct vas_region_entry){ .gpa = region->gpa, .size = region->size,
-					    .offset = region->offset, .backing = region->backing,
-					    .flags = region->flags, .id = region->id };
-	memcpy(entry->name, region->name, sizeof(entry->name));
-}
-
-static int describe_backing(int fd, struct stream_backing *backing)
-{
-	struct statfs fs;
-	struct stat st;
-
-	if (fstat(fd, &st) || fstatfs(fd, &fs))
-		return vas_fail(-errno, "a backing: %s", strerror(errno));
-	backing->size = (uint64_t)st.st_size;
-	backing->page_size = fs.f_type == HUGETLBFS_MAGIC ? (uint32_t)fs.f_bsize : VAS_PAGE_SIZE;
-	return 0;
-}
-
-static int describe(struct migration *m, struct stream_layout *layout)
-{
-	struct vas_info info;
-	size_t i;
-	int err = vas_info(m->sender.vas, &info);
-
-	if (err)
-		return err;
-	*layout = (struct stream_layout){ .limit = info.limit, .ram_size = info.ram_size,
-					  .page_size = info.page_size,
-					  .nr_regions = (uint32_t)m->nr_regions };
-	memcpy(layout->name, info.name, sizeof(layout->name));
-	for (i = 0; !err && i < m->nr_regions; i++) {
-		uint32_t backing = m->regions[i].backing;
-		int fd = backing ? vas_backing_fd(m->sender.vas, backing) : -1;
-
-		if (backing)
-			err = fd < 0 ? fd : describe_backing(fd, &layout->backings[backing]);
-	}
-	return err;
-}
-
 static int send_layout(struct migration *m)
 {
 	struct stream_header header = { .type = STREAM_LAYOUT };
-	struct vas_region_entry *entries;
 	struct stream_layout *layout;
-	size_t i, size = sizeof(*layout) + m->nr_regions * sizeof(*entries);
-	int err;
+	int err = layout_describe(m->sender.vas, m->regions, m->nr_regions, &layout);
 
-	layout = calloc(1, size);
-	if (!layout)
-		return vas_fail(-ENOMEM, "no memory for the layout");
-	entries = (struct vas_region_entry *)(layout + 1);
-	err = describe(m, layout);
-	for (i = 0; i < m->nr_regions; i++)
-		region_to_entry(&m->regions[i], &entries[i]);
-	header.length = (uint32_t)size;
-	if (!err)
-		err = wire_send(&m->sender.channels[0].wire, &header, layout);
+	if (err)
+		return err;
+	header.length = (uint32_t)layout_size(layout);
+	err = wire_send(&m->sender.channels[0].wire, &header, layout);
 	free(layout);
 	return err;
 }
@@ -422,29 +346,43 @@ static int send_ends(struct migration *m)
 	return err;
 }
 
+/* The destination has made the memory, populated if it wants that; it may also refuse, and be gone. */
+static int wait_for_ready(struct migration *m)
+{
+	struct stream_header header;
+	int err;
+
+	if (m->sender.options.flags & VAS_MIGRATE_ONE_WAY)
+		return 0;
+	m->back = m->sender.channels[0].wire;
+	m->back.sequence = 0;
+	wire_set_key(&m->back, m->sender.session, 0, true);
+	err = wire_recv_header(&m->back, &header);
+	if (!err && header.type != STREAM_READY)
+		err = vas_fail(-EPROTO, "the destination does not say that it is ready");
+	return err;
+}
+
 /*
  * DONE decides: once the destination has written it, it may run. A sender that waits no longer says so
  * and shuts the socket, then looks once more: what had been written by then is there to be read.
  */
 static int wait_for_done(struct migration *m)
 {
-	struct wire *wire = &m->sender.channels[0].wire, back = *wire;
+	struct wire *wire = &m->sender.channels[0].wire;
 	struct stream_header header = { .type = STREAM_ABORT };
 	int err;
 
 	if (m->sender.options.flags & VAS_MIGRATE_ONE_WAY)
 		return 0;
-	back.sequence = 0;
-	back.cancel = NULL;
-	wire_set_key(&back, m->sender.session, 0, true);
-	err = wire_recv_header(&back, &header);
+	m->back.cancel = NULL;
+	err = wire_recv_header(&m->back, &header);
 	if (err == -ETIMEDOUT) {
 		struct stream_header give_up = { .type = STREAM_ABORT };
 
 		wire_send(wire, &give_up, NULL);
 		wire_shut(wire);
-		back.sequence = 0;
-		err = wire_recv_header(&back, &header);
+		err = wire_recv_header(&m->back, &header);
 	}
 	if (!err && header.type != STREAM_DONE)
 		err = vas_fail(-EPROTO, "the destination does not say that it is done");
@@ -516,16 +454,16 @@ static void migration_clean(struct migration *m)
 
 static int migrate(struct migration *m)
 {
-	int err = take_regions(m->sender.vas, &m->regions, &m->nr_regions);
+	int err = layout_take(m->sender.vas, &m->regions, &m->nr_regions);
 
-	if (!err)
-		err = check_regions(m);
 	if (!err)
 		err = vas_dirty_attach(m->sender.vas, "migration", VAS_DIRTY_ALL, &m->dirty);
 	if (!err)
 		err = send_hellos(m);
 	if (!err)
 		err = send_layout(m);
+	if (!err)
+		err = wait_for_ready(m);
 	if (!err)
 		err = send_rounds(m);
 	if (!err)

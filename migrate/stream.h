@@ -4,7 +4,7 @@
  * `length` bytes of payload:
  *
  *	channel 0:  HELLO LAYOUT WORD... STATE END	channel n:  HELLO WORD... END
- *	and back, on channel 0 of a socket:  DONE, or nothing
+ *	and back, on channel 0 of a socket:  READY (the layout is made) DONE, or less
  *
  * A page always goes over the same channel (stream_channel_of()), so that channels need no order among
  * each other.
@@ -28,6 +28,7 @@ enum stream_type {
 	STREAM_WORD, /* pages of one word of gpa */
 	STREAM_STATE,
 	STREAM_END,
+	STREAM_READY,
 	STREAM_DONE,
 	STREAM_ABORT,
 };

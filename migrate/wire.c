@@ -10,9 +10,38 @@
 #include <time.h>
 #include <unistd.h>
 #include <vas/consumer.h>
-#include <xxhash.h>
+
+#include "migrate/sum.h"
 
 #define SLICE_MS 100
+
+static const int timeout_options[2] = { SO_SNDTIMEO, SO_RCVTIMEO };
+
+/*
+ * A transfer blocks, for this long at most: the kernel wakes it earlier and less often than poll()
+ * would, which waits for a buffer that is nearly empty.
+ */
+static void set_timeouts(struct wire *wire)
+{
+	struct timeval slice = { .tv_usec = SLICE_MS * 1000 };
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		socklen_t size = sizeof(wire->timeouts[i]);
+
+		getsockopt(wire->fd, SOL_SOCKET, timeout_options[i], &wire->timeouts[i], &size);
+		setsockopt(wire->fd, SOL_SOCKET, timeout_options[i], &slice, sizeof(slice));
+	}
+}
+
+void wire_clean(const struct wire *wire)
+{
+	int i;
+
+	for (i = 0; wire->is_socket && i < 2; i++)
+		setsockopt(wire->fd, SOL_SOCKET, timeout_options[i], &wire->timeouts[i],
+			   sizeof(wire->timeouts[i]));
+}
 
 void wire_init(struct wire *wire, int fd, uint64_t stall_ns, const bool *cancel)
 {
@@ -23,6 +52,8 @@ void wire_init(struct wire *wire, int fd, uint64_t stall_ns, const bool *cancel)
 		return; /* the first transfer will tell */
 	wire->is_socket = S_ISSOCK(st.st_mode);
 	wire->is_pipe = !wire->is_socket && !S_ISREG(st.st_mode);
+	if (wire->is_socket)
+		set_timeouts(wire);
 }
 
 void wire_set_key(struct wire *wire, const uint8_t session[16], uint32_t channel, bool back)
@@ -83,7 +114,7 @@ static ssize_t write_some(const struct wire *wire, struct iovec *iov, int nr)
 	int err;
 
 	if (wire->is_socket)
-		return sendmsg(wire->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		return sendmsg(wire->fd, &msg, MSG_NOSIGNAL);
 	if (!wire->is_pipe)
 		return writev(wire->fd, iov, nr);
 	err = wait_ready(wire, POLLOUT);
@@ -121,7 +152,7 @@ static ssize_t read_some(const struct wire *wire, struct iovec *iov, int nr)
 	int err;
 
 	if (wire->is_socket)
-		return recvmsg(wire->fd, &msg, MSG_DONTWAIT);
+		return recvmsg(wire->fd, &msg, 0);
 	err = wire->is_pipe ? wait_ready(wire, POLLIN) : 0;
 	if (!err)
 		return readv(wire->fd, iov, nr);
@@ -158,34 +189,13 @@ static uint64_t header_sum(const struct wire *wire, const struct stream_header *
 	return XXH3_64bits_withSeed(header, offsetof(struct stream_header, header_sum), wire->key);
 }
 
-/*
- * Block by block, so that it does not matter how the payload lies in memory (and because the streaming
- * functions of XXH3 0.8.1 give wrong sums for pieces that are not contiguous).
- */
-static uint64_t sum_block(uint64_t sum, const void *block, size_t size)
-{
-	uint64_t hash = XXH3_64bits(block, size);
-
-	return XXH3_64bits_withSeed(&hash, sizeof(hash), sum);
-}
-
-/* Only the last of several pieces may be other than whole blocks. */
 static uint64_t sum_of(const struct wire *wire, const struct iovec *iov, int nr)
 {
 	uint64_t sum = wire->key;
 	int i;
 
-	for (i = 0; i < nr; i++) {
-		const char *p = iov[i].iov_base;
-		size_t at, size;
-
-		for (at = 0; at < iov[i].iov_len; at += size) {
-			size = iov[i].iov_len - at;
-			if (size > STREAM_SUM_BLOCK)
-				size = STREAM_SUM_BLOCK;
-			sum = sum_block(sum, p + at, size);
-		}
-	}
+	for (i = 0; i < nr; i++)
+		sum = sum_add(sum, iov[i].iov_base, iov[i].iov_len);
 	return sum;
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 #include "migrate/stream.h"
@@ -21,9 +22,12 @@ struct wire {
 	uint64_t stall_ns;
 	const bool *cancel; /* another thread's wish; looked at ten times a second */
 	uint64_t bytes;
+	struct timeval timeouts[2]; /* of the socket, as the caller had them */
 };
 
 void wire_init(struct wire *wire, int fd, uint64_t stall_ns, const bool *cancel);
+/* Leave the fd as it was found. */
+void wire_clean(const struct wire *wire);
 
 /* From here on, checksums belong to this session, channel and direction. */
 void wire_set_key(struct wire *wire, const uint8_t session[16], uint32_t channel, bool back);

@@ -73,7 +73,7 @@ while ! "$vas" info "$name" >"$temp/info" 2>/dev/null; do
 done
 say "created the vas '$name', and started QEMU on it:"
 sed 's/^/             /' "$temp/info"
-fd=/proc/$run_pid/fd/$(ls -l "/proc/$run_pid/fd" | sed -n "s/.* \([0-9]*\) -> .memfd:vas:$name.*/\1/p" | head -n 1)
+fd=$(find "/proc/$run_pid/fd" -lname "/memfd:vas:$name*" | head -n 1)
 
 await "demo: .*waiting" 90
 say "the guest is up: $(sed -n 's/.*\(Linux version [^ ]*\).*/\1/p' "$temp/console" | head -n 1)"

@@ -25,7 +25,7 @@ link_sources()
 {
 	mkdir -p "$1"
 	find "$1" -xtype l -delete
-	for part in core include kernel; do
+	for part in core examples include kernel; do
 		mkdir -p "$1/$part"
 		cp -rsf "$top/$part/." "$1/$part/"
 	done

@@ -90,7 +90,7 @@ static uint64_t vas_load_gather(void *ctx, const struct peer_gpas *at, uint64_t 
 	uint64_t sum = 0;
 	uint64_t word = 0;
 
-	for (uint64_t i = 0; i < nr; i++) {
+	for (uint64_t i = local.start; i != local.start + nr; i++) {
 		if (vas_load_le64(ctx, local.gpas[i & local.mask], &word, __ATOMIC_RELAXED))
 			return PEER_REFUSED;
 		sum += word;

@@ -95,6 +95,11 @@ struct vas_section {
 int vas_enter(struct vas *vas, u32 flags, struct vas_section *section);
 int vas_leave(struct vas_section *section);
 
+/* ---- region.c ------------------------------------------------------------------------------ */
+
+int vas_region_at(struct vas *vas, u64 gpa, struct vas_region_entry *region);
+int vas_regions(struct vas *vas, struct vas_region_entry *regions, u32 nr);
+
 /* ---- copy.c -------------------------------------------------------------------------------- */
 
 int vas_copy_to(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *left);

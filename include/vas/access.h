@@ -42,6 +42,9 @@ struct vas_view {
 	uint32_t flags; /* VAS_STATE_* */
 	const uint8_t *present;
 	uint64_t serial; /* of this handle's views; never used twice */
+	/* The dirty log, if one look at it can tell that a page is marked; nr_dirty 0: it cannot. */
+	const uint64_t *dirty;
+	uint64_t nr_dirty; /* pages */
 };
 
 /* The head of a handle. Programs read it through the functions below only. */
@@ -124,6 +127,17 @@ static inline int vas_granule_is_present(const struct vas_view *view, uint64_t g
 }
 
 /*
+ * Does the range lie in one granule? A constant length is no longer than the smallest granule or takes
+ * the second way, where the subtraction cannot wrap, and len 0 becomes the largest number.
+ */
+static inline int vas_granule_holds(const struct vas_view *view, uint64_t gpa, uint64_t len)
+{
+	if (__builtin_constant_p(len) && len && len <= VAS_PAGE_SIZE)
+		return (gpa + (len - 1)) >> view->shift == gpa >> view->shift;
+	return len - 1 <= view->mask - (gpa & view->mask);
+}
+
+/*
  * gpa as a pointer that is good for len bytes, or NULL: a hole, an end of what is contiguous here,
  * a read-only region and VAS_PROT_WRITE, len 0. Call it in a section; the pointer holds until the
  * section's end. Writes through it are marked by the caller: vas_mark().
@@ -133,10 +147,14 @@ static inline void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, u
 	const struct vas_head *head = (const struct vas_head *)vas;
 	const struct vas_view *view = __atomic_load_n(&head->view, __ATOMIC_ACQUIRE);
 
-	/* The subtraction cannot wrap; len 0 becomes the largest number and takes the slow path. */
-	if (vas_likely(len - 1 <= view->mask - (gpa & view->mask) &&
-		       vas_granule_is_present(view, gpa, prot)))
-		return view->base + gpa;
+	if (vas_likely(vas_granule_holds(view, gpa, len) &&
+		       vas_granule_is_present(view, gpa, prot))) {
+		void *hva = view->base + gpa;
+
+		if (!hva)
+			__builtin_unreachable(); /* spares callers their test of it */
+		return hva;
+	}
 	return vas_translate_slow(vas, gpa, len, prot);
 }
 
@@ -183,6 +201,15 @@ static inline int vas_still(const struct vas *vas, uint64_t generation)
 	return vas_generation(vas) == generation;
 }
 
+/* In one page, and marked since the last harvest: W2 in DESIGN.md, "Dirty log". */
+static inline int vas_is_marked(const struct vas_view *view, uint64_t gpa, uint64_t len)
+{
+	uint64_t page = gpa >> VAS_PAGE_SHIFT;
+
+	return page < view->nr_dirty && len - 1 < VAS_PAGE_SIZE - (gpa & (VAS_PAGE_SIZE - 1)) &&
+	       (__atomic_load_n(&view->dirty[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1);
+}
+
 /*
  * Tell the dirty log that [gpa, gpa + len) was written: after the write, in the same section. One
  * predictable branch while tracking is off.
@@ -192,7 +219,7 @@ static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 	const struct vas_view *view = __atomic_load_n(&((struct vas_head *)vas)->view,
 						      __ATOMIC_ACQUIRE);
 
-	if (vas_unlikely(view->flags & VAS_STATE_TRACKING))
+	if (vas_unlikely(view->flags & VAS_STATE_TRACKING) && !vas_is_marked(view, gpa, len))
 		vas_mark_slow(vas, gpa, len);
 }
 

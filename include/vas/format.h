@@ -42,6 +42,7 @@
 
 #define VAS_NAME_LEN	    64 /* of a vas, with its NUL */
 #define VAS_REGION_NAME_LEN 24 /* of a region or event, with its NUL */
+#define VAS_CONSUMERS_LEN   32 /* names of consumers, with the NUL */
 
 /* A binder refuses a file with a required feature that it does not know. None is defined yet. */
 #define VAS_FEATURES_REQUIRED_KNOWN 0ull
@@ -190,7 +191,7 @@ struct vas_binder {
 	uint32_t flags;
 	uint32_t pad0;
 	char comm[16];
-	uint64_t pad[4];
+	char consumers[VAS_CONSUMERS_LEN]; /* what the owner has attached: "kvm,vhost" */
 };
 
 /* vas_pin.state */
@@ -214,7 +215,8 @@ struct vas_pin {
 	uint64_t size;
 	uint32_t flags;
 	uint32_t tid;
-	uint64_t pad[4];
+	uint64_t generation; /* whose layout the map shows; 0: the holder does not say */
+	uint64_t pad[3];
 };
 
 /* vas_event_entry.kind */

@@ -116,7 +116,8 @@ struct vas_info {
 	uint32_t nr_events;
 	uint32_t state_flags; /* VAS_STATE_* */
 	uint32_t owner_pid;   /* as the owner says; 0 if the vas has no living owner */
-	enum vas_role role;   /* of this handle */
+	char consumers[VAS_CONSUMERS_LEN]; /* attached by the owner, as it says: "kvm" */
+	enum vas_role role;		   /* of this handle */
 	int has_window;
 };
 

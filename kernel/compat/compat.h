@@ -98,17 +98,15 @@ static inline void vas_compat_eventfd_signal(struct eventfd_ctx *ctx)
 static inline long vas_compat_pin_user(struct mm_struct *mm, unsigned long start,
 				       unsigned long nr, unsigned int flags, struct page **pages)
 {
-	int locked = 1;
 	long pinned;
 
 	mmap_read_lock(mm);
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-	pinned = pin_user_pages_remote(mm, start, nr, flags, pages, &locked);
+	pinned = pin_user_pages_remote(mm, start, nr, flags, pages, NULL);
 #else
-	pinned = pin_user_pages_remote(mm, start, nr, flags, pages, NULL, &locked);
+	pinned = pin_user_pages_remote(mm, start, nr, flags, pages, NULL, NULL);
 #endif
-	if (locked)
-		mmap_read_unlock(mm);
+	mmap_read_unlock(mm);
 	return pinned;
 }
 

@@ -142,25 +142,48 @@ static void dispatch(struct job *job)
 	}
 }
 
+/*
+ * A length beyond VAS_TEST_MAX_LEN is what a hostile caller would ask for: no more of it can be
+ * copied than there can be memory, so that is what the buffer has.
+ */
+static size_t buffer_size(const struct session *s, u64 len)
+{
+	u64 limit = vas_superblock(s->vas)->limit;
+
+	if (len <= VAS_TEST_MAX_LEN)
+		return max(len, 1ull);
+	return limit <= VAS_TEST_MAX_LIMIT ? limit : 0;
+}
+
+static void run_job(struct job *job, u64 known)
+{
+	struct vas_test_copy *copy = job->copy;
+	void __user *user = u64_to_user_ptr(copy->buf);
+	u64 done;
+
+	job->err = -EFAULT;
+	if (copy->flags & VAS_TEST_WRITE && copy_from_user(job->buf, user, known))
+		return;
+	dispatch(job);
+	done = job->err ? copy->len - copy->left : copy->len;
+	/* Of a copy that stopped early, what was done. */
+	if (!(copy->flags & VAS_TEST_WRITE) && copy_to_user(user, job->buf, min(done, known)))
+		job->err = -EFAULT;
+}
+
 int session_copy(struct session *s, void *arg)
 {
 	struct vas_test_copy *copy = arg;
 	struct job job = { .session = s, .copy = copy };
-	void __user *user = u64_to_user_ptr(copy->buf);
+	size_t size = buffer_size(s, copy->len);
 
 	copy->left = copy->len;
-	if (copy->len > VAS_TEST_MAX_LEN)
+	if (!size)
 		return -E2BIG;
-	job.buf = kvzalloc(copy->len ?: 1, GFP_KERNEL);
+	job.buf = kvzalloc(size, GFP_KERNEL);
 	if (!job.buf)
 		return -ENOMEM;
-	job.err = -EFAULT;
-	if (!(copy->flags & VAS_TEST_WRITE) || !copy_from_user(job.buf, user, copy->len))
-		dispatch(&job);
-	/* Of a copy that stopped early, what was done. */
-	if (!(copy->flags & VAS_TEST_WRITE) &&
-	    copy_to_user(user, job.buf, job.err ? copy->len - copy->left : copy->len))
-		job.err = -EFAULT;
+	run_job(&job, copy->len <= VAS_TEST_MAX_LEN ? copy->len : 0);
 	kvfree(job.buf);
 	return job.err;
 }

@@ -105,6 +105,37 @@ static int offer(struct session *s, void *arg)
 	return vas_backing_offer(s->vas, *(s32 *)arg);
 }
 
+static int tell_region(struct session *s, const struct vas_test_regions *arg)
+{
+	struct vas_region_entry region;
+	int err = vas_region_at(s->vas, arg->gpa, &region);
+
+	if (err)
+		return err;
+	return copy_to_user(u64_to_user_ptr(arg->regions), &region, sizeof(region)) ? -EFAULT : 0;
+}
+
+static int tell_regions(struct session *s, void *arg)
+{
+	const struct vas_test_regions *wanted = arg;
+	struct vas_region_entry *regions;
+	int nr;
+
+	if (wanted->at_gpa)
+		return tell_region(s, wanted);
+	if (wanted->nr > VAS_TEST_MAX_REGIONS)
+		return -E2BIG;
+	regions = kvcalloc(wanted->nr + 1, sizeof(*regions), GFP_KERNEL);
+	if (!regions)
+		return -ENOMEM;
+	nr = vas_regions(s->vas, regions, wanted->nr);
+	if (nr > 0 && copy_to_user(u64_to_user_ptr(wanted->regions), regions,
+				   min_t(u32, nr, wanted->nr) * sizeof(*regions)))
+		nr = -EFAULT;
+	kvfree(regions);
+	return nr;
+}
+
 static int offer_hva(struct session *s, void *arg)
 {
 	const struct vas_test_hva *hva = arg;
@@ -150,6 +181,8 @@ static const struct {
 	{ VAS_TEST_BELL_STOP, session_bell_stop },
 	{ VAS_TEST_EVENT, find_event },
 	{ VAS_TEST_HVA, offer_hva },
+	{ VAS_TEST_FIELD, session_field },
+	{ VAS_TEST_REGIONS, tell_regions },
 };
 
 union argument {
@@ -165,6 +198,8 @@ union argument {
 	struct vas_test_bell bell;
 	struct vas_test_event event;
 	struct vas_test_hva hva;
+	struct vas_test_field field;
+	struct vas_test_regions regions;
 };
 
 static long bound_ioctl(struct session *s, unsigned int i, void __user *user)

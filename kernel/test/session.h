@@ -72,6 +72,9 @@ void session_unmap_all(struct session *s);
 int session_map_access(struct session *s, void *access);
 int session_is_attached(struct session *s, void *id);
 
+/* field.c */
+int session_field(struct session *s, void *field);
+
 /* load.c */
 int session_load_start(struct session *s, void *load);
 int session_load_stop(struct session *s, void *result);

@@ -10,7 +10,8 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define VAS_TEST_MAX_LEN  (16u << 20) /* of one copy */
+#define VAS_TEST_MAX_LEN   (16u << 20)  /* of one copy */
+#define VAS_TEST_MAX_LIMIT (256u << 20) /* of a vas, for copies beyond that: nothing goes in or out */
 #define VAS_TEST_MAX_MAPS 64u
 
 /* Where a call is made. */
@@ -134,6 +135,33 @@ struct vas_test_hva {
 	__u64 hva;
 };
 
+enum vas_test_field_op {
+	VAS_TEST_LOAD_FIELD,
+	VAS_TEST_STORE_FIELD,
+	VAS_TEST_ADD_FIELD,
+	VAS_TEST_OR_FIELD,
+	VAS_TEST_AND_FIELD,
+	VAS_TEST_EXCHANGE_FIELD,
+	VAS_TEST_CMPXCHG_FIELD,
+};
+
+struct vas_test_field {
+	__u64 gpa;
+	__u64 value; /* in; out: what was there */
+	__u64 other; /* CMPXCHG: in: expected; out: what was there */
+	__u32 width;
+	__u32 op;
+};
+
+struct vas_test_regions {
+	__u64 gpa;
+	__u64 regions; /* struct vas_region_entry[nr] */
+	__u32 nr;
+	__u32 at_gpa; /* just the one that holds gpa */
+};
+
+#define VAS_TEST_MAX_REGIONS 4096u
+
 #define VAS_TEST_MAGIC	    0xb7
 #define VAS_TEST_BIND	    _IOW(VAS_TEST_MAGIC, 0, __s32)
 #define VAS_TEST_UNBIND	    _IO(VAS_TEST_MAGIC, 1)
@@ -156,5 +184,7 @@ struct vas_test_hva {
 #define VAS_TEST_BELL_STOP  _IOR(VAS_TEST_MAGIC, 18, __u64) /* how often it rang */
 #define VAS_TEST_EVENT	    _IOWR(VAS_TEST_MAGIC, 19, struct vas_test_event)
 #define VAS_TEST_HVA	    _IOW(VAS_TEST_MAGIC, 20, struct vas_test_hva)
+#define VAS_TEST_REGIONS    _IOW(VAS_TEST_MAGIC, 22, struct vas_test_regions)
+#define VAS_TEST_FIELD	    _IOWR(VAS_TEST_MAGIC, 21, struct vas_test_field)
 
 #endif

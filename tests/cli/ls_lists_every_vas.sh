@@ -14,9 +14,9 @@ started="$started $other"
 wait_until test "$(cat /proc/$other/comm)" = sleep
 
 expect 0 ls
-grep -E "^NAME +PID/FD +SIZE +RESIDENT +REGIONS +BINDERS +OWNER +HELD BY$" "$tmp/out" ||
+grep -E "^NAME +PID/FD +SIZE +RESIDENT +REGIONS +BINDERS +OWNER +ATTACHED +EVENTS +HELD BY$" "$tmp/out" ||
 	die "no heading"
-grep -E "^$mine +$ref +64 MiB +1 MiB +1 +1 +$pid +$pid vas, $other sleep$" "$tmp/out" ||
+grep -E "^$mine +$ref +64 MiB +1 MiB +1 +1 +$pid +- +0 +$pid vas, $other sleep$" "$tmp/out" ||
 	die "not in the table: $(cat "$tmp/out")"
 
 expect 0 ls --json
@@ -36,7 +36,7 @@ wait "$pid" || true
 expect 0 ls --json
 is_equal "$(json "${one}['owner_pid'], ${one}['pid'], ${one}['fd']")" "(None, $other, 7)"
 expect 0 ls
-grep -E "^$mine +$other/7 .* none +$other sleep$" "$tmp/out" || die "no owner is shown"
+grep -E "^$mine +$other/7 .* none +- +0 +$other sleep$" "$tmp/out" || die "no owner is shown"
 expect 0 compare "$mine" 0xffff8 --hex "07 07 07 07 07 07 07 07"
 
 # And with the last fd it is gone.

@@ -27,3 +27,4 @@ refuses "-machine isapc: where it has its RAM is not known here" -- $q -machine 
 refuses "-machine pc-i440fx-1.7: where" -- $q -M pc-i440fx-1.7
 refuses "where qemu-system-arm has its RAM is not known here" -- qemu-system-arm
 refuses "-m lots: the size is not understood" -- $q -m lots
+refuses "1 TiB: where QEMU has so much RAM depends on the CPU" --memory 1T -- $q -M q35

@@ -88,10 +88,10 @@ pml4:
 	.quad	pdpt + 0x3		/* present, writable */
 	.fill	511, 8, 0
 pdpt:
-	.set	entry, directories + 0x3
+	.set	offset, 0x3
 	.rept	16
-	.quad	entry
-	.set	entry, entry + 0x1000
+	.quad	directories + offset
+	.set	offset, offset + 0x1000
 	.endr
 	.fill	496, 8, 0
 directories:

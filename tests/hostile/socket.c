@@ -246,7 +246,7 @@ TEST(random_letters)
 		test_note("round %d", round);
 		l = good;
 		l.len = 1 + test_random_below(&random, 2 * good.len);
-		for (size_t i = test_random_below(&random, 64); i < l.len; i++)
+		for (size_t i = test_random_below(&random, 40); i < l.len; i++)
 			l.bytes[i] = (uint8_t)test_random_next(&random);
 		l.nr_fds = (int)test_random_below(&random, 8);
 		for (int i = 0; i < l.nr_fds; i++)

@@ -12,6 +12,15 @@
 
 #define MIB 0x100000ull
 
+/* A sanitizer's allocator has mappings of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED 0
+#endif
+
 static struct vas *vas_with_regions(unsigned int nr, uint32_t max_regions)
 {
 	struct vas_options options = { .limit = 2 * MIB * nr, .max_regions = max_regions };
@@ -62,6 +71,14 @@ static int slots_take_away(int vm_fd)
 	return nr;
 }
 
+/* As many mappings as before: one more at most, for the C library may keep what it was given back.
+ */
+static void check_maps(int before)
+{
+	if (!SANITIZED)
+		CHECK(test_count_maps() <= before + 1);
+}
+
 /* Attaching must fail so, leave no memslot, no fd and no mapping, and tell this. */
 static void check_refused(struct vas *vas, int vm_fd, const struct vas_kvm_options *options,
 			  int err, const char *story)
@@ -73,8 +90,7 @@ static void check_refused(struct vas *vas, int vm_fd, const struct vas_kvm_optio
 	CHECK_HAS(vas_error(), story);
 	CHECK(!kvm);
 	CHECK_EQ(test_count_fds(), fds);
-	/* The C library may keep memory that it was given back. */
-	CHECK(test_count_maps() <= maps + 1);
+	check_maps(maps);
 }
 
 TEST(what_is_not_a_vm_is_refused)
@@ -245,8 +261,26 @@ TEST(detach_leaves_nothing)
 		vas_kvm_detach(kvm);
 	}
 	CHECK_EQ(test_count_fds(), fds);
-	CHECK(test_count_maps() <= maps + 1);
+	check_maps(maps);
 	CHECK_EQ(slots_take_away(vm_fd), 0);
+	vas_destroy(vas);
+}
+
+TEST(attached_kvm_shows_in_info)
+{
+	struct vas *vas = vas_with_regions(1, 0), *other;
+	int vm_fd = vm_create();
+	struct vas_kvm *kvm;
+	struct vas_info info;
+
+	CHECK_OK(vas_bind(vas_fd(vas), VAS_BIND_OBSERVE, &other));
+	CHECK_OK(vas_kvm_attach(vas, vm_fd, NULL, &kvm));
+	CHECK_OK(vas_info(other, &info));
+	CHECK_STR(info.consumers, "kvm");
+	vas_kvm_detach(kvm);
+	CHECK_OK(vas_info(other, &info));
+	CHECK_STR(info.consumers, "");
+	vas_unbind(other);
 	vas_destroy(vas);
 }
 
@@ -266,18 +300,23 @@ TEST(slots_below_the_first_stay_the_vmms)
 	vas_destroy(vas);
 }
 
-/* In one go, and as one mapping of the file, whose address large pages can be used at. */
+/*
+ * In one go, and as one mapping of the file, whose address large pages can be used at. A kernel
+ * that is emulated takes minutes for 32,000 ioctls, so TEST_KVM_REGIONS may say fewer.
+ */
 TEST(thirty_two_thousand_regions_attach)
 {
-	struct vas *vas = vas_with_regions(32000, 0);
+	const char *wanted = getenv("TEST_KVM_REGIONS");
+	uint32_t nr = wanted ? strtoul(wanted, NULL, 0) : 32000;
+	struct vas *vas = vas_with_regions(nr, 0);
 	int vm_fd = vm_create(), maps = test_count_maps();
 	struct vas_kvm *kvm;
 	uint32_t i;
 
 	CHECK_OK(vas_kvm_attach(vas, vm_fd, NULL, &kvm));
-	CHECK(test_count_maps() <= maps + 4);
-	CHECK_EQ(kvm->nr_used, 32000);
-	for (i = 0; i < 32000; i++)
+	check_maps(maps + 3);
+	CHECK_EQ(kvm->nr_used, nr);
+	for (i = 0; i < nr; i++)
 		CHECK_EQ(((uintptr_t)kvm->slots[i].map.hva ^ kvm->slots[i].gpa) % (2 * MIB), 0);
 	vas_kvm_detach(kvm);
 	vas_destroy(vas);
@@ -287,7 +326,7 @@ TEST(thirty_two_thousand_regions_attach)
 TEST(a_file_too_large_to_map_is_mapped_by_region)
 {
 	struct vas_options options = { .limit = VAS_MAX_GPA };
-	struct vas_region region = { .gpa = 1ull << 40, .size = 4 * MIB, .offset = 1ull << 40 };
+	struct vas_region region = { .gpa = 1ull << 35, .size = 4 * MIB, .offset = 1ull << 35 };
 	int vm_fd = vm_create(), maps;
 	struct vas_kvm *kvm;
 	struct vas *vas;
@@ -301,6 +340,6 @@ TEST(a_file_too_large_to_map_is_mapped_by_region)
 	CHECK_EQ((uintptr_t)kvm->slots[0].map.hva % (2 * MIB), 0);
 	CHECK_OK(vas_region_remove(vas, id));
 	vas_kvm_detach(kvm);
-	CHECK(test_count_maps() <= maps + 4);
+	check_maps(maps + 3);
 	vas_destroy(vas);
 }

@@ -264,6 +264,32 @@ TEST(vmm_takes_over_a_vas_that_was_handed_down)
 	CHECK_EQ(done, 1);
 }
 
+TEST(vas_run_gives_its_vas_to_the_vmm)
+{
+	const char *argv[] = { path_of("TEST_VAS"),
+			       "run",
+			       "--give",
+			       "--memory",
+			       "32M",
+			       "--",
+			       path_of("TEST_TINYVMM"),
+			       "--fd",
+			       "@FD@",
+			       "--socket",
+			       socket_path,
+			       guest_path("echo.bin"),
+			       NULL };
+
+	close(kvm_require());
+	snprintf(socket_path, sizeof(socket_path), "/tmp/vas-tinyvmm-%d", getpid());
+	program_start(&vmm, argv);
+	program_await(&vmm, "listening");
+	foo_start(&foo, NULL);
+	CHECK_EQ(program_finish(&vmm), 0);
+	CHECK_HAS(vmm.text, "echo: every answer was right");
+	CHECK_EQ(program_finish(&foo), 0);
+}
+
 TEST(help_is_help_and_nonsense_is_not)
 {
 	const char *const help[] = { path_of("TEST_TINYVMM"), "--help", NULL };

@@ -56,6 +56,8 @@ ROLE(takes_values)
 			return 3;
 		i = values_take(vas_mapping_hva(mapping), i, seed);
 	}
+	vas_unmap(mapping);
+	vas_unbind(vas);
 	/* There is none more. */
 	return i == VALUES ? 0 : 4;
 }

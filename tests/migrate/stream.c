@@ -112,8 +112,17 @@ static void *write_on(void *arg)
 	return NULL;
 }
 
+/* However busy the machine is, something is written in each round. */
+static int write_each_round(void *vas, const struct vas_migrate_progress *progress)
+{
+	if (!progress->frozen)
+		CHECK_OK(vas_write(vas, 0x3000, &progress->round, 4, NULL));
+	return 0;
+}
+
 static void moves_while_written(uint32_t nr_channels, uint32_t flags)
 {
+	static const struct vas_migrate_ops ops = { .progress = write_each_round };
 	struct vas *vas = shadow_vas(SIZE);
 	struct writer writer = { vas, { test_seed() }, 0, 0 };
 	struct vas_info info;
@@ -124,6 +133,8 @@ static void moves_while_written(uint32_t nr_channels, uint32_t flags)
 	move_init(&m, vas, nr_channels, flags);
 	m.options.downtime_ns = 1;
 	m.options.max_rounds = 4;
+	m.options.ops = &ops;
+	m.options.arg = vas;
 	CHECK_EQ(pthread_create(&thread, NULL, write_on, &writer), 0);
 	move(&m);
 	__atomic_store_n(&writer.stop, 1, __ATOMIC_RELAXED);

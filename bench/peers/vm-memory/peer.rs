@@ -2,6 +2,7 @@
 //! The bench's loops over rust-vmm's vm-memory, behind a C interface; ../../peer.h says what each does.
 
 use std::slice;
+use vm_memory::bitmap::{AtomicBitmap, Bitmap};
 use vm_memory::{
     Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, GuestRegionMmap, MmapRegion,
 };
@@ -20,6 +21,7 @@ pub struct Region {
 pub struct Gpas {
     gpas: *const u64,
     mask: u64,
+    start: u64,
 }
 
 #[repr(C)]
@@ -90,7 +92,7 @@ pub unsafe extern "C" fn vm_memory_chase(memory: &Memory, gpa: u64, nr: u64) -> 
 pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -> u64 {
     let (gpas, mask) = (at.gpas, at.mask);
     let mut sum = 0u64;
-    for i in 0..nr {
+    for i in at.start..at.start + nr {
         match load(memory, *gpas.add((i & mask) as usize)) {
             Some(word) => sum = sum.wrapping_add(word),
             None => return REFUSED,
@@ -103,7 +105,7 @@ pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -
 pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
     let buf = slice::from_raw_parts_mut(copy.buf, copy.len);
     let (gpas, mask) = (copy.at.gpas, copy.at.mask);
-    for i in 0..nr {
+    for i in copy.at.start..copy.at.start + nr {
         let gpa = *gpas.add((i & mask) as usize);
         if memory.read_slice(buf, GuestAddress(gpa)).is_err() {
             return REFUSED;
@@ -116,11 +118,35 @@ pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -
 pub unsafe extern "C" fn vm_memory_write(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
     let buf = slice::from_raw_parts(copy.buf, copy.len);
     let (gpas, mask) = (copy.at.gpas, copy.at.mask);
-    for i in 0..nr {
+    for i in copy.at.start..copy.at.start + nr {
         let gpa = *gpas.add((i & mask) as usize);
         if memory.write_slice(buf, GuestAddress(gpa)).is_err() {
             return REFUSED;
         }
     }
     0
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_bitmap_open(bytes: usize) -> *mut AtomicBitmap {
+    Box::into_raw(Box::new(AtomicBitmap::new(bytes, 4096)))
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_bitmap_close(bitmap: *mut AtomicBitmap) {
+    drop(Box::from_raw(bitmap));
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_bitmap_mark(bitmap: &AtomicBitmap, at: &Gpas, nr: u64) -> u64 {
+    let (gpas, mask) = (at.gpas, at.mask);
+    for i in 0..nr {
+        bitmap.mark_dirty(*gpas.add((i & mask) as usize) as usize, 8);
+    }
+    0
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_bitmap_reset(bitmap: &AtomicBitmap) {
+    bitmap.reset();
 }

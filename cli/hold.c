@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/hold.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/child.h"
+#include "cli/json.h"
+#include "cli/name.h"
+#include "cli/verb.h"
+
+int hold_adopt(const char *name, struct vas **vas)
+{
+	struct vas_info info;
+	struct vas *binder;
+	int code = name_bind(name, VAS_ROLE_BINDER, &binder), err;
+
+	if (code)
+		return code;
+	err = vas_bind(vas_fd(binder), VAS_BIND_ADOPT, vas);
+	if (err == -EBUSY && !vas_info(binder, &info))
+		code = fail(EXIT_REFUSED, "%s belongs to process %u: this is for its owner to do, or for "
+			    "a vas whose owner has ended", name, info.owner_pid);
+	else if (err)
+		code = fail_vas(err, name);
+	vas_unbind(binder);
+	return code;
+}
+
+static int print_reference(struct vas *vas, int as_json)
+{
+	struct vas_info info;
+	char uuid[UUID_TEXT_LEN];
+	int err = vas_info(vas, &info);
+
+	if (err)
+		return fail_vas(err, "the new vas");
+	if (!as_json) {
+		printf("%d/%d\n", getpid(), vas_fd(vas));
+	} else {
+		name_format_uuid(info.uuid, uuid);
+		json_open(NULL, '{');
+		json_number("pid", (uint64_t)getpid());
+		json_number("fd", (uint64_t)vas_fd(vas));
+		json_text("name", info.name, sizeof(info.name));
+		json_text("uuid", uuid, sizeof(uuid));
+		json_close();
+	}
+	/* Whoever reads it waits for it. */
+	fflush(stdout);
+	return EXIT_OK;
+}
+
+int hold_until_signal(struct vas *vas, int as_json)
+{
+	int code = print_reference(vas, as_json);
+
+	if (!code)
+		wait_for_signal();
+	return code;
+}

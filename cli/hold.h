@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Owning a vas on the command line: finding one without an owner, and keeping one. */
+#ifndef CLI_HOLD_H
+#define CLI_HOLD_H
+
+#include <vas/vas.h>
+
+/* Bind to the vas so named and own it: it must have no living owner. An exit code. */
+int hold_adopt(const char *name, struct vas **vas);
+
+/* Print PID/FD of the vas, and keep it until a signal comes. An exit code. */
+int hold_until_signal(struct vas *vas, int as_json);
+
+#endif

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Fuzz vas_bind() and what follows: any superblock, control area, tables in a sealed memfd. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "pieces.h"
+
+#define PAGE 4096ull
+
+static struct victim victim;
+static char *pristine;
+static int fd;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	victim_make(&victim);
+	vas_unmap(victim.mapping);
+	fd = dup(vas_fd(victim.owner));
+	vas_unbind(victim.owner); /* nobody owns it, so that it can be adopted */
+	pristine = malloc(victim.control_size);
+	if (!pristine)
+		abort();
+	memcpy(pristine, victim.control, victim.control_size);
+	pieces_count_fds();
+	return 0;
+}
+
+static void use_section(struct vas *vas)
+{
+	struct iovec iov[4];
+	char *p;
+
+	if (vas_enter(vas))
+		return;
+	p = vas_translate(vas, PAGE, 64, VAS_PROT_WRITE);
+	if (p)
+		*(volatile char *)p += 1;
+	if (vas_iov(vas, 2 * PAGE, 8 * PAGE, VAS_PROT_READ, iov, 4) > 0)
+		(void)*(volatile char *)iov[0].iov_base;
+	vas_leave(vas);
+}
+
+static void use(struct vas *vas)
+{
+	static char buf[2 * PAGE];
+	struct vas_region regions[8];
+	struct vas_event events[4];
+	struct vas_mapping *mapping;
+	struct vas_info info;
+	uint64_t val;
+
+	vas_info(vas, &info);
+	vas_regions(vas, regions, 8);
+	vas_events(vas, events, 4);
+	vas_event_fd(vas, 1);
+	vas_read(vas, 3 * PAGE - 8, buf, sizeof(buf), NULL);
+	vas_write(vas, 31 * PAGE, buf, sizeof(buf), NULL);
+	vas_load_le64(vas, 8 * PAGE, &val, __ATOMIC_ACQUIRE);
+	use_section(vas);
+	if (!vas_map(vas, 40 * PAGE, PAGE, VAS_MAP_WRITE, &mapping)) {
+		memset(vas_mapping_hva(mapping), 1, 64);
+		vas_unmap(mapping);
+	}
+}
+
+static void change(struct vas *vas)
+{
+	const struct vas_region region = { .gpa = 20 * PAGE, .size = PAGE, .offset = 20 * PAGE };
+	struct vas_region first;
+	struct vas_layout *layout;
+
+	if (vas_layout_begin(vas, &layout))
+		return;
+	vas_layout_add(layout, &region, NULL);
+	if (!vas_region_at(vas, 0, &first))
+		vas_layout_remove(layout, first.id);
+	vas_layout_commit(layout, 0, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint32_t flags;
+	struct vas *vas;
+
+	if (size < 2)
+		return 0;
+	memcpy(victim.control, pristine, victim.control_size);
+	flags = data[0] & 7;
+	pieces_apply(&victim, data + 2, size - 2);
+	if (!vas_bind(fd, flags, &vas)) {
+		use(vas);
+		/* The same bytes again, as news to one who is bound. */
+		memcpy(victim.control, pristine, victim.control_size);
+		pieces_apply(&victim, data + 2, size - 2);
+		victim.ctl->generation += data[1] & 3;
+		use(vas);
+		if (flags & VAS_BIND_ADOPT)
+			change(vas);
+		vas_unbind(vas);
+	}
+	pieces_count_fds();
+	return 0;
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* vas_blk.ko: the test is the guest's driver, and behaves. */
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "blk_guest.h"
+#include "include/uapi/linux/vas.h"
+
+static void reads_and_writes(uint64_t features)
+{
+	struct guest g;
+	uint32_t written;
+
+	guest_init(&g, features);
+	for (uint32_t i = 0; i < 200; i++) {
+		uint32_t len = 512u << i % 11;
+		uint64_t sector = (i * 37) % 1024, table = features & INDIRECT && i % 2 ? TABLE : 0;
+
+		test_note("request %u", i);
+		for (uint32_t at = 0; at < len; at++)
+			g.ram[DATA + at] = (char)(at * 3 + i);
+		CHECK_EQ(request(&g, VIRTIO_BLK_T_OUT, sector, (struct part){ DATA, len, 0 }, table,
+				 &written), VIRTIO_BLK_S_OK);
+		CHECK_EQ(written, 1);
+		memset(g.ram + DATA + MIB, 0, len);
+		CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, sector, (struct part){ DATA + MIB, len, 1 },
+				 table, &written), VIRTIO_BLK_S_OK);
+		CHECK_EQ(written, len + 1);
+		CHECK_MEM(g.ram + DATA + MIB, g.ram + DATA, len);
+		CHECK_EQ(pread(g.file, g.ram + DATA + 2 * MIB, len, (off_t)sector * 512), len);
+		CHECK_MEM(g.ram + DATA + 2 * MIB, g.ram + DATA, len);
+	}
+	CHECK_EQ(queue_stop(&g).nr_requests, 400);
+}
+
+TEST(sectors_are_read_and_written)
+{
+	reads_and_writes(0);
+}
+
+TEST(sectors_go_through_indirect_tables)
+{
+	reads_and_writes(INDIRECT);
+}
+
+TEST(sectors_go_with_event_indexes)
+{
+	reads_and_writes(INDIRECT | EVENT);
+}
+
+TEST(a_request_may_be_cut_anywhere)
+{
+	struct part parts[] = {
+		{ HEADER, 5, 0 }, { HEADER + 5, 11, 0 }, { DATA, 100, 1 }, { DATA + 100, 0, 1 },
+		{ DATA + 3000, 412, 1 }, { STATUS, 1, 1 },
+	};
+	struct vring_used_elem elem;
+	char sector[512];
+	struct guest g;
+
+	guest_init(&g, 0);
+	for (int i = 0; i < 512; i++)
+		sector[i] = (char)(i ^ 0x55);
+	CHECK_EQ(pwrite(g.file, sector, 512, 7 * 512), 512);
+	put_header(&g, VIRTIO_BLK_T_IN, 7);
+	virtqueue_add(&g.q, parts, 6, 0);
+	virtqueue_kick(&g.q);
+	CHECK(virtqueue_wait(&g.q, &elem, 10000));
+	CHECK_EQ(elem.len, 513);
+	CHECK_MEM(g.ram + DATA, sector, 100);
+	CHECK_MEM(g.ram + DATA + 3000, sector + 100, 412);
+	CHECK_EQ(g.ram[STATUS], VIRTIO_BLK_S_OK);
+}
+
+TEST(other_requests_are_answered)
+{
+	struct part data = { DATA, 20, 1 }, none = { 0 };
+	struct guest g;
+
+	guest_init(&g, 0);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_GET_ID, 0, data, 0, NULL), VIRTIO_BLK_S_OK);
+	CHECK_STR(g.ram + DATA, "vas_blk test");
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_FLUSH, 0, none, 0, NULL), VIRTIO_BLK_S_OK);
+	CHECK_EQ(request(&g, 77, 0, data, 0, NULL), VIRTIO_BLK_S_UNSUPP);
+}
+
+TEST(what_is_beyond_the_disk_is_an_error_of_the_request)
+{
+	struct part in = { DATA, 1024, 1 }, odd = { DATA, 100, 1 }, out = { DATA, 512, 0 };
+	uint64_t nr = CAPACITY / 512;
+	struct guest g;
+
+	guest_init(&g, 0);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, nr - 2, in, 0, NULL), VIRTIO_BLK_S_OK);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, nr - 1, in, 0, NULL), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, UINT64_MAX, in, 0, NULL), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, UINT64_MAX >> 8, in, 0, NULL), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_OUT, nr, out, 0, NULL), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, 0, odd, 0, NULL), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, 0, in, 0, NULL), VIRTIO_BLK_S_OK);
+	/* A read-only disk. */
+	close(g.blk);
+	g.blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
+	CHECK_OK(blk_open(&g, 1ull << VIRTIO_BLK_F_RO));
+	virtqueue_init(&g.q, g.ram, QUEUE, SIZE);
+	CHECK_OK(queue_start(&g, 0));
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_OUT, 0, out, 0, NULL), VIRTIO_BLK_S_IOERR);
+}
+
+TEST(a_queue_goes_on_where_it_was_stopped)
+{
+	struct part in = { DATA, 512, 1 };
+	struct vas_blk_stopped stopped;
+	struct guest g;
+
+	guest_init(&g, EVENT);
+	for (uint16_t i = 1; i <= 100; i++) {
+		CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, i, in, 0, NULL), VIRTIO_BLK_S_OK);
+		stopped = queue_stop(&g);
+		CHECK_EQ(stopped.next_avail, i);
+		CHECK_EQ(stopped.broken, 0);
+		CHECK_OK(queue_start(&g, i));
+	}
+}
+
+TEST(many_requests_at_once_are_answered_in_order)
+{
+	struct part parts[2][16][3];
+	struct vring_used_elem elem;
+	struct guest g;
+
+	guest_init(&g, INDIRECT | EVENT);
+	for (int round = 0; round < 50; round++) {
+		for (uint32_t i = 0; i < 16; i++) {
+			struct part *p = parts[0][i];
+			uint64_t at = HEADER + 0x200 * i;
+
+			p[0] = (struct part){ at, 16, 0 };
+			p[1] = (struct part){ DATA + i * 4096, 4096, 1 };
+			p[2] = (struct part){ at + 16, 1, 1 };
+			*(struct virtio_blk_outhdr *)(g.ram + at) =
+				(struct virtio_blk_outhdr){ .type = VIRTIO_BLK_T_IN, .sector = i };
+			g.ram[at + 16] = 0x7f;
+			virtqueue_add(&g.q, p, 3, 0);
+		}
+		virtqueue_kick(&g.q);
+		for (uint32_t i = 0; i < 16; i++) {
+			CHECK(virtqueue_wait(&g.q, &elem, 10000));
+			CHECK_EQ(g.ram[HEADER + 0x200 * i + 16], VIRTIO_BLK_S_OK);
+		}
+	}
+}
+
+TEST(memory_may_be_unplugged_and_frozen_under_requests)
+{
+	struct vas_ko_freeze freeze = { .timeout_ns = 10000000000 };
+	struct part in = { DATA, 512, 1 };
+	struct vas_ko_attach attach;
+	struct guest g;
+	uint64_t id;
+	int drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
+
+	guest_init(&g, 0);
+	attach = (struct vas_ko_attach){ .fd = vas_fd(g.vas) };
+	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
+	for (int i = 0; i < 20; i++) {
+		struct part parts[] = { { HEADER, 16, 0 }, in, { STATUS, 1, 1 } };
+		struct vring_used_elem elem;
+
+		CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, i, in, 0, NULL), VIRTIO_BLK_S_OK);
+		CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
+		put_header(&g, VIRTIO_BLK_T_IN, i);
+		virtqueue_add(&g.q, parts, 3, 0);
+		virtqueue_kick(&g.q);
+		CHECK(!virtqueue_wait(&g.q, &elem, 30));
+		CHECK_EQ(g.ram[STATUS], 0x7f);
+		CHECK_OK(ioctl(drive, VAS_KO_THAW));
+		CHECK(virtqueue_wait(&g.q, &elem, 10000));
+		id = device_add(g.vas, 8 * MIB, MIB);
+		CHECK_OK(vas_region_remove(g.vas, id));
+	}
+}

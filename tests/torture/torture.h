@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Many processes use one vas while its layout changes without pause and processes are killed at any
+ * instruction, the owner included.
+ *
+ *	killer.c   the first process: has only fds, starts the others, kills, counts, checks for leaks
+ *	owner.c    adopts; adds, removes, moves, resizes; rewrites what it has taken away
+ *	worker.c   binds; reads, writes, maps; checks each byte
+ *	page.c     what a page must look like
+ *
+ * A region lies in a slot: a fixed place in one of the files. While a slot is in no layout (the commit
+ * that took it away has returned) the owner scribbles over it and then gives it a new pattern, byte
+ * by byte. So whoever is still in there, against the promise of the commit, reads rubbish or spoils
+ * the new pattern with its late write: both are found, by the next reader.
+ */
+#ifndef TESTS_TORTURE_TORTURE_H
+#define TESTS_TORTURE_TORTURE_H
+
+#include <vas/access.h>
+#include <vas/vas.h>
+
+#include "../harness.h"
+
+#define PAGE	      4096ull
+#define LIMIT_PAGES   512ull
+#define NR_SLOTS      24u /* of 1 to SLOT_PAGES pages */
+#define SLOT_PAGES    8u
+#define NR_BACKINGS   2u /* beside the file itself */
+#define DUMMY_SLOT    NR_SLOTS /* one page that moves to and fro: see owner.c */
+#define MAX_PROCESSES 64u
+#define MAX_THREADS   16u
+
+struct torture_options {
+	unsigned int processes; /* workers, beside the owner */
+	unsigned int threads;	/* of each worker */
+	unsigned int seconds;	/* the end, whichever comes first */
+	uint64_t kills;
+	uint64_t changes;
+	unsigned int pause_us; /* longest time between two kills; 0: nobody is killed */
+};
+
+/* Shared by all processes, and never touched by the library. */
+struct torture_shared {
+	int stop;
+	int violated;
+	char violation[512];
+	uint64_t nr_reads, nr_writes, nr_maps, nr_observed;
+	uint64_t nr_holes;   /* accesses that ended in a clean error */
+	uint64_t nr_commits, nr_busy, nr_adopted;
+	uint64_t beats[MAX_PROCESSES][MAX_THREADS]; /* that each thread is alive */
+};
+
+struct torture {
+	struct torture_options options;
+	struct torture_shared *shared;
+	int fd;			  /* of the vas */
+	int files[1 + NR_BACKINGS]; /* files[0] is fd */
+	char *memory[1 + NR_BACKINGS]; /* each file's pages that slots lie in, mapped raw */
+	uint64_t seed;
+};
+
+/* The first violation is kept; the process that found it ends. */
+void torture_violated(struct torture *t, const char *format, ...)
+	__attribute__((noreturn, format(printf, 2, 3)));
+
+static inline void torture_count(uint64_t *counter)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+static inline int torture_stopped(const struct torture *t)
+{
+	return __atomic_load_n(&t->shared->stop, __ATOMIC_RELAXED);
+}
+
+/* ---- page.c ------------------------------------------------------------------------------- */
+
+/*
+ * tag: slot and page of it in the top bytes, then a number that is new each time; words: made of
+ * tag and place; notes: 0, or what a writer leaves: a number and a mix of number and tag.
+ */
+struct page {
+	uint64_t tag;
+	uint64_t words[255];
+	uint64_t notes[256];
+};
+
+_Static_assert(sizeof(struct page) == PAGE, "");
+
+void page_fill(struct page *page, unsigned int slot, unsigned int nr, uint64_t fresh);
+void page_scribble(struct page *page);
+/* NULL, or what is wrong with it. */
+const char *page_check(const struct page *page);
+/* Two that were read at once, one after the other: NULL, or what is wrong. */
+const char *page_check_next(const struct page *page, const struct page *next);
+uint64_t page_note(uint64_t tag, uint32_t number);
+
+/* ---- slots: where they are ----------------------------------------------------------------- */
+
+static inline unsigned int slot_file(unsigned int slot)
+{
+	return slot == DUMMY_SLOT ? 0 : slot % (1 + NR_BACKINGS);
+}
+
+/* Room for SLOT_PAGES each; the same numbers for every file. */
+static inline uint64_t slot_offset(unsigned int slot)
+{
+	return (uint64_t)(slot / (1 + NR_BACKINGS)) * SLOT_PAGES * PAGE;
+}
+
+static inline unsigned int slot_of(uint32_t file, uint64_t offset)
+{
+	return (unsigned int)(offset / (SLOT_PAGES * PAGE)) * (1 + NR_BACKINGS) + file;
+}
+
+#define FILE_PAGES ((NR_SLOTS / (1 + NR_BACKINGS) + 1) * SLOT_PAGES)
+
+/* ---- the processes: they return when told to stop ------------------------------------------ */
+
+void owner_run(struct torture *t, unsigned int process, uint64_t seed);
+void worker_run(struct torture *t, unsigned int process, uint64_t seed);
+
+/* Bind to t->fd with these flags and offer the further files: 0 or -errno. */
+int torture_bind(struct torture *t, uint32_t flags, struct vas **vas);
+
+#endif
