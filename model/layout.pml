@@ -24,6 +24,7 @@
  * check: -DCOMMITS=2 -DOBSERVER -DBINDER_DIES
  * check: -DCOMMITS=1 -DOBSERVER -DOWNER_DIES
  * check: -DCOMMITS=1 -DADOPTERS=2 -DONE_READER -DOWNER_DIES
+ * check: -DCOMMITS=1 -DADOPTERS=2 -DONE_READER -DOWNER_DIES -DADOPTER_DIES
  * check: -DLIVE -DNO_DEADLINE -DBINDER_DIES
  * check: -DLIVE -DNO_DEADLINE -DBINDER_DIES -DNOBODY_NEW
  * deep:  -DCOMMITS=2 -DBINDER_DIES -DDEPTH=2
@@ -49,6 +50,7 @@
  * break: ADOPT_KEEPS_TABLE -DOWNER_DIES
  * break: ADOPT_WITHOUT_WAIT -DOWNER_DIES -DONE_READER
  * break: ADOPTER_WITHOUT_MEMBARRIER -DOWNER_DIES -DONE_READER
+ * break: ADOPT_INTO_OTHER_TABLE -DOWNER_DIES -DADOPTER_DIES -DADOPTERS=2 -DONE_READER
  * break: ADOPT_WITHOUT_LOCK -DOWNER_DIES -DADOPTERS=2 -DONE_READER
  * break: NO_RECLAIM -DLIVE -DNO_DEADLINE -DBINDER_DIES -DNOBODY_NEW
  * break: WAIT_FOR_EMPTY -DLIVE -DNO_DEADLINE
@@ -106,7 +108,7 @@ byte binder_lock[2], owner_lock;
 /* Each process's. */
 byte view_generation[2], view_layout[2];
 byte freed_below;			/* of one process: older views than this are free */
-bit dead[2], owner_dead;
+bit dead[2], owner_dead, adopter_dead;
 /* Only for assertions. */
 byte layout_of[GENERATIONS];		/* what each generation was published with */
 bit alive[NSLOTS];			/* the slot's thread lives */
@@ -274,19 +276,8 @@ proctype Observer()
 	od
 }
 
-inline publish(l)
+inline barrier()
 {
-	d_step { two_owners = owner_lock != self; assert(!two_owners); g++; t = 1 - t };
-#ifdef PUBLISH_BEFORE_TABLE
-	d_step { state_table[g & 1] = t; state_generation[g & 1] = g };
-	d_step { layout_of[g] = l; store(OWNER_CPU, GENERATION, g) };
-#endif
-	table_a[t] = l;				/* P1 */
-	table_b[t] = l;
-#ifndef PUBLISH_BEFORE_TABLE
-	d_step { state_table[g & 1] = t; state_generation[g & 1] = g };	/* P2 */
-	d_step { layout_of[g] = l; store(OWNER_CPU, GENERATION, g) };		/* P3 */
-#endif
 #if defined(SKIP_MEMBARRIER) || (defined(FENCE) && !defined(SKIP_OWNER_FENCE))
 	drained(OWNER_CPU)			/* P4 without membarrier: a full fence */
 #elif defined(ADOPTER_WITHOUT_MEMBARRIER)
@@ -297,6 +288,26 @@ inline publish(l)
 #elif !defined(SKIP_OWNER_FENCE)
 	membarrier()				/* P4 */
 #endif
+}
+
+inline publish_state(l)
+{
+	d_step { state_table[g & 1] = t; state_generation[g & 1] = g };	/* P2 */
+	d_step { layout_of[g] = l; store(OWNER_CPU, GENERATION, g) }		/* P3 */
+}
+
+inline publish(l)
+{
+	d_step { two_owners = owner_lock != self; assert(!two_owners); g++; t = 1 - t };
+#ifdef PUBLISH_BEFORE_TABLE
+	publish_state(l);
+#endif
+	table_a[t] = l;				/* P1 */
+	table_b[t] = l;
+#ifndef PUBLISH_BEFORE_TABLE
+	publish_state(l);
+#endif
+	barrier()
 }
 
 #if defined(WAIT_FOR_NEWEST)
@@ -340,9 +351,15 @@ inline wait_out(limit)
 	od
 }
 
+#ifdef ADOPTER_DIES
+#define MAY_ADOPT (self == ADOPTER || adopter_dead)	/* one after the other */
+#else
+#define MAY_ADOPT (true)
+#endif
+
 /*
  * kept: readers of this generation and older ones may still use the range that the present layout
- * does not have; 0: it is free. An adopter cannot know, and takes it that they do.
+ * does not have; 0: it is free. An adopter takes it that what only the other table has is in use.
  */
 proctype Owner(byte self; byte commits)
 {
@@ -352,7 +369,7 @@ proctype Owner(byte self; byte commits)
 	{
 	if
 	:: d_step { self == OWNER -> g = 1; l = FIRST }
-	:: d_step { self != OWNER && owner_lock == 0 ->
+	:: d_step { self != OWNER && owner_lock == 0 && MAY_ADOPT ->
 #ifndef ADOPT_WITHOUT_LOCK
 			owner_lock = self;
 #endif
@@ -366,12 +383,23 @@ proctype Owner(byte self; byte commits)
 			wrong_adoption = l != table_b[1 - t];
 #endif
 			assert(!wrong_adoption);
-			kept = g
+			/* What only the other table names may be in use, or half written. */
+			if
+			:: table_a[1 - t] != l || table_b[1 - t] != l -> kept = g
+			:: else
+			fi
 		};
 #ifdef ADOPT_WITHOUT_LOCK
 		owner_lock = self;
 #endif
-		publish(l);						/* A2: into the other table */
+		/* A2: a new generation; the other table stays, for the next adopter to see. */
+#if defined(ADOPT_INTO_OTHER_TABLE) || defined(ADOPT_KEEPS_TABLE)
+		publish(l);
+#else
+		d_step { two_owners = owner_lock != self; assert(!two_owners); g++ };
+		publish_state(l);
+		barrier();
+#endif
 #ifdef ADOPT_WITHOUT_WAIT
 		d_step { ram[OTHER(l)] = 0; kept = 0 }
 #endif
@@ -431,7 +459,7 @@ proctype Owner(byte self; byte commits)
 	committed = 1
 	} unless {
 		d_step {
-			self == OWNER && owner_dead ->
+			(self == OWNER && owner_dead) || (self == ADOPTER && adopter_dead) ->
 			g = 0; t = 0; l = 0; n = 0; kept = 0; s = 0; k = 0; b = 0; ok = 0; commits = 0
 		}
 	}
@@ -469,7 +497,10 @@ proctype Killer()
 		dead[1] = 1; alive[1] = 0;
 #endif
 		skip
-	}
+	};
+#ifdef ADOPTER_DIES
+	d_step { owner_lock == ADOPTER -> drain(OWNER_CPU); adopter_dead = 1; owner_lock = 0 }
+#endif
 #endif
 	:: skip
 	fi
@@ -501,7 +532,11 @@ init {
 #endif
 		run Owner(OWNER, COMMITS);
 #ifdef OWNER_DIES
+#ifndef ADOPTER_DIES
 		run Owner(ADOPTER, 1);
+#else
+		run Owner(ADOPTER, 0);
+#endif
 #if ADOPTERS > 1
 		run Owner(ADOPTER + 1, 1);
 #endif
