@@ -254,8 +254,9 @@ static void print_rates(const struct killer *k)
 	printf("# %.1f s, %u workers of %u threads\n", seconds, k->nr - 1, k->t.options.threads);
 	printf("# kills %" PRIu64 " (%.0f/s), of them owners %" PRIu64 "; adoptions %" PRIu64 "\n",
 	       k->kills, (double)k->kills / seconds, k->owner_kills, s->nr_adopted);
-	printf("# layout changes %" PRIu64 " (%.0f/s), refused as busy %" PRIu64 "\n",
-	       s->nr_commits, (double)s->nr_commits / seconds, s->nr_busy);
+	printf("# layout changes %" PRIu64 " (%.0f/s), refused for a section %" PRIu64
+	       ", for a map %" PRIu64 "\n",
+	       s->nr_commits, (double)s->nr_commits / seconds, s->nr_busy[0], s->nr_busy[1]);
 	printf("# reads %" PRIu64 ", writes %" PRIu64 ", maps %" PRIu64 ", observations %" PRIu64
 	       ", ended in a clean error %" PRIu64 "\n",
 	       s->nr_reads, s->nr_writes, s->nr_maps, s->nr_observed, s->nr_holes);

@@ -46,7 +46,8 @@ struct torture_shared {
 	char violation[512];
 	uint64_t nr_reads, nr_writes, nr_maps, nr_observed;
 	uint64_t nr_holes;   /* accesses that ended in a clean error */
-	uint64_t nr_commits, nr_busy, nr_adopted;
+	uint64_t nr_commits, nr_adopted;
+	uint64_t nr_busy[2]; /* changes refused: a section was in the way, a pin was */
 	uint64_t beats[MAX_PROCESSES][MAX_THREADS]; /* that each thread is alive */
 };
 
