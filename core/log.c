@@ -61,7 +61,7 @@ void vas_log_repair_word(const struct vas_log *log, uint64_t word)
 	set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64);
 }
 
-static void mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits)
+void vas_log_mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits)
 {
 	set_bits(&log->words[word], bits);
 	vas_log_repair_word(log, word);
@@ -110,7 +110,7 @@ void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len)
 {
 	uint64_t page, nr = pages_of(log, gpa, len, &page);
 
-	mark_pages(log, page, nr, mark_word_again);
+	mark_pages(log, page, nr, vas_log_mark_word_again);
 }
 
 /* ---- taking ------------------------------------------------------------------------------- */
@@ -154,7 +154,7 @@ static void take_word(struct taking *t, uint64_t word)
 	if (!dirty)
 		return;
 	for (i = 0; i < t->others->nr; i++)
-		mark_word_again(&t->others->logs[i], word, dirty);
+		vas_log_mark_word_again(&t->others->logs[i], word, dirty);
 	__atomic_fetch_and(&t->log->words[word], ~dirty, __ATOMIC_SEQ_CST);
 	t->words[t->taken++] = (struct vas_dirty_word){ word * 64 << VAS_PAGE_SHIFT, dirty };
 }

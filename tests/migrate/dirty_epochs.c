@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* What an epoch has, what an abort gives back, and who may track. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -328,6 +329,39 @@ TEST(what_died_inside_a_section_makes_all_dirty)
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
 	CHECK_EQ(begin_and_take(dirty, words), 2);
+	CHECK_EQ(words[0].bits, 1 << 9);
+	vas_dirty_detach(dirty);
+	vas_destroy(vas);
+}
+
+static void *end_inside(void *arg)
+{
+	struct vas *vas = arg;
+	char *p;
+
+	CHECK_OK(vas_enter(vas));
+	p = vas_translate(vas, 0x9000, 1, VAS_PROT_WRITE);
+	CHECK(p);
+	*p = 'x';
+	return NULL;
+}
+
+TEST(a_thread_that_ends_inside_a_section_is_in_nobodys_way)
+{
+	struct vas *vas = shadow_vas(SIZE);
+	struct vas_dirty_word words[64];
+	struct vas_dirty *dirty;
+	struct vas_info info;
+	pthread_t thread;
+
+	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_EQ(pthread_create(&thread, NULL, end_inside, vas), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_OK(vas_info(vas, &info));
+	CHECK_EQ(info.nr_threads, 0);
+	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
+	/* Its write, which it did not come to mark, is had all the same. */
+	CHECK_EQ(begin_and_take(dirty, words), 1);
 	CHECK_EQ(words[0].bits, 1 << 9);
 	vas_dirty_detach(dirty);
 	vas_destroy(vas);
