@@ -3,10 +3,14 @@
  * Many processes use one vas while its layout changes without pause and processes are killed at any
  * instruction, the owner included.
  *
- *	killer.c   the first process: has only fds, starts the others, kills, counts, checks for leaks
+ *	killer.c   the first process: has only fds, starts the others, kills, starts again
+ *	options.c  how long, how many: --help
+ *	torture.c  the layout torture: the vas, the run, what is left at the end
  *	owner.c    adopts; adds, removes, moves, resizes; rewrites what it has taken away
  *	worker.c   binds; reads, writes, maps; checks each byte
  *	page.c     what a page must look like
+ *
+ * The tracking torture, tracking.h, has the same killer.
  *
  * A region lies in a slot: a fixed place in one of the files. While a slot is in no layout (the commit
  * that took it away has returned) the owner scribbles over it and then gives it a new pattern, byte
@@ -36,6 +40,7 @@ struct torture_options {
 	unsigned int seconds;	/* the end, whichever comes first */
 	uint64_t kills;
 	uint64_t changes;
+	uint64_t checks;
 	unsigned int pause_us; /* longest time between two kills; 0: nobody is killed */
 };
 
@@ -60,9 +65,18 @@ struct torture {
 	uint64_t seed;
 };
 
+/* Read the options, make what is shared; `what` says for --help when the torture ends. */
+void torture_init(struct torture *t, int argc, char **argv, const char *what);
+
+/* Print the result: the exit status. fds: as many as there were before the run. */
+int torture_result(struct torture *t, const char *name, int fds);
+
 /* The first violation is kept; the process that found it ends. */
 void torture_violated(struct torture *t, const char *format, ...)
 	__attribute__((noreturn, format(printf, 2, 3)));
+/* The same in the process that goes on to clean up. */
+void torture_complain(struct torture *t, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 static inline void torture_count(uint64_t *counter)
 {
@@ -72,6 +86,11 @@ static inline void torture_count(uint64_t *counter)
 static inline int torture_stopped(const struct torture *t)
 {
 	return __atomic_load_n(&t->shared->stop, __ATOMIC_RELAXED);
+}
+
+static inline int torture_is_over(const struct torture *t, uint64_t start_ns)
+{
+	return torture_stopped(t) || test_now_ns() - start_ns > t->options.seconds * 1000000000ull;
 }
 
 /* ---- page.c ------------------------------------------------------------------------------- */
