@@ -117,7 +117,7 @@ void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uin
 void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	/* W1 before W2, where H3 is no membarrier. */
-	if (vas->fence)
+	if (__atomic_load_n(&vas->fence, __ATOMIC_RELAXED))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	vas_log_mark(&vas->log, gpa, len);
 	/* The mark itself may have met a page that was not to be had. */

@@ -334,6 +334,34 @@ TEST(what_died_inside_a_section_makes_all_dirty)
 	vas_destroy(vas);
 }
 
+static void check_slow_marks(int fd, uint32_t flags)
+{
+	struct vas *vas;
+
+	CHECK_OK(vas_bind(fd, flags, &vas));
+	CHECK(((struct vas_head *)vas)->view->flags & VAS_STATE_TRACKING);
+	CHECK_EQ(((struct vas_head *)vas)->view->nr_dirty, 0);
+	vas_unbind(vas);
+}
+
+/* Where membarrier does not reach, a look at the log has a fence before it: not the inlined one. */
+TEST(marks_without_membarrier_have_a_fence_from_the_first_view_on)
+{
+	struct vas_options options = { .limit = SIZE, .flags = VAS_CREATE_FENCE };
+	struct vas *vas = shadow_vas(SIZE), *fenced;
+	struct vas_dirty *dirty;
+
+	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	check_slow_marks(vas_fd(vas), VAS_BIND_FENCE);
+	vas_dirty_detach(dirty);
+	vas_destroy(vas);
+	CHECK_OK(vas_create(&options, &fenced));
+	CHECK_OK(vas_dirty_attach(fenced, "test", 0, &dirty));
+	check_slow_marks(vas_fd(fenced), 0);
+	vas_dirty_detach(dirty);
+	vas_destroy(fenced);
+}
+
 static void *end_inside(void *arg)
 {
 	struct vas *vas = arg;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STUCK_NS     30000000000ull
@@ -44,6 +45,24 @@ void torture_complain(struct torture *t, const char *format, ...)
 	va_end(ap);
 }
 
+int torture_doomed;
+
+void torture_doom(struct torture *t, unsigned int kind, struct test_random *random, uint64_t one_in,
+		  uint64_t within_ns)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+	struct itimerspec when = { .it_value.tv_nsec = 1 };
+	timer_t timer;
+
+	if (test_random_below(random, one_in) || !t->options.pause_us ||
+	    __atomic_load_n(&t->shared->spared, __ATOMIC_RELAXED) & kind)
+		return;
+	__atomic_store_n(&torture_doomed, 1, __ATOMIC_RELAXED);
+	when.it_value.tv_nsec += (long)test_random_below(random, within_ns);
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &when, NULL))
+		torture_violated(t, "no timer: %s", strerrorname_np(errno));
+}
+
 static void start(struct killer *k, unsigned int i)
 {
 	uint64_t seed = k->t->seed + 1000003 * ++k->started;
@@ -60,17 +79,28 @@ static void start(struct killer *k, unsigned int i)
 }
 
 /* None ends by itself while the torture goes on. */
+static void bury(struct killer *k, unsigned int i, int status)
+{
+	k->pids[i] = 0;
+	if (torture_stopped(k->t))
+		return;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+		k->kills++;
+		k->owner_kills += i == 0;
+		start(k, i);
+		return;
+	}
+	torture_complain(k->t, "process %u ended: %s %d", i, WIFSIGNALED(status) ? "signal" : "status",
+			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
 static void look_after(struct killer *k, unsigned int i)
 {
 	uint64_t beat = 0, now = test_now_ns();
 	int status;
 
 	if (waitpid(k->pids[i], &status, WNOHANG) == k->pids[i]) {
-		k->pids[i] = 0;
-		if (!torture_stopped(k->t))
-			torture_complain(k->t, "process %u ended: %s %d", i,
-					 WIFSIGNALED(status) ? "signal" : "status",
-					 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		bury(k, i, status);
 		return;
 	}
 	for (unsigned int thread = 0; thread < k->t->options.threads; thread++)
@@ -82,24 +112,16 @@ static void look_after(struct killer *k, unsigned int i)
 	k->beat[i] = beat;
 }
 
-void killer_kill_one(struct killer *k)
+void killer_kill_one(struct killer *k, unsigned int first, unsigned int nr)
 {
-	unsigned int i = (unsigned int)test_random_below(&k->random, k->nr);
+	unsigned int i = first + (unsigned int)test_random_below(&k->random, nr);
 	int status;
 
 	if (!k->pids[i])
 		return;
 	kill(k->pids[i], SIGKILL);
 	CHECK_EQ(waitpid(k->pids[i], &status, 0), k->pids[i]);
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
-		k->pids[i] = 0;
-		if (!torture_stopped(k->t))
-			torture_complain(k->t, "process %u ended before it was killed: %#x", i, status);
-		return;
-	}
-	k->kills++;
-	k->owner_kills += i == 0;
-	start(k, i);
+	bury(k, i, status);
 }
 
 void killer_start(struct killer *k, unsigned int nr)

@@ -28,8 +28,8 @@ void killer_start(struct killer *k, unsigned int nr);
 /* At most options.pause_us; then see that nobody has ended or is stuck, which is a violation. */
 void killer_pause(struct killer *k);
 
-/* Any of them, and start it again. */
-void killer_kill_one(struct killer *k);
+/* Any of the nr from the first on, and start it again. */
+void killer_kill_one(struct killer *k, unsigned int first, unsigned int nr);
 
 /* Tell all to stop, and wait for them. */
 void killer_stop(struct killer *k);

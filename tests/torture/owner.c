@@ -158,7 +158,11 @@ static uint64_t patience(struct owner *o)
 static void commit(struct owner *o, struct vas_layout *layout)
 {
 	struct vas_blocker blocker = { .kind = VAS_BLOCKER_NONE };
-	int err = vas_layout_commit(layout, patience(o), &blocker);
+	uint64_t timeout_ns = patience(o);
+	int err;
+
+	torture_doom(o->t, SPARE_OWNER, &o->random, 100, 100000);
+	err = vas_layout_commit(layout, timeout_ns, &blocker);
 
 	if (err == -EBUSY) {
 		if (blocker.kind == VAS_BLOCKER_NONE)

@@ -82,7 +82,7 @@ static void torture(struct killer *k)
 	while (!finished(k)) {
 		killer_pause(k);
 		if (k->t->options.pause_us && !torture_stopped(k->t))
-			killer_kill_one(k);
+			killer_kill_one(k, 0, k->nr);
 	}
 	killer_stop(k);
 }

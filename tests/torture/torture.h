@@ -44,9 +44,18 @@ struct torture_options {
 	unsigned int pause_us; /* longest time between two kills; 0: nobody is killed */
 };
 
+/* Of the tracking torture: see tracking.h. */
+struct torture_tracking {
+	uint32_t wanted, frozen, done;
+	uint32_t checked[MAX_PROCESSES];
+	uint64_t epochs[MAX_PROCESSES]; /* committed by each tracker, ever */
+	uint64_t nr_pages, nr_aborts, nr_attached, nr_refused, nr_hotplugs;
+};
+
 /* Shared by all processes, and never touched by the library. */
 struct torture_shared {
 	int stop;
+	int spared; /* SPARE_*: who is not doomed */
 	int violated;
 	char violation[512];
 	uint64_t nr_reads, nr_writes, nr_maps, nr_observed;
@@ -54,6 +63,7 @@ struct torture_shared {
 	uint64_t nr_commits, nr_adopted;
 	uint64_t nr_busy[2]; /* changes refused: a section was in the way, a pin was */
 	uint64_t beats[MAX_PROCESSES][MAX_THREADS]; /* that each thread is alive */
+	struct torture_tracking tracking;
 };
 
 struct torture {
@@ -77,6 +87,19 @@ void torture_violated(struct torture *t, const char *format, ...)
 /* The same in the process that goes on to clean up. */
 void torture_complain(struct torture *t, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/*
+ * One time in so many, let this process be killed soon: in the middle of what it does next, at any
+ * instruction. The killer alone, who comes some 50 times a second, would seldom meet a window of 100 ns.
+ */
+#define SPARE_OWNER   1u
+#define SPARE_TRACKER 2u
+#define SPARE_WRITER  4u
+#define SPARE_ALL     7u
+void torture_doom(struct torture *t, unsigned int kind, struct test_random *random, uint64_t one_in,
+		  uint64_t within_ns);
+/* Its time is short: no rest. The timer takes some microseconds, and a single access much less. */
+extern int torture_doomed;
 
 static inline void torture_count(uint64_t *counter)
 {
