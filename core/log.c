@@ -34,7 +34,7 @@ void vas_log_repair_word(const struct vas_log *log, uint64_t word)
 	vas_log_set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64);
 }
 
-static void mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits)
+void vas_log_mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits)
 {
 	vas_log_set_bits(&log->words[word], bits);
 	vas_log_repair_word(log, word);
@@ -80,7 +80,7 @@ void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len)
 {
 	uint64_t page, nr = pages_of(log, gpa, len, &page);
 
-	mark_pages(log, page, nr, mark_word_again);
+	mark_pages(log, page, nr, vas_log_mark_word_again);
 }
 
 /* ---- taking ------------------------------------------------------------------------------- */
@@ -125,7 +125,7 @@ static uint64_t take_word(const struct taking *t, uint64_t word)
 		return __atomic_exchange_n(from, 0, __ATOMIC_SEQ_CST);
 	dirty = __atomic_load_n(from, __ATOMIC_SEQ_CST);
 	for (i = 0; dirty && i < t->others->nr; i++)
-		mark_word_again(&t->others->logs[i], word, dirty);
+		vas_log_mark_word_again(&t->others->logs[i], word, dirty);
 	__atomic_fetch_and(from, ~dirty, __ATOMIC_SEQ_CST);
 	return dirty;
 }

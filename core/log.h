@@ -69,6 +69,7 @@ void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len);
  * The same, all levels each time: where a marker may have died outside of any section, half way, a
  * bit that is set already says nothing about the levels above it.
  */
+void vas_log_mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits);
 void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len);
 
 /*
