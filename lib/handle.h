@@ -101,6 +101,8 @@ struct vas {
 	/* Our own threads, before the drain lock; taken last. */
 	pthread_mutex_t drain;
 
+	struct vas_ending *endings; /* lock */
+
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */
 };

@@ -200,6 +200,7 @@ static void after_fork_in_child(void)
 		vas->forked = 1;
 		vas->fork_count++;
 		vas->notifier = NULL;
+		vas->endings = NULL;
 		vas->threads = NULL;
 		if (vas->role == VAS_ROLE_OWNER)
 			vas->role = VAS_ROLE_BINDER;
