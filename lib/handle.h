@@ -102,6 +102,7 @@ struct vas {
 	pthread_mutex_t drain;
 
 	struct vas_ending *endings; /* lock */
+	struct arrival *arrival; /* the owner's; change. NULL: no pages are to come by us */
 
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */

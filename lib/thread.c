@@ -201,6 +201,7 @@ static void after_fork_in_child(void)
 		vas->fork_count++;
 		vas->notifier = NULL;
 		vas->endings = NULL;
+		vas->arrival = NULL;
 		vas->threads = NULL;
 		if (vas->role == VAS_ROLE_OWNER)
 			vas->role = VAS_ROLE_BINDER;

@@ -98,8 +98,7 @@ int image_open(struct image *image, const char *path)
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 
-/* The region that holds gpa, or NULL. */
-static const struct vas_region_entry *region_at(const struct image *image, uint64_t gpa)
+const struct vas_region_entry *image_region_at(const struct image *image, uint64_t gpa)
 {
 	const struct vas_region_entry *regions = image_regions(image);
 	uint32_t low = 0, high = image->layout->nr_regions;
@@ -146,7 +145,7 @@ static int read_runs(const struct image *image, const struct snapshot_word *word
 	while (!err && bits) {
 		unsigned int bit = (unsigned int)__builtin_ctzll(bits);
 		uint64_t gpa = word->gpa + bit * VAS_PAGE_SIZE;
-		const struct vas_region_entry *region = region_at(image, gpa);
+		const struct vas_region_entry *region = image_region_at(image, gpa);
 		size_t run = 0;
 
 		if (!region)

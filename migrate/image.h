@@ -22,6 +22,9 @@ static inline const struct vas_region_entry *image_regions(const struct image *i
 int image_open(struct image *image, const char *path);
 void image_close(struct image *image);
 
+/* The region that holds gpa, or NULL. */
+const struct vas_region_entry *image_region_at(const struct image *image, uint64_t gpa);
+
 /* The bytes of word->data, one page after the other, into raw (256 KiB), if their sum is right. */
 int image_read(const struct image *image, const struct snapshot_word *word, char *raw);
 

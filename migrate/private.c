@@ -64,20 +64,6 @@ static int map_regions(const struct image *image, struct vas *vas, struct mappin
 	return err;
 }
 
-static int make_vas(const struct stream_layout *layout, struct vas **vas)
-{
-	struct vas_options options = { .limit = layout->limit, .ram_size = layout->ram_size,
-				       .name = layout->name };
-	int err;
-
-	if (!memchr(layout->name, '\0', sizeof(layout->name)))
-		return vas_fail(-EPROTO, "the snapshot's layout makes no sense");
-	if (layout->nr_regions > 4096)
-		options.max_regions = layout->nr_regions;
-	err = vas_create(&options, vas);
-	return err == -EINVAL ? -EPROTO : err;
-}
-
 static int map_image(const struct image *image, struct vas **out)
 {
 	struct mappings *m;
@@ -91,7 +77,7 @@ static int map_image(const struct image *image, struct vas **out)
 	if (!m)
 		return vas_fail(-ENOMEM, "no memory for a layout");
 	m->ending.end = unmap;
-	err = make_vas(image->layout, &vas);
+	err = restore_create(image->layout, &vas);
 	if (err) {
 		free(m);
 		return err;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* vas_snapshot_restore(): with all its parents now. The other ways: private.c. */
+/* vas_snapshot_restore(): with all its parents now. The other ways: lazy.c, private.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vas/arrive.h>
 #include <vas/consumer.h>
 #include <vas/migrate.h>
 
@@ -71,9 +72,32 @@ static int restore_eagerly(const char *path, struct vas **vas)
 	return err;
 }
 
+int restore_create(const struct stream_layout *layout, struct vas **vas)
+{
+	struct vas_options options = { .limit = layout->limit, .ram_size = layout->ram_size,
+				       .name = layout->name };
+	int err;
+
+	if (!memchr(layout->name, '\0', sizeof(layout->name)))
+		return vas_fail(-EPROTO, "the snapshot's layout makes no sense");
+	if (layout->nr_regions > 4096)
+		options.max_regions = layout->nr_regions;
+	err = vas_create(&options, vas);
+	return err == -EINVAL ? -EPROTO : err;
+}
+
 int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas)
 {
-	if (flags & ~VAS_RESTORE_PRIVATE)
-		return vas_fail(-EINVAL, "unknown flags %#x", flags);
-	return flags & VAS_RESTORE_PRIVATE ? restore_privately(path, vas) : restore_eagerly(path, vas);
+	switch (flags) {
+	case 0:
+		return restore_eagerly(path, vas);
+	case VAS_RESTORE_LAZY:
+		return restore_lazily(path, 0, vas);
+	case VAS_RESTORE_CLONE:
+		return restore_lazily(path, VAS_ARRIVE_ON_TOUCH, vas);
+	case VAS_RESTORE_PRIVATE:
+		return restore_privately(path, vas);
+	default:
+		return vas_fail(-EINVAL, "flags %#x: one way to restore at a time", flags);
+	}
 }

@@ -137,16 +137,28 @@ struct vas_dirty;
 VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
 			      struct vas_dirty *dirty);
 
+#define VAS_RESTORE_LAZY    1u /* pages come as they are touched, and the rest meanwhile */
+#define VAS_RESTORE_CLONE   2u /* pages come as they are touched, and no others */
 #define VAS_RESTORE_PRIVATE 4u /* a private mapping of the file */
 
 /*
- * A new vas, owned, with the snapshot's layout and bytes. Without flags: parents first, every page
- * checked. -EPROTO: damaged, or a parent is not what it was; -ENOENT.
+ * A new vas, owned, with the snapshot's layout and bytes; at most one flag. Without flags: parents
+ * first, every page checked. -EPROTO: damaged, or a parent is not what it was; -ENOENT.
  *
- * PRIVATE: at once, however large, and pages that nobody writes are shared with all who restored the
- * same file. But the regions are local memory of this process: only it and its KVM see the bytes. Sums
- * are not looked at, the file must stay as it is, and one with a parent is in more than one piece:
- * -EOPNOTSUPP.
+ * LAZY: at once, however large. It is a vas as any other, for whoever binds to it, once
+ * vas_arrive_wait() says that all is there; <vas/arrive.h> tells who may touch it before. Pages are
+ * checked as they come: one that is damaged is -EIO, and vas_arrive_wait() is. The snapshot and its
+ * parents are kept open.
+ *
+ * CLONE: the same, but what nobody touches never takes memory, so that many vas of one snapshot
+ * share its pages in the page cache. What is touched, be it for reading, is a copy of this vas's own.
+ *
+ * PRIVATE: at once, and pages that are read but not written are shared too. But the regions are local
+ * memory of this process: only it and its KVM see the bytes, others get -ENXIO. Sums are not looked
+ * at, the file must stay as it is, and one with a parent is in more than one piece: -EOPNOTSUPP.
+ *
+ * The first two: -EOPNOTSUPP for memory in huge pages or in further backings, or where the host gives
+ * shared memory huge pages by itself.
  */
 VAS_API int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas);
 
