@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/range.h"
+#include "lib/arrive.h"
 #include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/fault.h"
@@ -334,6 +335,9 @@ int vas_map(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t flags, struct 
 				(unsigned long long)gpa, (unsigned long long)len);
 	if (flags & ~(VAS_MAP_WRITE | VAS_MAP_MARKS))
 		return vas_fail(-EINVAL, "unknown flags %#x", flags);
+	err = vas_arrive_range(vas, gpa, len);
+	if (err)
+		return err;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return vas_fail(-ENOMEM, "no memory for a mapping");

@@ -216,6 +216,8 @@ static void after_fork_in_child(void)
 		vas->forked = 1;
 		vas->fork_count++;
 		vas->notifier = NULL;
+		vas->endings = NULL;
+		vas->arrival = NULL;
 		/* Whoever holds one of these still: the way in and out is not inlined. */
 		for (t = vas->threads; t; t = t->next)
 			t->head.depth = DEPTH_FENCE;
