@@ -45,8 +45,8 @@ static bool set_bits(uint64_t *word, uint64_t bits)
 
 /*
  * A bit that is set already was set by somebody who sees to the levels above, in a section or under a
- * pin; if it dies on the way there, everything counts as dirty (vas_control.log_lost), or its pin is
- * marked again.
+ * pin; if it dies on the way there, the levels are repaired (vas_control.log_lost), or its pin is marked
+ * again.
  */
 void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits)
 {
@@ -55,11 +55,16 @@ void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits)
 		set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64); /* W5 */
 }
 
+void vas_log_repair_word(const struct vas_log *log, uint64_t word)
+{
+	set_bits(&log->summary[word / 64], 1ull << word % 64);
+	set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64);
+}
+
 static void mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits)
 {
 	set_bits(&log->words[word], bits);
-	set_bits(&log->summary[word / 64], 1ull << word % 64);
-	set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64);
+	vas_log_repair_word(log, word);
 }
 
 /* The pages that the range touches: their number, and the first. */
@@ -131,31 +136,47 @@ static uint64_t bits_within(uint64_t i, uint64_t first, uint64_t end)
 	return mask;
 }
 
-/*
- * The words under one summary word whose top bit is clear already. The summary's bits go before the
- * words, so that a marker that comes meanwhile sets them again: it sees them clear, or its word's bit
- * was in place before and is taken here.
- */
-static uint64_t take_summary(const struct vas_log *log, uint64_t s, struct vas_log_range *range,
-			     struct vas_dirty_word *words, uint64_t nr)
+/* A pass over a log: from where to where. */
+struct taking {
+	const struct vas_log *log;
+	const struct vas_log_others *others;
+	struct vas_dirty_word *words;
+	uint64_t nr;
+	uint64_t taken;
+};
+
+/* H2. What is marked between the load and the clearing is another bit, or is seen to by H3. */
+static void take_word(struct taking *t, uint64_t word)
 {
-	uint64_t wanted = bits_within(s, range->next, range->end), taken = 0;
-	uint64_t bits = __atomic_fetch_and(&log->summary[s], ~wanted, __ATOMIC_SEQ_CST) & wanted;
+	uint64_t dirty = __atomic_load_n(&t->log->words[word], __ATOMIC_SEQ_CST);
+	uint32_t i;
 
-	for (; bits && taken < nr; bits &= bits - 1) {
-		uint64_t word = s * 64 + (uint64_t)__builtin_ctzll(bits);
-		uint64_t dirty = __atomic_exchange_n(&log->words[word], 0, __ATOMIC_SEQ_CST);
+	if (!dirty)
+		return;
+	for (i = 0; i < t->others->nr; i++)
+		mark_word_again(&t->others->logs[i], word, dirty);
+	__atomic_fetch_and(&t->log->words[word], ~dirty, __ATOMIC_SEQ_CST);
+	t->words[t->taken++] = (struct vas_dirty_word){ word * 64 << VAS_PAGE_SHIFT, dirty };
+}
 
-		words[taken] = (struct vas_dirty_word){ word * 64 << VAS_PAGE_SHIFT, dirty };
-		taken += dirty != 0;
-	}
+/*
+ * H1: the words under one summary word whose top bit is clear already. The summary's bits go before
+ * the words, so that a marker that comes meanwhile sets them again: it sees them clear, or its word's
+ * bit was in place before and is taken here.
+ */
+static void take_summary(struct taking *t, uint64_t s, struct vas_log_range *range)
+{
+	uint64_t wanted = bits_within(s, range->next, range->end);
+	uint64_t bits = __atomic_fetch_and(&t->log->summary[s], ~wanted, __ATOMIC_SEQ_CST) & wanted;
+
+	for (; bits && t->taken < t->nr; bits &= bits - 1)
+		take_word(t, s * 64 + (uint64_t)__builtin_ctzll(bits));
 	range->next = bits ? s * 64 + (uint64_t)__builtin_ctzll(bits) : (s + 1) * 64;
 	/* What was not wanted, or had no room: it stays to be found. */
 	if (bits)
-		__atomic_fetch_or(&log->summary[s], bits, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&log->summary[s], __ATOMIC_SEQ_CST))
-		set_bits(&log->top[s / 64], 1ull << s % 64);
-	return taken;
+		__atomic_fetch_or(&t->log->summary[s], bits, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&t->log->summary[s], __ATOMIC_SEQ_CST))
+		set_bits(&t->log->top[s / 64], 1ull << s % 64);
 }
 
 /* The next summary word in [s, end) whose top bit is set, or end. */
@@ -172,10 +193,12 @@ static uint64_t next_summary(const struct vas_log *log, uint64_t s, uint64_t end
 	return end;
 }
 
-uint64_t vas_log_take(const struct vas_log *log, struct vas_log_range *range,
-		      struct vas_dirty_word *words, uint64_t nr)
+uint64_t vas_log_move(const struct vas_log *log, struct vas_log_range *range,
+		      const struct vas_log_others *others, struct vas_dirty_word *words,
+		      uint64_t nr)
 {
-	uint64_t end = (range->end + 63) / 64, taken = 0;
+	struct taking t = { .log = log, .others = others, .words = words, .nr = nr };
+	uint64_t end = (range->end + 63) / 64;
 
 	while (range->next < range->end) {
 		uint64_t s = next_summary(log, range->next / 64, end);
@@ -186,13 +209,21 @@ uint64_t vas_log_take(const struct vas_log *log, struct vas_log_range *range,
 		}
 		if (range->next < s * 64)
 			range->next = s * 64;
-		if (taken == nr)
+		if (t.taken == nr)
 			break;
 		/* Before the summary's, for the same reason. */
 		__atomic_fetch_and(&log->top[s / 64], ~(1ull << s % 64), __ATOMIC_SEQ_CST);
-		taken += take_summary(log, s, range, words + taken, nr - taken);
+		take_summary(&t, s, range);
 	}
 	if (range->next > range->end)
 		range->next = range->end;
-	return taken;
+	return t.taken;
+}
+
+uint64_t vas_log_take(const struct vas_log *log, struct vas_log_range *range,
+		      struct vas_dirty_word *words, uint64_t nr)
+{
+	static const struct vas_log_others nobody;
+
+	return vas_log_move(log, range, &nobody, words, nr);
 }

@@ -40,6 +40,12 @@ void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len);
  */
 void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len);
 
+/*
+ * The levels above a word that is not 0: whoever died between its bit and these has left them unset, and
+ * no marker sets them, for each stops at the bit.
+ */
+void vas_log_repair_word(const struct vas_log *log, uint64_t word);
+
 /* Words that are to be taken: [next, end). */
 struct vas_log_range {
 	uint64_t next;
@@ -55,5 +61,16 @@ struct vas_log_range vas_log_range_of(const struct vas_log *log, uint64_t gpa, u
  */
 uint64_t vas_log_take(const struct vas_log *log, struct vas_log_range *range,
 		      struct vas_dirty_word *words, uint64_t nr);
+
+/* Logs that have to have a bit before another loses it: those of other trackers. */
+struct vas_log_others {
+	struct vas_log logs[VAS_MAX_TRACKERS];
+	uint32_t nr;
+};
+
+/* H1 and H2: the same, and what is taken is in all the others' logs, at whatever step the taker dies. */
+uint64_t vas_log_move(const struct vas_log *log, struct vas_log_range *range,
+		      const struct vas_log_others *others, struct vas_dirty_word *words,
+		      uint64_t nr);
 
 #endif

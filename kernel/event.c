@@ -55,6 +55,21 @@ static void enqueue(struct file *file, wait_queue_head_t *head, poll_table *tabl
 	add_wait_queue(head, &bell->wait);
 }
 
+/*
+ * A doorbell that rang before: as wake() would, so that ring() is never called twice at once, and so
+ * that an interrupt that it raises is put off until the lock is released.
+ */
+static void ring_again(struct vas_doorbell *bell)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&bell->head->lock, flags);
+	current->in_eventfd = 1;
+	rang(bell);
+	current->in_eventfd = 0;
+	spin_unlock_irqrestore(&bell->head->lock, flags);
+}
+
 /**
  * vas_doorbell_attach - be called whenever a doorbell rings
  * @bell: the caller's, all zeros but for @ring and @flags
@@ -67,7 +82,6 @@ static void enqueue(struct file *file, wait_queue_head_t *head, poll_table *tabl
 int vas_doorbell_attach(struct vas_doorbell *bell, int fd)
 {
 	struct file *file = eventfd_fget(fd);
-	unsigned long flags;
 
 	if (IS_ERR(file))
 		return PTR_ERR(file);
@@ -79,12 +93,8 @@ int vas_doorbell_attach(struct vas_doorbell *bell, int fd)
 	INIT_WORK(&bell->work, ring_in_work);
 	init_waitqueue_func_entry(&bell->wait, wake);
 	init_poll_funcptr(&bell->table, enqueue);
-	if (vfs_poll(file, &bell->table) & EPOLLIN) {
-		/* As wake() would: nobody else calls ring() meanwhile. */
-		spin_lock_irqsave(&bell->head->lock, flags);
-		rang(bell);
-		spin_unlock_irqrestore(&bell->head->lock, flags);
-	}
+	if (vfs_poll(file, &bell->table) & EPOLLIN)
+		ring_again(bell);
 	fput(file);
 	return 0;
 }

@@ -359,18 +359,12 @@ EXPORT_SYMBOL_GPL(vas_mapping_is_wanted);
  *
  * Nothing keeps a process from punching a hole into the file where somebody has it mapped: what is
  * written there afterwards reaches nobody. This tells; mapping anew helps. A page that is being swapped
- * counts as detached, too. Linear in the number of folios.
+ * counts as detached, too. Linear in the number of pages.
  *
  * Return: true if all pages were attached at the time of the look.
  */
 bool vas_mapping_is_attached(const struct vas_mapping *mapping)
 {
-	const struct vas_window *window = &mapping->window;
-	unsigned long i;
-
-	for (i = 0; i < window->nr_folios; i++)
-		if (!READ_ONCE(window->folios[i]->mapping))
-			return false;
-	return true;
+	return vas_window_is_attached(&mapping->window);
 }
 EXPORT_SYMBOL_GPL(vas_mapping_is_attached);

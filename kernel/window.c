@@ -31,8 +31,8 @@ int vas_window_init(struct vas_window *window, unsigned long max)
 	return 0;
 }
 
-/* Append the pages of a pinned folio that hold [offset, offset + len); returns how many bytes. */
-static u64 append_folio(struct vas_window *window, struct folio *folio, u64 offset, u64 len)
+/* Append the pages of a folio that hold [offset, offset + len); returns how many bytes. */
+static u64 append_pages(struct vas_window *window, struct folio *folio, u64 offset, u64 len)
 {
 	u64 at = offset & (folio_size(folio) - 1);
 	u64 done;
@@ -40,8 +40,6 @@ static u64 append_folio(struct vas_window *window, struct folio *folio, u64 offs
 	len = min(len, folio_size(folio) - at);
 	for (done = 0; done < len; done += PAGE_SIZE)
 		window->pages[window->nr++] = folio_page(folio, (at + done) >> PAGE_SHIFT);
-	window->folios[window->nr_folios++] = folio;
-	vas_count(VAS_COUNT_PINNED_FOLIOS, 1);
 	return len;
 }
 
@@ -49,7 +47,7 @@ static int add_pinned(struct vas_window *window, const struct vas_backing *backi
 		      u64 len)
 {
 	while (len) {
-		struct folio **folios = window->folios + window->nr_folios;
+		struct folio **folios = window->folios + window->nr_pinned;
 		u64 batch = min_t(u64, len, PIN_BATCH << PAGE_SHIFT), done = 0;
 		pgoff_t unused;
 		long nr, i;
@@ -58,8 +56,10 @@ static int add_pinned(struct vas_window *window, const struct vas_backing *backi
 				      batch >> PAGE_SHIFT, &unused);
 		if (nr <= 0)
 			return nr == -ENOMEM || nr == -EINTR ? nr : -EIO;
+		window->nr_pinned += nr;
+		vas_count(VAS_COUNT_PINNED_FOLIOS, nr);
 		for (i = 0; i < nr; i++)
-			done += append_folio(window, folios[i], offset + done, batch - done);
+			done += append_pages(window, folios[i], offset + done, batch - done);
 		if (done != batch)
 			return -EIO;
 		offset += batch;
@@ -68,7 +68,7 @@ static int add_pinned(struct vas_window *window, const struct vas_backing *backi
 	return 0;
 }
 
-static int add_referenced(struct vas_window *window, const struct vas_backing *backing,
+static int add_held(struct vas_window *window, const struct vas_backing *backing,
 			  u64 offset, u64 len)
 {
 	while (len) {
@@ -78,7 +78,9 @@ static int add_referenced(struct vas_window *window, const struct vas_backing *b
 
 		if (err)
 			return err;
-		done = append_folio(window, span.folio, offset, len);
+		window->folios[window->max - ++window->nr_held] = span.folio;
+		vas_count(VAS_COUNT_PINNED_FOLIOS, 1);
+		done = append_pages(window, span.folio, offset, len);
 		offset += done;
 		len -= done;
 		if (fatal_signal_pending(current))
@@ -102,9 +104,10 @@ int vas_window_add(struct vas_window *window, const struct vas_backing *backing,
 		return -EOPNOTSUPP;
 	if (WARN_ON_ONCE(len >> PAGE_SHIFT > window->max - window->nr))
 		return -E2BIG;
-	if (VAS_COMPAT_PIN_FOLIOS)
+	/* memfd_pin_folios() takes hugetlb pages from the reserve, whether or not there is one. */
+	if (VAS_COMPAT_PIN_FOLIOS && backing->kind == VAS_BACKING_SHMEM)
 		return add_pinned(window, backing, offset, len);
-	return add_referenced(window, backing, offset, len);
+	return add_held(window, backing, offset, len);
 }
 
 /*
@@ -168,10 +171,23 @@ void vas_window_dirty(struct vas_window *window)
 {
 	unsigned long i;
 
-	for (i = 0; i < window->nr_folios; i++)
+	for (i = 0; i < window->nr_pinned; i++)
 		vas_folio_dirty(window->folios[i]);
+	for (i = 1; i <= window->nr_held; i++)
+		vas_folio_dirty(window->folios[window->max - i]);
 	for (i = 0; window->is_user && i < window->nr; i++)
 		set_page_dirty_lock(window->pages[i]);
+}
+
+/* All pages are still their files': nobody has punched one out, nor is one being swapped. */
+bool vas_window_is_attached(const struct vas_window *window)
+{
+	unsigned long i;
+
+	for (i = 0; i < window->nr; i++)
+		if (!READ_ONCE(page_folio(window->pages[i])->mapping))
+			return false;
+	return true;
 }
 
 /* Undo whatever was done. A window that is all zeros is fine. */
@@ -182,9 +198,11 @@ void vas_window_clean(struct vas_window *window)
 	vunmap(window->addr);
 	if (window->is_user)
 		unpin_user_pages(window->pages, window->nr);
-	for (i = 0; i < window->nr_folios; i++)
+	for (i = 0; i < window->nr_pinned; i++)
 		unpin_folio(window->folios[i]);
-	vas_count(VAS_COUNT_PINNED_FOLIOS, -(long)window->nr_folios);
+	for (i = 1; i <= window->nr_held; i++)
+		folio_put(window->folios[window->max - i]);
+	vas_count(VAS_COUNT_PINNED_FOLIOS, -(long)(window->nr_pinned + window->nr_held));
 	kvfree(window->folios);
 	kvfree(window->pages);
 	memset(window, 0, sizeof(*window));

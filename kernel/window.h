@@ -16,8 +16,9 @@ struct vas_backing;
  * @nr: pages pinned
  * @max: room in @pages and @folios
  * @is_user: they were pinned in a process, and @folios is not used
- * @folios: what is to be unpinned, @nr_folios of them
- * @nr_folios: how many
+ * @folios: from the front, those that are to be unpinned; from the end, those that are to be put
+ * @nr_pinned: how many at the front
+ * @nr_held: how many at the end
  * @addr: the first page's address, after vas_window_map(); else NULL
  */
 struct vas_window {
@@ -26,7 +27,8 @@ struct vas_window {
 	unsigned long max;
 	bool is_user;
 	struct folio **folios;
-	unsigned long nr_folios;
+	unsigned long nr_pinned;
+	unsigned long nr_held;
 	void *addr;
 };
 
@@ -42,5 +44,6 @@ int vas_window_open(struct vas_window *window, const struct vas_backing *backing
 		    u64 len, u32 flags);
 void vas_window_dirty(struct vas_window *window);
 void vas_window_clean(struct vas_window *window);
+bool vas_window_is_attached(const struct vas_window *window);
 
 #endif

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/error.h"
 #include "lib/lock.h"
@@ -39,6 +41,48 @@ void vas_log_lose(struct vas *vas)
 	__atomic_fetch_add(&vas->ctl->log_lost, 1, __ATOMIC_SEQ_CST);
 }
 
+/* ---- repairing ---------------------------------------------------------------------------- */
+
+/* The words that lie in [from, to) of the file: read, for looking at a hole in a map would fill it. */
+static int repair_part(struct vas *vas, off_t from, off_t to)
+{
+	off_t start = (off_t)vas->sb.extents[VAS_EXT_LOG].offset;
+	uint64_t words[512];
+
+	while (from < to) {
+		size_t len = to - from < (off_t)sizeof(words) ? (size_t)(to - from) : sizeof(words);
+		ssize_t i, nr = pread(vas->lock_fd, words, len, from) / (ssize_t)sizeof(words[0]);
+
+		if (nr <= 0)
+			return vas_fail(-EIO, "cannot read the dirty log");
+		for (i = 0; i < nr; i++)
+			if (words[i])
+				vas_log_repair_word(&vas->log, (uint64_t)((from - start) / 8 + i));
+		from += nr * (off_t)sizeof(words[0]);
+	}
+	return 0;
+}
+
+int vas_log_repair(struct vas *vas)
+{
+	off_t data, hole = (off_t)vas->sb.extents[VAS_EXT_LOG].offset, end;
+	int err = 0;
+
+	end = hole + (off_t)((vas->log.nr_pages + VAS_LOG_PAGES_PER_WORD - 1) /
+			     VAS_LOG_PAGES_PER_WORD * sizeof(uint64_t));
+	while (!err && hole < end) {
+		data = lseek(vas->lock_fd, hole, SEEK_DATA);
+		if (data < 0 && errno == ENXIO)
+			return 0;
+		hole = data < 0 ? -1 : lseek(vas->lock_fd, data, SEEK_HOLE);
+		if (hole < 0)
+			return vas_fail(-errno, "cannot find the dirty log's pages: %s",
+					strerror(errno));
+		err = repair_part(vas, data, hole < end ? hole : end);
+	}
+	return err;
+}
+
 /* ---- draining ----------------------------------------------------------------------------- */
 
 static uint64_t drain_byte(const struct vas *vas)
@@ -60,9 +104,13 @@ int vas_drain_lock(struct vas *vas)
 		pthread_mutex_unlock(&vas->drain);
 		return vas_fail(err, "another tracker keeps the dirty log");
 	}
-	/* Whoever died with words in its hands has taken other trackers' words along. */
-	if (vas->ctl->draining)
-		vas_log_lose(vas);
+	/* Somebody died between H1 and H2: summary bits are gone whose words are still there. */
+	if (__atomic_load_n(&vas->ctl->draining, __ATOMIC_ACQUIRE))
+		err = vas_log_repair(vas);
+	if (err) {
+		vas_drain_unlock(vas);
+		return err;
+	}
 	__atomic_store_n(&vas->ctl->draining, 0, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -78,29 +126,25 @@ static bool is_in_use(const struct vas *vas, uint32_t i)
 	return __atomic_load_n(&vas_trackers(vas)[i].state, __ATOMIC_ACQUIRE) != 0;
 }
 
-static void deliver(const struct vas *vas, uint32_t tracker, const struct vas_dirty_word *words,
-		    uint64_t nr)
+static void find_others(const struct vas *vas, uint32_t self, struct vas_log_others *others)
 {
-	struct vas_log log;
-	uint64_t i;
+	uint32_t i;
 
-	vas_tracker_log(vas, tracker, &log);
-	for (i = 0; i < nr; i++)
-		vas_log_mark_word(&log, words[i].gpa / VAS_PAGE_SIZE / VAS_LOG_PAGES_PER_WORD,
-				  words[i].bits);
+	others->nr = 0;
+	for (i = 0; i < vas->sb.nr_trackers; i++)
+		if (i != self && is_in_use(vas, i))
+			vas_tracker_log(vas, i, &others->logs[others->nr++]);
 }
 
 uint64_t vas_drain(struct vas *vas, uint32_t self, struct vas_log_range *range,
 		   struct vas_dirty_word *words, uint64_t nr)
 {
+	struct vas_log_others others;
 	uint64_t taken;
-	uint32_t i;
 
+	find_others(vas, self, &others);
 	__atomic_store_n(&vas->ctl->draining, vas->binder + 1, __ATOMIC_SEQ_CST);
-	taken = vas_log_take(&vas->log, range, words, nr);
-	for (i = 0; taken && i < vas->sb.nr_trackers; i++)
-		if (i != self && is_in_use(vas, i))
-			deliver(vas, i, words, taken);
+	taken = vas_log_move(&vas->log, range, &others, words, nr);
 	__atomic_store_n(&vas->ctl->draining, 0, __ATOMIC_RELEASE);
 	return taken;
 }

@@ -21,12 +21,18 @@ void vas_tracker_log(const struct vas *vas, uint32_t i, struct vas_log *log);
  */
 int vas_log_is_broken(struct vas *vas);
 
-/* Marks may be missing, nobody knows which: every tracker takes everything as dirty. */
+/*
+ * Marks may be missing, nobody knows which, or be half done: every tracker repairs the log and takes
+ * everything as dirty.
+ */
 void vas_log_lose(struct vas *vas);
 
+/* H0: the levels above all bits that are set. Under the drain lock. */
+int vas_log_repair(struct vas *vas);
+
 /*
- * The drain lock, against all processes: -EBUSY after 1 s. A taker that died half way is noticed
- * here.
+ * The drain lock, against all processes: -EBUSY after 1 s. What a taker that died half way has left is
+ * repaired here.
  */
 int vas_drain_lock(struct vas *vas);
 void vas_drain_unlock(struct vas *vas);

@@ -27,6 +27,7 @@ struct vas_dirty {
 	bool open;
 	bool all; /* the next epoch has everything that was ever touched */
 	uint32_t lost_seen;
+	uint32_t lost_repaired; /* vas_control.log_lost, when this tracker last repaired the log */
 	uint64_t regions_seen; /* generation of the regions at the last begin */
 	/* What this epoch has harvested, until it is committed. */
 	struct vas_dirty_word *pending;
@@ -78,14 +79,39 @@ static void clear_log(struct vas_dirty *d)
 		;
 }
 
-/* What was written until now is for the trackers that are there already. */
+/* H0: the drain lock, and what writers that died half way through a mark have left. */
+static int lock_and_repair(struct vas_dirty *d)
+{
+	uint32_t lost;
+	int err = vas_drain_lock(d->vas);
+
+	if (err)
+		return err;
+	lost = __atomic_load_n(&d->vas->ctl->log_lost, __ATOMIC_ACQUIRE);
+	if (lost == d->lost_repaired)
+		return 0;
+	err = vas_log_repair(d->vas);
+	if (err)
+		vas_drain_unlock(d->vas);
+	else
+		d->lost_repaired = lost;
+	return err;
+}
+
+/*
+ * What was written until now is for the trackers that are there already. The barrier is H3: the tracker
+ * may copy memory now, and a write whose mark has just been taken must be seen.
+ */
 static int activate(struct vas_dirty *d, const char *name)
 {
 	struct vas *vas = d->vas;
 	struct vas_log_range range = vas_log_range_of(&vas->log, 0, vas->sb.limit);
 	struct vas_dirty_word words[BATCH];
-	int err = vas_drain_lock(vas);
+	int err;
 
+	/* Not known what died before: not equal, whatever it counts to. */
+	d->lost_repaired = __atomic_load_n(&vas->ctl->log_lost, __ATOMIC_ACQUIRE) - 1;
+	err = lock_and_repair(d);
 	if (err)
 		return err;
 	while (vas_drain(vas, d->index, &range, words, BATCH))
@@ -97,6 +123,7 @@ static int activate(struct vas_dirty *d, const char *name)
 	entry(d)->epoch = 0;
 	__atomic_store_n(&entry(d)->state, 1, __ATOMIC_RELEASE);
 	vas_drain_unlock(vas);
+	vas_barrier_everyone();
 	return 0;
 }
 
@@ -319,7 +346,7 @@ ssize_t vas_dirty_harvest(struct vas_dirty *d, uint64_t *gpa, uint64_t end,
 		return vas_fail(-EINVAL, "a range that ends before it begins, or too many words");
 	err = make_room(d, nr);
 	if (!err)
-		err = vas_drain_lock(d->vas);
+		err = lock_and_repair(d);
 	if (err)
 		return err;
 	taken = take(d, gpa, end, words, nr);

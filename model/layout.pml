@@ -17,24 +17,27 @@
  * check: -DCOMMITS=3
  * check: -DCOMMITS=2 -DBINDER_DIES
  * check: -DCOMMITS=1 -DOWNER_DIES
- * check: -DCOMMITS=2 -DONE_PROCESS -DBINDER_DIES
+ * check: -DCOMMITS=2 -DONE_PROCESS
  * check: -DCOMMITS=1 -DWITH_OWNER -DOWNER_DIES
  * check: -DCOMMITS=2 -DWITH_OWNER -DBINDER_DIES
  * check: -DCOMMITS=2 -DFENCE -DBINDER_DIES
  * check: -DCOMMITS=2 -DOBSERVER -DBINDER_DIES
  * check: -DCOMMITS=1 -DOBSERVER -DOWNER_DIES
  * check: -DCOMMITS=1 -DADOPTERS=2 -DONE_READER -DOWNER_DIES
+ * check: -DCOMMITS=1 -DADOPTERS=2 -DONE_READER -DOWNER_DIES -DADOPTER_DIES
  * check: -DLIVE -DNO_DEADLINE -DBINDER_DIES
  * check: -DLIVE -DNO_DEADLINE -DBINDER_DIES -DNOBODY_NEW
  * deep:  -DCOMMITS=2 -DBINDER_DIES -DDEPTH=2
  * deep:  -DCOMMITS=2 -DOWNER_DIES
  * deep:  -DCOMMITS=1 -DONE_PROCESS -DOWNER_DIES
+ * deep:  -DCOMMITS=2 -DONE_PROCESS -DBINDER_DIES
  * break: SKIP_MEMBARRIER
  * break: SKIP_OWNER_FENCE -DFENCE
  * break: PUBLISH_BEFORE_TABLE
  * break: NO_RECHECK
  * break: NO_RECHECK_OF_COPY -DCOMMITS=2
  * break: VIEW_GOES_BACK -DONE_PROCESS -DCOMMITS=2
+ * break: FREE_WITHOUT_MEMBARRIER -DONE_PROCESS
  * break: TEARDOWN_BEFORE_WAIT
  * break: TEARDOWN_BEFORE_PUBLISH -DOBSERVER
  * break: OBSERVER_NO_RECHECK -DOBSERVER
@@ -46,6 +49,8 @@
  * break: RECLAIM_OWN -DWITH_OWNER
  * break: ADOPT_KEEPS_TABLE -DOWNER_DIES
  * break: ADOPT_WITHOUT_WAIT -DOWNER_DIES -DONE_READER
+ * break: ADOPTER_WITHOUT_MEMBARRIER -DOWNER_DIES -DONE_READER
+ * break: ADOPT_INTO_OTHER_TABLE -DOWNER_DIES -DADOPTER_DIES -DADOPTERS=2 -DONE_READER
  * break: ADOPT_WITHOUT_LOCK -DOWNER_DIES -DADOPTERS=2 -DONE_READER
  * break: NO_RECLAIM -DLIVE -DNO_DEADLINE -DBINDER_DIES -DNOBODY_NEW
  * break: WAIT_FOR_EMPTY -DLIVE -DNO_DEADLINE
@@ -102,13 +107,14 @@ byte ram[2];
 byte binder_lock[2], owner_lock;
 /* Each process's. */
 byte view_generation[2], view_layout[2];
-bit dead[2], owner_dead;
+byte freed_below;			/* of one process: older views than this are free */
+bit dead[2], owner_dead, adopter_dead;
 /* Only for assertions. */
 byte layout_of[GENERATIONS];		/* what each generation was published with */
 bit alive[NSLOTS];			/* the slot's thread lives */
 byte slot_of[2];
 bit committed;
-hidden byte used_after_teardown, torn_copy, live_slot_reclaimed;
+hidden byte used_after_teardown, used_after_free, torn_copy, live_slot_reclaimed;
 hidden byte wrong_bytes, two_owners, wrong_adoption;
 
 /* Clear what carries the index of a dead binder. */
@@ -148,8 +154,13 @@ inline section()
 	:: tgen ->
 #endif
 #ifdef ONE_PROCESS
-		v = VIEW;			/* translate: perhaps a newer view than that of E3 */
-		d_step { used_after_teardown = !HOLDS(v); assert(!used_after_teardown); v = 0 };
+		/* translate: perhaps with a newer view than that of E3 */
+		d_step { v = VIEW; b = view_generation[0] };
+		d_step {
+			used_after_teardown = !HOLDS(v); assert(!used_after_teardown);
+			used_after_free = b < freed_below; assert(!used_after_free);
+			v = 0; b = 0
+		};
 #else
 		d_step { used_after_teardown = !HOLDS(VIEW); assert(!used_after_teardown) };
 #endif
@@ -193,7 +204,25 @@ inline section()
 			:: g -> tgen = g
 			:: else
 			fi;
-			g = 0; a = 0; b = 0
+			a = 0; b = 0
+#ifdef ONE_PROCESS
+		};
+		/* V: free the views before this one, unless the other thread here is in one of them. */
+#ifndef FREE_WITHOUT_MEMBARRIER
+		membarrier();
+#endif
+		if
+		:: mem[SLOT(1 - i)] == 0 || mem[SLOT(1 - i)] >= g -> d_step {
+				if
+				:: g > freed_below -> freed_below = g
+				:: else
+				fi
+			}
+		:: mem[SLOT(1 - i)] != 0 && mem[SLOT(1 - i)] < g
+		fi;
+		d_step {
+#endif
+			g = 0
 		}
 	fi
 }
@@ -247,24 +276,38 @@ proctype Observer()
 	od
 }
 
+inline barrier()
+{
+#if defined(SKIP_MEMBARRIER) || (defined(FENCE) && !defined(SKIP_OWNER_FENCE))
+	drained(OWNER_CPU)			/* P4 without membarrier: a full fence */
+#elif defined(ADOPTER_WITHOUT_MEMBARRIER)
+	if
+	:: self == OWNER -> membarrier()
+	:: self != OWNER -> drained(OWNER_CPU)
+	fi
+#elif !defined(SKIP_OWNER_FENCE)
+	membarrier()				/* P4 */
+#endif
+}
+
+inline publish_state(l)
+{
+	d_step { state_table[g & 1] = t; state_generation[g & 1] = g };	/* P2 */
+	d_step { layout_of[g] = l; store(OWNER_CPU, GENERATION, g) }		/* P3 */
+}
+
 inline publish(l)
 {
 	d_step { two_owners = owner_lock != self; assert(!two_owners); g++; t = 1 - t };
 #ifdef PUBLISH_BEFORE_TABLE
-	d_step { state_table[g & 1] = t; state_generation[g & 1] = g };
-	d_step { layout_of[g] = l; store(OWNER_CPU, GENERATION, g) };
+	publish_state(l);
 #endif
 	table_a[t] = l;				/* P1 */
 	table_b[t] = l;
 #ifndef PUBLISH_BEFORE_TABLE
-	d_step { state_table[g & 1] = t; state_generation[g & 1] = g };	/* P2 */
-	d_step { layout_of[g] = l; store(OWNER_CPU, GENERATION, g) };		/* P3 */
+	publish_state(l);
 #endif
-#if defined(SKIP_MEMBARRIER) || (defined(FENCE) && !defined(SKIP_OWNER_FENCE))
-	drained(OWNER_CPU)			/* P4 without membarrier: a full fence */
-#elif !defined(SKIP_OWNER_FENCE)
-	membarrier()				/* P4 */
-#endif
+	barrier()
 }
 
 #if defined(WAIT_FOR_NEWEST)
@@ -308,9 +351,15 @@ inline wait_out(limit)
 	od
 }
 
+#ifdef ADOPTER_DIES
+#define MAY_ADOPT (self == ADOPTER || adopter_dead)	/* one after the other */
+#else
+#define MAY_ADOPT (true)
+#endif
+
 /*
  * kept: readers of this generation and older ones may still use the range that the present layout
- * does not have; 0: it is free. An adopter cannot know, and takes it that they do.
+ * does not have; 0: it is free. An adopter takes it that what only the other table has is in use.
  */
 proctype Owner(byte self; byte commits)
 {
@@ -320,7 +369,7 @@ proctype Owner(byte self; byte commits)
 	{
 	if
 	:: d_step { self == OWNER -> g = 1; l = FIRST }
-	:: d_step { self != OWNER && owner_lock == 0 ->
+	:: d_step { self != OWNER && owner_lock == 0 && MAY_ADOPT ->
 #ifndef ADOPT_WITHOUT_LOCK
 			owner_lock = self;
 #endif
@@ -334,12 +383,23 @@ proctype Owner(byte self; byte commits)
 			wrong_adoption = l != table_b[1 - t];
 #endif
 			assert(!wrong_adoption);
-			kept = g
+			/* What only the other table names may be in use, or half written. */
+			if
+			:: table_a[1 - t] != l || table_b[1 - t] != l -> kept = g
+			:: else
+			fi
 		};
 #ifdef ADOPT_WITHOUT_LOCK
 		owner_lock = self;
 #endif
-		publish(l);						/* A2: into the other table */
+		/* A2: a new generation; the other table stays, for the next adopter to see. */
+#if defined(ADOPT_INTO_OTHER_TABLE) || defined(ADOPT_KEEPS_TABLE)
+		publish(l);
+#else
+		d_step { two_owners = owner_lock != self; assert(!two_owners); g++ };
+		publish_state(l);
+		barrier();
+#endif
 #ifdef ADOPT_WITHOUT_WAIT
 		d_step { ram[OTHER(l)] = 0; kept = 0 }
 #endif
@@ -399,7 +459,7 @@ proctype Owner(byte self; byte commits)
 	committed = 1
 	} unless {
 		d_step {
-			self == OWNER && owner_dead ->
+			(self == OWNER && owner_dead) || (self == ADOPTER && adopter_dead) ->
 			g = 0; t = 0; l = 0; n = 0; kept = 0; s = 0; k = 0; b = 0; ok = 0; commits = 0
 		}
 	}
@@ -437,7 +497,10 @@ proctype Killer()
 		dead[1] = 1; alive[1] = 0;
 #endif
 		skip
-	}
+	};
+#ifdef ADOPTER_DIES
+	d_step { owner_lock == ADOPTER -> drain(OWNER_CPU); adopter_dead = 1; owner_lock = 0 }
+#endif
 #endif
 	:: skip
 	fi
@@ -469,7 +532,11 @@ init {
 #endif
 		run Owner(OWNER, COMMITS);
 #ifdef OWNER_DIES
+#ifndef ADOPTER_DIES
 		run Owner(ADOPTER, 1);
+#else
+		run Owner(ADOPTER, 0);
+#endif
 #if ADOPTERS > 1
 		run Owner(ADOPTER + 1, 1);
 #endif

@@ -11,8 +11,8 @@ set -eu
 scripts=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$scripts")
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
-all='binding copies maps lists events driving dirty foo blk blk_hostile hotplug leaks contract echo'
-modules='vas test/vas_test example/vas_example blk/vas_blk'
+all='binding copies maps lists events driving dirty foo blk blk_hostile hotplug leaks contract dma echo'
+modules='vas test/vas_test example/vas_example blk/vas_blk dma/vas_dma'
 debug='' only='' kernels='' passed=0 failed=0 skipped=0
 
 usage()
@@ -20,11 +20,11 @@ usage()
 	cat <<-END
 	usage: test-kernel.sh [--debug] [--only TEST]... [NAME...]
 
-	--debug      also on the kernels that look for bugs: kasan and kcsan, built if need be
+	--debug      on the debug kernel, which looks for bugs; with NAMEs: on that one, too
 	--only TEST  not all tests; may be repeated. There are:
 	$(echo "$all" | fold -s -w 70 | sed 's/^/             /')
 
-	NAME         a kernel as kernel.sh names it, or kasan or kcsan (default: 6.1 6.12 newest)
+	NAME         a kernel as kernel.sh names it (default: 6.1 6.12 newest)
 
 	VAS_KERNEL_BUILD  folder to build in (now: $build)
 	END
@@ -53,7 +53,7 @@ parse()
 		shift
 	done
 	[ -n "$kernels" ] || [ -n "$debug" ] || kernels='6.1 6.12 newest'
-	[ -z "$debug" ] || kernels="$kernels kasan kcsan"
+	[ -z "$debug" ] || kernels="$kernels debug"
 }
 
 # The programs are the same for all kernels.
@@ -66,28 +66,11 @@ build_programs()
 	}
 }
 
-# Where the kernel's tree for module builds is, and how vm.sh calls the kernel
-find_kernel()
-{
-	case $1 in
-	kasan | kcsan)
-		"$scripts/debug-kernel.sh" build "$1" || return 1
-		tree=$("$scripts/debug-kernel.sh" path "$1" build)
-		image=$("$scripts/debug-kernel.sh" path "$1" vmlinux)
-		;;
-	*)
-		"$scripts/kernel.sh" fetch --headers "$1" || return 1
-		tree=$1
-		image=$1
-		;;
-	esac
-}
-
 # Warnings count: these files are clean on every kernel, comments of functions included.
 build_modules()
 {
 	log=$build/ko-$1.log
-	nice "$scripts/vas-ko.sh" "$tree" "$build/ko-$1" -j"$(nproc)" W=1 >"$log" 2>&1 || {
+	nice "$scripts/vas-ko.sh" "$1" "$build/ko-$1" -j"$(nproc)" W=1 >"$log" 2>&1 || {
 		grep -A6 -E 'error' "$log" | head -n 40
 		return 1
 	}
@@ -106,14 +89,14 @@ count()
 	esac
 }
 
-# Arguments of vm.sh: what all kernels get, then what takes a checker's time.
+# Arguments of vm.sh. The checkers of the debug kernel take their time.
 machine_options()
 {
 	echo --smp 2 --mem 2048 --console "$build/console-$1"
+	echo --qemu-arg -device --qemu-arg edu,dma_mask=0xffffffffffffffff
 	case $1 in
-	kasan) echo --limit 1500 --timeout 5400 --env TEST_HOTPLUG_ROUNDS=300 --append kmemleak=on ;;
-	kcsan) echo --limit 900 --timeout 3600 --env TEST_HOTPLUG_ROUNDS=300 ;;
-	*) echo --limit 600 --timeout 1800 --with-kvm ;;
+	debug) echo --limit 1500 --timeout 5400 --env TEST_TIMEOUT=900 --env TEST_HOTPLUG_ROUNDS=300 ;;
+	*) echo --limit 600 --timeout 1800 --env TEST_TIMEOUT=120 --with-kvm ;;
 	esac
 }
 
@@ -122,7 +105,7 @@ run()
 {
 	name=$1
 	# shellcheck disable=SC2046 # a list of words
-	set -- --kernel "$image" $(machine_options "$name")
+	set -- --kernel "$name" $(machine_options "$name")
 	for module in $modules; do
 		[ ! -e "$build/ko-$name/kernel/$module.ko" ] ||
 			set -- "$@" --module "$build/ko-$name/kernel/$module.ko"
@@ -156,7 +139,7 @@ for tool in meson ninja make; do
 done
 build_programs
 for kernel in $kernels; do
-	if ! find_kernel "$kernel"; then
+	if ! "$scripts/kernel.sh" fetch --headers "$kernel"; then
 		count skip "$kernel # it cannot be had"
 	elif ! build_modules "$kernel"; then
 		count 'not ok' "$kernel # the modules do not build cleanly"

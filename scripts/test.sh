@@ -67,9 +67,9 @@ run_sanitized()
 	else
 		fail asan "does not build"
 	fi
-	step "unit contract under TSan"
+	step "unit contract torture under TSan"
 	if scripts/build.sh build-tsan -Db_sanitize=thread -Db_lundef=false -Dc_args=-Wno-tsan; then
-		run_meson build-tsan tsan unit contract
+		run_meson build-tsan tsan unit contract torture
 	else
 		fail tsan "does not build"
 	fi

@@ -20,6 +20,18 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Built with a sanitizer whose runtime has maps and reservations of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED 0
+#endif
+
 enum test_result { TEST_PENDING, TEST_PASSED, TEST_FAILED, TEST_SKIPPED };
 
 struct test_case {

@@ -126,7 +126,8 @@ struct vas_control {
 	 */
 	uint32_t wanted;
 	uint32_t served;
-	uint32_t log_lost; /* counts when marks may be missing: each tracker then takes all as dirty */
+	uint32_t log_lost; /* counts when marks may be missing or half done: each tracker repairs the log,
+			      and takes all as dirty */
 	uint32_t draining; /* binder's index + 1 while it takes words; the drain lock protects it */
 	uint64_t pad1[5];
 

@@ -124,9 +124,9 @@ static inline long memfd_pin_folios(struct file *file, loff_t start, loff_t end,
 	return -EOPNOTSUPP;
 }
 
+/* Of none that was pinned. */
 static inline void unpin_folio(struct folio *folio)
 {
-	folio_put(folio);
 }
 #endif
 

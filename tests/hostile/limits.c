@@ -9,15 +9,6 @@
 
 #include "victim.h"
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-
 static void set_limit(int resource, rlim_t value)
 {
 	struct rlimit limit;
@@ -70,9 +61,8 @@ TEST(without_address_space_the_map_does)
 	struct vas *vas;
 	uint64_t val;
 
-#ifdef SANITIZED
-	test_skip("the sanitizer's own reservations are beyond any limit");
-#endif
+	if (TEST_SANITIZED)
+		test_skip("the sanitizer's own reservations are beyond any limit");
 	set_limit(RLIMIT_AS, address_space() + (1ull << 30));
 	CHECK_OK(vas_create(&big, &vas));
 	CHECK_OK(vas_info(vas, &info));
@@ -90,9 +80,8 @@ TEST(without_any_address_space_nothing_binds)
 	struct vas *vas;
 	int fd, fds, maps, err = -1;
 
-#ifdef SANITIZED
-	test_skip("the sanitizer's own reservations are beyond any limit");
-#endif
+	if (TEST_SANITIZED)
+		test_skip("the sanitizer's own reservations are beyond any limit");
 	CHECK_OK(vas_create(&big, &vas));
 	fd = dup(vas_fd(vas));
 	vas_destroy(vas);

@@ -8,7 +8,7 @@
  */
 #include "torture.h"
 
-#define PATIENCE_NS 20000000ull
+#define PATIENCE_NS (TEST_SANITIZED ? 200000000ull : 20000000ull)
 #define MAX_CHANGES 4
 
 struct slot {

@@ -263,6 +263,35 @@ TEST(slots_come_back_when_threads_end)
 	vas_destroy(vas);
 }
 
+#define NR_HANDLES 80
+
+/* A thread has quick ties to some handles; to as many more, slower ones that do the same. */
+TEST(a_thread_uses_many_handles_at_once)
+{
+	struct vas *vas = simple_vas(), *handles[NR_HANDLES];
+	uint64_t id = simple_add(vas, 1, 1), val;
+
+	for (uint64_t i = 0; i < NR_HANDLES; i++)
+		CHECK_OK(vas_bind(vas_fd(vas), i % 3 ? 0 : VAS_BIND_FENCE, &handles[i]));
+	for (uint64_t i = 0; i < NR_HANDLES; i++) {
+		CHECK_OK(vas_enter(handles[i]));
+		CHECK_OK(vas_store_le64(handles[i], PAGE, i, __ATOMIC_RELAXED));
+		CHECK_OK(vas_read(handles[NR_HANDLES - 1 - i], PAGE, &val, 8, NULL));
+		CHECK_EQ(val, i);
+	}
+	CHECK_EQ(remove_region(vas, id, 1000000, NULL), -EBUSY);
+	for (uint64_t i = 0; i < NR_HANDLES; i++) {
+		CHECK(vas_translate(handles[i], PAGE, 8, VAS_PROT_WRITE));
+		vas_leave(handles[i]);
+	}
+	CHECK_OK(vas_region_remove(vas, id));
+	for (uint64_t i = 0; i < NR_HANDLES; i++) {
+		CHECK_EQ(vas_read(handles[i], PAGE, &val, 8, NULL), -EFAULT);
+		vas_unbind(handles[i]);
+	}
+	vas_destroy(vas);
+}
+
 TEST(a_cache_follows_the_layout)
 {
 	struct vas_cache cache = { 0 };
