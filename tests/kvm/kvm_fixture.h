@@ -42,9 +42,10 @@ void fixture_clean(struct fixture *f);
 
 /* Put the guest and a mailbox with a fresh seed there; change the mailbox before fixture_start().
  */
-extern const char guest_echo[], guest_walker[], guest_dirty[], guest_hotplug[], guest_values[];
+extern const char guest_echo[], guest_walker[], guest_dirty[], guest_hotplug[], guest_state[],
+	guest_values[];
 extern const uint64_t guest_echo_size, guest_walker_size, guest_dirty_size, guest_hotplug_size,
-	guest_values_size;
+	guest_state_size, guest_values_size;
 void fixture_load(struct fixture *f, const char *image, uint64_t size);
 #define FIXTURE_LOAD(f, guest) fixture_load(f, guest, guest##_size)
 
