@@ -40,6 +40,9 @@ int kvm_require(void); /* an open /dev/kvm */
 void fixture_init(struct fixture *f, uint32_t kvm_flags);
 void fixture_clean(struct fixture *f);
 
+/* The same around a vas that is there already, and is destroyed by fixture_clean(). Or -errno. */
+int fixture_init_around(struct fixture *f, struct vas *vas, uint32_t kvm_flags);
+
 /* Put the guest and a mailbox with a fresh seed there; change the mailbox before fixture_start().
  */
 extern const char guest_echo[], guest_walker[], guest_dirty[], guest_hotplug[], guest_state[],
