@@ -11,7 +11,7 @@ set -eu
 scripts=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$scripts")
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
-all='binding copies maps lists events driving dirty foo blk blk_hostile hotplug leaks contract dma echo'
+all='binding copies maps lists events driving dirty foo blk blk_hostile migrate hotplug leaks contract dma echo'
 modules='vas test/vas_test example/vas_example blk/vas_blk dma/vas_dma'
 debug='' only='' kernels='' passed=0 failed=0 skipped=0
 
