@@ -24,7 +24,7 @@
 #include "fuzz.h"
 
 #define NR_PROCESSES 4
-#define ROUND_MS     3000
+#define ROUND_MS     5000
 
 static const uint64_t numbers[] = {
 	0, 1, 7, 8, PAGE - 1, PAGE, PAGE + 1, MIB - 1, MIB, FUZZ_RAM - 1, FUZZ_RAM, 32 * MIB,
@@ -134,9 +134,10 @@ static void fuzz_init(struct fuzz *f, struct vas *vas)
 
 static void change(struct fuzz *f, struct vas *vas, struct vas_dirty **dirty, uint64_t *id)
 {
-	struct vas_region region = { .gpa = 8 * MIB, .size = MIB, .offset = 8 * MIB };
+	uint64_t half = FUZZ_RAM / 2;
+	struct vas_region region = { .gpa = half, .size = half, .offset = half };
 
-	switch (test_random_below(&f->random, 8)) {
+	switch (test_random_below(&f->random, 12)) {
 	case 0:
 		if (!*id && vas_region_add(vas, &region, id))
 			*id = 0;
@@ -154,10 +155,13 @@ static void change(struct fuzz *f, struct vas *vas, struct vas_dirty **dirty, ui
 		*dirty = NULL;
 		break;
 	case 4:
-		vas_freeze(vas, 10000000, NULL);
+		vas_freeze(vas, 30000000, NULL);
+		break;
+	case 5:
+		vas_thaw(vas);
 		break;
 	default:
-		vas_thaw(vas);
+		fuzz_drive(f);
 	}
 }
 
@@ -168,7 +172,7 @@ static void call_on_and_on(struct fuzz *f)
 	for (;;) {
 		if (can_fail && test_random_below(&f->random, 4) == 0)
 			faults_arm(1 + (unsigned int)test_random_below(&f->random, 40));
-		if (test_random_below(&f->random, 8))
+		if (test_random_below(&f->random, 16))
 			fuzz_call(f);
 		else
 			fuzz_chaos(f);
@@ -238,7 +242,7 @@ static void lead(uint64_t seed)
 	pid_t pid;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	vas = device_vas(FUZZ_LIMIT, FUZZ_RAM, 0);
+	vas = device_vas(FUZZ_LIMIT, FUZZ_RAM / 2, 0);
 	fuzz_init(&f, vas);
 	pid = fork();
 	if (!pid) {

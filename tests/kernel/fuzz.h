@@ -39,6 +39,8 @@ int fuzz_event(struct fuzz *f);
 
 /* fuzz_calls.c: one call of a module, with arguments that may be right. */
 void fuzz_call(struct fuzz *f);
+/* And what only the owner may call. */
+void fuzz_drive(struct fuzz *f);
 /* fuzz_chaos.c: something that happens to the file or to the process; it may not return. */
 void fuzz_chaos(struct fuzz *f);
 void fuzz_damage(struct test_random *random, char *control, size_t size);

@@ -64,6 +64,8 @@ static void do_map(struct fuzz *f)
 		.flags = (uint32_t)below(f, 9),
 	};
 
+	if (below(f, 4))
+		map.gpa = below(f, FUZZ_RAM);
 	ioctl(session(f), VAS_TEST_MAP, &map);
 }
 
@@ -210,9 +212,9 @@ static void do_drive(struct fuzz *f)
 	struct vas_ko_range ranges[3];
 	struct vas_ko_prepare prepare = {
 		.ranges = (uintptr_t)ranges, .nr = (uint32_t)below(f, 4),
-		.timeout_ns = below(f, 20000000),
+		.timeout_ns = below(f, 50000000),
 	};
-	struct vas_ko_freeze freeze = { .timeout_ns = below(f, 20000000) };
+	struct vas_ko_freeze freeze = { .timeout_ns = below(f, 50000000) };
 	struct vas_ko_info info;
 
 	for (uint64_t i = 0; i < 3; i++)
@@ -234,6 +236,13 @@ static void do_drive(struct fuzz *f)
 		ioctl(f->drive, VAS_KO_THAW);
 		break;
 	}
+}
+
+void fuzz_drive(struct fuzz *f)
+{
+	if (f->drive < 0 || below(f, 16) == 0)
+		do_attach(f);
+	do_drive(f);
 }
 
 /* ---- consumers ---------------------------------------------------------------------------- */
