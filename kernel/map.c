@@ -12,6 +12,7 @@
 #include "dirty.h"
 #include "mapping.h"
 #include "memory.h"
+#include "record.h"
 #include "space.h"
 #include "trace.h"
 #include "view.h"
@@ -130,6 +131,10 @@ static int acquire(struct vas_mapping *mapping)
 		err = vas_dirty_prepare(mapping->vas, mapping->gpa, mapping->len, 0);
 	if (!err)
 		err = claim_pin(mapping);
+	if (err == -ENOSPC) {
+		vas_record_reclaim(mapping->vas);
+		err = claim_pin(mapping);
+	}
 	if (!err)
 		err = pin_pages(mapping);
 	if (!err)

@@ -107,16 +107,24 @@ static void clear_leftovers(struct vas *vas, u32 index)
 	clear_trackers(vas, index + 1);
 }
 
-static void write_record(struct vas *vas, u32 state)
+static struct vas_binder *record_of(struct vas *vas, u32 index)
 {
-	struct vas_binder *record = (struct vas_binder *)vas->binders_window.addr + vas->binder;
-	struct vas_binder tell = { .state = state };
+	return (struct vas_binder *)vas->binders_window.addr + index;
+}
 
-	if (state) {
-		tell.pid = current->tgid;
-		strscpy(tell.comm, vas->ops->name, sizeof(tell.comm));
-	}
+static void write_record(struct vas *vas)
+{
+	struct vas_binder *record = record_of(vas, vas->binder);
+	struct vas_binder tell = { .pid = current->tgid };
+
+	strscpy(tell.comm, vas->ops->name, sizeof(tell.comm));
 	memcpy(record, &tell, sizeof(tell));
+	smp_store_release(&record->state, 1);
+}
+
+static void clear_record(struct vas *vas, u32 index)
+{
+	smp_store_release(&record_of(vas, index)->state, 0);
 }
 
 /**
@@ -137,7 +145,7 @@ int vas_record_claim(struct vas *vas)
 			continue;
 		clear_leftovers(vas, i);
 		vas->binder = i;
-		write_record(vas, 1);
+		write_record(vas);
 		return 0;
 	}
 	return -EAGAIN;
@@ -146,9 +154,30 @@ int vas_record_claim(struct vas *vas)
 void vas_record_release(struct vas *vas)
 {
 	clear_leftovers(vas, vas->binder);
-	write_record(vas, 0);
+	clear_record(vas, vas->binder);
 	/* At once, and not when the last reference to the file is dropped, some time later. */
 	set_lock(vas->backings[0].file, lock_offset(vas, vas->binder), F_UNLCK);
+}
+
+/*
+ * The slots and pins of binders that have died: for who finds none free. The lock of a dead one's byte
+ * keeps other binders away, the mutex the other threads of this one. May sleep.
+ */
+void vas_record_reclaim(struct vas *vas)
+{
+	struct file *file = vas->backings[0].file;
+	u32 i;
+
+	mutex_lock(&vas->reclaim_lock);
+	for (i = 0; i < vas->sb->nr_binders; i++) {
+		if (i == vas->binder || set_lock(file, lock_offset(vas, i), F_WRLCK))
+			continue;
+		clear_leftovers(vas, i);
+		clear_record(vas, i);
+		set_lock(file, lock_offset(vas, i), F_UNLCK);
+		cond_resched();
+	}
+	mutex_unlock(&vas->reclaim_lock);
 }
 
 /*

@@ -14,7 +14,7 @@ top=$(dirname "$scripts")
 . "$scripts/vm-machine.sh"
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
 all='binding copies maps lists events driving dirty foo blk blk_hostile migrate hotplug
-	leaks watching failing fuzz contract dma echo blk_linux'
+	leaks watching failing fuzz contract dma echo blk_linux dkms'
 modules='vas test/vas_test example/vas_example blk/vas_blk dma/vas_dma'
 debug='' long='' only='' kernels='' passed=0 failed=0 skipped=0
 
@@ -150,7 +150,7 @@ run()
 		;;
 	esac
 	for test in ${only:-$all}; do
-		set -- "$@" --run "$build/tests/kernel/kernel_$test"
+		[ "$test" = dkms ] || set -- "$@" --run "$build/tests/kernel/kernel_$test"
 	done
 	"$scripts/vm.sh" "$@" >"$build/result-$name" || :
 	sed '$d' "$build/result-$name" | sed "s/^/$name: /"
@@ -165,6 +165,22 @@ run()
 		;;
 	skip:*) count skip "$name # ${line#skip: }" ;;
 	*) count 'not ok' "$name # the machine did not report" ;;
+	esac
+}
+
+# The modules built the way in which a system does that has them installed.
+try_dkms()
+{
+	[ "$1" != debug ] || return 0
+	status=0
+	said=$("$scripts/dkms-try.sh" "$1") || status=$?
+	case $status in
+	0) count ok "$1: dkms" ;;
+	77) count skip "$1: dkms # ${said#skip: }" ;;
+	*)
+		echo "$said" | sed 's/^/# /'
+		count 'not ok' "$1: dkms"
+		;;
 	esac
 }
 
@@ -186,6 +202,9 @@ for kernel in $kernels; do
 		count 'not ok' "$kernel # the modules do not build cleanly"
 	else
 		run "$kernel"
+		case " ${only:-$all} " in
+		*' dkms '*) try_dkms "$kernel" ;;
+		esac
 	fi
 done
 echo "$passed passed, $failed failed, $skipped skipped"
