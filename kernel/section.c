@@ -13,6 +13,7 @@
 #include <linux/srcu.h>
 
 #include "binding.h"
+#include "record.h"
 #include "space.h"
 #include "view.h"
 #include "workqueue.h"
@@ -61,6 +62,10 @@ int vas_lanes_init(struct vas *vas)
 	if (!vas->lanes)
 		return -ENOMEM;
 	err = claim_slots(vas, wanted);
+	if (err) {
+		vas_record_reclaim(vas);
+		err = claim_slots(vas, wanted);
+	}
 	if (err)
 		kfree(vas->lanes);
 	return err;
