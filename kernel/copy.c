@@ -11,7 +11,7 @@
 #include "dirty.h"
 #include "local.h"
 #include "memory.h"
-#include "view.h"
+#include "section.h"
 
 /* A section no longer than this: an owner that changes the layout waits for it. */
 #define MAX_PER_SECTION (1ul << 20)
@@ -112,12 +112,12 @@ static int copy_section(struct vas *vas, struct copy *copy)
 	int err, changed;
 
 	part.len = min(part.len, MAX_PER_SECTION);
-	err = vas_enter(vas, copy->flags, &section);
+	err = vas_section_enter(vas, copy->flags, &section);
 	if (err)
 		return err;
 	while (part.len && !err)
 		err = copy_some(&section, &part);
-	changed = vas_leave(&section);
+	changed = vas_section_leave(&section);
 	if (changed)
 		return -ESTALE;
 	advance(copy, part.gpa - copy->gpa);
@@ -132,7 +132,7 @@ static int copy_all(struct vas *vas, struct copy *copy)
 		err = copy_section(vas, copy);
 		if (err == -ESTALE)
 			err = ++tries < MAX_TRIES ? 0 : -EAGAIN;
-		if (!(copy->flags & VAS_ATOMIC))
+		if (copy->len && !(copy->flags & VAS_ATOMIC))
 			cond_resched();
 	}
 	return err;
