@@ -22,25 +22,25 @@ static int pin_page(struct job *job)
 	if (job->run->len > PAGE_SIZE - offset_in_page(job->run->hva) ||
 	    pin_user_pages_fast(job->run->hva, 1, FOLL_WRITE | FOLL_LONGTERM, &page) != 1)
 		return -EFAULT;
-	job->priv = page_address(page) + offset_in_page(job->run->hva);
+	job->addr = page_address(page) + offset_in_page(job->run->hva);
 	return 0;
 }
 
 static void unpin_page(struct job *job)
 {
-	unpin_user_page(virt_to_page(job->priv));
+	unpin_user_page(virt_to_page(job->addr));
 }
 
 static int memcpy_from(struct job *job)
 {
-	memcpy(job->buf, job->priv, job->run->len);
+	memcpy(job->buf, job->addr, job->run->len);
 	barrier();
 	return 0;
 }
 
 static int memcpy_to(struct job *job)
 {
-	memcpy(job->priv, job->buf, job->run->len);
+	memcpy(job->addr, job->buf, job->run->len);
 	barrier();
 	return 0;
 }

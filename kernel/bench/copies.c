@@ -12,7 +12,6 @@ struct access {
 	struct vas *vas;
 	struct vas_cache cache;
 	struct vas_mapping *mapping;
-	void *addr;
 };
 
 static const struct vas_ops bench_ops = { .owner = THIS_MODULE, .name = "bench" };
@@ -83,7 +82,7 @@ static int map(struct job *job)
 	if (err)
 		unbind(job);
 	else
-		access->addr = vas_mapping_addr(access->mapping);
+		job->addr = vas_mapping_addr(access->mapping);
 	return err;
 }
 
@@ -97,18 +96,14 @@ static void unmap(struct job *job)
 
 static int map_from(struct job *job)
 {
-	struct access *access = job->priv;
-
-	memcpy(job->buf, access->addr, job->run->len);
+	memcpy(job->buf, job->addr, job->run->len);
 	barrier();
 	return 0;
 }
 
 static int map_to(struct job *job)
 {
-	struct access *access = job->priv;
-
-	memcpy(access->addr, job->buf, job->run->len);
+	memcpy(job->addr, job->buf, job->run->len);
 	barrier();
 	return 0;
 }

@@ -15,12 +15,14 @@ struct module;
  * @run: what was asked for
  * @file: that is behind @run->fd
  * @buf: @run->len bytes, page aligned
+ * @addr: set by @begin where the memory has an address
  * @priv: the subject's
  */
 struct job {
 	struct vas_bench_run *run;
 	struct file *file;
 	void *buf;
+	void *addr;
 	void *priv;
 };
 
