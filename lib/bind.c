@@ -89,7 +89,7 @@ static int init_process(struct vas *vas)
 		err = vas_fault_init();
 	if (!err && vas_barrier_register())
 		vas->bind_flags |= VAS_BIND_FENCE;
-	/* Observers always take the checked path; see vas_access_slow(). */
+	/* Observers always take the checked path; see vas_copy_slow(). */
 	vas->head.nr_failed = vas->role == VAS_ROLE_OBSERVER;
 	return err;
 }

@@ -77,6 +77,8 @@ void vas_leave_nested(struct vas *vas)
 {
 	struct thread *t = vas_thread_find(vas);
 
+	if (!t || !vas_thread_is_inside(t))
+		return; /* entered before a fork() */
 	if ((t->head.depth & ~DEPTH_FENCE) == 1)
 		stay_out(t);
 	else

@@ -213,7 +213,8 @@ VAS_API int vas_backing_offer(struct vas *vas, int fd);
 /* ---- access ------------------------------------------------------------------------------- */
 
 /*
- * Each call reads or writes across regions and never crosses a hole. When it stops early, *done (may
+ * Fill; vas_read() and vas_write(), which are inlined (access.h), behave in the same way:
+ * each call reads or writes across regions and never crosses a hole. When it stops early, *done (may
  * be NULL) has the bytes done, gpa + *done is where it stopped, and the result says why: -EFAULT: a
  * hole; -EACCES: a write to a read-only region or by an observer; -EIO: the page failed (no memory,
  * truncated backing, bad memory); -ENXIO: the backing's fd is not at hand or the region is local to
@@ -221,8 +222,6 @@ VAS_API int vas_backing_offer(struct vas *vas, int fd);
  * guest changes meanwhile use the loads and stores of <vas/access.h>. Not atomic as a whole, and
  * overlap of buf with guest memory is undefined.
  */
-VAS_API int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done);
-VAS_API int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done);
 VAS_API int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, size_t *done);
 
 /*
@@ -316,5 +315,7 @@ VAS_API int vas_notifications(struct vas *vas);
 #ifdef __cplusplus
 }
 #endif
+
+#include <vas/access.h>
 
 #endif
