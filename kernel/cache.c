@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The caller-held cache. */
 #include <linux/pagemap.h>
-#include <linux/string.h>
 
 #include <linux/vas.h>
 
@@ -189,7 +188,7 @@ int vas_cache_read(struct vas_cache *cache, u64 gpa, void *buf, size_t len, u32 
 		return err;
 	err = find(cache, &section, gpa, len, flags);
 	if (likely(!err))
-		memcpy(buf, address(cache, gpa), len);
+		vas_bytes_copy(buf, address(cache, gpa), len);
 	changed = vas_section_leave(&section);
 	if (unlikely(changed || needs_copy(err)))
 		return flags ? vas_copy_from_atomic(cache->vas, gpa, buf, len, NULL) :
@@ -219,7 +218,7 @@ int vas_cache_write(struct vas_cache *cache, u64 gpa, const void *buf, size_t le
 		return err;
 	err = find(cache, &section, gpa, len, flags);
 	if (likely(!err)) {
-		memcpy(address(cache, gpa), buf, len);
+		vas_bytes_copy(address(cache, gpa), buf, len);
 		if (section.view->flags & VAS_STATE_TRACKING)
 			vas_dirty_mark(cache->vas, gpa, len);
 	}

@@ -2,7 +2,6 @@
 /* Copies of any length, from any context, through the file's own pages. */
 #include <linux/minmax.h>
 #include <linux/sched.h>
-#include <linux/string.h>
 
 #include <linux/vas.h>
 
@@ -36,10 +35,10 @@ static void advance(struct copy *copy, size_t nr)
 static void move_bytes(struct copy *copy, const struct vas_span *span)
 {
 	if (copy->flags & VAS_WRITE) {
-		memcpy(span->addr, copy->buf, span->len);
+		vas_bytes_copy(span->addr, copy->buf, span->len);
 		vas_folio_dirty(span->folio);
 	} else {
-		memcpy(copy->buf, span->addr, span->len);
+		vas_bytes_copy(copy->buf, span->addr, span->len);
 	}
 }
 
