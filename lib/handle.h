@@ -86,7 +86,7 @@ struct vas {
 	struct thread *threads;
 	struct backing backings[VAS_MAX_BACKINGS];
 	struct vas_event_set events;
-	int fence;  /* sections begin with a full fence: membarrier cannot be had */
+	int fence;  /* sections begin with a full fence: membarrier cannot be had; markers read it */
 	int forked; /* in a child: bind anew before the next use */
 	uint32_t fork_count;
 

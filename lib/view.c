@@ -308,10 +308,13 @@ static int view_replace(struct vas *vas, struct region_set *known, uint64_t know
 	if (err)
 		return err;
 	follow_backings(vas, &snapshot);
+	/* Before the view, which goes by it. Markers of older views look at it too. */
+	__atomic_store_n(&vas->fence,
+			 vas->bind_flags & VAS_BIND_FENCE || snapshot.state.flags & VAS_STATE_FENCE,
+			 __ATOMIC_RELAXED);
 	err = view_build(vas, &snapshot, &view);
 	if (err)
 		return err;
-	vas->fence = vas->bind_flags & VAS_BIND_FENCE || view->state.flags & VAS_STATE_FENCE;
 	if (vas->view) {
 		vas->view->next = vas->retired;
 		vas->retired = vas->view;

@@ -75,6 +75,18 @@ struct vas_migrate_options {
 VAS_API int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *options,
 			     struct vas_migrate_progress *report);
 
+struct vas_migrate_target_ops {
+	/*
+	 * All has arrived and is verified, and the source does not know yet: what a VMM may fail to do (a
+	 * VM, vCPUs, devices, with this state) it does now. Other than 0 refuses: the source runs on, and
+	 * that is what vas_migrate_recv() returns. Nothing may run in the vas yet. The source is frozen
+	 * meanwhile, and waits no longer than its stall_ns.
+	 */
+	int (*accept)(void *arg, struct vas *vas, const void *state, size_t size);
+	/* The reverse, for a source that has given up since: vas_migrate_recv() fails. May be NULL. */
+	void (*withdraw)(void *arg);
+};
+
 #define VAS_MIGRATE_POPULATE 1u /* allocate all memory of the regions before any arrives */
 
 struct vas_migrate_target {
@@ -84,6 +96,8 @@ struct vas_migrate_target {
 	uint32_t create_flags; /* VAS_CREATE_* in addition to the source's */
 	uint64_t max_ram;      /* refuse a vas with more; 0: no bound */
 	uint64_t stall_ns;     /* 0: 30 s */
+	const struct vas_migrate_target_ops *ops; /* may be NULL */
+	void *arg;
 };
 
 struct vas_migrate_result {
@@ -101,7 +115,8 @@ struct vas_migrate_result {
 /*
  * Receive: a vas of which the caller is the owner, complete, verified and not frozen; or an error, and
  * nothing. -EPROTO: the stream is damaged, short, reordered, or not a stream; -EOPNOTSUPP: of a newer
- * version; -E2BIG: more RAM than max_ram; -ECONNRESET: the source gave up; -ETIMEDOUT; -ENOMEM.
+ * version; -E2BIG: more RAM than max_ram; -ECONNRESET: the source gave up; -ETIMEDOUT; -ENOMEM; or what
+ * accept() said.
  */
 VAS_API int vas_migrate_recv(const struct vas_migrate_target *target, struct vas **vas,
 			     struct vas_migrate_result *result);
