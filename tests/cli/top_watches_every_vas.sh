@@ -15,7 +15,7 @@ mine_of="[v for v in j if v['name'].startswith('$mine')]"
 is_equal "$(json "[v['name'][len('$mine-'):] for v in $mine_of]")" "['large', 'small']"
 is_equal "$(json "{v['name'][-5:]: (v['size'], v['resident'], v['written_per_second'], v['working_set']) for v in $mine_of}['large']")" \
 	"(67108864, 8388608, None, None)"
-is_equal "$(json "$mine_of[0]['owner_pid']")" "$pid"
+is_equal "$(json "${mine_of}[0]['owner_pid']")" "$pid"
 expect 0 top -1 -j --sort size
 is_equal "$(json "[v['size'] for v in j] == sorted([v['size'] for v in j], reverse=True)")" True
 expect 0 top -b -n 2 -d 0.1
