@@ -53,7 +53,7 @@ _vas_value()
 		;;
 	-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
 		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
-		--number)
+		--number | --downtime)
 		# Only the user knows.
 		;;
 	*)
