@@ -10,15 +10,15 @@ usage()
 	cat <<'EOT'
 Usage: rounds.sh [OPTION...] [SVG]
 
-  --memory MIB     size of the vas, all of it touched (default: 1024)
-  --rate MIB       a second, for the link (default: 400)
+  --memory MIB     size of the vas, all of it touched (default: 512)
+  --rate MIB       a second, for the link (default: 200)
   --downtime MS    for the last round (default: 20)
 EOT
 }
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 vas=${VAS:-$root/build/cli/vas}
-memory=1024 rate=400 downtime=20 svg=
+memory=512 rate=200 downtime=20 svg=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--memory | --rate | --downtime)
