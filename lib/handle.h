@@ -102,6 +102,9 @@ struct vas {
 	/* Our own threads, before the drain lock; taken last. */
 	pthread_mutex_t drain;
 
+	struct vas_ending *endings; /* lock */
+	struct arrival *arrival; /* the owner's; change. NULL: no pages are to come by us */
+
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */
 };

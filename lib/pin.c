@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/range.h"
+#include "lib/arrive.h"
 #include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/fault.h"
@@ -74,13 +75,15 @@ void vas_pins_reclaim(struct vas *vas, uint32_t binder)
 static bool pin_fetch(const struct vas *vas, const struct vas_pin *shared, struct vas_pin *pin)
 {
 	pin->state = __atomic_load_n(&shared->state, __ATOMIC_ACQUIRE);
+	if (pin->state == VAS_PIN_FREE)
+		return false;
 	pin->binder = __atomic_load_n(&shared->binder, __ATOMIC_RELAXED);
 	pin->gpa = __atomic_load_n(&shared->gpa, __ATOMIC_RELAXED);
 	pin->size = __atomic_load_n(&shared->size, __ATOMIC_RELAXED);
 	pin->flags = __atomic_load_n(&shared->flags, __ATOMIC_RELAXED);
 	pin->tid = __atomic_load_n(&shared->tid, __ATOMIC_RELAXED);
 	pin->generation = __atomic_load_n(&shared->generation, __ATOMIC_RELAXED);
-	return pin->state != VAS_PIN_FREE && pin->binder && pin->binder <= vas->sb.nr_binders &&
+	return pin->binder && pin->binder <= vas->sb.nr_binders &&
 	       vas_range_fits(pin->gpa, pin->size, vas->sb.limit);
 }
 
@@ -332,6 +335,9 @@ int vas_map(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t flags, struct 
 				(unsigned long long)gpa, (unsigned long long)len);
 	if (flags & ~(VAS_MAP_WRITE | VAS_MAP_MARKS))
 		return vas_fail(-EINVAL, "unknown flags %#x", flags);
+	err = vas_arrive_range(vas, gpa, len);
+	if (err)
+		return err;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return vas_fail(-ENOMEM, "no memory for a mapping");

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/arrive.h"
 #include "lib/barrier.h"
 #include "lib/dirty.h"
 #include "lib/error.h"
@@ -259,6 +260,8 @@ static int mark_all(struct vas_dirty *d)
 	err = vas_drain_lock(d->vas);
 	for (i = 0; !err && i < set->nr; i++)
 		mark_touched(d, &set->regions[i]);
+	if (!err)
+		vas_arrive_mark(d->vas, set->regions, set->nr, &d->log);
 	if (!err)
 		vas_drain_unlock(d->vas);
 	pthread_mutex_lock(&d->vas->lock);

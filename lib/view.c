@@ -214,6 +214,9 @@ static int fill_presence(struct vas *vas, struct view *view)
 	if (!view->window)
 		return 0;
 	view->head.base = view->window->base;
+	/* While pages are to come every access goes the slow way, which asks for them. */
+	if (view->state.flags & VAS_STATE_ARRIVING)
+		return 0;
 	vas_presence_fill(&view->map, VAS_MAP_WINDOW, shift, view->presence);
 	vas_presence_fill(&view->map, VAS_MAP_WINDOW | VAS_MAP_WRITABLE, shift, view->presence);
 	return 0;
