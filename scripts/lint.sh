@@ -46,6 +46,15 @@ bad=$(git ls-files '*.c' '*.h' | xargs ctags -x --fields=+ne --c-kinds=f --_xfor
 bad=$(shellcheck -x $(git grep -lE '^#!/bin/sh' -- dev .ci scripts tests bench cli) 2>&1) ||
 	complain "shellcheck" "$bad"
 
+# Modules' functions say what they promise, above their bodies.
+bad=$(git grep -hoE '^EXPORT_SYMBOL_GPL\(\w+\)' -- kernel | sed 's/.*(\(.*\))/\1/' | while read -r name; do
+	git grep -q "^ \* $name - " -- kernel || echo "$name"
+done)
+[ -z "$bad" ] || complain "exported without a kernel-doc comment" "$bad"
+
+bad=$(sed -n "s/^PACKAGE_VERSION=//p" dkms.conf)
+grep -q "^  version: '$bad'," meson.build || complain "versions differ" "dkms.conf $bad, meson.build"
+
 # The manual's section 3 is made of the headers: each public function needs a description there.
 bad=$(python3 man/functions.py --list include/vas/*.h 2>&1 >/dev/null) || complain "manual" "$bad"
 # And each verb of the command has a page of its own.
@@ -53,6 +62,18 @@ bad=$(python3 man/functions.py --list include/vas/*.h 2>&1 >/dev/null) || compla
 for verb in $(sed -nE 's/^const struct verb verb_([a-z]+) .*/\1/p' cli/*.c); do
 	[ -e "man/vas-$verb.1.scd" ] || complain "manual" "vas $verb has no page man/vas-$verb.1.scd"
 done
+
+# The page that says what became of the interface of 2009, and of its review.
+bad=$(scripts/xinterface.sh docs/xinterface.md) || complain "docs/xinterface.md names what is not there" "$bad"
+bad=$(grep -rnE '(^|[^a-z_])kvm_|/kvm[a-z_]*\.h[>"]' kernel --include='*.[ch]' | grep -v '^kernel/bench/' || true)
+[ -z "$bad" ] || complain "kernel/ knows KVM" "$bad"
+# A comment within the 8 lines before it, or in the same, says who is on a barrier's other side.
+# shellcheck disable=SC2016 # the dollar is awk's
+bad=$(git ls-files 'kernel/*.[ch]' | xargs awk '
+	FNR == 1 { said = -8 }
+	/[Pp]airs with|as in |publishes/ { said = FNR }
+	/(^|[^a-z_])(smp_)?(mb|rmb|wmb)(__[a-z_]+)?\(\)/ && FNR - said > 8 { print FILENAME ":" FNR ":" $0 }')
+[ -z "$bad" ] || complain "barriers that name no partner" "$bad"
 
 [ $failed = 0 ] && echo "lint: ok"
 exit $failed
