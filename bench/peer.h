@@ -55,6 +55,7 @@ extern const struct peer peer_vas;
 extern const struct peer peer_vas_load;
 extern const struct peer peer_vas_cached;
 extern const struct peer peer_vas_const;
+extern const struct peer peer_vas_section;
 extern const struct peer peer_dpdk;
 extern const struct peer peer_vm_memory;
 

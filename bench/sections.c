@@ -30,12 +30,15 @@ static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 #define ACCESS_LOOP(name, enter, leave)                                          \
 	static uint64_t name(void *ctx, uint64_t nr)                             \
 	{                                                                        \
+		struct vas *v = vas;                                             \
+		struct vas_thread *tie = vas_tie(v);                             \
 		uint64_t sum = 0;                                                \
                                                                                  \
 		(void)ctx;                                                       \
+		(void)tie;                                                       \
 		while (nr--) {                                                   \
 			enter;                                                   \
-			sum += *(volatile uint64_t *)vas_translate(vas, GPA, 8,  \
+			sum += *(volatile uint64_t *)vas_translate(v, GPA, 8,    \
 								   VAS_PROT_READ); \
 			leave;                                                   \
 		}                                                                \
@@ -43,7 +46,8 @@ static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 	}
 
 ACCESS_LOOP(translate_only, (void)0, (void)0)
-ACCESS_LOOP(vas_section, vas_enter(vas), vas_leave(vas))
+ACCESS_LOOP(vas_section, vas_enter(v), vas_leave(v))
+ACCESS_LOOP(vas_tied, vas_enter_tied(v, tie), vas_leave_tied(v, tie))
 ACCESS_LOOP(rwlock_only, pthread_rwlock_rdlock(&rwlock), pthread_rwlock_unlock(&rwlock))
 #ifdef HAVE_URCU
 ACCESS_LOOP(urcu_only, rcu_read_lock(), rcu_read_unlock())
@@ -209,6 +213,7 @@ static int measure_accesses(struct bench_session *session)
 		return 0;
 	bench_case_add(&c, BENCH_LIMIT, translate_alone, NULL);
 	bench_case_add(&c, "vas", vas_section, NULL);
+	bench_case_add(&c, "vas-tied", vas_tied, NULL);
 #ifdef HAVE_URCU
 	bench_case_add(&c, "urcu-memb", urcu_section, NULL);
 #else
@@ -229,6 +234,7 @@ static int measure_both(struct bench_session *session)
 		return -EAGAIN;
 	bench_case_add(&c, BENCH_LIMIT, run_both, (void *)translate_alone);
 	bench_case_add(&c, "vas", run_both, (void *)vas_section);
+	bench_case_add(&c, "vas-tied", run_both, (void *)vas_tied);
 #ifdef HAVE_URCU
 	bench_case_add(&c, "urcu-memb", run_both, (void *)urcu_section);
 #endif

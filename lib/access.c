@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/range.h"
+#include "lib/arrive.h"
 #include "lib/barrier.h"
 #include "lib/error.h"
 #include "lib/fault.h"
@@ -16,7 +17,6 @@
 
 #define MAX_TRIES 100
 #define CHUNK	  4096
-#define SHORT	  64
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
@@ -132,8 +132,14 @@ static int copy_runs(struct vas *vas, struct copy *c)
 	c->done = 0;
 	while (c->done < c->len) {
 		uint64_t address, gpa = c->gpa + c->done;
-		uint64_t run = vas_map_run(&view->map, gpa, c->len - c->done, flags, &address);
-		size_t copied = run ? copy_run(c, (char *)(uintptr_t)address, run) : 0;
+		uint64_t left = vas_arrive_step(vas, gpa, c->len - c->done);
+		uint64_t run = vas_map_run(&view->map, gpa, left, flags, &address);
+		int err = run ? vas_arrive_range(vas, gpa, run) : 0;
+		size_t copied;
+
+		if (err)
+			return err;
+		copied = run ? copy_run(c, (char *)(uintptr_t)address, run) : 0;
 
 		if (c->prot == VAS_PROT_WRITE && copied)
 			vas_mark(vas, gpa, copied);
@@ -168,7 +174,7 @@ static int copy_once(struct vas *vas, struct copy *c)
 	return err;
 }
 
-static int copy_slow(struct vas *vas, struct copy *c)
+static int repeat_copy(struct vas *vas, struct copy *c)
 {
 	int err = -ESTALE, tries;
 
@@ -184,143 +190,14 @@ static int copy_slow(struct vas *vas, struct copy *c)
 	return err;
 }
 
-int vas_access_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot)
+int vas_copy_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot, size_t *done)
 {
 	struct copy c = { .gpa = gpa, .buf = buf, .len = len, .prot = prot };
-
-	return copy_slow(vas, &c);
-}
-
-/* memcpy of up to SHORT bytes, without the call that would cost more than the copy. */
-static inline void copy_bytes(char *to, const char *from, size_t len)
-{
-	if (len >= 32) {
-		memcpy(to, from, 32);
-		memcpy(to + len - 32, from + len - 32, 32);
-	} else if (len >= 16) {
-		memcpy(to, from, 16);
-		memcpy(to + len - 16, from + len - 16, 16);
-	} else if (len >= 8) {
-		memcpy(to, from, 8);
-		memcpy(to + len - 8, from + len - 8, 8);
-	} else {
-		while (len--)
-			to[len] = from[len];
-	}
-}
-
-__attribute__((noinline, cold)) static int report(struct vas *vas, const struct copy *what, size_t *done)
-{
-	struct copy c = *what;
-	int err = copy_slow(vas, &c);
+	int err = repeat_copy(vas, &c);
 
 	if (done)
 		*done = c.done;
 	return err;
-}
-
-__attribute__((noinline)) static int read_any(struct vas *vas, uint64_t gpa, void *buf, size_t len,
-					      size_t *done)
-{
-	int failed = 1;
-	void *p;
-
-	if (vas_unlikely(vas_enter(vas)))
-		goto slow;
-	p = vas_translate(vas, gpa, len, VAS_PROT_READ);
-	if (vas_likely(p)) {
-		memcpy(buf, p, len);
-		failed = vas_failed(vas);
-	}
-	vas_leave(vas);
-	if (vas_unlikely(failed))
-		goto slow;
-	if (done)
-		*done = len;
-	return 0;
-slow:
-	return report(vas, &(struct copy){ .gpa = gpa, .buf = buf, .len = len,
-					   .prot = VAS_PROT_READ }, done);
-}
-
-__attribute__((noinline)) static int write_any(struct vas *vas, uint64_t gpa, const void *buf,
-					       size_t len, size_t *done)
-{
-	int failed = 1;
-	void *p;
-
-	if (vas_unlikely(vas_enter(vas)))
-		goto slow;
-	p = vas_translate(vas, gpa, len, VAS_PROT_WRITE);
-	if (vas_likely(p)) {
-		memcpy(p, buf, len);
-		vas_mark(vas, gpa, len);
-		failed = vas_failed(vas);
-	}
-	vas_leave(vas);
-	if (vas_unlikely(failed))
-		goto slow;
-	if (done)
-		*done = len;
-	return 0;
-slow:
-	return report(vas, &(struct copy){ .gpa = gpa, .buf = (char *)(uintptr_t)buf, .len = len,
-					   .prot = VAS_PROT_WRITE }, done);
-}
-
-/* What a short copy needs of a view: all of the range in one granule that is there for it. */
-static inline bool is_plain(const struct vas_view *view, uint64_t gpa, size_t len, uint32_t prot)
-{
-	return len - 1 <= view->mask - (gpa & view->mask) && vas_granule_is_present(view, gpa, prot) &&
-	       !(prot == VAS_PROT_WRITE && view->flags & VAS_STATE_TRACKING);
-}
-
-/*
- * A short copy: vas_enter(), the copy and vas_leave() in one, with no call that registers would have to
- * be saved for (a third of its time). Whatever is out of the ordinary is left to the general way.
- */
-static inline __attribute__((always_inline)) bool
-copy_short(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot)
-{
-	struct vas_thread *t = vas_thread_ties[vas->head.index];
-	const struct vas_view *view;
-	bool done = false;
-
-	if (vas_unlikely(len > SHORT || !t || t->depth))
-		return false;
-	__atomic_store_n(&t->depth, 1, __ATOMIC_RELAXED);
-	__atomic_store_n(t->slot, t->generation, __ATOMIC_RELAXED); /* E1, as in vas_enter() */
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	view = __atomic_load_n(&vas->head.view, __ATOMIC_ACQUIRE);
-	if (vas_likely(__atomic_load_n(vas->head.generation, __ATOMIC_ACQUIRE) == t->generation &&
-		       is_plain(view, gpa, len, prot))) {
-		if (prot == VAS_PROT_WRITE)
-			copy_bytes(view->base + gpa, buf, len);
-		else
-			copy_bytes(buf, view->base + gpa, len);
-		done = !vas_failed(vas);
-	}
-	__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&t->depth, 0, __ATOMIC_RELEASE);
-	return done;
-}
-
-int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
-{
-	if (vas_unlikely(!copy_short(vas, gpa, buf, len, VAS_PROT_READ)))
-		return read_any(vas, gpa, buf, len, done);
-	if (done)
-		*done = len;
-	return 0;
-}
-
-int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done)
-{
-	if (vas_unlikely(!copy_short(vas, gpa, (void *)(uintptr_t)buf, len, VAS_PROT_WRITE)))
-		return write_any(vas, gpa, buf, len, done);
-	if (done)
-		*done = len;
-	return 0;
 }
 
 /* ---- made of copies ----------------------------------------------------------------------- */
@@ -373,11 +250,14 @@ int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, struct i
 {
 	const struct view *view = vas_view_of(vas);
 	uint32_t flags = VAS_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_MAP_WRITABLE : 0);
-	int used = 0;
+	int used = 0, err;
 
 	if (!vas_range_fits(gpa, len, vas->sb.limit))
 		return vas_fail(-EFAULT, "[%#llx, +%#llx) is not in the address space",
 				(unsigned long long)gpa, (unsigned long long)len);
+	err = vas_arrive_range(vas, gpa, len);
+	if (err)
+		return err;
 	while (len) {
 		uint64_t address, run = vas_map_run(&view->map, gpa, len, flags, &address);
 
@@ -397,7 +277,10 @@ int vas_field_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
 	uint32_t flags = VAS_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_MAP_WRITABLE : 0);
 	const struct view *view = vas_view_of(vas);
 	uint64_t address;
+	int err = vas_arrive_range(vas, gpa, len);
 
+	if (err)
+		return err;
 	/* The view is perhaps newer than the one in which the translation failed. */
 	if (vas_map_run(&view->map, gpa, len, flags, &address) >= len)
 		return vas_fail(-EFAULT, "no region held gpa %#llx a moment ago",
@@ -410,5 +293,5 @@ int vas_field_check(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	char byte[8];
 
-	return vas_access_slow(vas, gpa, byte, len, VAS_PROT_READ);
+	return vas_copy_slow(vas, gpa, byte, len, VAS_PROT_READ, NULL);
 }

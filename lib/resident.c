@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FAULT_AROUND 65536u /* the kernel's fault_around_bytes, unless somebody has changed it */
-
 static bool is_ours(int fd)
 {
 	struct stat st;
@@ -32,24 +30,6 @@ void vas_resident_init(struct resident *r, const struct vas *vas)
 	errno = saved_errno;
 }
 
-static bool is_present(char *page)
-{
-	unsigned char answer;
-
-	return mincore(page, VAS_PAGE_SIZE, &answer) == 0 && answer & 1;
-}
-
-/*
- * A page that is mapped is told 20 times quicker than one which must be looked up in the file. A fault
- * maps what is there of the pages around it, and would come anyhow: so have it now.
- */
-static void fault_in(char *from, const char *end)
-{
-	for (; from < end; from += FAULT_AROUND - (uintptr_t)from % FAULT_AROUND)
-		if (is_present(from))
-			(void)*(volatile char *)from;
-}
-
 /* Bytes from hva on, at most len, whose pages are there. */
 static uint64_t present(const void *hva, uint64_t len)
 {
@@ -60,9 +40,6 @@ static uint64_t present(const void *hva, uint64_t len)
 	len = len < RESIDENT_MAX ? len : RESIDENT_MAX;
 	nr = (before + len + VAS_PAGE_SIZE - 1) / VAS_PAGE_SIZE;
 	nr = nr < sizeof(pages) ? nr : sizeof(pages);
-	if (!is_present(from))
-		return 0;
-	fault_in(from, from + nr * VAS_PAGE_SIZE);
 	if (mincore(from, nr * VAS_PAGE_SIZE, pages))
 		return 0;
 	for (i = 0; i < nr && pages[i] & 1; i++)

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Searching: chunk by chunk, each in a section of its own, over what the files really hold. The
- * first and the last byte of the pattern that are not masked are compared for a vector of places at
- * once (the "generic SIMD" way of W. Mula); what both match is looked at in full.
+ * Searching: chunk by chunk, each in a section of its own, over what the files really hold. Two bytes
+ * of the pattern are compared for a vector of places at once (the "generic SIMD" way of W. Mula), two
+ * that are rare (the way of Rust's memchr); what both match is looked at in full.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "lib/arrive.h"
 #include "lib/error.h"
 #include "lib/resident.h"
 #include "lib/view.h"
@@ -15,16 +17,52 @@
 #define CHUNK       (1u << 20)
 #define MAX_PATTERN 4096
 
-/* The pattern, private and masked; probes are two places in it whose bytes count in full. */
+/* The pattern, private and masked. */
 struct needle {
 	uint8_t bytes[MAX_PATTERN];
 	uint8_t mask[MAX_PATTERN];
 	size_t len;
-	size_t probe[2];
-	bool has_probe;
+	size_t probe[2]; /* places in it of bytes that are rare */
 	bool is_plain; /* no mask: memcmp will do */
 	bool zeros;    /* matches untouched memory */
 };
+
+/* How often such a byte is met, roughly: memory is full of zeros and of text. */
+static int commonness(uint8_t byte, uint8_t mask)
+{
+	if (mask != 0xff)
+		return 5 + 8 - __builtin_popcount(mask);
+	if (!byte)
+		return 4;
+	if (byte == 0xff || byte == ' ')
+		return 3;
+	return byte >= 'a' && byte <= 'z' ? 2 : 1;
+}
+
+/* The first of the rarest bytes, and the last of the rarest others. */
+static void choose_probes(struct needle *n)
+{
+	int best[2] = { INT_MAX, INT_MAX };
+	size_t i;
+
+	for (i = 0; i < n->len; i++) {
+		int common = commonness(n->bytes[i], n->mask[i]);
+
+		if (common < best[0]) {
+			best[0] = common;
+			n->probe[0] = i;
+		}
+	}
+	n->probe[1] = n->probe[0];
+	for (i = 0; i < n->len; i++) {
+		int common = commonness(n->bytes[i], n->mask[i]);
+
+		if (i != n->probe[0] && common <= best[1]) {
+			best[1] = common;
+			n->probe[1] = i;
+		}
+	}
+}
 
 static int needle_init(struct needle *n, const struct vas_pattern *pattern)
 {
@@ -36,20 +74,14 @@ static int needle_init(struct needle *n, const struct vas_pattern *pattern)
 	n->len = pattern->len;
 	n->is_plain = !pattern->mask;
 	n->zeros = true;
-	n->has_probe = false;
 	memset(n->mask, 0xff, n->len);
 	if (pattern->mask)
 		memcpy(n->mask, pattern->mask, n->len);
 	for (i = 0; i < n->len; i++) {
 		n->bytes[i] = ((const uint8_t *)pattern->bytes)[i] & n->mask[i];
 		n->zeros = n->zeros && !n->bytes[i];
-		if (n->mask[i] != 0xff)
-			continue;
-		if (!n->has_probe)
-			n->probe[0] = i;
-		n->probe[1] = i;
-		n->has_probe = true;
 	}
+	choose_probes(n);
 	return 0;
 }
 
@@ -78,25 +110,50 @@ typedef uint64_t words __attribute__((vector_size(32)));
 #define CLONES __attribute__((target_clones("avx2", "default")))
 #endif
 
+/* Vectors that are looked at together: to ask one if it is all zero costs more than to compare it. */
+#define AT_ONCE 4
+
+/* The first place in a vector's worth that matches: of those where `hit` has a byte that is not 0. */
+static const uint8_t *match_among(const struct needle *n, const uint8_t *hay, const words *hit)
+{
+	size_t i, at;
+
+	for (i = 0; i < sizeof(words) / sizeof(uint64_t); i++) {
+		uint64_t bytes = (*hit)[i];
+
+		for (; bytes; bytes &= ~(0xffull << at * 8 % 64)) {
+			at = i * 8 + (size_t)__builtin_ctzll(bytes) / 8;
+			if (matches(n, hay + at))
+				return hay + at;
+		}
+	}
+	return NULL;
+}
+
 /* The first of `nr` places from hay on that matches, or NULL; hay has nr + len - 1 bytes. */
 CLONES static const uint8_t *scan(const struct needle *n, const uint8_t *hay, size_t nr)
 {
-	const uint8_t *a = hay + n->probe[0], *b = hay + n->probe[1];
-	vector first = n->bytes[n->probe[0]] - (vector){ 0 };
-	vector last = n->bytes[n->probe[1]] - (vector){ 0 };
+	const vector bytes[2] = { n->bytes[n->probe[0]] - (vector){ 0 },
+				  n->bytes[n->probe[1]] - (vector){ 0 } };
+	const vector masks[2] = { n->mask[n->probe[0]] - (vector){ 0 },
+				  n->mask[n->probe[1]] - (vector){ 0 } };
+	const uint8_t *match = NULL;
 	size_t at = 0, i;
 
-	while (n->has_probe && at + sizeof(vector) <= nr) {
-		words hit = (words)((*(const vector *)(a + at) == first) &
-				    (*(const vector *)(b + at) == last));
+	for (; at + AT_ONCE * sizeof(vector) <= nr; at += AT_ONCE * sizeof(vector)) {
+		const vector *a = (const vector *)(hay + at + n->probe[0]);
+		const vector *b = (const vector *)(hay + at + n->probe[1]);
+		words hit[AT_ONCE], any = { 0 };
 
-		if (vas_likely(!(hit[0] | hit[1] | hit[2] | hit[3]))) {
-			at += sizeof(vector);
+		for (i = 0; i < AT_ONCE; i++)
+			any |= hit[i] = (words)(((a[i] & masks[0]) == bytes[0]) &
+						((b[i] & masks[1]) == bytes[1]));
+		if (vas_likely(!(any[0] | any[1] | any[2] | any[3])))
 			continue;
-		}
-		for (i = 0; i < sizeof(vector); i++, at++)
-			if (a[at] == n->bytes[n->probe[0]] && matches(n, hay + at))
-				return hay + at;
+		for (i = 0; i < AT_ONCE && !match; i++)
+			match = match_among(n, hay + at + i * sizeof(vector), &hit[i]);
+		if (match)
+			return match;
 	}
 	for (; at < nr; at++)
 		if (matches(n, hay + at))
@@ -195,9 +252,11 @@ static void look(struct vas *vas, struct search *s)
 static int step(struct vas *vas, struct search *s)
 {
 	const uint8_t *hit = NULL;
-	uint64_t generation;
-	int err = vas_enter(vas);
+	uint64_t generation, left = s->end - s->gpa, most = CHUNK + 2 * MAX_PATTERN;
+	int err = vas_arrive_range(vas, s->gpa, left < most ? left : most);
 
+	if (!err)
+		err = vas_enter(vas);
 	if (err)
 		return err;
 	generation = vas_generation(vas);

@@ -9,12 +9,15 @@
 #include <unistd.h>
 
 #include "lib/bind.h"
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/lock.h"
 
 #define NO_SLOT UINT32_MAX
 
 __thread struct vas_thread *vas_thread_ties[VAS_FAST_HANDLES];
+
+const struct vas_thread vas_no_tie = { .depth = DEPTH_FENCE };
 
 /* Protects the list, and every thread's ties against others than that thread. */
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -67,6 +70,9 @@ static void put_slot(struct vas *vas, struct thread *t)
 	if (t->slot == NO_SLOT)
 		return;
 	slot = &vas_slots(vas)[t->slot];
+	/* It ended inside a section, cancelled perhaps in the middle of a mark: as clean_binder(). */
+	if (vas_thread_is_inside(t))
+		vas_log_lose(vas);
 	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
 	/* Only if it is still ours: shared memory says what it likes. */
 	__atomic_compare_exchange_n(&slot->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
@@ -165,6 +171,15 @@ int vas_thread_get(struct vas *vas, struct thread **out)
 	return err;
 }
 
+struct vas_thread *vas_tie(struct vas *vas)
+{
+	struct thread *t;
+
+	if (vas->head.index)
+		vas_thread_get(vas, &t);
+	return vas_thread_tie(vas);
+}
+
 /* ---- fork --------------------------------------------------------------------------------- */
 
 static void before_fork(void)
@@ -191,6 +206,7 @@ static void after_fork_in_parent(void)
  */
 static void after_fork_in_child(void)
 {
+	struct thread *t;
 	struct vas *vas;
 
 	for (vas = handles; vas; vas = vas->next) {
@@ -200,6 +216,11 @@ static void after_fork_in_child(void)
 		vas->forked = 1;
 		vas->fork_count++;
 		vas->notifier = NULL;
+		vas->endings = NULL;
+		vas->arrival = NULL;
+		/* Whoever holds one of these still: the way in and out is not inlined. */
+		for (t = vas->threads; t; t = t->next)
+			t->head.depth = DEPTH_FENCE;
 		vas->threads = NULL;
 		if (vas->role == VAS_ROLE_OWNER)
 			vas->role = VAS_ROLE_BINDER;

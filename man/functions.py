@@ -13,7 +13,7 @@ import re
 import sys
 
 FUNCTION = re.compile(r'(?:VAS_API|static inline)\s[^;{=#]*?\b(vas_\w+)\s*\([^;{]*\)', re.S)
-PRIVATE = re.compile(r'_slow$|^vas_(field|thread|granule)')  # called by inlined code only
+PRIVATE = re.compile(r'_slow$|^vas_(copy_bytes|field|thread|granule)')  # called by inlined code only
 TOKEN = re.compile(r'/\*.*?\*/|#define(?:[^\n\\]|\\\n)*\\?[^\n]*|(?:struct|enum|union)\s+\w+\s*\{.*?\n\};'
                    r'|(?:VAS_API|static inline)\b[^;{]*(?:;|\{)', re.S)
 

@@ -325,7 +325,7 @@ parse "$@"
 find_kernel
 plan_stock_modules
 choose_accel
-machine_program "$root/init" "$guest/init.c" "$guest/kmsg.c" "$guest/modules.c" "$guest/report.c" \
+machine_program "$root/init" "$guest/init.c" "$guest/kmsg.c" "$guest/kvm_hold.c" "$guest/modules.c" "$guest/report.c" \
 	"$guest/stage.c" "$guest/test_process.c"
 start
 follow_report

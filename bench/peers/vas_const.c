@@ -23,25 +23,25 @@ static bool const_can_copy(size_t len)
 static inlined int read_8(void *ctx, uint64_t gpa, void *buf, size_t len)
 {
 	(void)len;
-	return vas_read_const(ctx, gpa, buf, 8);
+	return vas_read(ctx, gpa, buf, 8, NULL);
 }
 
 static inlined int read_64(void *ctx, uint64_t gpa, void *buf, size_t len)
 {
 	(void)len;
-	return vas_read_const(ctx, gpa, buf, 64);
+	return vas_read(ctx, gpa, buf, 64, NULL);
 }
 
 static inlined int write_8(void *ctx, uint64_t gpa, void *buf, size_t len)
 {
 	(void)len;
-	return vas_write_const(ctx, gpa, buf, 8);
+	return vas_write(ctx, gpa, buf, 8, NULL);
 }
 
 static inlined int write_64(void *ctx, uint64_t gpa, void *buf, size_t len)
 {
 	(void)len;
-	return vas_write_const(ctx, gpa, buf, 64);
+	return vas_write(ctx, gpa, buf, 64, NULL);
 }
 
 static uint64_t const_read(void *ctx, const struct peer_copy *copy, uint64_t nr)

@@ -74,49 +74,77 @@ struct vas_thread {
 VAS_API extern __thread struct vas_thread *vas_thread_ties[VAS_FAST_HANDLES]
 	__attribute__((tls_model("initial-exec")));
 
+/* For a thread that has none: nothing is inlined with it, so nothing writes to it. */
+VAS_API extern const struct vas_thread vas_no_tie;
+
 /* The uncommon cases, out of line. */
 VAS_API int vas_enter_slow(struct vas *vas);
 VAS_API int vas_enter_nested(struct vas *vas);
 VAS_API void vas_leave_nested(struct vas *vas);
 VAS_API void *vas_translate_slow(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
-VAS_API int vas_access_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot);
+VAS_API int vas_copy_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot,
+			  size_t *done);
 VAS_API void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len);
 
 #define vas_likely(x)	__builtin_expect(!!(x), 1)
 #define vas_unlikely(x) __builtin_expect(!!(x), 0)
 
+/* Of layout, tracking and freeze together: it counts up with each change of one of them. */
+static inline uint64_t vas_generation(const struct vas *vas)
+{
+	return __atomic_load_n(((const struct vas_head *)vas)->generation, __ATOMIC_ACQUIRE);
+}
+
 /*
  * Begin a section; they nest. 0, or -EAGAIN (no slot is free: every section of this thread would
  * fail), -EPROTO (the control area is damaged), -ENOMEM. Observers have no slots: theirs always
  * succeed and promise nothing, see vas_still().
+ *
+ * The tied forms are for loops: with vas_tie() before the loop, no section looks its thread up. They mix
+ * with the others as one likes. A tie is its thread's own, and good until the handle is closed.
  */
-static inline int vas_enter(struct vas *vas)
+static inline int vas_enter_tied(struct vas *vas, struct vas_thread *t)
 {
-	struct vas_head *head = (struct vas_head *)vas;
-	struct vas_thread *t = vas_thread_ties[head->index];
-
-	if (vas_unlikely(!t || t->depth))
+	if (vas_unlikely(t->depth))
 		return vas_enter_nested(vas);
 	/* Constants, not sums: one section does not wait for the stores of the one before. */
 	__atomic_store_n(&t->depth, 1, __ATOMIC_RELAXED);
 	/* E1. Pairs, like depth, with the read of it after a membarrier or fence (P5). */
 	__atomic_store_n(t->slot, t->generation, __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (vas_likely(__atomic_load_n(head->generation, __ATOMIC_ACQUIRE) == t->generation))
+	if (vas_likely(vas_generation(vas) == t->generation))
 		return 0;
 	return vas_enter_slow(vas);
 }
 
-static inline void vas_leave(struct vas *vas)
+static inline void vas_leave_tied(struct vas *vas, struct vas_thread *t)
 {
-	struct vas_thread *t = vas_thread_ties[((struct vas_head *)vas)->index];
-
-	if (vas_unlikely(!t || t->depth != 1)) {
+	if (vas_unlikely(t->depth != 1)) {
 		vas_leave_nested(vas);
 		return;
 	}
 	__atomic_store_n(t->slot, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&t->depth, 0, __ATOMIC_RELEASE);
+}
+
+/* The calling thread's tie; one that only makes sections slower, if there is none to be had for it. */
+VAS_API struct vas_thread *vas_tie(struct vas *vas);
+
+static inline struct vas_thread *vas_thread_tie(const struct vas *vas)
+{
+	struct vas_thread *t = vas_thread_ties[((const struct vas_head *)vas)->index];
+
+	return vas_likely(t) ? t : (struct vas_thread *)(uintptr_t)&vas_no_tie;
+}
+
+static inline int vas_enter(struct vas *vas)
+{
+	return vas_enter_tied(vas, vas_thread_tie(vas));
+}
+
+static inline void vas_leave(struct vas *vas)
+{
+	vas_leave_tied(vas, vas_thread_tie(vas));
 }
 
 static inline int vas_granule_is_present(const struct vas_view *view, uint64_t gpa, uint32_t prot)
@@ -190,11 +218,6 @@ static inline void *vas_translate_cached(struct vas *vas, struct vas_cache *cach
  * True if what the caller has read since it took `generation` is what the layout then held: the
  * observer's check after a read (vas_generation(), read, vas_still()).
  */
-static inline uint64_t vas_generation(const struct vas *vas)
-{
-	return __atomic_load_n(((const struct vas_head *)vas)->generation, __ATOMIC_ACQUIRE);
-}
-
 static inline int vas_still(const struct vas *vas, uint64_t generation)
 {
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -211,15 +234,17 @@ static inline int vas_is_marked(const struct vas_view *view, uint64_t gpa, uint6
 }
 
 /*
- * Tell the dirty log that [gpa, gpa + len) was written: after the write, in the same section. One
- * predictable branch while tracking is off.
+ * Tell the dirty log that [gpa, gpa + len) was written: after the write, in the same section. While
+ * tracking is off, two branches that are always the same.
  */
 static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	const struct vas_view *view = __atomic_load_n(&((struct vas_head *)vas)->view,
 						      __ATOMIC_ACQUIRE);
 
-	if (vas_unlikely(view->flags & VAS_STATE_TRACKING) && !vas_is_marked(view, gpa, len))
+	if (vas_is_marked(view, gpa, len))
+		return;
+	if (vas_unlikely(view->flags & VAS_STATE_TRACKING))
 		vas_mark_slow(vas, gpa, len);
 }
 
@@ -234,43 +259,74 @@ static inline int vas_failed(const struct vas *vas)
 }
 
 /*
- * vas_read_const and vas_write_const: vas_read and vas_write for a size known at compile time,
- * inlined, all or nothing.
+ * memcpy, without the call where that costs more than the copy. Of a size known at compile time the
+ * compiler knows better.
  */
-static inline int vas_read_const(struct vas *vas, uint64_t gpa, void *buf, size_t len)
+static inline void vas_copy_bytes(void *to, const void *from, size_t len)
 {
-	int failed, err = vas_enter(vas);
-	const void *p;
+	const char *src = (const char *)from;
+	char *dst = (char *)to;
 
-	if (vas_unlikely(err))
-		return err;
-	p = vas_translate(vas, gpa, len, VAS_PROT_READ);
-	if (vas_likely(p))
-		memcpy(buf, p, len);
-	failed = vas_failed(vas);
-	vas_leave(vas);
-	if (vas_likely(p && !failed))
-		return 0;
-	return vas_access_slow(vas, gpa, buf, len, VAS_PROT_READ);
+	if (__builtin_constant_p(len) || len > 64 || len < 8) {
+		memcpy(dst, src, len);
+	} else if (len >= 32) {
+		memcpy(dst, src, 32);
+		memcpy(dst + len - 32, src + len - 32, 32);
+	} else if (len >= 16) {
+		memcpy(dst, src, 16);
+		memcpy(dst + len - 16, src + len - 16, 16);
+	} else {
+		memcpy(dst, src, 8);
+		memcpy(dst + len - 8, src + len - 8, 8);
+	}
 }
 
-static inline int vas_write_const(struct vas *vas, uint64_t gpa, const void *buf, size_t len)
+/*
+ * Copy out of guest memory, and into it. When the call stops early, *done (may be NULL) has the bytes
+ * done and the result says why: see vas_fill(3). Of a size that the compiler knows it is a few
+ * instructions more than the copy; in a section of the caller's, translating and memcpy is less still.
+ */
+static inline int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
 {
-	int failed, err = vas_enter(vas);
-	void *p;
+	struct vas_thread *t = vas_thread_tie(vas);
+	int failed = 1;
 
-	if (vas_unlikely(err))
-		return err;
-	p = vas_translate(vas, gpa, len, VAS_PROT_WRITE);
-	if (vas_likely(p)) {
-		memcpy(p, buf, len);
-		vas_mark(vas, gpa, len);
+	if (vas_likely(!vas_enter_tied(vas, t))) {
+		const void *p = vas_translate(vas, gpa, len, VAS_PROT_READ);
+
+		if (vas_likely(p)) {
+			vas_copy_bytes(buf, p, len);
+			failed = vas_failed(vas);
+		}
+		vas_leave_tied(vas, t);
 	}
-	failed = vas_failed(vas);
-	vas_leave(vas);
-	if (vas_likely(p && !failed))
-		return 0;
-	return vas_access_slow(vas, gpa, (void *)(uintptr_t)buf, len, VAS_PROT_WRITE);
+	if (vas_unlikely(failed))
+		return vas_copy_slow(vas, gpa, buf, len, VAS_PROT_READ, done);
+	if (done)
+		*done = len;
+	return 0;
+}
+
+static inline int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done)
+{
+	struct vas_thread *t = vas_thread_tie(vas);
+	int failed = 1;
+
+	if (vas_likely(!vas_enter_tied(vas, t))) {
+		void *p = vas_translate(vas, gpa, len, VAS_PROT_WRITE);
+
+		if (vas_likely(p)) {
+			vas_copy_bytes(p, buf, len);
+			vas_mark(vas, gpa, len);
+			failed = vas_failed(vas);
+		}
+		vas_leave_tied(vas, t);
+	}
+	if (vas_unlikely(failed))
+		return vas_copy_slow(vas, gpa, (void *)(uintptr_t)buf, len, VAS_PROT_WRITE, done);
+	if (done)
+		*done = len;
+	return 0;
 }
 
 /*
@@ -342,7 +398,7 @@ static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len)
 		*val = __atomic_load_n(p, order);                                                 \
 		err = vas_failed(vas);                                                            \
 		vas_leave(vas);                                                                   \
-		return err ? vas_access_slow(vas, gpa, val, bits / 8, VAS_PROT_READ) : 0;         \
+		return err ? vas_copy_slow(vas, gpa, val, bits / 8, VAS_PROT_READ, NULL) : 0;         \
 	}                                                                                         \
 	static inline int vas_store_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val,   \
 					     int order)                                           \

@@ -61,8 +61,8 @@ static void all_fail(struct vas *vas, uint64_t gpa)
 	CHECK_EQ(vas_load_le32(vas, gpa, (uint32_t *)buf, __ATOMIC_RELAXED), -EIO);
 	CHECK_EQ(vas_store_le32(vas, gpa, 1, __ATOMIC_RELAXED), -EIO);
 	CHECK_EQ(vas_fetch_add_le64(vas, gpa, 1, &val, __ATOMIC_RELAXED), -EIO);
-	CHECK_EQ(vas_read_const(vas, gpa, buf, 8), -EIO);
-	CHECK_EQ(vas_write_const(vas, gpa, buf, 8), -EIO);
+	CHECK_EQ(vas_read(vas, gpa, buf, 8, NULL), -EIO);
+	CHECK_EQ(vas_write(vas, gpa, buf, 8, NULL), -EIO);
 	CHECK_EQ(vas_search(vas, gpa, PAGE, &pattern, &found), -ENOENT);
 }
 

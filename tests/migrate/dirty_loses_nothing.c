@@ -45,7 +45,7 @@ static int write_something(struct vas *vas, struct test_random *random)
 	case 1:
 		return vas_store_le64(vas, gpa, bytes[0], __ATOMIC_RELEASE);
 	default:
-		return vas_write_const(vas, gpa, bytes, 8);
+		return vas_write(vas, gpa, bytes, 8, NULL);
 	}
 }
 

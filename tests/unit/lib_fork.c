@@ -41,6 +41,35 @@ static void use_as_binder(struct vas *vas)
 	CHECK_EQ(info.owner_pid, getppid());
 }
 
+static struct vas_thread *parents_tie;
+
+static void leave_and_enter_again(struct vas *vas)
+{
+	vas_leave_tied(vas, parents_tie);
+	use(vas);
+	CHECK_OK(vas_enter_tied(vas, parents_tie));
+	CHECK(vas_translate(vas, PAGE, 8, VAS_PROT_READ));
+	vas_leave_tied(vas, parents_tie);
+	vas_leave(vas);
+}
+
+TEST(a_fork_in_a_section_takes_no_section_along)
+{
+	struct vas *vas = simple_vas();
+	uint64_t id = simple_add(vas, 1, 1);
+	struct vas_layout *layout;
+
+	CHECK_OK(vas_store_le64(vas, PAGE, 7, __ATOMIC_RELAXED));
+	parents_tie = vas_tie(vas);
+	CHECK_OK(vas_enter_tied(vas, parents_tie));
+	in_child(leave_and_enter_again, vas);
+	/* The child has left its own only. */
+	CHECK_EQ(vas_layout_begin(vas, &layout), -EDEADLK);
+	vas_leave_tied(vas, parents_tie);
+	CHECK_OK(vas_region_remove(vas, id));
+	vas_destroy(vas);
+}
+
 TEST(an_owners_child_is_a_binder)
 {
 	struct vas *vas = simple_vas();

@@ -68,6 +68,56 @@ TEST(sections_nest)
 	vas_destroy(vas);
 }
 
+TEST(tied_sections_nest_with_the_others)
+{
+	struct vas *vas = simple_vas();
+	uint64_t id = simple_add(vas, 1, 1);
+	struct vas_thread *tie = vas_tie(vas);
+	struct vas_layout *layout;
+
+	CHECK_OK(vas_enter_tied(vas, tie));
+	CHECK_OK(vas_enter(vas));
+	vas_leave_tied(vas, tie);
+	CHECK(vas_translate(vas, PAGE, 8, VAS_PROT_WRITE));
+	vas_leave(vas);
+	CHECK_OK(vas_enter(vas));
+	CHECK_OK(vas_enter_tied(vas, tie));
+	vas_leave(vas);
+	CHECK_EQ(vas_layout_begin(vas, &layout), -EDEADLK); /* inside still */
+	vas_leave_tied(vas, tie);
+	CHECK_OK(vas_region_remove(vas, id));
+	vas_destroy(vas);
+}
+
+static void *take_tie(void *vas)
+{
+	return vas_tie(vas);
+}
+
+TEST(a_tie_is_its_threads_own)
+{
+	struct vas *vas = simple_vas(), *many[VAS_FAST_HANDLES];
+	struct vas_thread *mine = vas_tie(vas);
+	pthread_t thread;
+	void *theirs;
+
+	CHECK(mine != &vas_no_tie && mine == vas_tie(vas));
+	CHECK_EQ(pthread_create(&thread, NULL, take_tie, vas), 0);
+	CHECK_EQ(pthread_join(thread, &theirs), 0);
+	CHECK(theirs != mine && theirs != &vas_no_tie);
+	/* Handles that are one too many have sections as well. */
+	for (int i = 0; i < VAS_FAST_HANDLES; i++)
+		CHECK_OK(vas_bind(vas_fd(vas), 0, &many[i]));
+	mine = vas_tie(many[VAS_FAST_HANDLES - 1]);
+	CHECK(mine == &vas_no_tie);
+	CHECK_OK(vas_enter_tied(many[VAS_FAST_HANDLES - 1], mine));
+	vas_leave_tied(many[VAS_FAST_HANDLES - 1], mine);
+	CHECK_EQ(vas_no_tie.slot, NULL);
+	for (int i = 0; i < VAS_FAST_HANDLES; i++)
+		vas_unbind(many[i]);
+	vas_destroy(vas);
+}
+
 /* "At its deadline, within 10 ms of it": measured 10 times, as the machine may be busy. */
 TEST(a_thread_that_stays_inside_is_named_at_the_deadline)
 {
