@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vas/access.h>
 #include <vas/consumer.h>
@@ -20,7 +21,8 @@
 #define NR_PAGES   (RAM / VAS_PAGE_SIZE)
 #define HUGE_LIMIT (12ULL << 40)
 #define NR_SPARSE  1000
-#define BATCH	   4096
+#define HALF_LIMIT (4ULL << 30)
+#define HALF_WORDS (HALF_LIMIT / VAS_PAGE_SIZE / 64)
 
 struct dirty {
 	struct vas *vas;
@@ -31,6 +33,9 @@ struct dirty {
 	uint64_t *gpas; /* nr_gpas, a power of two, or all of the sparse case's, or none: half of all */
 	uint64_t nr_gpas;
 	void *rust;
+	/* The vas's own log, to set or clear it without marking or harvesting. */
+	uint64_t *words;
+	size_t log_size;
 };
 
 static struct {
@@ -81,13 +86,14 @@ static uint64_t load_and_test(void *ctx, uint64_t nr)
 
 static uint64_t mark_vas(void *ctx, uint64_t nr)
 {
-	struct dirty *d = ctx;
+	/* Copies, or all would be loaded anew after each mark. */
+	const struct dirty d = *(struct dirty *)ctx;
 
-	if (vas_enter(d->vas))
+	if (vas_enter(d.vas))
 		return 1;
 	for (uint64_t i = 0; i < nr; i++)
-		vas_mark(d->vas, d->gpas[i & (d->nr_gpas - 1)], 8);
-	vas_leave(d->vas);
+		vas_mark(d.vas, d.gpas[i & (d.nr_gpas - 1)], 8);
+	vas_leave(d.vas);
 	return 0;
 }
 
@@ -116,39 +122,29 @@ static uint64_t first_or(void *ctx, uint64_t nr)
 	return d->flat[0];
 }
 
-static void clear_log(struct dirty *d)
-{
-	struct vas_dirty_word words[BATCH];
-	uint64_t gpa = 0;
-
-	if (vas_dirty_begin(d->tracker))
-		return;
-	while (gpa < d->size)
-		if (vas_dirty_harvest(d->tracker, &gpa, d->size, words, BATCH) < 0)
-			break;
-	vas_dirty_commit(d->tracker);
-}
 
 static uint64_t first_vas(void *ctx, uint64_t nr)
 {
-	struct dirty *d = ctx;
-	static uint64_t page;
+	const struct dirty d = *(struct dirty *)ctx;
+	static uint64_t next;
+	uint64_t page = next;
 
 	while (nr) {
 		uint64_t left = NR_PAGES - page < nr ? NR_PAGES - page : nr;
 
 		if (!left) {
-			clear_log(d);
+			memset(d.words, 0, d.log_size);
 			page = 0;
 			continue;
 		}
 		nr -= left;
-		if (vas_enter(d->vas))
+		if (vas_enter(d.vas))
 			return 1;
 		for (; left; left--)
-			vas_mark(d->vas, page++ * VAS_PAGE_SIZE, 8);
-		vas_leave(d->vas);
+			vas_mark(d.vas, page++ * VAS_PAGE_SIZE, 8);
+		vas_leave(d.vas);
 	}
+	next = page;
 	return 0;
 }
 
@@ -184,16 +180,6 @@ static void mark_some(struct dirty *d)
 	vas_leave(d->vas);
 }
 
-static uint64_t half_alone(void *ctx, uint64_t nr)
-{
-	struct dirty *d = ctx;
-
-	while (nr--)
-		for (uint64_t i = 0; i < d->size / VAS_PAGE_SIZE / 64; i++)
-			__atomic_fetch_xor(&d->flat[i], 0x5555555555555555ULL, __ATOMIC_SEQ_CST);
-	return 0;
-}
-
 static uint64_t marks_alone(void *ctx, uint64_t nr)
 {
 	struct dirty *d = ctx;
@@ -208,16 +194,33 @@ static uint64_t marks_alone(void *ctx, uint64_t nr)
 	return 0;
 }
 
-/* Every word, half of its pages. */
+static void set_words(uint64_t *words, uint64_t nr, uint64_t bits)
+{
+	for (uint64_t i = 0; i < nr; i++)
+		__atomic_store_n(&words[i], bits, __ATOMIC_RELAXED);
+}
+
+/* Every word, half of its pages, and all that is above them: the rest of the log. */
 static void mark_half(struct dirty *d)
 {
-	for (uint64_t gpa = 0; gpa < d->size; gpa += 64 * VAS_PAGE_SIZE)
-		vas_mark_dirty_word(d->vas, gpa, 0x5555555555555555ULL);
+	uint64_t nr_words = d->size / VAS_PAGE_SIZE / 64;
+
+	set_words(d->words, nr_words, 0x5555555555555555ULL);
+	set_words(d->words + nr_words, d->log_size / 8 - nr_words, ~0ULL);
+}
+
+static uint64_t half_alone(void *ctx, uint64_t nr)
+{
+	struct dirty *d = ctx;
+
+	while (nr--)
+		set_words(d->flat, d->size / VAS_PAGE_SIZE / 64, 0x5555555555555555ULL);
+	return 0;
 }
 
 static uint64_t harvest_vas(void *ctx, uint64_t nr)
 {
-	static struct vas_dirty_word words[BATCH];
+	static struct vas_dirty_word words[HALF_WORDS];
 	struct dirty *d = ctx;
 	uint64_t found = 0;
 
@@ -231,7 +234,7 @@ static uint64_t harvest_vas(void *ctx, uint64_t nr)
 		if (vas_dirty_begin(d->tracker))
 			return 0;
 		while (gpa < d->size) {
-			ssize_t got = vas_dirty_harvest(d->tracker, &gpa, d->size, words, BATCH);
+			ssize_t got = vas_dirty_harvest(d->tracker, &gpa, d->size, words, HALF_WORDS);
 
 			if (got < 0)
 				return 0;
@@ -261,8 +264,8 @@ __attribute__((target_clones("avx2", "default"))) static uint64_t scan(uint64_t 
 
 			if (!bits)
 				continue;
-			list[2 * (found % BATCH)] = j;
-			list[2 * (found % BATCH) + 1] = bits;
+			list[2 * (found % HALF_WORDS)] = j;
+			list[2 * (found % HALF_WORDS) + 1] = bits;
 			found++;
 		}
 	}
@@ -280,8 +283,8 @@ static uint64_t harvest_flat(void *ctx, uint64_t nr)
 
 			__atomic_fetch_or(&d->flat[page / 64], 1ULL << page % 64, __ATOMIC_SEQ_CST);
 		}
-		for (uint64_t i = 0; !d->nr_gpas && i < d->size / VAS_PAGE_SIZE / 64; i++)
-			__atomic_fetch_or(&d->flat[i], 0x5555555555555555ULL, __ATOMIC_SEQ_CST);
+		if (!d->nr_gpas)
+			half_alone(d, 1);
 		found += scan(d->flat, d->size / VAS_PAGE_SIZE / 64, d->copy);
 	}
 	return found;
@@ -296,8 +299,27 @@ static void dirty_close(struct dirty *d)
 	if (d->rust)
 		rust.close(d->rust);
 	munmap(d->flat, d->size / VAS_PAGE_SIZE / 8);
+	munmap(d->words, d->log_size);
 	free(d->copy);
 	free(d->gpas);
+}
+
+/* As vas-format(5) has it: from the superblock's extents. */
+static int map_log(struct dirty *d)
+{
+	struct vas_superblock sb;
+	struct stat st;
+	int fd = vas_fd(d->vas);
+
+	if (fstat(fd, &st) ||
+	    pread(fd, &sb, sizeof(sb), st.st_size - (off_t)sizeof(sb)) != sizeof(sb))
+		return -EIO;
+	/* A page at least of words, of summary words, and of the summary's. */
+	for (uint64_t size = d->size / VAS_PAGE_SIZE / 8, level = 0; level < 3; level++, size /= 64)
+		d->log_size += (size + VAS_PAGE_SIZE - 1) / VAS_PAGE_SIZE * VAS_PAGE_SIZE;
+	d->words = mmap(NULL, d->log_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			(off_t)sb.extents[VAS_EXT_LOG].offset);
+	return d->words == MAP_FAILED ? -ENOMEM : 0;
 }
 
 static int dirty_open(struct dirty *d, uint64_t size, uint64_t nr_gpas)
@@ -307,7 +329,7 @@ static int dirty_open(struct dirty *d, uint64_t size, uint64_t nr_gpas)
 	int ret;
 
 	*d = (struct dirty){ .size = size, .nr_gpas = nr_gpas };
-	d->copy = malloc(2 * BATCH * sizeof(uint64_t));
+	d->copy = malloc(2 * HALF_WORDS * sizeof(uint64_t));
 	d->gpas = calloc(nr_gpas, sizeof(*d->gpas));
 	d->flat = mmap(NULL, size / VAS_PAGE_SIZE / 8, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -316,6 +338,8 @@ static int dirty_open(struct dirty *d, uint64_t size, uint64_t nr_gpas)
 	ret = vas_create(&options, &d->vas);
 	if (!ret)
 		ret = vas_region_add(d->vas, &region, NULL);
+	if (!ret)
+		ret = map_log(d);
 	return ret ? ret : vas_dirty_attach(d->vas, "bench", 0, &d->tracker);
 }
 
@@ -444,7 +468,7 @@ static int run_harvests(struct bench_session *session)
 		dirty_close(&d);
 	}
 	if (!ret && bench_wants(session, "harvest/4G-half")) {
-		ret = dirty_open(&d, 4ULL << 30, 0);
+		ret = dirty_open(&d, HALF_LIMIT, 0);
 		if (!ret)
 			ret = bench_harvest(session, &d, "harvest/4G-half");
 		dirty_close(&d);

@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <vas/arrive.h>
+
 #define HUGE_PAGE (2ull << 20)
 
 /* hva and file offset are to be congruent modulo this: a large page of the file, or of the CPU. */
@@ -54,7 +56,7 @@ static int file_map(int fd, uint64_t offset, uint64_t size, char **hva)
 }
 
 /* The mapping of the whole file, made by whoever needs it first. */
-static void file_get(struct kvm_file *file, uint32_t backing, int fd)
+static void file_get(struct vas_kvm *kvm, struct kvm_file *file, uint32_t backing, int fd)
 {
 	struct stat st;
 
@@ -62,8 +64,12 @@ static void file_get(struct kvm_file *file, uint32_t backing, int fd)
 		return;
 	if (backing && !fstat(fd, &st))
 		file->size = st.st_size;
-	if (!file->size || file_map(fd, 0, file->size, &file->base))
+	if (!file->size || file_map(fd, 0, file->size, &file->base)) {
 		file->too_large = 1;
+	} else if (!backing && vas_arrive_mapped(kvm->vas, file->base, file->size, 0)) {
+		munmap(file->base, file->size);
+		file->too_large = 1;
+	}
 }
 
 static int backing_fd(struct vas_kvm *kvm, uint32_t backing)
@@ -82,7 +88,7 @@ int vas_kvm_map_get(struct vas_kvm *kvm, const struct vas_region *region, struct
 	fd = backing_fd(kvm, region->backing);
 	if (fd < 0)
 		return vas_fail(-ENXIO, "the fd of backing %u is not at hand", region->backing);
-	file_get(file, region->backing, fd);
+	file_get(kvm, file, region->backing, fd);
 	map->backing = region->backing;
 	if (!file->too_large && region->offset + region->size <= file->size) {
 		map->kind = KVM_MAP_FILE;
@@ -92,17 +98,25 @@ int vas_kvm_map_get(struct vas_kvm *kvm, const struct vas_region *region, struct
 	}
 	map->kind = KVM_MAP_ALONE;
 	err = file_map(fd, region->offset, region->size, &map->hva);
-	return err ? vas_fail(err, "cannot map %#llx bytes for KVM: %s",
-			      (unsigned long long)region->size, strerror(-err))
-		   : 0;
+	if (err)
+		return vas_fail(err, "cannot map %#llx bytes for KVM: %s",
+				(unsigned long long)region->size, strerror(-err));
+	if (!region->backing)
+		err = vas_arrive_mapped(kvm->vas, map->hva, region->size, region->offset);
+	if (err)
+		munmap(map->hva, region->size);
+	return err;
 }
 
 void vas_kvm_map_put(struct vas_kvm *kvm, const struct kvm_map *map, uint64_t size)
 {
 	struct kvm_file *file = &kvm->files[map->backing];
 
-	if (map->kind == KVM_MAP_ALONE)
+	if (map->kind == KVM_MAP_ALONE) {
+		vas_arrive_unmapped(kvm->vas, map->hva);
 		munmap(map->hva, size);
-	else if (map->kind == KVM_MAP_FILE && !--file->users)
+	} else if (map->kind == KVM_MAP_FILE && !--file->users) {
+		vas_arrive_unmapped(kvm->vas, file->base);
 		munmap(file->base, file->size);
+	}
 }

@@ -78,7 +78,7 @@ static void add_extent(struct cells *cells, const struct extent *extent)
 		cell->covered += stop - gpa;
 		if (extent->kind == EXTENT_DATA)
 			cell->resident += stop - gpa;
-		if (extent->kind == EXTENT_UNKNOWN) {
+		if (extent->kind == EXTENT_UNKNOWN || extent->kind == EXTENT_COMING) {
 			cells->nr_unknown += !cell->unknown;
 			cell->unknown += stop - gpa;
 		}

@@ -33,13 +33,29 @@ static void signals_of_parent(sigset_t *set)
 	sigaddset(set, SIGCHLD);
 }
 
+void block_signals(void)
+{
+	sigset_t set;
+
+	signals_of_interest(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+int has_signal(void)
+{
+	sigset_t set;
+
+	return !sigpending(&set) && (sigismember(&set, SIGINT) || sigismember(&set, SIGTERM) ||
+				     sigismember(&set, SIGHUP) || sigismember(&set, SIGQUIT));
+}
+
 void wait_for_signal(void)
 {
 	sigset_t set;
 	int sig;
 
+	block_signals();
 	signals_of_interest(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigwait(&set, &sig);
 }
 

@@ -29,6 +29,10 @@ void child_argv_free(char **argv);
  */
 int child_run(struct child *child, char **argv);
 
+/* From now on those signals wait to be waited for; 1 if one has come. */
+void block_signals(void);
+int has_signal(void);
+
 /* Until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes. */
 void wait_for_signal(void);
 

@@ -48,7 +48,7 @@ static int compare_at(char **argv, struct source *source)
 	int code = argument_gpa(argv[1], &comparison.gpa);
 
 	if (!code)
-		code = name_bind(comparison.name, VAS_ROLE_OBSERVER, &comparison.vas);
+		code = name_bind_to_read(comparison.name, &comparison.vas);
 	if (code)
 		return code;
 	code = source_each(source, &comparison.user);

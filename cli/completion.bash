@@ -7,6 +7,12 @@ _vas_words()
 	mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[COMP_CWORD]}")
 }
 
+_vas_files()
+{
+	mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+	compopt -o filenames 2>/dev/null # there is nothing to tell where no completion is under way
+}
+
 # Names may hold blanks, so they go line by line, and are quoted.
 _vas_names()
 {
@@ -36,12 +42,14 @@ _vas_value()
 	--machine)
 		_vas_words "pc q35 microvm flat"
 		;;
-	-o | --output | -f | --file)
-		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
-		compopt -o filenames
+	-o | --output | -f | --file | --parent)
+		_vas_files
+		;;
+	-z | --compress)
+		_vas_words "lz4 zstd"
 		;;
 	-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
-		--range | --threads | -c | --cell)
+		--range | --threads | -c | --cell | --channels | -r | --rate)
 		# Only the user knows.
 		;;
 	*)
@@ -60,12 +68,28 @@ _vas_command()
 		if ((i + 1 == COMP_CWORD)); then
 			mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
 		else
-			mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
-			compopt -o filenames
+			_vas_files
 		fi
 		return 0
 	done
 	return 1
+}
+
+# What is no option: files, where a verb takes them, or the name of a vas.
+_vas_argument()
+{
+	case $1 in
+	create | run | ls | top) ;;
+	restore | clone | receive)
+		_vas_files
+		;;
+	snapshot | send)
+		if ((COMP_CWORD == 2)); then _vas_names; else _vas_files; fi
+		;;
+	*)
+		((COMP_CWORD > 2)) || _vas_names
+		;;
+	esac
 }
 
 _vas()
@@ -83,8 +107,8 @@ _vas()
 		_vas_options "$verb"
 	elif _vas_value "${COMP_WORDS[COMP_CWORD - 1]}"; then
 		return
-	elif ((COMP_CWORD == 2)) && [[ $verb != create && $verb != run && $verb != ls ]]; then
-		_vas_names
+	else
+		_vas_argument "$verb"
 	fi
 }
 

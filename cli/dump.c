@@ -138,7 +138,7 @@ static int dump_into(const char *name, const char *path)
 {
 	struct dump dump = { .sink.take = take };
 	struct vas *vas;
-	int code = name_bind(name, VAS_ROLE_OBSERVER, &vas);
+	int code = name_bind_to_read(name, &vas);
 
 	if (code)
 		return code;

@@ -174,7 +174,7 @@ static int take_arguments(struct options *options, struct find *find)
 static int find_in(const char *name, struct find *find)
 {
 	struct vas *vas;
-	int code = name_bind(name, VAS_ROLE_OBSERVER, &vas);
+	int code = name_bind_to_read(name, &vas);
 
 	if (code)
 		return code;

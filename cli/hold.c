@@ -29,7 +29,7 @@ int hold_adopt(const char *name, struct vas **vas)
 	return code;
 }
 
-static int print_reference(struct vas *vas, int as_json)
+int hold_tell(struct vas *vas, int as_json)
 {
 	struct vas_info info;
 	char uuid[UUID_TEXT_LEN];
@@ -55,7 +55,7 @@ static int print_reference(struct vas *vas, int as_json)
 
 int hold_until_signal(struct vas *vas, int as_json)
 {
-	int code = print_reference(vas, as_json);
+	int code = hold_tell(vas, as_json);
 
 	if (!code)
 		wait_for_signal();

@@ -8,6 +8,9 @@
 /* Bind to the vas so named and own it: it must have no living owner. An exit code. */
 int hold_adopt(const char *name, struct vas **vas);
 
+/* Print PID/FD of the vas, which is here to stay for a while. An exit code. */
+int hold_tell(struct vas *vas, int as_json);
+
 /* Print PID/FD of the vas, and keep it until a signal comes. An exit code. */
 int hold_until_signal(struct vas *vas, int as_json);
 

@@ -29,6 +29,9 @@ static void print_state(const struct vas_info *info)
 	printf("generation  %" PRIu64 "%s%s\n", info->generation,
 	       info->state_flags & VAS_STATE_TRACKING ? ", dirty tracking" : "",
 	       info->state_flags & VAS_STATE_FROZEN ? ", frozen for writers" : "");
+	if (info->nr_arriving)
+		printf("             %s of a restored snapshot is still to come\n",
+		       text_size(info->nr_arriving * VAS_PAGE_SIZE).s);
 	if (info->owner_pid)
 		printf("owner       process %u", info->owner_pid);
 	else

@@ -190,3 +190,14 @@ int name_bind(const char *name, enum vas_role role, struct vas **vas)
 	offer_backings(*vas, &holder);
 	return EXIT_OK;
 }
+
+int name_bind_to_read(const char *name, struct vas **vas)
+{
+	struct vas_info info;
+	int code = name_bind(name, VAS_ROLE_OBSERVER, vas);
+
+	if (code || vas_info(*vas, &info) || !info.nr_arriving)
+		return code;
+	vas_unbind(*vas);
+	return name_bind(name, VAS_ROLE_BINDER, vas);
+}

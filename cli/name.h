@@ -15,6 +15,12 @@
  */
 int name_bind(const char *name, enum vas_role role, struct vas **vas);
 
+/*
+ * The same to read contents: as an observer, unless there are pages that come only to binders who ask
+ * for them.
+ */
+int name_bind_to_read(const char *name, struct vas **vas);
+
 /* 0 if `name` can be a vas's name without being taken for something else, else -EINVAL. */
 int name_check(const char *name);
 

@@ -44,7 +44,7 @@ static int take(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t 
 static int read_range(const char *name, uint64_t gpa, uint64_t len, struct printer *printer)
 {
 	struct vas *vas;
-	int code = name_bind(name, VAS_ROLE_OBSERVER, &vas);
+	int code = name_bind_to_read(name, &vas);
 
 	if (code)
 		return code;

@@ -87,11 +87,25 @@ static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent 
 		extent->len = least(len, (uint64_t)at - offset);
 }
 
+/* Then a hole of the file is perhaps none of the memory's. */
+static int is_arriving(struct extents *extents)
+{
+	struct vas_info info;
+
+	if (extents->arrival == ARRIVAL_NOT_ASKED)
+		extents->arrival = !vas_info(extents->vas, &info) && info.nr_arriving ?
+					   ARRIVAL_GOES_ON :
+					   ARRIVAL_OVER;
+	return extents->arrival == ARRIVAL_GOES_ON;
+}
+
 static void extent_of_region(struct extents *extents, struct extent *extent)
 {
 	const struct vas_region *region = extent->region;
 	int fd = region->flags & VAS_REGION_LOCAL ? -1
 						  : vas_backing_fd(extents->vas, region->backing);
+	/* Asked before the file is: a page may come in between. */
+	int arriving = is_arriving(extents);
 
 	extent->kind = EXTENT_AWAY;
 	if (fd < 0)
@@ -105,6 +119,8 @@ static void extent_of_region(struct extents *extents, struct extent *extent)
 	extent_of_file(fd, region->offset + (extent->gpa - region->gpa), extent->len, extent);
 	if (extent->kind == EXTENT_DATA)
 		extents->data_end = extent->gpa + extent->len;
+	if (extent->kind == EXTENT_EMPTY && arriving)
+		extent->kind = EXTENT_COMING;
 }
 
 int extent_next(struct extents *extents, struct extent *extent)
@@ -157,7 +173,7 @@ uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t g
 	uint64_t data = 0;
 
 	while (extent_next(&extents, &extent))
-		if (extent.kind == EXTENT_DATA || extent.kind == EXTENT_UNKNOWN)
+		if (extent_has_data(extent.kind))
 			data += extent.len;
 	return data;
 }

@@ -23,9 +23,16 @@ enum extent_kind {
 	EXTENT_DATA,    /* memory that is there */
 	EXTENT_EMPTY,   /* memory that was never touched: zeros, and reading would allocate it */
 	EXTENT_UNKNOWN, /* one of these two: hugetlbfs cannot tell */
+	EXTENT_COMING,  /* one of these two, and perhaps none of them yet: ask libvas, not the file */
 	EXTENT_HOLE,    /* no region */
 	EXTENT_AWAY,    /* a region whose memory cannot be had here */
 };
+
+/* There is memory, or may be. */
+static inline int extent_has_data(enum extent_kind kind)
+{
+	return kind == EXTENT_DATA || kind == EXTENT_UNKNOWN || kind == EXTENT_COMING;
+}
 
 struct extent {
 	enum extent_kind kind;
@@ -45,12 +52,13 @@ struct extents {
 	uint64_t end;
 	size_t index;
 	uint64_t data_end; /* gpa up to which the last extent found was data */
+	enum { ARRIVAL_NOT_ASKED, ARRIVAL_GOES_ON, ARRIVAL_OVER } arrival;
 };
 
 /* The next extent, in order and without gaps: 1, or 0 at the end. */
 int extent_next(struct extents *extents, struct extent *extent);
 
-/* Bytes of EXTENT_DATA and EXTENT_UNKNOWN in [gpa, end). */
+/* Bytes of EXTENT_DATA, EXTENT_UNKNOWN and EXTENT_COMING in [gpa, end). */
 uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t gpa, uint64_t end);
 
 /* Bytes of guest RAM in the vas's file that take memory. Quick, however large the guest is. */

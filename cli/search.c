@@ -43,7 +43,7 @@ static int matches_zeros(const struct vas_pattern *pattern)
 
 static int is_wanted(const struct search *search, const struct extent *extent)
 {
-	if (extent->kind == EXTENT_DATA || extent->kind == EXTENT_UNKNOWN)
+	if (extent_has_data(extent->kind))
 		return 1;
 	for (size_t i = 0; extent->kind == EXTENT_EMPTY && i < search->nr_patterns; i++)
 		if (matches_zeros(&search->patterns[i]))
@@ -84,7 +84,7 @@ static int next_bounds(struct search *search, struct chunk *chunk)
 		if (end - chunk->start > CHUNK_SIZE)
 			end = search->extents.gpa = chunk->start + CHUNK_SIZE;
 		chunk->stop = end;
-		if (extent.kind == EXTENT_DATA || extent.kind == EXTENT_UNKNOWN)
+		if (extent_has_data(extent.kind))
 			chunk->data += end - extent.gpa;
 	}
 	if (is_begun)

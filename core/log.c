@@ -28,42 +28,15 @@ void vas_log_init(struct vas_log *log, void *memory, uint64_t limit)
 	log->nr_pages = limit >> VAS_PAGE_SHIFT;
 }
 
-/*
- * Set bits, unless all are set: then it is a load, and the cache line stays shared. true if it was they
- * that were missing.
- *
- * The loads of W4 and W5 are ordered after the locked or before them, and that is what the taker
- * relies on: a marker that sees a level still set has its bit below it in place. W2 needs no order: H3.
- */
-static bool set_bits(uint64_t *word, uint64_t bits)
-{
-	if ((__atomic_load_n(word, __ATOMIC_SEQ_CST) & bits) == bits)
-		return false;
-	__atomic_fetch_or(word, bits, __ATOMIC_SEQ_CST);
-	return true;
-}
-
-/*
- * A bit that is set already was set by somebody who sees to the levels above, in a section or under a
- * pin; if it dies on the way there, the levels are repaired (vas_control.log_lost), or its pin is marked
- * again.
- */
-void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits)
-{
-	if (set_bits(&log->words[word], bits) &&			/* W2, W3 */
-	    set_bits(&log->summary[word / 64], 1ull << word % 64))	/* W4 */
-		set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64); /* W5 */
-}
-
 void vas_log_repair_word(const struct vas_log *log, uint64_t word)
 {
-	set_bits(&log->summary[word / 64], 1ull << word % 64);
-	set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64);
+	vas_log_set_bits(&log->summary[word / 64], 1ull << word % 64);
+	vas_log_set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64);
 }
 
-static void mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits)
+void vas_log_mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits)
 {
-	set_bits(&log->words[word], bits);
+	vas_log_set_bits(&log->words[word], bits);
 	vas_log_repair_word(log, word);
 }
 
@@ -100,17 +73,14 @@ void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len)
 {
 	uint64_t page, nr = pages_of(log, gpa, len, &page);
 
-	if (nr == 1)
-		vas_log_mark_word(log, page / 64, 1ull << page % 64);
-	else
-		mark_pages(log, page, nr, vas_log_mark_word);
+	mark_pages(log, page, nr, vas_log_mark_word);
 }
 
 void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len)
 {
 	uint64_t page, nr = pages_of(log, gpa, len, &page);
 
-	mark_pages(log, page, nr, mark_word_again);
+	mark_pages(log, page, nr, vas_log_mark_word_again);
 }
 
 /* ---- taking ------------------------------------------------------------------------------- */
@@ -146,17 +116,18 @@ struct taking {
 };
 
 /* H2. What is marked between the load and the clearing is another bit, or is seen to by H3. */
-static void take_word(struct taking *t, uint64_t word)
+static uint64_t take_word(const struct taking *t, uint64_t word)
 {
-	uint64_t dirty = __atomic_load_n(&t->log->words[word], __ATOMIC_SEQ_CST);
+	uint64_t *from = &t->log->words[word], dirty;
 	uint32_t i;
 
-	if (!dirty)
-		return;
-	for (i = 0; i < t->others->nr; i++)
-		mark_word_again(&t->others->logs[i], word, dirty);
-	__atomic_fetch_and(&t->log->words[word], ~dirty, __ATOMIC_SEQ_CST);
-	t->words[t->taken++] = (struct vas_dirty_word){ word * 64 << VAS_PAGE_SHIFT, dirty };
+	if (!t->others->nr)
+		return __atomic_exchange_n(from, 0, __ATOMIC_SEQ_CST);
+	dirty = __atomic_load_n(from, __ATOMIC_SEQ_CST);
+	for (i = 0; dirty && i < t->others->nr; i++)
+		vas_log_mark_word_again(&t->others->logs[i], word, dirty);
+	__atomic_fetch_and(from, ~dirty, __ATOMIC_SEQ_CST);
+	return dirty;
 }
 
 /*
@@ -168,15 +139,21 @@ static void take_summary(struct taking *t, uint64_t s, struct vas_log_range *ran
 {
 	uint64_t wanted = bits_within(s, range->next, range->end);
 	uint64_t bits = __atomic_fetch_and(&t->log->summary[s], ~wanted, __ATOMIC_SEQ_CST) & wanted;
+	uint64_t taken = t->taken;
 
-	for (; bits && t->taken < t->nr; bits &= bits - 1)
-		take_word(t, s * 64 + (uint64_t)__builtin_ctzll(bits));
+	for (; bits && taken < t->nr; bits &= bits - 1) {
+		uint64_t word = s * 64 + (uint64_t)__builtin_ctzll(bits), dirty = take_word(t, word);
+
+		t->words[taken] = (struct vas_dirty_word){ word * 64 << VAS_PAGE_SHIFT, dirty };
+		taken += dirty != 0;
+	}
+	t->taken = taken;
 	range->next = bits ? s * 64 + (uint64_t)__builtin_ctzll(bits) : (s + 1) * 64;
 	/* What was not wanted, or had no room: it stays to be found. */
 	if (bits)
 		__atomic_fetch_or(&t->log->summary[s], bits, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&t->log->summary[s], __ATOMIC_SEQ_CST))
-		set_bits(&t->log->top[s / 64], 1ull << s % 64);
+		vas_log_set_bits(&t->log->top[s / 64], 1ull << s % 64);
 }
 
 /* The next summary word in [s, end) whose top bit is set, or end. */

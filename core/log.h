@@ -28,8 +28,39 @@ struct vas_log_layout {
 void vas_log_layout(uint64_t limit, struct vas_log_layout *layout);
 void vas_log_init(struct vas_log *log, void *memory, uint64_t limit);
 
-/* W2 to W5 for some pages of one word. */
-void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits);
+/*
+ * Set bits, unless all are set: then it is a load, and the cache line stays shared. true if it was they
+ * that were missing.
+ *
+ * The loads of W4 and W5 are ordered after the locked or before them, and that is what the taker
+ * relies on: a marker that sees a level still set has its bit below it in place. W2 needs no order: H3.
+ */
+static inline bool vas_log_set_bits(uint64_t *word, uint64_t bits)
+{
+	if ((__atomic_load_n(word, __ATOMIC_SEQ_CST) & bits) == bits)
+		return false;
+	__atomic_fetch_or(word, bits, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+/*
+ * W2 to W5 for some pages of one word. A bit that is set already was set by somebody who sees to the
+ * levels above, in a section or under a pin; if it dies on the way there, the levels are repaired
+ * (vas_control.log_lost), or its pin is marked again.
+ */
+static inline void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits)
+{
+	if (vas_log_set_bits(&log->words[word], bits) &&		       /* W2, W3 */
+	    vas_log_set_bits(&log->summary[word / 64], 1ull << word % 64)) /* W4 */
+		vas_log_set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64); /* W5 */
+}
+
+/* Is it one page that the range touches, and has the log a bit for it? */
+static inline bool vas_log_is_one_page(const struct vas_log *log, uint64_t gpa, uint64_t len)
+{
+	return gpa >> VAS_PAGE_SHIFT < log->nr_pages &&
+	       len - 1 < VAS_PAGE_SIZE - (gpa & (VAS_PAGE_SIZE - 1));
+}
 
 /* Mark each page that [gpa, gpa + len) touches; what lies beyond the log is dropped. */
 void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len);
@@ -38,6 +69,7 @@ void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len);
  * The same, all levels each time: where a marker may have died outside of any section, half way, a
  * bit that is set already says nothing about the levels above it.
  */
+void vas_log_mark_word_again(const struct vas_log *log, uint64_t word, uint64_t bits);
 void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len);
 
 /*

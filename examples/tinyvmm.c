@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * A small VMM. It makes (or is handed) a vas, passes it to KVM, runs a guest in it, and passes it
- * to whoever connects to its socket: foo, which serves the guest's echo device and never sees KVM.
+ * A small VMM. It makes (or is handed, or sent) a vas, passes it to KVM, runs a guest in it, and
+ * passes it to whoever connects to its socket: foo, which serves the guest's echo device and never
+ * sees KVM.
  */
 #include <elf.h>
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <vas/access.h>
@@ -21,6 +21,8 @@
 
 #include "echo.h"
 #include "tinyvmm_machine.h"
+#include "tinyvmm_migrate.h"
+#include "tinyvmm_socket.h"
 
 #define FLAT_ENTRY 0x100000ull
 
@@ -31,6 +33,7 @@
 
 static const char usage[] =
 	"usage: tinyvmm [options] GUEST\n"
+	"       tinyvmm [options] --incoming PATH\n"
 	"Run GUEST, a flat image (loaded and entered at 1 MiB) or an ELF file, entered in 32-bit\n"
 	"protected mode. It prints on port 0xe9 or 0x3f8 and ends by a byte to port 0xf4.\n"
 	"  --fd N            use the vas behind fd N; it must have no owner\n"
@@ -38,12 +41,16 @@ static const char usage[] =
 	"  --socket PATH     pass the vas to everyone who connects there\n"
 	"  --cpus N          vCPUs (default 1)\n"
 	"  --poke GPA=VALUE  store 64 bits before the guest starts; may be repeated\n"
-	"  --dirty-ring      let KVM log dirty pages in rings\n";
+	"  --dirty-ring      let KVM log dirty pages in rings\n"
+	"  --migrate PATH    move to the tinyvmm that connects there\n"
+	"  --incoming PATH   take over the guest of the tinyvmm there, as it runs\n";
 
 struct options {
 	int fd;
 	uint64_t mem;
 	const char *socket;
+	const char *migrate;
+	const char *incoming;
 	unsigned int cpus;
 	uint32_t kvm_flags;
 	const char *guest;
@@ -51,10 +58,12 @@ struct options {
 	unsigned int nr_pokes;
 };
 
-struct values {
-	struct vas_mapping *mapping;
+static struct values {
+	struct vas_mapping *mapping; /* of the ring; NULL: nobody gets the values */
 	uint32_t doorbell;
-};
+} values;
+
+static struct machine machine;
 
 static void fail(const char *what, int err)
 {
@@ -220,12 +229,19 @@ static void events_make(struct machine *machine, struct values *values)
 	values->doorbell = event_add(vas, doorbell, VALUES_DOORBELL); /* rung by value_post() */
 }
 
-/* A vas that was handed down may have no such region: then nobody gets the values. */
-static void values_open(struct vas *vas, struct values *values)
+/*
+ * Map the ring (0), or let it go (1). A vas that was handed down may have no such region: then
+ * nobody gets the values.
+ */
+static void values_quiet(struct machine *machine, int on)
 {
+	struct values *values = machine->priv;
+	struct vas *vas = machine->vas;
 	struct vas_region regions[64];
-	ssize_t nr = vas_regions(vas, regions, 64), i;
+	ssize_t nr = on ? 0 : vas_regions(vas, regions, 64), i;
 
+	vas_unmap(values->mapping);
+	values->mapping = NULL;
 	for (i = 0; i < nr && i < 64; i++)
 		if (!strcmp(regions[i].name, VALUES_REGION))
 			check("values", vas_map(vas, regions[i].gpa, VAS_PAGE_SIZE, VAS_MAP_WRITE,
@@ -279,14 +295,10 @@ static void *server_thread(void *arg)
 
 static void server_start(struct server *server, const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket_listen(path);
 	pthread_t thread;
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	unlink(path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8))
-		check(path, -errno);
+	check(path, fd);
 	server->fds[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	server->nr = 1;
 	fprintf(stderr, "tinyvmm: listening on %s\n", path);
@@ -299,10 +311,11 @@ static void server_start(struct server *server, const char *path)
 static void options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "fd", 1, 0, 'f' },     { "mem", 1, 0, 'm' },
-		{ "socket", 1, 0, 's' }, { "cpus", 1, 0, 'c' },
-		{ "poke", 1, 0, 'p' },   { "dirty-ring", 0, 0, 'd' },
-		{ "help", 0, 0, 'h' },   { 0 },
+		{ "fd", 1, 0, 'f' },      { "mem", 1, 0, 'm' },
+		{ "socket", 1, 0, 's' },  { "cpus", 1, 0, 'c' },
+		{ "poke", 1, 0, 'p' },    { "dirty-ring", 0, 0, 'd' },
+		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' },
+		{ "help", 0, 0, 'h' },    { 0 },
 	};
 	int c;
 
@@ -313,6 +326,10 @@ static void options_parse(struct options *o, int argc, char **argv)
 			o->mem = strtoull(optarg, NULL, 0) << 20;
 		else if (c == 's')
 			o->socket = optarg;
+		else if (c == 'o')
+			o->migrate = optarg;
+		else if (c == 'i')
+			o->incoming = optarg;
 		else if (c == 'c')
 			o->cpus = atoi(optarg);
 		else if (c == 'p' && o->nr_pokes < 64)
@@ -325,39 +342,52 @@ static void options_parse(struct options *o, int argc, char **argv)
 		}
 	}
 	o->guest = optind + 1 == argc ? argv[optind] : NULL;
-	if (!o->guest || !o->cpus || o->cpus > MACHINE_MAX_VCPUS) {
+	if (!o->guest == !o->incoming || !o->cpus || o->cpus > MACHINE_MAX_VCPUS) {
 		fputs(usage, stderr);
 		exit(2);
 	}
 }
 
+static void guest_start(struct machine *machine, const struct options *options)
+{
+	struct vas *vas = vas_make(options);
+	unsigned int i;
+
+	check("KVM", machine_create(machine, vas, options->cpus, options->kvm_flags));
+	check("entry", machine_enter_at(machine, guest_load(vas, options->guest)));
+	for (i = 0; i < options->nr_pokes; i++)
+		poke(vas, options->pokes[i]);
+}
+
 int main(int argc, char **argv)
 {
 	static struct options options = { .fd = -1, .mem = 16 << 20, .cpus = 1 };
-	static struct machine machine;
-	static struct values values;
+	static struct mover mover = { .machine = &machine, .quiet = values_quiet };
 	static struct server server;
-	struct vas *vas;
-	unsigned int i;
 	int status;
 
 	options_parse(&options, argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	vas = vas_make(&options);
-	check("KVM", machine_create(&machine, vas, options.cpus, options.kvm_flags));
+	if (options.incoming)
+		check("incoming", machine_receive(&machine, options.incoming, options.kvm_flags));
+	else
+		guest_start(&machine, &options);
 	machine.io = device_io;
 	machine.priv = &values;
-	check("entry", machine_enter_at(&machine, guest_load(vas, options.guest)));
-	for (i = 0; i < options.nr_pokes; i++)
-		poke(vas, options.pokes[i]);
-	values_open(vas, &values);
+	values_quiet(&machine, 0);
 	events_make(&machine, &values);
-	server.vas = vas;
+	server.vas = machine.vas;
 	if (options.socket)
 		server_start(&server, options.socket);
+	if (options.migrate)
+		check("migrate", mover_start(&mover, options.migrate));
 	check("vCPUs", machine_start(&machine));
 	status = machine_wait(&machine);
 	fflush(stdout);
+	if (options.migrate) {
+		mover_stop(&mover);
+		unlink(options.migrate);
+	}
 	if (options.socket)
 		unlink(options.socket);
 	machine_destroy(&machine);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KICK_SIGNAL SIGUSR1
@@ -41,6 +42,8 @@ static int vcpu_enter(struct vcpu *vcpu)
 	struct machine *machine = vcpu->machine;
 
 	pthread_mutex_lock(&machine->lock);
+	vcpu->is_busy = 0;
+	pthread_cond_broadcast(&machine->changed);
 	while (machine->pauses && !machine->stopped)
 		pthread_cond_wait(&machine->changed, &machine->lock);
 	vcpu->in_run = !machine->stopped;
@@ -53,6 +56,7 @@ static void vcpu_leave(struct vcpu *vcpu)
 {
 	pthread_mutex_lock(&vcpu->machine->lock);
 	vcpu->in_run = 0;
+	vcpu->is_busy = 1;
 	pthread_cond_broadcast(&vcpu->machine->changed);
 	pthread_mutex_unlock(&vcpu->machine->lock);
 }
@@ -121,23 +125,16 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
-int vcpu_save(struct vcpu *vcpu, struct vcpu_state *state)
+/* KVM finishes the instruction that an exit was about as it is entered again, which may take more
+ * exits. */
+static int vcpu_settle(struct vcpu *vcpu)
 {
-	/* KVM finishes the instruction that the last exit was about as it is entered again. */
-	vcpu->run->immediate_exit = 1;
-	ioctl(vcpu->fd, KVM_RUN, 0);
-	if (ioctl(vcpu->fd, KVM_GET_SREGS, &state->sregs) ||
-	    ioctl(vcpu->fd, KVM_GET_REGS, &state->regs))
-		return -errno;
-	return 0;
-}
-
-int vcpu_load(struct vcpu *vcpu, const struct vcpu_state *state)
-{
-	if (ioctl(vcpu->fd, KVM_SET_SREGS, &state->sregs) ||
-	    ioctl(vcpu->fd, KVM_SET_REGS, &state->regs))
-		return -errno;
-	return 0;
+	for (;;) {
+		vcpu->run->immediate_exit = 1;
+		if (ioctl(vcpu->fd, KVM_RUN, 0))
+			return errno == EINTR || errno == EAGAIN ? 0 : -errno;
+		vcpu_handle_exit(vcpu);
+	}
 }
 
 static int vcpu_set_cpuid(struct vcpu *vcpu)
@@ -196,12 +193,16 @@ int machine_create(struct machine *machine, struct vas *vas, unsigned int nr_vcp
 {
 	struct vas_kvm_options options = { .flags = kvm_flags, .pause = machine_pause };
 	struct sigaction action = { .sa_handler = kick_handler };
+	pthread_condattr_t attr;
 	unsigned int i;
 	int err;
 
 	*machine = (struct machine){ .vas = vas, .kvm_fd = -1, .vm_fd = -1 };
 	pthread_mutex_init(&machine->lock, NULL);
-	pthread_cond_init(&machine->changed, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&machine->changed, &attr);
+	pthread_condattr_destroy(&attr);
 	sigaction(KICK_SIGNAL, &action, NULL);
 	options.priv = machine;
 	err = vm_create(machine);
@@ -245,20 +246,22 @@ int machine_enter_at(struct machine *machine, uint64_t entry)
 					  .db = 1,
 					  .s = 1,
 					  .g = 1 };
+	const struct kvm_regs regs = { .rip = entry, .rflags = 2 };
 	struct kvm_segment data = code;
-	struct vcpu_state state;
-	int err = vcpu_save(&machine->vcpus[0], &state);
+	struct kvm_sregs sregs;
+	int fd = machine->vcpus[0].fd;
 
-	if (err)
-		return err;
+	if (ioctl(fd, KVM_GET_SREGS, &sregs))
+		return -errno;
 	data.type = 3;
 	data.selector = 16;
-	state.sregs.cs = code;
-	state.sregs.ds = state.sregs.es = state.sregs.ss = data;
-	state.sregs.fs = state.sregs.gs = data;
-	state.sregs.cr0 |= 1; /* protected mode */
-	state.regs = (struct kvm_regs){ .rip = entry, .rflags = 2 };
-	return vcpu_load(&machine->vcpus[0], &state);
+	sregs.cs = code;
+	sregs.ds = sregs.es = sregs.ss = data;
+	sregs.fs = sregs.gs = data;
+	sregs.cr0 |= 1; /* protected mode */
+	if (ioctl(fd, KVM_SET_SREGS, &sregs) || ioctl(fd, KVM_SET_REGS, &regs))
+		return -errno;
+	return 0;
 }
 
 int machine_start(struct machine *machine)
@@ -322,4 +325,46 @@ void machine_pause(void *priv, int on)
 		pthread_cond_broadcast(&machine->changed);
 	}
 	pthread_mutex_unlock(&machine->lock);
+}
+
+static int vcpus_are_idle(const struct machine *machine)
+{
+	unsigned int i;
+
+	for (i = 0; i < machine->nr_vcpus; i++)
+		if (machine->vcpus[i].in_run || machine->vcpus[i].is_busy)
+			return 0;
+	return 1;
+}
+
+static int wait_idle(struct machine *machine, uint64_t timeout_ns)
+{
+	struct timespec until;
+	uint64_t ns;
+	int err = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	ns = until.tv_nsec + timeout_ns;
+	until.tv_sec += ns / 1000000000;
+	until.tv_nsec = ns % 1000000000;
+	pthread_mutex_lock(&machine->lock);
+	while (!vcpus_are_idle(machine) && !machine->stopped && !err)
+		err = -pthread_cond_timedwait(&machine->changed, &machine->lock, &until);
+	if (machine->stopped)
+		err = -ESHUTDOWN;
+	pthread_mutex_unlock(&machine->lock);
+	return err == -ETIMEDOUT ? -EBUSY : err;
+}
+
+int machine_settle(struct machine *machine, uint64_t timeout_ns)
+{
+	int err = wait_idle(machine, timeout_ns);
+	unsigned int i;
+
+	for (i = 0; i < machine->nr_vcpus && !err; i++)
+		err = vcpu_settle(&machine->vcpus[i]);
+	if (!err)
+		err = wait_idle(machine,
+				0); /* an exit that KVM had left may have stopped the machine */
+	return err;
 }

@@ -26,7 +26,8 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	int started;
-	int in_run; /* the machine's lock */
+	int in_run;  /* the machine's lock */
+	int is_busy; /* with what the guest did last; the machine's lock */
 };
 
 struct machine {
@@ -48,12 +49,6 @@ struct machine {
 	int status;
 };
 
-/* What a vCPU's program is at. More of its state can join it here without changing who uses it. */
-struct vcpu_state {
-	struct kvm_regs regs;
-	struct kvm_sregs sregs;
-};
-
 /* 0 or -errno. The vas is attached with machine_pause as its pause hook; kvm_flags: VAS_KVM_*. */
 int machine_create(struct machine *machine, struct vas *vas, unsigned int nr_vcpus,
 		   uint32_t kvm_flags);
@@ -70,8 +65,11 @@ int machine_wait(struct machine *machine);
 /* Get all vCPUs out of KVM_RUN and keep them out, until as often called with 0. */
 void machine_pause(void *machine, int on);
 
-/* Of a vCPU that is paused or was not started. */
-int vcpu_save(struct vcpu *vcpu, struct vcpu_state *state);
-int vcpu_load(struct vcpu *vcpu, const struct vcpu_state *state);
+/*
+ * While they are out: wait until the devices have done what the guests did last, and let KVM finish
+ * those instructions, which may write guest memory. Nothing happens after that until the pause
+ * ends. -EBUSY: a device takes longer than timeout_ns; -ESHUTDOWN: the machine has stopped.
+ */
+int machine_settle(struct machine *machine, uint64_t timeout_ns);
 
 #endif

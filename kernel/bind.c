@@ -130,6 +130,7 @@ static struct vas *alloc_binding(const struct vas_ops *ops, void *priv)
 	vas->ops = ops;
 	vas->priv = priv;
 	mutex_init(&vas->view_lock);
+	mutex_init(&vas->reclaim_lock);
 	INIT_WORK(&vas->refresh, refresh_work);
 	vas_dirty_init(vas);
 	vas_local_init(vas);

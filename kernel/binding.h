@@ -35,6 +35,7 @@ struct vas_space;
  * @trackers_window: the trackers
  * @control: in @control_window; anybody may write it
  * @binder: index of our record
+ * @reclaim_lock: one thread at a time clears what dead binders have left
  * @lanes: what sections take in turn, one shared slot each
  * @nr_lanes: how many
  * @lane_free: sections that may sleep wait here for a lane
@@ -62,6 +63,7 @@ struct vas {
 	struct vas_window trackers_window;
 	struct vas_control *control;
 	u32 binder;
+	struct mutex reclaim_lock;
 
 	struct vas_lane *lanes;
 	unsigned int nr_lanes;

@@ -119,37 +119,56 @@ static u64 *level_base(struct vas *vas, const struct place *place, int level)
 	struct page *page = xa_load(&vas->log_pages, place->page[level]);
 	u64 first = place->word[level] & ~(PAGE_SIZE / sizeof(u64) - 1);
 
-	if (WARN_ON_ONCE(!page))
+	if (!page)
 		return NULL;
 	return (u64 *)((uintptr_t)page_address(page) - (uintptr_t)(first * sizeof(u64)));
 }
 
-static void mark_chunk(struct vas *vas, u64 gpa, u64 len)
+/* False: the chunk was not prepared. */
+static bool find_log(struct vas *vas, u64 gpa, struct vas_log *log)
 {
 	struct place place;
-	struct vas_log log;
 
 	find_place(vas, gpa, &place);
-	log.words = level_base(vas, &place, WORDS);
-	log.summary = level_base(vas, &place, SUMMARY);
-	log.top = level_base(vas, &place, TOP);
-	log.nr_pages = vas->sb->limit >> VAS_PAGE_SHIFT;
-	if (log.words && log.summary && log.top)
-		vas_log_mark(&log, gpa, len);
+	log->words = level_base(vas, &place, WORDS);
+	log->summary = level_base(vas, &place, SUMMARY);
+	log->top = level_base(vas, &place, TOP);
+	log->nr_pages = vas->sb->limit >> VAS_PAGE_SHIFT;
+	return log->words && log->summary && log->top;
+}
+
+/* False: some of it was not prepared. */
+static bool mark_chunks(struct vas *vas, u64 gpa, u64 len,
+			void (*mark)(const struct vas_log *log, u64 gpa, u64 len))
+{
+	bool all = true;
+
+	/* W1 before W2; pairs with the harvester's membarrier, H3, which doesn't reach the kernel. */
+	smp_mb();
+	while (len) {
+		u64 nr = min(len, CHUNK_SIZE - (gpa & (CHUNK_SIZE - 1)));
+		struct vas_log log;
+
+		if (find_log(vas, gpa, &log))
+			mark(&log, gpa, nr);
+		else
+			all = false;
+		gpa += nr;
+		len -= nr;
+	}
+	return all;
 }
 
 /* Mark what was prepared, after it was written. */
 void vas_dirty_mark(struct vas *vas, u64 gpa, u64 len)
 {
-	/* W1 before W2; pairs with the harvester's membarrier, H3, which doesn't reach the kernel. */
-	smp_mb();
-	while (len) {
-		u64 nr = min(len, CHUNK_SIZE - (gpa & (CHUNK_SIZE - 1)));
+	WARN_ON_ONCE(!mark_chunks(vas, gpa, len, vas_log_mark));
+}
 
-		mark_chunk(vas, gpa, nr);
-		gpa += nr;
-		len -= nr;
-	}
+/* The same on all levels, whatever is set already: somebody has died who may have marked half. */
+void vas_dirty_mark_again(struct vas *vas, u64 gpa, u64 len)
+{
+	WARN_ON_ONCE(!mark_chunks(vas, gpa, len, vas_log_mark_again));
 }
 
 /**
@@ -159,8 +178,8 @@ void vas_dirty_mark(struct vas *vas, u64 gpa, u64 len)
  * @len: how much
  *
  * After the write. For those who write by address: in a writable map with VAS_MAP_MARKS, or behind
- * vas_cache_at() with VAS_WRITE, and only there: elsewhere the log may not be at hand, which is warned
- * of. Does nothing while nobody tracks.
+ * vas_cache_at() with VAS_WRITE, before vas_leave(), and only there: elsewhere the log may not be at hand,
+ * and the mark is lost. Does nothing while nobody tracks.
  */
 void vas_mark(struct vas *vas, u64 gpa, u64 len)
 {
@@ -178,7 +197,11 @@ void vas_mark(struct vas *vas, u64 gpa, u64 len)
 	tracked = view->flags & VAS_STATE_TRACKING ||
 		  READ_ONCE(vas->control->generation) != view->generation;
 	srcu_read_unlock(&vas_srcu, idx);
+	/*
+	 * What is not prepared was written in a section of before tracking, whose beginning waits for
+	 * that section: it needs no mark.
+	 */
 	if (tracked)
-		vas_dirty_mark(vas, gpa, len);
+		mark_chunks(vas, gpa, len, vas_log_mark);
 }
 EXPORT_SYMBOL_GPL(vas_mark);

@@ -104,14 +104,15 @@ EXPORT_SYMBOL_GPL(vas_doorbell_attach);
  * vas_doorbell_detach - be called no more
  * @bell: attached
  *
- * Once this returns ring() does not run and will not: what it uses may go. Not to be called from
- * ring(). May sleep.
+ * Once this returns ring() does not run and will not: what it uses may go. A ring that has not been
+ * answered is left in the eventfd, for whoever attaches next. Not to be called from ring(). May sleep.
  */
 void vas_doorbell_detach(struct vas_doorbell *bell)
 {
 	/* wake() runs under the wait queue's lock: after this it has run its last. */
 	remove_wait_queue(bell->head, &bell->wait);
-	cancel_work_sync(&bell->work);
+	if (cancel_work_sync(&bell->work) && !(bell->flags & VAS_BELL_SHARED))
+		vas_compat_eventfd_signal(bell->ctx); /* wake() has taken it */
 	eventfd_ctx_put(bell->ctx);
 }
 EXPORT_SYMBOL_GPL(vas_doorbell_detach);

@@ -12,8 +12,10 @@
 #include "dirty.h"
 #include "mapping.h"
 #include "memory.h"
+#include "record.h"
 #include "space.h"
 #include "trace.h"
+#include "view.h"
 
 /* A section no longer than this: an owner that changes the layout waits for it. */
 #define MAX_PER_SECTION (4ull << 20)
@@ -73,6 +75,8 @@ static ssize_t pin_some(struct vas_mapping *mapping, u64 gpa, u64 left)
 	err = vas_enter(mapping->vas, 0, &section);
 	if (err)
 		return err;
+	if (section.view->generation != mapping->generation)
+		mapping->generation = 0;
 	err = vas_stretch_find(&section, gpa, min(left, MAX_PER_SECTION), 0, &stretch);
 	if (!err)
 		err = pin_stretch(mapping, &stretch);
@@ -109,6 +113,7 @@ static int claim_pin(struct vas_mapping *mapping)
 	err = vas_enter(vas, mapping->flags & VAS_MAP_WRITE ? VAS_WRITE : 0, &section);
 	if (err)
 		return err;
+	mapping->generation = section.view->generation;
 	err = check_range(&section, mapping);
 	if (!err)
 		err = vas_pin_claim(mapping);
@@ -126,8 +131,14 @@ static int acquire(struct vas_mapping *mapping)
 		err = vas_dirty_prepare(mapping->vas, mapping->gpa, mapping->len, 0);
 	if (!err)
 		err = claim_pin(mapping);
+	if (err == -ENOSPC) {
+		vas_record_reclaim(mapping->vas);
+		err = claim_pin(mapping);
+	}
 	if (!err)
 		err = pin_pages(mapping);
+	if (!err)
+		vas_pin_tell_generation(mapping);
 	if (!err && !(mapping->flags & VAS_MAP_PAGES))
 		err = vas_window_map(&mapping->window, flags);
 	return err;

@@ -29,6 +29,7 @@ enum vas_wish {
  * @flags: VAS_MAP_*
  * @window: the pages
  * @pin: number of the pin record; NO_PIN for observers
+ * @generation: of the layout that the pages are of; 0: of more than one
  * @in_space: link in the space's mappings; like the following, under the space's lock
  * @is_live: vas_map() is done with it; before, nobody is asked
  * @wish: what the owner wants
@@ -50,6 +51,7 @@ struct vas_mapping {
 	u32 flags;
 	struct vas_window window;
 	u32 pin;
+	u64 generation;
 
 	struct list_head in_space;
 	bool is_live;
@@ -70,6 +72,7 @@ void vas_mapping_put(struct vas_mapping *mapping);
 /* pin.c */
 #define VAS_NO_PIN U32_MAX
 int vas_pin_claim(struct vas_mapping *mapping);
+void vas_pin_tell_generation(struct vas_mapping *mapping);
 void vas_pin_release(struct vas_mapping *mapping);
 u32 vas_pin_state(const struct vas_mapping *mapping);
 void vas_pin_answer(struct vas_mapping *mapping);

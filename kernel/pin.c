@@ -24,6 +24,7 @@ static void fill(struct vas_pin *pin, const struct vas_mapping *mapping)
 	WRITE_ONCE(pin->size, mapping->len);
 	WRITE_ONCE(pin->flags, flags);
 	WRITE_ONCE(pin->tid, current->pid);
+	WRITE_ONCE(pin->generation, 0); /* until vas_pin_tell_generation() */
 	/* The record is whole; pairs with the owner's acquire of the state. */
 	smp_store_release(&pin->state, VAS_PIN_HELD);
 }
@@ -48,6 +49,16 @@ int vas_pin_claim(struct vas_mapping *mapping)
 	return -ENOSPC;
 }
 
+/*
+ * Whose layout the map shows, once all pages are there: an owner that takes the range away and puts
+ * something else there does not ask for maps of the new.
+ */
+void vas_pin_tell_generation(struct vas_mapping *mapping)
+{
+	if (mapping->pin != VAS_NO_PIN)
+		WRITE_ONCE(record_of(mapping)->generation, mapping->generation);
+}
+
 /* Count up what the owner waits for. Its futex we cannot wake: it looks again every few ms. */
 static void count_answer(struct vas *vas)
 {
@@ -61,6 +72,7 @@ void vas_pin_release(struct vas_mapping *mapping)
 	if (mapping->pin == VAS_NO_PIN)
 		return;
 	pin = record_of(mapping);
+	WRITE_ONCE(pin->generation, 0);
 	/* What was done to the range comes before; pairs with the owner's acquire of the state. */
 	smp_store_release(&pin->state, VAS_PIN_FREE);
 	/* Others may have written there: what isn't ours any more is left alone. */

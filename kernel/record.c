@@ -29,6 +29,12 @@ static u64 lock_offset(const struct vas *vas, u32 index)
 	return vas->sb->extents[VAS_EXT_BINDERS].offset + index;
 }
 
+/* Each tracker repairs the log, and takes all that was ever touched. */
+static void lose_log(struct vas *vas)
+{
+	__atomic_fetch_add(&vas->control->log_lost, 1, __ATOMIC_SEQ_CST);
+}
+
 static void clear_slots(struct vas *vas, u32 tag)
 {
 	struct vas_slot *slots = vas->slots_window.addr;
@@ -37,7 +43,11 @@ static void clear_slots(struct vas *vas, u32 tag)
 	for (i = 0; i < vas->sb->nr_slots; i++) {
 		if (READ_ONCE(slots[i].binder) != tag)
 			continue;
-		WRITE_ONCE(slots[i].generation, 0);
+		/* It died inside a section: what it wrote there and marked half, or not, nobody knows. */
+		if (READ_ONCE(slots[i].generation))
+			lose_log(vas);
+		/* Whoever sees the slot empty, the owner at P5, sees the count. */
+		smp_store_release(&slots[i].generation, 0);
 		/* The slot is empty before anybody else can claim it. */
 		smp_store_release(&slots[i].binder, 0);
 	}
@@ -45,40 +55,35 @@ static void clear_slots(struct vas *vas, u32 tag)
 
 /*
  * A writable map counts as dirty until it is gone, the death of its holder included. What a pin says is
- * anybody's word, and marking costs memory: -EFBIG where that would be much.
+ * anybody's word, and marking costs memory: where that would be much, or is not to be had, all is dirty.
  */
-static int mark_pin(struct vas *vas, const struct vas_pin *pin)
+static void mark_pin(struct vas *vas, const struct vas_pin *pin)
 {
 	u64 gpa = READ_ONCE(pin->gpa), size = READ_ONCE(pin->size);
-	int err;
 
 	if (!(READ_ONCE(pin->flags) & VAS_PIN_WRITABLE) ||
 	    !vas_range_fits(gpa, size, vas->sb->limit))
-		return 0;
-	if (size > MAX_MARKED)
-		return -EFBIG;
-	err = vas_dirty_prepare(vas, gpa, size, 0);
-	if (!err)
-		vas_dirty_mark(vas, gpa, size);
-	return err;
+		return;
+	if (size > MAX_MARKED || vas_dirty_prepare(vas, gpa, size, 0))
+		lose_log(vas);
+	else
+		vas_dirty_mark_again(vas, gpa, size);
 }
 
-static int clear_pins(struct vas *vas, u32 tag)
+static void clear_pins(struct vas *vas, u32 tag)
 {
 	struct vas_pin *pins = vas->pins_window.addr;
 	u32 i;
-	int err;
 
 	for (i = 0; i < vas->sb->nr_pins; i++) {
 		if (READ_ONCE(pins[i].binder) != tag)
 			continue;
-		err = mark_pin(vas, &pins[i]);
-		if (err)
-			return err;
-		WRITE_ONCE(pins[i].state, VAS_PIN_FREE);
+		mark_pin(vas, &pins[i]);
+		WRITE_ONCE(pins[i].generation, 0);
+		/* The marks come before. */
+		smp_store_release(&pins[i].state, VAS_PIN_FREE);
 		smp_store_release(&pins[i].binder, 0); /* as above */
 	}
-	return 0;
 }
 
 static void clear_trackers(struct vas *vas, u32 tag)
@@ -95,23 +100,31 @@ static void clear_trackers(struct vas *vas, u32 tag)
 }
 
 /* What a binder that died with this index has left behind. The lock of the index is ours. */
-static int clear_leftovers(struct vas *vas, u32 index)
+static void clear_leftovers(struct vas *vas, u32 index)
 {
 	clear_slots(vas, index + 1);
+	clear_pins(vas, index + 1);
 	clear_trackers(vas, index + 1);
-	return clear_pins(vas, index + 1);
 }
 
-static void write_record(struct vas *vas, u32 state)
+static struct vas_binder *record_of(struct vas *vas, u32 index)
 {
-	struct vas_binder *record = (struct vas_binder *)vas->binders_window.addr + vas->binder;
-	struct vas_binder tell = { .state = state };
+	return (struct vas_binder *)vas->binders_window.addr + index;
+}
 
-	if (state) {
-		tell.pid = current->tgid;
-		strscpy(tell.comm, vas->ops->name, sizeof(tell.comm));
-	}
+static void write_record(struct vas *vas)
+{
+	struct vas_binder *record = record_of(vas, vas->binder);
+	struct vas_binder tell = { .pid = current->tgid };
+
+	strscpy(tell.comm, vas->ops->name, sizeof(tell.comm));
 	memcpy(record, &tell, sizeof(tell));
+	smp_store_release(&record->state, 1);
+}
+
+static void clear_record(struct vas *vas, u32 index)
+{
+	smp_store_release(&record_of(vas, index)->state, 0);
 }
 
 /**
@@ -130,12 +143,9 @@ int vas_record_claim(struct vas *vas)
 	for (i = 0; i < vas->sb->nr_binders; i++) {
 		if (set_lock(file, lock_offset(vas, i), F_WRLCK))
 			continue;
-		if (clear_leftovers(vas, i)) {
-			set_lock(file, lock_offset(vas, i), F_UNLCK);
-			continue;
-		}
+		clear_leftovers(vas, i);
 		vas->binder = i;
-		write_record(vas, 1);
+		write_record(vas);
 		return 0;
 	}
 	return -EAGAIN;
@@ -144,9 +154,30 @@ int vas_record_claim(struct vas *vas)
 void vas_record_release(struct vas *vas)
 {
 	clear_leftovers(vas, vas->binder);
-	write_record(vas, 0);
+	clear_record(vas, vas->binder);
 	/* At once, and not when the last reference to the file is dropped, some time later. */
 	set_lock(vas->backings[0].file, lock_offset(vas, vas->binder), F_UNLCK);
+}
+
+/*
+ * The slots and pins of binders that have died: for who finds none free. The lock of a dead one's byte
+ * keeps other binders away, the mutex the other threads of this one. May sleep.
+ */
+void vas_record_reclaim(struct vas *vas)
+{
+	struct file *file = vas->backings[0].file;
+	u32 i;
+
+	mutex_lock(&vas->reclaim_lock);
+	for (i = 0; i < vas->sb->nr_binders; i++) {
+		if (i == vas->binder || set_lock(file, lock_offset(vas, i), F_WRLCK))
+			continue;
+		clear_leftovers(vas, i);
+		clear_record(vas, i);
+		set_lock(file, lock_offset(vas, i), F_UNLCK);
+		cond_resched();
+	}
+	mutex_unlock(&vas->reclaim_lock);
 }
 
 /*

@@ -10,6 +10,7 @@ struct vas;
 
 int vas_record_claim(struct vas *vas);
 void vas_record_release(struct vas *vas);
+void vas_record_reclaim(struct vas *vas);
 bool vas_current_owns(struct file *file, u64 superblock_offset);
 
 #endif

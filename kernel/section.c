@@ -9,6 +9,10 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
+#include "binding.h"
+#include "record.h"
+#include "space.h"
+#include "view.h"
 #include "workqueue.h"
 
 /* Sections that sleep (for memory, for a swapped page) must not keep others out. */
@@ -45,6 +49,10 @@ int vas_lanes_init(struct vas *vas)
 	if (!vas->lanes)
 		return -ENOMEM;
 	err = claim_slots(vas, wanted);
+	if (err) {
+		vas_record_reclaim(vas);
+		err = claim_slots(vas, wanted);
+	}
 	if (err)
 		kfree(vas->lanes);
 	return err;

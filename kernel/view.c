@@ -52,12 +52,15 @@ static struct vas_view *alloc_view(const struct vas_state *state)
 static int read_state(const struct vas *vas, struct vas_state *state)
 {
 	u64 generation = smp_load_acquire(&vas->control->generation); /* pairs with the owner's P3 */
+	int err;
 
 	memcpy(state, &vas->control->state[generation & 1], sizeof(*state));
 	smp_rmb(); /* the copy is older than this look; pairs with the owner's P3 of a later change */
 	if (READ_ONCE(vas->control->generation) != generation)
 		return -EAGAIN;
-	return vas_state_check(vas->sb, state, generation);
+	err = vas_state_check(vas->sb, state, generation);
+	/* Pages that are still to come would be zeros to us, who ask nobody for them. */
+	return !err && state->flags & VAS_STATE_ARRIVING ? -EBUSY : err;
 }
 
 static int read_table(const struct vas *vas, const struct vas_state *state,

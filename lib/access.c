@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/range.h"
+#include "lib/arrive.h"
 #include "lib/barrier.h"
 #include "lib/error.h"
 #include "lib/fault.h"
@@ -131,8 +132,14 @@ static int copy_runs(struct vas *vas, struct copy *c)
 	c->done = 0;
 	while (c->done < c->len) {
 		uint64_t address, gpa = c->gpa + c->done;
-		uint64_t run = vas_map_run(&view->map, gpa, c->len - c->done, flags, &address);
-		size_t copied = run ? copy_run(c, (char *)(uintptr_t)address, run) : 0;
+		uint64_t left = vas_arrive_step(vas, gpa, c->len - c->done);
+		uint64_t run = vas_map_run(&view->map, gpa, left, flags, &address);
+		int err = run ? vas_arrive_range(vas, gpa, run) : 0;
+		size_t copied;
+
+		if (err)
+			return err;
+		copied = run ? copy_run(c, (char *)(uintptr_t)address, run) : 0;
 
 		if (c->prot == VAS_PROT_WRITE && copied)
 			vas_mark(vas, gpa, copied);
@@ -243,11 +250,14 @@ int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, struct i
 {
 	const struct view *view = vas_view_of(vas);
 	uint32_t flags = VAS_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_MAP_WRITABLE : 0);
-	int used = 0;
+	int used = 0, err;
 
 	if (!vas_range_fits(gpa, len, vas->sb.limit))
 		return vas_fail(-EFAULT, "[%#llx, +%#llx) is not in the address space",
 				(unsigned long long)gpa, (unsigned long long)len);
+	err = vas_arrive_range(vas, gpa, len);
+	if (err)
+		return err;
 	while (len) {
 		uint64_t address, run = vas_map_run(&view->map, gpa, len, flags, &address);
 
@@ -267,7 +277,10 @@ int vas_field_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
 	uint32_t flags = VAS_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_MAP_WRITABLE : 0);
 	const struct view *view = vas_view_of(vas);
 	uint64_t address;
+	int err = vas_arrive_range(vas, gpa, len);
 
+	if (err)
+		return err;
 	/* The view is perhaps newer than the one in which the translation failed. */
 	if (vas_map_run(&view->map, gpa, len, flags, &address) >= len)
 		return vas_fail(-EFAULT, "no region held gpa %#llx a moment ago",

@@ -324,12 +324,31 @@ int vas_rebind_after_fork(struct vas *vas)
 
 /* ---- the end ------------------------------------------------------------------------------ */
 
+void vas_at_end(struct vas *vas, struct vas_ending *ending)
+{
+	pthread_mutex_lock(&vas->lock);
+	ending->next = vas->endings;
+	vas->endings = ending;
+	pthread_mutex_unlock(&vas->lock);
+}
+
+static void run_endings(struct vas *vas)
+{
+	struct vas_ending *ending;
+
+	while ((ending = vas->endings)) {
+		vas->endings = ending->next;
+		ending->end(ending);
+	}
+}
+
 void vas_unbind(struct vas *vas)
 {
 	if (!vas)
 		return;
 	while (vas->consumers)
 		vas_consumer_detach(vas->consumers);
+	run_endings(vas);
 	vas_handle_unregister(vas);
 	if (vas->role == VAS_ROLE_OWNER) {
 		vas->ctl->owner_pid = 0;

@@ -86,7 +86,7 @@ struct vas {
 	struct thread *threads;
 	struct backing backings[VAS_MAX_BACKINGS];
 	struct vas_event_set events;
-	int fence;  /* sections begin with a full fence: membarrier cannot be had */
+	int fence;  /* sections begin with a full fence: membarrier cannot be had; markers read it */
 	int forked; /* in a child: bind anew before the next use */
 	uint32_t fork_count;
 
@@ -100,6 +100,9 @@ struct vas {
 	pthread_mutex_t reclaim;
 	/* Our own threads, before the drain lock; taken last. */
 	pthread_mutex_t drain;
+
+	struct vas_ending *endings; /* lock */
+	struct arrival *arrival; /* the owner's; change. NULL: no pages are to come by us */
 
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */

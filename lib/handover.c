@@ -116,6 +116,8 @@ static int check_give(const struct vas *vas, size_t size)
 
 	if (vas->role != VAS_ROLE_OWNER)
 		return vas_fail(-EPERM, "only the owner of a vas hands it over");
+	if (vas->own.flags & VAS_STATE_ARRIVING)
+		return vas_fail(-EBUSY, "pages are still to come: vas_arrive_wait() first");
 	if (vas->consumers)
 		return vas_fail(-EBUSY, "detach the consumer %s first", vas->consumers->ops->name);
 	for (i = 0; i < vas->own.nr; i++)

@@ -89,6 +89,8 @@ int vas_info(struct vas *vas, struct vas_info *info)
 	info->page_size = sb->page_size;
 	info->owner_epoch = __atomic_load_n(&vas->ctl->owner_epoch, __ATOMIC_RELAXED);
 	info->role = vas->role;
+	if (__atomic_load_n(&vas->ctl->arriving, __ATOMIC_RELAXED))
+		info->nr_arriving = __atomic_load_n(&vas->ctl->arrive_left, __ATOMIC_RELAXED);
 	if (vas->role == VAS_ROLE_OWNER || vas_byte_is_locked(vas, vas_owner_byte(vas)))
 		info->owner_pid = __atomic_load_n(&vas->ctl->owner_pid, __ATOMIC_RELAXED);
 	if (info->owner_pid)

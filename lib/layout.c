@@ -11,18 +11,11 @@
 #include "lib/delta.h"
 #include "lib/error.h"
 #include "lib/garbage.h"
+#include "lib/layout.h"
 #include "lib/pin.h"
 #include "lib/publish.h"
 #include "lib/snapshot.h"
 #include "lib/thread.h"
-
-struct vas_layout {
-	struct vas *vas;
-	struct vas_region *regions; /* sorted by gpa */
-	uint32_t nr;
-	uint32_t room;
-	uint64_t next_id;
-};
 
 /* ---- putting it together ------------------------------------------------------------------ */
 
@@ -45,6 +38,11 @@ int vas_layout_begin(struct vas *vas, struct vas_layout **out)
 	if (!layout)
 		return vas_fail(-ENOMEM, "no memory for a layout");
 	pthread_mutex_lock(&vas->change);
+	if (vas->own.flags & VAS_STATE_ARRIVING) {
+		pthread_mutex_unlock(&vas->change);
+		free(layout);
+		return vas_fail(-EAGAIN, "pages are still to come: vas_arrive_wait() first");
+	}
 	layout->vas = vas;
 	layout->nr = vas->own.nr;
 	layout->room = layout->nr + 16;

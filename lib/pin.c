@@ -3,7 +3,6 @@
 #include "lib/pin.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,12 +10,20 @@
 #include <unistd.h>
 
 #include "core/range.h"
+#include "lib/arrive.h"
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/fault.h"
 #include "lib/notify.h"
 #include "lib/view.h"
 
 #define NO_PIN UINT32_MAX
+
+/*
+ * Bytes of gpa that are marked for pins at once, which takes 0.1 s. A peer can say of its pins what it
+ * likes; beyond this, all memory that was ever touched is dirty, and that has a bound of its own.
+ */
+#define MAX_MARKED (1ull << 40)
 
 struct vas_mapping {
 	struct vas *vas;
@@ -33,17 +40,31 @@ struct vas_mapping {
 
 /* ---- pins, seen by the owner -------------------------------------------------------------- */
 
+/* All levels, whatever is set: who marked before may have died. False: more than is left of *room. */
+static bool mark_pin(const struct vas_log *log, const struct vas_pin *pin, uint64_t *room)
+{
+	uint64_t gpa = __atomic_load_n(&pin->gpa, __ATOMIC_RELAXED);
+	uint64_t size = __atomic_load_n(&pin->size, __ATOMIC_RELAXED);
+
+	if (size > *room)
+		return false;
+	*room -= size;
+	vas_log_mark_again(log, gpa, size);
+	return true;
+}
+
 void vas_pins_reclaim(struct vas *vas, uint32_t binder)
 {
 	struct vas_pin *pins = vas_pins(vas);
+	uint64_t room = MAX_MARKED;
 	uint32_t i;
 
 	for (i = 0; i < vas->sb.nr_pins; i++) {
 		if (__atomic_load_n(&pins[i].binder, __ATOMIC_RELAXED) != binder + 1)
 			continue;
 		/* A writable map counts as dirty until it is gone, the death of its holder included. */
-		if (pins[i].flags & VAS_PIN_WRITABLE)
-			vas_log_mark_again(&vas->log, pins[i].gpa, pins[i].size);
+		if (pins[i].flags & VAS_PIN_WRITABLE && !mark_pin(&vas->log, &pins[i], &room))
+			vas_log_lose(vas);
 		__atomic_store_n(&pins[i].generation, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&pins[i].state, VAS_PIN_FREE, __ATOMIC_RELAXED);
 		__atomic_store_n(&pins[i].binder, 0, __ATOMIC_RELEASE);
@@ -54,13 +75,15 @@ void vas_pins_reclaim(struct vas *vas, uint32_t binder)
 static bool pin_fetch(const struct vas *vas, const struct vas_pin *shared, struct vas_pin *pin)
 {
 	pin->state = __atomic_load_n(&shared->state, __ATOMIC_ACQUIRE);
+	if (pin->state == VAS_PIN_FREE)
+		return false;
 	pin->binder = __atomic_load_n(&shared->binder, __ATOMIC_RELAXED);
 	pin->gpa = __atomic_load_n(&shared->gpa, __ATOMIC_RELAXED);
 	pin->size = __atomic_load_n(&shared->size, __ATOMIC_RELAXED);
 	pin->flags = __atomic_load_n(&shared->flags, __ATOMIC_RELAXED);
 	pin->tid = __atomic_load_n(&shared->tid, __ATOMIC_RELAXED);
 	pin->generation = __atomic_load_n(&shared->generation, __ATOMIC_RELAXED);
-	return pin->state != VAS_PIN_FREE && pin->binder && pin->binder <= vas->sb.nr_binders &&
+	return pin->binder && pin->binder <= vas->sb.nr_binders &&
 	       vas_range_fits(pin->gpa, pin->size, vas->sb.limit);
 }
 
@@ -137,17 +160,20 @@ uint32_t vas_pins_ask(struct vas *vas, const struct pin_set *set, enum pin_wish 
 	return asked;
 }
 
-void vas_pins_mark(struct vas *vas)
+bool vas_pins_mark(struct vas *vas, const struct vas_log *log)
 {
+	uint64_t room = MAX_MARKED;
 	uint32_t i;
 
 	for (i = 0; i < vas->sb.nr_pins; i++) {
 		struct vas_pin pin;
 
 		if (pin_fetch(vas, &vas_pins(vas)[i], &pin) &&
-		    (pin.flags & (VAS_PIN_WRITABLE | VAS_PIN_MARKS)) == VAS_PIN_WRITABLE)
-			vas_log_mark_again(&vas->log, pin.gpa, pin.size);
+		    (pin.flags & (VAS_PIN_WRITABLE | VAS_PIN_MARKS)) == VAS_PIN_WRITABLE &&
+		    !mark_pin(log, &pin, &room))
+			return false;
 	}
+	return true;
 }
 
 /* ---- pins, seen by their holder ----------------------------------------------------------- */
@@ -309,6 +335,9 @@ int vas_map(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t flags, struct 
 				(unsigned long long)gpa, (unsigned long long)len);
 	if (flags & ~(VAS_MAP_WRITE | VAS_MAP_MARKS))
 		return vas_fail(-EINVAL, "unknown flags %#x", flags);
+	err = vas_arrive_range(vas, gpa, len);
+	if (err)
+		return err;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return vas_fail(-ENOMEM, "no memory for a mapping");

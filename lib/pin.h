@@ -3,6 +3,8 @@
 #ifndef VAS_LIB_PIN_H
 #define VAS_LIB_PIN_H
 
+#include <stdbool.h>
+
 #include "lib/handle.h"
 
 /* Release what a dead binder pinned; the caller holds the binder's byte. */
@@ -29,7 +31,10 @@ struct pin_set {
 uint32_t vas_pins_ask(struct vas *vas, const struct pin_set *set, enum pin_wish wish,
 		      struct vas_blocker *blocker);
 
-/* Mark every writable pin that does not mark for itself: they are dirty in every round. */
-void vas_pins_mark(struct vas *vas);
+/*
+ * Mark every writable pin that does not mark for itself in a tracker's own log: they are dirty in every
+ * round. Under the drain lock. False: they are too large to mark, so all that was touched is dirty.
+ */
+bool vas_pins_mark(struct vas *vas, const struct vas_log *log);
 
 #endif

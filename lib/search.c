@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "lib/arrive.h"
 #include "lib/error.h"
 #include "lib/resident.h"
 #include "lib/view.h"
@@ -251,9 +252,11 @@ static void look(struct vas *vas, struct search *s)
 static int step(struct vas *vas, struct search *s)
 {
 	const uint8_t *hit = NULL;
-	uint64_t generation;
-	int err = vas_enter(vas);
+	uint64_t generation, left = s->end - s->gpa, most = CHUNK + 2 * MAX_PATTERN;
+	int err = vas_arrive_range(vas, s->gpa, left < most ? left : most);
 
+	if (!err)
+		err = vas_enter(vas);
 	if (err)
 		return err;
 	generation = vas_generation(vas);

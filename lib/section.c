@@ -5,6 +5,7 @@
 
 #include <vas/access.h>
 
+#include "lib/arrive.h"
 #include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/thread.h"
@@ -95,7 +96,8 @@ void *vas_translate_slow(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t p
 	const struct view *view = vas_view_of(vas);
 	uint64_t address;
 
-	if (!len || vas_map_run(&view->map, gpa, len, wanted(prot), &address) < len)
+	if (!len || vas_map_run(&view->map, gpa, len, wanted(prot), &address) < len ||
+	    vas_arrive_range(vas, gpa, len))
 		return NULL;
 	return (void *)(uintptr_t)address;
 }
@@ -108,6 +110,8 @@ void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uin
 
 	if (!e || !(e->flags & VAS_MAP_REACHABLE))
 		return NULL;
+	if (vas_is_arriving(vas))
+		return vas_translate_slow(vas, gpa, len, prot);
 	cache->gpa = e->gpa;
 	cache->size = e->size;
 	cache->hva = (char *)(uintptr_t)e->address;
@@ -119,9 +123,13 @@ void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uin
 void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	/* W1 before W2, where H3 is no membarrier. */
-	if (vas->fence)
+	if (__atomic_load_n(&vas->fence, __ATOMIC_RELAXED))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	vas_log_mark(&vas->log, gpa, len);
+	if (vas_likely(vas_log_is_one_page(&vas->log, gpa, len)))
+		vas_log_mark_word(&vas->log, gpa >> VAS_PAGE_SHIFT >> 6,
+				  1ull << (gpa >> VAS_PAGE_SHIFT) % 64);
+	else
+		vas_log_mark(&vas->log, gpa, len);
 	/* The mark itself may have met a page that was not to be had. */
 	if (vas_failed(vas) && vas_log_is_broken(vas))
 		vas_log_lose(vas);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/bind.h"
+#include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/lock.h"
 
@@ -69,6 +70,9 @@ static void put_slot(struct vas *vas, struct thread *t)
 	if (t->slot == NO_SLOT)
 		return;
 	slot = &vas_slots(vas)[t->slot];
+	/* It ended inside a section, cancelled perhaps in the middle of a mark: as clean_binder(). */
+	if (vas_thread_is_inside(t))
+		vas_log_lose(vas);
 	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
 	/* Only if it is still ours: shared memory says what it likes. */
 	__atomic_compare_exchange_n(&slot->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
@@ -212,6 +216,8 @@ static void after_fork_in_child(void)
 		vas->forked = 1;
 		vas->fork_count++;
 		vas->notifier = NULL;
+		vas->endings = NULL;
+		vas->arrival = NULL;
 		/* Whoever holds one of these still: the way in and out is not inlined. */
 		for (t = vas->threads; t; t = t->next)
 			t->head.depth = DEPTH_FENCE;

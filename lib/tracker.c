@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/arrive.h"
 #include "lib/barrier.h"
 #include "lib/dirty.h"
 #include "lib/error.h"
@@ -257,11 +258,29 @@ static int mark_all(struct vas_dirty *d)
 	for (i = 0; !err && i < set->nr; i++)
 		mark_touched(d, &set->regions[i]);
 	if (!err)
+		vas_arrive_mark(d->vas, set->regions, set->nr, &d->log);
+	if (!err)
 		vas_drain_unlock(d->vas);
 	pthread_mutex_lock(&d->vas->lock);
 	vas_region_set_put(set);
 	pthread_mutex_unlock(&d->vas->lock);
 	return err;
+}
+
+/*
+ * In the tracker's own log, which the others have no use for: were it the shared one, a tracker that died
+ * on the way would leave bits there without their levels, and nothing that tells of it.
+ */
+static int mark_pins(struct vas_dirty *d)
+{
+	int err = vas_drain_lock(d->vas);
+
+	if (err)
+		return err;
+	if (!vas_pins_mark(d->vas, &d->log))
+		d->all = true;
+	vas_drain_unlock(d->vas);
+	return 0;
 }
 
 /* Marks were lost, or regions came whose bytes nobody has marked: then all is dirty. */
@@ -289,9 +308,10 @@ int vas_dirty_begin(struct vas_dirty *d)
 	if (d->open || d->fork_count != d->vas->fork_count)
 		return vas_fail(-EBUSY, "an epoch is open: commit or abort it first");
 	err = vas_tracking_ask(d->vas);
+	if (!err)
+		err = mark_pins(d);
 	if (err)
 		return err;
-	vas_pins_mark(d->vas);
 	if (vas_log_is_broken(d->vas))
 		return vas_fail(-ENOMEM, "a page of the dirty log could not be had");
 	err = catch_up(d);
@@ -380,9 +400,11 @@ int vas_dirty_abort(struct vas_dirty *d)
 	err = vas_drain_lock(d->vas);
 	if (err)
 		return err;
+	/* All levels: who has delivered here and died may have left a bit without them. */
 	for (i = 0; i < d->nr_pending; i++)
-		vas_log_mark_word(&d->log, d->pending[i].gpa / VAS_PAGE_SIZE / VAS_LOG_PAGES_PER_WORD,
-				  d->pending[i].bits);
+		vas_log_mark_word_again(&d->log,
+					d->pending[i].gpa / VAS_PAGE_SIZE / VAS_LOG_PAGES_PER_WORD,
+					d->pending[i].bits);
 	vas_drain_unlock(d->vas);
 	d->open = false;
 	d->nr_pending = 0;

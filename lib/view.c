@@ -214,6 +214,9 @@ static int fill_presence(struct vas *vas, struct view *view)
 	if (!view->window)
 		return 0;
 	view->head.base = view->window->base;
+	/* While pages are to come every access goes the slow way, which asks for them. */
+	if (view->state.flags & VAS_STATE_ARRIVING)
+		return 0;
 	vas_presence_fill(&view->map, VAS_MAP_WINDOW, shift, view->presence);
 	vas_presence_fill(&view->map, VAS_MAP_WINDOW | VAS_MAP_WRITABLE, shift, view->presence);
 	return 0;
@@ -305,10 +308,13 @@ static int view_replace(struct vas *vas, struct region_set *known, uint64_t know
 	if (err)
 		return err;
 	follow_backings(vas, &snapshot);
+	/* Before the view, which goes by it. Markers of older views look at it too. */
+	__atomic_store_n(&vas->fence,
+			 vas->bind_flags & VAS_BIND_FENCE || snapshot.state.flags & VAS_STATE_FENCE,
+			 __ATOMIC_RELAXED);
 	err = view_build(vas, &snapshot, &view);
 	if (err)
 		return err;
-	vas->fence = vas->bind_flags & VAS_BIND_FENCE || view->state.flags & VAS_STATE_FENCE;
 	if (vas->view) {
 		vas->view->next = vas->retired;
 		vas->retired = vas->view;

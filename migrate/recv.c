@@ -301,6 +301,27 @@ static void fill_result(struct receiver *r, struct vas_migrate_result *result)
 	r->state = NULL;
 }
 
+static int accept_vas(struct receiver *r, const struct vas_migrate_target *options, struct vas *vas)
+{
+	if (!options->ops)
+		return 0;
+	return options->ops->accept(options->arg, vas, r->state, r->state_size);
+}
+
+/* It is a vas; whether it is to be ours is said here, first by the caller, then to the source. */
+static int conclude(struct receiver *r, const struct vas_migrate_target *options, struct vas *vas,
+		    struct vas_migrate_result *result)
+{
+	int err = accept_vas(r, options, vas);
+
+	if (err)
+		return err;
+	err = say_done(r, result);
+	if (err && options->ops && options->ops->withdraw)
+		options->ops->withdraw(options->arg);
+	return err;
+}
+
 static int receive(struct receiver *r, const struct vas_migrate_target *options, struct vas **vas,
 		   struct vas_migrate_result *result)
 {
@@ -321,7 +342,7 @@ static int receive(struct receiver *r, const struct vas_migrate_target *options,
 		err = target_publish(&r->target, vas);
 	if (err)
 		return err;
-	err = say_done(r, result);
+	err = conclude(r, options, *vas, result);
 	if (err)
 		vas_destroy(*vas);
 	return err;

@@ -24,6 +24,7 @@ struct snapshot_header {
 	uint32_t pad;
 	uint8_t id[16];
 	uint8_t parent_id[16]; /* zeros: none */
+	uint8_t vas[16]; /* uuid of the vas that it was made of */
 	uint64_t layout_size;
 	uint64_t data_offset;
 	uint64_t words_offset;
@@ -31,7 +32,7 @@ struct snapshot_header {
 	uint64_t layout_sum; /* XXH3 of the layout, seeded with the first half of the id */
 	uint64_t words_sum;
 	char parent[2048]; /* path, from the snapshot's own folder if it does not begin with / */
-	uint8_t pad1[4096 - 2048 - 104];
+	uint8_t pad1[4096 - 2048 - 120];
 	uint64_t header_sum; /* of all before it */
 };
 _Static_assert(sizeof(struct snapshot_header) == 4096, "a header is a page");

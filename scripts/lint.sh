@@ -46,6 +46,15 @@ bad=$(git ls-files '*.c' '*.h' | xargs ctags -x --fields=+ne --c-kinds=f --_xfor
 bad=$(shellcheck -x $(git grep -lE '^#!/bin/sh' -- dev .ci scripts tests bench cli) 2>&1) ||
 	complain "shellcheck" "$bad"
 
+# Modules' functions say what they promise, above their bodies.
+bad=$(git grep -hoE '^EXPORT_SYMBOL_GPL\(\w+\)' -- kernel | sed 's/.*(\(.*\))/\1/' | while read -r name; do
+	git grep -q "^ \* $name - " -- kernel || echo "$name"
+done)
+[ -z "$bad" ] || complain "exported without a kernel-doc comment" "$bad"
+
+bad=$(sed -n "s/^PACKAGE_VERSION=//p" dkms.conf)
+grep -q "^  version: '$bad'," meson.build || complain "versions differ" "dkms.conf $bad, meson.build"
+
 # The manual's section 3 is made of the headers: each public function needs a description there.
 bad=$(python3 man/functions.py --list include/vas/*.h 2>&1 >/dev/null) || complain "manual" "$bad"
 # And each verb of the command has a page of its own.

@@ -8,7 +8,7 @@ base="gcc g++ libc6-dev meson ninja-build pkg-config make python3 scdoc binutils
 	qemu-system-x86 cpio xz-utils zstd util-linux
 	libjson-c-dev libncurses-dev libxxhash-dev libzstd-dev liblz4-dev"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"
-kernel="flex bison bc libelf-dev libssl-dev debootstrap"
+kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
 
 case ${1:-} in
 '') wanted=$base ;;

@@ -10,22 +10,27 @@ set -eu
 
 scripts=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$scripts")
+# shellcheck source-path=SCRIPTDIR source=vm-machine.sh
+. "$scripts/vm-machine.sh"
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
-all='binding copies maps lists events driving dirty foo blk blk_hostile hotplug leaks contract dma echo'
+all='binding copies maps lists events driving dirty foo blk blk_hostile migrate hotplug
+	leaks watching failing fuzz contract dma echo blk_linux dkms'
 modules='vas test/vas_test example/vas_example blk/vas_blk dma/vas_dma'
-debug='' only='' kernels='' passed=0 failed=0 skipped=0
+debug='' long='' only='' kernels='' passed=0 failed=0 skipped=0
 
 usage()
 {
 	cat <<-END
-	usage: test-kernel.sh [--debug] [--only TEST]... [NAME...]
+	usage: test-kernel.sh [--debug] [--long] [--only TEST]... [NAME...]
 
 	--debug      on the debug kernel, which looks for bugs; with NAMEs: on that one, too
+	--long       as much as counts once: 10,000 times hot-unplug, 10 minutes of fuzzing
 	--only TEST  not all tests; may be repeated. There are:
 	$(echo "$all" | fold -s -w 70 | sed 's/^/             /')
 
 	NAME         a kernel as kernel.sh names it (default: 6.1 6.12 newest)
 
+	TEST_SEED, TEST_HOTPLUG_ROUNDS, TEST_FUZZ_SECONDS, TEST_ECHO_ROUNDS  reach the tests
 	VAS_KERNEL_BUILD  folder to build in (now: $build)
 	END
 }
@@ -35,6 +40,7 @@ parse()
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--debug) debug=1 ;;
+		--long) long=1 ;;
 		--only)
 			[ $# -gt 1 ] || { usage >&2; exit 1; }
 			only="$only $2"
@@ -92,12 +98,34 @@ count()
 # Arguments of vm.sh. The checkers of the debug kernel take their time.
 machine_options()
 {
+	limit=600 timeout=2700 rounds=600 seconds=20
+	[ "$1" != debug ] || limit=1500 timeout=5400 rounds=300
+	[ -z "$long" ] || limit=3600 timeout=10800 rounds=10000 seconds=600
 	echo --smp 2 --mem 2048 --console "$build/console-$1"
 	echo --qemu-arg -device --qemu-arg edu,dma_mask=0xffffffffffffffff
-	case $1 in
-	debug) echo --limit 1500 --timeout 5400 --env TEST_TIMEOUT=900 --env TEST_HOTPLUG_ROUNDS=300 ;;
-	*) echo --limit 600 --timeout 1800 --env TEST_TIMEOUT=120 --with-kvm ;;
-	esac
+	echo --limit $limit --timeout $timeout --env TEST_TIMEOUT=$((limit - 60))
+	echo --env TEST_HOTPLUG_ROUNDS="${TEST_HOTPLUG_ROUNDS:-$rounds}"
+	echo --env TEST_FUZZ_SECONDS="${TEST_FUZZ_SECONDS:-$seconds}"
+	[ -z "${TEST_ECHO_ROUNDS:-}" ] || echo --env TEST_ECHO_ROUNDS="$TEST_ECHO_ROUNDS"
+	[ -z "${TEST_SEED:-}" ] || echo --env TEST_SEED="$TEST_SEED"
+	[ "$1" = debug ] || echo --with-kvm
+}
+
+# A Linux guest for the machine's own KVM: the kernel whose drivers it has, and what it does.
+make_guest()
+{
+	guest=$build/guest
+	rm -rf "$guest"
+	mkdir -p "$guest/root/dev" "$guest/root/sys" "$guest/root/modules"
+	machine_program "$guest/root/init" "$top/tests/kernel/blk_linux_init.c"
+	"$scripts/kernel.sh" fetch 6.1
+	"$scripts/kernel.sh" modules 6.1 virtio_pci virtio_blk >"$guest/list"
+	while read -r module; do
+		cp "$module" "$guest/root/modules/"
+		echo "/modules/$(basename "$module")"
+	done <"$guest/list" >"$guest/root/modules.list"
+	machine_initramfs "$guest/root" "$guest/initramfs"
+	cp "$("$scripts/kernel.sh" path 6.1 vmlinux)" "$guest/vmlinux"
 }
 
 # run NAME: boot it and run the tests, then add up
@@ -110,9 +138,19 @@ run()
 		[ ! -e "$build/ko-$name/kernel/$module.ko" ] ||
 			set -- "$@" --module "$build/ko-$name/kernel/$module.ko"
 	done
+	case " ${only:-$all} " in
+	*' blk_linux '*)
+		set -- "$@" --env "TEST_CMDLINE=$(machine_cmdline)" \
+			--file "$(command -v qemu-system-x86_64):/guest/" \
+			--file "$guest/vmlinux:/guest/" --file "$guest/initramfs:/guest/"
+		for rom in /usr/share/qemu/bios-microvm.bin /usr/share/qemu/pvh.bin \
+			/usr/share/qemu/linuxboot_dma.bin /usr/share/qemu/kvmvapic.bin; do
+			set -- "$@" --file "$rom:/guest/"
+		done
+		;;
+	esac
 	for test in ${only:-$all}; do
-		[ ! -e "$build/tests/kernel/kernel_$test" ] ||
-			set -- "$@" --run "$build/tests/kernel/kernel_$test"
+		[ "$test" = dkms ] || set -- "$@" --run "$build/tests/kernel/kernel_$test"
 	done
 	"$scripts/vm.sh" "$@" >"$build/result-$name" || :
 	sed '$d' "$build/result-$name" | sed "s/^/$name: /"
@@ -130,6 +168,22 @@ run()
 	esac
 }
 
+# The modules built the way in which a system does that has them installed.
+try_dkms()
+{
+	[ "$1" != debug ] || return 0
+	status=0
+	said=$("$scripts/dkms-try.sh" "$1") || status=$?
+	case $status in
+	0) count ok "$1: dkms" ;;
+	77) count skip "$1: dkms # ${said#skip: }" ;;
+	*)
+		echo "$said" | sed 's/^/# /'
+		count 'not ok' "$1: dkms"
+		;;
+	esac
+}
+
 parse "$@"
 for tool in meson ninja make; do
 	command -v $tool >/dev/null || {
@@ -138,6 +192,9 @@ for tool in meson ninja make; do
 	}
 done
 build_programs
+case " ${only:-$all} " in
+*' blk_linux '*) make_guest ;;
+esac
 for kernel in $kernels; do
 	if ! "$scripts/kernel.sh" fetch --headers "$kernel"; then
 		count skip "$kernel # it cannot be had"
@@ -145,6 +202,9 @@ for kernel in $kernels; do
 		count 'not ok' "$kernel # the modules do not build cleanly"
 	else
 		run "$kernel"
+		case " ${only:-$all} " in
+		*' dkms '*) try_dkms "$kernel" ;;
+		esac
 	fi
 done
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -22,7 +22,7 @@ usage()
 
 	--kernel NAME       kernel, as kernel.sh names it, or the path of a vmlinux (default: $kernel)
 	--run 'PROG ARG...' run a program of the host as a test; its libraries come along
-	--file SRC:DST      put a file there; 'SRC:DST/' keeps its name
+	--file SRC:DST      put a file there; 'SRC:DST/' keeps its name; a program's libraries come along
 	--module 'FILE P=V...'   load a module that is tested: unloading it after the tests is a test, too
 	--modprobe NAME     load one of the kernel's own modules, with all it depends on
 	--with-kvm          load kvm and kvm-amd, which needs no KVM on the host: TCG emulates SVM
@@ -119,7 +119,10 @@ add_module()
 add_file()
 {
 	case $1 in
-	*:*) put "${1%:*}" "${1##*:}" ;;
+	*:*)
+		put "${1%:*}" "${1##*:}"
+		[ ! -x "${1%:*}" ] || put_libraries "${1%:*}"
+		;;
 	*) machine_die "--file $1: wants SRC:DST" ;;
 	esac
 }
@@ -312,7 +315,7 @@ parse "$@"
 find_kernel
 plan_stock_modules
 choose_accel
-machine_program "$root/init" "$guest/init.c" "$guest/kmsg.c" "$guest/modules.c" "$guest/report.c" \
+machine_program "$root/init" "$guest/init.c" "$guest/kmsg.c" "$guest/kvm_hold.c" "$guest/modules.c" "$guest/report.c" \
 	"$guest/stage.c" "$guest/test_process.c"
 start
 follow_report

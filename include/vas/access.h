@@ -234,15 +234,17 @@ static inline int vas_is_marked(const struct vas_view *view, uint64_t gpa, uint6
 }
 
 /*
- * Tell the dirty log that [gpa, gpa + len) was written: after the write, in the same section. One
- * predictable branch while tracking is off.
+ * Tell the dirty log that [gpa, gpa + len) was written: after the write, in the same section. While
+ * tracking is off, two branches that are always the same.
  */
 static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	const struct vas_view *view = __atomic_load_n(&((struct vas_head *)vas)->view,
 						      __ATOMIC_ACQUIRE);
 
-	if (vas_unlikely(view->flags & VAS_STATE_TRACKING) && !vas_is_marked(view, gpa, len))
+	if (vas_is_marked(view, gpa, len))
+		return;
+	if (vas_unlikely(view->flags & VAS_STATE_TRACKING))
 		vas_mark_slow(vas, gpa, len);
 }
 

@@ -76,6 +76,17 @@ struct vas_consumer {
 VAS_API int vas_consumer_attach(struct vas *vas, struct vas_consumer *consumer);
 VAS_API void vas_consumer_detach(struct vas_consumer *consumer);
 
+/*
+ * Something of this process that goes when the handle does: `end` is called once, by vas_unbind() or
+ * vas_destroy(), after the consumers were detached and while the vas is still whole. Embedded in the
+ * caller's own struct; the last that came goes first. Not in a child after a fork.
+ */
+struct vas_ending {
+	void (*end)(struct vas_ending *ending);
+	struct vas_ending *next; /* the library's */
+};
+VAS_API void vas_at_end(struct vas *vas, struct vas_ending *ending);
+
 /* Mark a range in the dirty log, tracking or not: for a consumer's harvest. Out of range: -EINVAL. */
 VAS_API int vas_mark_dirty(struct vas *vas, uint64_t gpa, uint64_t len);
 /* The same for 64 pages at once: bit n of bits is the page at gpa + n * 4096; gpa 256 KiB aligned. */

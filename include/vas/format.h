@@ -96,7 +96,8 @@ struct vas_superblock {
 #define VAS_STATE_TRACKING 1u /* writers mark the dirty log */
 #define VAS_STATE_FROZEN   2u /* writers stay out */
 #define VAS_STATE_FENCE	   4u /* the owner has no membarrier: sections begin with a full fence */
-#define VAS_STATE_KNOWN	   7u
+#define VAS_STATE_ARRIVING 8u /* pages are still to come: ask before touching one */
+#define VAS_STATE_KNOWN	   15u
 
 /* What holds for one generation. Copied and checked as a whole, then vas_control.generation again. */
 struct vas_state {
@@ -129,7 +130,17 @@ struct vas_control {
 	uint32_t log_lost; /* counts when marks may be missing or half done: each tracker repairs the log,
 			      and takes all as dirty */
 	uint32_t draining; /* binder's index + 1 while it takes words; the drain lock protects it */
-	uint64_t pad1[5];
+	/*
+	 * Memory that arrives. `arriving` is 0, or 1 + the index of the tracker entry whose log has a bit
+	 * for each page that is still to come. Who wants one stores its word's gpa | 1 in `arrive_wanted`
+	 * if that is 0, and wakes the bell; binders write these two.
+	 */
+	uint32_t arriving;
+	uint32_t arrive_bell;	/* futex */
+	uint64_t arrive_wanted;
+	uint64_t arrive_failed; /* gpa | 1 of the last word that cannot be had; 0: none; all ones: any */
+	uint64_t arrive_left;	/* pages, for people */
+	uint64_t pad1[1];
 
 	uint32_t owner_pid; /* a hint for people; the lock on the superblock's first byte decides */
 	uint32_t pad2;

@@ -75,6 +75,18 @@ struct vas_migrate_options {
 VAS_API int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *options,
 			     struct vas_migrate_progress *report);
 
+struct vas_migrate_target_ops {
+	/*
+	 * All has arrived and is verified, and the source does not know yet: what a VMM may fail to do (a
+	 * VM, vCPUs, devices, with this state) it does now. Other than 0 refuses: the source runs on, and
+	 * that is what vas_migrate_recv() returns. Nothing may run in the vas yet. The source is frozen
+	 * meanwhile, and waits no longer than its stall_ns.
+	 */
+	int (*accept)(void *arg, struct vas *vas, const void *state, size_t size);
+	/* The reverse, for a source that has given up since: vas_migrate_recv() fails. May be NULL. */
+	void (*withdraw)(void *arg);
+};
+
 #define VAS_MIGRATE_POPULATE 1u /* allocate all memory of the regions before any arrives */
 
 struct vas_migrate_target {
@@ -84,6 +96,8 @@ struct vas_migrate_target {
 	uint32_t create_flags; /* VAS_CREATE_* in addition to the source's */
 	uint64_t max_ram;      /* refuse a vas with more; 0: no bound */
 	uint64_t stall_ns;     /* 0: 30 s */
+	const struct vas_migrate_target_ops *ops; /* may be NULL */
+	void *arg;
 };
 
 struct vas_migrate_result {
@@ -101,7 +115,8 @@ struct vas_migrate_result {
 /*
  * Receive: a vas of which the caller is the owner, complete, verified and not frozen; or an error, and
  * nothing. -EPROTO: the stream is damaged, short, reordered, or not a stream; -EOPNOTSUPP: of a newer
- * version; -E2BIG: more RAM than max_ram; -ECONNRESET: the source gave up; -ETIMEDOUT; -ENOMEM.
+ * version; -E2BIG: more RAM than max_ram; -ECONNRESET: the source gave up; -ETIMEDOUT; -ENOMEM; or what
+ * accept() said.
  */
 VAS_API int vas_migrate_recv(const struct vas_migrate_target *target, struct vas **vas,
 			     struct vas_migrate_result *result);
@@ -120,21 +135,45 @@ VAS_API int vas_handover_take(int sock, uint32_t bind_flags, struct vas **vas, v
 /*
  * Snapshots: a file that appears under its name whole or not at all (written beside it, fsync,
  * rename). Sparse; checksummed. The vas is frozen while it is written, which fails as vas_freeze()
- * does, unless it is frozen already. With a tracker's epoch open, only that epoch's pages are
- * written, and `parent` is the path (stored as it is) of the snapshot that has the rest.
+ * does, unless it is frozen already.
+ *
+ * With a parent, only what differs from it is written. `parent` is a path, stored as it is: from the
+ * snapshot's own folder if it does not begin with a slash. Which pages differ is found in one of two
+ * ways. With a tracker that has been attached since before the parent was saved, and whose epoch is
+ * open, that epoch's pages are: memory is not read beyond them, and who writes without marking is
+ * missed. Without one, each page that was ever touched is compared with the parent's bytes, which
+ * needs no history and misses nobody.
+ *
+ * The parent and those before it are opened and checked first: -ENOENT: one is not there; -EPROTO:
+ * damaged, or another snapshot has taken its place; -EINVAL: with a tracker, a snapshot of another
+ * vas, or a tracker without a parent; -EEXIST: path is one of them; -ELOOP: 64 of them are the most.
  */
 struct vas_dirty;
 VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
 			      struct vas_dirty *dirty);
 
-#define VAS_RESTORE_LAZY 1u /* a private mapping of the file: pages come as they are touched */
+#define VAS_RESTORE_LAZY    1u /* pages come as they are touched, and the rest meanwhile */
+#define VAS_RESTORE_CLONE   2u /* pages come as they are touched, and no others */
+#define VAS_RESTORE_PRIVATE 4u /* a private mapping of the file */
 
 /*
- * A new vas, owned, with the snapshot's layout and bytes. Eagerly: parents first, every page
- * checked. Lazily: at once, however large; its regions are local memory of this process (so only
- * it and its KVM see the bytes), pages that nobody writes are shared with all who restored the same
- * file, and checksums are not looked at. A snapshot with a parent cannot be restored lazily:
- * -EOPNOTSUPP. -EPROTO: damaged.
+ * A new vas, owned, with the snapshot's layout and bytes; at most one flag. Without flags: parents
+ * first, every page checked. -EPROTO: damaged, or a parent is not what it was; -ENOENT.
+ *
+ * LAZY: at once, however large. It is a vas as any other, for whoever binds to it, once
+ * vas_arrive_wait() says that all is there; <vas/arrive.h> tells who may touch it before. Pages are
+ * checked as they come: one that is damaged is -EIO, and vas_arrive_wait() is. The snapshot and its
+ * parents are kept open.
+ *
+ * CLONE: the same, but what nobody touches never takes memory, so that many vas of one snapshot
+ * share its pages in the page cache. What is touched, be it for reading, is a copy of this vas's own.
+ *
+ * PRIVATE: at once, and pages that are read but not written are shared too. But the regions are local
+ * memory of this process: only it and its KVM see the bytes, others get -ENXIO. Sums are not looked
+ * at, the file must stay as it is, and one with a parent is in more than one piece: -EOPNOTSUPP.
+ *
+ * The first two: -EOPNOTSUPP for memory in huge pages or in further backings, or where the host gives
+ * shared memory huge pages by itself.
  */
 VAS_API int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas);
 

@@ -119,6 +119,7 @@ struct vas_info {
 	char consumers[VAS_CONSUMERS_LEN]; /* attached by the owner, as it says: "kvm" */
 	enum vas_role role;		   /* of this handle */
 	int has_window;
+	uint64_t nr_arriving; /* pages that are still to come: <vas/arrive.h> */
 };
 
 /* A snapshot of facts, counted at the time of the call. */
@@ -150,7 +151,7 @@ VAS_API int vas_region_by_id(struct vas *vas, uint64_t id, struct vas_region *re
 /*
  * Changes are transactions, for the owner only (-EPERM): begin, any number of changes, then commit
  * or abort in the same thread, both of which free the layout. One at a time: another thread's begin
- * waits for the end. Not inside a section (-EDEADLK).
+ * waits for the end. Not inside a section (-EDEADLK), nor while pages are to come (-EAGAIN).
  * Each change is checked when it is made: -EINVAL (alignment, size, flags, beyond limit or backing),
  * -EEXIST (overlap with what the layout then holds), -ENOSPC (max_regions), -ENOENT (id), -EBADF
  * (backing). A failed change leaves the layout as it was before that change.
@@ -217,10 +218,11 @@ VAS_API int vas_backing_offer(struct vas *vas, int fd);
  * each call reads or writes across regions and never crosses a hole. When it stops early, *done (may
  * be NULL) has the bytes done, gpa + *done is where it stopped, and the result says why: -EFAULT: a
  * hole; -EACCES: a write to a read-only region or by an observer; -EIO: the page failed (no memory,
- * truncated backing, bad memory); -ENXIO: the backing's fd is not at hand or the region is local to
- * another process; -EAGAIN: frozen for writers. Copies have the width of memcpy: for fields that a
- * guest changes meanwhile use the loads and stores of <vas/access.h>. Not atomic as a whole, and
- * overlap of buf with guest memory is undefined.
+ * truncated backing, bad memory), or was to arrive and cannot (<vas/arrive.h>; -ETIMEDOUT: it does not
+ * in 10 s); -ENXIO: the backing's fd is not at hand or the region is local to another process; -EAGAIN:
+ * frozen for writers. Copies have the width of memcpy: for fields that a guest changes meanwhile use
+ * the loads and stores of <vas/access.h>. Not atomic as a whole, and overlap of buf with guest memory
+ * is undefined.
  */
 VAS_API int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, size_t *done);
 

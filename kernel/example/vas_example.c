@@ -207,6 +207,8 @@ static int start(struct foo *foo, const struct foo_serve *arg)
 	err = vas_doorbell_attach(&foo->bell, arg->doorbell_fd);
 	if (err)
 		goto err_detach_irq;
+	/* Who served before us may have gone with a request in its hands. */
+	serve(foo);
 	return 0;
 err_detach_irq:
 	vas_irq_detach(&foo->irq);

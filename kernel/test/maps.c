@@ -94,11 +94,14 @@ void session_unmap_all(struct session *s)
 static int access_mapping(struct vas_mapping *mapping, const struct vas_test_map_access *access)
 {
 	void __user *user = u64_to_user_ptr(access->buf);
-	void *p = vas_mapping_addr(mapping) + access->offset;
+	void *p = vas_mapping_addr(mapping);
 	u64 len = vas_mapping_len(mapping);
 
+	if (!p)
+		return -EOPNOTSUPP; /* VAS_MAP_PAGES */
 	if (access->len > len || access->offset > len - access->len)
 		return -ERANGE;
+	p += access->offset;
 	if (access->flags & VAS_TEST_WRITE)
 		return copy_from_user(p, user, access->len) ? -EFAULT : 0;
 	return copy_to_user(user, p, access->len) ? -EFAULT : 0;

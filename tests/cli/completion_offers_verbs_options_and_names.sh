@@ -38,3 +38,11 @@ completes create --machine q
 out_is q35
 completes run -- bas
 grep -qx bash "$tmp/out" || die "no command is offered"
+: >"$tmp/monday.snapshot"
+for line in "snapshot x" "snapshot --parent" "restore" "send x"; do
+	# shellcheck disable=SC2086 # words
+	completes $line "$tmp/mon"
+	out_is "$tmp/monday.snapshot"
+done
+completes snapshot "$mine"
+out_is "$mine-one"

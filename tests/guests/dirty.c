@@ -4,7 +4,7 @@
  * page and the value drawn from the seed, so that the host can draw them again and knows what must
  * be in the dirty log and in memory. After each `level` writes (if that is not 0) it rings. If
  * mailbox.turn starts as 1, it also waits there until the host has set turn back to 1, so that a
- * test can harvest between two known points.
+ * test can harvest between two known points. If turn becomes GUEST_TURN_STOP, it ends early.
  */
 #include "guest.h"
 
@@ -27,7 +27,7 @@ int guest_main(void)
 	uint64_t seed = box->seed;
 
 	guest_interrupts_init();
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < rounds && box->turn != GUEST_TURN_STOP; i++) {
 		/* The product's upper half: a fair draw without a division. */
 		uint64_t pages = region->size / PAGE;
 		uint64_t page = ((guest_random(&seed) >> 32) * pages) >> 32;

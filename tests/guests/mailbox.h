@@ -14,6 +14,8 @@
 
 #define GUEST_REGION_READONLY 1u
 
+#define GUEST_TURN_STOP 3u /* mailbox.turn, to the dirty writer: no more */
+
 struct guest_region {
 	uint64_t gpa;
 	uint64_t size;

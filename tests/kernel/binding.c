@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "device.h"
 
 #define MIB (1ull << 20)
@@ -149,4 +150,29 @@ TEST(as_many_binders_as_there_are_places)
 	CHECK(nr > 2);
 	close(devices[0]);
 	CHECK_OK(device_bind(devices[nr - 1], vas_fd(vas)));
+}
+
+/* What a binder that has died still has is had by whoever needs it. */
+TEST(the_dead_make_room)
+{
+	struct vas *vas = device_vas(64 * MIB, MIB, 0);
+	struct control c = control_open(vas_fd(vas));
+	uint32_t id, i;
+	int device;
+
+	for (i = 0; i < c.sb->nr_slots; i++)
+		if (!c.slots[i].binder)
+			c.slots[i].binder = 20 + 1;
+	device = device_bound(vas_fd(vas));
+	for (i = 0; i < c.sb->nr_slots; i++)
+		CHECK(c.slots[i].binder != 20 + 1);
+	for (i = 0; i < c.sb->nr_pins; i++)
+		if (!c.pins[i].binder)
+			c.pins[i].binder = 20 + 1;
+	CHECK_OK(device_map(device, 0, 4096, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_unmap(device, id));
+	for (i = 0; i < c.sb->nr_pins; i++)
+		CHECK_EQ(c.pins[i].binder, 0);
+	close(device);
+	vas_destroy(vas);
 }

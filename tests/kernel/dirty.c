@@ -138,13 +138,35 @@ TEST(the_map_of_a_dead_binder_counts_as_dirty)
 	};
 	c.slots[40].binder = 6;
 	c.slots[40].generation = 1;
+	/* It was marking when it died: a bit that nobody would find, and at which each marker stops. */
+	c.log[0] = 1 << 2;
 	for (int i = 0; i < 8; i++)
 		device_bind(device_open(), vas_fd(vas));
 	CHECK_EQ(c.pins[9].binder, 0);
 	CHECK_EQ(c.slots[40].generation, 0);
+	CHECK_EQ(c.slots[40].binder, 0);
+	CHECK_EQ(c.control->log_lost, 1);
 	CHECK(control_is_dirty(&c, 2 * PAGE));
 	CHECK_EQ(control_nr_dirty(&c), 1);
+	CHECK_OK(control_clear_log(&c));
 	close(other);
+}
+
+/* What it says costs nobody memory: all counts as dirty instead. */
+TEST(a_dead_binder_may_have_mapped_everything)
+{
+	setup();
+	vas = device_vas(1ull << 42, MIB, 0);
+	c = control_open(vas_fd(vas));
+	c.binders[5].state = 1;
+	c.pins[9] = (struct vas_pin){
+		.state = VAS_PIN_HELD, .binder = 6, .size = 1ull << 42, .flags = VAS_PIN_WRITABLE
+	};
+	for (int i = 0; i < 8; i++)
+		CHECK_OK(device_bind(device_open(), vas_fd(vas)));
+	CHECK_EQ(c.pins[9].binder, 0);
+	CHECK_EQ(c.control->log_lost, 1);
+	CHECK(device_counter("log_pages") == 0);
 }
 
 TEST(a_frozen_vas_is_not_written)

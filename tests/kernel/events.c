@@ -134,6 +134,22 @@ TEST(detaching_races_with_rings)
 	CHECK(rounds > 10);
 }
 
+TEST(a_ring_that_comes_too_late_is_left_for_the_next)
+{
+	struct fixture f = setup();
+
+	for (int i = 0; i < 1000; i++) {
+		uint64_t nr;
+
+		CHECK_OK(device_bell(f.device, f.bell, f.irq, 0));
+		ring(f.bell);
+		nr = device_bell_stop(f.device);
+		test_note("round %d: answered %llu times", i, (unsigned long long)nr);
+		CHECK_EQ(came(f.irq, 0), nr == 1);
+		CHECK_EQ(came(f.bell, 0), nr == 0);
+	}
+}
+
 TEST(what_is_no_eventfd_is_refused)
 {
 	struct fixture f = setup();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../harness_hugetlb.h"
+#include "control.h"
 #include "device.h"
 
 #define MIB   (1ull << 20)
@@ -92,11 +93,14 @@ TEST(a_map_is_seen_as_a_pin)
 	struct vas *vas = device_vas(LIMIT, MIB, 0);
 	int device = device_bound(vas_fd(vas));
 	uint32_t before = nr_pins(vas), id;
+	struct control c = control_open(vas_fd(vas));
 
 	CHECK_OK(device_map(device, 0, PAGE, 0, &id));
 	CHECK_EQ(nr_pins(vas), before + 1);
+	CHECK_EQ(c.pins[0].generation, c.control->generation);
 	CHECK_OK(device_unmap(device, id));
 	CHECK_EQ(nr_pins(vas), before);
+	CHECK_EQ(c.pins[0].generation, 0);
 }
 
 TEST(what_cannot_be_mapped_is_refused)

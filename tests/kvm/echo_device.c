@@ -44,6 +44,10 @@ int echo_serve(struct vas *vas, int sock)
 	};
 	int64_t nr;
 
+	/* A server before this one may have answered and not come to raise. */
+	nr = vas_irq_raise(vas, ECHO_IRQ_ID);
+	if (nr < 0)
+		return nr;
 	for (;;) {
 		nr = echo_answer_one(vas);
 		if (nr > 0)

@@ -38,27 +38,38 @@ static void fixture_io(struct machine *machine, const struct machine_io *io)
 	}
 }
 
-static void vas_init(struct fixture *f)
+int fixture_init_around(struct fixture *f, struct vas *vas, uint32_t kvm_flags)
 {
-	const struct vas_options options = { .limit = FIXTURE_LIMIT, .name = "kvm test" };
+	int err;
 
-	CHECK_OK(vas_create(&options, &f->vas));
-	f->ram_id = fixture_region(f, 0, GUEST_RAM, 0);
+	*f = (struct fixture){ .random = { test_seed() }, .vas = vas };
 	f->ram = mmap(NULL, FIXTURE_LIMIT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-		      vas_fd(f->vas), 0);
+		      vas_fd(vas), 0);
 	CHECK(f->ram != MAP_FAILED);
 	f->box = (void *)(f->ram + GUEST_MAILBOX);
 	f->list = (void *)(f->ram + FIXTURE_LIST);
+	err = machine_create(&f->machine, vas, 1, kvm_flags);
+	if (err) {
+		munmap(f->ram, FIXTURE_LIMIT);
+		return err;
+	}
+	f->machine.io = fixture_io;
+	f->machine.priv = f;
+	return 0;
 }
 
 void fixture_init(struct fixture *f, uint32_t kvm_flags)
 {
-	*f = (struct fixture){ .random = { test_seed() } };
+	const struct vas_options options = { .limit = FIXTURE_LIMIT, .name = "kvm test" };
+	const struct vas_region ram = { .size = GUEST_RAM };
+	struct vas *vas;
+	uint64_t id;
+
 	close(kvm_require());
-	vas_init(f);
-	CHECK_OK(machine_create(&f->machine, f->vas, 1, kvm_flags));
-	f->machine.io = fixture_io;
-	f->machine.priv = f;
+	CHECK_OK(vas_create(&options, &vas));
+	CHECK_OK(vas_region_add(vas, &ram, &id));
+	CHECK_OK(fixture_init_around(f, vas, kvm_flags));
+	f->ram_id = id;
 }
 
 void fixture_clean(struct fixture *f)

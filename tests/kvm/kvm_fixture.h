@@ -40,11 +40,15 @@ int kvm_require(void); /* an open /dev/kvm */
 void fixture_init(struct fixture *f, uint32_t kvm_flags);
 void fixture_clean(struct fixture *f);
 
+/* The same around a vas that is there already, and is destroyed by fixture_clean(). Or -errno. */
+int fixture_init_around(struct fixture *f, struct vas *vas, uint32_t kvm_flags);
+
 /* Put the guest and a mailbox with a fresh seed there; change the mailbox before fixture_start().
  */
-extern const char guest_echo[], guest_walker[], guest_dirty[], guest_hotplug[], guest_values[];
+extern const char guest_echo[], guest_walker[], guest_dirty[], guest_hotplug[], guest_state[],
+	guest_values[];
 extern const uint64_t guest_echo_size, guest_walker_size, guest_dirty_size, guest_hotplug_size,
-	guest_values_size;
+	guest_state_size, guest_values_size;
 void fixture_load(struct fixture *f, const char *image, uint64_t size);
 #define FIXTURE_LOAD(f, guest) fixture_load(f, guest, guest##_size)
 

@@ -1,96 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The two examples, as they are: tinyvmm runs a guest, foo serves it, and either may go away. */
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kvm_fixture.h"
-
-#define DEADLINE_MS 30000
-
-struct program {
-	pid_t pid;
-	int out; /* its stdout and stderr */
-	char text[65536];
-	size_t len;
-};
+#include "program.h"
 
 static char socket_path[64];
-
-static const char *path_of(const char *variable)
-{
-	const char *path = getenv(variable);
-
-	if (!path)
-		test_skip("%s does not say where it is", variable);
-	return path;
-}
-
-static const char *guest_path(const char *name)
-{
-	static char path[4096];
-
-	snprintf(path, sizeof(path), "%s/%s", path_of("TEST_GUESTS"), name);
-	return path;
-}
-
-static void program_start(struct program *p, const char *const argv[])
-{
-	int pipes[2];
-
-	CHECK_OK(pipe2(pipes, O_CLOEXEC));
-	p->pid = fork();
-	if (!p->pid) {
-		dup2(pipes[1], 1);
-		dup2(pipes[1], 2);
-		execv(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	close(pipes[1]);
-	p->out = pipes[0];
-	p->len = 0;
-	p->text[0] = 0;
-}
-
-/* More of what it says; false at its end. */
-static int program_read(struct program *p)
-{
-	struct pollfd fd = { .fd = p->out, .events = POLLIN };
-	ssize_t nr;
-
-	test_note("%s", p->text);
-	CHECK_EQ(poll(&fd, 1, DEADLINE_MS), 1);
-	nr = read(p->out, p->text + p->len, sizeof(p->text) - 1 - p->len);
-	CHECK_OK(nr);
-	p->len += nr;
-	p->text[p->len] = 0;
-	return nr > 0;
-}
-
-static void program_await(struct program *p, const char *text)
-{
-	while (!strstr(p->text, text))
-		if (!program_read(p))
-			CHECK_HAS(p->text, text);
-}
-
-static int program_finish(struct program *p)
-{
-	int status;
-
-	while (program_read(p))
-		;
-	close(p->out);
-	CHECK_EQ(waitpid(p->pid, &status, 0), p->pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
+static struct program vmm, foo;
 
 static void vmm_start(struct program *vmm, const char *guest, const char *poke)
 {
@@ -103,20 +22,10 @@ static void vmm_start(struct program *vmm, const char *guest, const char *poke)
 	program_await(vmm, "listening");
 }
 
-static void foo_start(struct program *foo, const char *option)
-{
-	const char *argv[] = { path_of("TEST_FOO"), "--socket", socket_path, option, NULL };
-
-	program_start(foo, argv);
-	program_await(foo, "serving");
-}
-
-static struct program vmm, foo;
-
 static void echo_through_foo(const char *guest)
 {
 	vmm_start(&vmm, guest, "0x10000=300");
-	foo_start(&foo, NULL);
+	foo_start(&foo, socket_path, NULL);
 	CHECK_EQ(program_finish(&vmm), 0);
 	CHECK_HAS(vmm.text, "echo: every answer was right");
 	CHECK_EQ(program_finish(&foo), 0);
@@ -140,7 +49,7 @@ TEST(values_reach_foo_in_order)
 	uint32_t i;
 
 	vmm_start(&vmm, "values.bin", "0x10000=1000");
-	foo_start(&foo, "--values");
+	foo_start(&foo, socket_path, "--values");
 	CHECK_EQ(program_finish(&vmm), 0);
 	CHECK_EQ(program_finish(&foo), 0);
 	at = strstr(foo.text, "serving\n");
@@ -154,60 +63,27 @@ TEST(values_reach_foo_in_order)
 	CHECK_HAS(at, "foo: the VMM is gone");
 }
 
-static int vmm_connect(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	memcpy(address.sun_path, socket_path, sizeof(socket_path));
-	CHECK_OK(connect(fd, (struct sockaddr *)&address, sizeof(address)));
-	return fd;
-}
-
-struct progress {
-	struct vas *vas;
-	uint64_t target;
-};
-
-static uint64_t rounds_done(struct vas *vas)
-{
-	uint64_t done;
-
-	CHECK_OK(vas_load_le64(vas, GUEST_MAILBOX + offsetof(struct guest_mailbox, done), &done,
-			       __ATOMIC_RELAXED));
-	return done;
-}
-
-static int has_come_so_far(void *arg)
-{
-	struct progress *progress = arg;
-
-	return rounds_done(progress->vas) >= progress->target;
-}
-
 TEST(killed_foo_leaves_guest_and_vmm_running)
 {
-	struct progress progress;
+	struct vas *vas;
 	int i, sock;
 
 	vmm_start(&vmm, "echo.bin", "0x10000=0xffffffff");
-	sock = vmm_connect();
-	CHECK_OK(vas_recv(sock, 0, &progress.vas));
+	sock = vmm_connect(socket_path);
+	CHECK_OK(vas_recv(sock, 0, &vas));
 	for (i = 0; i < 5; i++) {
-		foo_start(&foo, NULL);
-		progress.target = rounds_done(progress.vas) + 100;
-		test_wait(has_come_so_far, &progress, DEADLINE_MS);
+		foo_start(&foo, socket_path, NULL);
+		rounds_await(vas, 100);
 		kill(foo.pid, SIGKILL);
 		CHECK_EQ(program_finish(&foo), -SIGKILL);
 		program_await(&vmm, "a peer is gone");
 	}
-	CHECK_OK(vas_store_le32(progress.vas, GUEST_MAILBOX + offsetof(struct guest_mailbox, turn),
-				1, __ATOMIC_RELAXED));
-	foo_start(&foo, NULL);
+	rounds_stop(vas);
+	foo_start(&foo, socket_path, NULL);
 	CHECK_EQ(program_finish(&vmm), 0);
 	CHECK_HAS(vmm.text, "echo: every answer was right");
 	CHECK_EQ(program_finish(&foo), 0);
-	vas_unbind(progress.vas);
+	vas_unbind(vas);
 }
 
 TEST(peer_that_closes_half_way_leaves_guest_and_vmm_running)
@@ -217,13 +93,13 @@ TEST(peer_that_closes_half_way_leaves_guest_and_vmm_running)
 
 	vmm_start(&vmm, "echo.bin", "0x10000=300");
 	for (i = 0; i < 20; i++) {
-		fd = vmm_connect();
+		fd = vmm_connect(socket_path);
 		if (i % 2)
 			CHECK_EQ(read(fd, part, sizeof(part)), sizeof(part));
 		close(fd);
 	}
 	program_await(&vmm, "a peer is gone");
-	foo_start(&foo, NULL);
+	foo_start(&foo, socket_path, NULL);
 	CHECK_EQ(program_finish(&vmm), 0);
 	CHECK_HAS(vmm.text, "echo: every answer was right");
 	CHECK_EQ(program_finish(&foo), 0);
@@ -284,7 +160,7 @@ TEST(vas_run_gives_its_vas_to_the_vmm)
 	snprintf(socket_path, sizeof(socket_path), "/tmp/vas-tinyvmm-%d", getpid());
 	program_start(&vmm, argv);
 	program_await(&vmm, "listening");
-	foo_start(&foo, NULL);
+	foo_start(&foo, socket_path, NULL);
 	CHECK_EQ(program_finish(&vmm), 0);
 	CHECK_HAS(vmm.text, "echo: every answer was right");
 	CHECK_EQ(program_finish(&foo), 0);

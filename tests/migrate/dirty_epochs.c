@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* What an epoch has, what an abort gives back, and who may track. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -328,6 +329,67 @@ TEST(what_died_inside_a_section_makes_all_dirty)
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
 	CHECK_EQ(begin_and_take(dirty, words), 2);
+	CHECK_EQ(words[0].bits, 1 << 9);
+	vas_dirty_detach(dirty);
+	vas_destroy(vas);
+}
+
+static void check_slow_marks(int fd, uint32_t flags)
+{
+	struct vas *vas;
+
+	CHECK_OK(vas_bind(fd, flags, &vas));
+	CHECK(((struct vas_head *)vas)->view->flags & VAS_STATE_TRACKING);
+	CHECK_EQ(((struct vas_head *)vas)->view->nr_dirty, 0);
+	vas_unbind(vas);
+}
+
+/* Where membarrier does not reach, a look at the log has a fence before it: not the inlined one. */
+TEST(marks_without_membarrier_have_a_fence_from_the_first_view_on)
+{
+	struct vas_options options = { .limit = SIZE, .flags = VAS_CREATE_FENCE };
+	struct vas *vas = shadow_vas(SIZE), *fenced;
+	struct vas_dirty *dirty;
+
+	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	check_slow_marks(vas_fd(vas), VAS_BIND_FENCE);
+	vas_dirty_detach(dirty);
+	vas_destroy(vas);
+	CHECK_OK(vas_create(&options, &fenced));
+	CHECK_OK(vas_dirty_attach(fenced, "test", 0, &dirty));
+	check_slow_marks(vas_fd(fenced), 0);
+	vas_dirty_detach(dirty);
+	vas_destroy(fenced);
+}
+
+static void *end_inside(void *arg)
+{
+	struct vas *vas = arg;
+	char *p;
+
+	CHECK_OK(vas_enter(vas));
+	p = vas_translate(vas, 0x9000, 1, VAS_PROT_WRITE);
+	CHECK(p);
+	*p = 'x';
+	return NULL;
+}
+
+TEST(a_thread_that_ends_inside_a_section_is_in_nobodys_way)
+{
+	struct vas *vas = shadow_vas(SIZE);
+	struct vas_dirty_word words[64];
+	struct vas_dirty *dirty;
+	struct vas_info info;
+	pthread_t thread;
+
+	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_EQ(pthread_create(&thread, NULL, end_inside, vas), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_OK(vas_info(vas, &info));
+	CHECK_EQ(info.nr_threads, 0);
+	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
+	/* Its write, which it did not come to mark, is had all the same. */
+	CHECK_EQ(begin_and_take(dirty, words), 1);
 	CHECK_EQ(words[0].bits, 1 << 9);
 	vas_dirty_detach(dirty);
 	vas_destroy(vas);

@@ -14,6 +14,7 @@
 #include <vas/migrate.h>
 
 #include "../harness.h"
+#include "fd_passing.h"
 #include "shadow.h"
 
 #define SIZE	  (1ull << 20)
@@ -22,39 +23,10 @@
 
 /* ---- the processes ------------------------------------------------------------------------ */
 
-static void send_fd(int sock, int fd)
-{
-	char byte = 'f', space[CMSG_SPACE(sizeof(int))] = "";
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space,
-			      .msg_controllen = sizeof(space) };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	CHECK_EQ(sendmsg(sock, &msg, MSG_NOSIGNAL), 1);
-}
-
-static int recv_fd(int sock)
-{
-	char byte, space[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space,
-			      .msg_controllen = sizeof(space) };
-	int fd;
-
-	CHECK_EQ(recvmsg(sock, &msg, 0), 1);
-	CHECK(CMSG_FIRSTHDR(&msg));
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-	return fd;
-}
-
 /* Owns the source, moves it, and tells whether it runs (r) or has moved (m). */
 ROLE(sender)
 {
-	int fd = recv_fd(sock);
+	int fd = fd_recv(sock);
 	struct vas_migrate_options options = { .fds = &fd, .nr_fds = 1, .downtime_ns = 1,
 					       .max_rounds = 3, .freeze_ns = 3000000000ull };
 	struct vas *vas = shadow_vas(SIZE);
@@ -76,7 +48,7 @@ ROLE(sender)
 /* Receives, and sends what has arrived to be looked at. */
 ROLE(receiver)
 {
-	int fd = recv_fd(sock);
+	int fd = fd_recv(sock);
 	struct vas_migrate_target target = { .fds = &fd, .nr_fds = 1 };
 	struct vas_migrate_result result;
 	struct vas *vas;
@@ -138,7 +110,7 @@ static void start(struct trial *t)
 		t->pids[i] = test_spawn(names[i], &t->socks[i]);
 	for (i = 0; i < 2; i++) {
 		CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-		send_fd(t->socks[i], pair[0]);
+		fd_send(t->socks[i], pair[0]);
 		close(pair[0]);
 		t->ends[i] = pair[1];
 	}

@@ -3,10 +3,14 @@
  * Many processes use one vas while its layout changes without pause and processes are killed at any
  * instruction, the owner included.
  *
- *	killer.c   the first process: has only fds, starts the others, kills, counts, checks for leaks
+ *	killer.c   the first process: has only fds, starts the others, kills, starts again
+ *	options.c  how long, how many: --help
+ *	torture.c  the layout torture: the vas, the run, what is left at the end
  *	owner.c    adopts; adds, removes, moves, resizes; rewrites what it has taken away
  *	worker.c   binds; reads, writes, maps; checks each byte
  *	page.c     what a page must look like
+ *
+ * The tracking torture, tracking.h, has the same killer.
  *
  * A region lies in a slot: a fixed place in one of the files. While a slot is in no layout (the commit
  * that took it away has returned) the owner scribbles over it and then gives it a new pattern, byte
@@ -36,18 +40,30 @@ struct torture_options {
 	unsigned int seconds;	/* the end, whichever comes first */
 	uint64_t kills;
 	uint64_t changes;
+	uint64_t checks;
 	unsigned int pause_us; /* longest time between two kills; 0: nobody is killed */
+};
+
+/* Of the tracking torture: see tracking.h. */
+struct torture_tracking {
+	uint32_t wanted, frozen, done;
+	uint32_t checked[MAX_PROCESSES];
+	uint64_t epochs[MAX_PROCESSES]; /* committed by each tracker, ever */
+	uint64_t nr_pages, nr_aborts, nr_attached, nr_refused, nr_hotplugs;
 };
 
 /* Shared by all processes, and never touched by the library. */
 struct torture_shared {
 	int stop;
+	int spared; /* SPARE_*: who is not doomed */
 	int violated;
 	char violation[512];
 	uint64_t nr_reads, nr_writes, nr_maps, nr_observed;
 	uint64_t nr_holes;   /* accesses that ended in a clean error */
-	uint64_t nr_commits, nr_busy, nr_adopted;
+	uint64_t nr_commits, nr_adopted;
+	uint64_t nr_busy[2]; /* changes refused: a section was in the way, a pin was */
 	uint64_t beats[MAX_PROCESSES][MAX_THREADS]; /* that each thread is alive */
+	struct torture_tracking tracking;
 };
 
 struct torture {
@@ -59,9 +75,31 @@ struct torture {
 	uint64_t seed;
 };
 
+/* Read the options, make what is shared; `what` says for --help when the torture ends. */
+void torture_init(struct torture *t, int argc, char **argv, const char *what);
+
+/* Print the result: the exit status. fds: as many as there were before the run. */
+int torture_result(struct torture *t, const char *name, int fds);
+
 /* The first violation is kept; the process that found it ends. */
 void torture_violated(struct torture *t, const char *format, ...)
 	__attribute__((noreturn, format(printf, 2, 3)));
+/* The same in the process that goes on to clean up. */
+void torture_complain(struct torture *t, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/*
+ * One time in so many, let this process be killed soon: in the middle of what it does next, at any
+ * instruction. The killer alone, who comes some 50 times a second, would seldom meet a window of 100 ns.
+ */
+#define SPARE_OWNER   1u
+#define SPARE_TRACKER 2u
+#define SPARE_WRITER  4u
+#define SPARE_ALL     7u
+void torture_doom(struct torture *t, unsigned int kind, struct test_random *random, uint64_t one_in,
+		  uint64_t within_ns);
+/* Its time is short: no rest. The timer takes some microseconds, and a single access much less. */
+extern int torture_doomed;
 
 static inline void torture_count(uint64_t *counter)
 {
@@ -71,6 +109,11 @@ static inline void torture_count(uint64_t *counter)
 static inline int torture_stopped(const struct torture *t)
 {
 	return __atomic_load_n(&t->shared->stop, __ATOMIC_RELAXED);
+}
+
+static inline int torture_is_over(const struct torture *t, uint64_t start_ns)
+{
+	return torture_stopped(t) || test_now_ns() - start_ns > t->options.seconds * 1000000000ull;
 }
 
 /* ---- page.c ------------------------------------------------------------------------------- */

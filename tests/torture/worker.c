@@ -162,7 +162,7 @@ static void hold_map(struct worker *w)
 	check_pages(w, "map", pages, nr);
 	while (looks-- && vas_mapping_asked(mapping) == VAS_ASK_NONE)
 		check_map(w, mapped, pages, nr);
-	if (dawdle(w, 100)) /* whether it was asked or not */
+	if (dawdle(w, 30)) /* whether it was asked or not */
 		check_map(w, mapped, pages, nr);
 	vas_unmap(mapping);
 	torture_count(&w->t->shared->nr_maps);

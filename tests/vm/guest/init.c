@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "kmsg.h"
+#include "kvm_hold.h"
 #include "modules.h"
 #include "report.h"
 #include "stage.h"
@@ -108,8 +109,13 @@ static void run_test(char *rest)
 	char *words[WORDS_MAX + 1] = { NULL };
 	char name[256], *next = NULL;
 	const char *base;
+	static bool holds_kvm;
 	int nr = 0;
 
+	/* All modules are there by now. */
+	if (!holds_kvm)
+		kvm_hold();
+	holds_kvm = true;
 	base = rest + strcspn(rest, " ");
 	while (base > rest && base[-1] != '/')
 		base--;

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Waiting for pages that are still to come: whoever touches them. The other side: arrive_fill.c. */
+#include "lib/arrive.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "core/range.h"
+#include "lib/dirty.h"
+#include "lib/error.h"
+#include "lib/lock.h"
+#include "lib/notify.h"
+#include "lib/view.h"
+
+#define WORD_SIZE  (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
+#define ARRIVE_NS  10000000000ull /* as long as the owner may take to bring a word */
+#define LOOK_NS	   5000000ull	  /* between two looks at whether it lives */
+
+static int missing_log(struct vas *vas, struct vas_log *log)
+{
+	uint32_t index = __atomic_load_n(&vas->ctl->arriving, __ATOMIC_ACQUIRE);
+
+	if (index > vas->sb.nr_trackers)
+		return vas_fail(-EPROTO, "the control area is damaged: pages are to come, by tracker %u",
+				index);
+	if (index)
+		vas_tracker_log(vas, index - 1, log);
+	return index != 0;
+}
+
+/* Bits of a word's pages that [gpa, end) touches. */
+static uint64_t mask_of(uint64_t word, uint64_t gpa, uint64_t end)
+{
+	uint64_t base = word * WORD_SIZE, mask = UINT64_MAX;
+
+	if (gpa > base)
+		mask &= UINT64_MAX << (gpa - base) / VAS_PAGE_SIZE;
+	if (end - base < WORD_SIZE)
+		mask &= UINT64_MAX >> (63 - (end - base - 1) / VAS_PAGE_SIZE);
+	return mask;
+}
+
+static bool owner_lives(struct vas *vas)
+{
+	if (vas->role == VAS_ROLE_OWNER)
+		return vas->arrival != NULL;
+	return vas_byte_is_locked(vas, vas_owner_byte(vas));
+}
+
+/* One at a time: who finds another's wish there waits for that to be done, and comes again. */
+static void wish(struct vas *vas, uint64_t word)
+{
+	uint64_t nothing = 0;
+
+	if (vas->role == VAS_ROLE_OBSERVER)
+		return;
+	if (__atomic_compare_exchange_n(&vas->ctl->arrive_wanted, &nothing, (word * WORD_SIZE) | 1,
+					0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		vas_futex_wake(&vas->ctl->arrive_bell);
+}
+
+static int check_hope(struct vas *vas, uint64_t word, uint64_t deadline_ns)
+{
+	uint64_t failed = __atomic_load_n(&vas->ctl->arrive_failed, __ATOMIC_ACQUIRE);
+	unsigned long long gpa = word * WORD_SIZE;
+
+	if (failed == (gpa | 1))
+		return vas_fail(-EIO, "memory at gpa %#llx was to be restored and cannot be: its "
+				"snapshot is damaged or gone", gpa);
+	if (failed == ARRIVE_NEVER || !owner_lives(vas))
+		return vas_fail(-EIO, "memory at gpa %#llx had not been restored when the process that "
+				"restored it ended", gpa);
+	if (vas_now_ns() >= deadline_ns)
+		return vas_fail(-ETIMEDOUT, "memory at gpa %#llx does not arrive%s", gpa,
+				vas->role == VAS_ROLE_OBSERVER ? ", and an observer cannot ask for it" :
+								 "");
+	return 0;
+}
+
+static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
+{
+	uint64_t deadline_ns = vas_deadline_ns(ARRIVE_NS);
+
+	for (;;) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
+		int err;
+
+		/* Acquire: the page is there before its bit goes; partner: the filler's release. */
+		if (!(__atomic_load_n(bits, __ATOMIC_ACQUIRE) & mask) || !vas_is_arriving(vas))
+			return 0;
+		err = check_hope(vas, word, deadline_ns);
+		if (err)
+			return err;
+		wish(vas, word);
+		vas_futex_wait(&vas->ctl->answer, seen, vas_deadline_ns(LOOK_NS));
+	}
+}
+
+int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	uint64_t word, end;
+	struct vas_log log;
+	int err = missing_log(vas, &log);
+
+	if (err <= 0 || !len || gpa >= vas->sb.limit)
+		return err < 0 ? err : 0;
+	end = len > vas->sb.limit - gpa ? vas->sb.limit : gpa + len;
+	err = 0;
+	for (word = gpa / WORD_SIZE; !err && word * WORD_SIZE < end; word++) {
+		uint64_t mask = mask_of(word, gpa, end);
+
+		if (__atomic_load_n(&log.words[word], __ATOMIC_ACQUIRE) & mask)
+			err = wait_for_word(vas, &log.words[word], mask, word);
+	}
+	return err;
+}
+
+uint64_t vas_arrive_step(const struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	uint64_t left = WORD_SIZE - gpa % WORD_SIZE;
+
+	return !vas_is_arriving(vas) || len < left ? len : left;
+}
+
+void vas_arrive_mark(struct vas *vas, const struct vas_region *regions, uint32_t nr,
+		     const struct vas_log *log)
+{
+	struct vas_log missing;
+	uint64_t word;
+	uint32_t i;
+
+	if (missing_log(vas, &missing) <= 0)
+		return;
+	for (i = 0; i < nr; i++)
+		for (word = regions[i].gpa / WORD_SIZE;
+		     word * WORD_SIZE < regions[i].gpa + regions[i].size; word++) {
+			uint64_t bits = __atomic_load_n(&missing.words[word], __ATOMIC_RELAXED);
+
+			if (bits)
+				vas_log_mark_word(log, word, bits);
+		}
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+/* A binder asks for each word, so that pages come that come only when asked for. */
+static int ask_for_all(struct vas *vas)
+{
+	ssize_t i, nr = vas_regions(vas, NULL, 0);
+	struct vas_region *regions;
+	int err = 0;
+
+	if (nr < 0 || vas->role == VAS_ROLE_OBSERVER)
+		return nr < 0 ? (int)nr : 0;
+	regions = calloc((size_t)nr + 1, sizeof(*regions));
+	if (!regions)
+		return vas_fail(-ENOMEM, "no memory for the layout");
+	nr = vas_regions(vas, regions, (size_t)nr);
+	for (i = 0; !err && i < nr; i++)
+		err = vas_arrive_range(vas, regions[i].gpa, regions[i].size);
+	free(regions);
+	return err;
+}
+
+int vas_arrive_wait(struct vas *vas, uint64_t timeout_ns)
+{
+	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
+	int err;
+
+	/* A look, with no time at all, is no wish. */
+	if (timeout_ns && vas->role == VAS_ROLE_OWNER)
+		vas_arrive_all(vas);
+	err = timeout_ns && vas->role != VAS_ROLE_OWNER && vas_is_arriving(vas) ? ask_for_all(vas) : 0;
+	while (!err && vas_is_arriving(vas)) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
+		uint64_t now = vas_now_ns();
+
+		if (!vas_is_arriving(vas))
+			break;
+		if (__atomic_load_n(&vas->ctl->arrive_failed, __ATOMIC_ACQUIRE))
+			return vas_fail(-EIO, "memory that was to be restored cannot be: its snapshot "
+					"is damaged or gone");
+		if (!owner_lives(vas))
+			return vas_fail(-EIO, "the process that restored this memory ended before all "
+					"of it was there");
+		if (now >= deadline_ns)
+			return vas_fail(-ETIMEDOUT, "memory is still to come");
+		vas_futex_wait(&vas->ctl->answer, seen,
+			       deadline_ns - now < LOOK_NS ? deadline_ns : now + LOOK_NS);
+	}
+	return err;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Pages that are still to come. DESIGN.md, "Memory that arrives". A log, in the place of a tracker's,
+ * has a bit for each; who finds one set asks the owner.
+ */
+#ifndef VAS_LIB_ARRIVE_H
+#define VAS_LIB_ARRIVE_H
+
+#include <stdbool.h>
+#include <vas/arrive.h>
+
+#include "lib/handle.h"
+
+/* vas_tracker.binder of the entry whose log it is: no binder's, so that nobody's death frees it. */
+#define ARRIVE_BINDER UINT32_MAX
+
+/* vas_control.arrive_failed of a vas that was adopted: its source died with the owner. */
+#define ARRIVE_NEVER UINT64_MAX
+
+/* Wait until [gpa, gpa + len) is there. 0, -EIO, -ETIMEDOUT. May be called in a section. */
+int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len);
+
+static inline int vas_is_arriving(const struct vas *vas)
+{
+	return vas_unlikely(__atomic_load_n(&vas->ctl->arriving, __ATOMIC_ACQUIRE) != 0);
+}
+
+static inline int vas_arrive_range(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	return vas_is_arriving(vas) ? vas_arrive_range_slow(vas, gpa, len) : 0;
+}
+
+/* Bytes from gpa on, at most len, that are asked for in one step while pages are to come. */
+uint64_t vas_arrive_step(const struct vas *vas, uint64_t gpa, uint64_t len);
+
+/* Pages that are still to come, of these regions, count as touched: mark them in log. */
+void vas_arrive_mark(struct vas *vas, const struct vas_region *regions, uint32_t nr,
+		     const struct vas_log *log);
+
+/* ---- the owner's side --------------------------------------------------------------------- */
+
+/* A mapping that KVM may touch. */
+struct arrive_map {
+	char *hva;
+	uint64_t size;
+	uint64_t offset;
+	struct arrive_map *next;
+};
+
+struct arrival {
+	struct vas_ending ending; /* first: the handle's end is ours */
+	struct vas *vas;
+	struct vas_source *source;
+	struct vas_log log; /* bits of pages that are to come, for all to see */
+	uint32_t index;
+	int wake_fd;	/* rings for the catcher to end */
+	int uffd;	/* -1: not to be had */
+	int nothing_fd; /* a file without a byte; -1: not needed yet */
+	char *dest; /* a mapping of the file's RAM, into which userfaultfd copies */
+	pthread_t filler, catcher;
+	bool has_catcher;
+	bool stop;
+	bool background; /* the rest comes without being asked for */
+
+	/* lock: words, maps, buffer. Taken after vas->change. */
+	pthread_mutex_t lock;
+	struct vas_dirty_word *words; /* private: what others see decides nothing here */
+	uint64_t *wanting; /* of each word, the pages that are to come */
+	size_t nr_words;
+	struct vas_region *regions; /* sorted by gpa; they do not change before all is there */
+	uint32_t nr_regions;
+	size_t next; /* of the background */
+	size_t nr_left;
+	size_t nr_failed;
+	struct arrive_map *maps;
+	char *buffer;
+	bool done; /* all has come */
+};
+
+/* Bring the word that holds gpa, if it has not come. -errno: it cannot be had. Takes the lock. */
+int vas_arrive_fetch(struct arrival *a, uint64_t gpa);
+/* Is gpa's page still to come? */
+bool vas_arrive_wants(struct arrival *a, uint64_t gpa);
+/* The owner wants all of it. */
+void vas_arrive_all(struct vas *vas);
+
+/* File offset of gpa's page, and the reverse; UINT64_MAX: in no region. */
+uint64_t vas_arrive_offset(const struct arrival *a, uint64_t gpa);
+uint64_t vas_arrive_gpa(const struct arrival *a, uint64_t offset);
+
+int vas_arrive_thread(pthread_t *thread, void *(*run)(void *arg), struct arrival *a);
+
+/* userfaultfd: -errno if it is not to be had, and what follows from that is the caller's. */
+int vas_arrive_open(struct arrival *a);
+void vas_arrive_close(struct arrival *a);
+/* Registered mappings are as any other again. */
+void vas_arrive_release(struct arrival *a);
+/* -EOPNOTSUPP: this host's settings make pages come in larger pieces. */
+int vas_arrive_check_host(void);
+/* Pages to an offset of the file, which has none there; and to whoever waits for them. */
+int vas_arrive_place(struct arrival *a, uint64_t offset, char *pages, uint64_t size);
+/* Let those who wait for these bytes of the file look again; or, if failed, get a SIGBUS. */
+void vas_arrive_wake(struct arrival *a, uint64_t offset, uint64_t size, bool failed);
+
+#endif

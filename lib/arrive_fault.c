@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Pages for those who ask nobody: KVM, and the kernel on a guest's behalf, by userfaultfd. It catches
+ * faults in mappings of this process that were registered, and no others.
+ */
+#include "lib/arrive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/error.h"
+
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
+
+int vas_arrive_check_host(void)
+{
+	const char *path = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+	FILE *file = fopen(path, "re");
+	char text[128] = "";
+
+	if (!file)
+		return 0;
+	if (!fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	fclose(file);
+	/* A huge page would bring its other pages as zeros. */
+	if (strstr(text, "[always]") || strstr(text, "[within_size]") || strstr(text, "[force]"))
+		return vas_fail(-EOPNOTSUPP, "memory cannot arrive page by page while %s says so: %s",
+				path, text);
+	return 0;
+}
+
+/* ---- userfaultfd -------------------------------------------------------------------------- */
+
+/* One that catches the kernel's faults too, as KVM's are: that takes a privilege. */
+static int open_uffd(void)
+{
+	int device, fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0 || errno != EPERM)
+		return fd;
+	device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	if (device < 0)
+		return -1;
+	fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+	close(device);
+	return fd;
+}
+
+static int watch(const struct arrival *a, void *hva, uint64_t size)
+{
+	struct uffdio_register range = { .range = { (uintptr_t)hva, size },
+					 .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	return ioctl(a->uffd, UFFDIO_REGISTER, &range) ? -errno : 0;
+}
+
+static int open_dest(struct arrival *a)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MISSING_SHMEM };
+	uint64_t size = a->vas->sb.ram_size;
+
+	if (ioctl(a->uffd, UFFDIO_API, &api))
+		return -errno;
+	a->dest = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, a->vas->fd, 0);
+	if (a->dest == MAP_FAILED) {
+		a->dest = NULL;
+		return -errno;
+	}
+	madvise(a->dest, size, MADV_DONTFORK);
+	madvise(a->dest, size, MADV_DONTDUMP);
+	return watch(a, a->dest, size);
+}
+
+int vas_arrive_open(struct arrival *a)
+{
+	a->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (a->wake_fd < 0)
+		return vas_fail(-errno, "cannot make an eventfd: %s", strerror(errno));
+	a->uffd = open_uffd();
+	/* Without it libvas's own way works still, and KVM is refused. */
+	if (a->uffd >= 0 && open_dest(a)) {
+		close(a->uffd);
+		a->uffd = -1;
+	}
+	return 0;
+}
+
+/* ---- placing ------------------------------------------------------------------------------ */
+
+static int write_pages(const struct arrival *a, uint64_t offset, const char *pages, uint64_t size)
+{
+	while (size) {
+		ssize_t nr = pwrite(a->vas->fd, pages, size, (off_t)offset);
+
+		if (nr < 0 && errno == EINTR)
+			continue;
+		if (nr <= 0)
+			return nr ? -errno : -ENOSPC;
+		pages += nr;
+		offset += (uint64_t)nr;
+		size -= (uint64_t)nr;
+	}
+	return 0;
+}
+
+/* Whole pages, which are in nobody's sight before they are complete. */
+int vas_arrive_place(struct arrival *a, uint64_t offset, char *pages, uint64_t size)
+{
+	int err;
+
+	if (a->uffd < 0)
+		return write_pages(a, offset, pages, size);
+	while (size) {
+		struct uffdio_copy copy = { .dst = (uintptr_t)a->dest + offset,
+					    .src = (uintptr_t)pages, .len = size };
+		uint64_t done = VAS_PAGE_SIZE;
+
+		if (!ioctl(a->uffd, UFFDIO_COPY, &copy) || copy.copy > 0) {
+			done = (uint64_t)copy.copy;
+		} else if (errno == EEXIST) {
+			/* Somebody has touched the bare file, who must not: ours is right. */
+			err = write_pages(a, offset, pages, VAS_PAGE_SIZE);
+			if (err)
+				return err;
+		} else if (errno != EAGAIN) {
+			return -errno;
+		} else {
+			done = 0;
+		}
+		pages += done;
+		offset += done;
+		size -= done;
+	}
+	return 0;
+}
+
+/* A page that is SIGBUS to whoever touches it: beyond the end of a file that has none. */
+static void spoil(struct arrival *a, char *hva, uint64_t size)
+{
+	if (a->nothing_fd < 0)
+		a->nothing_fd = memfd_create("vas-nothing", MFD_CLOEXEC);
+	if (a->nothing_fd < 0 ||
+	    mmap(hva, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, a->nothing_fd, 0) ==
+		    MAP_FAILED)
+		mmap(hva, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+void vas_arrive_wake(struct arrival *a, uint64_t offset, uint64_t size, bool failed)
+{
+	const struct arrive_map *map;
+
+	for (map = a->maps; map; map = map->next) {
+		uint64_t from = offset > map->offset ? offset : map->offset, end = offset + size;
+		struct uffdio_range range;
+
+		if (end > map->offset + map->size)
+			end = map->offset + map->size;
+		if (from >= end)
+			continue;
+		range.start = (uintptr_t)map->hva + (from - map->offset);
+		range.len = end - from;
+		if (failed)
+			spoil(a, (char *)(uintptr_t)range.start, range.len);
+		ioctl(a->uffd, UFFDIO_WAKE, &range);
+	}
+}
+
+/* ---- catching ----------------------------------------------------------------------------- */
+
+/* What the file has at this address: its offset, or UINT64_MAX. */
+static uint64_t offset_at(struct arrival *a, uint64_t address)
+{
+	const struct arrive_map *map;
+	uint64_t offset = UINT64_MAX;
+
+	pthread_mutex_lock(&a->lock);
+	for (map = a->maps; map; map = map->next)
+		if (address - (uintptr_t)map->hva < map->size)
+			offset = map->offset + (address - (uintptr_t)map->hva);
+	pthread_mutex_unlock(&a->lock);
+	return offset;
+}
+
+static void on_fault(struct arrival *a, uint64_t address)
+{
+	struct uffdio_zeropage zero = { .range = { address, VAS_PAGE_SIZE } };
+	uint64_t offset = offset_at(a, address);
+	uint64_t gpa = offset == UINT64_MAX ? offset : vas_arrive_gpa(a, offset);
+
+	if (gpa != UINT64_MAX && vas_arrive_wants(a, gpa)) {
+		if (!vas_arrive_fetch(a, gpa))
+			return; /* it was woken */
+		pthread_mutex_lock(&a->lock);
+		vas_arrive_wake(a, offset, VAS_PAGE_SIZE, true);
+		pthread_mutex_unlock(&a->lock);
+		return;
+	}
+	/* A page that is zero; or it has come meanwhile. */
+	if (ioctl(a->uffd, UFFDIO_ZEROPAGE, &zero))
+		ioctl(a->uffd, UFFDIO_WAKE, &zero.range);
+}
+
+static void *catch(void *arg)
+{
+	struct arrival *a = arg;
+	struct pollfd fds[] = { { .fd = a->uffd, .events = POLLIN },
+				{ .fd = a->wake_fd, .events = POLLIN } };
+
+	while (!fds[1].revents) {
+		struct uffd_msg message;
+
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (read(a->uffd, &message, sizeof(message)) == sizeof(message) &&
+		    message.event == UFFD_EVENT_PAGEFAULT)
+			on_fault(a, message.arg.pagefault.address & ~(VAS_PAGE_SIZE - 1));
+	}
+	return NULL;
+}
+
+void vas_arrive_close(struct arrival *a)
+{
+	uint64_t one = 1;
+
+	if (a->has_catcher && write(a->wake_fd, &one, sizeof(one)) == sizeof(one))
+		pthread_join(a->catcher, NULL);
+	if (a->uffd >= 0)
+		vas_arrive_release(a);
+	while (a->maps) {
+		struct arrive_map *map = a->maps;
+
+		a->maps = map->next;
+		free(map);
+	}
+	if (a->dest)
+		munmap(a->dest, a->vas->sb.ram_size);
+	if (a->uffd >= 0)
+		close(a->uffd);
+	if (a->wake_fd >= 0)
+		close(a->wake_fd);
+	if (a->nothing_fd >= 0)
+		close(a->nothing_fd);
+}
+
+/* ---- mappings ----------------------------------------------------------------------------- */
+
+static void unwatch(const struct arrival *a, const struct arrive_map *map)
+{
+	struct uffdio_range range = { (uintptr_t)map->hva, map->size };
+
+	ioctl(a->uffd, UFFDIO_UNREGISTER, &range);
+}
+
+void vas_arrive_release(struct arrival *a)
+{
+	const struct arrive_map *map;
+
+	for (map = a->maps; map; map = map->next)
+		unwatch(a, map);
+}
+
+static int start_catcher(struct arrival *a)
+{
+	int err;
+
+	if (a->has_catcher)
+		return 0;
+	err = vas_arrive_thread(&a->catcher, catch, a);
+	a->has_catcher = !err;
+	return err;
+}
+
+/* The lock is held. */
+static int add_map(struct arrival *a, void *hva, uint64_t size, uint64_t offset)
+{
+	struct arrive_map *map = malloc(sizeof(*map));
+	int err = map ? start_catcher(a) : vas_fail(-ENOMEM, "no memory for a map");
+
+	if (!err && watch(a, hva, size))
+		err = vas_fail(-errno, "userfaultfd refuses this mapping: %s", strerror(errno));
+	if (err) {
+		free(map);
+		return err;
+	}
+	*map = (struct arrive_map){ hva, size, offset, a->maps };
+	a->maps = map;
+	return 0;
+}
+
+int vas_arrive_mapped(struct vas *vas, void *hva, uint64_t size, uint64_t offset)
+{
+	struct arrival *a = vas->arrival;
+	int err = 0;
+
+	if (!a)
+		return 0;
+	pthread_mutex_lock(&a->lock);
+	if (!a->done && a->uffd < 0)
+		err = vas_fail(-EPERM, "pages are still to come, and only userfaultfd tells when a guest "
+			       "touches one: be root, have vm.unprivileged_userfaultfd=1, or "
+			       "vas_arrive_wait() first");
+	else if (!a->done)
+		err = add_map(a, hva, size, offset);
+	pthread_mutex_unlock(&a->lock);
+	return err;
+}
+
+void vas_arrive_unmapped(struct vas *vas, void *hva)
+{
+	struct arrival *a = vas->arrival;
+	struct arrive_map **p, *map;
+
+	if (!a)
+		return;
+	pthread_mutex_lock(&a->lock);
+	for (p = &a->maps; *p && (*p)->hva != hva; p = &(*p)->next)
+		;
+	map = *p;
+	if (map) {
+		*p = map->next;
+		if (!a->done)
+			unwatch(a, map);
+		free(map);
+	}
+	pthread_mutex_unlock(&a->lock);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A file that appears under its name whole, or not at all. */
+#ifndef MIGRATE_ATOMIC_H
+#define MIGRATE_ATOMIC_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct atomic_file {
+	const char *path;
+	char temporary[PATH_MAX];
+	int fd; /* -1: nothing to clean */
+};
+
+int atomic_open(struct atomic_file *file, const char *path);
+int atomic_write(const struct atomic_file *file, const void *bytes, size_t size, uint64_t offset);
+
+/* In its place, and there to stay: the file's bytes first, then the folder's. */
+int atomic_settle(struct atomic_file *file);
+
+/* Close it; what was not settled goes. */
+void atomic_clean(struct atomic_file *file);
+
+#endif

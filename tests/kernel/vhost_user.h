@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * As much of a vhost-user back end as an unmodified QEMU needs to have its virtio-blk served by
+ * vas_blk.ko: it answers the control messages and hands rings and eventfds on to the module. No request
+ * passes through it.
+ */
+#ifndef TESTS_KERNEL_VHOST_USER_H
+#define TESTS_KERNEL_VHOST_USER_H
+
+#include <stdint.h>
+
+#include "kernel/blk/vas_blk.h"
+
+#define VHOST_USER_QUEUES  2
+#define VHOST_USER_REGIONS 8
+
+/* A part of guest memory, as QEMU knows it: where it is in the guest, and in QEMU. */
+struct vhost_user_region {
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t hva;
+	uint64_t offset;
+};
+
+struct vhost_user_queue {
+	struct vas_blk_queue config;
+	int is_running;
+	uint64_t nr_requests; /* when it was stopped last */
+};
+
+struct vhost_user {
+	int sock;
+	int vas_fd;
+	int file;
+	uint64_t capacity;
+	int blk; /* /dev/vas_blk, or -1 before the driver is ready */
+	uint64_t features;
+	struct vhost_user_region regions[VHOST_USER_REGIONS];
+	uint32_t nr_regions;
+	struct vhost_user_queue queues[VHOST_USER_QUEUES];
+};
+
+/* Serve one connection to its end: 0, or -errno. */
+int vhost_user_serve(struct vhost_user *user);
+
+#endif
