@@ -66,6 +66,16 @@ VAS_API ssize_t vas_dirty_harvest(struct vas_dirty *dirty, uint64_t *gpa, uint64
 VAS_API int vas_dirty_commit(struct vas_dirty *dirty);
 VAS_API int vas_dirty_abort(struct vas_dirty *dirty);
 
+/* A tracker in use, for people: what it calls itself, and how many epochs it has committed. */
+struct vas_tracker_info {
+	char name[VAS_REGION_NAME_LEN];
+	uint64_t epochs;
+	uint32_t pid; /* as its binder says */
+};
+
+/* Up to nr are stored, and the number that there are is returned. An observer may ask. */
+VAS_API ssize_t vas_dirty_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t nr);
+
 /*
  * Stop every writer, for the owner only (-EPERM): new writes get -EAGAIN, sections end, holders of
  * writable maps are asked to be quiet (VAS_ASK_QUIESCE), consumers freeze. -EBUSY: the deadline
