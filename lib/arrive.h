@@ -101,6 +101,7 @@ void *vas_arrive_fill(void *arrival);
 void vas_arrive_stop(struct arrival *a);
 /* All is there, or nothing was to come: nobody need look at the log. */
 void vas_arrive_forget(struct arrival *a);
+void vas_arrive_flag(struct vas *vas, bool on);
 int vas_arrive_thread(pthread_t *thread, void *(*run)(void *arg), struct arrival *a);
 
 /* userfaultfd: -errno if it is not to be had, and what follows from that is the caller's. */
