@@ -33,7 +33,8 @@ struct vas_dirty; /* a tracker: one consumer of the dirty log; for one thread at
 /*
  * Track. Tracking is switched on for everybody if it is not yet: new sections mark, old ones are
  * waited for (1 s), consumers log. name is for people, up to 23 bytes. -EPERM: an observer; -ENOSPC:
- * all of this vas's trackers are in use; -EBUSY: a section does not end; or a consumer's refusal.
+ * all of this vas's trackers are in use; -EBUSY: a section does not end; -EOPNOTSUPP: membarrier is
+ * forbidden to this process, and others' sections need it; or a consumer's refusal.
  *
  * A tracker of another process than the owner's needs its help here and in vas_dirty_begin(): the
  * owner gives it in vas_notifications(), so it has to poll vas_notify_fd(). -ETIMEDOUT: it did not in
