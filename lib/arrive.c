@@ -80,7 +80,9 @@ static int check_hope(struct vas *vas, uint64_t word, uint64_t deadline_ns)
 
 static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
 {
-	uint64_t deadline_ns = vas_deadline_ns(ARRIVE_NS);
+	/* An observer only watches what comes by itself. */
+	uint64_t deadline_ns = vas_deadline_ns(
+		vas->role == VAS_ROLE_OBSERVER ? ARRIVE_NS / 2 : ARRIVE_NS);
 
 	for (;;) {
 		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);

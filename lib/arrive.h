@@ -88,6 +88,11 @@ void vas_arrive_all(struct vas *vas);
 uint64_t vas_arrive_offset(const struct arrival *a, uint64_t gpa);
 uint64_t vas_arrive_gpa(const struct arrival *a, uint64_t offset);
 
+/* The thread that brings words, wanted and others; and its end, which may come at any time. */
+void *vas_arrive_fill(void *arrival);
+void vas_arrive_stop(struct arrival *a);
+/* All is there, or nothing was to come: nobody need look at the log. */
+void vas_arrive_forget(struct arrival *a);
 int vas_arrive_thread(pthread_t *thread, void *(*run)(void *arg), struct arrival *a);
 
 /* userfaultfd: -errno if it is not to be had, and what follows from that is the caller's. */

@@ -87,6 +87,7 @@ struct vas {
 	struct backing backings[VAS_MAX_BACKINGS];
 	struct vas_event_set events;
 	int fence;  /* sections begin with a full fence: membarrier cannot be had; markers read it */
+	int no_barrier; /* membarrier cannot be had, so what others store is not ours to drain */
 	int forked; /* in a child: bind anew before the next use */
 	uint32_t fork_count;
 

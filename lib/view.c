@@ -236,8 +236,11 @@ static int view_build(struct vas *vas, struct snapshot *snapshot, struct view **
 	view->state = snapshot->state;
 	view->set = snapshot->set;
 	view->head.flags = snapshot->state.flags;
-	/* Where each look needs a fence before it, marking is the slow way's. */
-	if (!vas->fence && vas->role != VAS_ROLE_OBSERVER) {
+	/*
+	 * Where each look needs a fence before it, marking is the slow way's. While nobody tracks there
+	 * is nothing to look at, and a look would allocate the log's page.
+	 */
+	if (!vas->fence && vas->role != VAS_ROLE_OBSERVER && view->head.flags & VAS_STATE_TRACKING) {
 		view->head.dirty = vas->log.words;
 		view->head.nr_dirty = vas->log.nr_pages;
 	}
