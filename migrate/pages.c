@@ -86,3 +86,50 @@ int pages_read(struct vas *vas, const struct vas_dirty_word *word, char *raw, st
 	pages->size = (size_t)(to - raw);
 	return 0;
 }
+
+static void add_piece(struct pages_pieces *pieces, char *page)
+{
+	struct iovec *last = &pieces->iov[pieces->nr - 1];
+
+	if (pieces->nr && (char *)last->iov_base + last->iov_len == page)
+		last->iov_len += VAS_PAGE_SIZE;
+	else
+		pieces->iov[pieces->nr++] = (struct iovec){ page, VAS_PAGE_SIZE };
+}
+
+static bool find_pages(struct vas *vas, const struct vas_dirty_word *word, struct pages *pages,
+		       struct pages_pieces *pieces)
+{
+	uint64_t bits;
+
+	for (bits = word->bits; bits; bits &= bits - 1) {
+		uint64_t bit = bits & -bits;
+		uint64_t gpa = word->gpa + (uint64_t)__builtin_ctzll(bits) * VAS_PAGE_SIZE;
+		char *page = vas_translate(vas, gpa, VAS_PAGE_SIZE, VAS_PROT_READ);
+
+		if (!page)
+			return false;
+		if (is_zero(page)) {
+			pages->zero |= bit;
+		} else {
+			pages->data |= bit;
+			pages->size += VAS_PAGE_SIZE;
+			add_piece(pieces, page);
+		}
+	}
+	return !vas_failed(vas);
+}
+
+bool pages_find(struct vas *vas, const struct vas_dirty_word *word, struct pages *pages,
+		struct pages_pieces *pieces)
+{
+	bool found;
+
+	*pages = (struct pages){ 0 };
+	pieces->nr = 0;
+	if (vas_enter(vas))
+		return false;
+	found = find_pages(vas, word, pages, pieces);
+	vas_leave(vas);
+	return found;
+}
