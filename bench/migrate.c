@@ -125,9 +125,10 @@ static void report(struct bench_session *session, const struct scene *scene,
 	const double per_gib = 1e-6 / ((double)size / (1 << 30));
 	const struct kind rate = { "", offsetof(struct move_times, wall_ns), 0, NULL };
 	const struct kind wall = { "", offsetof(struct move_times, wall_ns), 1e-6, "ms/op" };
-	const struct kind cpu = { "/cpu", offsetof(struct move_times, cpu_ns), per_gib, "ms/GiB" };
-	const struct kind busiest = { "/busiest", offsetof(struct move_times, busiest_ns), per_gib,
-				      "ms/GiB" };
+	const struct kind sender = { "/sender-cpu", offsetof(struct move_times, sender_ns), per_gib,
+				     "ms/GiB" };
+	const struct kind receiver = { "/receiver-cpu", offsetof(struct move_times, receiver_ns),
+				       per_gib, "ms/GiB" };
 
 	if (!session->nr_measured++)
 		bench_report_head(session);
@@ -136,8 +137,9 @@ static void report(struct bench_session *session, const struct scene *scene,
 		return;
 	}
 	report_kind(session, scene->name, r, &rate);
-	report_kind(session, scene->name, r, &cpu);
-	report_kind(session, scene->name, r, &busiest);
+	report_kind(session, scene->name, r, &sender);
+	if (scene->content == MOVE_RANDOM)
+		report_kind(session, scene->name, r, &receiver);
 }
 
 static int move(struct vas *vas, const struct scene *scene, const struct subject *subject,

@@ -164,7 +164,8 @@ int move_read(struct vas *vas, uint64_t size, uint32_t nr_threads, struct move_t
 		parts[i] = (struct part){ memory + len * i, len, -1, 0, 0 };
 	in_threads(read_part, parts, nr_threads);
 	times->wall_ns = move_now_ns() - start;
-	times->cpu_ns = times->busiest_ns = cpu_ns(RUSAGE_SELF) - cpu;
+	times->sender_ns = cpu_ns(RUSAGE_SELF) - cpu;
+	times->receiver_ns = 0;
 	return 0;
 }
 
@@ -305,8 +306,8 @@ static int send_timed(struct vas *vas, uint64_t size, enum move_way way, const s
 	receiver = hear(sock);
 	if (way == MOVE_PLAIN)
 		times->wall_ns = move_now_ns() - start;
-	times->cpu_ns = sender + receiver;
-	times->busiest_ns = sender > receiver ? sender : receiver;
+	times->sender_ns = sender;
+	times->receiver_ns = receiver;
 	return receiver < 0 || times->wall_ns < 0 ? -EIO : 0;
 }
 
@@ -334,7 +335,6 @@ static int move_here(struct vas *vas, uint64_t size, enum move_way way, uint32_t
 
 static int move_qemu(struct vas *vas, uint64_t size, uint32_t nr_channels, struct move_times *times)
 {
-	double source, destination;
 	char command[4096];
 	FILE *script;
 	int nr, fd = dup(vas_fd(vas)), status;
@@ -344,15 +344,14 @@ static int move_qemu(struct vas *vas, uint64_t size, uint32_t nr_channels, struc
 	script = popen(command, "r");
 	if (!script)
 		return -errno;
-	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &source, &destination);
+	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &times->sender_ns,
+		    &times->receiver_ns);
 	status = pclose(script);
 	close(fd);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
 		return -ENOENT;
 	if (nr != 3 || status)
 		return -EIO;
-	times->cpu_ns = source + destination;
-	times->busiest_ns = source > destination ? source : destination;
 	return 0;
 }
 
@@ -401,7 +400,7 @@ int move_hand_over(struct vas **vas, struct move_times *times)
 		err = vas_handover_take(sock[0], 0, &back, &state, &size);
 	}
 	times->wall_ns = (move_now_ns() - start) / 2;
-	times->cpu_ns = times->busiest_ns = 0;
+	times->sender_ns = times->receiver_ns = 0;
 	if (!err)
 		*vas = back;
 	close(sock[0]);

@@ -10,8 +10,8 @@ enum move_way { MOVE_PLAIN, MOVE_VAS, MOVE_VAS_FRESH, MOVE_VAS_FRESH_HUGE, MOVE_
 
 struct move_times {
 	double wall_ns;
-	double cpu_ns;     /* of both processes */
-	double busiest_ns; /* of the process that has used more */
+	double sender_ns; /* of processor time, in its process */
+	double receiver_ns;
 };
 
 enum move_content { MOVE_RANDOM, MOVE_ZEROS, MOVE_UNTOUCHED };

@@ -193,8 +193,8 @@ static struct queue *alloc_queue(struct disk *disk)
 
 	if (!queue)
 		return NULL;
-	queue->chain = kvmalloc(sizeof(*queue->chain), GFP_KERNEL_ACCOUNT);
-	queue->buffer = kvmalloc(DISK_BUFFER, GFP_KERNEL_ACCOUNT);
+	queue->chain = kvmalloc(sizeof(*queue->chain), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	queue->buffer = kvmalloc(DISK_BUFFER, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	queue->disk = disk;
 	mutex_init(&queue->lock);
 	return queue;

@@ -126,7 +126,8 @@ static int tell_regions(struct session *s, void *arg)
 		return tell_region(s, wanted);
 	if (wanted->nr > VAS_TEST_MAX_REGIONS)
 		return -E2BIG;
-	regions = kvcalloc(wanted->nr + 1, sizeof(*regions), GFP_KERNEL);
+	regions = kvcalloc(wanted->nr + 1, sizeof(*regions),
+			   GFP_KERNEL | __GFP_NOWARN);
 	if (!regions)
 		return -ENOMEM;
 	nr = vas_regions(s->vas, regions, wanted->nr);
