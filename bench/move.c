@@ -253,12 +253,11 @@ static double send_vas(struct vas *vas, enum move_way way, const struct pairs *p
 
 static int make_pairs(struct pairs *pairs, uint32_t nr)
 {
-	int buffer = 4 << 20, pair[2];
+	int pair[2];
 
 	for (pairs->nr = 0; pairs->nr < nr; pairs->nr++) {
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 			return -errno;
-		setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 		pairs->out[pairs->nr] = pair[0];
 		pairs->in[pairs->nr] = pair[1];
 	}
