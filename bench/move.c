@@ -343,8 +343,7 @@ static int move_qemu(struct vas *vas, uint64_t size, uint32_t nr_channels, struc
 	script = popen(command, "r");
 	if (!script)
 		return -errno;
-	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &times->sender_ns,
-		    &times->receiver_ns);
+	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &times->sender_ns, &times->receiver_ns);
 	status = pclose(script);
 	close(fd);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
