@@ -83,7 +83,10 @@ _vas_command()
 _vas_argument()
 {
 	case $1 in
-	create | run | ls | top) ;;
+	create | run | ls) ;;
+	top)
+		_vas_names
+		;;
 	restore | clone | receive)
 		_vas_files
 		;;

@@ -138,8 +138,10 @@ static int run(int argc, char **argv)
 		if (code)
 			return code;
 	}
-	if (c == OPTION_STOP || option_rest(&options, 0, 0, "") == OPTION_STOP)
+	if (c == OPTION_STOP)
 		return options.status;
+	wish.top.names = argv + optind;
+	wish.top.nr_names = argc - optind;
 	code = wish.is_batch ? batch(&wish) : top_screen(&wish.top, wish.delay_ns);
 	top_clean(&wish.top);
 	return code;
@@ -147,7 +149,7 @@ static int run(int argc, char **argv)
 
 const struct verb verb_top = {
 	.name = "top",
-	.args = "[OPTION...]",
+	.args = "[OPTION...] [NAME...]",
 	.summary = "Watch every vas on this host that you may see",
 	.help = "  -b, --batch          print to stdout again and again, without a terminal\n"
 	"  -1, --once           print once\n"
@@ -157,6 +159,7 @@ const struct verb verb_top = {
 	"  -s, --sort=COLUMN    resident, dirty, working-set, size or name: the most first\n"
 	"  -t, --track          count what is written, for which every writer has to mark it\n"
 	"\n"
+	"With NAMEs, only those are shown, and tracked.\n"
 	"Keys: q ends it, s sorts by the next column, r reverses, t counts what is written or stops that,\n"
 	"space looks at once. WORKING SET is what was written in the last 8 looks.\n",
 	.run = run,

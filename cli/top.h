@@ -30,6 +30,7 @@ struct top_entry {
 	uint64_t migration_round; /* TOP_NONE: none is under way */
 	size_t nr_holders;
 	struct top_track *track;
+	uint64_t retry;	 /* the number of the look before which tracking is not tried again */
 	uint64_t looked; /* the number of the look that saw it last */
 };
 
@@ -40,6 +41,8 @@ struct top {
 	size_t nr;
 	size_t nr_denied;
 	uint64_t looks;
+	char *const *names; /* only these: PID/FD, a name or uuid; none: all */
+	int nr_names;
 	enum top_order order;
 	int reversed;
 	int tracks; /* count what is written: every writer has to mark then */

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
+#include "cli/name.h"
 #include "cli/top.h"
+
+#define RETRY 15 /* looks */
 
 static struct top_entry *entry_of(struct top *top, const struct found *found)
 {
@@ -45,7 +50,39 @@ static uint64_t migration_round(const struct holder *holder)
 	return round;
 }
 
-/* What a vas tells of itself is its own affair: only what is asked of all is asked of it. */
+/* An owner that does not answer costs a second: it is left alone for a while then. */
+static void count_written(struct top_entry *entry, const struct holder *holder, int tracks)
+{
+	if (tracks && !entry->track && entry->looked >= entry->retry)
+		entry->track = top_track_new(holder);
+	if (tracks && entry->track &&
+	    !top_track_look(entry->track, &entry->dirty_rate, &entry->working_set))
+		return;
+	if (entry->looked >= entry->retry)
+		entry->retry = tracks ? entry->looked + RETRY : 0;
+	top_track_free(entry->track);
+	entry->track = NULL;
+}
+
+static int is_wanted(const struct top *top, const struct found *found)
+{
+	char uuid[UUID_TEXT_LEN], reference[32];
+
+	name_format_uuid(found->info.uuid, uuid);
+	for (int i = 0; i < top->nr_names; i++) {
+		if (!strncmp(found->info.name, top->names[i], VAS_NAME_LEN) ||
+		    !strcasecmp(uuid, top->names[i]))
+			return 1;
+		for (size_t j = 0; j < found->nr_holders; j++) {
+			snprintf(reference, sizeof(reference), "%d/%d", found->holders[j].pid,
+				 found->holders[j].fd);
+			if (!strcmp(reference, top->names[i]))
+				return 1;
+		}
+	}
+	return !top->nr_names;
+}
+
 static void follow(struct top_entry *entry, const struct found *found, int tracks)
 {
 	const struct holder *holder = found_holder(found);
@@ -59,13 +96,7 @@ static void follow(struct top_entry *entry, const struct found *found, int track
 	entry->dirty_rate = entry->working_set = entry->migration_round = TOP_NONE;
 	if (found->info.state_flags & VAS_STATE_TRACKING)
 		entry->migration_round = migration_round(holder);
-	if (tracks && !entry->track)
-		entry->track = top_track_new(holder);
-	if (!tracks || !entry->track ||
-	    top_track_look(entry->track, &entry->dirty_rate, &entry->working_set)) {
-		top_track_free(entry->track);
-		entry->track = NULL;
-	}
+	count_written(entry, holder, tracks);
 }
 
 /* A vas that nobody else holds any more is not kept alive by being looked at. */
@@ -89,8 +120,11 @@ int top_look(struct top *top)
 
 	top->looks++;
 	for (size_t i = 0; !err && i < scan.nr_found; i++) {
-		struct top_entry *entry = entry_of(top, &scan.found[i]);
+		struct top_entry *entry;
 
+		if (!is_wanted(top, &scan.found[i]))
+			continue;
+		entry = entry_of(top, &scan.found[i]);
 		if (!entry) {
 			err = -ENOMEM;
 			break;

@@ -222,7 +222,7 @@ static void destroy_binding(struct vas *vas)
  *
  * Return: 0; -EPERM: seals are missing; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a version or
  * required feature that is not known; -EAGAIN: as many binders or threads as there can be;
- * -ENODEV: @ops->owner is being unloaded; -EBADF: not open for reading; -EINVAL: not a regular file;
+ * -EBUSY: its memory is still arriving; -ENODEV: @ops->owner is being unloaded; -EBADF: not open for reading; -EINVAL: not a regular file;
  * -ENOMEM, -EIO.
  */
 int vas_bind_file(struct file *file, const struct vas_ops *ops, void *priv, struct vas **result)

@@ -11,6 +11,7 @@
 
 #include <uapi/linux/vas.h>
 
+#include "alloc.h"
 #include "backing.h"
 #include "hold.h"
 #include "mapping.h"
@@ -154,7 +155,7 @@ static int read_ranges(const struct vas_ko_prepare *prepare, struct vas_ko_range
 
 	if (prepare->flags || prepare->nr > VAS_KO_MAX_RANGES)
 		return -EINVAL;
-	*ranges = kvmalloc_array(max(prepare->nr, 1u), sizeof(**ranges), GFP_KERNEL_ACCOUNT);
+	*ranges = kvmalloc_array(max(prepare->nr, 1u), sizeof(**ranges), VAS_GFP_LARGE);
 	if (!*ranges)
 		return -ENOMEM;
 	err = -EFAULT;

@@ -5,6 +5,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "alloc.h"
 #include "binding.h"
 #include "core/layout.h"
 #include "counters.h"
@@ -37,8 +38,8 @@ static struct vas_view *alloc_view(const struct vas_state *state)
 
 	if (!view)
 		return NULL;
-	view->regions = kvmalloc_array(nr, sizeof(*view->regions), GFP_KERNEL_ACCOUNT);
-	view->map.entries = kvmalloc_array(nr, sizeof(*view->map.entries), GFP_KERNEL_ACCOUNT);
+	view->regions = kvmalloc_array(nr, sizeof(*view->regions), VAS_GFP_LARGE);
+	view->map.entries = kvmalloc_array(nr, sizeof(*view->map.entries), VAS_GFP_LARGE);
 	if (!view->regions || !view->map.entries) {
 		vas_view_free(view);
 		return NULL;

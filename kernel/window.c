@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "alloc.h"
 #include "backing.h"
 #include "compat/compat.h"
 #include "counters.h"
@@ -18,10 +19,10 @@ int vas_window_init(struct vas_window *window, unsigned long max)
 	if (max > INT_MAX)
 		return -E2BIG;
 	memset(window, 0, sizeof(*window));
-	window->pages = kvcalloc(max, sizeof(*window->pages), GFP_KERNEL_ACCOUNT);
+	window->pages = kvcalloc(max, sizeof(*window->pages), VAS_GFP_LARGE);
 	if (!window->pages)
 		return -ENOMEM;
-	window->folios = kvcalloc(max, sizeof(*window->folios), GFP_KERNEL_ACCOUNT);
+	window->folios = kvcalloc(max, sizeof(*window->folios), VAS_GFP_LARGE);
 	if (!window->folios) {
 		kvfree(window->pages);
 		window->pages = NULL;

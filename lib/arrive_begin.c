@@ -12,6 +12,17 @@
 
 #define WORD_SIZE (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
 
+/* For the next generation. vas->change is held; threads that build a view look at it under the lock. */
+void vas_arrive_flag(struct vas *vas, bool on)
+{
+	pthread_mutex_lock(&vas->lock);
+	if (on)
+		vas->own.flags |= VAS_STATE_ARRIVING;
+	else
+		vas->own.flags &= ~VAS_STATE_ARRIVING;
+	pthread_mutex_unlock(&vas->lock);
+}
+
 void vas_arrive_forget(struct arrival *a)
 {
 	struct vas_tracker *entry = &vas_trackers(a->vas)[a->index];
@@ -109,7 +120,7 @@ static int publish_log(struct arrival *a)
 	vas->ctl->arrive_left = pages;
 	vas->ctl->arrive_failed = vas->ctl->arrive_wanted = 0;
 	__atomic_store_n(&vas->ctl->arriving, a->index + 1, __ATOMIC_RELEASE);
-	vas->own.flags |= VAS_STATE_ARRIVING;
+	vas_arrive_flag(vas, true);
 	return 0;
 }
 
@@ -143,7 +154,7 @@ static int arrival_start(struct arrival *a)
 	err = vas_arrive_thread(&a->filler, vas_arrive_fill, a);
 	if (err) {
 		vas_arrive_forget(a);
-		a->vas->own.flags &= ~VAS_STATE_ARRIVING;
+		vas_arrive_flag(a->vas, false);
 		return err;
 	}
 	a->vas->arrival = a;

@@ -186,7 +186,7 @@ static void finish(struct arrival *a)
 	vas_arrive_release(a);
 	a->done = true;
 	pthread_mutex_unlock(&a->lock);
-	vas->own.flags &= ~VAS_STATE_ARRIVING;
+	vas_arrive_flag(vas, false);
 	vas_publish(vas, NULL, 0);
 	vas_arrive_forget(a);
 	pthread_mutex_unlock(&vas->change);

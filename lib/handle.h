@@ -83,6 +83,9 @@ struct vas {
 	struct view *view;    /* the newest; head.view points into it */
 	struct view *retired; /* replaced, perhaps still in use by a section */
 	uint64_t next_serial;
+	/* Of the newest view, for those who may not look into it: they are in no section. Atomic. */
+	uint64_t seen_generation;
+	uint32_t seen_flags;
 	struct thread *threads;
 	struct backing backings[VAS_MAX_BACKINGS];
 	struct vas_event_set events;

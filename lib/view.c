@@ -323,6 +323,8 @@ static int view_replace(struct vas *vas, struct region_set *known, uint64_t know
 		vas->retired = vas->view;
 	}
 	vas->view = view;
+	__atomic_store_n(&vas->seen_flags, view->state.flags, __ATOMIC_RELAXED);
+	__atomic_store_n(&vas->seen_generation, view->state.generation, __ATOMIC_RELEASE);
 	__atomic_store_n(&vas->head.view, &view->head, __ATOMIC_RELEASE);
 	vas_view_reap(vas);
 	return 0;

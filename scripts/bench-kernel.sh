@@ -12,7 +12,7 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$scripts")
 build=${VAS_BENCH_BUILD:-$top/build-bench}
 kernels='' options='' time='' measured=0 status=0
-modules='vas test/vas_test bench/vas_bench bench/kvm_bench bench/iommufd_bench'
+modules='vas test/vas_test bench/vas_bench bench/kvm_bench'
 
 usage()
 {
@@ -22,8 +22,7 @@ usage()
 	--time          nanoseconds instead of instructions; in a machine without KVM they are the emulator's
 	--case PATTERN, --rounds N, --quick, --json, --list: as for every bench
 
-	NAME            a kernel as kernel.sh names it (default: 6.1 6.12 newest), or the path of a kernel's
-	                build tree with a vmlinux in it
+	NAME            a kernel as kernel.sh names it (default: 6.1 6.12 newest)
 
 	VAS_BENCH_BUILD  folder to build in (now: $build)
 	END
@@ -62,32 +61,23 @@ build_program()
 	}
 }
 
-# What may be in a kernel's place for other modules: newer ones export KVM's copies to KVM's own modules
-# only, and few have iommufd.
-can_have()
+# Newer kernels export KVM's copies to KVM's own modules only.
+exports_kvm()
 {
-	symvers=$1/Module.symvers
-	case $2 in
-	kvm) awk -F '\t' '$2 == "kvm_read_guest" && $5 == "" { found = 1 } END { exit !found }' "$symvers" ;;
-	iommufd) grep -q '[[:space:]]iommufd_access_rw[[:space:]]' "$symvers" ;;
-	esac
+	awk -F '\t' '$2 == "kvm_read_guest" && $5 == "" { found = 1 } END { exit !found }' \
+		"$1/Module.symvers"
 }
 
-# build_modules LABEL KERNEL: what there can be
+# What there can be for a kernel
 build_modules()
 {
-	case $2 in
-	*/*) tree=$2 ;;
-	*) tree=$("$scripts/kernel.sh" path "$2" headers) ;;
-	esac
-	set -- "$1" "$2" VAS_BENCH=m
-	! can_have "$tree" kvm || set -- "$@" VAS_BENCH_KVM=m
-	! can_have "$tree" iommufd || set -- "$@" VAS_BENCH_IOMMUFD=m
-	label=$1 kernel=$2
-	shift 2
-	rm -f "$build/ko-$label"/kernel/bench/*.ko
-	"$scripts/vas-ko.sh" "$kernel" "$build/ko-$label" -j2 "$@" >"$build/ko-$label.log" 2>&1 || {
-		grep -A6 -E 'error' "$build/ko-$label.log" | head -n 40 >&2
+	tree=$("$scripts/kernel.sh" path "$1" headers)
+	folder=$build/ko-$1
+	rm -f "$folder"/kernel/bench/*.ko
+	set -- "$1" "$folder" -j2 VAS_BENCH=m
+	! exports_kvm "$tree" || set -- "$@" VAS_BENCH_KVM=m
+	"$scripts/vas-ko.sh" "$@" >"$folder.log" 2>&1 || {
+		grep -A6 -E 'error' "$folder.log" | head -n 40 >&2
 		return 1
 	}
 }
@@ -104,48 +94,36 @@ machine_options()
 # The bench's own lines: from its head on, or its records
 show()
 {
-	tr -d '\r' <"$1" | grep -E '^(\{"bench"|kernel-|case |goal |[a-z]+(/[0-9]+)+ | {20})' || :
+	tr -d '\r' <"$1" | grep -E '^(\{"bench"|kernel-|case |goal |[a-z]+(/[0-9]+)+( |$)| {20})' || :
 }
 
-# measure LABEL KERNEL
 measure()
 {
-	label=$1 kernel=$2
-	case $kernel in
-	*/*) set -- --kernel "$kernel/vmlinux" ;;
-	*) set -- --kernel "$kernel" --with-kvm ;;
-	esac
+	name=$1
+	set -- --kernel "$name" --with-kvm
 	for module in $modules; do
-		[ ! -e "$build/ko-$label/kernel/$module.ko" ] ||
-			set -- "$@" --module "$build/ko-$label/kernel/$module.ko"
+		[ ! -e "$build/ko-$name/kernel/$module.ko" ] ||
+			set -- "$@" --module "$build/ko-$name/kernel/$module.ko"
 	done
 	# shellcheck disable=SC2046 # a list of words
 	"$scripts/vm.sh" "$@" --smp 1 --mem 2048 --limit 3000 --timeout 3600 \
-		--env "VAS_BENCH_NAME=kernel-$label" --console "$build/console-$label" \
+		--env "VAS_BENCH_NAME=kernel-$name" --console "$build/console-$name" \
 		$(machine_options) --run "$build/bench/kernel-bench$options" \
-		>"$build/result-$label" || {
-		sed "s/^/$label: /" "$build/result-$label" >&2
+		>"$build/result-$name" || {
+		sed "s/^/$name: /" "$build/result-$name" >&2
 		status=1
 	}
-	show "$build/console-$label"
+	show "$build/console-$name"
 	measured=$((measured + 1))
 }
 
 parse "$@"
 build_program
 for kernel in $kernels; do
-	label=$(basename "$kernel")
-	case $kernel in
-	*/*) ;;
-	*)
-		"$scripts/kernel.sh" fetch --headers "$kernel" || {
-			echo "bench-kernel.sh: skipped $kernel: it cannot be had" >&2
-			continue
-		}
-		;;
-	esac
-	if build_modules "$label" "$kernel"; then
-		measure "$label" "$kernel"
+	if ! "$scripts/kernel.sh" fetch --headers "$kernel"; then
+		echo "bench-kernel.sh: skipped $kernel: it cannot be had" >&2
+	elif build_modules "$kernel"; then
+		measure "$kernel"
 	else
 		echo "bench-kernel.sh: $kernel: the modules do not build" >&2
 		status=1

@@ -20,7 +20,7 @@ is_there()
 }
 
 # shellcheck disable=SC2016 # the backticks are the page's
-grep -oE '`[a-z0-9_/]+\.[a-z]+(: [a-z0-9_]+(\(\))?)?`' "$page" | tr -d '`' | sort -u >"$names"
+grep -oE '`[A-Za-z0-9_/.-]+\.[a-z]+(: [A-Za-z0-9_]+(\(\))?)?`' "$page" | tr -d '`' | sort -u >"$names"
 [ -s "$names" ] || {
 	echo "$page names nothing"
 	exit 1

@@ -40,7 +40,6 @@ static const struct way ways_from[] = {
 	{ "vas-map", "vas-map-from", false },
 	{ "kvm", "kvm-from", true },
 	{ "kvm-cached", "kvm-cached-from", true },
-	{ "iommufd", "iommufd-from", false },
 	{ 0 },
 };
 
@@ -52,7 +51,6 @@ static const struct way ways_to[] = {
 	{ "vas-map", "vas-map-to", false },
 	{ "kvm", "kvm-to", true },
 	{ "kvm-cached", "kvm-cached-to", true },
-	{ "iommufd", "iommufd-to", false },
 	{ 0 },
 };
 

@@ -45,7 +45,7 @@ struct vas_view;
  * @quiesce: The guest's memory is about to be frozen: stop writing through @mapping, and return 0 once
  *	nothing does any more; a negative errno refuses. Unmapping is an answer, too. Called for
  *	writable maps only. NULL: refuses.
- * @resume: After a successful @quiesce: writing may go on. May be NULL.
+ * @resume: After a successful @quiesce: writing may go on. Not called for a map that is gone. May be NULL.
  * @release: The last reference to the binding is gone and no other op runs or will run: @priv can be
  *	freed. May be NULL.
  *

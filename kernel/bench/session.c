@@ -26,6 +26,12 @@ struct task {
 	int err;
 };
 
+/**
+ * subjects_add - offer ways to be measured
+ * @subjects: they stay the caller's
+ * @nr: how many
+ * @owner: the module, which stays while one of them is at work
+ */
 void subjects_add(struct subject *subjects, unsigned int nr, struct module *owner)
 {
 	mutex_lock(&subjects_lock);
@@ -37,6 +43,11 @@ void subjects_add(struct subject *subjects, unsigned int nr, struct module *owne
 }
 EXPORT_SYMBOL_GPL(subjects_add);
 
+/**
+ * subjects_remove - undo subjects_add()
+ * @subjects: as given to it
+ * @nr: as given to it
+ */
 void subjects_remove(struct subject *subjects, unsigned int nr)
 {
 	mutex_lock(&subjects_lock);

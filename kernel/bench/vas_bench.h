@@ -14,8 +14,7 @@
 /**
  * struct vas_bench_run - one measurement
  * @subject: its name; -ENOENT: there is none of it in this kernel
- * @fd: of the vas, or of the VM for subjects of KVM's, or of iommufd
- * @object: for iommufd: the I/O address space
+ * @fd: of the vas, or of the VM for subjects of KVM's
  * @gpa: of the memory
  * @hva: of the same memory in the calling process, for subjects that know no better
  * @len: its length
@@ -28,7 +27,7 @@
 struct vas_bench_run {
 	char subject[24];
 	__s32 fd;
-	__u32 object;
+	__u32 pad;
 	__u64 gpa;
 	__u64 hva;
 	__u64 len;

@@ -116,8 +116,11 @@ static int queue_thread(void *data)
 void queue_invalidate(struct queue *queue, struct vas_mapping *mapping)
 {
 	mutex_lock(&queue->lock);
-	if (ring_has(&queue->ring, mapping))
+	if (ring_has(&queue->ring, mapping)) {
 		ring_unmap(&queue->ring);
+		/* Nobody is told of the thaw of a map that is gone; there is no new one before. */
+		queue->is_quiet = false;
+	}
 	mutex_unlock(&queue->lock);
 	wake(queue);
 }
@@ -190,8 +193,8 @@ static struct queue *alloc_queue(struct disk *disk)
 
 	if (!queue)
 		return NULL;
-	queue->chain = kvmalloc(sizeof(*queue->chain), GFP_KERNEL_ACCOUNT);
-	queue->buffer = kvmalloc(DISK_BUFFER, GFP_KERNEL_ACCOUNT);
+	queue->chain = kvmalloc(sizeof(*queue->chain), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	queue->buffer = kvmalloc(DISK_BUFFER, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	queue->disk = disk;
 	mutex_init(&queue->lock);
 	return queue;

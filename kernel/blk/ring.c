@@ -31,7 +31,8 @@ int ring_init(struct ring *ring)
 	for (part = RING_DESC; part <= RING_USED; part++)
 		if (ring->gpa[part] % align[part])
 			return -EINVAL;
-	ring->table = kvmalloc_array(RING_MAX_SEGMENTS, sizeof(*ring->table), GFP_KERNEL_ACCOUNT);
+	ring->table = kvmalloc_array(RING_MAX_SEGMENTS, sizeof(*ring->table),
+				     GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	return ring->table ? 0 : -ENOMEM;
 }
 

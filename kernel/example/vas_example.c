@@ -124,6 +124,7 @@ static void foo_invalidate(void *priv, struct vas_mapping *mapping, ktime_t dead
 	if (foo->mapping == mapping) {
 		vas_unmap(mapping);
 		foo->mapping = NULL;
+		foo->is_quiet = false; /* nobody is told of the thaw of a map that is gone */
 	}
 	mutex_unlock(&foo->lock);
 }

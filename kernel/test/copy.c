@@ -180,7 +180,7 @@ int session_copy(struct session *s, void *arg)
 	copy->left = copy->len;
 	if (!size)
 		return -E2BIG;
-	job.buf = kvzalloc(size, GFP_KERNEL);
+	job.buf = kvzalloc(size, GFP_KERNEL | __GFP_NOWARN);
 	if (!job.buf)
 		return -ENOMEM;
 	run_job(&job, copy->len <= VAS_TEST_MAX_LEN ? copy->len : 0);

@@ -140,10 +140,15 @@ static void count(struct session *s, u64 *what, ktime_t deadline)
 	spin_unlock(&s->maps_lock);
 }
 
+/* A hang that nobody ends is a refusal that took long: whoever could end it may be gone. */
 static u32 policy_of(struct session *s)
 {
-	wait_event(s->policy_changed, READ_ONCE(s->policy) != VAS_TEST_HANG);
-	return READ_ONCE(s->policy);
+	u32 policy;
+
+	wait_event_timeout(s->policy_changed, READ_ONCE(s->policy) != VAS_TEST_HANG,
+			   VAS_TEST_LONGEST_HANG * HZ);
+	policy = READ_ONCE(s->policy);
+	return policy == VAS_TEST_HANG ? VAS_TEST_REFUSE : policy;
 }
 
 static void session_invalidate(void *priv, struct vas_mapping *mapping, ktime_t deadline)

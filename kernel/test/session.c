@@ -38,6 +38,7 @@ static void unbind(struct session *s)
 
 	if (!s->vas)
 		return;
+	set_policy(s, VAS_TEST_COMPLY); /* an op that hangs keeps the binding */
 	session_bell_stop(s, &nr_rings);
 	session_load_stop(s, &ignored);
 	session_sg_unmap(s, NULL);
@@ -125,7 +126,8 @@ static int tell_regions(struct session *s, void *arg)
 		return tell_region(s, wanted);
 	if (wanted->nr > VAS_TEST_MAX_REGIONS)
 		return -E2BIG;
-	regions = kvcalloc(wanted->nr + 1, sizeof(*regions), GFP_KERNEL);
+	regions = kvcalloc(wanted->nr + 1, sizeof(*regions),
+			   GFP_KERNEL | __GFP_NOWARN);
 	if (!regions)
 		return -ENOMEM;
 	nr = vas_regions(s->vas, regions, wanted->nr);

@@ -62,8 +62,10 @@ enum vas_test_policy {
 	VAS_TEST_COMPLY, /* unmap, or be quiet, in the op itself */
 	VAS_TEST_REFUSE, /* nothing */
 	VAS_TEST_UNMAP,	 /* unmap, even if quiet would do */
-	VAS_TEST_HANG,	 /* stay in the op until the policy changes */
+	VAS_TEST_HANG,	 /* stay in the op until the policy changes, but not for ever; then refuse */
 };
+
+#define VAS_TEST_LONGEST_HANG 15 /* seconds */
 
 struct vas_test_counts {
 	__u64 invalidated;

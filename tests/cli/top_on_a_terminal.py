@@ -16,6 +16,7 @@ import time
 VAS = os.environ.get('VAS', 'vas')
 DEADLINE = 30
 LINES, COLUMNS = 24, 160
+NAMES = ('-small', '-large', '-\x1b[2J\x1b]0;x\x07')
 
 
 class Terminal:
@@ -150,7 +151,7 @@ def order(text, first, second):
 
 
 def check_keys(prefix):
-    pid, fd = start_top('--delay', '1')
+    pid, fd = start_top('--delay', '1', *[prefix + name for name in NAMES])
     terminal = Terminal()
     small, large = prefix + '-small', prefix + '-large'
     wait_for(fd, terminal, 'both by resident', lambda t: order(t, small, large) and 'by resident' in t)
@@ -191,7 +192,7 @@ def main():
     prefix = 'vas-top-%d' % os.getpid()
     processes = []
     try:
-        for name, size in (('-small', '16M'), ('-large', '64M'), ('-\x1b[2J\x1b]0;x\x07', '1M')):
+        for name, size in zip(NAMES, ('16M', '64M', '1M')):
             processes.append(create(prefix + name, size))
         subprocess.run([VAS, 'fill', prefix + '-small', '0', '4M', '1'], check=True)
         check_keys(prefix)

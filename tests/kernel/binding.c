@@ -152,6 +152,26 @@ TEST(as_many_binders_as_there_are_places)
 	CHECK_OK(device_bind(devices[nr - 1], vas_fd(vas)));
 }
 
+/* vas.ko asks nobody for a page, so it waits until all are there. */
+TEST(memory_that_still_arrives_is_left_alone)
+{
+	struct vas *vas = device_vas(64 * MIB, MIB, 0);
+	struct control c = control_open(vas_fd(vas));
+	int bound = device_bound(vas_fd(vas)), device = device_open();
+	uint64_t word = 1;
+
+	control_flags(&c, VAS_STATE_ARRIVING);
+	CHECK_EQ(device_bind(device, vas_fd(vas)), -EBUSY);
+	CHECK_EQ(device_read(bound, 0, &word, sizeof(word), NULL), -EBUSY);
+	CHECK_EQ(device_write(bound, 0, &word, sizeof(word), NULL), -EBUSY);
+	control_flags(&c, 0);
+	CHECK_OK(device_bind(device, vas_fd(vas)));
+	CHECK_OK(device_read(bound, 0, &word, sizeof(word), NULL));
+	CHECK_EQ(word, 0);
+	close(device);
+	close(bound);
+}
+
 /* What a binder that has died still has is had by whoever needs it. */
 TEST(the_dead_make_room)
 {

@@ -155,6 +155,10 @@ TEST(many_requests_at_once_are_answered_in_order)
 TEST(memory_may_be_unplugged_and_frozen_under_requests)
 {
 	struct vas_ko_freeze freeze = { .timeout_ns = 10000000000 };
+	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
+	struct vas_ko_prepare prepare = {
+		.ranges = (uintptr_t)&ring, .nr = 1, .timeout_ns = 10000000000
+	};
 	struct part in = { DATA, 512, 1 };
 	struct vas_ko_attach attach;
 	struct guest g;
@@ -175,6 +179,12 @@ TEST(memory_may_be_unplugged_and_frozen_under_requests)
 		virtqueue_kick(&g.q);
 		CHECK(!virtqueue_wait(&g.q, &elem, 30));
 		CHECK_EQ(g.ram[STATUS], 0x7f);
+		/* The rings may be taken from it meanwhile. */
+		if (i % 2) {
+			CHECK_OK(ioctl(drive, VAS_KO_PREPARE, &prepare));
+			CHECK_OK(ioctl(drive, VAS_KO_COMMIT));
+			CHECK(!virtqueue_wait(&g.q, &elem, 30));
+		}
 		CHECK_OK(ioctl(drive, VAS_KO_THAW));
 		CHECK(virtqueue_wait(&g.q, &elem, 10000));
 		id = device_add(g.vas, 8 * MIB, MIB);

@@ -70,7 +70,11 @@ struct progress {
 static int has_come_so_far(void *arg)
 {
 	struct progress *progress = arg;
+	struct echo_page page;
 
+	if (!vas_read(progress->f->vas, ECHO_GPA, &page, sizeof(page), NULL))
+		test_note("request %u, answer %u, the guest has seen %llu", page.request_nr,
+			  page.answer_nr, (unsigned long long)progress->f->box->done);
 	return progress->f->box->done >= progress->target;
 }
 

@@ -130,6 +130,10 @@ static void freeze(struct guest *g)
 {
 	struct vas_ko_attach attach = { .fd = vas_fd(g->vas) };
 	struct vas_ko_freeze freeze = { .timeout_ns = 10000000000 };
+	struct vas_ko_range range = { ECHO_GPA, PAGE };
+	struct vas_ko_prepare prepare = {
+		.ranges = (uintptr_t)&range, .nr = 1, .timeout_ns = 10000000000
+	};
 	int drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
 
 	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
@@ -139,6 +143,12 @@ static void freeze(struct guest *g)
 		CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
 		ask(g);
 		CHECK(!is_answered(g, 50));
+		/* Its map may be taken from it meanwhile. */
+		if (i % 2) {
+			CHECK_OK(ioctl(drive, VAS_KO_PREPARE, &prepare));
+			CHECK_OK(ioctl(drive, VAS_KO_COMMIT));
+			CHECK(!is_answered(g, 50));
+		}
 		CHECK_OK(ioctl(drive, VAS_KO_THAW));
 		CHECK(is_answered(g, 10000));
 	}

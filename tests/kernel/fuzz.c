@@ -24,7 +24,7 @@
 #include "fuzz.h"
 
 #define NR_PROCESSES 4
-#define ROUND_MS     5000
+#define ROUND_MS     10000
 
 static const uint64_t numbers[] = {
 	0, 1, 7, 8, PAGE - 1, PAGE, PAGE + 1, MIB - 1, MIB, FUZZ_RAM - 1, FUZZ_RAM, 32 * MIB,
@@ -170,12 +170,13 @@ static void call_on_and_on(struct fuzz *f)
 	int can_fail = !faults_init();
 
 	for (;;) {
+		if (test_random_below(&f->random, 16) == 0) {
+			fuzz_chaos(f);
+			continue;
+		}
 		if (can_fail && test_random_below(&f->random, 4) == 0)
 			faults_arm(1 + (unsigned int)test_random_below(&f->random, 40));
-		if (test_random_below(&f->random, 16))
-			fuzz_call(f);
-		else
-			fuzz_chaos(f);
+		fuzz_call(f);
 		if (can_fail)
 			faults_arm(0);
 	}

@@ -21,9 +21,10 @@ enum {
 
 long test_limit_s = 60;
 
-/* The last line that was printed whole, and the one that is growing */
+/* The last line that was printed whole, the last that tells why TAP skips, and the one that is growing */
 struct last_line {
 	char whole[LINE_MAX_LEN];
+	char why[LINE_MAX_LEN];
 	char part[LINE_MAX_LEN];
 	size_t part_len;
 };
@@ -53,9 +54,14 @@ static pid_t start(char *const argv[], int output)
 
 static void end_line(struct last_line *last)
 {
+	const char *skip;
+
 	last->part[last->part_len] = '\0';
 	if (last->part_len)
 		memcpy(last->whole, last->part, last->part_len + 1);
+	skip = strstr(last->part, "# SKIP ");
+	if (skip)
+		strcpy(last->why, skip + strlen("# SKIP "));
 	last->part_len = 0;
 }
 
@@ -126,7 +132,7 @@ static void judge(const char *name, int status, const struct last_line *last)
 	else if (WIFSIGNALED(status))
 		report("not ok %s # killed by signal %d", name, WTERMSIG(status));
 	else if (WEXITSTATUS(status) == SKIPPED)
-		report("skip %s # %s", name, last->whole);
+		report("skip %s # %s", name, *last->why ? last->why : last->whole);
 	else if (WEXITSTATUS(status))
 		report("not ok %s # exit status %d: %s", name, WEXITSTATUS(status), last->whole);
 	else if (strstr(last->whole, " passed, ")) /* how TAP ends */
