@@ -37,6 +37,8 @@ struct bench_case {
 	const char *name;
 	/* Bytes moved by one run of the work: the result is then a rate in GB/s; 0 gives ns/op. */
 	uint64_t bytes;
+	/* What is counted instead of ns, with its "/op"; NULL for time. */
+	const char *unit;
 	unsigned int nr_subjects;
 	struct bench_subject subjects[BENCH_MAX_SUBJECTS];
 };

@@ -1,294 +1,249 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Moving 4 GiB to another process over Unix sockets, beside a plain send and receive of the same bytes.
- * Each way is a pair of processes; both sides' memory is there before the clock starts, unless the case
- * says "fresh".
+ * Moving a guest's memory to another process over Unix sockets, beside a plain send and receive of
+ * the same bytes, and beside QEMU doing the same. All take turns with the same source. Processor
+ * time is told too: on a machine that has other things to do it is what can be compared.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdbool.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-#include <vas/migrate.h>
 
-#define MAX_CHANNELS 4
-#define CHUNK	     (256ULL << 10)
+#include <vas/vas.h>
 
-struct pairs {
-	int out[MAX_CHANNELS], in[MAX_CHANNELS];
-	int nr;
-};
+#include "harness.h"
+#include "move.h"
+#include "report.h"
 
-enum content { RANDOM, ZERO, UNTOUCHED };
+#define MAX_ROUNDS 5 /* of some seconds each */
+#define MAX_WAYS   5
 
-struct move {
+struct subject {
 	const char *name;
-	enum content content;
-	int nr_channels;
-	uint32_t target_flags;
-	uint32_t create_flags;
-	bool plain;
+	enum move_way way;
 };
 
-static const struct move moves[] = {
-	{ "plain send/recv, 1 socket", RANDOM, 1, 0, 0, true },
-	{ "vas, 1 channel", RANDOM, 1, VAS_MIGRATE_POPULATE, 0, false },
-	{ "plain send/recv, 2 sockets", RANDOM, 2, 0, 0, true },
-	{ "vas, 2 channels", RANDOM, 2, VAS_MIGRATE_POPULATE, 0, false },
-	{ "vas, 2 channels, fresh destination", RANDOM, 2, 0, 0, false },
-	{ "vas, 2 channels, all zeros", ZERO, 2, 0, 0, false },
-	{ "vas, 2 channels, never touched", UNTOUCHED, 2, 0, 0, false },
+struct scene {
+	const char *name;
+	enum move_content content;
+	uint32_t nr_channels;
+	struct subject subjects[MAX_WAYS]; /* the first is the limit */
+};
+
+static const struct scene scenes[] = {
+	{ "random/1-channel",
+	  MOVE_RANDOM,
+	  1,
+	  { { BENCH_LIMIT, MOVE_PLAIN }, { "vas", MOVE_VAS }, { "qemu", MOVE_QEMU } } },
+	{ "random/2-channels",
+	  MOVE_RANDOM,
+	  2,
+	  { { BENCH_LIMIT, MOVE_PLAIN },
+	    { "vas", MOVE_VAS },
+	    { "qemu-multifd", MOVE_QEMU },
+	    { "vas-fresh", MOVE_VAS_FRESH },
+	    { "vas-fresh-thp", MOVE_VAS_FRESH_HUGE } } },
+	{ "zeros/1-channel",
+	  MOVE_ZEROS,
+	  1,
+	  { { BENCH_LIMIT, MOVE_PLAIN }, { "vas", MOVE_VAS_FRESH } } },
+	{ "zeros/2-channels",
+	  MOVE_ZEROS,
+	  2,
+	  { { BENCH_LIMIT, MOVE_PLAIN }, { "vas", MOVE_VAS_FRESH } } },
+	{ "untouched", MOVE_UNTOUCHED, 2, { { "vas", MOVE_VAS_FRESH } } },
+};
+#define NR_SCENES (sizeof(scenes) / sizeof(*scenes))
+
+/* What a subject took, in each round. */
+struct results {
+	struct move_times times[MAX_WAYS][MAX_ROUNDS];
+	unsigned int nr_rounds;
+	unsigned int nr;
+	struct subject subjects[MAX_WAYS];
 };
 
 static uint64_t size = 4ULL << 30;
 
-static uint64_t now_ns(void)
+static int compare(const void *a, const void *b)
 {
-	struct timespec now;
+	double x = *(const double *)a, y = *(const double *)b;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+	return (x > y) - (x < y);
 }
 
-static void die(const char *what, int err)
+static struct bench_figures figures_of(double *values, unsigned int nr)
 {
-	fprintf(stderr, "migrate: %s: %s (%s)\n", what, strerror(-err), vas_error());
-	exit(1);
+	qsort(values, nr, sizeof(*values), compare);
+	return (struct bench_figures){ .median_ns = values[nr / 2],
+				       .min_ns = values[0],
+				       .max_ns = values[nr - 1] };
 }
 
-static void fill_random(char *p)
-{
-	uint64_t *words = (uint64_t *)p, state = 88172645463325252ULL, i;
-
-	for (i = 0; i < size / 8; i++) {
-		state ^= state << 13;
-		state ^= state >> 7;
-		state ^= state << 17;
-		words[i] = state;
-	}
-}
-
-static struct vas *make_source(enum content content)
-{
-	struct vas_options options = { .limit = size };
-	struct vas_region region = { .size = size };
-	struct vas *vas;
-	char *p;
-	int err = vas_create(&options, &vas);
-
-	if (!err)
-		err = vas_region_add(vas, &region, NULL);
-	if (err)
-		die("source", err);
-	if (content == UNTOUCHED)
-		return vas;
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
-	if (p == MAP_FAILED)
-		die("source", -errno);
-	if (content == RANDOM)
-		fill_random(p);
-	else
-		memset(p, 0, size);
-	munmap(p, size);
-	return vas;
-}
-
-/* ---- plain -------------------------------------------------------------------------------- */
-
-struct plain {
-	char *p;
-	uint64_t len;
-	int fd;
-	bool sends;
+/* One kind of time: where it is in struct move_times, and what one unit of it is called. */
+struct kind {
+	const char *suffix;
+	size_t offset;
+	double scale; /* 0: bytes a nanosecond */
+	const char *unit;
 };
 
-static void *transfer(void *arg)
+static double value_of(const struct move_times *times, const struct kind *kind)
 {
-	struct plain *t = arg;
+	return *(const double *)((const char *)times + kind->offset);
+}
 
-	while (t->len) {
-		size_t len = t->len < CHUNK ? t->len : CHUNK;
-		ssize_t nr = t->sends ? send(t->fd, t->p, len, MSG_NOSIGNAL) :
-					recv(t->fd, t->p, len, 0);
+static void report_kind(struct bench_session *session, const char *name, const struct results *r,
+			const struct kind *kind)
+{
+	struct bench_figures figures[MAX_WAYS];
+	struct bench_case bcase = { .unit = kind->unit, .bytes = kind->scale > 0 ? 0 : size };
+	double values[MAX_ROUNDS], scale = kind->scale > 0 ? kind->scale : 1;
+	char full_name[64];
 
-		if (nr <= 0)
-			die("plain", nr ? -errno : -EPIPE);
-		t->p += nr;
-		t->len -= (uint64_t)nr;
+	snprintf(full_name, sizeof(full_name), "%s%s", name, kind->suffix);
+	bcase.name = full_name;
+	for (unsigned int i = 0; i < r->nr; i++) {
+		double ratios[MAX_ROUNDS];
+
+		for (unsigned int j = 0; j < r->nr_rounds; j++) {
+			values[j] = value_of(&r->times[i][j], kind) * scale;
+			ratios[j] =
+				value_of(&r->times[i][j], kind) / value_of(&r->times[0][j], kind);
+		}
+		bench_case_add(&bcase, r->subjects[i].name, NULL, NULL);
+		figures[i] = figures_of(values, r->nr_rounds);
+		figures[i].ratio = r->nr > 1 ? figures_of(ratios, r->nr_rounds).median_ns : 0;
 	}
-	return NULL;
+	bench_report(session, &bcase, figures);
 }
 
-static void plain(const struct pairs *pairs, char *memory, bool sends)
+static void report(struct bench_session *session, const struct scene *scene,
+		   const struct results *r)
 {
-	struct plain parts[MAX_CHANNELS];
-	pthread_t threads[MAX_CHANNELS];
-	uint64_t len = size / (uint64_t)pairs->nr;
+	const double per_gib = 1e-6 / ((double)size / (1 << 30));
+	const struct kind rate = { "", offsetof(struct move_times, wall_ns), 0, NULL };
+	const struct kind wall = { "", offsetof(struct move_times, wall_ns), 1e-6, "ms/op" };
+	const struct kind sender = { "/sender-cpu", offsetof(struct move_times, sender_ns), per_gib,
+				     "ms/GiB" };
+	const struct kind receiver = { "/receiver-cpu", offsetof(struct move_times, receiver_ns),
+				       per_gib, "ms/GiB" };
 
-	for (int i = 0; i < pairs->nr; i++) {
-		parts[i] = (struct plain){ memory + len * (uint64_t)i, len,
-					   sends ? pairs->out[i] : pairs->in[i], sends };
-		pthread_create(&threads[i], NULL, transfer, &parts[i]);
-	}
-	for (int i = 0; i < pairs->nr; i++)
-		pthread_join(threads[i], NULL);
-}
-
-/* ---- the receiving process ---------------------------------------------------------------- */
-
-static void ready(int sock)
-{
-	if (write(sock, "r", 1) != 1)
-		exit(1);
-}
-
-static void receive(const struct move *move, const struct pairs *pairs, int sock)
-{
-	struct vas_migrate_target target = { .fds = pairs->in, .nr_fds = (uint32_t)pairs->nr,
-					     .flags = move->target_flags,
-					     .create_flags = move->create_flags };
-	struct vas_migrate_result result;
-	struct vas *vas;
-	char *memory;
-	int err;
-
-	if (move->plain) {
-		memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-		ready(sock);
-		plain(pairs, memory, false);
-		ready(sock);
+	if (!session->nr_measured++)
+		bench_report_head(session);
+	if (r->nr == 1) {
+		report_kind(session, scene->name, r, &wall);
 		return;
 	}
-	ready(sock);
-	err = vas_migrate_recv(&target, &vas, &result);
-	if (err)
-		die("receive", err);
+	report_kind(session, scene->name, r, &rate);
+	report_kind(session, scene->name, r, &sender);
+	if (scene->content == MOVE_RANDOM)
+		report_kind(session, scene->name, r, &receiver);
 }
 
-/* ---- the sending process ------------------------------------------------------------------ */
-
-/* Called ten times a second and after the round: when the round began is what we want to know. */
-static int see(void *arg, const struct vas_migrate_progress *progress)
+static int move(struct vas *vas, const struct scene *scene, const struct subject *subject,
+		struct move_times *times)
 {
-	uint64_t *round_ns = arg;
+	/* There is nothing to be sent of zeros: reading them is the least. */
+	if (scene->content == MOVE_ZEROS && subject->way == MOVE_PLAIN)
+		return move_read(vas, size, scene->nr_channels, times);
+	return move_once(vas, size, subject->way, scene->nr_channels, times);
+}
 
-	if (progress->rate && progress->pages_sent)
-		*round_ns = (uint64_t)((double)progress->pages_sent * VAS_PAGE_SIZE * 1e9 /
-				       (double)progress->rate);
+static int run_scene(struct bench_session *session, const struct scene *scene, struct vas *vas)
+{
+	struct results r = { .nr_rounds = session->options.rounds };
+	unsigned int round, i;
+	int err;
+
+	if (r.nr_rounds > MAX_ROUNDS)
+		r.nr_rounds = MAX_ROUNDS;
+	for (i = 0; i < MAX_WAYS && scene->subjects[i].name; i++)
+		r.subjects[r.nr++] = scene->subjects[i];
+	for (round = 0; round < r.nr_rounds; round++) {
+		for (i = 0; i < r.nr; i++) {
+			unsigned int which = (i + round) % r.nr;
+
+			err = move(vas, scene, &r.subjects[which], &r.times[which][round]);
+			if (err == -ENOENT) {
+				bench_skip(session, r.subjects[which].name, "there is no QEMU");
+				r.subjects[which] = r.subjects[--r.nr];
+			} else if (err) {
+				return err;
+			}
+		}
+	}
+	report(session, scene, &r);
 	return 0;
 }
 
-static uint64_t send_vas(const struct move *move, struct vas *vas, const struct pairs *pairs)
+/* The scenes of one content, on one source. */
+static int run_content(struct bench_session *session, enum move_content content)
 {
-	static const struct vas_migrate_ops ops = { .progress = see };
-	uint64_t round_ns = 0, start = now_ns();
-	struct vas_migrate_options options = { .fds = pairs->out, .nr_fds = (uint32_t)pairs->nr,
-					       .flags = VAS_MIGRATE_STILL, .ops = &ops,
-					       .arg = &round_ns };
-	int err = vas_migrate_send(vas, &options, NULL);
+	struct vas *vas = NULL;
+	int err = 0;
 
-	if (err)
-		die("send", err);
-	/* With POPULATE, the destination's preparing is part of the call: the round is what counts. */
-	return move->target_flags & VAS_MIGRATE_POPULATE && round_ns ? round_ns : now_ns() - start;
-}
-
-static uint64_t send_plain(struct vas *vas, const struct pairs *pairs, int sock)
-{
-	char *memory = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, vas_fd(vas), 0), byte;
-	uint64_t start = now_ns();
-
-	plain(pairs, memory, true);
-	if (read(sock, &byte, 1) != 1)
-		exit(1);
-	start = now_ns() - start;
-	munmap(memory, size);
-	return start;
-}
-
-static uint64_t run_once(const struct move *move, struct vas *vas)
-{
-	struct pairs pairs = { .nr = move->nr_channels };
-	int sock[2], status, buffer = 4 << 20;
-	uint64_t ns;
-	pid_t pid;
-	char byte;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sock))
-		die("socketpair", -errno);
-	for (int i = 0; i < pairs.nr; i++) {
-		int pair[2];
-
-		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
-			die("socketpair", -errno);
-		setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-		pairs.out[i] = pair[0];
-		pairs.in[i] = pair[1];
+	for (size_t i = 0; i < NR_SCENES && !err; i++) {
+		if (scenes[i].content != content || !bench_wants(session, scenes[i].name))
+			continue;
+		if (!vas)
+			err = move_source(size, content, &vas);
+		if (!err)
+			err = run_scene(session, &scenes[i], vas);
 	}
-	pid = fork();
-	if (!pid) {
-		receive(move, &pairs, sock[1]);
-		_exit(0);
-	}
-	if (read(sock[0], &byte, 1) != 1)
-		die("receiver", -EIO);
-	ns = move->plain ? send_plain(vas, &pairs, sock[0]) : send_vas(move, vas, &pairs);
-	waitpid(pid, &status, 0);
-	if (status)
-		exit(1);
-	for (int i = 0; i < pairs.nr; i++) {
-		close(pairs.out[i]);
-		close(pairs.in[i]);
-	}
-	close(sock[0]);
-	close(sock[1]);
-	return ns;
+	vas_destroy(vas);
+	return err;
 }
 
-static int compare(const void *a, const void *b)
+static int run_hand_over(struct bench_session *session)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	static const struct scene scene = { .name = "hand-over/16-GiB" };
+	struct results r = { .nr_rounds = MAX_ROUNDS,
+			     .nr = 1,
+			     .subjects = { { "vas", MOVE_VAS } } };
+	struct vas *vas;
+	int err = 0;
 
-	return x < y ? -1 : x > y;
+	if (!bench_wants(session, scene.name))
+		return 0;
+	err = move_source(16ULL << 30, MOVE_UNTOUCHED, &vas);
+	if (!err)
+		err = vas_fill(vas, 0, 1, 256 << 20, NULL);
+	for (unsigned int i = 0; i < r.nr_rounds && !err; i++)
+		err = move_hand_over(&vas, &r.times[0][i]);
+	if (!err)
+		report(session, &scene, &r);
+	vas_destroy(vas);
+	return err;
 }
 
-static void run(const struct move *move, unsigned int rounds)
+static int run(struct bench_session *session)
 {
-	uint64_t ns[101];
+	const char *mib = getenv("BENCH_MIB");
+	cpu_set_t all;
+	int err;
 
-	for (unsigned int i = 0; i < rounds; i++) {
-		struct vas *vas = make_source(move->content);
-
-		ns[i] = run_once(move, vas);
-		vas_destroy(vas);
-	}
-	qsort(ns, rounds, sizeof(*ns), compare);
-	printf("%-36s %8.1f ms %8.2f GB/s   (best %.1f ms, worst %.1f ms)\n", move->name,
-	       (double)ns[rounds / 2] / 1e6, (double)size / (double)ns[rounds / 2],
-	       (double)ns[0] / 1e6, (double)ns[rounds - 1] / 1e6);
-	fflush(stdout);
+	/* Two processes want two cores. */
+	memset(&all, 0xff, sizeof(all));
+	sched_setaffinity(0, sizeof(all), &all);
+	if (mib)
+		size = strtoull(mib, NULL, 0) << 20;
+	err = run_content(session, MOVE_RANDOM);
+	if (!err)
+		err = run_content(session, MOVE_ZEROS);
+	if (!err)
+		err = run_content(session, MOVE_UNTOUCHED);
+	return err ? err : run_hand_over(session);
 }
+
+static const struct bench bench = {
+	.name = "migrate",
+	.summary = "Moving a guest's memory to another process. BENCH_MIB sets its size (4096).",
+	.run = run,
+};
 
 int main(int argc, char **argv)
 {
-	unsigned int rounds = argc > 1 ? (unsigned int)atoi(argv[1]) : 3;
-
-	if (argc > 2)
-		size = strtoull(argv[2], NULL, 0) << 20;
-	if (argc > 3 || !rounds || rounds > 101 || !size) {
-		fprintf(stderr, "usage: bench-migrate [ROUNDS [MIB]]\n");
-		return 2;
-	}
-	for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++)
-		run(&moves[i], rounds);
-	return 0;
+	return bench_main(argc, argv, &bench);
 }

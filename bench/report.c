@@ -5,6 +5,8 @@
 
 static const char *unit(const struct bench_case *bcase)
 {
+	if (bcase->unit)
+		return bcase->unit;
 	return bcase->bytes ? "GB/s" : "ns/op";
 }
 
@@ -20,14 +22,14 @@ void bench_report_head(const struct bench_session *session)
 		return;
 	printf("%s: %u rounds of %.1f ms for each subject\n", session->bench,
 	       session->options.rounds, (double)session->options.round_ns / 1e6);
-	printf("%-34s %-14s %12s %12s %12s %-6s %7s\n", "case", "subject", "median", "min", "max",
+	printf("%-34s %-14s %12s %12s %12s %-8s %7s\n", "case", "subject", "median", "min", "max",
 	       "", "ratio");
 }
 
 static void report_text(const struct bench_case *bcase, unsigned int i,
 			const struct bench_figures *f, double min, double max)
 {
-	printf("%-34s %-14s %12.2f %12.2f %12.2f %-6s", i ? "" : bcase->name,
+	printf("%-34s %-14s %12.2f %12.2f %12.2f %-8s", i ? "" : bcase->name,
 	       bcase->subjects[i].name, in_unit(bcase, f->median_ns), min, max, unit(bcase));
 	if (f->ratio > 0)
 		printf(" %7.2f\n", f->ratio);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,14 @@ int has_signal(void)
 
 	return !sigpending(&set) && (sigismember(&set, SIGINT) || sigismember(&set, SIGTERM) ||
 				     sigismember(&set, SIGHUP) || sigismember(&set, SIGQUIT));
+}
+
+int signals_fd(void)
+{
+	sigset_t set;
+
+	signals_of_interest(&set);
+	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 void wait_for_signal(void)

@@ -32,6 +32,7 @@ int child_run(struct child *child, char **argv);
 /* From now on those signals wait to be waited for; 1 if one has come. */
 void block_signals(void);
 int has_signal(void);
+int signals_fd(void); /* readable when one has; -1: not to be had */
 
 /* Until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes. */
 void wait_for_signal(void);

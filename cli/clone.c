@@ -31,14 +31,14 @@ static int make(const char *file, struct vas **clones, int nr, int as_json)
 static int hold(const char *file, int nr, int as_json)
 {
 	struct vas **clones = calloc((size_t)nr, sizeof(*clones));
-	int code;
+	int made = nr, code;
 
 	if (!clones)
 		return fail(EXIT_REFUSED, "no memory");
 	block_signals();
 	code = make(file, clones, nr, as_json);
 	if (!code)
-		wait_for_signal();
+		hold_serve(clones, made);
 	while (nr-- > 0)
 		vas_destroy(clones[nr]);
 	free(clones);

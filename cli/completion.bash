@@ -45,11 +45,15 @@ _vas_value()
 	-o | --output | -f | --file | --parent)
 		_vas_files
 		;;
+	--sort)
+		_vas_words "resident dirty working-set size name"
+		;;
 	-z | --compress)
 		_vas_words "lz4 zstd"
 		;;
 	-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
-		--range | --threads | -c | --cell | --channels | -r | --rate)
+		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
+		--number | --downtime)
 		# Only the user knows.
 		;;
 	*)
@@ -79,7 +83,10 @@ _vas_command()
 _vas_argument()
 {
 	case $1 in
-	create | run | ls | top) ;;
+	create | run | ls) ;;
+	top)
+		_vas_names
+		;;
 	restore | clone | receive)
 		_vas_files
 		;;

@@ -2,8 +2,10 @@
 #include "cli/hold.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cli/child.h"
@@ -53,11 +55,43 @@ int hold_tell(struct vas *vas, int as_json)
 	return EXIT_OK;
 }
 
+/* Until one of the fds after the first is readable: 1, it was the first, the signals'. */
+static int wait_for_any(struct pollfd *fds, int nr)
+{
+	while (poll(fds, (nfds_t)nr + 1, -1) < 0)
+		if (errno != EINTR)
+			return 1;
+	return fds[0].revents != 0;
+}
+
+void hold_serve(struct vas *const *vas, int nr)
+{
+	struct pollfd *fds = calloc((size_t)nr + 1, sizeof(*fds));
+
+	block_signals();
+	if (!fds) {
+		wait_for_signal();
+		return;
+	}
+	fds[0] = (struct pollfd){ .fd = signals_fd(), .events = POLLIN };
+	/* What cannot be watched is -1, which poll() passes over. */
+	for (int i = 0; i < nr; i++)
+		fds[i + 1] = (struct pollfd){ .fd = vas_notify_fd(vas[i]), .events = POLLIN };
+	while (fds[0].fd >= 0 && !wait_for_any(fds, nr))
+		for (int i = 0; i < nr; i++)
+			if (fds[i + 1].revents)
+				vas_notifications(vas[i]);
+	wait_for_signal();
+	if (fds[0].fd >= 0)
+		close(fds[0].fd);
+	free(fds);
+}
+
 int hold_until_signal(struct vas *vas, int as_json)
 {
 	int code = hold_tell(vas, as_json);
 
 	if (!code)
-		wait_for_signal();
+		hold_serve(&vas, 1);
 	return code;
 }

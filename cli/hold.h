@@ -11,6 +11,11 @@ int hold_adopt(const char *name, struct vas **vas);
 /* Print PID/FD of the vas, which is here to stay for a while. An exit code. */
 int hold_tell(struct vas *vas, int as_json);
 
+/*
+ * Do what an owner has to, until a signal comes: answer trackers of other processes.
+ */
+void hold_serve(struct vas *const *vas, int nr);
+
 /* Print PID/FD of the vas, and keep it until a signal comes. An exit code. */
 int hold_until_signal(struct vas *vas, int as_json);
 

@@ -31,7 +31,7 @@ static int hold_arriving(struct vas *vas, const char *file, int as_json)
 	else if (!code && err != -ETIMEDOUT)
 		code = fail_vas(err, file);
 	/* What could be restored is served on, whatever happened to the rest. */
-	wait_for_signal();
+	hold_serve(&vas, 1);
 	return code;
 }
 

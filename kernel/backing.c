@@ -224,13 +224,6 @@ void vas_span_put(struct vas_span *span)
 	folio_put(span->folio);
 }
 
-/* Reclaim may drop a clean page of shmem: what was written has to say so, each time. */
-void vas_folio_dirty(struct folio *folio)
-{
-	if (!folio_test_dirty(folio))
-		folio_mark_dirty(folio);
-}
-
 /**
  * vas_backing_offer - bring the fd of a backing that the layout names
  * @vas: the binding

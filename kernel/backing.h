@@ -3,12 +3,11 @@
 #ifndef VAS_KERNEL_BACKING_H
 #define VAS_KERNEL_BACKING_H
 
-#include <linux/types.h>
+#include <linux/mm.h>
 
 #include <vas/format.h>
 
 struct file;
-struct folio;
 struct vas;
 
 enum vas_backing_kind {
@@ -56,6 +55,12 @@ int vas_backing_write(const struct vas_backing *backing, u64 offset, const void 
 int vas_span_get(const struct vas_backing *backing, u64 offset, u64 len, u32 flags,
 		 struct vas_span *span);
 void vas_span_put(struct vas_span *span);
-void vas_folio_dirty(struct folio *folio);
+
+/* Reclaim may drop a clean page of shmem: what was written has to say so, each time. */
+static inline void vas_folio_dirty(struct folio *folio)
+{
+	if (unlikely(!folio_test_dirty(folio)))
+		folio_mark_dirty(folio);
+}
 
 #endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The caller-held cache. */
 #include <linux/pagemap.h>
-#include <linux/string.h>
 
 #include <linux/vas.h>
 
@@ -10,7 +9,7 @@
 #include "counters.h"
 #include "dirty.h"
 #include "memory.h"
-#include "view.h"
+#include "section.h"
 
 /**
  * vas_cache_init - an empty cache
@@ -111,6 +110,32 @@ static int get_writable(struct vas_cache *cache, const struct vas_section *secti
 	return err;
 }
 
+/* What the cache does not have yet. */
+static noinline int refill(struct vas_cache *cache, const struct vas_section *section, u64 gpa,
+			   size_t len, u32 flags)
+{
+	int err = len ? fill(cache, section, gpa, flags) : -ERANGE;
+
+	return !err && len > cache->size - (gpa - cache->gpa) ? -ERANGE : err;
+}
+
+static __always_inline int find(struct vas_cache *cache, const struct vas_section *section,
+				u64 gpa, size_t len, u32 flags)
+{
+	int err = 0;
+
+	if (unlikely(!is_valid(cache, section, gpa, len, flags) || !len))
+		err = refill(cache, section, gpa, len, flags);
+	if (likely(!err) && flags & VAS_WRITE)
+		err = get_writable(cache, section, gpa, len, flags);
+	return err;
+}
+
+static __always_inline void *address(const struct vas_cache *cache, u64 gpa)
+{
+	return cache->addr + (gpa - cache->gpa);
+}
+
 /**
  * vas_cache_at - a range of guest memory as an address
  * @cache: the caller's, of the same binding
@@ -129,16 +154,9 @@ static int get_writable(struct vas_cache *cache, const struct vas_section *secti
 void *vas_cache_at(struct vas_cache *cache, struct vas_section *section, u64 gpa, size_t len,
 		   u32 flags)
 {
-	int err = 0;
+	int err = find(cache, section, gpa, len, flags);
 
-	if (unlikely(!is_valid(cache, section, gpa, len, flags) || !len)) {
-		err = len ? fill(cache, section, gpa, flags) : -ERANGE;
-		if (!err && len > cache->size - (gpa - cache->gpa))
-			err = -ERANGE;
-	}
-	if (!err && flags & VAS_WRITE)
-		err = get_writable(cache, section, gpa, len, flags);
-	return err ? ERR_PTR(err) : cache->addr + (gpa - cache->gpa);
+	return unlikely(err) ? ERR_PTR(err) : address(cache, gpa);
 }
 EXPORT_SYMBOL_GPL(vas_cache_at);
 
@@ -163,17 +181,15 @@ int vas_cache_read(struct vas_cache *cache, u64 gpa, void *buf, size_t len, u32 
 {
 	struct vas_section section;
 	int err, changed;
-	void *p;
 
 	flags &= VAS_ATOMIC;
-	err = vas_enter(cache->vas, flags, &section);
-	if (err)
+	err = vas_section_enter(cache->vas, flags, &section);
+	if (unlikely(err))
 		return err;
-	p = vas_cache_at(cache, &section, gpa, len, flags);
-	err = PTR_ERR_OR_ZERO(p);
-	if (!err)
-		memcpy(buf, p, len);
-	changed = vas_leave(&section);
+	err = find(cache, &section, gpa, len, flags);
+	if (likely(!err))
+		vas_bytes_copy(buf, address(cache, gpa), len);
+	changed = vas_section_leave(&section);
 	if (unlikely(changed || needs_copy(err)))
 		return flags ? vas_copy_from_atomic(cache->vas, gpa, buf, len, NULL) :
 			       vas_copy_from(cache->vas, gpa, buf, len, NULL);
@@ -194,21 +210,19 @@ EXPORT_SYMBOL_GPL(vas_cache_read);
 int vas_cache_write(struct vas_cache *cache, u64 gpa, const void *buf, size_t len, u32 flags)
 {
 	struct vas_section section;
-	void *p;
 	int err;
 
 	flags = (flags & VAS_ATOMIC) | VAS_WRITE;
-	err = vas_enter(cache->vas, flags, &section);
-	if (err)
+	err = vas_section_enter(cache->vas, flags, &section);
+	if (unlikely(err))
 		return err;
-	p = vas_cache_at(cache, &section, gpa, len, flags);
-	err = PTR_ERR_OR_ZERO(p);
-	if (!err) {
-		memcpy(p, buf, len);
+	err = find(cache, &section, gpa, len, flags);
+	if (likely(!err)) {
+		vas_bytes_copy(address(cache, gpa), buf, len);
 		if (section.view->flags & VAS_STATE_TRACKING)
 			vas_dirty_mark(cache->vas, gpa, len);
 	}
-	vas_leave(&section);
+	vas_section_leave(&section);
 	if (unlikely(needs_copy(err)))
 		return flags & VAS_ATOMIC ?
 			       vas_copy_to_atomic(cache->vas, gpa, buf, len, NULL) :

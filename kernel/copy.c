@@ -2,7 +2,6 @@
 /* Copies of any length, from any context, through the file's own pages. */
 #include <linux/minmax.h>
 #include <linux/sched.h>
-#include <linux/string.h>
 
 #include <linux/vas.h>
 
@@ -11,7 +10,7 @@
 #include "dirty.h"
 #include "local.h"
 #include "memory.h"
-#include "view.h"
+#include "section.h"
 
 /* A section no longer than this: an owner that changes the layout waits for it. */
 #define MAX_PER_SECTION (1ul << 20)
@@ -36,10 +35,10 @@ static void advance(struct copy *copy, size_t nr)
 static void move_bytes(struct copy *copy, const struct vas_span *span)
 {
 	if (copy->flags & VAS_WRITE) {
-		memcpy(span->addr, copy->buf, span->len);
+		vas_bytes_copy(span->addr, copy->buf, span->len);
 		vas_folio_dirty(span->folio);
 	} else {
-		memcpy(copy->buf, span->addr, span->len);
+		vas_bytes_copy(copy->buf, span->addr, span->len);
 	}
 }
 
@@ -112,12 +111,12 @@ static int copy_section(struct vas *vas, struct copy *copy)
 	int err, changed;
 
 	part.len = min(part.len, MAX_PER_SECTION);
-	err = vas_enter(vas, copy->flags, &section);
+	err = vas_section_enter(vas, copy->flags, &section);
 	if (err)
 		return err;
 	while (part.len && !err)
 		err = copy_some(&section, &part);
-	changed = vas_leave(&section);
+	changed = vas_section_leave(&section);
 	if (changed)
 		return -ESTALE;
 	advance(copy, part.gpa - copy->gpa);
@@ -132,7 +131,7 @@ static int copy_all(struct vas *vas, struct copy *copy)
 		err = copy_section(vas, copy);
 		if (err == -ESTALE)
 			err = ++tries < MAX_TRIES ? 0 : -EAGAIN;
-		if (!(copy->flags & VAS_ATOMIC))
+		if (copy->len && !(copy->flags & VAS_ATOMIC))
 			cond_resched();
 	}
 	return err;

@@ -3,7 +3,9 @@
 #ifndef VAS_KERNEL_MEMORY_H
 #define VAS_KERNEL_MEMORY_H
 
-#include <linux/types.h>
+#include <linux/kasan-checks.h>
+#include <linux/mm.h>
+#include <linux/string.h>
 
 struct vas_backing;
 struct vas_map_entry;
@@ -23,6 +25,21 @@ struct vas_stretch {
 	u64 offset;
 	u64 len;
 };
+
+/*
+ * memcpy(), but whole pages by what the kernel has for them: without a fast "rep movsb" that is three
+ * times shorter than a memcpy() of newer kernels.
+ */
+static __always_inline void vas_bytes_copy(void *to, const void *from, size_t len)
+{
+	if (len != PAGE_SIZE || ((unsigned long)to | (unsigned long)from) & ~PAGE_MASK) {
+		memcpy(to, from, len);
+		return;
+	}
+	kasan_check_write(to, PAGE_SIZE); /* copy_page() is not instrumented */
+	kasan_check_read(from, PAGE_SIZE);
+	copy_page(to, (void *)from);
+}
 
 int vas_stretch_find(const struct vas_section *section, u64 gpa, u64 len, u32 flags,
 		     struct vas_stretch *stretch);

@@ -6,11 +6,8 @@
  */
 #include "section.h"
 
-#include <linux/cache.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
-#include <linux/smp.h>
-#include <linux/srcu.h>
 
 #include "binding.h"
 #include "record.h"
@@ -23,16 +20,6 @@
 #define MAX_LANES     64
 
 #define MAX_TRIES 100
-
-/**
- * struct vas_lane - one shared slot, and who is in it
- * @busy: bit 0: a section has it; also the lock that orders the holders
- * @slot: the slot's generation word; anybody may write it, we never read it
- */
-struct vas_lane {
-	unsigned long busy;
-	u64 *slot;
-} ____cacheline_aligned_in_smp;
 
 static int claim_slots(struct vas *vas, unsigned int wanted)
 {
@@ -78,52 +65,34 @@ void vas_lanes_clean(struct vas *vas)
 	vas->nr_lanes = 0;
 }
 
-static struct vas_lane *try_lane(struct vas *vas)
+/* From this processor's on, so that those who search do not all meet. */
+static struct vas_lane *search(struct vas *vas)
 {
 	unsigned int i, at = raw_smp_processor_id() % vas->nr_lanes;
 
 	for (i = 0; i < vas->nr_lanes; i++) {
-		struct vas_lane *lane = &vas->lanes[at];
-
-		if (!test_bit(0, &lane->busy) && !test_and_set_bit_lock(0, &lane->busy))
-			return lane;
+		if (vas_lane_try(&vas->lanes[at]))
+			return &vas->lanes[at];
 		if (++at == vas->nr_lanes)
 			at = 0;
 	}
 	return NULL;
 }
 
-static int take_lane(struct vas *vas, u32 flags, struct vas_lane **lane)
+/* The lane of this processor is busy: any other, or, if the caller may sleep, the next that is free. */
+int vas_lane_wait(struct vas *vas, u32 flags, struct vas_lane **lane)
 {
-	*lane = try_lane(vas);
+	*lane = search(vas);
 	if (likely(*lane))
 		return 0;
 	if (flags & VAS_ATOMIC)
 		return -EAGAIN;
-	return wait_event_killable(vas->lane_free, (*lane = try_lane(vas)) != NULL);
+	return wait_event_killable(vas->lane_free, (*lane = search(vas)) != NULL);
 }
 
-static void free_lane(struct vas *vas, struct vas_lane *lane)
+void vas_lane_wake(struct vas *vas)
 {
-	/* L: what the section did comes before; pairs with the owner's look at the slot, P5. */
-	smp_store_release(lane->slot, 0);
-	clear_bit_unlock(0, &lane->busy);
-	if (wq_has_sleeper(&vas->lane_free))
-		wake_up(&vas->lane_free);
-}
-
-/* E1 to E3 for the view of now. False: the generation has gone on. */
-static bool publish(struct vas_section *section)
-{
-	struct vas *vas = section->vas;
-
-	section->view = srcu_dereference(vas->view, &vas_srcu);
-	if (section->lane) {
-		/* E1, and a full barrier for E2: pairs with the owner's, P4. */
-		smp_store_mb(*section->lane->slot, section->view->generation);
-	}
-	/* E3; pairs with the owner's release, P3. */
-	return smp_load_acquire(&vas->control->generation) == section->view->generation;
+	wake_up(&vas->lane_free);
 }
 
 /* E4: the slot is empty meanwhile, so that nobody waits for us while we sleep. */
@@ -132,7 +101,7 @@ static int follow(struct vas_section *section, u32 flags)
 	struct vas *vas = section->vas;
 
 	if (section->lane)
-		smp_store_release(section->lane->slot, 0); /* as in free_lane() */
+		smp_store_release(section->lane->slot, 0); /* as in vas_lane_free() */
 	if (!(flags & VAS_ATOMIC))
 		return vas_view_refresh(vas);
 	vas_get(vas);
@@ -141,22 +110,17 @@ static int follow(struct vas_section *section, u32 flags)
 	return -EAGAIN;
 }
 
-/* By the control area's word, or by an owner that told us through /dev/vas and waits for SRCU. */
-static bool is_frozen(const struct vas_section *section)
-{
-	return section->view->flags & VAS_STATE_FROZEN || READ_ONCE(section->vas->space->frozen);
-}
-
-static int enter(struct vas_section *section, u32 flags)
+/* The generation has gone on: after it, but not for ever. */
+int vas_section_follow(struct vas_section *section, u32 flags)
 {
 	int err, tries;
 
 	for (tries = 0; tries < MAX_TRIES; tries++) {
-		if (likely(publish(section)))
-			return flags & VAS_WRITE && is_frozen(section) ? -EAGAIN : 0;
 		err = follow(section, flags);
 		if (err)
 			return err;
+		if (vas_section_publish(section))
+			return vas_section_allows(section, flags);
 	}
 	return -EAGAIN;
 }
@@ -177,22 +141,7 @@ static int enter(struct vas_section *section, u32 flags)
  */
 int vas_enter(struct vas *vas, u32 flags, struct vas_section *section)
 {
-	int err;
-
-	if (flags & VAS_WRITE && vas->readonly)
-		return -EACCES;
-	section->vas = vas;
-	section->lane = NULL;
-	if (!vas->readonly) {
-		err = take_lane(vas, flags, &section->lane);
-		if (err)
-			return err;
-	}
-	section->srcu_idx = srcu_read_lock(&vas_srcu);
-	err = enter(section, flags);
-	if (unlikely(err))
-		vas_leave(section);
-	return err;
+	return vas_section_enter(vas, flags, section);
 }
 EXPORT_SYMBOL_GPL(vas_enter);
 
@@ -205,17 +154,6 @@ EXPORT_SYMBOL_GPL(vas_enter);
  */
 int vas_leave(struct vas_section *section)
 {
-	struct vas *vas = section->vas;
-	int err = 0;
-
-	if (section->lane) {
-		free_lane(vas, section->lane);
-	} else {
-		smp_rmb(); /* what was read is older than this look; pairs with P3 */
-		if (READ_ONCE(vas->control->generation) != section->view->generation)
-			err = -EAGAIN;
-	}
-	srcu_read_unlock(&vas_srcu, section->srcu_idx);
-	return err;
+	return vas_section_leave(section);
 }
 EXPORT_SYMBOL_GPL(vas_leave);

@@ -1,13 +1,133 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Lanes: the shared slots that a binding's sections take in turn. */
+/*
+ * Lanes: the shared slots that a binding's sections take in turn. And the short way into a section and
+ * out again, inlined in those that do it for a few bytes.
+ */
 #ifndef VAS_KERNEL_SECTION_H
 #define VAS_KERNEL_SECTION_H
 
-#include <linux/types.h>
+#include <linux/bitops.h>
+#include <linux/cache.h>
+#include <linux/smp.h>
+#include <linux/srcu.h>
+#include <linux/wait.h>
 
-struct vas;
+#include <linux/vas.h>
+
+#include "binding.h"
+#include "space.h"
+#include "view.h"
+
+/**
+ * struct vas_lane - one shared slot, and who is in it
+ * @busy: bit 0: a section has it; also the lock that orders the holders
+ * @slot: the slot's generation word; anybody may write it, we never read it
+ * @hint: where in its map the last section found its region; the holder's
+ */
+struct vas_lane {
+	unsigned long busy;
+	u64 *slot;
+	u32 hint;
+} ____cacheline_aligned_in_smp;
 
 int vas_lanes_init(struct vas *vas);
 void vas_lanes_clean(struct vas *vas);
+int vas_lane_wait(struct vas *vas, u32 flags, struct vas_lane **lane);
+void vas_lane_wake(struct vas *vas);
+int vas_section_follow(struct vas_section *section, u32 flags);
+
+/* Looked at before, as a busy lane's cache line is better left where it is. */
+static __always_inline bool vas_lane_try(struct vas_lane *lane)
+{
+	return !test_bit(0, &lane->busy) && !test_and_set_bit_lock(0, &lane->busy);
+}
+
+/* First the one that nobody else wants, unless a section sleeps in it. */
+static __always_inline int vas_lane_take(struct vas *vas, u32 flags, struct vas_lane **lane)
+{
+	unsigned int cpu = raw_smp_processor_id();
+
+	*lane = &vas->lanes[cpu];
+	if (likely(cpu < vas->nr_lanes && vas_lane_try(*lane)))
+		return 0;
+	return vas_lane_wait(vas, flags, lane);
+}
+
+static __always_inline void vas_lane_free(struct vas *vas, struct vas_lane *lane)
+{
+	/* L: what the section did comes before; pairs with the owner's look at the slot, P5. */
+	smp_store_release(lane->slot, 0);
+	clear_bit_unlock(0, &lane->busy);
+	/* Free first, then look for those who wait; pairs with prepare_to_wait() in vas_lane_wait(). */
+	smp_mb__after_atomic();
+	if (unlikely(waitqueue_active(&vas->lane_free)))
+		vas_lane_wake(vas);
+}
+
+/* E1 to E3 for the view of now. False: the generation has gone on. */
+static __always_inline bool vas_section_publish(struct vas_section *section)
+{
+	struct vas *vas = section->vas;
+	const struct vas_view *view = srcu_dereference(vas->view, &vas_srcu);
+
+	section->view = view;
+	if (section->lane) {
+		/* E1, and a full barrier for E2: pairs with the owner's, P4. */
+		smp_store_mb(*section->lane->slot, view->generation);
+	}
+	/* E3; pairs with the owner's release, P3. */
+	return smp_load_acquire(&vas->control->generation) == view->generation;
+}
+
+/* Frozen by the control area's word, or by an owner that told us through /dev/vas and waits for SRCU. */
+static __always_inline int vas_section_allows(const struct vas_section *section, u32 flags)
+{
+	if (!(flags & VAS_WRITE))
+		return 0;
+	return section->view->flags & VAS_STATE_FROZEN || READ_ONCE(section->vas->space->frozen) ?
+		       -EAGAIN : 0;
+}
+
+/* vas_leave() */
+static __always_inline int vas_section_leave(struct vas_section *section)
+{
+	struct vas *vas = section->vas;
+	int err = 0;
+
+	if (likely(section->lane)) {
+		vas_lane_free(vas, section->lane);
+	} else {
+		smp_rmb(); /* what was read is older than this look; pairs with P3 */
+		if (READ_ONCE(vas->control->generation) != section->view->generation)
+			err = -EAGAIN;
+	}
+	srcu_read_unlock(&vas_srcu, section->srcu_idx);
+	return err;
+}
+
+/* vas_enter() */
+static __always_inline int vas_section_enter(struct vas *vas, u32 flags,
+					     struct vas_section *section)
+{
+	int err;
+
+	section->vas = vas;
+	section->lane = NULL;
+	if (likely(!vas->readonly)) {
+		err = vas_lane_take(vas, flags, &section->lane);
+		if (unlikely(err))
+			return err;
+	} else if (flags & VAS_WRITE) {
+		return -EACCES;
+	}
+	section->srcu_idx = srcu_read_lock(&vas_srcu);
+	if (likely(vas_section_publish(section)))
+		err = vas_section_allows(section, flags);
+	else
+		err = vas_section_follow(section, flags);
+	if (unlikely(err))
+		vas_leave(section);
+	return err;
+}
 
 #endif

@@ -60,14 +60,19 @@ static void wish(struct vas *vas, uint64_t word)
 		vas_futex_wake(&vas->ctl->arrive_bell);
 }
 
+static int fail_damaged(uint64_t word)
+{
+	return vas_fail(-EIO, "memory at gpa %#llx was to be restored and cannot be: its snapshot is "
+			"damaged or gone", (unsigned long long)(word * WORD_SIZE));
+}
+
 static int check_hope(struct vas *vas, uint64_t word, uint64_t deadline_ns)
 {
 	uint64_t failed = __atomic_load_n(&vas->ctl->arrive_failed, __ATOMIC_ACQUIRE);
 	unsigned long long gpa = word * WORD_SIZE;
 
 	if (failed == (gpa | 1))
-		return vas_fail(-EIO, "memory at gpa %#llx was to be restored and cannot be: its "
-				"snapshot is damaged or gone", gpa);
+		return fail_damaged(word);
 	if (failed == ARRIVE_NEVER || !owner_lives(vas))
 		return vas_fail(-EIO, "memory at gpa %#llx had not been restored when the process that "
 				"restored it ended", gpa);
@@ -80,7 +85,9 @@ static int check_hope(struct vas *vas, uint64_t word, uint64_t deadline_ns)
 
 static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
 {
-	uint64_t deadline_ns = vas_deadline_ns(ARRIVE_NS);
+	/* An observer only watches what comes by itself. */
+	uint64_t deadline_ns = vas_deadline_ns(
+		vas->role == VAS_ROLE_OBSERVER ? ARRIVE_NS / 2 : ARRIVE_NS);
 
 	for (;;) {
 		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
@@ -97,6 +104,16 @@ static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, u
 	}
 }
 
+/* The owner's threads fetch it themselves, and go by what the owner knows. */
+static int get_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
+{
+	if (!(__atomic_load_n(bits, __ATOMIC_ACQUIRE) & mask))
+		return 0;
+	if (vas->role != VAS_ROLE_OWNER || !vas->arrival)
+		return wait_for_word(vas, bits, mask, word);
+	return vas_arrive_fetch(vas->arrival, word * WORD_SIZE) ? fail_damaged(word) : 0;
+}
+
 int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	uint64_t word, end;
@@ -107,12 +124,8 @@ int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 		return err < 0 ? err : 0;
 	end = len > vas->sb.limit - gpa ? vas->sb.limit : gpa + len;
 	err = 0;
-	for (word = gpa / WORD_SIZE; !err && word * WORD_SIZE < end; word++) {
-		uint64_t mask = mask_of(word, gpa, end);
-
-		if (__atomic_load_n(&log.words[word], __ATOMIC_ACQUIRE) & mask)
-			err = wait_for_word(vas, &log.words[word], mask, word);
-	}
+	for (word = gpa / WORD_SIZE; !err && word * WORD_SIZE < end; word++)
+		err = get_word(vas, &log.words[word], mask_of(word, gpa, end), word);
 	return err;
 }
 

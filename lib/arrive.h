@@ -20,9 +20,17 @@
 /* Wait until [gpa, gpa + len) is there. 0, -EIO, -ETIMEDOUT. May be called in a section. */
 int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len);
 
+/*
+ * The owner's state has to say so too, which a peer cannot change for those who have copied it; a view
+ * that is not up to date has perhaps not heard of it.
+ */
 static inline int vas_is_arriving(const struct vas *vas)
 {
-	return vas_unlikely(__atomic_load_n(&vas->ctl->arriving, __ATOMIC_ACQUIRE) != 0);
+	if (vas_likely(!__atomic_load_n(&vas->ctl->arriving, __ATOMIC_ACQUIRE)))
+		return 0;
+	/* Acquire: flags are of that generation or newer; partner: the release in view_replace(). */
+	return __atomic_load_n(&vas->seen_generation, __ATOMIC_ACQUIRE) != vas_generation(vas) ||
+	       __atomic_load_n(&vas->seen_flags, __ATOMIC_RELAXED) & VAS_STATE_ARRIVING;
 }
 
 static inline int vas_arrive_range(struct vas *vas, uint64_t gpa, uint64_t len)
@@ -88,6 +96,12 @@ void vas_arrive_all(struct vas *vas);
 uint64_t vas_arrive_offset(const struct arrival *a, uint64_t gpa);
 uint64_t vas_arrive_gpa(const struct arrival *a, uint64_t offset);
 
+/* The thread that brings words, wanted and others; and its end, which may come at any time. */
+void *vas_arrive_fill(void *arrival);
+void vas_arrive_stop(struct arrival *a);
+/* All is there, or nothing was to come: nobody need look at the log. */
+void vas_arrive_forget(struct arrival *a);
+void vas_arrive_flag(struct vas *vas, bool on);
 int vas_arrive_thread(pthread_t *thread, void *(*run)(void *arg), struct arrival *a);
 
 /* userfaultfd: -errno if it is not to be had, and what follows from that is the caller's. */

@@ -128,14 +128,19 @@ static int bring(struct arrival *a, size_t i)
 int vas_arrive_fetch(struct arrival *a, uint64_t gpa)
 {
 	ssize_t i = find_word(a, gpa & ~(WORD_SIZE - 1));
-	int err = 0;
+	bool is_last;
+	int err;
 
 	if (i < 0)
 		return 0;
 	pthread_mutex_lock(&a->lock);
 	err = a->done ? 0 : bring(a, (size_t)i);
+	is_last = !a->nr_left;
 	pthread_mutex_unlock(&a->lock);
 	vas_notify_answer(a->vas);
+	/* The filler sees to the end, and may be asleep. */
+	if (is_last)
+		vas_futex_wake(&a->vas->ctl->arrive_bell);
 	return err;
 }
 
@@ -171,14 +176,6 @@ uint64_t vas_arrive_gpa(const struct arrival *a, uint64_t offset)
 
 /* ---- the end of it ------------------------------------------------------------------------ */
 
-static void forget_log(struct arrival *a)
-{
-	struct vas_tracker *entry = &vas_trackers(a->vas)[a->index];
-
-	__atomic_store_n(&a->vas->ctl->arriving, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&entry->binder, 0, __ATOMIC_RELEASE);
-}
-
 /* All is there: everyone goes the fast way again. */
 static void finish(struct arrival *a)
 {
@@ -189,9 +186,9 @@ static void finish(struct arrival *a)
 	vas_arrive_release(a);
 	a->done = true;
 	pthread_mutex_unlock(&a->lock);
-	vas->own.flags &= ~VAS_STATE_ARRIVING;
+	vas_arrive_flag(vas, false);
 	vas_publish(vas, NULL, 0);
-	forget_log(a);
+	vas_arrive_forget(a);
 	pthread_mutex_unlock(&vas->change);
 	vas_notify_answer(vas);
 }
@@ -229,7 +226,7 @@ static size_t nr_left(struct arrival *a)
 	return nr;
 }
 
-static void *fill(void *arg)
+void *vas_arrive_fill(void *arg)
 {
 	struct arrival *a = arg;
 	uint32_t *bell = &a->vas->ctl->arrive_bell;
@@ -265,7 +262,7 @@ int vas_arrive_thread(pthread_t *thread, void *(*run)(void *arg), struct arrival
 }
 
 /* It may be about to sleep: wake it until it is gone. */
-static void join_filler(struct arrival *a)
+void vas_arrive_stop(struct arrival *a)
 {
 	struct timespec pause = { .tv_nsec = 100000 };
 
@@ -274,157 +271,6 @@ static void join_filler(struct arrival *a)
 		vas_futex_wake(&a->vas->ctl->arrive_bell);
 		nanosleep(&pause, NULL);
 	}
-}
-
-/* ---- its life ----------------------------------------------------------------------------- */
-
-static void arrival_free(struct arrival *a)
-{
-	vas_arrive_close(a);
-	a->source->end(a->source);
-	pthread_mutex_destroy(&a->lock);
-	free(a->words);
-	free(a->wanting);
-	free(a->regions);
-	free(a->buffer);
-	free(a);
-}
-
-/* The handle goes. What has not come never will: those who ask find that the owner is gone. */
-static void arrival_end(struct vas_ending *ending)
-{
-	struct arrival *a = (struct arrival *)ending;
-
-	join_filler(a);
-	a->vas->arrival = NULL;
-	arrival_free(a);
-}
-
-static int check(const struct vas_layout *layout)
-{
-	const struct vas *vas = layout->vas;
-	uint32_t i;
-
-	if (vas->own.nr)
-		return vas_fail(-EINVAL, "only the first layout of a vas can arrive");
-	if (vas->create_flags & VAS_CREATE_RESERVE)
-		return vas_fail(-EINVAL, "memory that is allocated before cannot arrive later");
-	if (vas->sb.page_size != VAS_PAGE_SIZE || vas->sb.features_optional & VAS_FEATURE_THP)
-		return vas_fail(-EOPNOTSUPP, "memory in huge pages cannot arrive page by page");
-	for (i = 0; i < layout->nr; i++)
-		if (layout->regions[i].backing || layout->regions[i].flags & VAS_REGION_LOCAL)
-			return vas_fail(-EOPNOTSUPP, "region %s is not in the vas's own file, and "
-					"cannot arrive", layout->regions[i].name);
-	return vas_arrive_check_host();
-}
-
-static int copy_words(struct arrival *a, const struct vas_layout *layout,
-		      const struct vas_dirty_word *words, size_t nr)
-{
-	size_t i;
-
-	a->words = malloc((nr + 1) * sizeof(*a->words));
-	a->wanting = malloc((nr + 1) * sizeof(*a->wanting));
-	a->regions = malloc((layout->nr + 1) * sizeof(*a->regions));
-	a->buffer = calloc(1, WORD_SIZE);
-	if (!a->words || !a->wanting || !a->regions || !a->buffer)
-		return vas_fail(-ENOMEM, "no memory for a list of %zu words", nr);
-	memcpy(a->regions, layout->regions, layout->nr * sizeof(*a->regions));
-	a->nr_regions = layout->nr;
-	for (i = 0; i < nr; i++) {
-		if (words[i].gpa % WORD_SIZE || words[i].gpa >= layout->vas->sb.limit ||
-		    (i && words[i].gpa <= words[i - 1].gpa))
-			return vas_fail(-EINVAL, "words are not in order, or beyond the limit");
-		a->words[i] = words[i];
-		a->wanting[i] = words[i].bits;
-		a->nr_left += words[i].bits != 0;
-	}
-	a->nr_words = nr;
-	return 0;
-}
-
-/* A log of what is to come, in a tracker's place, told to everyone. */
-static int publish_log(struct arrival *a)
-{
-	struct vas *vas = a->vas;
-	uint64_t pages = 0;
-	uint32_t nobody;
-	size_t i;
-
-	for (a->index = 0; a->index < vas->sb.nr_trackers; a->index++) {
-		nobody = 0;
-		if (__atomic_compare_exchange_n(&vas_trackers(vas)[a->index].binder, &nobody,
-						ARRIVE_BINDER, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			break;
-	}
-	if (a->index == vas->sb.nr_trackers)
-		return vas_fail(-ENOSPC, "all %u trackers of this vas are in use", a->index);
-	vas_tracker_log(vas, a->index, &a->log);
-	for (i = 0; i < a->nr_words; i++) {
-		a->log.words[a->words[i].gpa / WORD_SIZE] = a->words[i].bits;
-		pages += (uint64_t)__builtin_popcountll(a->words[i].bits);
-	}
-	vas->ctl->arrive_left = pages;
-	vas->ctl->arrive_failed = vas->ctl->arrive_wanted = 0;
-	__atomic_store_n(&vas->ctl->arriving, a->index + 1, __ATOMIC_RELEASE);
-	vas->own.flags |= VAS_STATE_ARRIVING;
-	return 0;
-}
-
-static struct arrival *arrival_new(struct vas *vas, struct vas_source *source, uint32_t flags)
-{
-	struct arrival *a = calloc(1, sizeof(*a));
-
-	if (!a) {
-		source->end(source);
-		vas_fail(-ENOMEM, "no memory for a restore");
-		return NULL;
-	}
-	a->ending.end = arrival_end;
-	a->vas = vas;
-	a->source = source;
-	a->wake_fd = a->uffd = a->nothing_fd = -1;
-	a->background = !(flags & VAS_ARRIVE_ON_TOUCH);
-	pthread_mutex_init(&a->lock, NULL);
-	return a;
-}
-
-/* vas->change is held by the layout. */
-static int arrival_start(struct arrival *a)
-{
-	int err = vas_arrive_open(a);
-
-	if (!err)
-		err = publish_log(a);
-	if (err)
-		return err;
-	err = vas_arrive_thread(&a->filler, fill, a);
-	if (err) {
-		forget_log(a);
-		a->vas->own.flags &= ~VAS_STATE_ARRIVING;
-		return err;
-	}
-	a->vas->arrival = a;
-	vas_at_end(a->vas, &a->ending);
-	return 0;
-}
-
-int vas_layout_commit_arriving(struct vas_layout *layout, struct vas_source *source,
-			       const struct vas_dirty_word *words, size_t nr, uint32_t flags)
-{
-	struct arrival *a = arrival_new(layout->vas, source, flags);
-	int err = a ? check(layout) : -ENOMEM;
-
-	if (!err)
-		err = copy_words(a, layout, words, nr);
-	if (!err)
-		err = arrival_start(a);
-	if (!err)
-		return vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
-	if (a)
-		arrival_free(a);
-	vas_layout_abort(layout);
-	return err;
 }
 
 /* For vas_arrive_wait() of the owner. */

@@ -6,6 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/error.h"
+#include "lib/snapshot.h"
+
 static int membarrier(int command)
 {
 	return (int)syscall(SYS_membarrier, command, 0, 0);
@@ -43,4 +46,17 @@ void vas_barrier_everyone(void)
 void vas_barrier_process(void)
 {
 	barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
+int vas_barrier_reaches(struct vas *vas)
+{
+	struct vas_state state;
+	int err;
+
+	if (!vas->no_barrier)
+		return 0;
+	err = vas_state_read(vas, &state);
+	if (err || state.flags & VAS_STATE_FENCE)
+		return err;
+	return vas_fail(-EOPNOTSUPP, "this process has no membarrier, and others' sections count on it");
 }

@@ -87,8 +87,10 @@ static int init_process(struct vas *vas)
 
 	if (!(vas->bind_flags & VAS_BIND_NO_SIGBUS))
 		err = vas_fault_init();
-	if (!err && vas_barrier_register())
+	if (!err && vas_barrier_register()) {
 		vas->bind_flags |= VAS_BIND_FENCE;
+		vas->no_barrier = 1;
+	}
 	/* Observers always take the checked path; see vas_copy_slow(). */
 	vas->head.nr_failed = vas->role == VAS_ROLE_OBSERVER;
 	return err;
@@ -285,7 +287,9 @@ static int bind_fd(struct vas *vas, int fd)
 	describe_ram(vas);
 	if (!(vas->bind_flags & VAS_BIND_ADOPT))
 		return 0;
-	err = lock_ownership(vas);
+	err = vas_barrier_reaches(vas);
+	if (!err)
+		err = lock_ownership(vas);
 	return err ? err : vas_publish_adopted(vas);
 }
 

@@ -149,6 +149,37 @@ uint64_t vas_drain(struct vas *vas, uint32_t self, struct vas_log_range *range,
 	return taken;
 }
 
+/* Read from the file: an observer's map of a hole would fill it. */
+static bool read_tracker(const struct vas *vas, uint32_t i, struct vas_tracker *tracker)
+{
+	off_t at = (off_t)(vas->sb.extents[VAS_EXT_TRACKERS].offset + i * sizeof(*tracker));
+
+	return pread(vas->lock_fd, tracker, sizeof(*tracker), at) == sizeof(*tracker) &&
+	       tracker->state && tracker->binder && tracker->binder <= vas->sb.nr_binders;
+}
+
+ssize_t vas_dirty_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t nr)
+{
+	struct vas_tracker tracker;
+	size_t found = 0;
+	uint32_t i;
+
+	for (i = 0; i < vas->sb.nr_trackers; i++) {
+		if (!read_tracker(vas, i, &tracker) ||
+		    (tracker.binder - 1 != vas->binder &&
+		     !vas_byte_is_locked(vas, vas_binder_byte(vas, tracker.binder - 1))))
+			continue;
+		if (found < nr) {
+			memcpy(trackers[found].name, tracker.name, sizeof(tracker.name));
+			trackers[found].name[sizeof(tracker.name) - 1] = '\0';
+			trackers[found].epochs = tracker.epoch;
+			trackers[found].pid = vas_binders(vas)[tracker.binder - 1].pid;
+		}
+		found++;
+	}
+	return (ssize_t)found;
+}
+
 /* ---- on and off --------------------------------------------------------------------------- */
 
 static bool is_wanted(struct vas *vas)

@@ -83,10 +83,14 @@ struct vas {
 	struct view *view;    /* the newest; head.view points into it */
 	struct view *retired; /* replaced, perhaps still in use by a section */
 	uint64_t next_serial;
+	/* Of the newest view, for those who may not look into it: they are in no section. Atomic. */
+	uint64_t seen_generation;
+	uint32_t seen_flags;
 	struct thread *threads;
 	struct backing backings[VAS_MAX_BACKINGS];
 	struct vas_event_set events;
 	int fence;  /* sections begin with a full fence: membarrier cannot be had; markers read it */
+	int no_barrier; /* membarrier cannot be had, so what others store is not ours to drain */
 	int forked; /* in a child: bind anew before the next use */
 	uint32_t fork_count;
 

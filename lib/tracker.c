@@ -185,6 +185,9 @@ int vas_dirty_attach(struct vas *vas, const char *name, uint32_t flags, struct v
 		return vas_fail(-EPERM, "an observer cannot track: it leaves no trace");
 	if (flags & ~VAS_DIRTY_ALL)
 		return vas_fail(-EINVAL, "unknown flags %#x", flags);
+	err = vas_barrier_reaches(vas);
+	if (err)
+		return err;
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return vas_fail(-ENOMEM, "no memory for a tracker");
@@ -307,7 +310,9 @@ int vas_dirty_begin(struct vas_dirty *d)
 
 	if (d->open || d->fork_count != d->vas->fork_count)
 		return vas_fail(-EBUSY, "an epoch is open: commit or abort it first");
-	err = vas_tracking_ask(d->vas);
+	err = vas_barrier_reaches(d->vas);
+	if (!err)
+		err = vas_tracking_ask(d->vas);
 	if (!err)
 		err = mark_pins(d);
 	if (err)

@@ -236,8 +236,11 @@ static int view_build(struct vas *vas, struct snapshot *snapshot, struct view **
 	view->state = snapshot->state;
 	view->set = snapshot->set;
 	view->head.flags = snapshot->state.flags;
-	/* Where each look needs a fence before it, marking is the slow way's. */
-	if (!vas->fence && vas->role != VAS_ROLE_OBSERVER) {
+	/*
+	 * Where each look needs a fence before it, marking is the slow way's. While nobody tracks there
+	 * is nothing to look at, and a look would allocate the log's page.
+	 */
+	if (!vas->fence && vas->role != VAS_ROLE_OBSERVER && view->head.flags & VAS_STATE_TRACKING) {
 		view->head.dirty = vas->log.words;
 		view->head.nr_dirty = vas->log.nr_pages;
 	}
@@ -320,6 +323,8 @@ static int view_replace(struct vas *vas, struct region_set *known, uint64_t know
 		vas->retired = vas->view;
 	}
 	vas->view = view;
+	__atomic_store_n(&vas->seen_flags, view->state.flags, __ATOMIC_RELAXED);
+	__atomic_store_n(&vas->seen_generation, view->state.generation, __ATOMIC_RELEASE);
 	__atomic_store_n(&vas->head.view, &view->head, __ATOMIC_RELEASE);
 	vas_view_reap(vas);
 	return 0;

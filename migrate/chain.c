@@ -161,10 +161,15 @@ int chain_read(struct chain *chain, uint64_t gpa, char *pages, uint64_t *data)
 		known |= e->word->data | e->word->zero;
 		if (!wanted)
 			continue;
+		*data |= wanted;
+		/* All 64: they are read to where they belong. */
+		if (wanted == UINT64_MAX) {
+			err = image_read(&chain->images[e->image], e->word, pages);
+			continue;
+		}
 		err = image_read(&chain->images[e->image], e->word, chain->raw);
 		if (!err)
 			scatter(chain->raw, e->word->data, wanted, pages);
-		*data |= wanted;
 	}
 	return err;
 }

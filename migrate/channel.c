@@ -76,11 +76,37 @@ static void count(struct channel *c, const struct stream_header *header, uint64_
 	__atomic_fetch_add(&s->bytes_sent, bytes, __ATOMIC_RELAXED);
 }
 
-static int send_word(struct channel *c, const struct vas_dirty_word *word)
+/* The destination's memory is new: pages of zeros need no word at first. */
+static bool is_worth_a_chunk(const struct channel *c, const struct stream_header *header)
 {
-	struct stream_header header = { .type = STREAM_WORD, .round = c->sender->round,
-					.gpa = word->gpa };
-	uint64_t before = c->wire.bytes;
+	return header->data || (header->zero && c->sender->round);
+}
+
+/*
+ * Of a vas that is frozen, from where it is. Addresses hold beyond the section, since a frozen vas's
+ * layout does not change. Somebody who writes all the same makes the sum wrong: the destination
+ * refuses, and the vas runs on here.
+ */
+static bool send_in_place(struct channel *c, const struct vas_dirty_word *word,
+			  struct stream_header *header, int *err)
+{
+	struct pages_pieces pieces;
+	struct pages pages;
+
+	if (!c->sender->still || c->pack.kind || !pages_find(c->sender->vas, word, &pages, &pieces))
+		return false;
+	header->data = pages.data;
+	header->zero = pages.zero;
+	header->length = (uint32_t)pages.size;
+	*err = is_worth_a_chunk(c, header) ? wire_send_pieces(&c->wire, header, pieces.iov, pieces.nr) :
+					     0;
+	return true;
+}
+
+/* Memory that changes is copied first, so that what is sent is what was summed. */
+static int send_copy(struct channel *c, const struct vas_dirty_word *word,
+		     struct stream_header *header)
+{
 	const void *payload = c->raw;
 	size_t packed;
 	struct pages pages;
@@ -88,18 +114,27 @@ static int send_word(struct channel *c, const struct vas_dirty_word *word)
 
 	if (err)
 		return err;
-	header.data = pages.data;
-	header.zero = pages.zero;
-	header.length = (uint32_t)pages.size;
-	packed = header.length ? pack_word(&c->pack, c->raw, header.length) : 0;
+	header->data = pages.data;
+	header->zero = pages.zero;
+	header->length = (uint32_t)pages.size;
+	packed = header->length ? pack_word(&c->pack, c->raw, header->length) : 0;
 	if (packed) {
 		payload = c->pack.buffer;
-		header.length = (uint32_t)packed;
-		header.flags = (uint16_t)c->pack.kind;
+		header->length = (uint32_t)packed;
+		header->flags = (uint16_t)c->pack.kind;
 	}
-	/* The destination's memory is new: pages of zeros need no word at first. */
-	if (header.data || (header.zero && c->sender->round))
-		err = wire_send(&c->wire, &header, payload);
+	return is_worth_a_chunk(c, header) ? wire_send(&c->wire, header, payload) : 0;
+}
+
+static int send_word(struct channel *c, const struct vas_dirty_word *word)
+{
+	struct stream_header header = { .type = STREAM_WORD, .round = c->sender->round,
+					.gpa = word->gpa };
+	uint64_t before = c->wire.bytes;
+	int err;
+
+	if (!send_in_place(c, word, &header, &err))
+		err = send_copy(c, word, &header);
 	count(c, &header, c->wire.bytes - before);
 	pace(c);
 	return err;

@@ -23,6 +23,19 @@ static bool is_zero(const char *page)
 	return true;
 }
 
+/*
+ * A page's first look is a miss that no prefetcher foresees: they stop at the ends of pages. The page
+ * after the next is asked for by the time it is needed; if it is none, that is no fault.
+ */
+static void foresee(const char *page)
+{
+	const char *ahead = page + 2 * VAS_PAGE_SIZE;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		__builtin_prefetch(ahead + i * 64);
+}
+
 /* One page, in a section, from where it is; false: not plainly there. */
 static bool take_page(struct vas *vas, uint64_t gpa, char *to, bool *zero)
 {
@@ -30,6 +43,7 @@ static bool take_page(struct vas *vas, uint64_t gpa, char *to, bool *zero)
 
 	if (!page)
 		return false;
+	foresee(page);
 	*zero = is_zero(page);
 	if (!*zero)
 		memcpy(to, page, VAS_PAGE_SIZE);
@@ -85,4 +99,52 @@ int pages_read(struct vas *vas, const struct vas_dirty_word *word, char *raw, st
 	}
 	pages->size = (size_t)(to - raw);
 	return 0;
+}
+
+static void add_piece(struct pages_pieces *pieces, char *page)
+{
+	struct iovec *last = &pieces->iov[pieces->nr - 1];
+
+	if (pieces->nr && (char *)last->iov_base + last->iov_len == page)
+		last->iov_len += VAS_PAGE_SIZE;
+	else
+		pieces->iov[pieces->nr++] = (struct iovec){ page, VAS_PAGE_SIZE };
+}
+
+static bool find_pages(struct vas *vas, const struct vas_dirty_word *word, struct pages *pages,
+		       struct pages_pieces *pieces)
+{
+	uint64_t bits;
+
+	for (bits = word->bits; bits; bits &= bits - 1) {
+		uint64_t bit = bits & -bits;
+		uint64_t gpa = word->gpa + (uint64_t)__builtin_ctzll(bits) * VAS_PAGE_SIZE;
+		char *page = vas_translate(vas, gpa, VAS_PAGE_SIZE, VAS_PROT_READ);
+
+		if (!page)
+			return false;
+		foresee(page);
+		if (is_zero(page)) {
+			pages->zero |= bit;
+		} else {
+			pages->data |= bit;
+			pages->size += VAS_PAGE_SIZE;
+			add_piece(pieces, page);
+		}
+	}
+	return !vas_failed(vas);
+}
+
+bool pages_find(struct vas *vas, const struct vas_dirty_word *word, struct pages *pages,
+		struct pages_pieces *pieces)
+{
+	bool found;
+
+	*pages = (struct pages){ 0 };
+	pieces->nr = 0;
+	if (vas_enter(vas))
+		return false;
+	found = find_pages(vas, word, pages, pieces);
+	vas_leave(vas);
+	return found;
 }

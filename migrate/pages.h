@@ -3,6 +3,7 @@
 #ifndef MIGRATE_PAGES_H
 #define MIGRATE_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <vas/vas.h>
 
@@ -14,5 +15,15 @@ struct pages {
 
 /* The word's pages with bytes into raw (256 KiB), one after the other. */
 int pages_read(struct vas *vas, const struct vas_dirty_word *word, char *raw, struct pages *pages);
+
+/* Where they are, in at most 64 pieces. The caller knows that nothing changes: the vas is frozen. */
+struct pages_pieces {
+	struct iovec iov[64];
+	int nr;
+};
+
+/* False: not all of them can be had so, and pages_read() must look. */
+bool pages_find(struct vas *vas, const struct vas_dirty_word *word, struct pages *pages,
+		struct pages_pieces *pieces);
 
 #endif

@@ -264,10 +264,9 @@ static int stop_writers(struct migration *m)
 		return err;
 	m->paused = true;
 	err = vas_freeze(m->sender.vas, options->freeze_ns, NULL);
-	if (err == -EALREADY)
-		return 0;
 	m->frozen = !err;
-	return err;
+	m->sender.still = !err || err == -EALREADY;
+	return m->sender.still ? 0 : err;
 }
 
 static void let_writers_go(struct migration *m)

@@ -30,6 +30,7 @@ struct sender {
 	uint8_t session[16];
 	uint32_t round;
 	bool cancel;
+	bool still; /* frozen: nobody writes */
 
 	/* This round's work. */
 	const struct vas_dirty_word *words;

@@ -199,16 +199,26 @@ static uint64_t sum_of(const struct wire *wire, const struct iovec *iov, int nr)
 	return sum;
 }
 
-int wire_send(struct wire *wire, struct stream_header *header, const void *payload)
+int wire_send_pieces(struct wire *wire, struct stream_header *header, const struct iovec *pieces,
+		     int nr)
 {
-	struct iovec iov[2] = { { header, sizeof(*header) },
-				{ (void *)(uintptr_t)payload, header->length } };
+	struct iovec iov[WIRE_MAX_IOV] = { { header, sizeof(*header) } };
 
+	if (nr >= WIRE_MAX_IOV)
+		return -EINVAL;
+	memcpy(iov + 1, pieces, (size_t)nr * sizeof(*pieces));
 	header->magic = STREAM_MAGIC;
 	header->sequence = wire->sequence++;
-	header->payload_sum = sum_of(wire, &iov[1], 1);
+	header->payload_sum = sum_of(wire, pieces, nr);
 	header->header_sum = header_sum(wire, header);
-	return write_all(wire, iov, header->length ? 2 : 1);
+	return write_all(wire, iov, nr + 1);
+}
+
+int wire_send(struct wire *wire, struct stream_header *header, const void *payload)
+{
+	const struct iovec piece = { (void *)(uintptr_t)payload, header->length };
+
+	return wire_send_pieces(wire, header, &piece, header->length ? 1 : 0);
 }
 
 int wire_recv_header(struct wire *wire, struct stream_header *header)

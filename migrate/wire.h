@@ -35,6 +35,10 @@ void wire_set_key(struct wire *wire, const uint8_t session[16], uint32_t channel
 /* Fill in what every header has, and send it with its payload, which is summed here. */
 int wire_send(struct wire *wire, struct stream_header *header, const void *payload);
 
+/* The same with a payload in pieces of whole blocks, whose sizes add up to header->length. */
+int wire_send_pieces(struct wire *wire, struct stream_header *header, const struct iovec *pieces,
+		     int nr);
+
 /*
  * A header that is sound and next in order. Its payload must be read next. -EPROTO; -ECONNRESET: the
  * stream ends here; -ETIMEDOUT; -ECANCELED.

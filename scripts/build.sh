@@ -5,6 +5,12 @@ set -eu
 
 dir=${1:-build}
 [ $# -eq 0 ] || shift
+for tool in meson ninja; do
+	command -v $tool >/dev/null || {
+		echo "build: $tool is missing; './dev setup' installs what is needed" >&2
+		exit 1
+	}
+done
 if ! [ -e "$dir/build.ninja" ]; then
 	meson setup "$dir" "$@" >"$dir.log" 2>&1 || {
 		cat "$dir.log" >&2

@@ -63,5 +63,17 @@ for verb in $(sed -nE 's/^const struct verb verb_([a-z]+) .*/\1/p' cli/*.c); do
 	[ -e "man/vas-$verb.1.scd" ] || complain "manual" "vas $verb has no page man/vas-$verb.1.scd"
 done
 
+# The page that says what became of the interface of 2009, and of its review.
+bad=$(scripts/xinterface.sh docs/xinterface.md) || complain "docs/xinterface.md names what is not there" "$bad"
+bad=$(grep -rnE '(^|[^a-z_])kvm_|/kvm[a-z_]*\.h[>"]' kernel --include='*.[ch]' | grep -v '^kernel/bench/' || true)
+[ -z "$bad" ] || complain "kernel/ knows KVM" "$bad"
+# A comment within the 8 lines before it, or in the same, says who is on a barrier's other side.
+# shellcheck disable=SC2016 # the dollar is awk's
+bad=$(git ls-files 'kernel/*.[ch]' | xargs awk '
+	FNR == 1 { said = -8 }
+	/[Pp]airs with|as in |publishes/ { said = FNR }
+	/(^|[^a-z_])(smp_)?(mb|rmb|wmb)(__[a-z_]+)?\(\)/ && FNR - said > 8 { print FILENAME ":" FNR ":" $0 }')
+[ -z "$bad" ] || complain "barriers that name no partner" "$bad"
+
 [ $failed = 0 ] && echo "lint: ok"
 exit $failed

@@ -20,21 +20,55 @@ kernel) wanted="$base $kernel" ;;
 	;;
 esac
 
-if ! command -v dpkg-query >/dev/null; then
-	# Another distribution: its packages have other names, so say what is needed and go on.
-	echo "setup: this is no Debian; the build needs what Debian calls: $wanted" >&2
-	exit 0
-fi
+# A program or, with a colon before it, a header, that a package brings: what is looked for on systems
+# that have no dpkg, and other names for their packages.
+brought_by()
+{
+	case $1 in
+	libc6-dev) echo :stdio.h ;;
+	ninja-build) echo ninja ;;
+	binutils) echo objcopy ;;
+	lld) echo ld.lld ;;
+	libclang-rt-14-dev) echo clang ;; # elsewhere a part of it
+	universal-ctags) echo ctags ;;
+	qemu-system-x86) echo qemu-system-x86_64 ;;
+	xz-utils) echo xz ;;
+	util-linux) echo unshare ;;
+	gnuplot-nox) echo gnuplot ;;
+	libjson-c-dev) echo :json-c/json.h ;;
+	libncurses-dev) echo :ncurses.h ;;
+	libxxhash-dev) echo :xxhash.h ;;
+	libzstd-dev) echo :zstd.h ;;
+	liblz4-dev) echo :lz4.h ;;
+	liburcu-dev) echo :urcu.h ;;
+	libelf-dev) echo :libelf.h ;;
+	libssl-dev) echo :openssl/ssl.h ;;
+	libdpdk-dev | librust-vm-memory-dev) echo true ;; # a bench does without
+	*) echo "$1" ;;
+	esac
+}
+
+is_there()
+{
+	if command -v dpkg-query >/dev/null; then
+		[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = 'ii ' ]
+		return
+	fi
+	thing=$(brought_by "$1")
+	case $thing in
+	:*) echo "#include <${thing#:}>" | "${CC:-cc}" -E - >/dev/null 2>&1 ;;
+	*) command -v "$thing" >/dev/null ;;
+	esac
+}
 
 missing=
 for package in $wanted; do
-	[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = 'ii ' ] ||
-		missing="$missing $package"
+	is_there "$package" || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-	echo "setup: apt-get is missing; please install:$missing" >&2
+	echo "setup: apt-get is missing; please install what Debian calls:$missing" >&2
 	exit 1
 fi
 as_root=

@@ -28,8 +28,8 @@ extern "C" {
 /*
  * Where the pages come from; embedded in the caller's own struct. fetch brings the 64 pages from gpa
  * on (256 KiB aligned): page n, if it has bytes, to pages + n * 4096, and bit n of *bits is set.
- * -errno: they cannot be had, which is for good. Called from threads of the library, one call at a
- * time. end is called once, when there will be no further call: with the last page, or with the
+ * -errno: they cannot be had, which is for good. Called from any thread of the process, the library's
+ * own too, one call at a time, and it must not use the vas. end is called once, when there will be no further call: with the last page, or with the
  * handle's end.
  */
 struct vas_source {

@@ -33,7 +33,8 @@ struct vas_dirty; /* a tracker: one consumer of the dirty log; for one thread at
 /*
  * Track. Tracking is switched on for everybody if it is not yet: new sections mark, old ones are
  * waited for (1 s), consumers log. name is for people, up to 23 bytes. -EPERM: an observer; -ENOSPC:
- * all of this vas's trackers are in use; -EBUSY: a section does not end; or a consumer's refusal.
+ * all of this vas's trackers are in use; -EBUSY: a section does not end; -EOPNOTSUPP: membarrier is
+ * forbidden to this process, and others' sections need it; or a consumer's refusal.
  *
  * A tracker of another process than the owner's needs its help here and in vas_dirty_begin(): the
  * owner gives it in vas_notifications(), so it has to poll vas_notify_fd(). -ETIMEDOUT: it did not in
@@ -65,6 +66,16 @@ VAS_API ssize_t vas_dirty_harvest(struct vas_dirty *dirty, uint64_t *gpa, uint64
 /* The pages harvested in this epoch are dealt with; the reverse: they will be harvested again. */
 VAS_API int vas_dirty_commit(struct vas_dirty *dirty);
 VAS_API int vas_dirty_abort(struct vas_dirty *dirty);
+
+/* A tracker in use, for people: what it calls itself, and how many epochs it has committed. */
+struct vas_tracker_info {
+	char name[VAS_REGION_NAME_LEN];
+	uint64_t epochs;
+	uint32_t pid; /* as its binder says */
+};
+
+/* Up to nr are stored, and the number that there are is returned. An observer may ask. */
+VAS_API ssize_t vas_dirty_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t nr);
 
 /*
  * Stop every writer, for the owner only (-EPERM): new writes get -EAGAIN, sections end, holders of

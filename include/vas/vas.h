@@ -78,7 +78,8 @@ VAS_API int vas_create(const struct vas_options *options, struct vas **vas);
  * Regions in further backings are out of reach (-ENXIO on access) until vas_backing_offer() or
  * vas_recv() brings their fds.
  * -EPERM: seals are missing; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a required feature
- * or version that is not known; -EAGAIN: no binder slot free; -ENOMEM.
+ * or version that is not known, or VAS_BIND_ADOPT in a process that membarrier is forbidden to;
+ * -EAGAIN: no binder slot free; -ENOMEM.
  */
 VAS_API int vas_bind(int fd, uint32_t flags, struct vas **vas);
 

@@ -42,13 +42,14 @@ hold clone --number 3 "$tmp/snapshot"
 wait_until grep -q . "$tmp/ref"
 is_three() { [ "$(wc -l <"$tmp/ref")" = 3 ]; }
 wait_until is_three
+refs=$(cat "$tmp/ref")
 n=0
-for ref in $(cat "$tmp/ref"); do
+for ref in $refs; do
 	n=$((n + 1))
 	printf 'clone %d' $n | "$VAS" write "$ref" 1M
 done
 n=0
-for ref in $(cat "$tmp/ref"); do
+for ref in $refs; do
 	n=$((n + 1))
 	expect 0 read "$ref" 1M 7 --raw
 	out_is "clone $n"

@@ -25,7 +25,7 @@ completes()
 completes cr
 out_is create
 completes ""
-for verb in create run ls info read write fill find compare dump map help; do
+for verb in create run ls top info read write fill find compare dump map snapshot restore clone help; do
 	grep -qx $verb "$tmp/out" || die "$verb is not offered"
 done
 completes read "$mine"
@@ -46,3 +46,5 @@ for line in "snapshot x" "snapshot --parent" "restore" "send x"; do
 done
 completes snapshot "$mine"
 out_is "$mine-one"
+completes top --sort w
+out_is working-set

@@ -3,7 +3,7 @@
  * State keeper: puts something everywhere where a processor keeps state, and looks, over and over,
  * if it is still there (mailbox.done counts), until mailbox.turn is 2. Then it sleeps until an
  * interrupt comes, by controllers that it had programmed at the start. Status 1: mailbox.where says
- * what was lost: the index below; 100: a port that is nobody's did not read as such.
+ * what was lost: the index below, from 1; 100: a port that is nobody's did not read as such.
  */
 #include "guest.h"
 
@@ -28,7 +28,9 @@ static const uint32_t msrs[] = {
 /* Of each, something that it can hold: canonical, no reserved bits. */
 static uint64_t value_of(unsigned int i, uint64_t seed)
 {
-	return (seed >> 32) + i * 0x1000;
+	uint64_t val = (seed >> 32) + i * 0x1000;
+
+	return i ? val : val & 0xfff8; /* SYSENTER_CS, a selector */
 }
 
 static void wrmsr(uint32_t index, uint64_t val)
@@ -127,7 +129,7 @@ static int check(volatile struct guest_mailbox *box, uint64_t seed)
 		uint64_t got = i < NR_MSRS ? rdmsr(msrs[i]) : get_other(i - NR_MSRS, val);
 
 		if (got != val) {
-			box->where = i;
+			box->where = i + 1;
 			return 1;
 		}
 	}

@@ -32,7 +32,8 @@ static void await_progress(struct fixture *f, uint64_t more)
 	struct progress progress = { f, f->box->done + more };
 
 	test_wait(has_come_so_far, &progress, 20000);
-	test_note("the guest has lost %llu", (unsigned long long)f->box->where);
+	test_note("the guest's status is %d, it has lost %llu", f->machine.status,
+		  (unsigned long long)f->box->where);
 	CHECK(!f->machine.stopped);
 }
 

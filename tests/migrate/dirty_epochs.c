@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vas/access.h>
@@ -331,6 +332,24 @@ TEST(what_died_inside_a_section_makes_all_dirty)
 	CHECK_EQ(begin_and_take(dirty, words), 2);
 	CHECK_EQ(words[0].bits, 1 << 9);
 	vas_dirty_detach(dirty);
+	vas_destroy(vas);
+}
+
+/* A look at a hole of a file by its map fills it: with 2 MiB, perhaps, that are not to be had. */
+TEST(what_nobody_tracks_does_not_fill_the_log)
+{
+	struct vas *vas = shadow_vas(SIZE);
+	struct vas_superblock sb;
+	struct vas_extent log;
+	struct stat st;
+
+	CHECK_OK(fstat(vas_fd(vas), &st));
+	CHECK_EQ(pread(vas_fd(vas), &sb, sizeof(sb), st.st_size - (off_t)sizeof(sb)),
+		 (ssize_t)sizeof(sb));
+	write_at(vas, 0);
+	CHECK_OK(vas_store_le64(vas, SIZE - 8, 1, __ATOMIC_RELAXED));
+	log = sb.extents[VAS_EXT_LOG];
+	CHECK(lseek(vas_fd(vas), (off_t)log.offset, SEEK_DATA) >= (off_t)(log.offset + log.size));
 	vas_destroy(vas);
 }
 

@@ -77,7 +77,7 @@ TEST(every_access_asks)
 	CHECK_EQ(arriving(back), 8);
 	CHECK_OK(vas_load_le64(back, 0, &got, __ATOMIC_RELAXED));
 	CHECK_EQ(got, value);
-	CHECK_OK(vas_read_const(back, mib, &got, 8));
+	CHECK_OK(vas_read(back, mib, &got, 8, NULL));
 	CHECK_EQ(got, value);
 	CHECK_OK(vas_enter(back));
 	CHECK_EQ(*(uint64_t *)vas_translate_cached(back, &cache, 2 * mib, 8, VAS_PROT_READ), value);

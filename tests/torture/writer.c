@@ -77,7 +77,7 @@ static void write_word(struct writer *w)
 		err = vas_store_le64(w->vas, gpa, value, __ATOMIC_RELEASE);
 		break;
 	case 2:
-		err = vas_write_const(w->vas, gpa, &value, sizeof(value));
+		err = vas_fill(w->vas, gpa, (uint8_t)value, sizeof(value), NULL);
 		break;
 	default:
 		err = write_in_section(w, gpa, value);

@@ -188,6 +188,47 @@ TEST(an_adopter_waits_for_what_the_dead_owner_took_away)
 	vas_destroy(vas);
 }
 
+/*
+ * What the dead owner had half written may be anything: ranges that overlap, in any order, that make no
+ * sense, and one that somebody has mapped. The next change waits for that one, and for no other.
+ */
+TEST(an_adopter_bears_any_other_table)
+{
+	static const struct { uint64_t page, nr; } ranges[] = {
+		{ 9, 2 }, { 1, 4 }, { 2, 1 }, { 4, 6 }, { 100, 1 }, { 1 << 20, 1 }, { 50, 0 },
+	};
+	struct vas *vas = simple_vas(), *binder;
+	struct vas_region_entry *other;
+	struct vas_mapping *mapping;
+	struct vas_blocker blocker;
+	struct vas_layout *layout;
+	struct vas_control *ctl;
+	char *table1;
+	uint64_t id;
+
+	simple_add(vas, 1, 1);
+	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
+	CHECK_OK(vas_map(binder, PAGE, PAGE, 0, &mapping));
+	id = simple_add(vas, 30, 1);
+	ctl = map_control(vas, &table1);
+	other = table_of(vas_fd(vas), ctl, !ctl->state[ctl->generation & 1].table);
+	vas_unbind(vas);
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		other[i] = (struct vas_region_entry){ .gpa = ranges[i].page * PAGE,
+						      .size = ranges[i].nr * PAGE,
+						      .offset = ranges[i].page * PAGE,
+						      .id = 100 + i };
+	CHECK_OK(vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &vas));
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_OK(vas_layout_remove(layout, id));
+	CHECK_EQ(vas_layout_commit(layout, 10000000, &blocker), -EBUSY);
+	CHECK_EQ(blocker.kind, VAS_BLOCKER_PIN);
+	vas_unmap(mapping);
+	CHECK_OK(vas_region_remove(vas, id));
+	vas_unbind(binder);
+	vas_destroy(vas);
+}
+
 TEST(what_cannot_be_understood_is_not_adopted)
 {
 	struct vas *vas = simple_vas(), *other;

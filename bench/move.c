@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* A process that receives is forked for each move, and says when it is ready and what it has used.
+ */
+#include "move.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <vas/access.h>
+#include <vas/dirty.h>
+#include <vas/migrate.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define CHUNK (256u << 10)
+
+struct pairs {
+	int out[VAS_MIGRATE_MAX_CHANNELS], in[VAS_MIGRATE_MAX_CHANNELS];
+	uint32_t nr;
+};
+
+double move_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static double cpu_ns(int who)
+{
+	struct rusage usage;
+
+	getrusage(who, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e9 +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e3;
+}
+
+/* ---- the source --------------------------------------------------------------------------- */
+
+static void fill_random(char *p, uint64_t size)
+{
+	uint64_t *words = (uint64_t *)p, state = 88172645463325252ULL, i;
+
+	for (i = 0; i < size / 8; i++) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		words[i] = state;
+	}
+}
+
+/* The handle's window is one mapping, so that this is all of it. */
+static char *memory_of(struct vas *vas)
+{
+	char *p = NULL;
+
+	if (!vas_enter(vas)) {
+		p = vas_translate(vas, 0, VAS_PAGE_SIZE, VAS_PROT_WRITE);
+		vas_leave(vas);
+	}
+	return p;
+}
+
+int move_source(uint64_t size, enum move_content content, struct vas **vas)
+{
+	const struct vas_options options = { .limit = size };
+	const struct vas_region region = { .size = size };
+	int err = vas_create(&options, vas);
+	char *p;
+
+	if (!err)
+		err = vas_region_add(*vas, &region, NULL);
+	if (err || content == MOVE_UNTOUCHED)
+		return err;
+	p = memory_of(*vas);
+	if (!p || madvise(p, size, MADV_POPULATE_WRITE))
+		return -ENOMEM;
+	if (content == MOVE_RANDOM)
+		fill_random(p, size);
+	return 0;
+}
+
+/* ---- plain transfers, plain reads --------------------------------------------------------- */
+
+struct part {
+	char *p;
+	uint64_t len;
+	int fd;
+	int sends;
+	uint64_t sum;
+};
+
+static void *transfer(void *arg)
+{
+	struct part *t = arg;
+
+	while (t->len) {
+		size_t len = t->len < CHUNK ? t->len : CHUNK;
+		ssize_t nr =
+			t->sends ? send(t->fd, t->p, len, MSG_NOSIGNAL) : recv(t->fd, t->p, len, 0);
+
+		if (nr <= 0) {
+			perror("plain transfer");
+			_exit(1);
+		}
+		t->p += nr;
+		t->len -= (uint64_t)nr;
+	}
+	return NULL;
+}
+
+static void *read_part(void *arg)
+{
+	struct part *t = arg;
+	const uint64_t *words = (const uint64_t *)t->p;
+
+	for (uint64_t i = 0; i < t->len / 8; i++)
+		t->sum |= words[i];
+	return NULL;
+}
+
+static void in_threads(void *(*run)(void *), struct part *parts, uint32_t nr)
+{
+	pthread_t threads[VAS_MIGRATE_MAX_CHANNELS];
+
+	for (uint32_t i = 0; i < nr; i++)
+		if (pthread_create(&threads[i], NULL, run, &parts[i]))
+			_exit(1);
+	for (uint32_t i = 0; i < nr; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void plain(const struct pairs *pairs, char *memory, uint64_t size, int sends)
+{
+	struct part parts[VAS_MIGRATE_MAX_CHANNELS];
+	uint64_t len = size / pairs->nr;
+
+	for (uint32_t i = 0; i < pairs->nr; i++)
+		parts[i] = (struct part){ memory + len * i, len,
+					  sends ? pairs->out[i] : pairs->in[i], sends, 0 };
+	in_threads(transfer, parts, pairs->nr);
+}
+
+int move_read(struct vas *vas, uint64_t size, uint32_t nr_threads, struct move_times *times)
+{
+	struct part parts[VAS_MIGRATE_MAX_CHANNELS];
+	char *memory = memory_of(vas);
+	double start = move_now_ns(), cpu = cpu_ns(RUSAGE_SELF);
+	uint64_t len = size / nr_threads;
+
+	for (uint32_t i = 0; i < nr_threads; i++)
+		parts[i] = (struct part){ memory + len * i, len, -1, 0, 0 };
+	in_threads(read_part, parts, nr_threads);
+	times->wall_ns = move_now_ns() - start;
+	times->sender_ns = cpu_ns(RUSAGE_SELF) - cpu;
+	times->receiver_ns = 0;
+	return 0;
+}
+
+/* ---- the receiving process ---------------------------------------------------------------- */
+
+static void say(int sock, double value)
+{
+	if (write(sock, &value, sizeof(value)) != sizeof(value))
+		_exit(1);
+}
+
+static double hear(int sock)
+{
+	double value;
+
+	return read(sock, &value, sizeof(value)) == sizeof(value) ? value : -1;
+}
+
+static void receive_plain(const struct pairs *pairs, uint64_t size, int sock)
+{
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	double before = cpu_ns(RUSAGE_SELF);
+
+	if (memory == MAP_FAILED)
+		_exit(1);
+	say(sock, 0);
+	plain(pairs, memory, size, 0);
+	say(sock, cpu_ns(RUSAGE_SELF) - before);
+}
+
+/* Preparing is this thread's work, and the channels have threads of their own. */
+static void receive_vas(const struct pairs *pairs, enum move_way way, int sock)
+{
+	const struct vas_migrate_target target = {
+		.fds = pairs->in,
+		.nr_fds = pairs->nr,
+		.flags = way == MOVE_VAS ? VAS_MIGRATE_POPULATE : 0,
+		.create_flags = way == MOVE_VAS_FRESH_HUGE ? VAS_CREATE_THP : 0,
+	};
+	double before = cpu_ns(RUSAGE_SELF) - cpu_ns(RUSAGE_THREAD);
+	struct vas_migrate_result result;
+	struct vas *vas;
+
+	say(sock, 0);
+	if (vas_migrate_recv(&target, &vas, &result)) {
+		fprintf(stderr, "migrate: receive: %s\n", vas_error());
+		_exit(1);
+	}
+	say(sock, cpu_ns(RUSAGE_SELF) - cpu_ns(RUSAGE_THREAD) - before);
+}
+
+/* ---- the sending process ------------------------------------------------------------------ */
+
+/* When the first round began, which is when the destination had made its memory. */
+static int see(void *arg, const struct vas_migrate_progress *progress)
+{
+	double *round_ns = arg;
+
+	if (progress->rate && progress->pages_sent)
+		*round_ns =
+			(double)progress->pages_sent * VAS_PAGE_SIZE * 1e9 / (double)progress->rate;
+	return 0;
+}
+
+static double send_vas(struct vas *vas, enum move_way way, const struct pairs *pairs)
+{
+	static const struct vas_migrate_ops ops = { .progress = see };
+	double round_ns = 0, start = move_now_ns();
+	const struct vas_migrate_options options = {
+		.fds = pairs->out,
+		.nr_fds = pairs->nr,
+		.flags = VAS_MIGRATE_STILL,
+		.ops = &ops,
+		.arg = &round_ns,
+	};
+
+	if (vas_migrate_send(vas, &options, NULL)) {
+		fprintf(stderr, "migrate: send: %s\n", vas_error());
+		return -1;
+	}
+	vas_thaw(vas);
+	return way == MOVE_VAS && round_ns > 0 ? round_ns : move_now_ns() - start;
+}
+
+static int make_pairs(struct pairs *pairs, uint32_t nr)
+{
+	int buffer = 4 << 20, pair[2];
+
+	for (pairs->nr = 0; pairs->nr < nr; pairs->nr++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+			return -errno;
+		setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+		pairs->out[pairs->nr] = pair[0];
+		pairs->in[pairs->nr] = pair[1];
+	}
+	return 0;
+}
+
+static void close_pairs(const struct pairs *pairs)
+{
+	for (uint32_t i = 0; i < pairs->nr; i++) {
+		close(pairs->out[i]);
+		close(pairs->in[i]);
+	}
+}
+
+static pid_t start_receiver(const struct pairs *pairs, uint64_t size, enum move_way way, int sock)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	for (uint32_t i = 0; i < pairs->nr; i++)
+		close(pairs->out[i]);
+	if (way == MOVE_PLAIN)
+		receive_plain(pairs, size, sock);
+	else
+		receive_vas(pairs, way, sock);
+	_exit(0);
+}
+
+/* With the receiver running: the sender's side, timed until the receiver has all. */
+static int send_timed(struct vas *vas, uint64_t size, enum move_way way, const struct pairs *pairs,
+		      int sock, struct move_times *times)
+{
+	double start, before, sender, receiver;
+
+	if (hear(sock) < 0)
+		return -EIO;
+	before = cpu_ns(RUSAGE_SELF);
+	start = move_now_ns();
+	if (way == MOVE_PLAIN)
+		plain(pairs, memory_of(vas), size, 1);
+	else
+		times->wall_ns = send_vas(vas, way, pairs);
+	sender = cpu_ns(RUSAGE_SELF) - before;
+	receiver = hear(sock);
+	if (way == MOVE_PLAIN)
+		times->wall_ns = move_now_ns() - start;
+	times->sender_ns = sender;
+	times->receiver_ns = receiver;
+	return receiver < 0 || times->wall_ns < 0 ? -EIO : 0;
+}
+
+static int move_here(struct vas *vas, uint64_t size, enum move_way way, uint32_t nr_channels,
+		     struct move_times *times)
+{
+	int sock[2], status, err;
+	struct pairs pairs;
+	pid_t pid;
+
+	err = make_pairs(&pairs, nr_channels);
+	if (err || socketpair(AF_UNIX, SOCK_STREAM, 0, sock))
+		return err ? err : -errno;
+	pid = start_receiver(&pairs, size, way, sock[1]);
+	close(sock[1]);
+	err = pid < 0 ? -errno : send_timed(vas, size, way, &pairs, sock[0], times);
+	close_pairs(&pairs);
+	close(sock[0]);
+	if (pid > 0 && (waitpid(pid, &status, 0) != pid || status))
+		err = -EIO;
+	return err;
+}
+
+/* ---- QEMU --------------------------------------------------------------------------------- */
+
+static int move_qemu(struct vas *vas, uint64_t size, uint32_t nr_channels, struct move_times *times)
+{
+	char command[4096];
+	FILE *script;
+	int nr, fd = dup(vas_fd(vas)), status;
+
+	snprintf(command, sizeof(command), "python3 %s %d %llu %u", BENCH_QEMU_MIGRATE, fd,
+		 (unsigned long long)size, nr_channels);
+	script = popen(command, "r");
+	if (!script)
+		return -errno;
+	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &times->sender_ns,
+		    &times->receiver_ns);
+	status = pclose(script);
+	close(fd);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		return -ENOENT;
+	if (nr != 3 || status)
+		return -EIO;
+	return 0;
+}
+
+int move_once(struct vas *vas, uint64_t size, enum move_way way, uint32_t nr_channels,
+	      struct move_times *times)
+{
+	if (way == MOVE_QEMU)
+		return move_qemu(vas, size, nr_channels, times);
+	return move_here(vas, size, way, nr_channels, times);
+}
+
+/* ---- hand-over ---------------------------------------------------------------------------- */
+
+static void take_and_give_back(int sock)
+{
+	struct vas *vas;
+	size_t size;
+	void *state;
+
+	if (vas_handover_take(sock, 0, &vas, &state, &size) ||
+	    vas_handover_give(vas, sock, NULL, 0)) {
+		fprintf(stderr, "migrate: hand-over: %s\n", vas_error());
+		_exit(1);
+	}
+	_exit(0);
+}
+
+int move_hand_over(struct vas **vas, struct move_times *times)
+{
+	int sock[2], err;
+	struct vas *back;
+	double start;
+	size_t size;
+	void *state;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sock))
+		return -errno;
+	pid = fork();
+	if (!pid)
+		take_and_give_back(sock[1]);
+	start = move_now_ns();
+	err = vas_handover_give(*vas, sock[0], NULL, 0);
+	if (!err) {
+		vas_unbind(*vas);
+		err = vas_handover_take(sock[0], 0, &back, &state, &size);
+	}
+	times->wall_ns = (move_now_ns() - start) / 2;
+	times->sender_ns = times->receiver_ns = 0;
+	if (!err)
+		*vas = back;
+	close(sock[0]);
+	close(sock[1]);
+	waitpid(pid, NULL, 0);
+	return err;
+}

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * How long until the first byte of a snapshot can be used, until all of it is there, and what a touch
+ * of a page that has not come costs. The snapshot is of random data and in the page cache.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include <vas/access.h>
+#include <vas/arrive.h>
+#include <vas/migrate.h>
+
+#define MAX_ROUNDS 101
+#define NR_TOUCHES 1000
+#define FOREVER_NS 600000000000ull
+
+static uint64_t size = 4ull << 30;
+static unsigned int rounds = 5;
+static bool as_json;
+static char path[4096];
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static void must(int err, const char *what)
+{
+	if (err >= 0)
+		return;
+	fprintf(stderr, "restore: %s: %s (%s)\n", what, strerror(-err), vas_error());
+	unlink(path);
+	exit(1);
+}
+
+/* ---- the snapshot ------------------------------------------------------------------------- */
+
+static void fill_random(char *p)
+{
+	uint64_t *words = (uint64_t *)p, state = 88172645463325252ull, i;
+
+	for (i = 0; i < size / 8; i++) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		words[i] = state;
+	}
+}
+
+static void make_snapshot(void)
+{
+	struct vas_options options = { .limit = size };
+	struct vas_region region = { .size = size };
+	struct vas *vas;
+	char *p;
+
+	must(vas_create(&options, &vas), "create");
+	must(vas_region_add(vas, &region, NULL), "region");
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
+	must(p == MAP_FAILED ? -errno : 0, "mmap");
+	fill_random(p);
+	munmap(p, size);
+	must(vas_snapshot_save(vas, path, NULL, NULL), "save");
+	vas_destroy(vas);
+}
+
+static void read_all(void)
+{
+	static char buf[1 << 20];
+	int fd = open(path, O_RDONLY);
+
+	must(fd < 0 ? -errno : 0, path);
+	while (read(fd, buf, sizeof(buf)) > 0)
+		;
+	close(fd);
+}
+
+/* ---- measuring ---------------------------------------------------------------------------- */
+
+static uint64_t random_gpa(void)
+{
+	static uint64_t state = 0x9e3779b97f4a7c15ull;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state % size & ~7ull;
+}
+
+/* The least: the file mapped, and one load. */
+static uint64_t limit(uint32_t flags)
+{
+	uint64_t start = now_ns(), ns;
+	int fd = open(path, O_RDONLY);
+	char *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	(void)flags;
+	must(p == MAP_FAILED ? -errno : 0, "mmap");
+	(void)*(volatile uint64_t *)(p + random_gpa());
+	ns = now_ns() - start;
+	munmap(p, size);
+	close(fd);
+	return ns;
+}
+
+static uint64_t first_access(uint32_t flags)
+{
+	uint64_t start = now_ns(), value, ns;
+	struct vas *vas;
+
+	must(vas_snapshot_restore(path, flags, &vas), "restore");
+	must(vas_load_le64(vas, random_gpa(), &value, __ATOMIC_RELAXED), "load");
+	ns = now_ns() - start;
+	vas_destroy(vas);
+	return ns;
+}
+
+static char *map_registered(struct vas *vas)
+{
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, vas_fd(vas), 0);
+
+	must(p == MAP_FAILED ? -errno : 0, "mmap");
+	must(vas_arrive_mapped(vas, p, size, 0), "userfaultfd");
+	return p;
+}
+
+/* As a guest's first instruction: KVM has a mapping, and somebody touches it. */
+static uint64_t first_touch(uint32_t flags)
+{
+	uint64_t start = now_ns(), ns;
+	struct vas *vas;
+	char *p;
+
+	must(vas_snapshot_restore(path, flags, &vas), "restore");
+	p = map_registered(vas);
+	(void)*(volatile uint64_t *)(p + random_gpa());
+	ns = now_ns() - start;
+	vas_arrive_unmapped(vas, p);
+	munmap(p, size);
+	vas_destroy(vas);
+	return ns;
+}
+
+static uint64_t complete(uint32_t flags)
+{
+	uint64_t start = now_ns(), ns;
+	struct vas *vas;
+
+	must(vas_snapshot_restore(path, flags, &vas), "restore");
+	must(vas_arrive_wait(vas, FOREVER_NS), "wait");
+	ns = now_ns() - start;
+	vas_destroy(vas);
+	return ns;
+}
+
+/* A page that has not come, each time: mostly. By libvas, and by userfaultfd. */
+static uint64_t touch(uint32_t flags)
+{
+	uint64_t value, ns, i;
+	struct vas *vas;
+
+	must(vas_snapshot_restore(path, flags, &vas), "restore");
+	must(vas_load_le64(vas, 0, &value, __ATOMIC_RELAXED), "load");
+	ns = now_ns();
+	for (i = 0; i < NR_TOUCHES; i++)
+		must(vas_load_le64(vas, random_gpa(), &value, __ATOMIC_RELAXED), "load");
+	ns = now_ns() - ns;
+	vas_destroy(vas);
+	return ns / NR_TOUCHES;
+}
+
+static uint64_t touch_mapped(uint32_t flags)
+{
+	uint64_t ns, i;
+	struct vas *vas;
+	char *p;
+
+	must(vas_snapshot_restore(path, flags, &vas), "restore");
+	p = map_registered(vas);
+	ns = now_ns();
+	for (i = 0; i < NR_TOUCHES; i++)
+		(void)*(volatile uint64_t *)(p + random_gpa());
+	ns = now_ns() - ns;
+	vas_arrive_unmapped(vas, p);
+	munmap(p, size);
+	vas_destroy(vas);
+	return ns / NR_TOUCHES;
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+static const struct subject {
+	const char *bcase, *name;
+	uint64_t (*run)(uint32_t flags);
+	uint32_t flags;
+} subjects[] = {
+	{ "first-access", "limit", limit, 0 },
+	{ "first-access", "vas-private", first_access, VAS_RESTORE_PRIVATE },
+	{ "first-access", "vas-lazy", first_access, VAS_RESTORE_LAZY },
+	{ "first-access", "vas-lazy-kvm", first_touch, VAS_RESTORE_LAZY },
+	{ "first-access", "vas-clone", first_access, VAS_RESTORE_CLONE },
+	{ "first-access", "vas-eager", first_access, 0 },
+	{ "complete", "vas-eager", complete, 0 },
+	{ "complete", "vas-lazy", complete, VAS_RESTORE_LAZY },
+	{ "touch", "vas-clone", touch, VAS_RESTORE_CLONE },
+	{ "touch", "vas-clone-kvm", touch_mapped, VAS_RESTORE_CLONE },
+};
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void report(const struct subject *s, uint64_t *ns, double limit_ms)
+{
+	double median, min, max;
+
+	qsort(ns, rounds, sizeof(*ns), compare);
+	median = (double)ns[rounds / 2] / 1e6;
+	min = (double)ns[0] / 1e6;
+	max = (double)ns[rounds - 1] / 1e6;
+	if (!as_json)
+		printf("%-16s %-14s %12.3f %12.3f %12.3f ms\n", s->bcase, s->name, median, min, max);
+	else if (limit_ms > 0)
+		printf("{\"bench\":\"restore\",\"case\":\"%s\",\"subject\":\"%s\",\"unit\":\"ms\","
+		       "\"median\":%.4f,\"min\":%.4f,\"max\":%.4f,\"ratio\":%.1f}\n",
+		       s->bcase, s->name, median, min, max, median / limit_ms);
+	else
+		printf("{\"bench\":\"restore\",\"case\":\"%s\",\"subject\":\"%s\",\"unit\":\"ms\","
+		       "\"median\":%.4f,\"min\":%.4f,\"max\":%.4f,\"ratio\":null}\n",
+		       s->bcase, s->name, median, min, max);
+	fflush(stdout);
+}
+
+static void run(void)
+{
+	static uint64_t ns[MAX_ROUNDS];
+	double limit_ms = 0;
+	size_t i;
+
+	if (!as_json)
+		printf("restore: %u rounds, a snapshot of %llu MiB in the page cache\n"
+		       "%-16s %-14s %12s %12s %12s\n", rounds, (unsigned long long)(size >> 20),
+		       "case", "subject", "median", "min", "max");
+	for (i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++) {
+		const struct subject *s = &subjects[i];
+
+		for (unsigned int round = 0; round < rounds; round++)
+			ns[round] = s->run(s->flags);
+		report(s, ns, strcmp(s->bcase, "first-access") ? 0 : limit_ms);
+		if (!strcmp(s->name, "limit"))
+			limit_ms = (double)ns[rounds / 2] / 1e6;
+	}
+}
+
+static int help(int code)
+{
+	fprintf(code ? stderr : stdout,
+		"Usage: bench-restore [OPTION]...\n"
+		"Restoring a snapshot lazily: the first byte, all of them, a page\n\n"
+		"  --mib N      of memory (default: 4096), kept in $TMPDIR or /var/tmp\n"
+		"  --rounds N   how often each subject is measured, 1 to %d (default: 5)\n"
+		"  --json       one record a line instead of a table\n"
+		"  --help       print this\n", MAX_ROUNDS);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "mib", required_argument, NULL, 'm' }, { "rounds", required_argument, NULL, 'r' },
+		{ "json", no_argument, NULL, 'j' },	 { "help", no_argument, NULL, 'h' }, { 0 },
+	};
+	const char *folder = getenv("TMPDIR");
+	int c, fd;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
+		if (c == 'm')
+			size = strtoull(optarg, NULL, 0) << 20;
+		else if (c == 'r')
+			rounds = (unsigned int)atoi(optarg);
+		else if (c == 'j')
+			as_json = true;
+		else
+			return help(c == 'h' ? 0 : 2);
+	}
+	if (optind < argc || !rounds || rounds > MAX_ROUNDS || !size)
+		return help(2);
+	snprintf(path, sizeof(path), "%s/bench-restore-XXXXXX", folder ? folder : "/var/tmp");
+	fd = mkstemp(path);
+	must(fd < 0 ? -errno : 0, path);
+	close(fd);
+	make_snapshot();
+	read_all();
+	run();
+	unlink(path);
+	return 0;
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* The beginning and the end of memory that arrives: its log, its threads, and what they work with. */
+#include "lib/arrive.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/dirty.h"
+#include "lib/error.h"
+#include "lib/layout.h"
+
+#define WORD_SIZE (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
+
+/* For the next generation. vas->change is held; threads that build a view look at it under the lock. */
+void vas_arrive_flag(struct vas *vas, bool on)
+{
+	pthread_mutex_lock(&vas->lock);
+	if (on)
+		vas->own.flags |= VAS_STATE_ARRIVING;
+	else
+		vas->own.flags &= ~VAS_STATE_ARRIVING;
+	pthread_mutex_unlock(&vas->lock);
+}
+
+void vas_arrive_forget(struct arrival *a)
+{
+	struct vas_tracker *entry = &vas_trackers(a->vas)[a->index];
+
+	__atomic_store_n(&a->vas->ctl->arriving, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&entry->binder, 0, __ATOMIC_RELEASE);
+}
+
+static void arrival_free(struct arrival *a)
+{
+	vas_arrive_close(a);
+	a->source->end(a->source);
+	pthread_mutex_destroy(&a->lock);
+	free(a->words);
+	free(a->wanting);
+	free(a->regions);
+	free(a->buffer);
+	free(a);
+}
+
+/* The handle goes. What has not come never will: those who ask find that the owner is gone. */
+static void arrival_end(struct vas_ending *ending)
+{
+	struct arrival *a = (struct arrival *)ending;
+
+	vas_arrive_stop(a);
+	a->vas->arrival = NULL;
+	arrival_free(a);
+}
+
+static int check(const struct vas_layout *layout)
+{
+	const struct vas *vas = layout->vas;
+	uint32_t i;
+
+	if (vas->own.nr)
+		return vas_fail(-EINVAL, "only the first layout of a vas can arrive");
+	if (vas->create_flags & VAS_CREATE_RESERVE)
+		return vas_fail(-EINVAL, "memory that is allocated before cannot arrive later");
+	if (vas->sb.page_size != VAS_PAGE_SIZE || vas->sb.features_optional & VAS_FEATURE_THP)
+		return vas_fail(-EOPNOTSUPP, "memory in huge pages cannot arrive page by page");
+	for (i = 0; i < layout->nr; i++)
+		if (layout->regions[i].backing || layout->regions[i].flags & VAS_REGION_LOCAL)
+			return vas_fail(-EOPNOTSUPP, "region %s is not in the vas's own file, and "
+					"cannot arrive", layout->regions[i].name);
+	return vas_arrive_check_host();
+}
+
+static int copy_words(struct arrival *a, const struct vas_layout *layout,
+		      const struct vas_dirty_word *words, size_t nr)
+{
+	size_t i;
+
+	a->words = malloc((nr + 1) * sizeof(*a->words));
+	a->wanting = malloc((nr + 1) * sizeof(*a->wanting));
+	a->regions = malloc((layout->nr + 1) * sizeof(*a->regions));
+	a->buffer = calloc(1, WORD_SIZE);
+	if (!a->words || !a->wanting || !a->regions || !a->buffer)
+		return vas_fail(-ENOMEM, "no memory for a list of %zu words", nr);
+	memcpy(a->regions, layout->regions, layout->nr * sizeof(*a->regions));
+	a->nr_regions = layout->nr;
+	for (i = 0; i < nr; i++) {
+		if (words[i].gpa % WORD_SIZE || words[i].gpa >= layout->vas->sb.limit ||
+		    (i && words[i].gpa <= words[i - 1].gpa))
+			return vas_fail(-EINVAL, "words are not in order, or beyond the limit");
+		a->words[i] = words[i];
+		a->wanting[i] = words[i].bits;
+		a->nr_left += words[i].bits != 0;
+	}
+	a->nr_words = nr;
+	return 0;
+}
+
+/* A log of what is to come, in a tracker's place, told to everyone. */
+static int publish_log(struct arrival *a)
+{
+	struct vas *vas = a->vas;
+	uint64_t pages = 0;
+	uint32_t nobody;
+	size_t i;
+
+	for (a->index = 0; a->index < vas->sb.nr_trackers; a->index++) {
+		nobody = 0;
+		if (__atomic_compare_exchange_n(&vas_trackers(vas)[a->index].binder, &nobody,
+						ARRIVE_BINDER, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			break;
+	}
+	if (a->index == vas->sb.nr_trackers)
+		return vas_fail(-ENOSPC, "all %u trackers of this vas are in use", a->index);
+	vas_tracker_log(vas, a->index, &a->log);
+	for (i = 0; i < a->nr_words; i++) {
+		a->log.words[a->words[i].gpa / WORD_SIZE] = a->words[i].bits;
+		pages += (uint64_t)__builtin_popcountll(a->words[i].bits);
+	}
+	vas->ctl->arrive_left = pages;
+	vas->ctl->arrive_failed = vas->ctl->arrive_wanted = 0;
+	__atomic_store_n(&vas->ctl->arriving, a->index + 1, __ATOMIC_RELEASE);
+	vas_arrive_flag(vas, true);
+	return 0;
+}
+
+static struct arrival *arrival_new(struct vas *vas, struct vas_source *source, uint32_t flags)
+{
+	struct arrival *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		source->end(source);
+		vas_fail(-ENOMEM, "no memory for a restore");
+		return NULL;
+	}
+	a->ending.end = arrival_end;
+	a->vas = vas;
+	a->source = source;
+	a->wake_fd = a->uffd = a->nothing_fd = -1;
+	a->background = !(flags & VAS_ARRIVE_ON_TOUCH);
+	pthread_mutex_init(&a->lock, NULL);
+	return a;
+}
+
+/* vas->change is held by the layout. */
+static int arrival_start(struct arrival *a)
+{
+	int err = vas_arrive_open(a);
+
+	if (!err)
+		err = publish_log(a);
+	if (err)
+		return err;
+	err = vas_arrive_thread(&a->filler, vas_arrive_fill, a);
+	if (err) {
+		vas_arrive_forget(a);
+		vas_arrive_flag(a->vas, false);
+		return err;
+	}
+	a->vas->arrival = a;
+	vas_at_end(a->vas, &a->ending);
+	return 0;
+}
+
+int vas_layout_commit_arriving(struct vas_layout *layout, struct vas_source *source,
+			       const struct vas_dirty_word *words, size_t nr, uint32_t flags)
+{
+	struct arrival *a = arrival_new(layout->vas, source, flags);
+	int err = a ? check(layout) : -ENOMEM;
+
+	if (!err)
+		err = copy_words(a, layout, words, nr);
+	if (!err)
+		err = arrival_start(a);
+	if (!err)
+		return vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
+	if (a)
+		arrival_free(a);
+	vas_layout_abort(layout);
+	return err;
+}
