@@ -253,12 +253,11 @@ static double send_vas(struct vas *vas, enum move_way way, const struct pairs *p
 
 static int make_pairs(struct pairs *pairs, uint32_t nr)
 {
-	int buffer = 4 << 20, pair[2];
+	int pair[2];
 
 	for (pairs->nr = 0; pairs->nr < nr; pairs->nr++) {
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 			return -errno;
-		setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 		pairs->out[pairs->nr] = pair[0];
 		pairs->in[pairs->nr] = pair[1];
 	}
@@ -344,8 +343,7 @@ static int move_qemu(struct vas *vas, uint64_t size, uint32_t nr_channels, struc
 	script = popen(command, "r");
 	if (!script)
 		return -errno;
-	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &times->sender_ns,
-		    &times->receiver_ns);
+	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &times->sender_ns, &times->receiver_ns);
 	status = pclose(script);
 	close(fd);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)

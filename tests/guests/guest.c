@@ -47,6 +47,8 @@ void guest_print(const char *s)
 		outb(GUEST_PORT_CONSOLE, *s++);
 }
 
+void guest_halt(void); /* start.S: with interrupts on */
+
 /* From the entry code. An exception is a bug of the guest's: its status is 128 + vector. */
 void guest_interrupt(unsigned int vector);
 void guest_interrupt(unsigned int vector)
@@ -90,10 +92,9 @@ void guest_gsi_enable(unsigned int gsi, int level)
 
 void guest_wait(volatile uint32_t *flag)
 {
-	/* sti opens interrupts only after the next instruction: none comes between check and hlt.
-	 */
+	/* Interrupts are off between the look and the halt. */
 	while (!*flag)
-		__asm__ volatile("sti; hlt; cli" : : : "memory");
+		guest_halt();
 }
 
 static void ring_port(const volatile struct guest_mailbox *box, uint64_t value)

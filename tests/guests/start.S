@@ -34,6 +34,19 @@ long_mode:
 	jmp	guest_exit
 
 /*
+ * sti opens interrupts only after the next instruction: none comes between it and hlt. Where a
+ * processor that is emulated forgets that (QEMU 7.2, for a guest of its guest that was just
+ * interrupted there), the interrupt goes on behind hlt, below: else nobody would wake us.
+ */
+	.globl	guest_halt
+guest_halt:
+	sti
+halt:
+	hlt
+	cli
+	ret
+
+/*
  * One entry a vector, 16 bytes each, for guest_interrupt(vector): exceptions that push an error code
  * end the guest there, so that the stack need not be evened out.
  */
@@ -58,6 +71,11 @@ interrupt:
 	pushq	%r9
 	pushq	%r10
 	pushq	%r11
+	leaq	halt(%rip), %rax
+	cmpq	%rax, 80(%rsp)		/* where it goes on */
+	jne	1f
+	incq	80(%rsp)		/* hlt is one byte */
+1:
 	movq	72(%rsp), %rdi
 	call	guest_interrupt
 	popq	%r11
