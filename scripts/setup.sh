@@ -34,6 +34,7 @@ brought_by()
 	qemu-system-x86) echo qemu-system-x86_64 ;;
 	xz-utils) echo xz ;;
 	util-linux) echo unshare ;;
+	groff-base) echo groff ;;
 	gnuplot-nox) echo gnuplot ;;
 	libjson-c-dev) echo :json-c/json.h ;;
 	libncurses-dev) echo :ncurses.h ;;
