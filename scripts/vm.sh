@@ -235,6 +235,7 @@ start()
 		set -- "$@" "$arg"
 	done <"$temp/qemu-args"
 	mkfifo "$temp/report"
+	: >"$temp/console" # there also if QEMU does not start
 	setpriv --pdeathsig TERM timeout -k 5 "$timeout" setpriv --pdeathsig KILL \
 		qemu-system-x86_64 -machine q35 -accel "$accel" -cpu $cpu -smp "$smp" -m "${mib}M" \
 		-nodefaults -display none -no-reboot -serial "file:$temp/console" -serial stdio \
