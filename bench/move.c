@@ -23,7 +23,8 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define CHUNK (256u << 10)
+#define CHUNK    (256u << 10)
+#define STALL_NS 600000000000ull /* a busy machine takes long to make the memory */
 
 struct pairs {
 	int out[VAS_MIGRATE_MAX_CHANNELS], in[VAS_MIGRATE_MAX_CHANNELS];
@@ -203,6 +204,7 @@ static void receive_vas(const struct pairs *pairs, enum move_way way, int sock)
 	const struct vas_migrate_target target = {
 		.fds = pairs->in,
 		.nr_fds = pairs->nr,
+		.stall_ns = STALL_NS,
 		.flags = way == MOVE_VAS ? VAS_MIGRATE_POPULATE : 0,
 		.create_flags = way == MOVE_VAS_FRESH_HUGE ? VAS_CREATE_THP : 0,
 	};
@@ -239,6 +241,7 @@ static double send_vas(struct vas *vas, enum move_way way, const struct pairs *p
 		.fds = pairs->out,
 		.nr_fds = pairs->nr,
 		.flags = VAS_MIGRATE_STILL,
+		.stall_ns = STALL_NS,
 		.ops = &ops,
 		.arg = &round_ns,
 	};
@@ -253,12 +256,11 @@ static double send_vas(struct vas *vas, enum move_way way, const struct pairs *p
 
 static int make_pairs(struct pairs *pairs, uint32_t nr)
 {
-	int buffer = 4 << 20, pair[2];
+	int pair[2];
 
 	for (pairs->nr = 0; pairs->nr < nr; pairs->nr++) {
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 			return -errno;
-		setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 		pairs->out[pairs->nr] = pair[0];
 		pairs->in[pairs->nr] = pair[1];
 	}
@@ -344,8 +346,7 @@ static int move_qemu(struct vas *vas, uint64_t size, uint32_t nr_channels, struc
 	script = popen(command, "r");
 	if (!script)
 		return -errno;
-	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &times->sender_ns,
-		    &times->receiver_ns);
+	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &times->sender_ns, &times->receiver_ns);
 	status = pclose(script);
 	close(fd);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)

@@ -358,6 +358,13 @@ void *vas_mapping_hva(const struct vas_mapping *m)
 	return m->hva;
 }
 
+/* W1 before W2, where H3 may be no membarrier: the holder's last stores, then the look at the log. */
+static void mark_mapping(const struct vas_mapping *m)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	vas_log_mark(&m->vas->log, m->gpa, m->len);
+}
+
 void vas_unmap(struct vas_mapping *m)
 {
 	struct vas *vas;
@@ -367,7 +374,7 @@ void vas_unmap(struct vas_mapping *m)
 	vas = m->vas;
 	/* Before the pin goes: a harvest sees the pin or the marks. */
 	if (m->flags & VAS_MAP_WRITE && vas->role != VAS_ROLE_OBSERVER)
-		vas_log_mark(&vas->log, m->gpa, m->len);
+		mark_mapping(m);
 	pin_release(m);
 	mapping_free(m);
 }
@@ -395,7 +402,7 @@ int vas_mapping_quiesce(struct vas_mapping *m)
 		return 0;
 	/* The holder's last writes are marked before it says that there will be no more. */
 	if (m->flags & VAS_MAP_WRITE)
-		vas_log_mark(&m->vas->log, m->gpa, m->len);
+		mark_mapping(m);
 	if (!__atomic_compare_exchange_n(&vas_pins(m->vas)[m->pin].state, &asked, VAS_PIN_QUIET, 0,
 					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED) &&
 	    asked != VAS_PIN_QUIET)

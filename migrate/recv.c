@@ -218,10 +218,38 @@ static int recv_hello(struct receiver *r, uint32_t i)
 	return err ? err : check_hello(r, i, &header, &hello);
 }
 
+/* ---- the way back ------------------------------------------------------------------------- */
+
+static void open_back(struct receiver *r)
+{
+	r->back = r->sources[0].wire;
+	r->back.sequence = 0;
+	wire_set_key(&r->back, r->session, 0, true);
+}
+
+static int say(struct receiver *r, enum stream_type type)
+{
+	struct stream_header header = { .type = type };
+
+	return r->flags & STREAM_ONE_WAY ? 0 : wire_send(&r->back, &header, NULL);
+}
+
+/* Making memory takes long, and the source has patience with those who give signs of life. */
+static int say_wait(void *receiver)
+{
+	return say(receiver, STREAM_WAIT);
+}
+
+/* ---- the memory --------------------------------------------------------------------------- */
+
 static int recv_layout(struct receiver *r, const struct vas_migrate_target *options)
 {
-	struct target_options target = { options->create_flags, options->max_ram,
-					 options->flags & VAS_MIGRATE_POPULATE };
+	struct target_options target = {
+		.create_flags = options->create_flags,
+		.max_ram = options->max_ram,
+		.populated = options->flags & VAS_MIGRATE_POPULATE ? say_wait : NULL,
+		.arg = r,
+	};
 	struct wire *wire = &r->sources[0].wire;
 	struct stream_header header;
 	struct iovec iov;
@@ -257,13 +285,6 @@ static int source_init(struct receiver *r, const struct vas_migrate_target *opti
 
 /* ---- the end ------------------------------------------------------------------------------ */
 
-static int say(struct receiver *r, enum stream_type type)
-{
-	struct stream_header header = { .type = type };
-
-	return r->flags & STREAM_ONE_WAY ? 0 : wire_send(&r->back, &header, NULL);
-}
-
 /*
  * From the moment that DONE is written, this side may run. If it cannot be written, the source has
  * given up (then ABORT is here to be read) or is gone.
@@ -279,14 +300,6 @@ static int say_done(struct receiver *r, struct vas_migrate_result *result)
 		return vas_fail(-ECONNRESET, "the source has given up");
 	result->source_gone = 1;
 	return 0;
-}
-
-static int say_ready(struct receiver *r)
-{
-	r->back = r->sources[0].wire;
-	r->back.sequence = 0;
-	wire_set_key(&r->back, r->session, 0, true);
-	return say(r, STREAM_READY);
 }
 
 static void fill_result(struct receiver *r, struct vas_migrate_result *result)
@@ -332,10 +345,12 @@ static int receive(struct receiver *r, const struct vas_migrate_target *options,
 		err = source_init(r, options, i);
 	for (i = 0; !err && i < r->nr; i++)
 		err = recv_hello(r, i);
-	if (!err)
+	if (!err) {
+		open_back(r);
 		err = recv_layout(r, options);
+	}
 	if (!err)
-		err = say_ready(r);
+		err = say(r, STREAM_READY);
 	if (!err)
 		err = run_sources(r);
 	if (!err)

@@ -345,10 +345,22 @@ static int send_ends(struct migration *m)
 	return err;
 }
 
+/* The most signs of life that an honest destination gives. */
+static uint64_t nr_pieces(const struct migration *m)
+{
+	uint64_t nr = 0;
+	size_t i;
+
+	for (i = 0; i < m->nr_regions; i++)
+		nr += (m->regions[i].size + STREAM_PIECE - 1) / STREAM_PIECE;
+	return nr;
+}
+
 /* The destination has made the memory, populated if it wants that; it may also refuse, and be gone. */
 static int wait_for_ready(struct migration *m)
 {
 	struct stream_header header;
+	uint64_t left = nr_pieces(m);
 	int err;
 
 	if (m->sender.options.flags & VAS_MIGRATE_ONE_WAY)
@@ -356,7 +368,9 @@ static int wait_for_ready(struct migration *m)
 	m->back = m->sender.channels[0].wire;
 	m->back.sequence = 0;
 	wire_set_key(&m->back, m->sender.session, 0, true);
-	err = wire_recv_header(&m->back, &header);
+	do
+		err = wire_recv_header(&m->back, &header);
+	while (!err && header.type == STREAM_WAIT && left--);
 	if (!err && header.type != STREAM_READY)
 		err = vas_fail(-EPROTO, "the destination does not say that it is ready");
 	return err;

@@ -4,7 +4,7 @@
  * `length` bytes of payload:
  *
  *	channel 0:  HELLO LAYOUT WORD... STATE END	channel n:  HELLO WORD... END
- *	and back, on channel 0 of a socket:  READY (the layout is made) DONE, or less
+ *	and back, on channel 0 of a socket:  WAIT... READY (the layout is made) DONE, or less
  *
  * A page always goes over the same channel (stream_channel_of()), so that channels need no order among
  * each other.
@@ -22,6 +22,9 @@
 #define STREAM_SUM_BLOCK 4096u
 #define STREAM_MAX_STATE (256u << 20)
 
+/* Of a region, for each of which a destination that populates says WAIT, once. */
+#define STREAM_PIECE (1ull << 30)
+
 enum stream_type {
 	STREAM_HELLO = 1,
 	STREAM_LAYOUT,
@@ -31,6 +34,7 @@ enum stream_type {
 	STREAM_READY,
 	STREAM_DONE,
 	STREAM_ABORT,
+	STREAM_WAIT, /* the next piece of memory is there */
 };
 
 /* stream_header.flags: how the payload of a word is packed. */

@@ -98,7 +98,23 @@ static int add_backings(struct target *t, const struct stream_layout *layout,
 	return 0;
 }
 
-static int map_region(struct target *t, const struct vas_region *region, bool populate)
+static int populate(char *p, const struct vas_region *region, const struct target_options *options)
+{
+	uint64_t done, len;
+	int err = 0;
+
+	for (done = 0; !err && done < region->size; done += len) {
+		len = region->size - done < STREAM_PIECE ? region->size - done : STREAM_PIECE;
+		if (madvise(p + done, len, MADV_POPULATE_WRITE) && errno != EINVAL)
+			return vas_fail(-ENOMEM, "no memory for region %s: %s", region->name,
+					strerror(errno));
+		err = options->populated(options->arg);
+	}
+	return err;
+}
+
+static int map_region(struct target *t, const struct vas_region *region,
+		      const struct target_options *options)
 {
 	int fd = region->backing ? vas_backing_fd(t->vas, region->backing) : vas_fd(t->vas);
 	struct target_region *to = &t->regions[t->nr];
@@ -109,14 +125,11 @@ static int map_region(struct target *t, const struct vas_region *region, bool po
 		return vas_fail(-ENOMEM, "cannot map region %s: %s", region->name, strerror(errno));
 	*to = (struct target_region){ region->gpa, region->size, p };
 	t->nr++;
-	if (populate && madvise(p, region->size, MADV_POPULATE_WRITE) && errno != EINVAL)
-		return vas_fail(-ENOMEM, "no memory for region %s: %s", region->name,
-				strerror(errno));
-	return 0;
+	return options->populated ? populate(p, region, options) : 0;
 }
 
 static int add_region(struct target *t, const struct vas_region_entry *entry,
-		      const uint32_t numbers[VAS_MAX_BACKINGS], bool populate)
+		      const uint32_t numbers[VAS_MAX_BACKINGS], const struct target_options *options)
 {
 	struct vas_region region = { .gpa = entry->gpa, .size = entry->size,
 				     .offset = entry->offset, .flags = entry->flags };
@@ -133,7 +146,7 @@ static int add_region(struct target *t, const struct vas_region_entry *entry,
 	err = vas_layout_add(t->layout, &region, NULL);
 	if (err == -EINVAL || err == -EEXIST || err == -EBADF)
 		return -EPROTO;
-	return err ? err : map_region(t, &region, populate);
+	return err ? err : map_region(t, &region, options);
 }
 
 static int add_regions(struct target *t, const struct stream_layout *layout,
@@ -151,7 +164,7 @@ static int add_regions(struct target *t, const struct stream_layout *layout,
 		if (__builtin_add_overflow(ram, entries[i].size, &ram) ||
 		    (options->max_ram && ram > options->max_ram))
 			return vas_fail(-E2BIG, "the stream's vas has more RAM than is allowed");
-		err = add_region(t, &entries[i], numbers, options->populate);
+		err = add_region(t, &entries[i], numbers, options);
 	}
 	return err;
 }

@@ -29,7 +29,9 @@ struct target {
 struct target_options {
 	uint32_t create_flags;
 	uint64_t max_ram;
-	bool populate;
+	/* NULL, or populate: then called for each STREAM_PIECE of a region that is there */
+	int (*populated)(void *arg);
+	void *arg;
 };
 
 /* Make the memory that `layout` (size bytes with what follows it, unchecked) asks for. */

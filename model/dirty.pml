@@ -17,6 +17,8 @@
  * check: -DWRITERS=2 -DPIECES
  * check: -DTRACKERS=2
  * check: -DTRACKERS=2 -DHARVESTER_DIES
+ * check: -DTRACKERS=2 -DHARVESTER_DIES -DABORTS
+ * deep:  -DTRACKERS=2 -DHARVESTER_DIES -DHEIR
  * check: -DTRACKERS=2 -DBEGIN
  * check: -DWRITERS=2 -DMAPPER
  * check: -DWRITERS=2 -DMAPPER -DMAPPER_DIES
@@ -42,7 +44,8 @@
  * break: RECLAIM_BEFORE_LOST -DWRITERS=2 -DWRITER_DIES -DNEWCOMER
  * break: NO_REPAIR -DTRACKERS=2 -DHARVESTER_DIES
  * break: CLEAR_WORD_BEFORE_OR -DTRACKERS=2 -DHARVESTER_DIES
- * break: DELIVER_ENDS_EARLY -DTRACKERS=2 -DHARVESTER_DIES
+ * break: DELIVER_ENDS_EARLY -DTRACKERS=2 -DHARVESTER_DIES -DHEIR
+ * break: ABORT_ENDS_EARLY -DTRACKERS=2 -DHARVESTER_DIES -DABORTS
  * break: PINS_DO_NOT_COUNT -DWRITERS=2 -DMAPPER
  * break: PIN_FREED_BEFORE_MARK -DWRITERS=2 -DMAPPER
  * break: FREEZE_WITHOUT_ASKING -DWRITERS=2 -DMAPPER
@@ -248,7 +251,7 @@ inline harvest_begin(t)
 	draining = 1
 }
 
-/* Take what is in the log for every tracker, then what is in t's for itself: pages. */
+/* Take what is in the log, for t and every other tracker, then what is in t's own: pages. */
 inline harvest(t, may_stop)
 {
 	harvest_begin(t);
@@ -270,15 +273,16 @@ inline harvest(t, may_stop)
 				do
 				:: u < TRACKERS ->
 					if
-					:: in_use[u] -> deliver(u)
+					:: u != t && in_use[u] -> deliver(u)
 					:: else
 					fi;
 					u++
 				:: u == TRACKERS -> u = 0; break
 				od;
 #ifndef CLEAR_WORD_BEFORE_OR
-				word[p] = 0
+				word[p] = 0;
 #endif
+				pages = pages | (1 << p)
 			:: !word[p]
 			fi;
 #ifdef CLEAR_SUMMARY_AFTER_SCAN
@@ -325,7 +329,34 @@ inline harvest(t, may_stop)
 #ifndef HARVEST_WITHOUT_MEMBARRIER
 	membarrier();							/* H3 */
 #endif
+#ifdef ABORTS
+	if
+	:: may_stop && t == 0 -> give_back(t)
+	:: copy(t)
+	fi
+#else
 	copy(t)
+#endif
+}
+
+/* An epoch that is aborted: what was taken goes into the tracker's own log again, for the next. */
+inline give_back(t)
+{
+	do
+	:: p < PAGES && ((pages >> p) & 1) ->
+#ifdef ABORT_ENDS_EARLY
+		if
+		:: OWN_WORD(t, p)
+		:: !OWN_WORD(t, p) -> OWN_WORD(t, p) = 1; OWN_SUMMARY(t, p) = 1
+		fi;
+#else
+		OWN_WORD(t, p) = 1;
+		OWN_SUMMARY(t, p) = 1;
+#endif
+		p++
+	:: p < PAGES && !((pages >> p) & 1) -> p++
+	:: p == PAGES -> d_step { p = 0; pages = 0 }; break
+	od
 }
 
 /* H4: copy the pages: the tracker now has all that is seen of them. */
@@ -483,6 +514,21 @@ proctype Tracker()
 	} unless { d_step { harvester_dead -> p = 0; u = 0; pages = 0; n = 0; seen = 0 } }
 }
 
+/* Another that tracks in the place of the one that died: it delivers what that one did not. */
+proctype Heir()
+{
+	byte p, u, pages, seen;
+
+end:	if
+	:: harvester_dead ->
+		d_step { drain_lock == 0 -> drain_lock = 2 };
+		in_use[1] = 1;
+		drain_lock = 0;
+		membarrier();
+		harvest(1, 0)
+	fi
+}
+
 proctype Killer()
 {
 	if
@@ -548,6 +594,9 @@ init {
 #endif
 #if TRACKERS > 1
 		run Tracker();
+#endif
+#ifdef HEIR
+		run Heir();
 #endif
 #if defined(WRITER_DIES) || defined(HARVESTER_DIES) || defined(MAPPER_DIES)
 		run Killer()

@@ -76,7 +76,7 @@ sed 's/^/             /' "$temp/info"
 fd=$(find "/proc/$run_pid/fd" -lname "/memfd:vas:$name*" | head -n 1)
 
 await "demo: .*waiting" 90
-say "the guest is up: $(sed -n 's/.*\(Linux version [^ ]*\).*/\1/p' "$temp/console" | head -n 1)"
+say "the guest is up: $(grep -a 'demo: .*waiting' "$temp/console" | tr -d '\r' | head -n 1)"
 
 banner=$("$vas" find "$name" "Linux version 6" --max 1) || fail "no kernel banner in guest memory"
 say "another process finds the kernel's banner at gpa $banner:"
@@ -99,7 +99,7 @@ fi
 exec 3<&-
 say "an observer, with a read-only fd, is refused: $(cat "$temp/refused")"
 
-vmm_pid=$(pgrep -P "$run_pid" | head -n 1)
+vmm_pid=$(cut -d ' ' -f 1 "/proc/$run_pid/task/$run_pid/children")
 kill -KILL "$vmm_pid"
 while kill -0 "$vmm_pid" 2>/dev/null && ! grep -q '^State:.*Z' "/proc/$vmm_pid/status" 2>/dev/null; do
 	sleep 0.02

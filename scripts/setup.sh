@@ -5,7 +5,7 @@ set -eu
 
 base="gcc g++ libc6-dev meson ninja-build pkg-config make python3 scdoc binutils
 	clang lld libclang-rt-14-dev shellcheck universal-ctags spin
-	qemu-system-x86 cpio xz-utils zstd util-linux
+	qemu-system-x86 cpio xz-utils zstd util-linux groff-base
 	libjson-c-dev libncurses-dev libxxhash-dev libzstd-dev liblz4-dev"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
@@ -34,6 +34,7 @@ brought_by()
 	qemu-system-x86) echo qemu-system-x86_64 ;;
 	xz-utils) echo xz ;;
 	util-linux) echo unshare ;;
+	groff-base) echo groff ;;
 	gnuplot-nox) echo gnuplot ;;
 	libjson-c-dev) echo :json-c/json.h ;;
 	libncurses-dev) echo :ncurses.h ;;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <vas/dirty.h>
 
 #include "pieces.h"
 
@@ -69,6 +70,25 @@ static void use(struct vas *vas)
 	}
 }
 
+/* The owner's own: nobody has to answer. */
+static void track(struct vas *vas)
+{
+	struct vas_dirty_word words[4];
+	struct vas_dirty *dirty;
+	uint64_t gpa = 0;
+
+	if (vas_dirty_attach(vas, "fuzz", VAS_DIRTY_ALL, &dirty))
+		return;
+	vas_write(vas, 2 * PAGE, "x", 1, NULL);
+	if (!vas_dirty_begin(dirty)) {
+		vas_dirty_harvest(dirty, &gpa, VICTIM_PAGES * PAGE, words, 4);
+		vas_dirty_abort(dirty);
+	}
+	if (!vas_freeze(vas, 0, NULL))
+		vas_thaw(vas);
+	vas_dirty_detach(dirty);
+}
+
 static void change(struct vas *vas)
 {
 	const struct vas_region region = { .gpa = 20 * PAGE, .size = PAGE, .offset = 20 * PAGE };
@@ -100,8 +120,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		pieces_apply(&victim, data + 2, size - 2);
 		victim.ctl->generation += data[1] & 3;
 		use(vas);
-		if (flags & VAS_BIND_ADOPT)
+		if (flags & VAS_BIND_ADOPT) {
+			track(vas);
 			change(vas);
+		}
 		vas_unbind(vas);
 	}
 	pieces_count_fds();

@@ -17,7 +17,7 @@ size_t pieces_size(enum vas_extent_id id)
 	case VAS_EXT_BACKINGS:
 		return 3 * sizeof(struct vas_backing_entry);
 	case VAS_EXT_LOG:
-		return 0;
+		return 2 * sizeof(uint64_t);
 	default:
 		return 2 * 64;
 	}

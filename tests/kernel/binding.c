@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <vas/arrive.h>
+
 #include "control.h"
 #include "device.h"
 
@@ -64,6 +66,45 @@ TEST(a_read_only_fd_makes_an_observer)
 	CHECK_OK(device_map(device, 0, 4096, 0, &id));
 	close(device);
 	close(fd);
+	vas_destroy(vas);
+}
+
+static int fetch_ones(struct vas_source *source, uint64_t gpa, void *pages, uint64_t *bits)
+{
+	(void)source;
+	(void)gpa;
+	memset(pages, 0xff, VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE);
+	*bits = UINT64_MAX;
+	return 0;
+}
+
+static void end_source(struct vas_source *source)
+{
+	(void)source;
+}
+
+/* A module asks nobody for a page: it would take for zeros what has not come. */
+TEST(memory_that_is_still_to_come_is_not_bound)
+{
+	struct vas_source source = { fetch_ones, end_source };
+	struct vas_options options = { .limit = 64 * MIB };
+	struct vas_region region = { .size = MIB };
+	struct vas_dirty_word word = { 0, UINT64_MAX };
+	struct vas_layout *layout;
+	struct vas *vas;
+	int device = device_open();
+	uint32_t value = 0;
+
+	CHECK_OK(vas_create(&options, &vas));
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_OK(vas_layout_add(layout, &region, NULL));
+	CHECK_OK(vas_layout_commit_arriving(layout, &source, &word, 1, VAS_ARRIVE_ON_TOUCH));
+	CHECK_EQ(device_bind(device, vas_fd(vas)), -EBUSY);
+	CHECK_OK(vas_arrive_wait(vas, 20000000000ull));
+	CHECK_OK(device_bind(device, vas_fd(vas)));
+	CHECK_OK(device_read(device, 4096, &value, sizeof(value), NULL));
+	CHECK_EQ(value, 0xffffffff);
+	close(device);
 	vas_destroy(vas);
 }
 

@@ -40,6 +40,7 @@ TEST(calls_at_the_wrong_time_are_refused)
 TEST(an_owner_that_does_not_answer_is_waited_for_one_second)
 {
 	struct vas *vas = shadow_vas(SIZE), *binder;
+	struct vas_tracker_info tracker;
 	struct vas_dirty *dirty;
 	struct vas_info info;
 	uint64_t start_ns = test_now_ns();
@@ -53,9 +54,10 @@ TEST(an_owner_that_does_not_answer_is_waited_for_one_second)
 	CHECK_OK(vas_notifications(vas));
 	CHECK_OK(vas_info(vas, &info));
 	CHECK(!(info.state_flags & VAS_STATE_TRACKING));
-	for (int i = 0; i < 4; i++)
-		CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
-	CHECK_EQ(vas_dirty_attach(vas, "test", 0, &dirty), -ENOSPC);
+	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_EQ(vas_dirty_trackers(vas, &tracker, 1), 1);
+	CHECK_STR(tracker.name, "test");
+	vas_dirty_detach(dirty);
 	vas_unbind(binder);
 	vas_destroy(vas);
 }
