@@ -19,7 +19,7 @@ static struct vas_mapping *take(struct session *s, u32 id)
 	return mapping;
 }
 
-static struct vas_mapping *get(struct session *s, u32 id)
+static struct vas_mapping *get(struct session *s, u32 id, u32 *flags)
 {
 	struct vas_mapping *mapping = NULL;
 
@@ -28,6 +28,7 @@ static struct vas_mapping *get(struct session *s, u32 id)
 	spin_lock(&s->maps_lock);
 	if (s->maps[id])
 		mapping = vas_map_get(s->maps[id]);
+	*flags = s->map_flags[id];
 	spin_unlock(&s->maps_lock);
 	return mapping;
 }
@@ -41,7 +42,7 @@ static void drop_mapping(struct session *s, struct vas_mapping *mapping)
 			vas_unmap(take(s, id));
 }
 
-static int put_in_table(struct session *s, struct vas_mapping *mapping, u32 *id)
+static int put_in_table(struct session *s, struct vas_mapping *mapping, struct vas_test_map *map)
 {
 	int err = -ENOSPC;
 	u32 i;
@@ -51,7 +52,8 @@ static int put_in_table(struct session *s, struct vas_mapping *mapping, u32 *id)
 		if (s->maps[i])
 			continue;
 		s->maps[i] = mapping;
-		*id = i;
+		s->map_flags[i] = map->flags;
+		map->id = i;
 		err = 0;
 		break;
 	}
@@ -68,7 +70,7 @@ int session_map(struct session *s, void *arg)
 	err = vas_map(s->vas, map->gpa, map->len, map->flags, &mapping);
 	if (err)
 		return err;
-	err = put_in_table(s, mapping, &map->id);
+	err = put_in_table(s, mapping, map);
 	if (err)
 		vas_unmap(mapping);
 	return err;
@@ -110,21 +112,29 @@ static int access_mapping(struct vas_mapping *mapping, const struct vas_test_map
 int session_map_access(struct session *s, void *arg)
 {
 	const struct vas_test_map_access *access = arg;
-	struct vas_mapping *mapping = get(s, access->id);
+	struct vas_mapping *mapping;
+	u32 flags;
 	int err;
 
+	mapping = get(s, access->id, &flags);
 	if (!mapping)
 		return -ENOENT;
-	err = access_mapping(mapping, access);
+	/* Its pages are read-only to us as well. */
+	if (access->flags & VAS_TEST_WRITE && !(flags & VAS_MAP_WRITE))
+		err = -EACCES;
+	else
+		err = access_mapping(mapping, access);
 	vas_unmap(mapping);
 	return err;
 }
 
 int session_is_attached(struct session *s, void *id)
 {
-	struct vas_mapping *mapping = get(s, *(u32 *)id);
+	struct vas_mapping *mapping;
+	u32 flags;
 	int err;
 
+	mapping = get(s, *(u32 *)id, &flags);
 	if (!mapping)
 		return -ENOENT;
 	err = vas_mapping_is_attached(mapping) ? 0 : -ESTALE;

@@ -21,6 +21,7 @@ struct task_struct;
  * @cache: a cache of @vas
  * @maps_lock: protects @maps; ops take it, too
  * @maps: by id
+ * @map_flags: VAS_MAP_*, by id
  * @policy: enum vas_test_policy
  * @policy_changed: ops that hang wait here
  * @counts: what the ops have seen; under @maps_lock
@@ -43,6 +44,7 @@ struct session {
 	struct vas_cache cache;
 	spinlock_t maps_lock;
 	struct vas_mapping *maps[VAS_TEST_MAX_MAPS];
+	u32 map_flags[VAS_TEST_MAX_MAPS];
 	u32 policy;
 	wait_queue_head_t policy_changed;
 	struct vas_test_counts counts;
