@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
 # Build vas.ko and its users for several kernels, boot each of those in a machine, and run the tests
-# there. The machines' logs are checked after each test: see vm.sh.
+# there, those of KVM's guests too. The machines' logs are checked after each test: see vm.sh.
 #
 # exit status: 0 = all passed, 1 = something failed, 77 = nothing could be run
 # needs: meson, ninja; and what vas-ko.sh and vm.sh need
@@ -13,7 +13,7 @@ top=$(dirname "$scripts")
 # shellcheck source-path=SCRIPTDIR source=vm-machine.sh
 . "$scripts/vm-machine.sh"
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
-all='binding copies maps lists events driving dirty foo blk blk_hostile migrate hotplug
+all='guests binding copies maps lists events driving dirty foo blk blk_hostile migrate hotplug
 	leaks watching failing fuzz contract dma echo blk_linux dkms'
 modules='vas test/vas_test example/vas_example blk/vas_blk dma/vas_dma'
 debug='' long='' only='' kernels='' passed=0 failed=0 skipped=0
@@ -149,9 +149,36 @@ run()
 		done
 		;;
 	esac
+	programs=$#
 	for test in ${only:-$all}; do
-		[ "$test" = dkms ] || set -- "$@" --run "$build/tests/kernel/kernel_$test"
+		case $test in
+		guests | dkms) ;;
+		*) set -- "$@" --run "$build/tests/kernel/kernel_$test" ;;
+		esac
 	done
+	[ $# = $programs ] || machine "$name" "$@"
+}
+
+# run_guests NAME: the guests of the KVM tests, on that kernel's KVM: with numbers that fit a machine a
+# hundred times slower.
+run_guests()
+{
+	[ "$1" != debug ] || return 0 # it has no KVM
+	name=$1
+	set -- --kernel "$name" --with-kvm --mem 1024 --limit 240 --timeout 1500 \
+		--env TEST_TIMEOUT=220 --env TEST_KVM_REGIONS=1000 --env TEST_ECHO_ROUNDS=200 \
+		--env TEST_HOTPLUG_TIMES=50 --env TEST_MOVES=6
+	for program in "$build"/tests/kvm/kvm_*_static "$build/tests/migrate/migrate_guest_moves"; do
+		set -- "$@" --run "$program"
+	done
+	machine "$name" "$@"
+}
+
+# machine NAME ARGUMENT...: of vm.sh; add up what it reports
+machine()
+{
+	name=$1
+	shift
 	for try in 1 2 3; do
 		"$scripts/vm.sh" "$@" >"$build/result-$name" || :
 		grep '^not ok .* # QEMU ran code' "$build/result-$name" | sed "s/^not ok/# try $try:/" |
@@ -205,6 +232,9 @@ for kernel in $kernels; do
 	elif ! build_modules "$kernel"; then
 		count 'not ok' "$kernel # the modules do not build cleanly"
 	else
+		case " ${only:-$all} " in
+		*' guests '*) run_guests "$kernel" ;;
+		esac
 		run "$kernel"
 		case " ${only:-$all} " in
 		*' dkms '*) try_dkms "$kernel" ;;
