@@ -287,6 +287,8 @@ inline barrier()
 	fi
 #elif !defined(SKIP_OWNER_FENCE)
 	membarrier()				/* P4 */
+#else
+	skip
 #endif
 }
 
