@@ -13,7 +13,6 @@
 #include "lib/notify.h"
 #include "lib/view.h"
 
-#define WORD_SIZE  (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
 #define ARRIVE_NS  10000000000ull /* as long as the owner may take to bring a word */
 #define LOOK_NS	   5000000ull	  /* between two looks at whether it lives */
 

@@ -17,6 +17,9 @@
 /* vas_control.arrive_failed of a vas that was adopted: its source died with the owner. */
 #define ARRIVE_NEVER UINT64_MAX
 
+/* Bytes of gpa that come together: those of a word of the log. */
+#define WORD_SIZE (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
+
 /* Wait until [gpa, gpa + len) is there. 0, -EIO, -ETIMEDOUT. May be called in a section. */
 int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len);
 
@@ -101,7 +104,6 @@ void *vas_arrive_fill(void *arrival);
 void vas_arrive_stop(struct arrival *a);
 /* All is there, or nothing was to come: nobody need look at the log. */
 void vas_arrive_forget(struct arrival *a);
-void vas_arrive_flag(struct vas *vas, bool on);
 int vas_arrive_thread(pthread_t *thread, void *(*run)(void *arg), struct arrival *a);
 
 /* userfaultfd: -errno if it is not to be had, and what follows from that is the caller's. */

@@ -9,19 +9,7 @@
 #include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/layout.h"
-
-#define WORD_SIZE (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
-
-/* For the next generation. vas->change is held; threads that build a view look at it under the lock. */
-void vas_arrive_flag(struct vas *vas, bool on)
-{
-	pthread_mutex_lock(&vas->lock);
-	if (on)
-		vas->own.flags |= VAS_STATE_ARRIVING;
-	else
-		vas->own.flags &= ~VAS_STATE_ARRIVING;
-	pthread_mutex_unlock(&vas->lock);
-}
+#include "lib/publish.h"
 
 void vas_arrive_forget(struct arrival *a)
 {
@@ -120,7 +108,7 @@ static int publish_log(struct arrival *a)
 	vas->ctl->arrive_left = pages;
 	vas->ctl->arrive_failed = vas->ctl->arrive_wanted = 0;
 	__atomic_store_n(&vas->ctl->arriving, a->index + 1, __ATOMIC_RELEASE);
-	vas_arrive_flag(vas, true);
+	vas_publish_flag(vas, VAS_STATE_ARRIVING, true);
 	return 0;
 }
 
@@ -154,7 +142,7 @@ static int arrival_start(struct arrival *a)
 	err = vas_arrive_thread(&a->filler, vas_arrive_fill, a);
 	if (err) {
 		vas_arrive_forget(a);
-		vas_arrive_flag(a->vas, false);
+		vas_publish_flag(a->vas, VAS_STATE_ARRIVING, false);
 		return err;
 	}
 	a->vas->arrival = a;

@@ -14,8 +14,6 @@
 #include "lib/notify.h"
 #include "lib/publish.h"
 
-#define WORD_SIZE (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
-
 /* ---- a word ------------------------------------------------------------------------------- */
 
 static ssize_t find_word(const struct arrival *a, uint64_t gpa)
@@ -186,7 +184,7 @@ static void finish(struct arrival *a)
 	vas_arrive_release(a);
 	a->done = true;
 	pthread_mutex_unlock(&a->lock);
-	vas_arrive_flag(vas, false);
+	vas_publish_flag(vas, VAS_STATE_ARRIVING, false);
 	vas_publish(vas, NULL, 0);
 	vas_arrive_forget(a);
 	pthread_mutex_unlock(&vas->change);

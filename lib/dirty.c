@@ -216,13 +216,13 @@ static int tracking_on(struct vas *vas)
 {
 	int err;
 
-	vas->own.flags |= VAS_STATE_TRACKING;
+	vas_publish_flag(vas, VAS_STATE_TRACKING, true);
 	vas_publish(vas, NULL, 0);
 	err = vas_publish_wait(vas, NULL, vas_deadline_ns(VAS_TIMEOUT_DEFAULT_NS), NULL);
 	if (!err)
 		err = track_consumers(vas, 1);
 	if (err) {
-		vas->own.flags &= ~VAS_STATE_TRACKING;
+		vas_publish_flag(vas, VAS_STATE_TRACKING, false);
 		vas_publish(vas, NULL, 0);
 	}
 	return err;
@@ -237,7 +237,7 @@ int vas_tracking_update(struct vas *vas)
 	if (wanted)
 		return tracking_on(vas);
 	track_consumers(vas, 0);
-	vas->own.flags &= ~VAS_STATE_TRACKING;
+	vas_publish_flag(vas, VAS_STATE_TRACKING, false);
 	vas_publish(vas, NULL, 0);
 	return 0;
 }

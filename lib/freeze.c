@@ -65,7 +65,7 @@ err_thaw:
 
 static void thaw_writers(struct vas *vas)
 {
-	vas->own.flags &= ~VAS_STATE_FROZEN;
+	vas_publish_flag(vas, VAS_STATE_FROZEN, false);
 	/* First the generation: a holder that sees its pin HELD again finds the vas open. */
 	vas_publish(vas, NULL, 0);
 	ask_pins(vas, PIN_KEEP, NULL);
@@ -79,7 +79,7 @@ static int freeze(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blo
 
 	if (vas->own.flags & VAS_STATE_FROZEN)
 		return vas_fail(-EALREADY, "the vas is frozen already");
-	vas->own.flags |= VAS_STATE_FROZEN;
+	vas_publish_flag(vas, VAS_STATE_FROZEN, true);
 	vas_publish(vas, NULL, 0);
 	/* At once, so that holders have all the time there is. */
 	ask_pins(vas, PIN_QUIESCE, NULL);

@@ -235,6 +235,16 @@ int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadl
 	return err;
 }
 
+void vas_publish_flag(struct vas *vas, uint32_t flag, bool on)
+{
+	pthread_mutex_lock(&vas->lock);
+	if (on)
+		vas->own.flags |= flag;
+	else
+		vas->own.flags &= ~flag;
+	pthread_mutex_unlock(&vas->lock);
+}
+
 /* ---- beginning and end -------------------------------------------------------------------- */
 
 static void become_owner(struct vas *vas)
@@ -242,10 +252,7 @@ static void become_owner(struct vas *vas)
 	vas->role = VAS_ROLE_OWNER;
 	__atomic_store_n(&vas_binders(vas)[vas->binder].flags, VAS_BINDER_OWNER, __ATOMIC_RELAXED);
 	vas->ctl->owner_pid = (uint32_t)getpid();
-	if (vas->bind_flags & VAS_BIND_FENCE)
-		vas->own.flags |= VAS_STATE_FENCE;
-	else
-		vas->own.flags &= ~VAS_STATE_FENCE;
+	vas_publish_flag(vas, VAS_STATE_FENCE, vas->bind_flags & VAS_BIND_FENCE);
 	vas_view_free_all(vas); /* of a binder: the next is made from vas->own */
 }
 

@@ -6,6 +6,8 @@
 #ifndef VAS_LIB_PUBLISH_H
 #define VAS_LIB_PUBLISH_H
 
+#include <stdbool.h>
+
 #include "lib/handle.h"
 
 /*
@@ -22,6 +24,9 @@ int vas_publish(struct vas *vas, struct vas_region *regions, uint32_t nr);
 struct pin_set;
 int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadline_ns,
 		     struct vas_blocker *blocker);
+
+/* A flag of the generations from the next one on. Threads that build a view look at them, too. */
+void vas_publish_flag(struct vas *vas, uint32_t flag, bool on);
 
 int vas_publish_first(struct vas *vas);
 int vas_publish_adopted(struct vas *vas);
