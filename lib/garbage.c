@@ -108,7 +108,8 @@ static void set_lost(struct garbage *garbage, struct vas_region *lost, size_t nr
 {
 	size_t i, last = 0;
 
-	qsort(lost, nr, sizeof(*lost), by_gpa);
+	if (lost)
+		qsort(lost, nr, sizeof(*lost), by_gpa);
 	for (i = 1; i < nr; i++) {
 		uint64_t end = lost[last].gpa + lost[last].size;
 
@@ -125,12 +126,16 @@ static void set_lost(struct garbage *garbage, struct vas_region *lost, size_t nr
 void vas_garbage_lose(struct vas *vas, const struct vas_region *ranges, size_t nr,
 		      uint64_t generation)
 {
-	struct vas_region *lost = nr ? malloc(nr * sizeof(*lost)) : NULL;
+	struct vas_region *lost;
 
-	vas_garbage_add(vas, ranges, nr);
-	if (!lost)
+	if (!nr)
 		return;
-	memcpy(lost, ranges, nr * sizeof(*lost));
+	vas_garbage_add(vas, ranges, nr);
+	lost = malloc(nr * sizeof(*lost));
+	if (lost)
+		memcpy(lost, ranges, nr * sizeof(*lost));
+	else
+		nr = 1; /* no room to say which: all that was mapped then */
 	set_lost(&vas->garbage, lost, nr);
 	vas->garbage.since = generation;
 	vas->garbage.before = generation + 1;
@@ -198,7 +203,9 @@ int vas_garbage_inherit(struct vas *vas)
 int vas_garbage_collect(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker)
 {
 	const struct garbage *garbage = &vas->garbage;
-	struct pin_set pins = { garbage->lost, garbage->nr_lost, garbage->since, garbage->before };
+	const struct vas_region everything = { .size = vas->sb.limit };
+	struct pin_set pins = { garbage->lost ? garbage->lost : &everything, garbage->nr_lost,
+				garbage->since, garbage->before };
 	int err;
 
 	if (!garbage->nr && !garbage->nr_lost)
