@@ -69,7 +69,7 @@ static void count_answer(struct vas *vas)
 	__atomic_fetch_add(&vas->control->answer, 1, __ATOMIC_RELEASE);
 }
 
-/* Under the space's lock: who looks through all maps must not take the next holder's record for ours. */
+/* Under the space's lock, as all looks are: none must take the next one's record for ours. */
 void vas_pin_release_locked(struct vas_mapping *mapping)
 {
 	struct vas_pin *pin = record_of(mapping);
