@@ -147,7 +147,8 @@ void vas_arrive_mark(struct vas *vas, const struct vas_region *regions, uint32_t
 	for (i = 0; i < nr; i++)
 		for (word = regions[i].gpa / WORD_SIZE;
 		     word * WORD_SIZE < regions[i].gpa + regions[i].size; word++) {
-			uint64_t bits = __atomic_load_n(&missing.words[word], __ATOMIC_RELAXED);
+			/* Acquire: of a bit that is gone, the page is there for the caller's next look. */
+			uint64_t bits = __atomic_load_n(&missing.words[word], __ATOMIC_ACQUIRE);
 
 			if (bits)
 				vas_log_mark_word(log, word, bits);

@@ -258,10 +258,11 @@ static int mark_all(struct vas_dirty *d)
 	if (err)
 		return err;
 	err = vas_drain_lock(d->vas);
-	for (i = 0; !err && i < set->nr; i++)
-		mark_touched(d, &set->regions[i]);
+	/* What is to come first: a page that comes meanwhile is found among what was touched. */
 	if (!err)
 		vas_arrive_mark(d->vas, set->regions, set->nr, &d->log);
+	for (i = 0; !err && i < set->nr; i++)
+		mark_touched(d, &set->regions[i]);
 	if (!err)
 		vas_drain_unlock(d->vas);
 	pthread_mutex_lock(&d->vas->lock);
