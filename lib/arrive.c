@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <vas/access.h>
 
 #include "core/range.h"
 #include "lib/dirty.h"
@@ -15,6 +16,7 @@
 
 #define ARRIVE_NS  10000000000ull /* as long as the owner may take to bring a word */
 #define LOOK_NS	   5000000ull	  /* between two looks at whether it lives */
+#define MAX_TRIES  100
 
 static int missing_log(struct vas *vas, struct vas_log *log)
 {
@@ -106,14 +108,14 @@ static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, u
 /* The owner's threads fetch it themselves, and go by what the owner knows. */
 static int get_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
 {
-	if (!(__atomic_load_n(bits, __ATOMIC_ACQUIRE) & mask))
-		return 0;
 	if (vas->role != VAS_ROLE_OWNER || !vas->arrival)
 		return wait_for_word(vas, bits, mask, word);
 	return vas_arrive_fetch(vas->arrival, word * WORD_SIZE) ? fail_damaged(word) : 0;
 }
 
-int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
+/* Each word with pages of the range that are to come: get it, or, if `get` is NULL, find one: 1. */
+static int walk(struct vas *vas, uint64_t gpa, uint64_t len,
+		int (*get)(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word))
 {
 	uint64_t word, end;
 	struct vas_log log;
@@ -123,9 +125,36 @@ int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 		return err < 0 ? err : 0;
 	end = len > vas->sb.limit - gpa ? vas->sb.limit : gpa + len;
 	err = 0;
-	for (word = gpa / WORD_SIZE; !err && word * WORD_SIZE < end; word++)
-		err = get_word(vas, &log.words[word], mask_of(word, gpa, end), word);
+	for (word = gpa / WORD_SIZE; !err && word * WORD_SIZE < end; word++) {
+		uint64_t mask = mask_of(word, gpa, end);
+
+		/* Acquire: the page is there before its bit goes; partner: the filler's release. */
+		if (__atomic_load_n(&log.words[word], __ATOMIC_ACQUIRE) & mask)
+			err = get ? get(vas, &log.words[word], mask, word) : 1;
+	}
 	return err;
+}
+
+int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	return walk(vas, gpa, len, get_word);
+}
+
+int vas_arrive_enter(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	int err, tries;
+
+	for (tries = 0; tries < MAX_TRIES; tries++) {
+		err = vas_arrive_range(vas, gpa, len);
+		if (!err)
+			err = vas_enter(vas);
+		if (err)
+			return err;
+		if (!vas_is_arriving(vas) || !walk(vas, gpa, len, NULL))
+			return 0;
+		vas_leave(vas);
+	}
+	return vas_fail(-EAGAIN, "memory began to arrive %d times on the way into a section", MAX_TRIES);
 }
 
 uint64_t vas_arrive_step(const struct vas *vas, uint64_t gpa, uint64_t len)

@@ -41,6 +41,12 @@ static inline int vas_arrive_range(struct vas *vas, uint64_t gpa, uint64_t len)
 	return vas_is_arriving(vas) ? vas_arrive_range_slow(vas, gpa, len) : 0;
 }
 
+/*
+ * Into a section in which [gpa, gpa + len) is there. It waits outside of it; only there does it ask again
+ * whether pages are to come, as they may be since the layout changed on the way.
+ */
+int vas_arrive_enter(struct vas *vas, uint64_t gpa, uint64_t len);
+
 /* Bytes from gpa on, at most len, that are asked for in one step while pages are to come. */
 uint64_t vas_arrive_step(const struct vas *vas, uint64_t gpa, uint64_t len);
 
