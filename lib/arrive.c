@@ -12,11 +12,21 @@
 #include "lib/error.h"
 #include "lib/lock.h"
 #include "lib/notify.h"
+#include "lib/snapshot.h"
 #include "lib/view.h"
 
 #define ARRIVE_NS  10000000000ull /* as long as the owner may take to bring a word */
 #define LOOK_NS	   5000000ull	  /* between two looks at whether it lives */
 #define MAX_TRIES  100
+
+int vas_arrive_by_state(struct vas *vas)
+{
+	struct vas_state state;
+
+	/* The owner's threads go by what it has of its own, and fetch for themselves. */
+	return vas->role == VAS_ROLE_OWNER || vas_state_read(vas, &state) ||
+	       state.flags & VAS_STATE_ARRIVING;
+}
 
 static int missing_log(struct vas *vas, struct vas_log *log)
 {
@@ -49,16 +59,19 @@ static bool owner_lives(struct vas *vas)
 	return vas_byte_is_locked(vas, vas_owner_byte(vas));
 }
 
-/* One at a time: who finds another's wish there waits for that to be done, and comes again. */
+/*
+ * One at a time: who finds another's wish there waits for that to be done, and comes again. It rings all
+ * the same: the other may have died before it did.
+ */
 static void wish(struct vas *vas, uint64_t word)
 {
 	uint64_t nothing = 0;
 
 	if (vas->role == VAS_ROLE_OBSERVER)
 		return;
-	if (__atomic_compare_exchange_n(&vas->ctl->arrive_wanted, &nothing, (word * WORD_SIZE) | 1,
-					0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		vas_futex_wake(&vas->ctl->arrive_bell);
+	__atomic_compare_exchange_n(&vas->ctl->arrive_wanted, &nothing, (word * WORD_SIZE) | 1, 0,
+				    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	vas_futex_wake(&vas->ctl->arrive_bell);
 }
 
 static int fail_damaged(uint64_t word)
@@ -92,12 +105,15 @@ static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, u
 
 	for (;;) {
 		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
-		int err;
+		int err = check_hope(vas, word, deadline_ns);
 
-		/* Acquire: the page is there before its bit goes; partner: the filler's release. */
+		/*
+		 * After that: of an owner that was gone, nothing comes any more, and what it had brought
+		 * is no error. The log first: once the state says that all is there, its place is a
+		 * tracker's. Acquire: as in walk().
+		 */
 		if (!(__atomic_load_n(bits, __ATOMIC_ACQUIRE) & mask) || !vas_is_arriving(vas))
 			return 0;
-		err = check_hope(vas, word, deadline_ns);
 		if (err)
 			return err;
 		wish(vas, word);
@@ -157,7 +173,7 @@ int vas_arrive_enter(struct vas *vas, uint64_t gpa, uint64_t len)
 	return vas_fail(-EAGAIN, "memory began to arrive %d times on the way into a section", MAX_TRIES);
 }
 
-uint64_t vas_arrive_step(const struct vas *vas, uint64_t gpa, uint64_t len)
+uint64_t vas_arrive_step(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	uint64_t left = WORD_SIZE - gpa % WORD_SIZE;
 
@@ -205,31 +221,45 @@ static int ask_for_all(struct vas *vas)
 	return err;
 }
 
+static int check_hope_of_all(struct vas *vas, uint64_t deadline_ns)
+{
+	if (__atomic_load_n(&vas->ctl->arrive_failed, __ATOMIC_ACQUIRE))
+		return vas_fail(-EIO, "memory that was to be restored cannot be: its snapshot is "
+				"damaged or gone");
+	if (!owner_lives(vas))
+		return vas_fail(-EIO, "the process that restored this memory ended before all of it "
+				"was there");
+	if (vas_now_ns() >= deadline_ns)
+		return vas_fail(-ETIMEDOUT, "memory is still to come");
+	return 0;
+}
+
+static int wait_for_all(struct vas *vas, uint64_t deadline_ns)
+{
+	while (vas_is_arriving(vas)) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
+		uint64_t look_ns = vas_deadline_ns(LOOK_NS);
+		int err = check_hope_of_all(vas, deadline_ns);
+
+		/* As in wait_for_word(): the owner may have told it, and ended. */
+		if (!vas_is_arriving(vas))
+			break;
+		if (err)
+			return err;
+		vas_futex_wait(&vas->ctl->answer, seen, look_ns < deadline_ns ? look_ns : deadline_ns);
+	}
+	return 0;
+}
+
 int vas_arrive_wait(struct vas *vas, uint64_t timeout_ns)
 {
 	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
-	int err;
+	int err = 0;
 
 	/* A look, with no time at all, is no wish. */
 	if (timeout_ns && vas->role == VAS_ROLE_OWNER)
 		vas_arrive_all(vas);
-	err = timeout_ns && vas->role != VAS_ROLE_OWNER && vas_is_arriving(vas) ? ask_for_all(vas) : 0;
-	while (!err && vas_is_arriving(vas)) {
-		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
-		uint64_t now = vas_now_ns();
-
-		if (!vas_is_arriving(vas))
-			break;
-		if (__atomic_load_n(&vas->ctl->arrive_failed, __ATOMIC_ACQUIRE))
-			return vas_fail(-EIO, "memory that was to be restored cannot be: its snapshot "
-					"is damaged or gone");
-		if (!owner_lives(vas))
-			return vas_fail(-EIO, "the process that restored this memory ended before all "
-					"of it was there");
-		if (now >= deadline_ns)
-			return vas_fail(-ETIMEDOUT, "memory is still to come");
-		vas_futex_wait(&vas->ctl->answer, seen,
-			       deadline_ns - now < LOOK_NS ? deadline_ns : now + LOOK_NS);
-	}
-	return err;
+	else if (timeout_ns && vas_is_arriving(vas))
+		err = ask_for_all(vas);
+	return err ? err : wait_for_all(vas, deadline_ns);
 }
