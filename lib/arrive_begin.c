@@ -9,6 +9,7 @@
 #include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/layout.h"
+#include "lib/lock.h"
 #include "lib/publish.h"
 
 void vas_arrive_forget(struct arrival *a)
@@ -84,14 +85,14 @@ static int copy_words(struct arrival *a, const struct vas_layout *layout,
 	return 0;
 }
 
-/* A log of what is to come, in a tracker's place, told to everyone. */
-static int publish_log(struct arrival *a)
+/* A tracker's place, and its log without what a dead one has left. */
+static int claim_log(struct arrival *a)
 {
 	struct vas *vas = a->vas;
-	uint64_t pages = 0;
 	uint32_t nobody;
-	size_t i;
+	int err;
 
+	vas_reclaim_dead(vas);
 	for (a->index = 0; a->index < vas->sb.nr_trackers; a->index++) {
 		nobody = 0;
 		if (__atomic_compare_exchange_n(&vas_trackers(vas)[a->index].binder, &nobody,
@@ -100,7 +101,28 @@ static int publish_log(struct arrival *a)
 	}
 	if (a->index == vas->sb.nr_trackers)
 		return vas_fail(-ENOSPC, "all %u trackers of this vas are in use", a->index);
+	/* Nobody who drains for that one still is at it. */
+	err = vas_drain_lock(vas);
+	if (err) {
+		__atomic_store_n(&vas_trackers(vas)[a->index].binder, 0, __ATOMIC_RELEASE);
+		return err;
+	}
+	vas_tracker_clear(vas, a->index);
+	vas_drain_unlock(vas);
 	vas_tracker_log(vas, a->index, &a->log);
+	return 0;
+}
+
+/* A log of what is to come, told to everyone. */
+static int publish_log(struct arrival *a)
+{
+	struct vas *vas = a->vas;
+	uint64_t pages = 0;
+	size_t i;
+	int err = claim_log(a);
+
+	if (err)
+		return err;
 	for (i = 0; i < a->nr_words; i++) {
 		a->log.words[a->words[i].gpa / WORD_SIZE] = a->words[i].bits;
 		pages += (uint64_t)__builtin_popcountll(a->words[i].bits);
