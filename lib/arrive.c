@@ -12,6 +12,7 @@
 #include "lib/error.h"
 #include "lib/lock.h"
 #include "lib/notify.h"
+#include "lib/publish.h"
 #include "lib/snapshot.h"
 #include "lib/view.h"
 
@@ -171,6 +172,35 @@ int vas_arrive_enter(struct vas *vas, uint64_t gpa, uint64_t len)
 		vas_leave(vas);
 	}
 	return vas_fail(-EAGAIN, "memory began to arrive %d times on the way into a section", MAX_TRIES);
+}
+
+static bool is_all_there(struct vas *vas)
+{
+	uint32_t i;
+
+	for (i = 0; i < vas->own.nr; i++)
+		if (walk(vas, vas->own.regions[i].gpa, vas->own.regions[i].size, NULL))
+			return false;
+	return true;
+}
+
+/* If all is there and its owner died before it told, or while it did, this tells. */
+void vas_arrive_adopt(struct vas *vas)
+{
+	uint32_t i, arrival;
+
+	if (vas->own.flags & VAS_STATE_ARRIVING && !is_all_there(vas)) {
+		__atomic_store_n(&vas->ctl->arrive_failed, ARRIVE_NEVER, __ATOMIC_RELEASE);
+		return;
+	}
+	vas_publish_flag(vas, VAS_STATE_ARRIVING, false);
+	__atomic_store_n(&vas->ctl->arriving, 0, __ATOMIC_RELEASE);
+	/* Its place, which perhaps nothing names any more. */
+	for (i = 0; i < vas->sb.nr_trackers; i++) {
+		arrival = ARRIVE_BINDER;
+		__atomic_compare_exchange_n(&vas_trackers(vas)[i].binder, &arrival, 0, 0,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	}
 }
 
 uint64_t vas_arrive_step(struct vas *vas, uint64_t gpa, uint64_t len)

@@ -55,6 +55,9 @@ uint64_t vas_arrive_step(struct vas *vas, uint64_t gpa, uint64_t len);
 void vas_arrive_mark(struct vas *vas, const struct vas_region *regions, uint32_t nr,
 		     const struct vas_log *log);
 
+/* Before an adopter's first generation: pages that its dead had not brought never come. */
+void vas_arrive_adopt(struct vas *vas);
+
 /* ---- the owner's side --------------------------------------------------------------------- */
 
 /* A mapping that KVM may touch. */
