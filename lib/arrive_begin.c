@@ -3,6 +3,8 @@
 #include "lib/arrive.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,6 +154,14 @@ static struct arrival *arrival_new(struct vas *vas, struct vas_source *source, u
 	return a;
 }
 
+/* Nothing is to come any more. */
+static void unpublish_log(struct arrival *a)
+{
+	vas_publish_flag(a->vas, VAS_STATE_ARRIVING, false);
+	vas_publish(a->vas, NULL, 0);
+	vas_arrive_forget(a);
+}
+
 /* vas->change is held by the layout. */
 static int arrival_start(struct arrival *a)
 {
@@ -163,13 +173,33 @@ static int arrival_start(struct arrival *a)
 		return err;
 	err = vas_arrive_thread(&a->filler, vas_arrive_fill, a);
 	if (err) {
-		vas_arrive_forget(a);
-		vas_publish_flag(a->vas, VAS_STATE_ARRIVING, false);
+		unpublish_log(a);
 		return err;
 	}
+	/* Before the layout: this process's threads go by it. */
 	a->vas->arrival = a;
-	vas_at_end(a->vas, &a->ending);
 	return 0;
+}
+
+/*
+ * The layout was refused, and is as it was: empty. The filler may have brought pages, which go, or all of
+ * them, and have told.
+ */
+static void arrival_cancel(struct arrival *a)
+{
+	struct vas *vas = a->vas;
+	uint32_t i;
+
+	vas_arrive_stop(a);
+	pthread_mutex_lock(&vas->change);
+	vas->arrival = NULL;
+	if (!a->done)
+		unpublish_log(a);
+	for (i = 0; i < a->nr_regions; i++)
+		fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)a->regions[i].offset, (off_t)a->regions[i].size);
+	pthread_mutex_unlock(&vas->change);
+	arrival_free(a);
 }
 
 int vas_layout_commit_arriving(struct vas_layout *layout, struct vas_source *source,
@@ -182,10 +212,16 @@ int vas_layout_commit_arriving(struct vas_layout *layout, struct vas_source *sou
 		err = copy_words(a, layout, words, nr);
 	if (!err)
 		err = arrival_start(a);
-	if (!err)
-		return vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
-	if (a)
-		arrival_free(a);
-	vas_layout_abort(layout);
+	if (err) {
+		if (a)
+			arrival_free(a);
+		vas_layout_abort(layout);
+		return err;
+	}
+	err = vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
+	if (err)
+		arrival_cancel(a);
+	else
+		vas_at_end(a->vas, &a->ending);
 	return err;
 }
