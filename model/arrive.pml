@@ -5,12 +5,11 @@
  * adopter after it. Steps are named as in DESIGN.md, "Memory that arrives"; code: lib/arrive.c (A),
  * lib/arrive_begin.c and lib/arrive_fill.c (F), lib/arrive_fault.c, lib/arrive_place.c (U).
  *
- * There are two pages, each a word of the log by itself. Nobody asks for a page that is not there
- * unless the model makes it do so, and each asks for any of them. A wait on a futex is the look at its
- * count (`rung` cleared) and the sleep until it has changed. Waits for `answer` end after a while, too;
- * here only if an owner has died and there is something to see, so that one which needs it at other times
- * is found as a deadlock. With IMPATIENT they end whenever they like. Two binders ask for any page; ALONE,
- * one does.
+ * There are two pages, each a word of the log by itself; two binders ask for any of them, or, ALONE, one.
+ * A wait on a futex is a look at its count, and a sleep until it has changed. Waits for `answer` end after
+ * a while, too: here only if an owner has died and there is something to see, so that a wait which needs
+ * it at other times is a deadlock; with IMPATIENT whenever they like. Nobody waits for ever is that there
+ * are none of those.
  *
  * Not here: that a generation is read whole (layout.pml), and store buffers: all that must not pass
  * another step is a locked instruction or a system call, or is stored after it and loaded before it.
@@ -37,13 +36,13 @@
  * check: -DOWNER_DIES -DALONE -DBACKGROUND -DADOPTER -DMAPPER
  * check: -DOWNER_DIES -DALONE -DBACKGROUND -DADOPTER -DREUSE
  * check: -DOWNER_DIES -DALONE -DBACKGROUND -DADOPTER -DTHREAD
+ * check: -DOWNER_DIES -DALONE -DBACKGROUND -DTRACKER
+ * check: -DOWNER_DIES -DALONE -DBINDER_DIES -DADOPTER
+ * deep:  -DREUSE -DBACKGROUND
  * deep:  -DOWNER_DIES
  * deep:  -DOWNER_DIES -DBACKGROUND
- * deep:  -DOWNER_DIES -DBINDER_DIES -DADOPTER
  * deep:  -DOWNER_DIES -DALONE -DBACKGROUND -DADOPTER -DREUSE -DWAITER
- * deep:  -DOWNER_DIES -DALONE -DBACKGROUND -DADOPTER -DTRACKER -DREUSE
- * deep:  -DGUEST -DTHREAD -DBACKGROUND
- * deep:  -DREUSE -DBACKGROUND
+ * deep:  -DGUEST -DTHREAD -DALONE -DBACKGROUND
  * break: LOG_AFTER_LAYOUT
  * break: ARRIVING_AFTER_LAYOUT
  * break: LAYOUT_BEFORE_FLAG
@@ -299,7 +298,7 @@ end:					rung
 /* The owner's beginning; then one of its threads, which fetches for itself. */
 proctype Owner()
 {
-	byte p, w, seen;
+	byte p, w;
 
 	{
 	change = 1;
@@ -339,7 +338,7 @@ proctype Owner()
 	fi;
 #endif
 	p = 0
-	} unless { d_step { owner_dead -> p = 0; w = 0; seen = 0 } }
+	} unless { d_step { owner_dead -> p = 0; w = 0 } }
 }
 
 /* ---- touching: binders ----------------------------------------------------------------------- */
