@@ -56,7 +56,7 @@ static uint64_t half_alone(void *ctx, uint64_t nr)
 
 static uint64_t harvest_vas(void *ctx, uint64_t nr)
 {
-	static struct vas_dirty_word words[HALF_WORDS];
+	const struct vas_dirty_word *words;
 	struct dirty *d = ctx;
 	uint64_t found = 0;
 
@@ -70,7 +70,7 @@ static uint64_t harvest_vas(void *ctx, uint64_t nr)
 		if (vas_dirty_begin(d->tracker))
 			return 0;
 		while (gpa < d->size) {
-			ssize_t got = vas_dirty_harvest(d->tracker, &gpa, d->size, words, HALF_WORDS);
+			ssize_t got = vas_dirty_harvest(d->tracker, &gpa, d->size, HALF_WORDS, &words);
 
 			if (got < 0)
 				return 0;

@@ -41,9 +41,15 @@ static const struct scene scenes[] = {
 	  2,
 	  { { BENCH_LIMIT, MOVE_PLAIN },
 	    { "vas", MOVE_VAS },
-	    { "qemu-multifd", MOVE_QEMU },
-	    { "vas-fresh", MOVE_VAS_FRESH },
-	    { "vas-fresh-thp", MOVE_VAS_FRESH_HUGE } } },
+	    { "qemu-multifd", MOVE_QEMU } } },
+	{ "random/fresh-memory",
+	  MOVE_RANDOM,
+	  2,
+	  { { BENCH_LIMIT, MOVE_PLAIN_FRESH },
+	    { "vas", MOVE_VAS_FRESH },
+	    { "vas-populated", MOVE_VAS_POPULATED },
+	    { "vas-thp", MOVE_VAS_THP },
+	    { "vas-hugetlb", MOVE_VAS_HUGETLB } } },
 	{ "zeros/1-channel",
 	  MOVE_ZEROS,
 	  1,
@@ -159,19 +165,21 @@ static int run_scene(struct bench_session *session, const struct scene *scene, s
 
 	if (r.nr_rounds > MAX_ROUNDS)
 		r.nr_rounds = MAX_ROUNDS;
-	for (i = 0; i < MAX_WAYS && scene->subjects[i].name; i++)
-		r.subjects[r.nr++] = scene->subjects[i];
+	for (i = 0; i < MAX_WAYS && scene->subjects[i].name; i++) {
+		const char *missing = move_missing(scene->subjects[i].way, size);
+
+		if (missing)
+			bench_skip(session, scene->subjects[i].name, missing);
+		else
+			r.subjects[r.nr++] = scene->subjects[i];
+	}
 	for (round = 0; round < r.nr_rounds; round++) {
 		for (i = 0; i < r.nr; i++) {
 			unsigned int which = (i + round) % r.nr;
 
 			err = move(vas, scene, &r.subjects[which], &r.times[which][round]);
-			if (err == -ENOENT) {
-				bench_skip(session, r.subjects[which].name, "there is no QEMU");
-				r.subjects[which] = r.subjects[--r.nr];
-			} else if (err) {
+			if (err)
 				return err;
-			}
 		}
 	}
 	report(session, scene, &r);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,11 @@ int move_read(struct vas *vas, uint64_t size, uint32_t nr_threads, struct move_t
 
 /* ---- the receiving process ---------------------------------------------------------------- */
 
+static bool is_plain(enum move_way way)
+{
+	return way == MOVE_PLAIN || way == MOVE_PLAIN_FRESH;
+}
+
 static void say(int sock, double value)
 {
 	if (write(sock, &value, sizeof(value)) != sizeof(value))
@@ -185,10 +191,11 @@ static double hear(int sock)
 	return read(sock, &value, sizeof(value)) == sizeof(value) ? value : -1;
 }
 
-static void receive_plain(const struct pairs *pairs, uint64_t size, int sock)
+static void receive_plain(const struct pairs *pairs, uint64_t size, enum move_way way, int sock)
 {
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+			    MAP_SHARED | MAP_ANONYMOUS | (way == MOVE_PLAIN ? MAP_POPULATE : 0), -1,
+			    0);
 	double before = cpu_ns(RUSAGE_SELF);
 
 	if (memory == MAP_FAILED)
@@ -205,8 +212,10 @@ static void receive_vas(const struct pairs *pairs, enum move_way way, int sock)
 		.fds = pairs->in,
 		.nr_fds = pairs->nr,
 		.stall_ns = STALL_NS,
-		.flags = way == MOVE_VAS ? VAS_MIGRATE_POPULATE : 0,
-		.create_flags = way == MOVE_VAS_FRESH_HUGE ? VAS_CREATE_THP : 0,
+		.flags = way == MOVE_VAS_FRESH ? 0 : VAS_MIGRATE_POPULATE,
+		.create_flags = way == MOVE_VAS_THP	? VAS_CREATE_THP :
+				way == MOVE_VAS_HUGETLB ? VAS_CREATE_HUGETLB :
+							  0,
 	};
 	double before = cpu_ns(RUSAGE_SELF) - cpu_ns(RUSAGE_THREAD);
 	struct vas_migrate_result result;
@@ -283,8 +292,8 @@ static pid_t start_receiver(const struct pairs *pairs, uint64_t size, enum move_
 		return pid;
 	for (uint32_t i = 0; i < pairs->nr; i++)
 		close(pairs->out[i]);
-	if (way == MOVE_PLAIN)
-		receive_plain(pairs, size, sock);
+	if (is_plain(way))
+		receive_plain(pairs, size, way, sock);
 	else
 		receive_vas(pairs, way, sock);
 	_exit(0);
@@ -300,13 +309,13 @@ static int send_timed(struct vas *vas, uint64_t size, enum move_way way, const s
 		return -EIO;
 	before = cpu_ns(RUSAGE_SELF);
 	start = move_now_ns();
-	if (way == MOVE_PLAIN)
+	if (is_plain(way))
 		plain(pairs, memory_of(vas), size, 1);
 	else
 		times->wall_ns = send_vas(vas, way, pairs);
 	sender = cpu_ns(RUSAGE_SELF) - before;
 	receiver = hear(sock);
-	if (way == MOVE_PLAIN)
+	if (is_plain(way))
 		times->wall_ns = move_now_ns() - start;
 	times->sender_ns = sender;
 	times->receiver_ns = receiver;
@@ -349,11 +358,40 @@ static int move_qemu(struct vas *vas, uint64_t size, uint32_t nr_channels, struc
 	nr = fscanf(script, "%lf %lf %lf", &times->wall_ns, &times->sender_ns, &times->receiver_ns);
 	status = pclose(script);
 	close(fd);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		return -ENOENT;
 	if (nr != 3 || status)
 		return -EIO;
 	return 0;
+}
+
+#define MM "/sys/kernel/mm/"
+
+static void read_line(const char *path, char line[128])
+{
+	FILE *file = fopen(path, "r");
+
+	if (!file || !fgets(line, 128, file))
+		*line = 0;
+	if (file)
+		fclose(file);
+}
+
+const char *move_missing(enum move_way way, uint64_t size)
+{
+	char line[128];
+
+	if (way == MOVE_QEMU && system("command -v qemu-system-x86_64 >/dev/null"))
+		return "there is no QEMU";
+	if (way == MOVE_VAS_HUGETLB) {
+		read_line(MM "hugepages/hugepages-2048kB/free_hugepages", line);
+		if (strtoull(line, NULL, 10) < size >> 21)
+			return "there are too few free huge pages of 2 MiB";
+	}
+	if (way == MOVE_VAS_THP) {
+		read_line(MM "transparent_hugepage/shmem_enabled", line);
+		if (!strstr(line, "[advise]") && !strstr(line, "[within_size]"))
+			return "transparent_hugepage/shmem_enabled is not advise";
+	}
+	return NULL;
 }
 
 int move_once(struct vas *vas, uint64_t size, enum move_way way, uint32_t nr_channels,

@@ -6,7 +6,17 @@
 #include <stdint.h>
 #include <vas/vas.h>
 
-enum move_way { MOVE_PLAIN, MOVE_VAS, MOVE_VAS_FRESH, MOVE_VAS_FRESH_HUGE, MOVE_QEMU };
+enum move_way {
+	MOVE_PLAIN,
+	MOVE_VAS,
+	/* The destination's memory is new, and making it is in the time that is taken. */
+	MOVE_PLAIN_FRESH,
+	MOVE_VAS_FRESH,
+	MOVE_VAS_POPULATED, /* made before the first page is sent */
+	MOVE_VAS_THP,
+	MOVE_VAS_HUGETLB,
+	MOVE_QEMU,
+};
 
 struct move_times {
 	double wall_ns;
@@ -19,10 +29,10 @@ enum move_content { MOVE_RANDOM, MOVE_ZEROS, MOVE_UNTOUCHED };
 /* A vas with one region of that size, mapped by its handle if there is anything to map. */
 int move_source(uint64_t size, enum move_content content, struct vas **vas);
 
-/*
- * Move it once, over so many channels. The destination's memory is there before the clock starts,
- * but for the ways that say fresh. -ENOENT: there is no QEMU.
- */
+/* NULL, or why it cannot be done here. */
+const char *move_missing(enum move_way way, uint64_t size);
+
+/* Move it once, over so many channels. */
 int move_once(struct vas *vas, uint64_t size, enum move_way way, uint32_t nr_channels,
 	      struct move_times *times);
 

@@ -98,16 +98,19 @@ static int harvest(struct top_track *track, struct epoch *epoch)
 
 	epoch->nr = 0;
 	while (gpa < track->limit) {
+		const struct vas_dirty_word *found;
+		ssize_t nr = vas_dirty_harvest(track->dirty, &gpa, track->limit, BATCH, &found);
 		struct vas_dirty_word *words;
-		ssize_t nr;
 
-		words = realloc(epoch->words, (epoch->nr + BATCH) * sizeof(*words));
-		if (!words)
-			return -ENOMEM;
-		epoch->words = words;
-		nr = vas_dirty_harvest(track->dirty, &gpa, track->limit, words + epoch->nr, BATCH);
 		if (nr < 0)
 			return (int)nr;
+		if (!nr)
+			continue;
+		words = realloc(epoch->words, (epoch->nr + (size_t)nr) * sizeof(*words));
+		if (!words)
+			return -ENOMEM;
+		memcpy(words + epoch->nr, found, (size_t)nr * sizeof(*words));
+		epoch->words = words;
 		epoch->nr += (size_t)nr;
 	}
 	tidy(epoch);

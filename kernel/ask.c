@@ -127,7 +127,7 @@ static void ask(struct work_struct *work)
 /* Have the holder told, even if it was before; the space's lock is held. */
 void vas_ask_locked(struct vas_mapping *mapping, enum vas_wish wish, ktime_t deadline)
 {
-	mapping->wish = wish;
+	WRITE_ONCE(mapping->wish, wish); /* read by vas_mapping_is_wanted() */
 	mapping->deadline = deadline;
 	if (wish != VAS_WISH_QUIESCE)
 		mapping->is_quiet = false;

@@ -144,13 +144,6 @@ static int acquire(struct vas_mapping *mapping)
 	return err;
 }
 
-/* Let go of everything, as far as it was acquired. */
-static void release(struct vas_mapping *mapping)
-{
-	vas_window_clean(&mapping->window);
-	vas_pin_release(mapping);
-}
-
 /* Known to those who ask, but not yet live. -EAGAIN: the range is about to go. */
 static int announce(struct vas_mapping *mapping)
 {
@@ -166,11 +159,14 @@ static int announce(struct vas_mapping *mapping)
 	return err;
 }
 
+/* Let go of everything, as far as it was acquired: the pages first, then what tells of them. */
 static void withdraw(struct vas_mapping *mapping)
 {
 	struct vas_space *space = mapping->vas->space;
 
+	vas_window_clean(&mapping->window);
 	spin_lock(&space->lock);
+	vas_pin_release_locked(mapping);
 	list_del(&mapping->in_space);
 	spin_unlock(&space->lock);
 	wake_up_all(&space->wait);
@@ -199,19 +195,15 @@ static int init_mapping(struct vas_mapping *mapping)
 	if (err)
 		return err;
 	err = announce(mapping);
-	if (err)
-		goto err_clean_window;
+	if (err) {
+		vas_window_clean(&mapping->window);
+		return err;
+	}
 	err = acquire(mapping);
 	if (!err)
 		err = go_live(mapping);
 	if (err)
-		goto err_release;
-	return 0;
-err_release:
-	release(mapping);
-	withdraw(mapping);
-err_clean_window:
-	vas_window_clean(&mapping->window);
+		withdraw(mapping);
 	return err;
 }
 
@@ -303,7 +295,6 @@ void vas_unmap(struct vas_mapping *mapping)
 		vas_dirty_mark(vas, mapping->gpa, mapping->len);
 		vas_window_dirty(&mapping->window);
 	}
-	release(mapping);
 	withdraw(mapping);
 	vas_ask_end();
 	vas_mapping_put(mapping);

@@ -28,11 +28,12 @@ enum vas_wish {
  * @len: its length
  * @flags: VAS_MAP_*
  * @window: the pages
- * @pin: number of the pin record; NO_PIN for observers
+ * @pin: number of the pin record; VAS_NO_PIN for observers. Set once, and taken back under the
+ *	space's lock, as others look at the record
  * @generation: of the layout that the pages are of; 0: of more than one
  * @in_space: link in the space's mappings; like the following, under the space's lock
  * @is_live: vas_map() is done with it; before, nobody is asked
- * @wish: what the owner wants
+ * @wish: what the owner wants; the holder reads it without the lock, too
  * @nr_asks: counts what the holder is to be told
  * @nr_told: of those, what it was told or is being told
  * @is_quiet: the holder has promised not to write, and that is what is wanted
@@ -73,7 +74,7 @@ void vas_mapping_put(struct vas_mapping *mapping);
 #define VAS_NO_PIN U32_MAX
 int vas_pin_claim(struct vas_mapping *mapping);
 void vas_pin_tell_generation(struct vas_mapping *mapping);
-void vas_pin_release(struct vas_mapping *mapping);
+void vas_pin_release_locked(struct vas_mapping *mapping);
 u32 vas_pin_state(const struct vas_mapping *mapping);
 void vas_pin_answer(struct vas_mapping *mapping);
 

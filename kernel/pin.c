@@ -7,9 +7,12 @@
 #include "binding.h"
 #include "mapping.h"
 
+/* NULL: there is none, or none yet. Who looks through all maps comes while vas_map() claims it. */
 static struct vas_pin *record_of(const struct vas_mapping *mapping)
 {
-	return (struct vas_pin *)mapping->vas->pins_window.addr + mapping->pin;
+	u32 pin = READ_ONCE(mapping->pin);
+
+	return pin == VAS_NO_PIN ? NULL : (struct vas_pin *)mapping->vas->pins_window.addr + pin;
 }
 
 static void fill(struct vas_pin *pin, const struct vas_mapping *mapping)
@@ -36,14 +39,13 @@ int vas_pin_claim(struct vas_mapping *mapping)
 	struct vas_pin *pins = vas->pins_window.addr;
 	u32 i;
 
-	mapping->pin = VAS_NO_PIN;
 	if (vas->readonly)
 		return 0;
 	for (i = 0; i < vas->sb->nr_pins; i++) {
 		if (READ_ONCE(pins[i].binder) || cmpxchg(&pins[i].binder, 0, vas->binder + 1))
 			continue;
-		mapping->pin = i;
 		fill(&pins[i], mapping);
+		WRITE_ONCE(mapping->pin, i);
 		return 0;
 	}
 	return -ENOSPC;
@@ -55,8 +57,10 @@ int vas_pin_claim(struct vas_mapping *mapping)
  */
 void vas_pin_tell_generation(struct vas_mapping *mapping)
 {
-	if (mapping->pin != VAS_NO_PIN)
-		WRITE_ONCE(record_of(mapping)->generation, mapping->generation);
+	struct vas_pin *pin = record_of(mapping);
+
+	if (pin)
+		WRITE_ONCE(pin->generation, mapping->generation);
 }
 
 /* Count up what the owner waits for. Its futex we cannot wake: it looks again every few ms. */
@@ -65,36 +69,35 @@ static void count_answer(struct vas *vas)
 	__atomic_fetch_add(&vas->control->answer, 1, __ATOMIC_RELEASE);
 }
 
-void vas_pin_release(struct vas_mapping *mapping)
+/* Under the space's lock, as all looks are: none must take the next one's record for ours. */
+void vas_pin_release_locked(struct vas_mapping *mapping)
 {
-	struct vas_pin *pin;
+	struct vas_pin *pin = record_of(mapping);
 
-	if (mapping->pin == VAS_NO_PIN)
+	if (!pin)
 		return;
-	pin = record_of(mapping);
+	WRITE_ONCE(mapping->pin, VAS_NO_PIN);
 	WRITE_ONCE(pin->generation, 0);
 	/* What was done to the range comes before; pairs with the owner's acquire of the state. */
 	smp_store_release(&pin->state, VAS_PIN_FREE);
 	/* Others may have written there: what isn't ours any more is left alone. */
 	cmpxchg(&pin->binder, mapping->vas->binder + 1, 0);
 	count_answer(mapping->vas);
-	mapping->pin = VAS_NO_PIN;
 }
 
 /* What the owner says in the record, whatever that may be: enum vas_pin_state, or nonsense. */
 u32 vas_pin_state(const struct vas_mapping *mapping)
 {
-	return mapping->pin == VAS_NO_PIN ? VAS_PIN_HELD : smp_load_acquire(&record_of(mapping)->state);
+	const struct vas_pin *pin = record_of(mapping);
+
+	return pin ? smp_load_acquire(&pin->state) : VAS_PIN_HELD;
 }
 
 /* The holder is quiet: say so if it was asked. */
 void vas_pin_answer(struct vas_mapping *mapping)
 {
-	struct vas_pin *pin;
+	struct vas_pin *pin = record_of(mapping);
 
-	if (mapping->pin == VAS_NO_PIN)
-		return;
-	pin = record_of(mapping);
-	if (cmpxchg(&pin->state, VAS_PIN_QUIESCE, VAS_PIN_QUIET) == VAS_PIN_QUIESCE)
+	if (pin && cmpxchg(&pin->state, VAS_PIN_QUIESCE, VAS_PIN_QUIET) == VAS_PIN_QUIESCE)
 		count_answer(mapping->vas);
 }

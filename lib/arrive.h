@@ -83,6 +83,7 @@ struct arrival {
 	bool stop;
 	bool background; /* the rest comes without being asked for */
 
+	pthread_mutex_t turnstile; /* vas_arrive_lock() */
 	/* lock: words, maps, buffer. Taken after vas->change. */
 	pthread_mutex_t lock;
 	struct vas_dirty_word *words; /* private: what others see decides nothing here */
@@ -97,6 +98,18 @@ struct arrival {
 	char *buffer;
 	bool done; /* all has come */
 };
+
+/*
+ * The filler wants the lock again as soon as it has let go of it, long before somebody who waits has
+ * woken up, and a guest's fault would wait for all that is in the background. But who waits holds the
+ * turnstile, so that the filler stands behind.
+ */
+static inline void vas_arrive_lock(struct arrival *a)
+{
+	pthread_mutex_lock(&a->turnstile);
+	pthread_mutex_lock(&a->lock);
+	pthread_mutex_unlock(&a->turnstile);
+}
 
 /* Bring the word that holds gpa, if it has not come. -errno: it cannot be had. Takes the lock. */
 int vas_arrive_fetch(struct arrival *a, uint64_t gpa);

@@ -27,6 +27,7 @@ static void arrival_free(struct arrival *a)
 	vas_arrive_close(a);
 	a->source->end(a->source);
 	pthread_mutex_destroy(&a->lock);
+	pthread_mutex_destroy(&a->turnstile);
 	free(a->words);
 	free(a->wanting);
 	free(a->regions);
@@ -150,6 +151,7 @@ static struct arrival *arrival_new(struct vas *vas, struct vas_source *source, u
 	a->source = source;
 	a->wake_fd = a->uffd = a->nothing_fd = -1;
 	a->background = !(flags & VAS_ARRIVE_ON_TOUCH);
+	pthread_mutex_init(&a->turnstile, NULL);
 	pthread_mutex_init(&a->lock, NULL);
 	return a;
 }

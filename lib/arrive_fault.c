@@ -87,7 +87,7 @@ static uint64_t offset_at(struct arrival *a, uint64_t address)
 	const struct arrive_map *map;
 	uint64_t offset = UINT64_MAX;
 
-	pthread_mutex_lock(&a->lock);
+	vas_arrive_lock(a);
 	for (map = a->maps; map; map = map->next)
 		if (address - (uintptr_t)map->hva < map->size)
 			offset = map->offset + (address - (uintptr_t)map->hva);
@@ -104,7 +104,7 @@ static void on_fault(struct arrival *a, uint64_t address)
 	if (gpa != UINT64_MAX && vas_arrive_wants(a, gpa)) {
 		if (!vas_arrive_fetch(a, gpa))
 			return; /* it was woken */
-		pthread_mutex_lock(&a->lock);
+		vas_arrive_lock(a);
 		vas_arrive_wake(a, offset, VAS_PAGE_SIZE, true);
 		pthread_mutex_unlock(&a->lock);
 		return;
@@ -208,7 +208,7 @@ int vas_arrive_mapped(struct vas *vas, void *hva, uint64_t size, uint64_t offset
 
 	if (!a)
 		return 0;
-	pthread_mutex_lock(&a->lock);
+	vas_arrive_lock(a);
 	if (!a->done && a->uffd < 0)
 		err = vas_fail(-EPERM, "pages are still to come, and only userfaultfd tells when a guest "
 			       "touches one: be root, have vm.unprivileged_userfaultfd=1, or "
@@ -226,7 +226,7 @@ void vas_arrive_unmapped(struct vas *vas, void *hva)
 
 	if (!a)
 		return;
-	pthread_mutex_lock(&a->lock);
+	vas_arrive_lock(a);
 	for (p = &a->maps; *p && (*p)->hva != hva; p = &(*p)->next)
 		;
 	map = *p;

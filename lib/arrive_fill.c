@@ -36,7 +36,7 @@ bool vas_arrive_wants(struct arrival *a, uint64_t gpa)
 	ssize_t i = find_word(a, gpa & ~(WORD_SIZE - 1));
 	bool wants;
 
-	pthread_mutex_lock(&a->lock);
+	vas_arrive_lock(a);
 	wants = i >= 0 && a->wanting[i] >> gpa % WORD_SIZE / VAS_PAGE_SIZE & 1;
 	pthread_mutex_unlock(&a->lock);
 	return wants;
@@ -131,7 +131,7 @@ int vas_arrive_fetch(struct arrival *a, uint64_t gpa)
 
 	if (i < 0)
 		return 0;
-	pthread_mutex_lock(&a->lock);
+	vas_arrive_lock(a);
 	err = a->done ? 0 : bring(a, (size_t)i);
 	is_last = !a->nr_left;
 	pthread_mutex_unlock(&a->lock);
@@ -180,7 +180,7 @@ static void finish(struct arrival *a)
 	struct vas *vas = a->vas;
 
 	pthread_mutex_lock(&vas->change);
-	pthread_mutex_lock(&a->lock);
+	vas_arrive_lock(a);
 	vas_arrive_release(a);
 	a->done = true;
 	pthread_mutex_unlock(&a->lock);
@@ -218,7 +218,7 @@ static size_t nr_left(struct arrival *a)
 {
 	size_t nr;
 
-	pthread_mutex_lock(&a->lock);
+	vas_arrive_lock(a);
 	nr = a->nr_left;
 	pthread_mutex_unlock(&a->lock);
 	return nr;

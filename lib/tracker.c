@@ -362,30 +362,36 @@ static uint64_t take(struct vas_dirty *d, uint64_t *gpa, uint64_t end, struct va
 	return taken;
 }
 
-ssize_t vas_dirty_harvest(struct vas_dirty *d, uint64_t *gpa, uint64_t end,
-			  struct vas_dirty_word *words, size_t nr)
+ssize_t vas_dirty_harvest(struct vas_dirty *d, uint64_t *gpa, uint64_t end, size_t nr,
+			  const struct vas_dirty_word **words)
 {
 	uint64_t taken;
 	int err;
 
 	if (!d->open)
 		return vas_fail(-EINVAL, "vas_dirty_begin() comes first");
-	if (*gpa > end || nr > PTRDIFF_MAX / sizeof(*words))
+	if (*gpa > end || nr > PTRDIFF_MAX / sizeof(**words))
 		return vas_fail(-EINVAL, "a range that ends before it begins, or too many words");
 	err = make_room(d, nr);
 	if (!err)
 		err = lock_and_repair(d);
 	if (err)
 		return err;
-	taken = take(d, gpa, end, words, nr);
+	*words = d->pending + d->nr_pending;
+	taken = take(d, gpa, end, d->pending + d->nr_pending, nr);
+	d->nr_pending += taken;
 	vas_drain_unlock(d->vas);
 	if (!taken)
 		return 0;
-	memcpy(d->pending + d->nr_pending, words, taken * sizeof(*words));
-	d->nr_pending += taken;
 	/* H3. Partner: none in the writer, whose W2 may have passed its W1. */
 	vas_barrier_everyone();
 	return (ssize_t)taken;
+}
+
+size_t vas_dirty_harvested(const struct vas_dirty *d, const struct vas_dirty_word **words)
+{
+	*words = d->pending;
+	return d->nr_pending;
 }
 
 int vas_dirty_commit(struct vas_dirty *d)

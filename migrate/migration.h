@@ -13,10 +13,7 @@ struct migration {
 	struct vas_dirty *dirty;
 	struct vas_region *regions; /* as they were at the start, and must be at the end */
 	size_t nr_regions;
-	struct vas_dirty_word *words;
-	size_t nr_words;
-	size_t room;
-	uint64_t pages; /* in words */
+	uint64_t pages; /* that this round sends */
 	uint64_t rate;	/* of the last round, bytes of memory a second */
 	uint64_t begun_ns;
 	bool paused;

@@ -13,44 +13,26 @@
 
 /* ---- a round ------------------------------------------------------------------------------ */
 
-static int make_room(struct migration *m)
-{
-	struct vas_dirty_word *words;
-	size_t room = m->room ? m->room * 2 : BATCH;
-
-	if (m->room - m->nr_words >= BATCH)
-		return 0;
-	words = realloc(m->words, room * sizeof(*words));
-	if (!words)
-		return vas_fail(-ENOMEM, "no memory for a list of dirty pages");
-	m->words = words;
-	m->room = room;
-	return 0;
-}
-
-/* One epoch, added to what is to be sent. It counts as dealt with: a failure ends the migration. */
+/* Open an epoch, and list what is dirty: in s->words until it is committed or aborted. */
 static int collect(struct migration *m)
 {
-	uint64_t gpa = 0, end = UINT64_MAX;
+	struct sender *s = &m->sender;
 	struct vas_info info;
-	int err = vas_info(m->sender.vas, &info);
+	uint64_t gpa = 0;
+	int err = vas_info(s->vas, &info);
 
+	m->pages = 0;
 	if (!err)
 		err = vas_dirty_begin(m->dirty);
-	if (err)
-		return err;
-	for (end = info.limit; !err && gpa < end;) {
-		ssize_t nr, i;
+	while (!err && gpa < info.limit) {
+		const struct vas_dirty_word *words;
+		ssize_t i, nr = vas_dirty_harvest(m->dirty, &gpa, info.limit, BATCH, &words);
 
-		err = make_room(m);
-		if (err)
-			break;
-		nr = vas_dirty_harvest(m->dirty, &gpa, end, m->words + m->nr_words, BATCH);
 		for (i = 0; i < nr; i++)
-			m->pages += (uint64_t)__builtin_popcountll(m->words[m->nr_words++].bits);
+			m->pages += (uint64_t)__builtin_popcountll(words[i].bits);
 		err = nr < 0 ? (int)nr : 0;
 	}
-	vas_dirty_commit(m->dirty);
+	s->nr_words = vas_dirty_harvested(m->dirty, &s->words);
 	return err;
 }
 
@@ -155,8 +137,6 @@ static int send_round(struct migration *m)
 	uint32_t started, i;
 	int err, told;
 
-	s->words = m->words;
-	s->nr_words = m->nr_words;
 	s->start_ns = sender_now_ns();
 	s->start_bytes = s->bytes_sent;
 	err = start_channels(s, &started);
@@ -169,7 +149,8 @@ static int send_round(struct migration *m)
 		err = channels_error(s, started);
 	if (!err)
 		err = tell(m, before);
-	m->nr_words = 0;
+	if (!err)
+		err = vas_dirty_commit(m->dirty);
 	m->pages = 0;
 	s->round++;
 	return err;
@@ -213,6 +194,16 @@ static bool is_little(const struct migration *m)
 	       (double)options->downtime_ns * (double)m->rate;
 }
 
+/* All in one list: a page that is written until the stop is sent once. */
+static int stop_and_collect(struct migration *m)
+{
+	int err = vas_dirty_abort(m->dirty);
+
+	if (!err)
+		err = stop_writers(m);
+	return err ? err : collect(m);
+}
+
 int migration_rounds(struct migration *m)
 {
 	bool last = m->sender.options.flags & VAS_MIGRATE_STILL;
@@ -222,9 +213,7 @@ int migration_rounds(struct migration *m)
 		err = collect(m);
 		if (!err && !last && m->sender.round && is_little(m)) {
 			last = true;
-			err = stop_writers(m);
-			if (!err)
-				err = collect(m);
+			err = stop_and_collect(m);
 		}
 		if (!err)
 			err = send_round(m);

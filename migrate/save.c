@@ -17,18 +17,17 @@
 
 static int save_words(struct save *s)
 {
-	struct vas_dirty_word *words = malloc(BATCH * sizeof(*words));
+	const struct vas_dirty_word *words;
 	uint64_t gpa = 0;
-	int err = words ? 0 : vas_fail(-ENOMEM, "no memory for dirty pages");
+	int err = 0;
 
 	while (!err && gpa < s->info.limit) {
-		ssize_t i, nr = vas_dirty_harvest(s->dirty, &gpa, s->info.limit, words, BATCH);
+		ssize_t i, nr = vas_dirty_harvest(s->dirty, &gpa, s->info.limit, BATCH, &words);
 
 		err = nr < 0 ? (int)nr : 0;
 		for (i = 0; !err && i < nr; i++)
 			err = save_word(s, &words[i]);
 	}
-	free(words);
 	return err;
 }
 

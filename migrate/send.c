@@ -86,7 +86,6 @@ static void migration_clean(struct migration *m)
 	pthread_cond_destroy(&m->sender.ended);
 	pthread_mutex_destroy(&m->sender.lock);
 	free(m->regions);
-	free(m->words);
 	free(m);
 }
 

@@ -32,7 +32,7 @@ struct sender {
 	bool cancel;
 	bool still; /* frozen: nobody writes */
 
-	/* This round's work. */
+	/* This round's work: the tracker's list. */
 	const struct vas_dirty_word *words;
 	size_t nr_words;
 	uint64_t start_ns;

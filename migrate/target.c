@@ -10,9 +10,8 @@
 #include <unistd.h>
 #include <vas/consumer.h>
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
+#include "migrate/populate.h"
+
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB (21U << 26)
 #endif
@@ -98,16 +97,18 @@ static int add_backings(struct target *t, const struct stream_layout *layout,
 	return 0;
 }
 
-static int populate(char *p, const struct vas_region *region, const struct target_options *options)
+static int make_region(char *p, const struct vas_region *region,
+		       const struct target_options *options)
 {
 	uint64_t done, len;
 	int err = 0;
 
 	for (done = 0; !err && done < region->size; done += len) {
 		len = region->size - done < STREAM_PIECE ? region->size - done : STREAM_PIECE;
-		if (madvise(p + done, len, MADV_POPULATE_WRITE) && errno != EINVAL)
-			return vas_fail(-ENOMEM, "no memory for region %s: %s", region->name,
-					strerror(errno));
+		err = populate(p + done, len);
+		if (err)
+			return vas_fail(err, "no memory for region %s: %s", region->name,
+					strerror(-err));
 		err = options->populated(options->arg);
 	}
 	return err;
@@ -123,9 +124,11 @@ static int map_region(struct target *t, const struct vas_region *region,
 
 	if (p == MAP_FAILED)
 		return vas_fail(-ENOMEM, "cannot map region %s: %s", region->name, strerror(errno));
+	if (options->create_flags & VAS_CREATE_THP)
+		madvise(p, region->size, MADV_HUGEPAGE);
 	*to = (struct target_region){ region->gpa, region->size, p };
 	t->nr++;
-	return options->populated ? populate(p, region, options) : 0;
+	return options->populated ? make_region(p, region, options) : 0;
 }
 
 static int add_region(struct target *t, const struct vas_region_entry *entry,

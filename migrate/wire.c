@@ -13,7 +13,8 @@
 
 #include "migrate/sum.h"
 
-#define SLICE_MS 100
+#define SLICE_MS     100
+#define LOCAL_BUFFER (2 << 20) /* bytes, as the kernel counts them: twice what may be in flight */
 
 static const int timeout_options[2] = { SO_SNDTIMEO, SO_RCVTIMEO };
 
@@ -34,6 +35,32 @@ static void set_timeouts(struct wire *wire)
 	}
 }
 
+/* Beyond what anybody may ask for, if we may; the kernel doubles what it is given. */
+static void size_buffer(const struct wire *wire, int size)
+{
+	size /= 2;
+	if (setsockopt(wire->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)))
+		setsockopt(wire->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
+/*
+ * A local socket's default holds so little that each side sleeps after every second chunk, and being
+ * woken costs as much as the chunk. TCP sizes its buffers by itself, and stops if told a size.
+ */
+static void enlarge_buffer(struct wire *wire)
+{
+	socklen_t size = sizeof(int);
+	int domain;
+
+	if (getsockopt(wire->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) || domain != AF_UNIX ||
+	    getsockopt(wire->fd, SOL_SOCKET, SO_SNDBUF, &wire->buffer, &size))
+		return;
+	if (wire->buffer < LOCAL_BUFFER)
+		size_buffer(wire, LOCAL_BUFFER);
+	else
+		wire->buffer = 0;
+}
+
 void wire_clean(const struct wire *wire)
 {
 	int i;
@@ -41,6 +68,8 @@ void wire_clean(const struct wire *wire)
 	for (i = 0; wire->is_socket && i < 2; i++)
 		setsockopt(wire->fd, SOL_SOCKET, timeout_options[i], &wire->timeouts[i],
 			   sizeof(wire->timeouts[i]));
+	if (wire->buffer)
+		size_buffer(wire, wire->buffer);
 }
 
 void wire_init(struct wire *wire, int fd, uint64_t stall_ns, const bool *cancel)
@@ -52,8 +81,10 @@ void wire_init(struct wire *wire, int fd, uint64_t stall_ns, const bool *cancel)
 		return; /* the first transfer will tell */
 	wire->is_socket = S_ISSOCK(st.st_mode);
 	wire->is_pipe = !wire->is_socket && !S_ISREG(st.st_mode);
-	if (wire->is_socket)
+	if (wire->is_socket) {
 		set_timeouts(wire);
+		enlarge_buffer(wire);
+	}
 }
 
 void wire_set_key(struct wire *wire, const uint8_t session[16], uint32_t channel, bool back)

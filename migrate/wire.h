@@ -23,6 +23,7 @@ struct wire {
 	const bool *cancel; /* another thread's wish; looked at ten times a second */
 	uint64_t bytes;
 	struct timeval timeouts[2]; /* of the socket, as the caller had them */
+	int buffer;		    /* the same; 0: left alone */
 };
 
 void wire_init(struct wire *wire, int fd, uint64_t stall_ns, const bool *cancel);

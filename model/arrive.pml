@@ -8,8 +8,8 @@
  * There are two pages, each a word of the log by itself; two binders ask for any of them, or, ALONE, one.
  * A wait on a futex is a look at its count, and a sleep until it has changed. Waits for `answer` end after
  * a while, too: here only if an owner has died and there is something to see, so that a wait which needs
- * it at other times is a deadlock; with IMPATIENT whenever they like. Nobody waits for ever is that there
- * are none of those.
+ * it at other times is a deadlock; with IMPATIENT whenever they like. That nobody waits for ever
+ * shows in that there are none of those.
  *
  * Not here: that a generation is read whole (layout.pml), and store buffers: all that must not pass
  * another step is a locked instruction or a system call, or is stored after it and loaded before it.

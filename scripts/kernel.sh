@@ -6,7 +6,7 @@
 #
 # needs: apt, dpkg, debian-archive-keyring, binutils, coreutils, util-linux, xz-utils, zstd
 # to build modules: make, libelf1, gcc-12; for newest a mount namespace (root, or user namespaces)
-# for debug: make, gcc, flex, bison, bc, libelf-dev, libssl-dev, xz-utils
+# for debug and kcsan: make, gcc, flex, bison, bc, libelf-dev, libssl-dev, xz-utils
 set -eu
 export LC_ALL=C
 
@@ -17,8 +17,8 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 . "$scripts/kernel-image.sh"
 # shellcheck source-path=SCRIPTDIR source=kernel-build.sh
 . "$scripts/kernel-build.sh"
-# shellcheck source-path=SCRIPTDIR source=kernel-debug.sh
-. "$scripts/kernel-debug.sh"
+# shellcheck source-path=SCRIPTDIR source=kernel-source.sh
+. "$scripts/kernel-source.sh"
 
 cache=${VAS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vas}
 
@@ -43,7 +43,10 @@ usage()
 	NAME     6.1     Debian 12's own kernel
 	         6.12    the kernel in Debian 12's backports
 	         newest  the kernel in Debian's unstable branch
-	         debug   6.12 with KASAN, lockdep, kmemleak and fault injection, built from source
+	         debug   6.12 with KASAN, UBSAN, lockdep, kmemleak, checks of objects' lives, and fault
+	                 injection, built from source
+	         kcsan   6.12 with KCSAN, which looks for data races, built from source
+	         A kernel built from source is built again when its configuration here changes.
 
 	VAS_CACHE          cache folder (now: $cache)
 	VAS_DEBIAN_MIRROR  archive to use instead of the one in the system's apt sources
@@ -72,9 +75,9 @@ suite_of()
 {
 	case $1 in
 	6.1) echo bookworm ;;
-	6.12 | debug) echo bookworm-backports ;;
+	6.12 | debug | kcsan) echo bookworm-backports ;;
 	newest) echo sid ;;
-	*) die "unknown kernel '$1' (known: 6.1 6.12 newest debug)" ;;
+	*) die "unknown kernel '$1' (known: 6.1 6.12 newest debug kcsan)" ;;
 	esac
 }
 
@@ -89,6 +92,7 @@ fetch_one()
 	flock 9
 	want_image=$update
 	[ -e "$dir/version" ] || want_image=1
+	! is_from_source || is_built_as_wanted || want_image=1
 	if [ -z "$want_image" ] && { [ -z "$headers" ] || [ -e "$dir/headers" ]; }; then
 		say "$(cat "$dir/version") is in the cache"
 		return
@@ -98,8 +102,8 @@ fetch_one()
 	trap 'exit 1' HUP INT TERM
 	mkdir "$work"
 	apt_update
-	if [ "$name" = debug ]; then
-		fetch_debug
+	if is_from_source; then
+		fetch_source
 		return
 	fi
 	[ -z "$want_image" ] || fetch_image
@@ -120,7 +124,7 @@ cmd_fetch()
 		esac
 		shift
 	done
-	[ $# -gt 0 ] || die "fetch: which kernel? (6.1 6.12 newest debug)"
+	[ $# -gt 0 ] || die "fetch: which kernel? (6.1 6.12 newest debug kcsan)"
 	need flock
 	if [ $# = 1 ]; then
 		fetch_one "$1"

@@ -23,7 +23,8 @@ usage()
 	cat <<-END
 	usage: test-kernel.sh [--debug] [--long] [--only TEST]... [NAME...]
 
-	--debug      on the debug kernel, which looks for bugs; with NAMEs: on that one, too
+	--debug      on the debug kernel, which looks for bugs; with NAMEs: on that one, too; the kernel
+	             that looks for data races has a NAME of its own, kcsan
 	--long       as much as counts once: 10,000 times hot-unplug, 10 minutes of fuzzing
 	--only TEST  not all tests; may be repeated. There are:
 	$(echo "$all" | fold -s -w 70 | sed 's/^/             /')
@@ -95,11 +96,20 @@ count()
 	esac
 }
 
-# Arguments of vm.sh. The checkers of the debug kernel take their time.
+# A kernel that was built for its checkers, which take their time. KVM is part of it.
+has_checkers()
+{
+	case $1 in
+	debug | kcsan) ;;
+	*) return 1 ;;
+	esac
+}
+
+# Arguments of vm.sh
 machine_options()
 {
 	limit=600 timeout=2700 rounds=600 seconds=20
-	[ "$1" != debug ] || limit=1500 timeout=5400 rounds=300
+	! has_checkers "$1" || limit=1500 timeout=5400 rounds=300
 	[ -z "$long" ] || limit=3600 timeout=10800 rounds=10000 seconds=600
 	echo --smp 2 --mem 2048 --console "$build/console-$1"
 	echo --qemu-arg -device --qemu-arg edu,dma_mask=0xffffffffffffffff
@@ -108,7 +118,9 @@ machine_options()
 	echo --env TEST_FUZZ_SECONDS="${TEST_FUZZ_SECONDS:-$seconds}"
 	[ -z "${TEST_ECHO_ROUNDS:-}" ] || echo --env TEST_ECHO_ROUNDS="$TEST_ECHO_ROUNDS"
 	[ -z "${TEST_SEED:-}" ] || echo --env TEST_SEED="$TEST_SEED"
-	[ "$1" = debug ] || echo --with-kvm
+	# Every 200th access is watched for a while; that is 20 times as often as by default.
+	[ "$1" != kcsan ] || echo --append kcsan.skip_watch=200
+	has_checkers "$1" || echo --with-kvm
 }
 
 # A Linux guest for the machine's own KVM: the kernel whose drivers it has, and what it does.
@@ -160,10 +172,10 @@ run()
 }
 
 # run_guests NAME: the guests of the KVM tests, on that kernel's KVM: with numbers that fit a machine a
-# hundred times slower.
+# hundred times slower. They need no module of ours, so checkers would have nothing to look at.
 run_guests()
 {
-	[ "$1" != debug ] || return 0 # it has no KVM
+	! has_checkers "$1" || return 0
 	name=$1
 	set -- --kernel "$name" --with-kvm --mem 1024 --limit 240 --timeout 1500 \
 		--env TEST_TIMEOUT=220 --env TEST_KVM_REGIONS=1000 --env TEST_ECHO_ROUNDS=200 \
@@ -202,7 +214,7 @@ machine()
 # The modules built the way in which a system does that has them installed.
 try_dkms()
 {
-	[ "$1" != debug ] || return 0
+	! has_checkers "$1" || return 0
 	status=0
 	said=$("$scripts/dkms-try.sh" "$1") || status=$?
 	case $status in

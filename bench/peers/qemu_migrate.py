@@ -6,12 +6,11 @@ usage: qemu_migrate.py FD BYTES CHANNELS
 
 The source's RAM is the first BYTES of FD, mapped before it starts; the destination's is allocated before
 anything comes. With more than one channel it is multifd. Prints nanoseconds, as QEMU counts them, and
-nanoseconds of processor time of source and destination. Exit status 77: there is no QEMU.
+nanoseconds of processor time of source and destination.
 """
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -118,8 +117,6 @@ def migrate(folder, fd, size, channels):
 
 
 def main():
-    if shutil.which(QEMU) is None:
-        sys.exit(77)
     fd, size, channels = map(int, sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
         print(*migrate(folder, fd, size, channels))

@@ -55,13 +55,18 @@ VAS_API int vas_dirty_begin(struct vas_dirty *dirty);
 
 /*
  * Take up to nr words of dirty pages in [*gpa, end), which is rounded out to words, 256 KiB: their
- * number is returned, and *gpa moves on to where the next call takes up; at `end` all were taken. They
- * come in any order, and one may come again. When it returns, all writes to these pages that were
+ * number is returned, and *gpa moves on to where the next call takes up; at `end` all were taken. *words
+ * is the tracker's own list, good until its next harvest, commit or abort. They come in any order, and
+ * one may come again. When it returns, all writes to these pages that were
  * marked are visible: copy the pages now. -EINVAL: no epoch is open; -EBUSY: another tracker has kept
  * the log for 1 s; -ENOMEM.
  */
-VAS_API ssize_t vas_dirty_harvest(struct vas_dirty *dirty, uint64_t *gpa, uint64_t end,
-				  struct vas_dirty_word *words, size_t nr);
+VAS_API ssize_t vas_dirty_harvest(struct vas_dirty *dirty, uint64_t *gpa, uint64_t end, size_t nr,
+				  const struct vas_dirty_word **words);
+
+/* All words that were harvested in the open epoch: their number. As good for as long. */
+VAS_API size_t vas_dirty_harvested(const struct vas_dirty *dirty,
+				   const struct vas_dirty_word **words);
 
 /* The pages harvested in this epoch are dealt with; the reverse: they will be harvested again. */
 VAS_API int vas_dirty_commit(struct vas_dirty *dirty);

@@ -14,7 +14,7 @@ static struct vas_mapping *take(struct session *s, u32 id)
 
 	spin_lock(&s->maps_lock);
 	mapping = s->maps[id];
-	s->maps[id] = NULL;
+	WRITE_ONCE(s->maps[id], NULL);
 	spin_unlock(&s->maps_lock);
 	return mapping;
 }
@@ -51,7 +51,7 @@ static int put_in_table(struct session *s, struct vas_mapping *mapping, struct v
 	for (i = 0; i < VAS_TEST_MAX_MAPS; i++) {
 		if (s->maps[i])
 			continue;
-		s->maps[i] = mapping;
+		WRITE_ONCE(s->maps[i], mapping); /* read without the lock, too */
 		s->map_flags[i] = map->flags;
 		map->id = i;
 		err = 0;

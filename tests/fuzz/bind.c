@@ -73,7 +73,7 @@ static void use(struct vas *vas)
 /* The owner's own: nobody has to answer. */
 static void track(struct vas *vas)
 {
-	struct vas_dirty_word words[4];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 	uint64_t gpa = 0;
 
@@ -81,7 +81,7 @@ static void track(struct vas *vas)
 		return;
 	vas_write(vas, 2 * PAGE, "x", 1, NULL);
 	if (!vas_dirty_begin(dirty)) {
-		vas_dirty_harvest(dirty, &gpa, VICTIM_PAGES * PAGE, words, 4);
+		vas_dirty_harvest(dirty, &gpa, VICTIM_PAGES * PAGE, 4, &words);
 		vas_dirty_abort(dirty);
 	}
 	if (!vas_freeze(vas, 0, NULL))

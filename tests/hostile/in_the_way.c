@@ -253,7 +253,7 @@ TEST(pins_run_out_and_come_back)
 
 TEST(a_peer_that_keeps_the_log_is_waited_for_one_second)
 {
-	struct vas_dirty_word words[4] = { 0 };
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 	struct victim v;
 	uint64_t start;
@@ -271,12 +271,12 @@ TEST(a_peer_that_keeps_the_log_is_waited_for_one_second)
 	CHECK_OK(vas_dirty_begin(dirty));
 	CHECK_OK(fcntl(fd, F_OFD_SETLK, &lock));
 	start = test_now_ns();
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, VICTIM_PAGES * PAGE, words, 4), -EBUSY);
+	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, VICTIM_PAGES * PAGE, 4, &words), -EBUSY);
 	CHECK_HAS(vas_error(), "keeps the dirty log");
 	CHECK(test_now_ns() - start >= 1000000000ull);
 	close(fd);
 	/* Nothing is lost by it. */
-	CHECK(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, VICTIM_PAGES * PAGE, words, 4) > 0);
+	CHECK(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, VICTIM_PAGES * PAGE, 4, &words) > 0);
 	CHECK((words[0].bits | words[1].bits) & 1);
 	vas_dirty_detach(dirty);
 	victim_free(&v);

@@ -14,7 +14,7 @@
 TEST(calls_at_the_wrong_time_are_refused)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[4];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 	uint64_t gpa = WORD;
 
@@ -22,12 +22,12 @@ TEST(calls_at_the_wrong_time_are_refused)
 	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
 	CHECK_EQ(vas_dirty_commit(dirty), -EINVAL);
 	CHECK_EQ(vas_dirty_abort(dirty), -EINVAL);
-	CHECK_EQ(vas_dirty_harvest(dirty, &gpa, SIZE, words, 4), -EINVAL);
+	CHECK_EQ(vas_dirty_harvest(dirty, &gpa, SIZE, 4, &words), -EINVAL);
 	CHECK_HAS(vas_error(), "vas_dirty_begin");
 	CHECK_OK(vas_dirty_begin(dirty));
 	CHECK_EQ(vas_dirty_begin(dirty), -EBUSY);
-	CHECK_EQ(vas_dirty_harvest(dirty, &gpa, 0, words, 4), -EINVAL);
-	CHECK_EQ(vas_dirty_harvest(dirty, &gpa, SIZE, words, SIZE_MAX), -EINVAL);
+	CHECK_EQ(vas_dirty_harvest(dirty, &gpa, 0, 4, &words), -EINVAL);
+	CHECK_EQ(vas_dirty_harvest(dirty, &gpa, SIZE, SIZE_MAX, &words), -EINVAL);
 	CHECK_EQ(gpa, WORD);
 	CHECK_OK(vas_dirty_commit(dirty));
 	CHECK_EQ(vas_dirty_commit(dirty), -EINVAL);

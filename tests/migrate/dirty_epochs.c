@@ -22,13 +22,13 @@ static void write_at(struct vas *vas, uint64_t gpa)
 }
 
 /* All words of one epoch in [0, SIZE), which must be at most 64; the epoch stays open. */
-static size_t begin_and_take(struct vas_dirty *dirty, struct vas_dirty_word words[64])
+static size_t begin_and_take(struct vas_dirty *dirty, const struct vas_dirty_word **words)
 {
 	uint64_t gpa = 0;
 	ssize_t nr;
 
 	CHECK_OK(vas_dirty_begin(dirty));
-	nr = vas_dirty_harvest(dirty, &gpa, SIZE, words, 64);
+	nr = vas_dirty_harvest(dirty, &gpa, SIZE, 64, words);
 	CHECK_EQ(gpa, SIZE);
 	CHECK(nr >= 0 && nr < 64);
 	return (size_t)nr;
@@ -37,23 +37,23 @@ static size_t begin_and_take(struct vas_dirty *dirty, struct vas_dirty_word word
 TEST(a_write_is_in_one_epoch_and_no_other)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 
 	write_at(vas, 0x5000);
 	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
-	CHECK_EQ(begin_and_take(dirty, words), 0);
+	CHECK_EQ(begin_and_take(dirty, &words), 0);
 	CHECK_OK(vas_dirty_commit(dirty));
 	write_at(vas, 3 * WORD + 0x2000);
 	CHECK_OK(vas_write(vas, 5 * WORD - 1, "xy", 2, NULL));
-	CHECK_EQ(begin_and_take(dirty, words), 3);
+	CHECK_EQ(begin_and_take(dirty, &words), 3);
 	CHECK_EQ(words[0].gpa, 3 * WORD);
 	CHECK_EQ(words[0].bits, 4);
 	CHECK_EQ(words[1].bits, 1ull << 63);
 	CHECK_EQ(words[2].gpa, 5 * WORD);
 	CHECK_EQ(words[2].bits, 1);
 	CHECK_OK(vas_dirty_commit(dirty));
-	CHECK_EQ(begin_and_take(dirty, words), 0);
+	CHECK_EQ(begin_and_take(dirty, &words), 0);
 	CHECK_OK(vas_dirty_commit(dirty));
 	vas_dirty_detach(dirty);
 	vas_destroy(vas);
@@ -62,13 +62,13 @@ TEST(a_write_is_in_one_epoch_and_no_other)
 TEST(all_has_what_was_ever_touched)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 
 	write_at(vas, 0x5000);
 	write_at(vas, SIZE - 1);
 	CHECK_OK(vas_dirty_attach(vas, "test", VAS_DIRTY_ALL, &dirty));
-	CHECK_EQ(begin_and_take(dirty, words), 2);
+	CHECK_EQ(begin_and_take(dirty, &words), 2);
 	CHECK_EQ(words[0].bits, 1 << 5);
 	CHECK_EQ(words[1].bits, 1ull << 63);
 	vas_dirty_detach(dirty);
@@ -78,21 +78,21 @@ TEST(all_has_what_was_ever_touched)
 TEST(an_aborted_epoch_comes_again)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 
 	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
 	write_at(vas, 0x5000);
 	write_at(vas, 9 * WORD);
-	CHECK_EQ(begin_and_take(dirty, words), 2);
+	CHECK_EQ(begin_and_take(dirty, &words), 2);
 	write_at(vas, 0x6000);
 	CHECK_OK(vas_dirty_abort(dirty));
 	CHECK_OK(vas_dirty_begin(dirty));
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, WORD, words, 64), 2);
+	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, WORD, 64, &words), 2);
 	CHECK_EQ(words[0].bits | words[1].bits, 3 << 5);
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ WORD }, SIZE, words, 64), 1);
+	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ WORD }, SIZE, 64, &words), 1);
 	CHECK_OK(vas_dirty_commit(dirty));
-	CHECK_EQ(begin_and_take(dirty, words), 0);
+	CHECK_EQ(begin_and_take(dirty, &words), 0);
 	vas_dirty_detach(dirty);
 	vas_destroy(vas);
 }
@@ -100,7 +100,7 @@ TEST(an_aborted_epoch_comes_again)
 TEST(a_harvest_in_pieces_has_each_word_once)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word word;
+	const struct vas_dirty_word *word;
 	struct vas_dirty *dirty;
 	unsigned int nr = 0;
 	char seen[SIZE / WORD] = "";
@@ -111,11 +111,11 @@ TEST(a_harvest_in_pieces_has_each_word_once)
 		write_at(vas, gpa);
 	CHECK_OK(vas_dirty_begin(dirty));
 	for (gpa = 0; gpa < SIZE;) {
-		ssize_t got = vas_dirty_harvest(dirty, &gpa, SIZE, &word, 1);
+		ssize_t got = vas_dirty_harvest(dirty, &gpa, SIZE, 1, &word);
 
 		CHECK_OK(got);
 		if (got)
-			CHECK_EQ(seen[word.gpa / WORD]++, 0);
+			CHECK_EQ(seen[word->gpa / WORD]++, 0);
 		nr += got;
 	}
 	CHECK_EQ(nr, (SIZE / WORD + 2) / 3);
@@ -126,20 +126,20 @@ TEST(a_harvest_in_pieces_has_each_word_once)
 TEST(every_tracker_sees_every_write)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *a, *b;
 
 	CHECK_OK(vas_dirty_attach(vas, "a", 0, &a));
 	write_at(vas, 0);
 	CHECK_OK(vas_dirty_attach(vas, "b", 0, &b));
 	write_at(vas, WORD);
-	CHECK_EQ(begin_and_take(b, words), 1);
+	CHECK_EQ(begin_and_take(b, &words), 1);
 	CHECK_EQ(words[0].gpa, WORD);
-	CHECK_EQ(begin_and_take(a, words), 2);
+	CHECK_EQ(begin_and_take(a, &words), 2);
 	CHECK_OK(vas_dirty_commit(a));
 	CHECK_OK(vas_dirty_abort(b));
-	CHECK_EQ(begin_and_take(a, words), 0);
-	CHECK_EQ(begin_and_take(b, words), 1);
+	CHECK_EQ(begin_and_take(a, &words), 0);
+	CHECK_EQ(begin_and_take(b, &words), 1);
 	vas_dirty_detach(b);
 	vas_dirty_detach(a);
 	vas_destroy(vas);
@@ -165,7 +165,7 @@ TEST(tracking_is_on_as_long_as_anyone_tracks)
 TEST(a_writable_map_is_dirty_in_each_epoch)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_mapping *mapping, *marks;
 	struct vas_dirty *dirty;
 	int i;
@@ -174,15 +174,15 @@ TEST(a_writable_map_is_dirty_in_each_epoch)
 	CHECK_OK(vas_map(vas, 0x1000, 0x3000, VAS_MAP_WRITE, &mapping));
 	CHECK_OK(vas_map(vas, WORD, 0x1000, VAS_MAP_WRITE | VAS_MAP_MARKS, &marks));
 	for (i = 0; i < 3; i++) {
-		CHECK_EQ(begin_and_take(dirty, words), 1);
+		CHECK_EQ(begin_and_take(dirty, &words), 1);
 		CHECK_EQ(words[0].bits, 7 << 1);
 		CHECK_OK(vas_dirty_commit(dirty));
 	}
 	vas_unmap(mapping);
 	vas_unmap(marks);
-	CHECK_EQ(begin_and_take(dirty, words), 2);
+	CHECK_EQ(begin_and_take(dirty, &words), 2);
 	CHECK_OK(vas_dirty_commit(dirty));
-	CHECK_EQ(begin_and_take(dirty, words), 0);
+	CHECK_EQ(begin_and_take(dirty, &words), 0);
 	vas_dirty_detach(dirty);
 	vas_destroy(vas);
 }
@@ -191,14 +191,14 @@ TEST(a_new_region_is_dirty)
 {
 	struct vas_region region = { .gpa = SIZE, .size = WORD, .offset = SIZE, .name = "more" };
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 
 	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
 	CHECK_EQ(pwrite(vas_fd(vas), "x", 1, SIZE + 0x3000), 1);
 	CHECK_OK(vas_region_add(vas, &region, NULL));
 	CHECK_OK(vas_dirty_begin(dirty));
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ SIZE }, 2 * SIZE, words, 64), 1);
+	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ SIZE }, 2 * SIZE, 64, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 3);
 	vas_dirty_detach(dirty);
 	vas_destroy(vas);
@@ -217,14 +217,14 @@ static int serve(void *arg)
 /* Tracks from another process; the owner only answers. */
 ROLE(tracker)
 {
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 	struct vas *vas;
 
 	CHECK_OK(vas_recv(sock, 0, &vas));
 	CHECK_OK(vas_dirty_attach(vas, "remote", 0, &dirty));
 	write_at(vas, 0x7000);
-	CHECK_EQ(begin_and_take(dirty, words), 1);
+	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 7);
 	CHECK_OK(vas_dirty_commit(dirty));
 	vas_dirty_detach(dirty);
@@ -247,7 +247,7 @@ TEST(another_process_tracks_with_the_owners_help)
 /* Takes words and dies with them. */
 ROLE(greedy)
 {
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 	struct vas *vas;
 	char ready;
@@ -257,7 +257,7 @@ ROLE(greedy)
 	CHECK_EQ(write(sock, "r", 1), 1);
 	CHECK_EQ(read(sock, &ready, 1), 1);
 	CHECK_OK(vas_dirty_begin(dirty));
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, SIZE, words, 64), 1);
+	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, SIZE, 64, &words), 1);
 	raise(SIGKILL);
 	return 1;
 }
@@ -279,7 +279,7 @@ static int serve_until_ready(void *arg)
 TEST(a_dead_tracker_takes_nothing_along)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 	struct vas_info info;
 	int sock;
@@ -292,7 +292,7 @@ TEST(a_dead_tracker_takes_nothing_along)
 	write_at(vas, 0x3000);
 	CHECK_EQ(write(sock, "g", 1), 1);
 	test_wait(serve_until_killed, (void *[]){ vas, &pid }, 10000);
-	CHECK_EQ(begin_and_take(dirty, words), 1);
+	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 3);
 	vas_dirty_detach(dirty);
 	/* Nor does it keep tracking on. */
@@ -319,7 +319,7 @@ ROLE(sloppy)
 TEST(what_died_inside_a_section_makes_all_dirty)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 	int sock, status;
 	pid_t pid = test_spawn("sloppy", &sock);
@@ -329,7 +329,7 @@ TEST(what_died_inside_a_section_makes_all_dirty)
 	CHECK_OK(vas_send(vas, sock, 0));
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
-	CHECK_EQ(begin_and_take(dirty, words), 2);
+	CHECK_EQ(begin_and_take(dirty, &words), 2);
 	CHECK_EQ(words[0].bits, 1 << 9);
 	vas_dirty_detach(dirty);
 	vas_destroy(vas);
@@ -396,7 +396,7 @@ static void *end_inside(void *arg)
 TEST(a_thread_that_ends_inside_a_section_is_in_nobodys_way)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 	struct vas_info info;
 	pthread_t thread;
@@ -408,7 +408,7 @@ TEST(a_thread_that_ends_inside_a_section_is_in_nobodys_way)
 	CHECK_EQ(info.nr_threads, 0);
 	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
 	/* Its write, which it did not come to mark, is had all the same. */
-	CHECK_EQ(begin_and_take(dirty, words), 1);
+	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 9);
 	vas_dirty_detach(dirty);
 	vas_destroy(vas);
@@ -492,13 +492,13 @@ TEST(a_consumers_log_is_in_the_harvest)
 {
 	struct fake fake = { .head.ops = &fake_ops, .dirty_gpa = 7 * WORD };
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 
 	CHECK_OK(vas_consumer_attach(vas, &fake.head));
 	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
 	CHECK(fake.on);
-	CHECK_EQ(begin_and_take(dirty, words), 1);
+	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].gpa, 7 * WORD);
 	vas_dirty_detach(dirty);
 	CHECK(!fake.on);

@@ -67,12 +67,12 @@ static void write_at(struct vas *vas, uint64_t gpa)
 /* The bits of the first word in one epoch, which stays open. */
 static uint64_t begin_and_take(struct vas_dirty *dirty)
 {
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	uint64_t bits = 0, gpa = 0;
 
 	CHECK_OK(vas_dirty_begin(dirty));
 	while (gpa < SIZE) {
-		ssize_t nr = vas_dirty_harvest(dirty, &gpa, SIZE, words, 64);
+		ssize_t nr = vas_dirty_harvest(dirty, &gpa, SIZE, 64, &words);
 
 		CHECK_OK(nr);
 		for (ssize_t i = 0; i < nr; i++)

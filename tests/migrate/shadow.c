@@ -31,10 +31,10 @@ void shadow_clean(struct shadow *s)
 
 void shadow_piece(struct shadow *s, uint64_t *gpa, uint64_t end, size_t nr)
 {
-	struct vas_dirty_word words[512];
+	const struct vas_dirty_word *words;
 	ssize_t got, i;
 
-	got = vas_dirty_harvest(s->dirty, gpa, end, words, nr < 512 ? nr : 512);
+	got = vas_dirty_harvest(s->dirty, gpa, end, nr, &words);
 	CHECK_OK(got);
 	for (i = 0; i < got; i++) {
 		uint64_t bits;

@@ -380,6 +380,44 @@ TEST(writers_that_do_not_freeze_stop_the_migration)
 	vas_destroy(vas);
 }
 
+struct settings {
+	int buffer;
+	struct timeval send, recv;
+};
+
+static void get_settings(int fd, struct settings *s)
+{
+	socklen_t size = sizeof(s->buffer), time = sizeof(s->send);
+
+	memset(s, 0, sizeof(*s));
+	CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &s->buffer, &size), 0);
+	CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &s->send, &time), 0);
+	CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &s->recv, &time), 0);
+}
+
+TEST(sockets_are_left_as_they_were_found)
+{
+	const struct timeval patience = { .tv_sec = 7 };
+	struct settings before[2], after[2];
+	const int small = 20000;
+	struct vas *vas = shadow_vas(SIZE);
+	struct move m;
+
+	move_init(&m, vas, 1, VAS_MIGRATE_STILL);
+	CHECK_EQ(setsockopt(m.out[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+	CHECK_EQ(setsockopt(m.in[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	get_settings(m.out[0], &before[0]);
+	get_settings(m.in[0], &before[1]);
+	move(&m);
+	CHECK_OK(m.send_err);
+	CHECK_OK(m.recv_err);
+	get_settings(m.out[0], &after[0]);
+	get_settings(m.in[0], &after[1]);
+	CHECK_MEM(after, before, sizeof(before));
+	vas_destroy(m.arrived);
+	vas_destroy(vas);
+}
+
 TEST(the_rate_is_kept)
 {
 	struct vas *vas = shadow_vas(SIZE);

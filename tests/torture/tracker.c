@@ -50,12 +50,12 @@ static void copy_pages(struct tracker *k, uint64_t page)
 /* An epoch that will be aborted copies nothing: all of it has to come again. */
 static int harvest(struct tracker *k, int copies)
 {
-	struct vas_dirty_word words[64];
+	const struct vas_dirty_word *words;
 	uint64_t gpa = 0;
 
 	while (gpa < TRACKING_LIMIT) {
 		size_t nr = 1 + test_random_below(&k->random, 64);
-		ssize_t got = vas_dirty_harvest(k->dirty, &gpa, TRACKING_LIMIT, words, nr);
+		ssize_t got = vas_dirty_harvest(k->dirty, &gpa, TRACKING_LIMIT, nr, &words);
 
 		if (!expect_busy(k, "harvest", (int)got))
 			return 0;

@@ -1,24 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
-# What the checkers of the debug kernel find in a module fails the test that made them find it.
+# What a kernel's checkers find in a module fails the test that made them find it.
 #
-# usage: checkers_are_heard.sh MISBEHAVE   (the program of guest/misbehave.c)
+# usage: checkers_are_heard.sh debug|kcsan MISBEHAVE   (the program of guest/misbehave.c)
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 scripts=$here/../../scripts
-program=$1
+kernel=$1 program=$2
 bug=/sys/module/faulty/parameters/bug
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 
-if ! "$scripts/kernel.sh" path debug headers >"$temp/why" 2>&1; then
+if ! "$scripts/kernel.sh" path "$kernel" headers >"$temp/why" 2>&1; then
 	echo "skip: $(cat "$temp/why")"
 	exit 77
 fi
 cp -r "$here/guest/faulty" "$temp/faulty"
-"$scripts/kernel.sh" make debug "$temp/faulty" modules >"$temp/log" 2>&1 || {
+"$scripts/kernel.sh" make "$kernel" "$temp/faulty" modules >"$temp/log" 2>&1 || {
 	cat "$temp/log"
 	exit 1
 }
@@ -27,7 +27,7 @@ cp -r "$here/guest/faulty" "$temp/faulty"
 run()
 {
 	set -- --module "$temp/faulty/faulty.ko" "$@"
-	"$scripts/vm.sh" --kernel debug --mem 1024 --limit 120 --timeout 400 "$@" >"$temp/out" 2>&1 || :
+	"$scripts/vm.sh" --kernel "$kernel" --mem 1024 --limit 120 --timeout 400 "$@" >"$temp/out" 2>&1 || :
 }
 
 # heard PATTERN... : the report has a line for each, in any order
@@ -42,12 +42,35 @@ heard()
 	done
 }
 
-run --run "$program pass" --run "$program write $bug sleep" --run "$program write $bug lock" \
-	--run "$program write $bug leak"
-heard '^ok misbehave pass' '^# BUG: sleeping function called' "^not ok misbehave write $bug sleep" \
-	'possible circular locking' "^not ok misbehave write $bug lock" '^ok unload faulty' \
-	'suspected memory leak' '^not ok leaks'
+# What kills the kernel: dies BUG PATTERN
+dies()
+{
+	run --run "$program write $bug $1"
+	heard "^not ok misbehave write $bug $1 # the kernel died" "$2"
+}
 
-run --run "$program write $bug free"
-heard "^not ok misbehave write $bug free # the kernel died" 'KASAN: .*use-after-free'
-echo "ok - sleeping, locking, leaking and using freed memory are heard"
+try_debug()
+{
+	run --run "$program pass" --run "$program write $bug sleep" \
+		--run "$program write $bug lock" --run "$program write $bug leak"
+	heard '^ok misbehave pass' '^# BUG: sleeping function called' \
+		"^not ok misbehave write $bug sleep" 'possible circular locking' \
+		"^not ok misbehave write $bug lock" '^ok unload faulty' \
+		'suspected memory leak' '^not ok leaks'
+	dies free 'KASAN: .*use-after-free'
+	dies shift 'UBSAN: shift-out-of-bounds'
+	dies work 'ODEBUG: free active .*timer'
+	echo "ok - sleeping, locking, leaking, freed memory and work, bad shifts are heard"
+}
+
+# The kernel lives on, and what others race in counts for nothing.
+try_kcsan()
+{
+	run --run "$program pass" --run "$program write $bug race" --run "$program pass again"
+	heard '^ok misbehave pass$' '^# BUG: KCSAN: data-race in .*\[faulty\]' \
+		"^not ok misbehave write $bug race # the kernel logged" '^ok misbehave pass again' \
+		'^ok unload faulty'
+	echo "ok - races are heard"
+}
+
+"try_$kernel"

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "kmsg.h"
+#include "race.h"
 #include "report.h"
 
 /* What the kernel's own checkers, and its last words, have in common. */
@@ -36,6 +37,7 @@ static const char *const alarms[] = {
 	"KASAN:",
 	"KCSAN:",
 	"UBSAN:",
+	"ODEBUG:",
 	"suspected memory leak",
 	"unreferenced object",
 	"Bad page state",
@@ -65,11 +67,14 @@ static int is_alarming(const char *text)
 static int check_record(char *record)
 {
 	char *text = strchr(record, ';');
+	int nr = 0;
 
 	if (!text)
 		return 0;
 	text++;
 	text[strcspn(text, "\n")] = '\0';
+	if (race_follow(text, &nr))
+		return nr;
 	if (!is_alarming(text))
 		return 0;
 	report("# %s", text);

@@ -15,9 +15,9 @@ struct module {
 	char name[64]; /* as the kernel knows it: '_' for '-' */
 };
 
-/* In load order */
+/* In load order; those that are unloaded again are still known. */
 static struct module tested[TESTED_MAX];
-static int nr_tested;
+static int nr_tested, nr_loaded;
 
 static struct module module_of(const char *file)
 {
@@ -61,15 +61,29 @@ bool modules_load(char *what, bool own)
 	if (!own)
 		return true;
 	report("ok %s", stage);
-	if (nr_tested < TESTED_MAX)
+	if (nr_tested < TESTED_MAX) {
 		tested[nr_tested++] = module;
+		nr_loaded = nr_tested;
+	}
 	return true;
+}
+
+bool modules_named_in(const char *text)
+{
+	char tag[64 + sizeof("[]")];
+
+	for (int i = 0; i < nr_tested; i++) {
+		snprintf(tag, sizeof(tag), "[%s]", tested[i].name);
+		if (strstr(text, tag))
+			return true;
+	}
+	return false;
 }
 
 void modules_unload(void)
 {
-	while (nr_tested) {
-		const struct module *module = &tested[--nr_tested];
+	while (nr_loaded) {
+		const struct module *module = &tested[--nr_loaded];
 		char stage[64 + sizeof("unload ")];
 		int err = 0;
 

@@ -14,4 +14,7 @@ bool modules_load(char *what, bool own);
 /* Unload the tested modules, the last one first; each is a test of its own. */
 void modules_unload(void);
 
+/* A line of the kernel's log names a function of a tested module, as stacks do: "function [module]". */
+bool modules_named_in(const char *text);
+
 #endif

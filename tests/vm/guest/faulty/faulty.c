@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * A module with bugs: writing the name of one to /sys/module/faulty/parameters/bug commits it. Each
- * is one that a checker of the debug kernel has to find, and the harness has to report.
+ * is one that a checker of the debug kernel has to find, or KCSAN, and the harness has to report.
  */
-#include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/kernel.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/workqueue.h>
 
 static DEFINE_SPINLOCK(spinlock);
 static DEFINE_MUTEX(mutex_a);
@@ -50,6 +52,49 @@ static void use_after_free(void)
 	*(volatile char *)freed = 1;
 }
 
+static void shift_too_far(void)
+{
+	int volatile distance = 64, bits = 1;
+
+	bits <<= distance;
+}
+
+static void no_work(struct work_struct *work)
+{
+}
+
+static void free_queued_work(void)
+{
+	struct delayed_work *work = kmalloc(sizeof(*work), GFP_KERNEL);
+
+	INIT_DELAYED_WORK(work, no_work);
+	schedule_delayed_work(work, 3600 * HZ);
+	kfree(work);
+}
+
+static unsigned long raced_for;
+
+static int race(void *data)
+{
+	while (!kthread_should_stop()) {
+		raced_for++;
+		cpu_relax();
+	}
+	return 0;
+}
+
+static void write_unlocked(void)
+{
+	struct task_struct *other = kthread_run(race, NULL, "faulty");
+	unsigned long end = jiffies + HZ;
+
+	if (IS_ERR(other))
+		return;
+	for (; time_before(jiffies, end); cpu_relax())
+		raced_for++;
+	kthread_stop(other);
+}
+
 static int set_bug(const char *name, const struct kernel_param *param)
 {
 	if (sysfs_streq(name, "sleep"))
@@ -60,6 +105,12 @@ static int set_bug(const char *name, const struct kernel_param *param)
 		leak_memory();
 	else if (sysfs_streq(name, "free"))
 		use_after_free();
+	else if (sysfs_streq(name, "shift"))
+		shift_too_far();
+	else if (sysfs_streq(name, "work"))
+		free_queued_work();
+	else if (sysfs_streq(name, "race"))
+		write_unlocked();
 	else
 		return -EINVAL;
 	return 0;

@@ -1,9 +1,15 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
-# The debug kernel: built here, from Debian's sources, small but with the kernel's own checkers. A
-# part of kernel.sh; it uses $suite, $scripts, $dir (where it belongs) and $work (a folder to work in).
+# Kernels built here, from Debian's sources: small, but with the kernel's own checkers. A part of
+# kernel.sh; it uses $name, $suite, $scripts, $dir (where the kernel belongs) and $work (a folder to
+# work in).
 # shellcheck disable=SC2154 # kernel.sh sets them
+
+is_from_source()
+{
+	[ -e "$scripts/kernel-$name.config" ]
+}
 
 # The sources, which are also what modules are built with later
 unpack_source()
@@ -17,21 +23,34 @@ unpack_source()
 	rm -rf "$work/source-package"
 }
 
-# tinyconfig and ours on top; olddefconfig drops what does not fit together, without a word
-configure_debug()
+# What kernel $name is to have beyond tinyconfig, less the comments
+wanted_config()
 {
-	wanted=$scripts/kernel-debug.config
+	grep -hE '^(CONFIG|# CONFIG_[A-Z0-9_]* is not set$)' \
+		"$scripts/kernel-small.config" "$scripts/kernel-$name.config"
+}
+
+# The cached kernel is another one as soon as something else is wanted.
+is_built_as_wanted()
+{
+	[ "$(cat "$dir/wanted" 2>/dev/null)" = "$(wanted_config)" ]
+}
+
+# tinyconfig and ours on top; olddefconfig drops what does not fit together, without a word
+configure_source()
+{
+	wanted_config >"$work/wanted"
 	$make tinyconfig
-	"$source/scripts/kconfig/merge_config.sh" -m -O "$build" "$build/.config" "$wanted"
+	"$source/scripts/kconfig/merge_config.sh" -m -O "$build" "$build/.config" "$work/wanted"
 	$make olddefconfig
-	grep '^CONFIG' "$wanted" | while read -r line; do
+	grep '^CONFIG' "$work/wanted" | while read -r line; do
 		grep -qxF "$line" "$build/.config" || die "the configuration has lost $line"
 	done
 }
 
 # The build tree names the sources by their path: make it name the one where they will be. Of the
 # sources, modules need only what is no code.
-settle_debug()
+settle_source()
 {
 	sed -i "s,$work,$dir,g" "$build/Makefile"
 	ln -sfn "$dir/headers/source" "$build/source"
@@ -42,7 +61,7 @@ settle_debug()
 		\( -name '*.[oa]' -o -name '.*.cmd' -o -name '.tmp_*' -o -name 'vmlinux*' \) -delete
 }
 
-take_debug()
+take_built()
 {
 	version=$(cat "$build/include/config/kernel.release")
 	mkdir "$work/modules"
@@ -50,15 +69,15 @@ take_debug()
 	cp "$build/.config" "$work/config"
 	sed 's,.*/,,; s,\.ko$,,; y,-,_,' "$build/modules.builtin" >"$work/modules/builtin"
 	: >"$work/modules/depends"
-	settle_debug
+	settle_source
 	rm "$work/log"
 	echo "$version" >"$work/version"
 	rm -rf "$dir"
 	mv "$work" "$dir"
-	say "$version with debugging is in $dir"
+	say "$version with its checkers is in $dir"
 }
 
-fetch_debug()
+fetch_source()
 {
 	need make gcc flex bison bc tar xz
 	source=$work/headers/source
@@ -66,7 +85,7 @@ fetch_debug()
 	make="make -s -C $source O=$build"
 	mkdir -p "$build"
 	unpack_source "$source"
-	configure_debug >"$work/log" 2>&1 || {
+	configure_source >"$work/log" 2>&1 || {
 		tail -n 20 "$work/log" >&2
 		die "cannot configure the kernel"
 	}
@@ -75,5 +94,5 @@ fetch_debug()
 		tail -n 20 "$work/log" >&2
 		die "cannot build the kernel"
 	}
-	take_debug
+	take_built
 }
