@@ -152,14 +152,14 @@ TEST(a_map_made_as_the_layout_comes_has_the_page)
 
 static uint64_t harvest_all(struct vas *vas)
 {
-	struct vas_dirty_word words[NR_WORDS];
+	const struct vas_dirty_word *words;
 	struct vas_dirty *dirty;
 	uint64_t gpa = 0, nr_pages = 0;
 
 	CHECK_OK(vas_dirty_attach(vas, "all", VAS_DIRTY_ALL, &dirty));
 	CHECK_OK(vas_dirty_begin(dirty));
 	while (gpa < SIZE) {
-		ssize_t nr = vas_dirty_harvest(dirty, &gpa, SIZE, words, NR_WORDS);
+		ssize_t nr = vas_dirty_harvest(dirty, &gpa, SIZE, NR_WORDS, &words);
 
 		CHECK(nr >= 0);
 		for (ssize_t i = 0; i < nr; i++)
