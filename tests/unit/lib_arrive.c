@@ -238,9 +238,15 @@ TEST(a_dead_trackers_log_asks_for_nothing)
 	vas_destroy(owner);
 }
 
+static int has_told(void *arg)
+{
+	return !__atomic_load_n(&vas_trackers(arg)[0].binder, __ATOMIC_ACQUIRE);
+}
+
 static void die_while_telling(struct vas *owner)
 {
-	vas_trackers(owner)[0].binder = ARRIVE_BINDER;
+	test_wait(has_told, owner, 10000);
+	__atomic_store_n(&vas_trackers(owner)[0].binder, ARRIVE_BINDER, __ATOMIC_RELEASE);
 	__atomic_store_n(&owner->ctl->arriving, 1, __ATOMIC_RELEASE);
 	vas_unbind(owner);
 }
