@@ -279,8 +279,11 @@ static int mark_all(struct vas_dirty *d)
  */
 static int mark_pins(struct vas_dirty *d)
 {
-	int err = vas_drain_lock(d->vas);
+	int err;
 
+	if (!vas_pins_are_dirty(d->vas))
+		return 0;
+	err = vas_drain_lock(d->vas);
 	if (err)
 		return err;
 	if (!vas_pins_mark(d->vas, &d->log))
