@@ -328,7 +328,7 @@ static void mapping_free(struct vas_mapping *m)
 static int mapping_make(struct vas_mapping *m)
 {
 	struct vas *vas = m->vas;
-	int err = vas_enter(vas);
+	int err = vas_arrive_enter(vas, m->gpa, m->len);
 
 	if (err)
 		return err;
@@ -351,9 +351,6 @@ int vas_map(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t flags, struct 
 				(unsigned long long)gpa, (unsigned long long)len);
 	if (flags & ~(VAS_MAP_WRITE | VAS_MAP_MARKS))
 		return vas_fail(-EINVAL, "unknown flags %#x", flags);
-	err = vas_arrive_range(vas, gpa, len);
-	if (err)
-		return err;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return vas_fail(-ENOMEM, "no memory for a mapping");
