@@ -205,7 +205,6 @@ static void receive_plain(const struct pairs *pairs, uint64_t size, enum move_wa
 	say(sock, cpu_ns(RUSAGE_SELF) - before);
 }
 
-/* Preparing is this thread's work, and the channels have threads of their own. */
 static void receive_vas(const struct pairs *pairs, enum move_way way, int sock)
 {
 	const struct vas_migrate_target target = {
@@ -217,7 +216,6 @@ static void receive_vas(const struct pairs *pairs, enum move_way way, int sock)
 				way == MOVE_VAS_HUGETLB ? VAS_CREATE_HUGETLB :
 							  0,
 	};
-	double before = cpu_ns(RUSAGE_SELF) - cpu_ns(RUSAGE_THREAD);
 	struct vas_migrate_result result;
 	struct vas *vas;
 
@@ -226,41 +224,53 @@ static void receive_vas(const struct pairs *pairs, enum move_way way, int sock)
 		fprintf(stderr, "migrate: receive: %s\n", vas_error());
 		_exit(1);
 	}
-	say(sock, cpu_ns(RUSAGE_SELF) - cpu_ns(RUSAGE_THREAD) - before);
+	say(sock, cpu_ns(RUSAGE_SELF));
 }
 
 /* ---- the sending process ------------------------------------------------------------------ */
 
-/* When the first round began, which is when the destination had made its memory. */
-static int see(void *arg, const struct vas_migrate_progress *progress)
-{
-	double *round_ns = arg;
+struct mover {
+	struct vas *vas;
+	uint64_t size;
+	enum move_way way;
+	struct pairs pairs;
+	int sock; /* to the receiver, who says there how it stands */
+	pid_t receiver;
+	double begun_ns;    /* when the destination had made its memory */
+	double receiver_ns; /* of processor time, for that */
+};
 
-	if (progress->rate && progress->pages_sent)
-		*round_ns =
-			(double)progress->pages_sent * VAS_PAGE_SIZE * 1e9 / (double)progress->rate;
+static int begin(void *arg)
+{
+	struct mover *m = arg;
+	struct timespec used = { 0 };
+	clockid_t clock;
+
+	if (!clock_getcpuclockid(m->receiver, &clock))
+		clock_gettime(clock, &used);
+	m->receiver_ns = (double)used.tv_sec * 1e9 + (double)used.tv_nsec;
+	m->begun_ns = move_now_ns();
 	return 0;
 }
 
-static double send_vas(struct vas *vas, enum move_way way, const struct pairs *pairs)
+static int send_vas(struct mover *m)
 {
-	static const struct vas_migrate_ops ops = { .progress = see };
-	double round_ns = 0, start = move_now_ns();
+	static const struct vas_migrate_ops ops = { .pause = begin };
 	const struct vas_migrate_options options = {
-		.fds = pairs->out,
-		.nr_fds = pairs->nr,
+		.fds = m->pairs.out,
+		.nr_fds = m->pairs.nr,
 		.flags = VAS_MIGRATE_STILL,
 		.stall_ns = STALL_NS,
 		.ops = &ops,
-		.arg = &round_ns,
+		.arg = m,
 	};
+	int err = vas_migrate_send(m->vas, &options, NULL);
 
-	if (vas_migrate_send(vas, &options, NULL)) {
+	if (err)
 		fprintf(stderr, "migrate: send: %s\n", vas_error());
-		return -1;
-	}
-	vas_thaw(vas);
-	return way == MOVE_VAS && round_ns > 0 ? round_ns : move_now_ns() - start;
+	else
+		vas_thaw(m->vas);
+	return err;
 }
 
 static int make_pairs(struct pairs *pairs, uint32_t nr)
@@ -300,44 +310,47 @@ static pid_t start_receiver(const struct pairs *pairs, uint64_t size, enum move_
 }
 
 /* With the receiver running: the sender's side, timed until the receiver has all. */
-static int send_timed(struct vas *vas, uint64_t size, enum move_way way, const struct pairs *pairs,
-		      int sock, struct move_times *times)
+static int send_timed(struct mover *m, struct move_times *times)
 {
-	double start, before, sender, receiver;
+	double start, before, end;
+	int err = 0;
 
-	if (hear(sock) < 0)
+	if (hear(m->sock) < 0)
 		return -EIO;
 	before = cpu_ns(RUSAGE_SELF);
 	start = move_now_ns();
-	if (is_plain(way))
-		plain(pairs, memory_of(vas), size, 1);
+	if (is_plain(m->way))
+		plain(&m->pairs, memory_of(m->vas), m->size, 1);
 	else
-		times->wall_ns = send_vas(vas, way, pairs);
-	sender = cpu_ns(RUSAGE_SELF) - before;
-	receiver = hear(sock);
-	if (is_plain(way))
-		times->wall_ns = move_now_ns() - start;
-	times->sender_ns = sender;
-	times->receiver_ns = receiver;
-	return receiver < 0 || times->wall_ns < 0 ? -EIO : 0;
+		err = send_vas(m);
+	end = move_now_ns();
+	times->sender_ns = cpu_ns(RUSAGE_SELF) - before;
+	times->receiver_ns = hear(m->sock);
+	/* A plain send has ended when it has written; others know that all has come. */
+	times->wall_ns = (is_plain(m->way) ? move_now_ns() : end) - start;
+	if (m->way == MOVE_VAS) {
+		times->wall_ns -= m->begun_ns - start;
+		times->receiver_ns -= m->receiver_ns;
+	}
+	return times->receiver_ns < 0 ? -EIO : err;
 }
 
 static int move_here(struct vas *vas, uint64_t size, enum move_way way, uint32_t nr_channels,
 		     struct move_times *times)
 {
+	struct mover m = { .vas = vas, .size = size, .way = way };
 	int sock[2], status, err;
-	struct pairs pairs;
-	pid_t pid;
 
-	err = make_pairs(&pairs, nr_channels);
+	err = make_pairs(&m.pairs, nr_channels);
 	if (err || socketpair(AF_UNIX, SOCK_STREAM, 0, sock))
 		return err ? err : -errno;
-	pid = start_receiver(&pairs, size, way, sock[1]);
+	m.sock = sock[0];
+	m.receiver = start_receiver(&m.pairs, size, way, sock[1]);
 	close(sock[1]);
-	err = pid < 0 ? -errno : send_timed(vas, size, way, &pairs, sock[0], times);
-	close_pairs(&pairs);
+	err = m.receiver < 0 ? -errno : send_timed(&m, times);
+	close_pairs(&m.pairs);
 	close(sock[0]);
-	if (pid > 0 && (waitpid(pid, &status, 0) != pid || status))
+	if (m.receiver > 0 && (waitpid(m.receiver, &status, 0) != m.receiver || status))
 		err = -EIO;
 	return err;
 }
