@@ -148,20 +148,40 @@ int extent_next(struct extents *extents, struct extent *extent)
 	return 1;
 }
 
-/* All blocks of the file, less those of the control area, which is small. */
+static uint64_t file_data(int fd, uint64_t at, uint64_t end)
+{
+	struct extent extent;
+	uint64_t data = 0;
+
+	for (; at < end; at += extent.len) {
+		extent_of_file(fd, at, end - at, &extent);
+		if (extent.kind == EXTENT_DATA)
+			data += extent.len;
+	}
+	return data;
+}
+
+/*
+ * All blocks of the file, less those of the control area, which is small. What comes before the tables was
+ * allocated when the vas was made, but is told as a hole where nobody has touched it.
+ */
 uint64_t file_resident(int fd, const struct vas_info *info)
 {
-	uint64_t at = info->ram_size, control = 0, all;
+	uint64_t end = info->ram_size, control = 0, all;
+	struct vas_superblock sb;
 	struct stat st;
-	struct extent extent;
 
 	if (fstat(fd, &st))
 		return 0;
-	for (; at < info->file_size; at += extent.len) {
-		extent_of_file(fd, at, info->file_size - at, &extent);
-		if (extent.kind == EXTENT_DATA)
-			control += extent.len;
+	if (info->page_size == VAS_PAGE_SIZE &&
+	    pread(fd, &sb, sizeof(sb), (off_t)(info->file_size - sizeof(sb))) == sizeof(sb) &&
+	    sb.extents[VAS_EXT_CONTROL].offset == info->ram_size &&
+	    sb.extents[VAS_EXT_TABLE0].offset > end &&
+	    sb.extents[VAS_EXT_TABLE0].offset < info->file_size) {
+		end = sb.extents[VAS_EXT_TABLE0].offset;
+		control = end - info->ram_size;
 	}
+	control += file_data(fd, end, info->file_size);
 	all = (uint64_t)st.st_blocks * 512;
 	return all > control ? all - control : 0;
 }
