@@ -55,13 +55,6 @@ static inline void vas_log_mark_word(const struct vas_log *log, uint64_t word, u
 		vas_log_set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64); /* W5 */
 }
 
-/* Is it one page that the range touches, and has the log a bit for it? */
-static inline bool vas_log_is_one_page(const struct vas_log *log, uint64_t gpa, uint64_t len)
-{
-	return gpa >> VAS_PAGE_SHIFT < log->nr_pages &&
-	       len - 1 < VAS_PAGE_SIZE - (gpa & (VAS_PAGE_SIZE - 1));
-}
-
 /* Mark each page that [gpa, gpa + len) touches; what lies beyond the log is dropped. */
 void vas_log_mark(const struct vas_log *log, uint64_t gpa, uint64_t len);
 

@@ -42,7 +42,10 @@ int vas_pin_claim(struct vas_mapping *mapping)
 	if (vas->readonly)
 		return 0;
 	for (i = 0; i < vas->sb->nr_pins; i++) {
-		if (READ_ONCE(pins[i].binder) || cmpxchg(&pins[i].binder, 0, vas->binder + 1))
+		if (READ_ONCE(pins[i].binder))
+			continue;
+		__atomic_fetch_or(&vas->control->pins_claimed, i, __ATOMIC_SEQ_CST);
+		if (cmpxchg(&pins[i].binder, 0, vas->binder + 1))
 			continue;
 		fill(&pins[i], mapping);
 		WRITE_ONCE(mapping->pin, i);

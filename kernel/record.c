@@ -8,6 +8,7 @@
 
 #include "binding.h"
 #include "compat/compat.h"
+#include "core/layout.h"
 #include "core/range.h"
 #include "dirty.h"
 
@@ -72,10 +73,10 @@ static void mark_pin(struct vas *vas, const struct vas_pin *pin)
 
 static void clear_pins(struct vas *vas, u32 tag)
 {
+	u32 i, end = vas_pins_end(vas->control, vas->sb->nr_pins);
 	struct vas_pin *pins = vas->pins_window.addr;
-	u32 i;
 
-	for (i = 0; i < vas->sb->nr_pins; i++) {
+	for (i = 0; i < end; i++) {
 		if (READ_ONCE(pins[i].binder) != tag)
 			continue;
 		mark_pin(vas, &pins[i]);

@@ -5,16 +5,29 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <vas/access.h>
 
 #include "core/range.h"
 #include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/lock.h"
 #include "lib/notify.h"
+#include "lib/publish.h"
+#include "lib/snapshot.h"
 #include "lib/view.h"
 
 #define ARRIVE_NS  10000000000ull /* as long as the owner may take to bring a word */
 #define LOOK_NS	   5000000ull	  /* between two looks at whether it lives */
+#define MAX_TRIES  100
+
+int vas_arrive_by_state(struct vas *vas)
+{
+	struct vas_state state;
+
+	/* The owner's threads go by what it has of its own, and fetch for themselves. */
+	return vas->role == VAS_ROLE_OWNER || vas_state_read(vas, &state) ||
+	       state.flags & VAS_STATE_ARRIVING;
+}
 
 static int missing_log(struct vas *vas, struct vas_log *log)
 {
@@ -47,16 +60,19 @@ static bool owner_lives(struct vas *vas)
 	return vas_byte_is_locked(vas, vas_owner_byte(vas));
 }
 
-/* One at a time: who finds another's wish there waits for that to be done, and comes again. */
+/*
+ * One at a time: who finds another's wish there waits for that to be done, and comes again. It rings all
+ * the same: the other may have died before it did.
+ */
 static void wish(struct vas *vas, uint64_t word)
 {
 	uint64_t nothing = 0;
 
 	if (vas->role == VAS_ROLE_OBSERVER)
 		return;
-	if (__atomic_compare_exchange_n(&vas->ctl->arrive_wanted, &nothing, (word * WORD_SIZE) | 1,
-					0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		vas_futex_wake(&vas->ctl->arrive_bell);
+	__atomic_compare_exchange_n(&vas->ctl->arrive_wanted, &nothing, (word * WORD_SIZE) | 1, 0,
+				    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	vas_futex_wake(&vas->ctl->arrive_bell);
 }
 
 static int fail_damaged(uint64_t word)
@@ -90,12 +106,15 @@ static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, u
 
 	for (;;) {
 		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
-		int err;
+		int err = check_hope(vas, word, deadline_ns);
 
-		/* Acquire: the page is there before its bit goes; partner: the filler's release. */
+		/*
+		 * After that: of an owner that was gone, nothing comes any more, and what it had brought
+		 * is no error. The log first: once the state says that all is there, its place is a
+		 * tracker's. Acquire: as in walk().
+		 */
 		if (!(__atomic_load_n(bits, __ATOMIC_ACQUIRE) & mask) || !vas_is_arriving(vas))
 			return 0;
-		err = check_hope(vas, word, deadline_ns);
 		if (err)
 			return err;
 		wish(vas, word);
@@ -106,14 +125,14 @@ static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, u
 /* The owner's threads fetch it themselves, and go by what the owner knows. */
 static int get_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
 {
-	if (!(__atomic_load_n(bits, __ATOMIC_ACQUIRE) & mask))
-		return 0;
 	if (vas->role != VAS_ROLE_OWNER || !vas->arrival)
 		return wait_for_word(vas, bits, mask, word);
 	return vas_arrive_fetch(vas->arrival, word * WORD_SIZE) ? fail_damaged(word) : 0;
 }
 
-int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
+/* Each word with pages of the range that are to come: get it, or, if `get` is NULL, find one: 1. */
+static int walk(struct vas *vas, uint64_t gpa, uint64_t len,
+		int (*get)(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word))
 {
 	uint64_t word, end;
 	struct vas_log log;
@@ -123,12 +142,68 @@ int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 		return err < 0 ? err : 0;
 	end = len > vas->sb.limit - gpa ? vas->sb.limit : gpa + len;
 	err = 0;
-	for (word = gpa / WORD_SIZE; !err && word * WORD_SIZE < end; word++)
-		err = get_word(vas, &log.words[word], mask_of(word, gpa, end), word);
+	for (word = gpa / WORD_SIZE; !err && word * WORD_SIZE < end; word++) {
+		uint64_t mask = mask_of(word, gpa, end);
+
+		/* Acquire: the page is there before its bit goes; partner: the filler's release. */
+		if (__atomic_load_n(&log.words[word], __ATOMIC_ACQUIRE) & mask)
+			err = get ? get(vas, &log.words[word], mask, word) : 1;
+	}
 	return err;
 }
 
-uint64_t vas_arrive_step(const struct vas *vas, uint64_t gpa, uint64_t len)
+int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	return walk(vas, gpa, len, get_word);
+}
+
+int vas_arrive_enter(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	int err, tries;
+
+	for (tries = 0; tries < MAX_TRIES; tries++) {
+		err = vas_arrive_range(vas, gpa, len);
+		if (!err)
+			err = vas_enter(vas);
+		if (err)
+			return err;
+		if (!vas_is_arriving(vas) || !walk(vas, gpa, len, NULL))
+			return 0;
+		vas_leave(vas);
+	}
+	return vas_fail(-EAGAIN, "memory began to arrive %d times on the way into a section", MAX_TRIES);
+}
+
+static bool is_all_there(struct vas *vas)
+{
+	uint32_t i;
+
+	for (i = 0; i < vas->own.nr; i++)
+		if (walk(vas, vas->own.regions[i].gpa, vas->own.regions[i].size, NULL))
+			return false;
+	return true;
+}
+
+/* If all is there and its owner died before it told, or while it did, this tells. */
+void vas_arrive_adopt(struct vas *vas)
+{
+	uint32_t i, arrival;
+
+	if (vas->own.flags & VAS_STATE_ARRIVING && !is_all_there(vas)) {
+		__atomic_store_n(&vas->ctl->arrive_failed, ARRIVE_NEVER, __ATOMIC_RELEASE);
+		return;
+	}
+	vas_publish_flag(vas, VAS_STATE_ARRIVING, false);
+	__atomic_store_n(&vas->ctl->arriving, 0, __ATOMIC_RELEASE);
+	/* Its place, which perhaps nothing names any more. */
+	for (i = 0; i < vas->sb.nr_trackers; i++) {
+		arrival = ARRIVE_BINDER;
+		__atomic_compare_exchange_n(&vas_trackers(vas)[i].binder, &arrival, 0, 0,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	}
+}
+
+uint64_t vas_arrive_step(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	uint64_t left = WORD_SIZE - gpa % WORD_SIZE;
 
@@ -147,7 +222,8 @@ void vas_arrive_mark(struct vas *vas, const struct vas_region *regions, uint32_t
 	for (i = 0; i < nr; i++)
 		for (word = regions[i].gpa / WORD_SIZE;
 		     word * WORD_SIZE < regions[i].gpa + regions[i].size; word++) {
-			uint64_t bits = __atomic_load_n(&missing.words[word], __ATOMIC_RELAXED);
+			/* Acquire: of a bit that is gone, the page is there for the caller's next look. */
+			uint64_t bits = __atomic_load_n(&missing.words[word], __ATOMIC_ACQUIRE);
 
 			if (bits)
 				vas_log_mark_word(log, word, bits);
@@ -175,31 +251,45 @@ static int ask_for_all(struct vas *vas)
 	return err;
 }
 
+static int check_hope_of_all(struct vas *vas, uint64_t deadline_ns)
+{
+	if (__atomic_load_n(&vas->ctl->arrive_failed, __ATOMIC_ACQUIRE))
+		return vas_fail(-EIO, "memory that was to be restored cannot be: its snapshot is "
+				"damaged or gone");
+	if (!owner_lives(vas))
+		return vas_fail(-EIO, "the process that restored this memory ended before all of it "
+				"was there");
+	if (vas_now_ns() >= deadline_ns)
+		return vas_fail(-ETIMEDOUT, "memory is still to come");
+	return 0;
+}
+
+static int wait_for_all(struct vas *vas, uint64_t deadline_ns)
+{
+	while (vas_is_arriving(vas)) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
+		uint64_t look_ns = vas_deadline_ns(LOOK_NS);
+		int err = check_hope_of_all(vas, deadline_ns);
+
+		/* As in wait_for_word(): the owner may have told it, and ended. */
+		if (!vas_is_arriving(vas))
+			break;
+		if (err)
+			return err;
+		vas_futex_wait(&vas->ctl->answer, seen, look_ns < deadline_ns ? look_ns : deadline_ns);
+	}
+	return 0;
+}
+
 int vas_arrive_wait(struct vas *vas, uint64_t timeout_ns)
 {
 	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
-	int err;
+	int err = 0;
 
 	/* A look, with no time at all, is no wish. */
 	if (timeout_ns && vas->role == VAS_ROLE_OWNER)
 		vas_arrive_all(vas);
-	err = timeout_ns && vas->role != VAS_ROLE_OWNER && vas_is_arriving(vas) ? ask_for_all(vas) : 0;
-	while (!err && vas_is_arriving(vas)) {
-		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
-		uint64_t now = vas_now_ns();
-
-		if (!vas_is_arriving(vas))
-			break;
-		if (__atomic_load_n(&vas->ctl->arrive_failed, __ATOMIC_ACQUIRE))
-			return vas_fail(-EIO, "memory that was to be restored cannot be: its snapshot "
-					"is damaged or gone");
-		if (!owner_lives(vas))
-			return vas_fail(-EIO, "the process that restored this memory ended before all "
-					"of it was there");
-		if (now >= deadline_ns)
-			return vas_fail(-ETIMEDOUT, "memory is still to come");
-		vas_futex_wait(&vas->ctl->answer, seen,
-			       deadline_ns - now < LOOK_NS ? deadline_ns : now + LOOK_NS);
-	}
-	return err;
+	else if (timeout_ns && vas_is_arriving(vas))
+		err = ask_for_all(vas);
+	return err ? err : wait_for_all(vas, deadline_ns);
 }

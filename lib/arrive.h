@@ -20,20 +20,21 @@
 /* Bytes of gpa that come together: those of a word of the log. */
 #define WORD_SIZE (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
 
+/* Where the newest view of this process is not of the present generation: what that one says. */
+int vas_arrive_by_state(struct vas *vas);
+
 /* Wait until [gpa, gpa + len) is there. 0, -EIO, -ETIMEDOUT. May be called in a section. */
 int vas_arrive_range_slow(struct vas *vas, uint64_t gpa, uint64_t len);
 
-/*
- * The owner's state has to say so too, which a peer cannot change for those who have copied it; a view
- * that is not up to date has perhaps not heard of it.
- */
-static inline int vas_is_arriving(const struct vas *vas)
+/* The owner's state has to say so too, which a peer cannot change for those who have copied it. */
+static inline int vas_is_arriving(struct vas *vas)
 {
 	if (vas_likely(!__atomic_load_n(&vas->ctl->arriving, __ATOMIC_ACQUIRE)))
 		return 0;
 	/* Acquire: flags are of that generation or newer; partner: the release in view_replace(). */
-	return __atomic_load_n(&vas->seen_generation, __ATOMIC_ACQUIRE) != vas_generation(vas) ||
-	       __atomic_load_n(&vas->seen_flags, __ATOMIC_RELAXED) & VAS_STATE_ARRIVING;
+	if (__atomic_load_n(&vas->seen_generation, __ATOMIC_ACQUIRE) != vas_generation(vas))
+		return vas_arrive_by_state(vas);
+	return __atomic_load_n(&vas->seen_flags, __ATOMIC_RELAXED) & VAS_STATE_ARRIVING;
 }
 
 static inline int vas_arrive_range(struct vas *vas, uint64_t gpa, uint64_t len)
@@ -41,12 +42,21 @@ static inline int vas_arrive_range(struct vas *vas, uint64_t gpa, uint64_t len)
 	return vas_is_arriving(vas) ? vas_arrive_range_slow(vas, gpa, len) : 0;
 }
 
+/*
+ * Into a section in which [gpa, gpa + len) is there. It waits outside of it; only there does it ask again
+ * whether pages are to come, as they may be since the layout changed on the way.
+ */
+int vas_arrive_enter(struct vas *vas, uint64_t gpa, uint64_t len);
+
 /* Bytes from gpa on, at most len, that are asked for in one step while pages are to come. */
-uint64_t vas_arrive_step(const struct vas *vas, uint64_t gpa, uint64_t len);
+uint64_t vas_arrive_step(struct vas *vas, uint64_t gpa, uint64_t len);
 
 /* Pages that are still to come, of these regions, count as touched: mark them in log. */
 void vas_arrive_mark(struct vas *vas, const struct vas_region *regions, uint32_t nr,
 		     const struct vas_log *log);
+
+/* Before an adopter's first generation: pages that its dead had not brought never come. */
+void vas_arrive_adopt(struct vas *vas);
 
 /* ---- the owner's side --------------------------------------------------------------------- */
 

@@ -3,12 +3,15 @@
 #include "lib/arrive.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/layout.h"
+#include "lib/lock.h"
 #include "lib/publish.h"
 
 void vas_arrive_forget(struct arrival *a)
@@ -85,14 +88,14 @@ static int copy_words(struct arrival *a, const struct vas_layout *layout,
 	return 0;
 }
 
-/* A log of what is to come, in a tracker's place, told to everyone. */
-static int publish_log(struct arrival *a)
+/* A tracker's place, and its log without what a dead one has left. */
+static int claim_log(struct arrival *a)
 {
 	struct vas *vas = a->vas;
-	uint64_t pages = 0;
 	uint32_t nobody;
-	size_t i;
+	int err;
 
+	vas_reclaim_dead(vas);
 	for (a->index = 0; a->index < vas->sb.nr_trackers; a->index++) {
 		nobody = 0;
 		if (__atomic_compare_exchange_n(&vas_trackers(vas)[a->index].binder, &nobody,
@@ -101,7 +104,28 @@ static int publish_log(struct arrival *a)
 	}
 	if (a->index == vas->sb.nr_trackers)
 		return vas_fail(-ENOSPC, "all %u trackers of this vas are in use", a->index);
+	/* Nobody who drains for that one still is at it. */
+	err = vas_drain_lock(vas);
+	if (err) {
+		__atomic_store_n(&vas_trackers(vas)[a->index].binder, 0, __ATOMIC_RELEASE);
+		return err;
+	}
+	vas_tracker_clear(vas, a->index);
+	vas_drain_unlock(vas);
 	vas_tracker_log(vas, a->index, &a->log);
+	return 0;
+}
+
+/* A log of what is to come, told to everyone. */
+static int publish_log(struct arrival *a)
+{
+	struct vas *vas = a->vas;
+	uint64_t pages = 0;
+	size_t i;
+	int err = claim_log(a);
+
+	if (err)
+		return err;
 	for (i = 0; i < a->nr_words; i++) {
 		a->log.words[a->words[i].gpa / WORD_SIZE] = a->words[i].bits;
 		pages += (uint64_t)__builtin_popcountll(a->words[i].bits);
@@ -132,6 +156,14 @@ static struct arrival *arrival_new(struct vas *vas, struct vas_source *source, u
 	return a;
 }
 
+/* Nothing is to come any more. */
+static void unpublish_log(struct arrival *a)
+{
+	vas_publish_flag(a->vas, VAS_STATE_ARRIVING, false);
+	vas_publish(a->vas, NULL, 0);
+	vas_arrive_forget(a);
+}
+
 /* vas->change is held by the layout. */
 static int arrival_start(struct arrival *a)
 {
@@ -143,13 +175,33 @@ static int arrival_start(struct arrival *a)
 		return err;
 	err = vas_arrive_thread(&a->filler, vas_arrive_fill, a);
 	if (err) {
-		vas_arrive_forget(a);
-		vas_publish_flag(a->vas, VAS_STATE_ARRIVING, false);
+		unpublish_log(a);
 		return err;
 	}
+	/* Before the layout: this process's threads go by it. */
 	a->vas->arrival = a;
-	vas_at_end(a->vas, &a->ending);
 	return 0;
+}
+
+/*
+ * The layout was refused, and is as it was: empty. The filler may have brought pages, which go, or all of
+ * them, and have told.
+ */
+static void arrival_cancel(struct arrival *a)
+{
+	struct vas *vas = a->vas;
+	uint32_t i;
+
+	vas_arrive_stop(a);
+	pthread_mutex_lock(&vas->change);
+	vas->arrival = NULL;
+	if (!a->done)
+		unpublish_log(a);
+	for (i = 0; i < a->nr_regions; i++)
+		fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)a->regions[i].offset, (off_t)a->regions[i].size);
+	pthread_mutex_unlock(&vas->change);
+	arrival_free(a);
 }
 
 int vas_layout_commit_arriving(struct vas_layout *layout, struct vas_source *source,
@@ -162,10 +214,16 @@ int vas_layout_commit_arriving(struct vas_layout *layout, struct vas_source *sou
 		err = copy_words(a, layout, words, nr);
 	if (!err)
 		err = arrival_start(a);
-	if (!err)
-		return vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
-	if (a)
-		arrival_free(a);
-	vas_layout_abort(layout);
+	if (err) {
+		if (a)
+			arrival_free(a);
+		vas_layout_abort(layout);
+		return err;
+	}
+	err = vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
+	if (err)
+		arrival_cancel(a);
+	else
+		vas_at_end(a->vas, &a->ending);
 	return err;
 }

@@ -15,6 +15,9 @@ static inline struct vas_tracker *vas_trackers(const struct vas *vas)
 /* Tracker i's own log: what others have drained for it. Under the drain lock. */
 void vas_tracker_log(const struct vas *vas, uint32_t i, struct vas_log *log);
 
+/* What an earlier tracker with this index has left in its log goes; its memory goes back as well. */
+void vas_tracker_clear(struct vas *vas, uint32_t i);
+
 /*
  * A page of the control area failed in this process, and was replaced: what is marked there, nobody
  * else sees, from then on.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "core/layout.h"
 #include "lib/error.h"
 #include "lib/event.h"
 #include "lib/file.h"
@@ -55,7 +56,7 @@ static void count(struct vas *vas, struct vas_info *info)
 	info->nr_binders = count_binders(vas);
 	for (i = 0; i < vas->sb.nr_slots; i++)
 		info->nr_threads += !!__atomic_load_n(&vas_slots(vas)[i].binder, __ATOMIC_RELAXED);
-	for (i = 0; i < vas->sb.nr_pins; i++)
+	for (i = 0; i < vas_pins_end(vas->ctl, vas->sb.nr_pins); i++)
 		info->nr_pins += !!__atomic_load_n(&vas_pins(vas)[i].binder, __ATOMIC_RELAXED);
 	info->nr_events = vas_event_count(vas);
 }

@@ -348,8 +348,11 @@ int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns, struct vas
 	int err;
 
 	err = vas_delta_init(&delta, vas->own.regions, vas->own.nr, layout->regions, layout->nr);
+	/* One that changes nothing promises the same: what an earlier one has left is in nobody's hands. */
 	if (!err && (delta.head.nr_removed || delta.head.nr_added))
 		err = commit(layout, &delta, deadline_ns, blocker);
+	else if (!err)
+		err = vas_garbage_collect(vas, deadline_ns, blocker);
 	vas_delta_clean(&delta);
 	layout_free(layout);
 	return err;

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/layout.h"
 #include "lib/dirty.h"
 #include "lib/error.h"
 #include "lib/file.h"
@@ -231,10 +232,10 @@ void vas_notify_stop(struct vas *vas)
 
 static bool is_asked(struct vas *vas)
 {
+	uint32_t i, end = vas->binder == NO_BINDER ? 0 : vas_pins_end(vas->ctl, vas->sb.nr_pins);
 	const struct vas_pin *pins = vas_pins(vas);
-	uint32_t i;
 
-	for (i = 0; vas->binder != NO_BINDER && i < vas->sb.nr_pins; i++) {
+	for (i = 0; i < end; i++) {
 		uint32_t state = __atomic_load_n(&pins[i].state, __ATOMIC_ACQUIRE);
 
 		if (pins[i].binder == vas->binder + 1 &&

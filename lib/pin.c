@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/layout.h"
 #include "core/range.h"
 #include "lib/arrive.h"
 #include "lib/dirty.h"
@@ -57,9 +58,9 @@ void vas_pins_reclaim(struct vas *vas, uint32_t binder)
 {
 	struct vas_pin *pins = vas_pins(vas);
 	uint64_t room = MAX_MARKED;
-	uint32_t i;
+	uint32_t i, end = vas_pins_end(vas->ctl, vas->sb.nr_pins);
 
-	for (i = 0; i < vas->sb.nr_pins; i++) {
+	for (i = 0; i < end; i++) {
 		if (__atomic_load_n(&pins[i].binder, __ATOMIC_RELAXED) != binder + 1)
 			continue;
 		/* A writable map counts as dirty until it is gone, the death of its holder included. */
@@ -137,9 +138,9 @@ uint32_t vas_pins_ask(struct vas *vas, const struct pin_set *set, enum pin_wish 
 		      struct vas_blocker *blocker)
 {
 	struct vas_pin *pins = vas_pins(vas);
-	uint32_t i, asked = 0, told = 0;
+	uint32_t i, end = vas_pins_end(vas->ctl, vas->sb.nr_pins), asked = 0, told = 0;
 
-	for (i = 0; i < vas->sb.nr_pins; i++) {
+	for (i = 0; i < end; i++) {
 		struct vas_pin pin;
 		uint32_t state;
 
@@ -160,19 +161,32 @@ uint32_t vas_pins_ask(struct vas *vas, const struct pin_set *set, enum pin_wish 
 	return asked;
 }
 
+static bool is_always_dirty(const struct vas *vas, uint32_t i, struct vas_pin *pin)
+{
+	return pin_fetch(vas, &vas_pins(vas)[i], pin) &&
+	       (pin->flags & (VAS_PIN_WRITABLE | VAS_PIN_MARKS)) == VAS_PIN_WRITABLE;
+}
+
+bool vas_pins_are_dirty(const struct vas *vas)
+{
+	uint32_t i, end = vas_pins_end(vas->ctl, vas->sb.nr_pins);
+	struct vas_pin pin;
+
+	for (i = 0; i < end; i++)
+		if (is_always_dirty(vas, i, &pin))
+			return true;
+	return false;
+}
+
 bool vas_pins_mark(struct vas *vas, const struct vas_log *log)
 {
+	uint32_t i, end = vas_pins_end(vas->ctl, vas->sb.nr_pins);
 	uint64_t room = MAX_MARKED;
-	uint32_t i;
+	struct vas_pin pin;
 
-	for (i = 0; i < vas->sb.nr_pins; i++) {
-		struct vas_pin pin;
-
-		if (pin_fetch(vas, &vas_pins(vas)[i], &pin) &&
-		    (pin.flags & (VAS_PIN_WRITABLE | VAS_PIN_MARKS)) == VAS_PIN_WRITABLE &&
-		    !mark_pin(log, &pin, &room))
+	for (i = 0; i < end; i++)
+		if (is_always_dirty(vas, i, &pin) && !mark_pin(log, &pin, &room))
 			return false;
-	}
 	return true;
 }
 
@@ -187,8 +201,10 @@ static int pin_claim(struct vas_mapping *m)
 		struct vas_pin *pin = &vas_pins(vas)[i];
 		uint32_t nobody = 0;
 
-		if (__atomic_load_n(&pin->binder, __ATOMIC_RELAXED) ||
-		    !__atomic_compare_exchange_n(&pin->binder, &nobody, vas->binder + 1, 0,
+		if (__atomic_load_n(&pin->binder, __ATOMIC_RELAXED))
+			continue;
+		__atomic_fetch_or(&vas->ctl->pins_claimed, i, __ATOMIC_SEQ_CST);
+		if (!__atomic_compare_exchange_n(&pin->binder, &nobody, vas->binder + 1, 0,
 						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			continue;
 		pin->gpa = m->gpa;
@@ -312,7 +328,7 @@ static void mapping_free(struct vas_mapping *m)
 static int mapping_make(struct vas_mapping *m)
 {
 	struct vas *vas = m->vas;
-	int err = vas_enter(vas);
+	int err = vas_arrive_enter(vas, m->gpa, m->len);
 
 	if (err)
 		return err;
@@ -335,9 +351,6 @@ int vas_map(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t flags, struct 
 				(unsigned long long)gpa, (unsigned long long)len);
 	if (flags & ~(VAS_MAP_WRITE | VAS_MAP_MARKS))
 		return vas_fail(-EINVAL, "unknown flags %#x", flags);
-	err = vas_arrive_range(vas, gpa, len);
-	if (err)
-		return err;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return vas_fail(-ENOMEM, "no memory for a mapping");

@@ -31,6 +31,9 @@ struct pin_set {
 uint32_t vas_pins_ask(struct vas *vas, const struct pin_set *set, enum pin_wish wish,
 		      struct vas_blocker *blocker);
 
+/* Is there a pin that vas_pins_mark() would mark? */
+bool vas_pins_are_dirty(const struct vas *vas);
+
 /*
  * Mark every writable pin that does not mark for itself in a tracker's own log: they are dirty in every
  * round. Under the drain lock. False: they are too large to mark, so all that was touched is dirty.

@@ -346,8 +346,7 @@ int vas_publish_adopted(struct vas *vas)
 	/* What the dead owner's consumers had logged, a guest's writes among it, died with it. */
 	if (vas->own.flags & VAS_STATE_TRACKING)
 		vas_log_lose(vas);
-	if (vas->own.flags & VAS_STATE_ARRIVING)
-		__atomic_store_n(&vas->ctl->arrive_failed, ARRIVE_NEVER, __ATOMIC_RELEASE);
+	vas_arrive_adopt(vas);
 	vas_event_adopt(vas);
 	become_owner(vas);
 	err = publish_inherited(vas, lost_regions);

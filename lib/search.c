@@ -167,6 +167,7 @@ struct search {
 	struct resident resident;
 	uint64_t gpa;
 	uint64_t end;
+	uint64_t sure; /* bytes from gpa on that are not to come: a hole beyond them may be one yet */
 	/* The next places to look at, or none, and how much of gpa they settle. */
 	const uint8_t *hay;
 	uint64_t nr;
@@ -237,6 +238,7 @@ static void look(struct vas *vas, struct search *s)
 	}
 	run = run < s->end - s->gpa ? run : s->end - s->gpa;
 	at = vas_resident_at(&s->resident, vas, e, s->gpa, (const void *)(uintptr_t)address, run);
+	at.len = at.len < s->sure ? at.len : s->sure;
 	if (at.len < len) {
 		look_across(vas, s);
 	} else if (at.is_hole) {
@@ -253,13 +255,12 @@ static int step(struct vas *vas, struct search *s)
 {
 	const uint8_t *hit = NULL;
 	uint64_t generation, left = s->end - s->gpa, most = CHUNK + 2 * MAX_PATTERN;
-	int err = vas_arrive_range(vas, s->gpa, left < most ? left : most);
+	int err = vas_arrive_enter(vas, s->gpa, left < most ? left : most);
 
-	if (!err)
-		err = vas_enter(vas);
 	if (err)
 		return err;
 	generation = vas_generation(vas);
+	s->sure = vas_is_arriving(vas) ? most : left;
 	look(vas, s);
 	if (s->hay)
 		hit = scan(&s->needle, s->hay, s->nr);

@@ -120,17 +120,40 @@ void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uin
 	return vas_translate_slow(vas, gpa, len, prot);
 }
 
+/* A mark itself may have met a page that was not to be had. */
+static void check_log(struct vas *vas)
+{
+	if (vas_failed(vas) && vas_log_is_broken(vas))
+		vas_log_lose(vas);
+}
+
+/* Out of line: its caller is but a few instructions. */
+static __attribute__((noinline)) void mark_levels(struct vas *vas, uint64_t page)
+{
+	vas_log_repair_word(&vas->log, page / 64);
+	check_log(vas);
+}
+
+/*
+ * W3 to W5 of a page that is not marked, where W1 needs no fence. What is needed after the locked or is at
+ * hand before it, since no load overtakes that.
+ */
+void vas_mark_page(struct vas *vas, uint64_t page)
+{
+	const uint64_t *summary = &vas->log.summary[page / 64 / 64];
+
+	__atomic_fetch_or(&vas->log.words[page / 64], 1ull << page % 64, __ATOMIC_SEQ_CST);
+	if (vas_likely(__atomic_load_n(summary, __ATOMIC_SEQ_CST) >> page / 64 % 64 & 1) &&
+	    !vas_failed(vas))
+		return;
+	mark_levels(vas, page);
+}
+
 void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	/* W1 before W2, where H3 is no membarrier. */
 	if (__atomic_load_n(&vas->fence, __ATOMIC_RELAXED))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (vas_likely(vas_log_is_one_page(&vas->log, gpa, len)))
-		vas_log_mark_word(&vas->log, gpa >> VAS_PAGE_SHIFT >> 6,
-				  1ull << (gpa >> VAS_PAGE_SHIFT) % 64);
-	else
-		vas_log_mark(&vas->log, gpa, len);
-	/* The mark itself may have met a page that was not to be had. */
-	if (vas_failed(vas) && vas_log_is_broken(vas))
-		vas_log_lose(vas);
+	vas_log_mark(&vas->log, gpa, len);
+	check_log(vas);
 }

@@ -62,21 +62,23 @@ static int claim_entry(struct vas_dirty *d)
 	return vas_fail(-ENOSPC, "all %u trackers of this vas are in use", vas->sb.nr_trackers);
 }
 
-/* What an earlier tracker with this index has left in its log; its memory goes back as well. */
-static void clear_log(struct vas_dirty *d)
+void vas_tracker_clear(struct vas *vas, uint32_t i)
 {
-	struct vas_log_range range = vas_log_range_of(&d->log, 0, d->vas->sb.limit);
+	struct vas_log_range range;
 	struct vas_dirty_word words[BATCH];
 	struct vas_log_layout layout;
+	struct vas_log log;
 	uint64_t offset;
 
-	vas_log_layout(d->vas->sb.limit, &layout);
-	offset = d->vas->sb.extents[VAS_EXT_LOG].offset + (1 + d->index) * layout.size;
-	if (fallocate(d->vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-		      (off_t)layout.size) == 0 && d->vas->sb.page_size == VAS_PAGE_SIZE)
+	vas_log_layout(vas->sb.limit, &layout);
+	offset = vas->sb.extents[VAS_EXT_LOG].offset + (1 + i) * layout.size;
+	if (fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+		      (off_t)layout.size) == 0 && vas->sb.page_size == VAS_PAGE_SIZE)
 		return;
 	/* hugetlb: punched to whole pages only. */
-	while (vas_log_take(&d->log, &range, words, BATCH))
+	vas_tracker_log(vas, i, &log);
+	range = vas_log_range_of(&log, 0, vas->sb.limit);
+	while (vas_log_take(&log, &range, words, BATCH))
 		;
 }
 
@@ -117,7 +119,7 @@ static int activate(struct vas_dirty *d, const char *name)
 		return err;
 	while (vas_drain(vas, d->index, &range, words, BATCH))
 		;
-	clear_log(d);
+	vas_tracker_clear(vas, d->index);
 	d->lost_seen = __atomic_load_n(&vas->ctl->log_lost, __ATOMIC_ACQUIRE);
 	memset(entry(d)->name, 0, sizeof(entry(d)->name));
 	memcpy(entry(d)->name, name, strnlen(name, sizeof(entry(d)->name) - 1));
@@ -133,7 +135,7 @@ static void release_entry(struct vas_dirty *d)
 	uint32_t mine = d->vas->binder + 1;
 
 	__atomic_store_n(&entry(d)->state, 0, __ATOMIC_RELEASE);
-	clear_log(d);
+	vas_tracker_clear(d->vas, d->index);
 	__atomic_compare_exchange_n(&entry(d)->binder, &mine, 0, 0, __ATOMIC_ACQ_REL,
 				    __ATOMIC_RELAXED);
 }
@@ -258,10 +260,11 @@ static int mark_all(struct vas_dirty *d)
 	if (err)
 		return err;
 	err = vas_drain_lock(d->vas);
-	for (i = 0; !err && i < set->nr; i++)
-		mark_touched(d, &set->regions[i]);
+	/* What is to come first: a page that comes meanwhile is found among what was touched. */
 	if (!err)
 		vas_arrive_mark(d->vas, set->regions, set->nr, &d->log);
+	for (i = 0; !err && i < set->nr; i++)
+		mark_touched(d, &set->regions[i]);
 	if (!err)
 		vas_drain_unlock(d->vas);
 	pthread_mutex_lock(&d->vas->lock);
@@ -276,8 +279,11 @@ static int mark_all(struct vas_dirty *d)
  */
 static int mark_pins(struct vas_dirty *d)
 {
-	int err = vas_drain_lock(d->vas);
+	int err;
 
+	if (!vas_pins_are_dirty(d->vas))
+		return 0;
+	err = vas_drain_lock(d->vas);
 	if (err)
 		return err;
 	if (!vas_pins_mark(d->vas, &d->log))

@@ -84,6 +84,7 @@ VAS_API void vas_leave_nested(struct vas *vas);
 VAS_API void *vas_translate_slow(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
 VAS_API int vas_copy_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot,
 			  size_t *done);
+VAS_API void vas_mark_page(struct vas *vas, uint64_t page);
 VAS_API void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len);
 
 #define vas_likely(x)	__builtin_expect(!!(x), 1)
@@ -224,15 +225,6 @@ static inline int vas_still(const struct vas *vas, uint64_t generation)
 	return vas_generation(vas) == generation;
 }
 
-/* In one page, and marked since the last harvest: W2 in DESIGN.md, "Dirty log". */
-static inline int vas_is_marked(const struct vas_view *view, uint64_t gpa, uint64_t len)
-{
-	uint64_t page = gpa >> VAS_PAGE_SHIFT;
-
-	return page < view->nr_dirty && len - 1 < VAS_PAGE_SIZE - (gpa & (VAS_PAGE_SIZE - 1)) &&
-	       (__atomic_load_n(&view->dirty[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1);
-}
-
 /*
  * Tell the dirty log that [gpa, gpa + len) was written: after the write, in the same section. While
  * tracking is off, two branches that are always the same.
@@ -241,11 +233,15 @@ static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	const struct vas_view *view = __atomic_load_n(&((struct vas_head *)vas)->view,
 						      __ATOMIC_ACQUIRE);
+	uint64_t page = gpa >> VAS_PAGE_SHIFT;
 
-	if (vas_is_marked(view, gpa, len))
-		return;
-	if (vas_unlikely(view->flags & VAS_STATE_TRACKING))
+	if (page < view->nr_dirty && len - 1 < VAS_PAGE_SIZE - (gpa & (VAS_PAGE_SIZE - 1))) {
+		/* W2 in DESIGN.md, "Dirty log": marked since the last harvest. */
+		if (!(__atomic_load_n(&view->dirty[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1))
+			vas_mark_page(vas, page);
+	} else if (vas_unlikely(view->flags & VAS_STATE_TRACKING)) {
 		vas_mark_slow(vas, gpa, len);
+	}
 }
 
 /*

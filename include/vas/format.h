@@ -140,7 +140,8 @@ struct vas_control {
 	uint64_t arrive_wanted;
 	uint64_t arrive_failed; /* gpa | 1 of the last word that cannot be had; 0: none; all ones: any */
 	uint64_t arrive_left;	/* pages, for people */
-	uint64_t pad1[1];
+	uint32_t pins_claimed;	/* the or of the numbers of all pin records that ever were: vas_pins_end() */
+	uint32_t pad1;
 
 	uint32_t owner_pid; /* a hint for people; the lock on the superblock's first byte decides */
 	uint32_t pad2;

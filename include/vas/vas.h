@@ -181,8 +181,9 @@ struct vas_blocker {
  * is published, holders of long-lived maps in ranges that go away are asked to let go, and the call
  * waits, at most timeout_ns, until no section is inside the old one. Memory of the vas's own file
  * that no region holds any more is given back to the system.
- * -EBUSY: the deadline passed; the old layout stands again, and *blocker (may be NULL) says who. Any
- * other error is a consumer's refusal. The layout is freed whatever the result.
+ * -EBUSY: the deadline passed; the old layout stands again, and *blocker (may be NULL) says who. Memory
+ * that the failed one brought may be in use still, until a commit succeeds; one that changes nothing will
+ * do. Any other error is a consumer's refusal. The layout is freed whatever the result.
  */
 VAS_API int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns,
 			      struct vas_blocker *blocker);

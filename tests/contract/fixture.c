@@ -51,6 +51,8 @@ void subject_open(struct subject *s, const struct subject_kind *kind)
 	s->kind = kind;
 	s->backing_fd = -1;
 	s->unit = kind->create_flags & VAS_CREATE_HUGETLB ? 2u << 20 : VAS_PAGE_SIZE;
+	if (kind->unit)
+		s->unit = kind->unit;
 	s->limit = LIMIT_UNITS * s->unit;
 	s->data = malloc(REQUEST_DATA_MAX);
 	CHECK(s->data);
@@ -60,6 +62,7 @@ void subject_open(struct subject *s, const struct subject_kind *kind)
 	options.nr_slots = 64;
 	CHECK_OK(vas_create(&options, &s->owner));
 	open_store(s);
+	arriving_open(s);
 	CHECK_OK(kind->ops->bind(s, vas_fd(s->owner)));
 	bring_backing(s);
 }
@@ -68,6 +71,7 @@ void subject_close(struct subject *s)
 {
 	s->kind->ops->unbind(s);
 	vas_destroy(s->owner);
+	arriving_close(s);
 	if (s->backing_fd >= 0)
 		close(s->backing_fd);
 	free(s->data);
@@ -108,6 +112,8 @@ uint64_t place_flags(struct subject *s, uint64_t at, uint64_t nr, uint32_t flags
 	uint64_t id = 0;
 
 	region.flags = flags;
+	if (s->arriving)
+		return arriving_place(s, &region);
 	CHECK_OK(vas_region_add(s->owner, &region, &id));
 	CHECK(id);
 	return id;
@@ -118,13 +124,20 @@ uint64_t place(struct subject *s, uint64_t at, uint64_t nr)
 	return place_flags(s, at, nr, 0);
 }
 
+void arranged(struct subject *s)
+{
+	arriving_settle(s);
+}
+
 void owner_write(struct subject *s, uint64_t gpa, const void *buf, size_t len)
 {
-	CHECK_OK(vas_write(s->owner, gpa, buf, len, NULL));
+	if (!arriving_keep(s, gpa, buf, len))
+		CHECK_OK(vas_write(s->owner, gpa, buf, len, NULL));
 }
 
 void owner_read(struct subject *s, uint64_t gpa, void *buf, size_t len)
 {
+	arriving_settle(s);
 	CHECK_OK(vas_read(s->owner, gpa, buf, len, NULL));
 }
 

@@ -42,9 +42,15 @@
 #define CAN_FREE      131072u /* its regions lie in the vas's own file, whose memory is given back */
 #define CAN_KEEP      262144u /* ... in a further file, which keeps what was written */
 
+#define CAN_WHOLE     524288u /* all its memory is there: its layout may change, its owner may end */
+
 #define CAN_ACCESS    (CAN_READ | CAN_FILL | CAN_COMPARE | CAN_SEARCH | CAN_FIELD | CAN_VECTORS)
-#define CAN_ALL_READ  (CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY)
+#define CAN_ALL_READ  (CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY | CAN_WHOLE)
 #define CAN_ALL_WRITE (CAN_ALL_READ | CAN_WRITE | CAN_PIN)
+
+/* subject_kind.arrives: its memory comes as it is touched; the rest of it meanwhile, too. */
+#define ARRIVES_ON_TOUCH  1u
+#define ARRIVES_BY_ITSELF 2u
 
 enum subject_file { FILE_SPARSE, FILE_COMPACT, FILE_BACKING };
 
@@ -64,6 +70,8 @@ struct subject_kind {
 	uint32_t create_flags; /* VAS_CREATE_* */
 	enum subject_file file;
 	uint32_t bind_flags; /* VAS_BIND_* */
+	uint32_t arrives; /* ARRIVES_* */
+	uint64_t unit; /* 0: as large as the file's pages */
 	const struct subject_ops *ops;
 	void (*require)(void); /* skips if this machine lacks something; may be NULL */
 };
@@ -77,6 +85,7 @@ struct subject {
 	uint64_t next_offset; /* of the next region that place() makes in the file or backing */
 	uint32_t backing;
 	int backing_fd;
+	struct arriving *arriving; /* arriving.c's */
 	uint8_t *data; /* REQUEST_DATA_MAX bytes, for requests */
 	/* The ops' own: */
 	struct vas *handle;
@@ -120,6 +129,16 @@ uint64_t place(struct subject *s, uint64_t at, uint64_t nr);
 uint64_t place_flags(struct subject *s, uint64_t at, uint64_t nr, uint32_t flags);
 /* The region that place() would add, for a transaction; takes its room in the file. */
 struct vas_region place_prepare(struct subject *s, uint64_t at, uint64_t nr);
+
+/* arriving.c: for calls.c and fixture.c. */
+void arriving_open(struct subject *s);
+void arriving_close(struct subject *s);
+uint64_t arriving_place(struct subject *s, const struct vas_region *region);
+int arriving_keep(struct subject *s, uint64_t gpa, const void *buf, size_t len);
+void arriving_settle(struct subject *s);
+
+/* What was placed and written holds from here on, for a rule that uses s->owner itself. */
+void arranged(struct subject *s);
 
 /* The owner's view of guest memory, to arrange and to check with: no failure is expected. */
 void owner_write(struct subject *s, uint64_t gpa, const void *buf, size_t len);

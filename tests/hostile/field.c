@@ -33,7 +33,7 @@ static const struct field control_list[] = {
 	F(vas_control, answer),	     F(vas_control, owner_pid),	     F(vas_control, pad2),
 	F(vas_control, owner_epoch), F(vas_control, next_region_id), F(vas_control, arriving),
 	F(vas_control, arrive_bell), F(vas_control, arrive_wanted),  F(vas_control, arrive_failed),
-	F(vas_control, arrive_left),
+	F(vas_control, arrive_left), F(vas_control, pins_claimed),
 };
 STRUCT(control, vas_control);
 

@@ -19,7 +19,7 @@
 
 #define HUGETLB_PAGES 40
 
-#define READS  (CAN_READ | CAN_FIELD | CAN_MAP | CAN_OFFER | CAN_REBIND | CAN_LIST)
+#define READS  (CAN_READ | CAN_FIELD | CAN_MAP | CAN_OFFER | CAN_REBIND | CAN_LIST | CAN_WHOLE)
 #define WRITES (READS | CAN_WRITE | CAN_PIN)
 
 static int call(struct subject *s, unsigned long cmd, void *arg)

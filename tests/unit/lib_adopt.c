@@ -181,7 +181,12 @@ TEST(an_adopter_waits_for_what_the_dead_owner_took_away)
 	CHECK_EQ(blocker.kind, VAS_BLOCKER_PIN);
 	CHECK_EQ(blocker.gpa, PAGE);
 	CHECK_EQ(*(char *)vas_mapping_hva(mapping), 'm');
+	/* Nor has one that changes nothing anything else to say of it. */
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_EQ(vas_layout_commit(layout, 10000000, &blocker), -EBUSY);
 	vas_unmap(mapping);
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_OK(vas_layout_commit(layout, 10000000, &blocker));
 	simple_add(vas, 1, 1);
 	CHECK_EQ(first_byte(vas, PAGE), 0); /* it was given back, and is new */
 	vas_unbind(binder);

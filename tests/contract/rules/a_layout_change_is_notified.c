@@ -13,7 +13,7 @@ static int notified_of_layout(struct subject *s)
 	return 0;
 }
 
-RULE(a_layout_change_is_notified, CAN_NOTIFY)
+RULE(a_layout_change_is_notified, CAN_NOTIFY | CAN_WHOLE)
 {
 	uint64_t id;
 

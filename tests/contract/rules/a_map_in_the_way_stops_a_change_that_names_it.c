@@ -3,7 +3,7 @@
 
 #include "../subject.h"
 
-RULE(a_map_in_the_way_stops_a_change_that_names_it, CAN_MAP | CAN_PIN | CAN_READ)
+RULE(a_map_in_the_way_stops_a_change_that_names_it, CAN_MAP | CAN_PIN | CAN_READ | CAN_WHOLE)
 {
 	const uint64_t id = place(s, 1, 2), other = place(s, 5, 1);
 	struct vas_blocker blocker = { .kind = VAS_BLOCKER_NONE };

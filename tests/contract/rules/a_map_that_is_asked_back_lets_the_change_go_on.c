@@ -23,7 +23,7 @@ static void *remove_region(void *arg)
 	return NULL;
 }
 
-RULE(a_map_that_is_asked_back_lets_the_change_go_on, CAN_MAP | CAN_PIN | CAN_NOTIFY)
+RULE(a_map_that_is_asked_back_lets_the_change_go_on, CAN_MAP | CAN_PIN | CAN_NOTIFY | CAN_WHOLE)
 {
 	struct remover r = { .owner = s->owner, .id = place(s, 1, 1) };
 	pthread_t thread;

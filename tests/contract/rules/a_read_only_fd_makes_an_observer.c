@@ -10,6 +10,8 @@ RULE(a_read_only_fd_makes_an_observer, CAN_REBIND | CAN_READ | CAN_WRITE | CAN_F
 
 	place(s, 1, 1);
 	owner_store8(s, s->unit, 0x33);
+	/* Were it still to come: an observer cannot ask for it. */
+	CHECK_EQ(owner_load8(s, s->unit), 0x33);
 	fd = vas_readonly_fd(s->owner);
 	CHECK_OK(fd);
 	CHECK_OK(subject_rebind(s, fd));

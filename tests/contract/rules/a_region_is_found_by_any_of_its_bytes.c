@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "../subject.h"
 
-RULE(a_region_is_found_by_any_of_its_bytes, CAN_LIST)
+RULE(a_region_is_found_by_any_of_its_bytes, CAN_LIST | CAN_WHOLE)
 {
 	struct vas_region region = place_prepare(s, 2, 3);
 	struct vas_region_entry entry;

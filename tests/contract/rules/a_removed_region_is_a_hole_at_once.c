@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "../subject.h"
 
-RULE(a_removed_region_is_a_hole_at_once, CAN_READ | CAN_LIST)
+RULE(a_removed_region_is_a_hole_at_once, CAN_READ | CAN_LIST | CAN_WHOLE)
 {
 	const uint64_t first = place(s, 1, 1), second = place(s, 2, 1);
 	struct vas_region_entry list[2];

@@ -18,7 +18,7 @@ static uint32_t add_file(struct subject *s)
 	return (uint32_t)nr;
 }
 
-RULE(a_vas_that_was_sent_brings_files_and_events, CAN_RECEIVE | CAN_READ)
+RULE(a_vas_that_was_sent_brings_files_and_events, CAN_RECEIVE | CAN_READ | CAN_WHOLE)
 {
 	struct vas_event bell = { .kind = VAS_EVENT_DOORBELL, .id = 7, .addr = 0xfee0000 };
 	struct vas_event irq = { .kind = VAS_EVENT_IRQ, .id = 8, .gsi = 5, .name = "irq-5" };

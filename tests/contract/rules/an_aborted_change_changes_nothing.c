@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "../subject.h"
 
-RULE(an_aborted_change_changes_nothing, CAN_READ | CAN_LIST)
+RULE(an_aborted_change_changes_nothing, CAN_READ | CAN_LIST | CAN_WHOLE)
 {
 	const uint64_t id = place(s, 1, 1), generation = vas_generation(s->owner);
 	struct vas_region region = place_prepare(s, 3, 1);

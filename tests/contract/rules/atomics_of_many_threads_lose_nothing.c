@@ -23,6 +23,7 @@ RULE(atomics_of_many_threads_lose_nothing, CAN_FIELD | CAN_WRITE)
 	void *failed;
 
 	place(s, 1, 1);
+	arranged(s);
 	CHECK_EQ(pthread_create(&thread, NULL, add, s), 0);
 	for (int i = 0; i < NR_ADDS; i++) {
 		val = 1ull << 32;

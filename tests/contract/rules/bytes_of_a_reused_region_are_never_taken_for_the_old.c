@@ -51,7 +51,7 @@ static void fill_both(struct subject *s, struct changer *c)
 	}
 }
 
-RULE(bytes_of_a_reused_region_are_never_taken_for_the_old, CAN_READ | CAN_KEEP)
+RULE(bytes_of_a_reused_region_are_never_taken_for_the_old, CAN_READ | CAN_KEEP | CAN_WHOLE)
 {
 	struct changer c = { .s = s };
 	int found = 0, holes = 0;

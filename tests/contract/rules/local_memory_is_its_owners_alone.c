@@ -3,7 +3,7 @@
 
 #include "../subject.h"
 
-RULE(local_memory_is_its_owners_alone, CAN_READ | CAN_LIST | CAN_SPARSE)
+RULE(local_memory_is_its_owners_alone, CAN_READ | CAN_LIST | CAN_SPARSE | CAN_WHOLE)
 {
 	struct vas_region region = { .flags = VAS_REGION_LOCAL, .gpa = 4 * s->unit };
 	struct vas_region_entry entry;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "../subject.h"
 
-RULE(memory_outlives_its_owner, CAN_REBIND | CAN_READ)
+RULE(memory_outlives_its_owner, CAN_REBIND | CAN_READ | CAN_WHOLE)
 {
 	uint8_t got[16], want[16];
 

@@ -2,7 +2,7 @@
 #include "../subject.h"
 
 /* Only memory of the vas's own file is the library's to give back. */
-RULE(memory_that_was_given_up_comes_back_as_zeros, CAN_READ | CAN_FREE)
+RULE(memory_that_was_given_up_comes_back_as_zeros, CAN_READ | CAN_FREE | CAN_WHOLE)
 {
 	struct vas_region region = place_prepare(s, 1, 2);
 	uint8_t got[64];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "../subject.h"
 
-RULE(regions_swap_places_in_one_change, CAN_READ)
+RULE(regions_swap_places_in_one_change, CAN_READ | CAN_WHOLE)
 {
 	const uint64_t a = place(s, 1, 1), b = place(s, 2, 1);
 	struct vas_layout *layout;

@@ -4,7 +4,7 @@
 #include "../subject.h"
 
 /* ROM is read-only to the guest and to binders, but what is put into the file shows. */
-RULE(rom_is_filled_by_its_file, CAN_READ)
+RULE(rom_is_filled_by_its_file, CAN_READ | CAN_WHOLE)
 {
 	struct vas_region rom = place_prepare(s, 1, 1);
 	int fd = rom.backing ? s->backing_fd : vas_fd(s->owner);

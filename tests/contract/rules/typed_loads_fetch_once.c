@@ -32,6 +32,7 @@ RULE(typed_loads_fetch_once, CAN_FIELD)
 	pthread_t thread;
 
 	place(s, 1, 1);
+	arranged(s);
 	CHECK_EQ(pthread_create(&thread, NULL, flip, &f), 0);
 	for (; nr < NR_LOADS || __atomic_load_n(&f.flips, __ATOMIC_RELAXED) < 2; nr++) {
 		CHECK_OK(subject_load(s, f.gpa, 8, &val));

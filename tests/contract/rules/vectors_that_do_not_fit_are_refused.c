@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "../subject.h"
 
-RULE(vectors_that_do_not_fit_are_refused, CAN_VECTORS | CAN_OFFER | CAN_SPARSE)
+RULE(vectors_that_do_not_fit_are_refused, CAN_VECTORS | CAN_OFFER | CAN_SPARSE | CAN_WHOLE)
 {
 	/* Every second unit lies backwards in the file, so that no two are contiguous anywhere. */
 	struct vas_region region = { .size = s->unit };
