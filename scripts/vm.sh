@@ -275,7 +275,7 @@ show_console()
 	echo "# the end of the console:"
 	from=
 	if [ -z "$verdict" ]; then
-		from=$(grep -nE -m 1 'WARNING:|BUG:|BUG at|Oops|panic|fault:' "$temp/console" |
+		from=$(grep -nE -m 1 'WARNING:|BUG:|UBSAN:|BUG at|Oops|panic|fault:' "$temp/console" |
 			cut -d : -f 1)
 	fi
 	if [ -n "$from" ]; then

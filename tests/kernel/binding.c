@@ -227,6 +227,7 @@ TEST(the_dead_make_room)
 	device = device_bound(vas_fd(vas));
 	for (i = 0; i < c.sb->nr_slots; i++)
 		CHECK(c.slots[i].binder != 20 + 1);
+	c.control->pins_claimed = c.sb->nr_pins - 1;
 	for (i = 0; i < c.sb->nr_pins; i++)
 		if (!c.pins[i].binder)
 			c.pins[i].binder = 20 + 1;

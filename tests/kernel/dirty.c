@@ -132,6 +132,7 @@ TEST(the_map_of_a_dead_binder_counts_as_dirty)
 	setup();
 	/* As if it had died: a record, a slot and a pin whose byte nobody locks. */
 	c.binders[5].state = 1;
+	c.control->pins_claimed = 9;
 	c.pins[9] = (struct vas_pin){
 		.state = VAS_PIN_HELD, .binder = 6, .gpa = 2 * PAGE, .size = PAGE,
 		.flags = VAS_PIN_WRITABLE
@@ -159,6 +160,7 @@ TEST(a_dead_binder_may_have_mapped_everything)
 	vas = device_vas(1ull << 42, MIB, 0);
 	c = control_open(vas_fd(vas));
 	c.binders[5].state = 1;
+	c.control->pins_claimed = 9;
 	c.pins[9] = (struct vas_pin){
 		.state = VAS_PIN_HELD, .binder = 6, .size = 1ull << 42, .flags = VAS_PIN_WRITABLE
 	};
