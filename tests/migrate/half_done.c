@@ -350,6 +350,7 @@ TEST(a_pin_that_says_everything_is_marked_by_what_was_touched)
 	for (unsigned int i = 0; i < area.sb.nr_pins; i++)
 		pins[i] = (struct vas_pin){ .state = VAS_PIN_HELD, .binder = DEAD_TAKER,
 					    .size = HUGE_LIMIT, .flags = VAS_PIN_WRITABLE };
+	((struct vas_control *)part(&area, VAS_EXT_CONTROL))->pins_claimed = UINT32_MAX;
 	start_ns = test_now_ns();
 	CHECK_EQ(epoch(dirty), BIT);
 	CHECK(test_now_ns() - start_ns < SOON_NS);
