@@ -136,9 +136,9 @@ static __attribute__((noinline)) void mark_levels(struct vas *vas, uint64_t page
 
 /*
  * W3 to W5 of a page that is not marked, where W1 needs no fence. What is needed after the locked or is at
- * hand before it, since no load overtakes that.
+ * hand before it, since no load overtakes that; and it is one line of the cache.
  */
-void vas_mark_page(struct vas *vas, uint64_t page)
+__attribute__((aligned(64))) void vas_mark_page(struct vas *vas, uint64_t page)
 {
 	const uint64_t *summary = &vas->log.summary[page / 64 / 64];
 
