@@ -14,11 +14,12 @@
 
 struct dirty {
 	struct vas *vas;
-	struct vas_dirty *tracker;
+	struct vas_tracker *tracker;
 	uint64_t size;
 	uint64_t *flat; /* a bitmap of the limit's own */
 	uint64_t *copy; /* where its scan moves words to */
-	uint64_t *gpas; /* nr_gpas, a power of two, or all of the sparse case's, or none: half of all */
+	uint64_t *
+		gpas; /* nr_gpas, a power of two, or all of the sparse case's, or none: half of all */
 	uint64_t nr_gpas;
 	void *rust; /* NULL, or to be closed */
 	void (*close_rust)(void *bitmap);

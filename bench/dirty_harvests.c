@@ -25,7 +25,8 @@ static uint64_t marks_alone(void *ctx, uint64_t nr)
 		for (uint64_t i = 0; i < d->nr_gpas; i++) {
 			uint64_t page = d->gpas[i] / VAS_PAGE_SIZE;
 
-			__atomic_fetch_xor(&d->flat[page / 64], 1ULL << page % 64, __ATOMIC_SEQ_CST);
+			__atomic_fetch_xor(&d->flat[page / 64], 1ULL << page % 64,
+					   __ATOMIC_SEQ_CST);
 		}
 	return 0;
 }
@@ -67,24 +68,24 @@ static uint64_t harvest_vas(void *ctx, uint64_t nr)
 			mark_some(d);
 		else
 			mark_half(d);
-		if (vas_dirty_begin(d->tracker))
+		if (vas_tracker_begin(d->tracker))
 			return 0;
 		while (gpa < d->size) {
-			ssize_t got = vas_dirty_harvest(d->tracker, &gpa, d->size, HALF_WORDS, &words);
+			ssize_t got =
+				vas_tracker_harvest(d->tracker, &gpa, d->size, HALF_WORDS, &words);
 
 			if (got < 0)
 				return 0;
 			found += (uint64_t)got;
 		}
-		vas_dirty_commit(d->tracker);
+		vas_tracker_commit(d->tracker);
 	}
 	return found;
 }
 
 /* Words that are not 0 are taken and listed: 32 bytes are looked at at once. */
-__attribute__((target_clones("avx2", "default"))) static uint64_t scan(uint64_t *bitmap,
-								       uint64_t nr_words,
-								       uint64_t *list)
+__attribute__((target_clones("avx2", "default"))) static uint64_t
+scan(uint64_t *bitmap, uint64_t nr_words, uint64_t *list)
 {
 	typedef uint64_t words __attribute__((vector_size(32)));
 	uint64_t found = 0;
@@ -95,8 +96,9 @@ __attribute__((target_clones("avx2", "default"))) static uint64_t scan(uint64_t 
 		if (!(w[0] | w[1] | w[2] | w[3]))
 			continue;
 		for (uint64_t j = i; j < i + 4; j++) {
-			uint64_t bits = bitmap[j] ? __atomic_exchange_n(&bitmap[j], 0,
-									__ATOMIC_SEQ_CST) : 0;
+			uint64_t bits =
+				bitmap[j] ? __atomic_exchange_n(&bitmap[j], 0, __ATOMIC_SEQ_CST) :
+					    0;
 
 			if (!bits)
 				continue;
@@ -125,7 +127,6 @@ static uint64_t harvest_flat(void *ctx, uint64_t nr)
 	}
 	return found;
 }
-
 
 static int bench_harvest(struct bench_session *session, struct dirty *d, const char *name)
 {

@@ -9,7 +9,7 @@
 
 void dirty_close(struct dirty *d)
 {
-	vas_dirty_detach(d->tracker);
+	vas_tracker_detach(d->tracker);
 	vas_destroy(d->vas);
 	if (d->close_rust)
 		d->close_rust(d->rust);
@@ -55,7 +55,7 @@ int dirty_open(struct dirty *d, uint64_t size, uint64_t nr_gpas)
 		ret = vas_region_add(d->vas, &region, NULL);
 	if (!ret)
 		ret = map_log(d);
-	return ret ? ret : vas_dirty_attach(d->vas, "bench", 0, &d->tracker);
+	return ret ? ret : vas_tracker_attach(d->vas, "bench", 0, &d->tracker);
 }
 
 uint64_t dirty_mix(uint64_t i)

@@ -40,10 +40,10 @@ static const char *rust_missing(void)
 	rust.close = dlsym(object, "vm_memory_bitmap_close");
 	rust.mark = dlsym(object, "vm_memory_bitmap_mark");
 	rust.reset = dlsym(object, "vm_memory_bitmap_reset");
-	return rust.open && rust.close && rust.mark && rust.reset ? NULL :
-								    "vm_memory_peer.so lacks a symbol";
+	return rust.open && rust.close && rust.mark && rust.reset ?
+		       NULL :
+		       "vm_memory_peer.so lacks a symbol";
 }
-
 
 static uint64_t load_and_test(void *ctx, uint64_t nr)
 {
@@ -97,7 +97,6 @@ static uint64_t first_or(void *ctx, uint64_t nr)
 	return d->flat[0];
 }
 
-
 static uint64_t first_vas(void *ctx, uint64_t nr)
 {
 	const struct dirty d = *(struct dirty *)ctx;
@@ -143,7 +142,6 @@ static uint64_t first_rust(void *ctx, uint64_t nr)
 	}
 	return 0;
 }
-
 
 static void add_rust(struct bench_session *session, struct bench_case *bcase, struct dirty *d,
 		     uint64_t (*run)(void *ctx, uint64_t nr))

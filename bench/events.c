@@ -28,7 +28,7 @@
 #include "tests/guests/mailbox.h"
 
 #define DOORBELL 1
-#define IRQ      2
+#define IRQ	 2
 
 extern const char guest_echo[];
 extern const uint64_t guest_echo_size;
@@ -157,11 +157,12 @@ static int vas_vmm(int sock)
 		return 1;
 	machine.io = vmm_io;
 	for (int i = 0; i < 2; i++)
-		if (vas_event_add(vas, &events[i]) || vas_kvm_tie(machine.kvm, events[i].id))
+		if (vas_event_add(vas, &events[i]) ||
+		    vas_kvm_attach_event(machine.kvm, events[i].id))
 			return 1;
 	if (vas_write(vas, GUEST_LOAD, guest_echo, guest_echo_size, NULL) ||
 	    vas_write(vas, GUEST_MAILBOX, &mailbox, sizeof(mailbox), NULL) ||
-	    machine_enter_at(&machine, GUEST_LOAD) || vas_send(vas, sock, 0) ||
+	    machine_enter_at(&machine, GUEST_LOAD) || vas_send_fds(vas, sock, 0) ||
 	    machine_start(&machine))
 		return 1;
 	return machine_wait(&machine);
@@ -207,7 +208,7 @@ static int vas_start(struct device *device)
 	if (!device->vmm)
 		_exit(vas_vmm(pair[1]));
 	close(pair[1]);
-	err = device->vmm < 0 ? -errno : vas_recv(pair[0], 0, &device->vas);
+	err = device->vmm < 0 ? -errno : vas_recv_fds(pair[0], 0, &device->vas);
 	close(pair[0]);
 	return err;
 }

@@ -137,7 +137,7 @@ static const struct {
 	const char *name;
 	uint64_t (*run)(void *ctx, uint64_t nr);
 } subjects[] = {
-	{ BENCH_LIMIT, run_limit }, { "vas", run_vas },       { "vas-mask", run_vas_mask },
+	{ BENCH_LIMIT, run_limit }, { "vas", run_vas },	      { "vas-mask", run_vas_mask },
 	{ "memmem", run_memmem },   { "memchr", run_memchr },
 };
 

@@ -9,11 +9,11 @@
 #include "guest.h"
 
 #define HAYSTACK_NR_REGIONS 16
-#define HAYSTACK_EXTENT     (4ULL << 20) /* resident, at the start of each region */
-#define HAYSTACK_BYTES      (HAYSTACK_NR_REGIONS * HAYSTACK_EXTENT)
+#define HAYSTACK_EXTENT	    (4ULL << 20) /* resident, at the start of each region */
+#define HAYSTACK_BYTES	    (HAYSTACK_NR_REGIONS * HAYSTACK_EXTENT)
 
 /* 32 bytes, of which every search looks for a beginning. None occurs in a haystack. */
-#define HAYSTACK_NEEDLE     "needle-in-a-haystack-of-64-MiB.."
+#define HAYSTACK_NEEDLE	    "needle-in-a-haystack-of-64-MiB.."
 #define HAYSTACK_MIN_NEEDLE 4
 
 struct haystack {

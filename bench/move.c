@@ -24,7 +24,7 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define CHUNK    (256u << 10)
+#define CHUNK	 (256u << 10)
 #define STALL_NS 600000000000ull /* a busy machine takes long to make the memory */
 
 struct pairs {
@@ -193,9 +193,9 @@ static double hear(int sock)
 
 static void receive_plain(const struct pairs *pairs, uint64_t size, enum move_way way, int sock)
 {
-	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS | (way == MOVE_PLAIN ? MAP_POPULATE : 0), -1,
-			    0);
+	char *memory =
+		mmap(NULL, size, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | (way == MOVE_PLAIN ? MAP_POPULATE : 0), -1, 0);
 	double before = cpu_ns(RUSAGE_SELF);
 
 	if (memory == MAP_FAILED)
@@ -259,7 +259,7 @@ static int send_vas(struct mover *m)
 	const struct vas_migrate_options options = {
 		.fds = m->pairs.out,
 		.nr_fds = m->pairs.nr,
-		.flags = VAS_MIGRATE_STILL,
+		.flags = VAS_MIGRATE_STOP_FIRST,
 		.stall_ns = STALL_NS,
 		.ops = &ops,
 		.arg = m,

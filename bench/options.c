@@ -8,8 +8,8 @@
 
 static const struct option long_options[] = {
 	{ "case", required_argument, NULL, 'c' },   { "cpu", required_argument, NULL, 'p' },
-	{ "help", no_argument, NULL, 'h' },         { "json", no_argument, NULL, 'j' },
-	{ "list", no_argument, NULL, 'l' },         { "quick", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },	    { "json", no_argument, NULL, 'j' },
+	{ "list", no_argument, NULL, 'l' },	    { "quick", no_argument, NULL, 'q' },
 	{ "rounds", required_argument, NULL, 'r' }, { 0 },
 };
 

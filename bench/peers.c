@@ -14,7 +14,7 @@ static const struct peer *const peers[] = {
 _Static_assert(NR_PEERS <= PEER_MAX, "a binding for each peer");
 
 /* A bench opens many guests, and one word about a missing peer is enough. */
-static void say_if_missing(const struct bench_session *session, size_t i)
+static void report_if_missing(const struct bench_session *session, size_t i)
 {
 	static bool said[NR_PEERS];
 	const char *why = peers[i]->missing ? peers[i]->missing() : NULL;
@@ -40,7 +40,7 @@ int peers_open(const struct bench_session *session, const struct guest *guest, e
 	for (size_t i = 0; i < NR_PEERS; i++) {
 		int ret;
 
-		say_if_missing(session, i);
+		report_if_missing(session, i);
 		if (!can(peers[i], use))
 			continue;
 		bindings[nr].peer = peers[i];

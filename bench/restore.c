@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <vas/access.h>
-#include <vas/arrive.h>
+#include <vas/lazy.h>
 #include <vas/kvm.h>
 #include <vas/migrate.h>
 
@@ -68,8 +68,9 @@ static void fill_random(char *p)
 /* A guest that looks at another page before it says that it is there. */
 static void put_guest(char *p)
 {
-	static const unsigned char code[] = { 0xa1, 0x00, 0x50, 0x34, 0x02, /* mov eax, [0x2345000] */
-					      0xe6, GUEST_PORT };	    /* out port, al */
+	static const unsigned char code[] = { 0xa1, 0x00,      0x50,
+					      0x34, 0x02,	  /* mov eax, [0x2345000] */
+					      0xe6, GUEST_PORT }; /* out port, al */
 
 	memcpy(p + GUEST_LOAD, code, sizeof(code));
 }
@@ -155,10 +156,11 @@ static uint64_t first_access(uint32_t flags)
 
 static char *map_registered(struct vas *vas)
 {
-	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, vas_fd(vas), 0);
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, vas_fd(vas),
+		       0);
 
 	must(p == MAP_FAILED ? -errno : 0, "mmap");
-	must(vas_arrive_mapped(vas, p, size, 0), "userfaultfd");
+	must(vas_lazy_register(vas, p, size, 0), "userfaultfd");
 	return p;
 }
 
@@ -173,7 +175,7 @@ static uint64_t first_touch(uint32_t flags)
 	p = map_registered(vas);
 	(void)*(volatile uint64_t *)(p + random_offset());
 	ns = now_ns() - start;
-	vas_arrive_unmapped(vas, p);
+	vas_lazy_unregister(vas, p);
 	munmap(p, size);
 	vas_destroy(vas);
 	return ns;
@@ -208,7 +210,7 @@ static uint64_t complete(uint32_t flags)
 	struct vas *vas;
 
 	must(vas_snapshot_restore(path, flags, &vas), "restore");
-	must(vas_arrive_wait(vas, FOREVER_NS), "wait");
+	must(vas_lazy_wait(vas, FOREVER_NS), "wait");
 	ns = now_ns() - start;
 	vas_destroy(vas);
 	return ns;
@@ -242,7 +244,7 @@ static uint64_t touch_mapped(uint32_t flags)
 	for (i = 0; i < NR_TOUCHES; i++)
 		(void)*(volatile uint64_t *)(p + random_offset());
 	ns = now_ns() - ns;
-	vas_arrive_unmapped(vas, p);
+	vas_lazy_unregister(vas, p);
 	munmap(p, size);
 	vas_destroy(vas);
 	return ns / NR_TOUCHES;
@@ -283,7 +285,8 @@ static void report(const struct subject *s, uint64_t *ns, double limit_ms)
 	min = (double)ns[0] / 1e6;
 	max = (double)ns[rounds - 1] / 1e6;
 	if (!as_json)
-		printf("%-16s %-14s %12.3f %12.3f %12.3f ms\n", s->bcase, s->name, median, min, max);
+		printf("%-16s %-14s %12.3f %12.3f %12.3f ms\n", s->bcase, s->name, median, min,
+		       max);
 	else if (limit_ms > 0)
 		printf("{\"bench\":\"restore\",\"case\":\"%s\",\"subject\":\"%s\",\"unit\":\"ms\","
 		       "\"median\":%.4f,\"min\":%.4f,\"max\":%.4f,\"ratio\":%.1f}\n",
@@ -303,15 +306,17 @@ static void run(void)
 
 	if (!as_json)
 		printf("restore: %u rounds, a snapshot of %llu MiB in the page cache\n"
-		       "%-16s %-14s %12s %12s %12s\n", rounds, (unsigned long long)(size >> 20),
-		       "case", "subject", "median", "min", "max");
+		       "%-16s %-14s %12s %12s %12s\n",
+		       rounds, (unsigned long long)(size >> 20), "case", "subject", "median", "min",
+		       "max");
 	for (i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++) {
 		const struct subject *s = &subjects[i];
 
 		if (fnmatch(pattern, s->bcase, 0))
 			continue;
 		if (s->run == first_instruction && access("/dev/kvm", R_OK | W_OK)) {
-			fprintf(stderr, "restore: skipped %s: there is no /dev/kvm that may be used\n",
+			fprintf(stderr,
+				"restore: skipped %s: there is no /dev/kvm that may be used\n",
 				s->name);
 			continue;
 		}
@@ -332,7 +337,8 @@ static int help(int code)
 		"  --mib N         of memory (64 or more; default: 4096), kept in $TMPDIR or /var/tmp\n"
 		"  --rounds N      how often each subject is measured, 1 to %d (default: 5)\n"
 		"  --json          one record a line instead of a table\n"
-		"  --help          print this\n", MAX_ROUNDS);
+		"  --help          print this\n",
+		MAX_ROUNDS);
 	return code;
 }
 

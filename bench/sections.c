@@ -27,43 +27,42 @@ static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 
 /* ---- one access ---------------------------------------------------------------------------- */
 
-#define ACCESS_LOOP(name, enter, leave)                                          \
-	static uint64_t name(void *ctx, uint64_t nr)                             \
-	{                                                                        \
-		struct vas *v = vas;                                             \
-		struct vas_thread *tie = vas_tie(v);                             \
-		uint64_t sum = 0;                                                \
-                                                                                 \
-		(void)ctx;                                                       \
-		(void)tie;                                                       \
-		while (nr--) {                                                   \
-			enter;                                                   \
-			sum += *(volatile uint64_t *)vas_translate(v, GPA, 8,    \
-								   VAS_PROT_READ); \
-			leave;                                                   \
-		}                                                                \
-		return sum;                                                      \
+#define ACCESS_LOOP(name, enter, leave)                                                       \
+	static uint64_t name(void *ctx, uint64_t nr)                                          \
+	{                                                                                     \
+		struct vas *v = vas;                                                          \
+		struct vas_thread *thread = vas_thread_register(v);                           \
+		uint64_t sum = 0;                                                             \
+                                                                                              \
+		(void)ctx;                                                                    \
+		(void)thread;                                                                 \
+		while (nr--) {                                                                \
+			enter;                                                                \
+			sum += *(volatile uint64_t *)vas_translate(v, GPA, 8, VAS_PROT_READ); \
+			leave;                                                                \
+		}                                                                             \
+		return sum;                                                                   \
 	}
 
 ACCESS_LOOP(translate_only, (void)0, (void)0)
 ACCESS_LOOP(vas_section, vas_enter(v), vas_leave(v))
-ACCESS_LOOP(vas_tied, vas_enter_tied(v, tie), vas_leave_tied(v, tie))
+ACCESS_LOOP(vas_registered, vas_enter_registered(v, thread), vas_leave_registered(v, thread))
 ACCESS_LOOP(rwlock_only, pthread_rwlock_rdlock(&rwlock), pthread_rwlock_unlock(&rwlock))
 #ifdef HAVE_URCU
 ACCESS_LOOP(urcu_only, rcu_read_lock(), rcu_read_unlock())
 #endif
 
 /* Translations hold in sections only: one round all of them. */
-#define IN_ONE_SECTION(name, loop)                       \
-	static uint64_t name(void *ctx, uint64_t nr)     \
-	{                                                \
-		uint64_t sum;                            \
-                                                         \
-		if (vas_enter(vas))                      \
-			abort();                         \
-		sum = loop(ctx, nr);                     \
-		vas_leave(vas);                          \
-		return sum;                              \
+#define IN_ONE_SECTION(name, loop)                   \
+	static uint64_t name(void *ctx, uint64_t nr) \
+	{                                            \
+		uint64_t sum;                        \
+                                                     \
+		if (vas_enter(vas))                  \
+			abort();                     \
+		sum = loop(ctx, nr);                 \
+		vas_leave(vas);                      \
+		return sum;                          \
 	}
 
 IN_ONE_SECTION(translate_alone, translate_only)
@@ -213,7 +212,7 @@ static int measure_accesses(struct bench_session *session)
 		return 0;
 	bench_case_add(&c, BENCH_LIMIT, translate_alone, NULL);
 	bench_case_add(&c, "vas", vas_section, NULL);
-	bench_case_add(&c, "vas-tied", vas_tied, NULL);
+	bench_case_add(&c, "vas-tied", vas_registered, NULL);
 #ifdef HAVE_URCU
 	bench_case_add(&c, "urcu-memb", urcu_section, NULL);
 #else
@@ -234,7 +233,7 @@ static int measure_both(struct bench_session *session)
 		return -EAGAIN;
 	bench_case_add(&c, BENCH_LIMIT, run_both, (void *)translate_alone);
 	bench_case_add(&c, "vas", run_both, (void *)vas_section);
-	bench_case_add(&c, "vas-tied", run_both, (void *)vas_tied);
+	bench_case_add(&c, "vas-tied", run_both, (void *)vas_registered);
 #ifdef HAVE_URCU
 	bench_case_add(&c, "urcu-memb", run_both, (void *)urcu_section);
 #endif

@@ -4,7 +4,7 @@
 
 #include "trail.h"
 
-#define PAGE           4096ULL
+#define PAGE	       4096ULL
 #define WORDS_PER_PAGE (PAGE / sizeof(uint64_t))
 
 /*

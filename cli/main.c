@@ -7,13 +7,12 @@
 #include <string.h>
 #include <vas/vas.h>
 
-#include "cli/verb.h"
+#include "cli/ui/verb.h"
 
 static const struct verb *const verbs[] = {
-	&verb_create, &verb_run,  &verb_ls,   &verb_info,    &verb_map,  &verb_read,
-	&verb_write,  &verb_fill, &verb_find, &verb_compare, &verb_dump,
-	&verb_send,   &verb_receive, &verb_snapshot, &verb_restore,  &verb_clone,
-	&verb_top,
+	&verb_create,  &verb_run,      &verb_ls,      &verb_info,    &verb_map,	 &verb_read,
+	&verb_write,   &verb_fill,     &verb_find,    &verb_compare, &verb_dump, &verb_send,
+	&verb_receive, &verb_snapshot, &verb_restore, &verb_clone,   &verb_top,
 };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))

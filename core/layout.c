@@ -31,7 +31,7 @@ static uint64_t extent_size(const struct vas_superblock *sb, int id)
 	case VAS_EXT_TABLE1:
 		return sizeof(struct vas_region_entry) * (uint64_t)sb->max_regions;
 	case VAS_EXT_TRACKERS:
-		return sizeof(struct vas_tracker) * sb->nr_trackers;
+		return sizeof(struct vas_tracker_entry) * sb->nr_trackers;
 	default: /* VAS_EXT_LOG: the log that all mark, and one a tracker */
 		vas_log_layout(sb->limit, &log);
 		return log.size * (1 + sb->nr_trackers);
@@ -105,8 +105,8 @@ int vas_superblock_check(const struct vas_superblock *sb, uint64_t file_size)
 		return -EPROTO;
 	if (sb->version != VAS_VERSION || sb->features_required & ~VAS_FEATURES_REQUIRED_KNOWN)
 		return -EOPNOTSUPP;
-	if (sb->file_size != file_size || file_size > MAX_FILE_SIZE ||
-	    file_size < sizeof(*sb) || sb->name[VAS_NAME_LEN - 1])
+	if (sb->file_size != file_size || file_size > MAX_FILE_SIZE || file_size < sizeof(*sb) ||
+	    sb->name[VAS_NAME_LEN - 1])
 		return -EPROTO;
 	if (counts_check(sb) || sizes_check(sb) || !vas_is_aligned(file_size, sb->page_size))
 		return -EPROTO;

@@ -13,8 +13,7 @@ void vas_log_layout(uint64_t limit, struct vas_log_layout *layout)
 
 	layout->summary_offset = vas_align_up(nr_words * 8, VAS_PAGE_SIZE);
 	layout->top_offset = layout->summary_offset + vas_align_up(nr_summary * 8, VAS_PAGE_SIZE);
-	layout->size = layout->top_offset +
-		       vas_align_up(words_for(nr_summary) * 8, VAS_PAGE_SIZE);
+	layout->size = layout->top_offset + vas_align_up(words_for(nr_summary) * 8, VAS_PAGE_SIZE);
 }
 
 void vas_log_init(struct vas_log *log, void *memory, uint64_t limit)
@@ -142,7 +141,8 @@ static void take_summary(struct taking *t, uint64_t s, struct vas_log_range *ran
 	uint64_t taken = t->taken;
 
 	for (; bits && taken < t->nr; bits &= bits - 1) {
-		uint64_t word = s * 64 + (uint64_t)__builtin_ctzll(bits), dirty = take_word(t, word);
+		uint64_t word = s * 64 + (uint64_t)__builtin_ctzll(bits),
+			 dirty = take_word(t, word);
 
 		t->words[taken] = (struct vas_dirty_word){ word * 64 << VAS_PAGE_SHIFT, dirty };
 		taken += dirty != 0;

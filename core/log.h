@@ -46,12 +46,12 @@ static inline bool vas_log_set_bits(uint64_t *word, uint64_t bits)
 /*
  * W2 to W5 for some pages of one word. A bit that is set already was set by somebody who sees to the
  * levels above, in a section or under a pin; if it dies on the way there, the levels are repaired
- * (vas_control.log_lost), or its pin is marked again.
+ * (vas_control.log_incomplete), or its pin is marked again.
  */
 static inline void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits)
 {
-	if (vas_log_set_bits(&log->words[word], bits) &&		       /* W2, W3 */
-	    vas_log_set_bits(&log->summary[word / 64], 1ull << word % 64)) /* W4 */
+	if (vas_log_set_bits(&log->words[word], bits) &&			     /* W2, W3 */
+	    vas_log_set_bits(&log->summary[word / 64], 1ull << word % 64))	     /* W4 */
 		vas_log_set_bits(&log->top[word / 64 / 64], 1ull << word / 64 % 64); /* W5 */
 }
 

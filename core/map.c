@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "core/map.h"
 
-const struct vas_map_entry *vas_map_next(const struct vas_map *map, uint64_t gpa)
+const struct vas_region_map_entry *vas_region_map_next(const struct vas_region_map *map,
+						       uint64_t gpa)
 {
 	uint32_t low = 0, nr = map->nr;
 
 	/* Invariant: entries before low end at or before gpa, those from low + nr on end after it. */
 	while (nr) {
-		const struct vas_map_entry *e = &map->entries[low + nr / 2];
+		const struct vas_region_map_entry *e = &map->entries[low + nr / 2];
 
 		if (e->gpa + e->size <= gpa) {
 			low += nr / 2 + 1;
@@ -19,28 +20,29 @@ const struct vas_map_entry *vas_map_next(const struct vas_map *map, uint64_t gpa
 	return low < map->nr ? &map->entries[low] : 0;
 }
 
-const struct vas_map_entry *vas_map_find(const struct vas_map *map, uint64_t gpa)
+const struct vas_region_map_entry *vas_region_map_find(const struct vas_region_map *map,
+						       uint64_t gpa)
 {
-	const struct vas_map_entry *e = vas_map_next(map, gpa);
+	const struct vas_region_map_entry *e = vas_region_map_next(map, gpa);
 
 	return e && e->gpa <= gpa ? e : 0;
 }
 
-uint64_t vas_map_run(const struct vas_map *map, uint64_t gpa, uint64_t len, uint32_t flags,
-		     uint64_t *address)
+uint64_t vas_region_map_range(const struct vas_region_map *map, uint64_t gpa, uint64_t len,
+			      uint32_t flags, uint64_t *address)
 {
-	const struct vas_map_entry *e = vas_map_find(map, gpa);
-	uint64_t run;
+	const struct vas_region_map_entry *e = vas_region_map_find(map, gpa);
+	uint64_t range;
 
 	if (!e || (e->flags & flags) != flags)
 		return 0;
 	*address = e->address + (gpa - e->gpa);
-	run = e->size - (gpa - e->gpa);
-	while (run < len && ++e < map->entries + map->nr) {
-		if (e->gpa != gpa + run || e->address != *address + run ||
+	range = e->size - (gpa - e->gpa);
+	while (range < len && ++e < map->entries + map->nr) {
+		if (e->gpa != gpa + range || e->address != *address + range ||
 		    (e->flags & flags) != flags)
 			break;
-		run += e->size;
+		range += e->size;
 	}
-	return run < len ? run : len;
+	return range < len ? range : len;
 }

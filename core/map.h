@@ -8,12 +8,12 @@
 
 #include "core/range.h"
 
-#define VAS_MAP_WRITABLE  1u /* for binders, in the present state */
-#define VAS_MAP_REACHABLE 2u /* address is good; else the region is there but not at hand */
-#define VAS_MAP_ROM	  4u /* never writable */
-#define VAS_MAP_WINDOW	  8u /* address is window + gpa */
+#define VAS_REGION_MAP_WRITABLE	 1u /* for binders, in the present state */
+#define VAS_REGION_MAP_REACHABLE 2u /* address is good; else the region is there but not at hand */
+#define VAS_REGION_MAP_ROM	 4u /* never writable */
+#define VAS_REGION_MAP_WINDOW	 8u /* address is window + gpa */
 
-struct vas_map_entry {
+struct vas_region_map_entry {
 	uint64_t gpa;
 	uint64_t size;
 	uint64_t address;
@@ -21,20 +21,22 @@ struct vas_map_entry {
 	uint32_t region; /* index in the table that the map was made from */
 };
 
-struct vas_map {
-	struct vas_map_entry *entries; /* sorted by gpa, no overlap */
+struct vas_region_map {
+	struct vas_region_map_entry *entries; /* sorted by gpa, no overlap */
 	uint32_t nr;
 };
 
 /* The entry that holds gpa, or NULL; the first that ends after gpa, or NULL. */
-const struct vas_map_entry *vas_map_find(const struct vas_map *map, uint64_t gpa);
-const struct vas_map_entry *vas_map_next(const struct vas_map *map, uint64_t gpa);
+const struct vas_region_map_entry *vas_region_map_find(const struct vas_region_map *map,
+						       uint64_t gpa);
+const struct vas_region_map_entry *vas_region_map_next(const struct vas_region_map *map,
+						       uint64_t gpa);
 
 /*
  * The longest run from gpa, at most len, in which addresses are contiguous and every entry has all
  * of `flags`: its length, and the first address. 0 if gpa itself has none.
  */
-uint64_t vas_map_run(const struct vas_map *map, uint64_t gpa, uint64_t len, uint32_t flags,
-		     uint64_t *address);
+uint64_t vas_region_map_range(const struct vas_region_map *map, uint64_t gpa, uint64_t len,
+			      uint32_t flags, uint64_t *address);
 
 #endif

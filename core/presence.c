@@ -12,7 +12,7 @@ uint64_t vas_presence_granules(uint64_t limit, uint32_t shift)
 	return granules;
 }
 
-uint32_t vas_presence_shift(const struct vas_map *map, uint64_t limit)
+uint32_t vas_presence_shift(const struct vas_region_map *map, uint64_t limit)
 {
 	uint64_t borders = 1ull << 40; /* 1 TiB: no coarser, however few the regions */
 	uint32_t i, shift;
@@ -31,14 +31,15 @@ static void count_range(uint8_t *granules, uint64_t first, uint64_t end)
 		granules[first]++;
 }
 
-void vas_presence_fill(const struct vas_map *map, uint32_t flags, uint32_t shift, uint8_t *granules)
+void vas_presence_fill(const struct vas_region_map *map, uint32_t flags, uint32_t shift,
+		       uint8_t *granules)
 {
 	uint64_t start = 0, end = 0;
 	uint32_t i;
 
 	/* Adjacent entries are one run: a granule may lie over their border. */
 	for (i = 0; i <= map->nr; i++) {
-		const struct vas_map_entry *e = &map->entries[i];
+		const struct vas_region_map_entry *e = &map->entries[i];
 
 		if (i < map->nr && (e->flags & flags) != flags)
 			continue;

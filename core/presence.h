@@ -13,12 +13,13 @@
 #define VAS_PRESENCE_MAX_BYTES (4ull << 20)
 
 /* log2 of the granule for a map below limit: as fine as the borders need, as coarse as they allow. */
-uint32_t vas_presence_shift(const struct vas_map *map, uint64_t limit);
+uint32_t vas_presence_shift(const struct vas_region_map *map, uint64_t limit);
 
 /* Granules in limit at that shift. */
 uint64_t vas_presence_granules(uint64_t limit, uint32_t shift);
 
 /* Count up the bytes of all granules of which each byte is in entries that have all of flags. */
-void vas_presence_fill(const struct vas_map *map, uint32_t flags, uint32_t shift, uint8_t *granules);
+void vas_presence_fill(const struct vas_region_map *map, uint32_t flags, uint32_t shift,
+		       uint8_t *granules);
 
 #endif

@@ -13,15 +13,15 @@
 #endif
 
 #define ECHO_GPA      0x20000ull /* struct echo_page */
-#define ECHO_PORT     0x500      /* 32 bits: the round's number */
+#define ECHO_PORT     0x500	 /* 32 bits: the round's number */
 #define ECHO_GSI      5
 #define ECHO_DOORBELL "echo"
 #define ECHO_IRQ      "echo-irq"
 
-#define VALUES_PORT     0x510 /* 32 bits: any value */
+#define VALUES_PORT	0x510 /* 32 bits: any value */
 #define VALUES_DOORBELL "values"
-#define VALUES_REGION   "values" /* a page with the ring, where the guest has no business */
-#define VALUES_NR       256u
+#define VALUES_REGION	"values" /* a page with the ring, where the guest has no business */
+#define VALUES_NR	256u
 
 /* The number is written last, so whoever sees it sees what goes with it. */
 struct echo_page {

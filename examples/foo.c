@@ -57,7 +57,7 @@ static uint32_t event_id(struct foo *foo, const char *name)
 {
 	struct vas_event event;
 
-	check(name, vas_event_by_name(foo->vas, name, &event));
+	check(name, vas_event_find_by_name(foo->vas, name, &event));
 	return event.id;
 }
 
@@ -68,8 +68,8 @@ static void values_open(struct foo *foo)
 
 	for (i = 0; i < nr && i < 64; i++)
 		if (!strcmp(regions[i].name, VALUES_REGION))
-			check("values", vas_map(foo->vas, regions[i].gpa, VAS_PAGE_SIZE,
-						VAS_MAP_WRITE, &foo->ring));
+			check("values", vas_mapping_create(foo->vas, regions[i].gpa, VAS_PAGE_SIZE,
+							   VAS_MAPPING_WRITE, &foo->ring));
 	check("the vas has no region \"values\"", foo->ring ? 0 : -ENOENT);
 	foo->values = event_id(foo, VALUES_DOORBELL);
 }
@@ -109,15 +109,15 @@ static void echo_serve(struct foo *foo)
 /* Taking a value writes the ring: not while the vas is frozen, nor once the ring is wanted back. */
 static int values_may_be_taken(struct foo *foo)
 {
-	enum vas_ask asked = foo->ring ? vas_mapping_asked(foo->ring) : VAS_ASK_UNMAP;
+	enum vas_request asked = foo->ring ? vas_mapping_request(foo->ring) : VAS_REQUEST_UNMAP;
 
-	if (asked == VAS_ASK_QUIESCE)
+	if (asked == VAS_REQUEST_QUIESCE)
 		vas_mapping_quiesce(foo->ring); /* fails if nobody asks any more: no matter */
-	if (asked == VAS_ASK_UNMAP) {
-		vas_unmap(foo->ring);
+	if (asked == VAS_REQUEST_UNMAP) {
+		vas_mapping_destroy(foo->ring);
 		foo->ring = NULL;
 	}
-	return asked == VAS_ASK_NONE;
+	return asked == VAS_REQUEST_NONE;
 }
 
 static void values_print(struct foo *foo)
@@ -127,7 +127,7 @@ static void values_print(struct foo *foo)
 
 	if (!values_may_be_taken(foo))
 		return;
-	while (!(err = vas_value_ring_take(vas_mapping_hva(foo->ring), VALUES_NR, &value)))
+	while (!(err = vas_value_ring_take(vas_mapping_addr(foo->ring), VALUES_NR, &value)))
 		printf("%llu\n", (unsigned long long)value);
 	if (err != -EAGAIN)
 		fprintf(stderr, "foo: the ring of values is damaged: %s\n", strerror(-err));
@@ -190,7 +190,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	foo.socket = vmm_connect(path);
-	check("receive", vas_recv(foo.socket, 0, &foo.vas));
+	check("receive", vas_recv_fds(foo.socket, 0, &foo.vas));
 	foo.echo = event_id(&foo, ECHO_DOORBELL);
 	foo.echo_irq = event_id(&foo, ECHO_IRQ);
 	if (values)
@@ -198,7 +198,7 @@ int main(int argc, char **argv)
 	fprintf(stderr, "foo: serving\n");
 	serve(&foo);
 	fprintf(stderr, "foo: the VMM is gone\n");
-	vas_unmap(foo.ring);
+	vas_mapping_destroy(foo.ring);
 	vas_unbind(foo.vas);
 	return 0;
 }

@@ -87,7 +87,7 @@ static void value_post(struct machine *machine, uint64_t value)
 
 	if (!values->mapping)
 		return;
-	while ((err = vas_value_ring_post(vas_mapping_hva(values->mapping), VALUES_NR, value)) ==
+	while ((err = vas_value_ring_post(vas_mapping_addr(values->mapping), VALUES_NR, value)) ==
 		       -EAGAIN &&
 	       !machine->stopped)
 		sched_yield();
@@ -206,7 +206,7 @@ static uint32_t event_add(struct vas *vas, struct vas_event event, const char *n
 	static uint32_t id;
 	struct vas_event there;
 
-	if (!vas_event_by_name(vas, name, &there))
+	if (!vas_event_find_by_name(vas, name, &there))
 		vas_event_remove(vas, there.id); /* the last owner's, whose eventfds are gone */
 	event.id = ++id;
 	snprintf(event.name, sizeof(event.name), "%s", name);
@@ -223,8 +223,8 @@ static void events_make(struct machine *machine, struct values *values)
 	struct vas *vas = machine->vas;
 
 	doorbell.addr = ECHO_PORT;
-	check("tie", vas_kvm_tie(machine->kvm, event_add(vas, doorbell, ECHO_DOORBELL)));
-	check("tie", vas_kvm_tie(machine->kvm, event_add(vas, irq, ECHO_IRQ)));
+	check("tie", vas_kvm_attach_event(machine->kvm, event_add(vas, doorbell, ECHO_DOORBELL)));
+	check("tie", vas_kvm_attach_event(machine->kvm, event_add(vas, irq, ECHO_IRQ)));
 	doorbell.addr = VALUES_PORT;
 	values->doorbell = event_add(vas, doorbell, VALUES_DOORBELL); /* rung by value_post() */
 }
@@ -240,12 +240,12 @@ static void values_quiet(struct machine *machine, int on)
 	struct vas_region regions[64];
 	ssize_t nr = on ? 0 : vas_regions(vas, regions, 64), i;
 
-	vas_unmap(values->mapping);
+	vas_mapping_destroy(values->mapping);
 	values->mapping = NULL;
 	for (i = 0; i < nr && i < 64; i++)
 		if (!strcmp(regions[i].name, VALUES_REGION))
-			check("values", vas_map(vas, regions[i].gpa, VAS_PAGE_SIZE, VAS_MAP_WRITE,
-						&values->mapping));
+			check("values", vas_mapping_create(vas, regions[i].gpa, VAS_PAGE_SIZE,
+							   VAS_MAPPING_WRITE, &values->mapping));
 }
 
 /* ---- foo ----------------------------------------------------------------------------------- */
@@ -263,7 +263,7 @@ static void peer_accept(struct server *server)
 
 	if (fd < 0)
 		return;
-	err = server->nr < 32 ? vas_send(server->vas, fd, 0) : -EMFILE;
+	err = server->nr < 32 ? vas_send_fds(server->vas, fd, 0) : -EMFILE;
 	if (err) {
 		fprintf(stderr, "tinyvmm: a peer could not be served: %s\n", strerror(-err));
 		close(fd);
@@ -311,11 +311,11 @@ static void server_start(struct server *server, const char *path)
 static void options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "fd", 1, 0, 'f' },      { "mem", 1, 0, 'm' },
+		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },
 		{ "socket", 1, 0, 's' },  { "cpus", 1, 0, 'c' },
-		{ "poke", 1, 0, 'p' },    { "dirty-ring", 0, 0, 'd' },
+		{ "poke", 1, 0, 'p' },	  { "dirty-ring", 0, 0, 'd' },
 		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' },
-		{ "help", 0, 0, 'h' },    { 0 },
+		{ "help", 0, 0, 'h' },	  { 0 },
 	};
 	int c;
 
@@ -391,6 +391,6 @@ int main(int argc, char **argv)
 	if (options.socket)
 		unlink(options.socket);
 	machine_destroy(&machine);
-	vas_unmap(values.mapping);
+	vas_mapping_destroy(values.mapping);
 	return status; /* the server's thread may be using the vas: it goes with the process */
 }

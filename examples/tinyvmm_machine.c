@@ -29,7 +29,7 @@ static void vcpus_kick(struct machine *machine)
 	for (i = 0; i < machine->nr_vcpus; i++) {
 		struct vcpu *vcpu = &machine->vcpus[i];
 
-		if (!vcpu->in_run)
+		if (!vcpu->in_range)
 			continue;
 		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
 		pthread_kill(vcpu->thread, KICK_SIGNAL);
@@ -46,16 +46,16 @@ static int vcpu_enter(struct vcpu *vcpu)
 	pthread_cond_broadcast(&machine->changed);
 	while (machine->pauses && !machine->stopped)
 		pthread_cond_wait(&machine->changed, &machine->lock);
-	vcpu->in_run = !machine->stopped;
+	vcpu->in_range = !machine->stopped;
 	vcpu->run->immediate_exit = 0;
 	pthread_mutex_unlock(&machine->lock);
-	return vcpu->in_run;
+	return vcpu->in_range;
 }
 
 static void vcpu_leave(struct vcpu *vcpu)
 {
 	pthread_mutex_lock(&vcpu->machine->lock);
-	vcpu->in_run = 0;
+	vcpu->in_range = 0;
 	vcpu->is_busy = 1;
 	pthread_cond_broadcast(&vcpu->machine->changed);
 	pthread_mutex_unlock(&vcpu->machine->lock);
@@ -305,7 +305,7 @@ static int vcpus_are_out(const struct machine *machine)
 	unsigned int i;
 
 	for (i = 0; i < machine->nr_vcpus; i++)
-		if (machine->vcpus[i].in_run)
+		if (machine->vcpus[i].in_range)
 			return 0;
 	return 1;
 }
@@ -332,7 +332,7 @@ static int vcpus_are_idle(const struct machine *machine)
 	unsigned int i;
 
 	for (i = 0; i < machine->nr_vcpus; i++)
-		if (machine->vcpus[i].in_run || machine->vcpus[i].is_busy)
+		if (machine->vcpus[i].in_range || machine->vcpus[i].is_busy)
 			return 0;
 	return 1;
 }

@@ -26,8 +26,8 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	int started;
-	int in_run;  /* the machine's lock */
-	int is_busy; /* with what the guest did last; the machine's lock */
+	int in_range; /* the machine's lock */
+	int is_busy;  /* with what the guest did last; the machine's lock */
 };
 
 struct machine {

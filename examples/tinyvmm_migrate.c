@@ -123,7 +123,7 @@ void mover_stop(struct mover *mover)
 
 /* ---- coming -------------------------------------------------------------------------------- */
 
-struct arrival {
+struct lazy {
 	struct machine *machine;
 	uint32_t kvm_flags;
 };
@@ -131,34 +131,34 @@ struct arrival {
 /* The source is not told yet: what KVM refuses here is no harm. */
 static int arrival_accept(void *arg, struct vas *vas, const void *state, size_t size)
 {
-	struct arrival *arrival = arg;
+	struct lazy *lazy = arg;
 	int nr = machine_state_vcpus(state, size), err;
 
 	if (nr < 0)
 		return nr;
-	err = machine_create(arrival->machine, vas, nr, arrival->kvm_flags);
+	err = machine_create(lazy->machine, vas, nr, lazy->kvm_flags);
 	if (err)
 		return err;
-	err = machine_load(arrival->machine, state, size);
+	err = machine_load(lazy->machine, state, size);
 	if (err)
-		machine_destroy(arrival->machine);
+		machine_destroy(lazy->machine);
 	return err;
 }
 
 static void arrival_withdraw(void *arg)
 {
-	struct arrival *arrival = arg;
+	struct lazy *lazy = arg;
 
-	machine_destroy(arrival->machine);
+	machine_destroy(lazy->machine);
 }
 
 int machine_receive(struct machine *machine, const char *path, uint32_t kvm_flags)
 {
 	static const struct vas_migrate_target_ops ops = { arrival_accept, arrival_withdraw };
-	struct arrival arrival = { machine, kvm_flags };
+	struct lazy lazy = { machine, kvm_flags };
 	int fd = socket_connect(path), err;
 	const struct vas_migrate_target target = {
-		.fds = &fd, .nr_fds = 1, .ops = &ops, .arg = &arrival
+		.fds = &fd, .nr_fds = 1, .ops = &ops, .arg = &lazy
 	};
 	struct vas_migrate_result result;
 	struct vas *vas;

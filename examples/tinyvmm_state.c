@@ -7,24 +7,24 @@
 #include <sys/ioctl.h>
 
 #define STATE_MAGIC 0x316574617473766dull /* "mvstate1" */
-#define NR_CHIPS    3                     /* two PICs and an I/O APIC */
+#define NR_CHIPS    3			  /* two PICs and an I/O APIC */
 
 /*
  * Those that a guest may have set and that are in no other structure. The TSC's deadline comes
  * after the TSC and, like the others, after the local APIC, whose timer it arms.
  */
 static const uint32_t msr_indices[] = {
-	0x10,                                           /* TSC */
-	0x3b,                                           /* TSC_ADJUST */
-	0x174,      0x175,      0x176,                  /* SYSENTER_CS, _ESP, _EIP */
-	0x1a0,                                          /* MISC_ENABLE */
-	0x277,                                          /* PAT */
-	0x2ff,                                          /* MTRR_DEF_TYPE */
+	0x10,						/* TSC */
+	0x3b,						/* TSC_ADJUST */
+	0x174,	    0x175,	0x176,			/* SYSENTER_CS, _ESP, _EIP */
+	0x1a0,						/* MISC_ENABLE */
+	0x277,						/* PAT */
+	0x2ff,						/* MTRR_DEF_TYPE */
 	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, /* STAR, LSTAR, CSTAR, FMASK */
-	0xc0000102,                                     /* KERNEL_GS_BASE */
-	0xc0000103,                                     /* TSC_AUX */
-	0x4b564d00, 0x4b564d01,                         /* KVM's clocks */
-	0x6e0,                                          /* TSC_DEADLINE */
+	0xc0000102,					/* KERNEL_GS_BASE */
+	0xc0000103,					/* TSC_AUX */
+	0x4b564d00, 0x4b564d01,				/* KVM's clocks */
+	0x6e0,						/* TSC_DEADLINE */
 };
 #define NR_MSRS (sizeof(msr_indices) / sizeof(*msr_indices))
 

@@ -12,7 +12,7 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$scripts")
 build=${VAS_BENCH_BUILD:-$top/build-bench}
 kernels='' options='' time='' measured=0 status=0
-modules='vas test/vas_test bench/vas_bench bench/kvm_bench'
+modules='vas modules/test/vas_test modules/bench/vas_bench modules/bench/kvm_bench'
 
 usage()
 {
@@ -73,7 +73,7 @@ build_modules()
 {
 	tree=$("$scripts/kernel.sh" path "$1" headers)
 	folder=$build/ko-$1
-	rm -f "$folder"/kernel/bench/*.ko
+	rm -f "$folder"/kernel/modules/bench/*.ko
 	set -- "$1" "$folder" -j2 VAS_BENCH=m
 	! exports_kvm "$tree" || set -- "$@" VAS_BENCH_KVM=m
 	"$scripts/vas-ko.sh" "$@" >"$folder.log" 2>&1 || {

@@ -44,18 +44,18 @@ struct test_case {
 
 void test_register(struct test_case *test);
 
-#define TEST(name)                                                                                \
-	static void name(void);                                                                   \
-	static void run_##name(void *arg)                                                         \
-	{                                                                                         \
-		(void)arg;                                                                        \
-		name();                                                                           \
-	}                                                                                         \
-	static struct test_case test_##name = { #name, run_##name, NULL, TEST_PENDING, NULL };    \
-	__attribute__((constructor)) static void register_##name(void)                            \
-	{                                                                                         \
-		test_register(&test_##name);                                                      \
-	}                                                                                         \
+#define TEST(name)                                                                             \
+	static void name(void);                                                                \
+	static void run_##name(void *arg)                                                      \
+	{                                                                                      \
+		(void)arg;                                                                     \
+		name();                                                                        \
+	}                                                                                      \
+	static struct test_case test_##name = { #name, run_##name, NULL, TEST_PENDING, NULL }; \
+	__attribute__((constructor)) static void register_##name(void)                         \
+	{                                                                                      \
+		test_register(&test_##name);                                                   \
+	}                                                                                      \
 	static void name(void)
 
 /* The whole of a test program's main(): returns its exit status. */
@@ -75,13 +75,13 @@ struct test_role {
 void test_register_role(struct test_role *role);
 int test_spawn(const char *role, int *sock); /* its pid */
 
-#define ROLE(name)                                                                                \
-	static int name(int sock);                                                                \
-	static struct test_role role_##name = { #name, name, NULL };                              \
-	__attribute__((constructor)) static void register_role_##name(void)                       \
-	{                                                                                         \
-		test_register_role(&role_##name);                                                 \
-	}                                                                                         \
+#define ROLE(name)                                                          \
+	static int name(int sock);                                          \
+	static struct test_role role_##name = { #name, name, NULL };        \
+	__attribute__((constructor)) static void register_role_##name(void) \
+	{                                                                   \
+		test_register_role(&role_##name);                           \
+	}                                                                   \
 	static int name(int sock)
 
 /* One seed a run, printed at its start: --seed or TEST_SEED, else fresh. */
@@ -115,16 +115,16 @@ void test_check_str(const char *file, int line, const char *got, const char *wan
 void test_check_has(const char *file, int line, const char *got, const char *want);
 void test_check_mem(const char *file, int line, const void *got, const void *want, size_t len);
 
-#define CHECK(cond)                                                                               \
-	do {                                                                                      \
-		if (!(cond))                                                                      \
-			test_fail(__FILE__, __LINE__, "%s", #cond);                               \
+#define CHECK(cond)                                                 \
+	do {                                                        \
+		if (!(cond))                                        \
+			test_fail(__FILE__, __LINE__, "%s", #cond); \
 	} while (0)
-#define CHECK_EQ(got, want)                                                                       \
+#define CHECK_EQ(got, want) \
 	test_check_eq(__FILE__, __LINE__, #got " == " #want, (long long)(got), (long long)(want))
-#define CHECK_OK(got)	     test_check_ok(__FILE__, __LINE__, #got, (long long)(got))
-#define CHECK_STR(got, want) test_check_str(__FILE__, __LINE__, got, want)
-#define CHECK_HAS(got, want) test_check_has(__FILE__, __LINE__, got, want)
+#define CHECK_OK(got)		  test_check_ok(__FILE__, __LINE__, #got, (long long)(got))
+#define CHECK_STR(got, want)	  test_check_str(__FILE__, __LINE__, got, want)
+#define CHECK_HAS(got, want)	  test_check_has(__FILE__, __LINE__, got, want)
 #define CHECK_MEM(got, want, len) test_check_mem(__FILE__, __LINE__, got, want, len)
 
 #endif

@@ -28,8 +28,8 @@ const char *vas_error(void) __attribute__((weak));
 
 void harness_init(void)
 {
-	void *p = mmap(NULL, sizeof(*scratch), PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, sizeof(*scratch), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
 
 	if (p != MAP_FAILED)
 		scratch = p;
@@ -81,7 +81,7 @@ void test_note(const char *format, ...)
 	va_end(ap);
 }
 
-static const char *story(void)
+static const char *message(void)
 {
 	return vas_error ? vas_error() : "";
 }
@@ -95,8 +95,8 @@ void test_fail(const char *file, int line, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	printf("# %s:%d: %s: %s\n", file, line, case_name, text);
-	if (story()[0])
-		printf("# the library's last word: %s\n", story());
+	if (message()[0])
+		printf("# the library's last word: %s\n", message());
 	print_note();
 	scratch->said = 1;
 	fflush(stdout);

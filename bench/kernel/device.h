@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "../report.h"
-#include "kernel/bench/vas_bench.h"
+#include "kernel/modules/bench/vas_bench.h"
 
 struct device {
 	int fd;

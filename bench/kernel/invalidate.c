@@ -11,7 +11,7 @@
 #include <vas/vas.h>
 
 #include "include/uapi/linux/vas.h"
-#include "kernel/test/vas_test.h"
+#include "kernel/modules/test/vas_test.h"
 
 #define PAGE	   4096
 #define TIMEOUT_NS 1000000000
@@ -32,7 +32,9 @@ static int ask_once(int driver, int user, uint64_t gpa, bool ticks, double *cost
 	struct vas_test_map map = { .gpa = gpa, .len = PAGE, .flags = 1 };
 	struct vas_ko_range range = { .gpa = gpa, .size = PAGE };
 	struct vas_ko_prepare prepare = {
-		.ranges = (uintptr_t)&range, .nr = 1, .timeout_ns = TIMEOUT_NS,
+		.ranges = (uintptr_t)&range,
+		.nr = 1,
+		.timeout_ns = TIMEOUT_NS,
 	};
 	struct vas_test_info info;
 

@@ -45,7 +45,7 @@ static uint64_t section_read(void *ctx, const struct peer_copy *copy, uint64_t n
 	if (vas_enter(ctx))
 		return PEER_REFUSED;
 	ret = loop_copy(section_copy_out, ctx, copy, nr);
-	ret |= vas_failed(ctx) ? PEER_REFUSED : 0;
+	ret |= vas_page_failed(ctx) ? PEER_REFUSED : 0;
 	vas_leave(ctx);
 	return ret;
 }
@@ -57,7 +57,7 @@ static uint64_t section_write(void *ctx, const struct peer_copy *copy, uint64_t 
 	if (vas_enter(ctx))
 		return PEER_REFUSED;
 	ret = loop_copy(section_copy_in, ctx, copy, nr);
-	ret |= vas_failed(ctx) ? PEER_REFUSED : 0;
+	ret |= vas_page_failed(ctx) ? PEER_REFUSED : 0;
 	vas_leave(ctx);
 	return ret;
 }

@@ -30,7 +30,7 @@ struct folio;
 
 struct vas;	    /* a binding */
 struct vas_mapping; /* a long-lived map */
-struct vas_lane;
+struct vas_slot_holder;
 struct vas_view;
 
 /**
@@ -38,7 +38,7 @@ struct vas_view;
  * @owner: THIS_MODULE: cannot be unloaded while a binding with these ops lives
  * @name: for people: debugfs, trace events, and the owner's "who is in the way"
  * @invalidate: The range of @mapping is wanted back, as it leaves the guest's address space. Have
- *	every user of the map stop, and drop every reference with vas_unmap(), here or elsewhere,
+ *	every user of the map stop, and drop every reference with vas_mapping_destroy(), here or elsewhere,
  *	before @deadline (CLOCK_MONOTONIC); later the change is given up, and the owner is told who
  *	was in its way; one that tries again asks again. NULL: the module's maps are never given
  *	back on request.
@@ -77,8 +77,8 @@ int vas_local_offer(struct vas *vas, u64 gpa, u64 size, unsigned long hva);
 
 /* ---- section.c: accesses that a change of the layout waits for ----------------------------- */
 
-#define VAS_WRITE  1u /* the access writes: refused when read-only or frozen, and marked */
-#define VAS_ATOMIC 2u /* do not sleep: -EAGAIN instead */
+#define VAS_PROT_WRITE 1u /* the access writes: refused when read-only or frozen, and marked */
+#define VAS_NO_SLEEP   2u /* do not sleep: -EAGAIN instead */
 
 /**
  * struct vas_section - a stretch of code in which a layout holds
@@ -88,7 +88,7 @@ int vas_local_offer(struct vas *vas, u64 gpa, u64 size, unsigned long hva);
 struct vas_section {
 	struct vas *vas;
 	const struct vas_view *view;
-	struct vas_lane *lane;
+	struct vas_slot_holder *slot_holder;
 	int srcu_idx;
 };
 
@@ -136,17 +136,17 @@ int vas_cache_write(struct vas_cache *cache, u64 gpa, const void *buf, size_t le
 
 /* ---- map.c: long-lived maps ---------------------------------------------------------------- */
 
-#define VAS_MAP_WRITE 1u
-#define VAS_MAP_MARKS 2u /* the holder calls vas_mark() after each write */
-#define VAS_MAP_PAGES 4u /* no address, just the pages */
+#define VAS_MAPPING_WRITE 1u
+#define VAS_MAPPING_MARKS 2u /* the holder calls vas_mark() after each write */
+#define VAS_MAPPING_PAGES 4u /* no address, just the pages */
 
-int vas_map(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **mapping);
-struct vas_mapping *vas_map_get(struct vas_mapping *mapping);
-void vas_unmap(struct vas_mapping *mapping);
+int vas_mapping_create(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **mapping);
+struct vas_mapping *vas_mapping_get(struct vas_mapping *mapping);
+void vas_mapping_destroy(struct vas_mapping *mapping);
 void *vas_mapping_addr(const struct vas_mapping *mapping);
 u64 vas_mapping_gpa(const struct vas_mapping *mapping);
 u64 vas_mapping_len(const struct vas_mapping *mapping);
-bool vas_mapping_is_wanted(const struct vas_mapping *mapping);
+bool vas_mapping_request(const struct vas_mapping *mapping);
 bool vas_mapping_is_attached(const struct vas_mapping *mapping);
 
 /* ---- sg.c: maps as scatterlists ------------------------------------------------------------ */
@@ -178,20 +178,20 @@ bool vas_sg_has(const struct vas_sg *sg, const struct vas_mapping *mapping);
 
 /* ---- event.c: doorbells and interrupts ----------------------------------------------------- */
 
-#define VAS_BELL_ATOMIC 1u /* ring() runs at once: interrupts off, the eventfd's lock held */
-#define VAS_BELL_SHARED 2u /* others read the eventfd, too: leave its count alone */
+#define VAS_DOORBELL_ATOMIC 1u /* ring() runs at once: interrupts off, the eventfd's lock held */
+#define VAS_DOORBELL_SHARED 2u /* others read the eventfd, too: leave its count alone */
 
 /**
  * struct vas_doorbell - a function that is called when the guest rings
  * @ring: called once or more often after each time the doorbell rang, never twice at once; set by the
- *	caller. In process context, unless VAS_BELL_ATOMIC: then it may not sleep, nor touch eventfds
+ *	caller. In process context, unless VAS_DOORBELL_ATOMIC: then it may not sleep, nor touch eventfds
  *	but by vas_irq_raise()
  * @flags: VAS_BELL_*; set by the caller
  *
  * Embedded in what it is for. The other fields are private.
  */
 struct vas_doorbell {
-	void (*ring)(struct vas_doorbell *bell);
+	void (*ring)(struct vas_doorbell *doorbell);
 	u32 flags;
 	struct eventfd_ctx *ctx;
 	wait_queue_head_t *head;
@@ -200,8 +200,8 @@ struct vas_doorbell {
 	struct work_struct work;
 };
 
-int vas_doorbell_attach(struct vas_doorbell *bell, int fd);
-void vas_doorbell_detach(struct vas_doorbell *bell);
+int vas_doorbell_attach(struct vas_doorbell *doorbell, int fd);
+void vas_doorbell_detach(struct vas_doorbell *doorbell);
 
 /**
  * struct vas_irq - an interrupt that can be raised

@@ -49,10 +49,10 @@ struct vas_view {
 
 /* The head of a handle. Programs read it through the functions below only. */
 struct vas_head {
-	const struct vas_view *view;	/* acquire; replaced by whoever sees a new generation first */
-	const uint64_t *generation;	/* vas_control.generation */
-	uint32_t index;			/* of this handle in vas_thread_ties */
-	uint32_t nr_failed;		/* windows' pages that failed: see vas_failed() */
+	const struct vas_view *view; /* acquire; replaced by whoever sees a new generation first */
+	const uint64_t *generation;  /* vas_control.generation */
+	uint32_t index;		     /* of this handle in vas_registered_threads */
+	uint32_t nr_failed;	     /* windows' pages that failed: see vas_page_failed() */
 };
 
 /*
@@ -60,7 +60,7 @@ struct vas_head {
  * anything: the slot is shared, so others might write it.
  */
 struct vas_thread {
-	uint64_t *slot;	     /* vas_slot.generation; of an observer: a word of its own */
+	uint64_t *slot; /* vas_slot.generation; of an observer: a word of its own */
 	uint64_t generation;
 	uint64_t serial; /* of the view at the last change that this thread saw */
 	uint32_t depth;	 /* how deep in sections, and a bit of the library's; others read it */
@@ -71,11 +71,11 @@ struct vas_thread {
  * and take the way out of line.
  */
 #define VAS_FAST_HANDLES 32
-VAS_API extern __thread struct vas_thread *vas_thread_ties[VAS_FAST_HANDLES]
+VAS_API extern __thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES]
 	__attribute__((tls_model("initial-exec")));
 
 /* For a thread that has none: nothing is inlined with it, so nothing writes to it. */
-VAS_API extern const struct vas_thread vas_no_tie;
+VAS_API extern const struct vas_thread vas_unregistered_thread;
 
 /* The uncommon cases, out of line. */
 VAS_API int vas_enter_slow(struct vas *vas);
@@ -101,10 +101,10 @@ static inline uint64_t vas_generation(const struct vas *vas)
  * fail), -EPROTO (the control area is damaged), -ENOMEM. Observers have no slots: theirs always
  * succeed and promise nothing, see vas_still().
  *
- * The tied forms are for loops: with vas_tie() before the loop, no section looks its thread up. They mix
+ * The tied forms are for loops: with vas_thread_register() before the loop, no section looks its thread up. They mix
  * with the others as one likes. A tie is its thread's own, and good until the handle is closed.
  */
-static inline int vas_enter_tied(struct vas *vas, struct vas_thread *t)
+static inline int vas_enter_registered(struct vas *vas, struct vas_thread *t)
 {
 	if (vas_unlikely(t->depth))
 		return vas_enter_nested(vas);
@@ -118,7 +118,7 @@ static inline int vas_enter_tied(struct vas *vas, struct vas_thread *t)
 	return vas_enter_slow(vas);
 }
 
-static inline void vas_leave_tied(struct vas *vas, struct vas_thread *t)
+static inline void vas_leave_registered(struct vas *vas, struct vas_thread *t)
 {
 	if (vas_unlikely(t->depth != 1)) {
 		vas_leave_nested(vas);
@@ -129,23 +129,23 @@ static inline void vas_leave_tied(struct vas *vas, struct vas_thread *t)
 }
 
 /* The calling thread's tie; one that only makes sections slower, if there is none to be had for it. */
-VAS_API struct vas_thread *vas_tie(struct vas *vas);
+VAS_API struct vas_thread *vas_thread_register(struct vas *vas);
 
-static inline struct vas_thread *vas_thread_tie(const struct vas *vas)
+static inline struct vas_thread *vas_thread_self(const struct vas *vas)
 {
-	struct vas_thread *t = vas_thread_ties[((const struct vas_head *)vas)->index];
+	struct vas_thread *t = vas_registered_threads[((const struct vas_head *)vas)->index];
 
-	return vas_likely(t) ? t : (struct vas_thread *)(uintptr_t)&vas_no_tie;
+	return vas_likely(t) ? t : (struct vas_thread *)(uintptr_t)&vas_unregistered_thread;
 }
 
 static inline int vas_enter(struct vas *vas)
 {
-	return vas_enter_tied(vas, vas_thread_tie(vas));
+	return vas_enter_registered(vas, vas_thread_self(vas));
 }
 
 static inline void vas_leave(struct vas *vas)
 {
-	vas_leave_tied(vas, vas_thread_tie(vas));
+	vas_leave_registered(vas, vas_thread_self(vas));
 }
 
 static inline int vas_granule_is_present(const struct vas_view *view, uint64_t gpa, uint32_t prot)
@@ -231,13 +231,14 @@ static inline int vas_still(const struct vas *vas, uint64_t generation)
  */
 static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 {
-	const struct vas_view *view = __atomic_load_n(&((struct vas_head *)vas)->view,
-						      __ATOMIC_ACQUIRE);
+	const struct vas_view *view =
+		__atomic_load_n(&((struct vas_head *)vas)->view, __ATOMIC_ACQUIRE);
 	uint64_t page = gpa >> VAS_PAGE_SHIFT;
 
 	if (page < view->nr_dirty && len - 1 < VAS_PAGE_SIZE - (gpa & (VAS_PAGE_SIZE - 1))) {
 		/* W2 in DESIGN.md, "Dirty log": marked since the last harvest. */
-		if (!(__atomic_load_n(&view->dirty[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1))
+		if (!(__atomic_load_n(&view->dirty[page / 64], __ATOMIC_RELAXED) >> (page % 64) &
+		      1))
 			vas_mark_page(vas, page);
 	} else if (vas_unlikely(view->flags & VAS_STATE_TRACKING)) {
 		vas_mark_slow(vas, gpa, len);
@@ -248,10 +249,10 @@ static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
  * A page of a window has failed (or the handle observes): what was accessed in this section is
  * doubtful, and vas_read() and vas_write() find out. Ask before vas_leave().
  */
-static inline int vas_failed(const struct vas *vas)
+static inline int vas_page_failed(const struct vas *vas)
 {
-	return vas_unlikely(__atomic_load_n(&((const struct vas_head *)vas)->nr_failed,
-					    __ATOMIC_RELAXED));
+	return vas_unlikely(
+		__atomic_load_n(&((const struct vas_head *)vas)->nr_failed, __ATOMIC_RELAXED));
 }
 
 /*
@@ -284,17 +285,17 @@ static inline void vas_copy_bytes(void *to, const void *from, size_t len)
  */
 static inline int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
 {
-	struct vas_thread *t = vas_thread_tie(vas);
+	struct vas_thread *t = vas_thread_self(vas);
 	int failed = 1;
 
-	if (vas_likely(!vas_enter_tied(vas, t))) {
+	if (vas_likely(!vas_enter_registered(vas, t))) {
 		const void *p = vas_translate(vas, gpa, len, VAS_PROT_READ);
 
 		if (vas_likely(p)) {
 			vas_copy_bytes(buf, p, len);
-			failed = vas_failed(vas);
+			failed = vas_page_failed(vas);
 		}
-		vas_leave_tied(vas, t);
+		vas_leave_registered(vas, t);
 	}
 	if (vas_unlikely(failed))
 		return vas_copy_slow(vas, gpa, buf, len, VAS_PROT_READ, done);
@@ -303,20 +304,21 @@ static inline int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len,
 	return 0;
 }
 
-static inline int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done)
+static inline int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t len,
+			    size_t *done)
 {
-	struct vas_thread *t = vas_thread_tie(vas);
+	struct vas_thread *t = vas_thread_self(vas);
 	int failed = 1;
 
-	if (vas_likely(!vas_enter_tied(vas, t))) {
+	if (vas_likely(!vas_enter_registered(vas, t))) {
 		void *p = vas_translate(vas, gpa, len, VAS_PROT_WRITE);
 
 		if (vas_likely(p)) {
 			vas_copy_bytes(p, buf, len);
 			vas_mark(vas, gpa, len);
-			failed = vas_failed(vas);
+			failed = vas_page_failed(vas);
 		}
-		vas_leave_tied(vas, t);
+		vas_leave_registered(vas, t);
 	}
 	if (vas_unlikely(failed))
 		return vas_copy_slow(vas, gpa, (void *)(uintptr_t)buf, len, VAS_PROT_WRITE, done);
@@ -360,72 +362,72 @@ static inline void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint3
 /* After a store or read-modify-write: mark, leave, and find out if the page was there. */
 static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len)
 {
-	int failed = vas_failed(vas);
+	int failed = vas_page_failed(vas);
 
 	vas_mark(vas, gpa, len);
 	vas_leave(vas);
 	return failed ? vas_field_check(vas, gpa, len) : 0;
 }
 
-#define VAS_DEFINE_RMW(op, name, bits)                                                            \
+#define VAS_DEFINE_RMW(op, name, bits)                                                             \
 	static inline int vas_##name##_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val, \
-						uint##bits##_t *old, int order)                   \
-	{                                                                                         \
-		int err;                                                                          \
-		uint##bits##_t *p = (uint##bits##_t *)vas_field(vas, gpa, bits / 8,               \
-								VAS_PROT_WRITE, &err);            \
-                                                                                                  \
-		if (vas_unlikely(!p))                                                             \
-			return err;                                                               \
-		*old = op(p, val, order);                                                         \
-		return vas_field_end(vas, gpa, bits / 8);                                         \
+						uint##bits##_t *old, int order)                    \
+	{                                                                                          \
+		int err;                                                                           \
+		uint##bits##_t *p =                                                                \
+			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err);     \
+                                                                                                   \
+		if (vas_unlikely(!p))                                                              \
+			return err;                                                                \
+		*old = op(p, val, order);                                                          \
+		return vas_field_end(vas, gpa, bits / 8);                                          \
 	}
 
-#define VAS_DEFINE_FIELD(bits)                                                                    \
-	static inline int vas_load_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t *val,   \
-					    int order)                                            \
-	{                                                                                         \
-		int err;                                                                          \
-		uint##bits##_t *p = (uint##bits##_t *)vas_field(vas, gpa, bits / 8,               \
-								VAS_PROT_READ, &err);             \
-                                                                                                  \
-		if (vas_unlikely(!p))                                                             \
-			return err;                                                               \
-		*val = __atomic_load_n(p, order);                                                 \
-		err = vas_failed(vas);                                                            \
-		vas_leave(vas);                                                                   \
-		return err ? vas_copy_slow(vas, gpa, val, bits / 8, VAS_PROT_READ, NULL) : 0;         \
-	}                                                                                         \
-	static inline int vas_store_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val,   \
-					     int order)                                           \
-	{                                                                                         \
-		int err;                                                                          \
-		uint##bits##_t *p = (uint##bits##_t *)vas_field(vas, gpa, bits / 8,               \
-								VAS_PROT_WRITE, &err);            \
-                                                                                                  \
-		if (vas_unlikely(!p))                                                             \
-			return err;                                                               \
-		__atomic_store_n(p, val, order);                                                  \
-		return vas_field_end(vas, gpa, bits / 8);                                         \
-	}                                                                                         \
-	static inline int vas_cmpxchg_le##bits(struct vas *vas, uint64_t gpa,                     \
-					       uint##bits##_t *expected, uint##bits##_t desired,  \
-					       int order)                                         \
-	{                                                                                         \
-		int err, swapped;                                                                 \
-		uint##bits##_t *p = (uint##bits##_t *)vas_field(vas, gpa, bits / 8,               \
-								VAS_PROT_WRITE, &err);            \
-                                                                                                  \
-		if (vas_unlikely(!p))                                                             \
-			return err;                                                               \
-		swapped = __atomic_compare_exchange_n(p, expected, desired, 0, order,             \
-						      __ATOMIC_RELAXED);                          \
-		err = vas_field_end(vas, gpa, bits / 8);                                          \
-		return err ? err : swapped ? 0 : -EAGAIN;                                         \
-	}                                                                                         \
-	VAS_DEFINE_RMW(__atomic_fetch_or, fetch_or, bits)                                         \
-	VAS_DEFINE_RMW(__atomic_fetch_and, fetch_and, bits)                                       \
-	VAS_DEFINE_RMW(__atomic_fetch_add, fetch_add, bits)                                       \
+#define VAS_DEFINE_FIELD(bits)                                                                   \
+	static inline int vas_load_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t *val,  \
+					    int order)                                           \
+	{                                                                                        \
+		int err;                                                                         \
+		uint##bits##_t *p =                                                              \
+			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_READ, &err);    \
+                                                                                                 \
+		if (vas_unlikely(!p))                                                            \
+			return err;                                                              \
+		*val = __atomic_load_n(p, order);                                                \
+		err = vas_page_failed(vas);                                                      \
+		vas_leave(vas);                                                                  \
+		return err ? vas_copy_slow(vas, gpa, val, bits / 8, VAS_PROT_READ, NULL) : 0;    \
+	}                                                                                        \
+	static inline int vas_store_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val,  \
+					     int order)                                          \
+	{                                                                                        \
+		int err;                                                                         \
+		uint##bits##_t *p =                                                              \
+			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err);   \
+                                                                                                 \
+		if (vas_unlikely(!p))                                                            \
+			return err;                                                              \
+		__atomic_store_n(p, val, order);                                                 \
+		return vas_field_end(vas, gpa, bits / 8);                                        \
+	}                                                                                        \
+	static inline int vas_cmpxchg_le##bits(struct vas *vas, uint64_t gpa,                    \
+					       uint##bits##_t *expected, uint##bits##_t desired, \
+					       int order)                                        \
+	{                                                                                        \
+		int err, swapped;                                                                \
+		uint##bits##_t *p =                                                              \
+			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err);   \
+                                                                                                 \
+		if (vas_unlikely(!p))                                                            \
+			return err;                                                              \
+		swapped = __atomic_compare_exchange_n(p, expected, desired, 0, order,            \
+						      __ATOMIC_RELAXED);                         \
+		err = vas_field_end(vas, gpa, bits / 8);                                         \
+		return err ? err : swapped ? 0 : -EAGAIN;                                        \
+	}                                                                                        \
+	VAS_DEFINE_RMW(__atomic_fetch_or, fetch_or, bits)                                        \
+	VAS_DEFINE_RMW(__atomic_fetch_and, fetch_and, bits)                                      \
+	VAS_DEFINE_RMW(__atomic_fetch_add, fetch_add, bits)                                      \
 	VAS_DEFINE_RMW(__atomic_exchange_n, exchange, bits)
 
 VAS_DEFINE_FIELD(8)

@@ -81,11 +81,11 @@ VAS_API void vas_consumer_detach(struct vas_consumer *consumer);
  * vas_destroy(), after the consumers were detached and while the vas is still whole. Embedded in the
  * caller's own struct; the last that came goes first. Not in a child after a fork.
  */
-struct vas_ending {
-	void (*end)(struct vas_ending *ending);
-	struct vas_ending *next; /* the library's */
+struct vas_cleanup {
+	void (*end)(struct vas_cleanup *cleanup);
+	struct vas_cleanup *next; /* the library's */
 };
-VAS_API void vas_at_end(struct vas *vas, struct vas_ending *ending);
+VAS_API void vas_cleanup_add(struct vas *vas, struct vas_cleanup *cleanup);
 
 /* Mark a range in the dirty log, tracking or not: for a consumer's harvest. Out of range: -EINVAL. */
 VAS_API int vas_mark_dirty(struct vas *vas, uint64_t gpa, uint64_t len);
@@ -96,7 +96,7 @@ VAS_API int vas_mark_dirty_word(struct vas *vas, uint64_t gpa, uint64_t bits);
  * For a consumer that refuses something: remember the sentence for this thread's vas_error(), and
  * return err, a negative errno.
  */
-VAS_API int vas_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+VAS_API int vas_error_set(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #ifdef __cplusplus
 }

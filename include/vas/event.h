@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * Doorbells and interrupts: the eventfds that go with a vas. The owner declares them, by name and
- * id, and ties them to KVM (<vas/kvm.h>); vas_send() carries their fds; a binder waits for a doorbell
+ * id, and ties them to KVM (<vas/kvm.h>); vas_send_fds() carries their fds; a binder waits for a doorbell
  * or raises an interrupt, and never talks to KVM.
  */
 #ifndef VAS_EVENT_H
@@ -25,7 +25,7 @@ struct vas_event {
 };
 
 /*
- * Declare an event and make its eventfd(s). Owner only (-EPERM). Declare before vas_send(), which
+ * Declare an event and make its eventfd(s). Owner only (-EPERM). Declare before vas_send_fds(), which
  * carries the fds that there are. -EEXIST: id or name is taken; -EINVAL: fields that make no sense
  * together; -ENOSPC: 188 are there already; -EMFILE, -ENFILE, -ENOMEM.
  * Removing one closes its eventfds here: no thread may be waiting on them.
@@ -36,8 +36,8 @@ VAS_API int vas_event_remove(struct vas *vas, uint32_t id);
 /* Up to nr events are stored; returns how many there are. */
 VAS_API ssize_t vas_events(struct vas *vas, struct vas_event *events, size_t nr);
 /* One of them: 0 or -ENOENT. */
-VAS_API int vas_event_by_id(struct vas *vas, uint32_t id, struct vas_event *event);
-VAS_API int vas_event_by_name(struct vas *vas, const char *name, struct vas_event *event);
+VAS_API int vas_event_find(struct vas *vas, uint32_t id, struct vas_event *event);
+VAS_API int vas_event_find_by_name(struct vas *vas, const char *name, struct vas_event *event);
 
 /*
  * The eventfd, owned by the handle: for poll, epoll, io_uring. -ENOENT: no such event; -ENXIO: the

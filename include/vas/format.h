@@ -64,7 +64,7 @@ enum vas_extent_id {
 	VAS_EXT_BACKINGS, /* struct vas_backing_entry[nr_backings] */
 	VAS_EXT_TABLE0,	  /* struct vas_region_entry[max_regions], sorted by gpa */
 	VAS_EXT_TABLE1,
-	VAS_EXT_TRACKERS, /* struct vas_tracker[nr_trackers] */
+	VAS_EXT_TRACKERS, /* struct vas_tracker_entry[nr_trackers] */
 	VAS_EXT_LOG,	  /* the dirty log, then one log a tracker: each as vas_log_layout() says */
 	VAS_EXT_COUNT
 };
@@ -79,7 +79,7 @@ struct vas_superblock {
 	char name[VAS_NAME_LEN];
 	uint64_t file_size;
 	uint64_t ram_size; /* file bytes that are guest RAM */
-	uint64_t limit;	   /* no gpa is at or above it; ram_size == limit unless the file is compact */
+	uint64_t limit; /* no gpa is at or above it; ram_size == limit unless the file is compact */
 	uint32_t max_regions;
 	uint32_t nr_slots;
 	uint32_t nr_binders;
@@ -96,7 +96,7 @@ struct vas_superblock {
 #define VAS_STATE_TRACKING 1u /* writers mark the dirty log */
 #define VAS_STATE_FROZEN   2u /* writers stay out */
 #define VAS_STATE_FENCE	   4u /* the owner has no membarrier: sections begin with a full fence */
-#define VAS_STATE_ARRIVING 8u /* pages are still to come: ask before touching one */
+#define VAS_STATE_LAZY	   8u /* pages are still to come: ask before touching one */
 #define VAS_STATE_KNOWN	   15u
 
 /* What holds for one generation. Copied and checked as a whole, then vas_control.generation again. */
@@ -125,22 +125,25 @@ struct vas_control {
 	 * the owner has copied it to `served`: it has switched tracking as the trackers in use need
 	 * it, and moved its consumers' logs into the log.
 	 */
-	uint32_t wanted;
-	uint32_t served;
-	uint32_t log_lost; /* counts when marks may be missing or half done: each tracker repairs the log,
+	uint32_t tracking_request;
+	uint32_t tracking_reply;
+	uint32_t
+		log_incomplete; /* counts when marks may be missing or half done: each tracker repairs the log,
 			      and takes all as dirty */
 	uint32_t draining; /* binder's index + 1 while it takes words; the drain lock protects it */
 	/*
 	 * Memory that arrives. `arriving` is 0, or 1 + the index of the tracker entry whose log has a bit
-	 * for each page that is still to come. Who wants one stores its word's gpa | 1 in `arrive_wanted`
+	 * for each page that is still to come. Who wants one stores its word's gpa | 1 in `lazy_request`
 	 * if that is 0, and wakes the bell; binders write these two.
 	 */
-	uint32_t arriving;
-	uint32_t arrive_bell;	/* futex */
-	uint64_t arrive_wanted;
-	uint64_t arrive_failed; /* gpa | 1 of the last word that cannot be had; 0: none; all ones: any */
-	uint64_t arrive_left;	/* pages, for people */
-	uint32_t pins_claimed;	/* the or of the numbers of all pin records that ever were: vas_pins_end() */
+	uint32_t lazy_log;
+	uint32_t lazy_wakeup; /* futex */
+	uint64_t lazy_request;
+	uint64_t
+		lazy_failed; /* gpa | 1 of the last word that cannot be had; 0: none; all ones: any */
+	uint64_t lazy_left; /* pages, for people */
+	uint32_t
+		pins_claimed; /* the or of the numbers of all pin records that ever were: vas_pins_end() */
 	uint32_t pad1;
 
 	uint32_t owner_pid; /* a hint for people; the lock on the superblock's first byte decides */
@@ -187,8 +190,9 @@ struct vas_backing_entry {
  * holds the lock of a dead binder's byte may clear its slots.
  */
 struct vas_slot {
-	uint64_t generation; /* 0: outside any section, else the oldest generation it may be using */
-	uint32_t binder;     /* index + 1; 0: free. Claimed by compare-and-swap */
+	uint64_t
+		generation; /* 0: outside any section, else the oldest generation it may be using */
+	uint32_t binder;    /* index + 1; 0: free. Claimed by compare-and-swap */
 	uint32_t tid;
 	uint64_t pad[6];
 };
@@ -211,9 +215,9 @@ struct vas_binder {
 enum vas_pin_state {
 	VAS_PIN_FREE, /* or, with a binder, being written by it */
 	VAS_PIN_HELD,
-	VAS_PIN_ASKED,	 /* the owner wants the range back: the holder unmaps it */
-	VAS_PIN_QUIESCE, /* the owner freezes: the holder stops writing and answers */
-	VAS_PIN_QUIET,	 /* the answer; writing may go on when the state is HELD again */
+	VAS_PIN_INVALIDATE, /* the owner wants the range back: the holder unmaps it */
+	VAS_PIN_QUIESCE,    /* the owner freezes: the holder stops writing and answers */
+	VAS_PIN_QUIESCED,   /* the answer; writing may go on when the state is HELD again */
 };
 
 /* vas_pin.flags */
@@ -246,10 +250,10 @@ struct vas_event_entry {
 	uint32_t kind;
 	uint32_t id; /* never 0, unique among the events */
 	uint32_t flags;
-	uint32_t len;	/* doorbell: 0 (any), 1, 2, 4, 8 */
-	uint64_t addr;	/* doorbell: gpa or port; MSI: address */
-	uint64_t data;	/* doorbell: value to match; MSI: data */
-	uint32_t gsi;	/* irq */
+	uint32_t len;  /* doorbell: 0 (any), 1, 2, 4, 8 */
+	uint64_t addr; /* doorbell: gpa or port; MSI: address */
+	uint64_t data; /* doorbell: value to match; MSI: data */
+	uint32_t gsi;  /* irq */
 	/* Odd while the owner writes the entry: a reader copies, then compares, and tries again. */
 	uint32_t sequence;
 	char name[VAS_REGION_NAME_LEN];
@@ -259,10 +263,10 @@ struct vas_event_entry {
  * A consumer of the dirty log; binders write. Whoever takes words from the log holds a lock on the
  * extent's first byte meanwhile: the drain lock.
  */
-struct vas_tracker {
+struct vas_tracker_entry {
 	uint32_t state;	 /* 0: free, 1: in use */
 	uint32_t binder; /* index + 1 */
-	uint64_t epoch; /* harvests committed */
+	uint64_t epoch;	 /* harvests committed */
 	char name[VAS_REGION_NAME_LEN];
 	uint64_t pad[3];
 };
@@ -294,6 +298,6 @@ VAS_FORMAT_ASSERT(sizeof(struct vas_slot) == 64);
 VAS_FORMAT_ASSERT(sizeof(struct vas_binder) == 64);
 VAS_FORMAT_ASSERT(sizeof(struct vas_pin) == 64);
 VAS_FORMAT_ASSERT(sizeof(struct vas_event_entry) == 64);
-VAS_FORMAT_ASSERT(sizeof(struct vas_tracker) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_tracker_entry) == 64);
 
 #endif

@@ -22,10 +22,10 @@ extern "C" {
 struct vas_kvm;
 
 struct vas_kvm_options {
-	uint32_t first_slot;    /* slots below it stay the VMM's */
-	uint32_t nr_slots;      /* 0: all that KVM has, from first_slot on */
+	uint32_t first_slot;	/* slots below it stay the VMM's */
+	uint32_t nr_slots;	/* 0: all that KVM has, from first_slot on */
 	uint32_t address_space; /* KVM_CAP_MULTI_ADDRESS_SPACE: 0, or 1 for SMM */
-	uint32_t flags;         /* VAS_KVM_* */
+	uint32_t flags;		/* VAS_KVM_* */
 	uint32_t
 		ring_pages; /* VAS_KVM_DIRTY_RING: pages a vCPU's ring has, a power of two; 0: 16 */
 	uint32_t reserved0;
@@ -84,8 +84,8 @@ VAS_API int vas_kvm_status(struct vas_kvm *kvm);
  * -ENOENT, -ENXIO: as vas_event_fd(); -EEXIST: tied already, or the gsi or the address is taken;
  * -EINVAL: KVM has no such gsi, or no interrupt controller (KVM_CREATE_IRQCHIP comes first).
  */
-VAS_API int vas_kvm_tie(struct vas_kvm *kvm, uint32_t event_id);
-VAS_API int vas_kvm_untie(struct vas_kvm *kvm, uint32_t event_id);
+VAS_API int vas_kvm_attach_event(struct vas_kvm *kvm, uint32_t event_id);
+VAS_API int vas_kvm_detach_event(struct vas_kvm *kvm, uint32_t event_id);
 
 /* Replace the VM's routes other than those of tied events. The entries are copied. */
 struct kvm_irq_routing_entry;

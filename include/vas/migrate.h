@@ -21,8 +21,8 @@ extern "C" {
 #define VAS_MIGRATE_MAX_CHANNELS 8u
 
 struct vas_migrate_progress {
-	uint32_t round;	 /* 0: all that was touched */
-	uint32_t frozen; /* the last round */
+	uint32_t round;	     /* 0: all that was touched */
+	uint32_t frozen;     /* the last round */
 	uint64_t pages_sent; /* in all rounds, pages of zeros included */
 	uint64_t pages_zero;
 	uint64_t pages_left; /* in this round */
@@ -45,9 +45,10 @@ struct vas_migrate_ops {
 	int (*progress)(void *arg, const struct vas_migrate_progress *progress);
 };
 
-#define VAS_MIGRATE_LZ4	   1u
-#define VAS_MIGRATE_ZSTD   2u
-#define VAS_MIGRATE_STILL  4u /* freeze first and send all in one round: the guest is paused anyway */
+#define VAS_MIGRATE_LZ4	 1u
+#define VAS_MIGRATE_ZSTD 2u
+#define VAS_MIGRATE_STOP_FIRST \
+	4u /* freeze first and send all in one round: the guest is paused anyway */
 #define VAS_MIGRATE_ONE_WAY 8u /* nobody answers: a pipe, a file */
 
 /* Zero means the default throughout. */
@@ -93,9 +94,9 @@ struct vas_migrate_target {
 	const int *fds; /* in the order that the sender has them */
 	uint32_t nr_fds;
 	uint32_t flags;
-	uint32_t create_flags; /* VAS_CREATE_* in addition to the source's */
-	uint64_t max_ram;      /* refuse a vas with more; 0: no bound */
-	uint64_t stall_ns;     /* 0: 30 s */
+	uint32_t create_flags;			  /* VAS_CREATE_* in addition to the source's */
+	uint64_t max_ram;			  /* refuse a vas with more; 0: no bound */
+	uint64_t stall_ns;			  /* 0: 30 s */
 	const struct vas_migrate_target_ops *ops; /* may be NULL */
 	void *arg;
 };
@@ -148,9 +149,9 @@ VAS_API int vas_handover_take(int sock, uint32_t bind_flags, struct vas **vas, v
  * damaged, or another snapshot has taken its place; -EINVAL: with a tracker, a snapshot of another
  * vas, or a tracker without a parent; -EEXIST: path is one of them; -ELOOP: 64 of them are the most.
  */
-struct vas_dirty;
+struct vas_tracker;
 VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
-			      struct vas_dirty *dirty);
+			      struct vas_tracker *dirty);
 
 #define VAS_RESTORE_LAZY    1u /* pages come as they are touched, and the rest meanwhile */
 #define VAS_RESTORE_CLONE   2u /* pages come as they are touched, and no others */
@@ -161,8 +162,8 @@ VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *par
  * first, every page checked. -EPROTO: damaged, or a parent is not what it was; -ENOENT.
  *
  * LAZY: at once, however large. It is a vas as any other, for whoever binds to it, once
- * vas_arrive_wait() says that all is there; <vas/arrive.h> tells who may touch it before. Pages are
- * checked as they come: one that is damaged is -EIO, and vas_arrive_wait() is. The snapshot and its
+ * vas_lazy_wait() says that all is there; <vas/lazy.h> tells who may touch it before. Pages are
+ * checked as they come: one that is damaged is -EIO, and vas_lazy_wait() is. The snapshot and its
  * parents are kept open.
  *
  * CLONE: the same, but what nobody touches never takes memory, so that many vas of one snapshot

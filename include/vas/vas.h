@@ -45,15 +45,16 @@ VAS_API const char *vas_version(void);
 
 #define VAS_CREATE_HUGETLB 1u /* 2 MiB hugetlb pages: regions are aligned to them */
 #define VAS_CREATE_THP	   2u /* advise transparent huge pages on every map of the file */
-#define VAS_CREATE_RESERVE 4u /* allocate a region's memory as it is added: ENOMEM there, not later */
-#define VAS_CREATE_FENCE   8u /* do without membarrier: sections cost a full fence */
+#define VAS_CREATE_RESERVE \
+	4u		    /* allocate a region's memory as it is added: ENOMEM there, not later */
+#define VAS_CREATE_FENCE 8u /* do without membarrier: sections cost a full fence */
 
 /* What to create. Zero means the default throughout, and reserved fields must be zero. */
 struct vas_options {
-	uint64_t limit;	      /* the first gpa that can never be used; multiple of the page size */
-	uint64_t ram_size;    /* file bytes for RAM; 0: limit, the file is sparse and offset = gpa */
-	const char *name;     /* up to 63 bytes, for people; NULL: none */
-	uint32_t flags;	      /* VAS_CREATE_* */
+	uint64_t limit;	   /* the first gpa that can never be used; multiple of the page size */
+	uint64_t ram_size; /* file bytes for RAM; 0: limit, the file is sparse and offset = gpa */
+	const char *name;  /* up to 63 bytes, for people; NULL: none */
+	uint32_t flags;	   /* VAS_CREATE_* */
 	uint32_t max_regions; /* 0: 32768, or 4096 on hugetlb */
 	uint32_t nr_slots;    /* threads in all processes that may be bound at once; 0: 4096 */
 	uint32_t reserved[7];
@@ -66,17 +67,17 @@ struct vas_options {
  */
 VAS_API int vas_create(const struct vas_options *options, struct vas **vas);
 
-#define VAS_BIND_OBSERVE     1u /* read only, leaves no trace; implied by a read-only fd */
-#define VAS_BIND_ADOPT	     2u /* own it, if its owner is gone; -EBUSY if not */
-#define VAS_BIND_NO_WINDOW   4u /* do not reserve address space: sorted map only */
-#define VAS_BIND_NO_SIGBUS   8u /* install no SIGBUS handler; see vas_handle_sigbus() */
-#define VAS_BIND_FENCE	     16u /* this process's sections cost a full fence, not a membarrier */
+#define VAS_BIND_OBSERVE   1u  /* read only, leaves no trace; implied by a read-only fd */
+#define VAS_BIND_ADOPT	   2u  /* own it, if its owner is gone; -EBUSY if not */
+#define VAS_BIND_NO_WINDOW 4u  /* do not reserve address space: sorted map only */
+#define VAS_BIND_NO_SIGBUS 8u  /* install no SIGBUS handler; see vas_handle_sigbus() */
+#define VAS_BIND_FENCE	   16u /* this process's sections cost a full fence, not a membarrier */
 
 /*
  * Bind to the vas behind fd, checking its seals, size, superblock and layout first. The fd is not
  * kept: the handle has an open file description of its own, and the caller closes fd when it likes.
  * Regions in further backings are out of reach (-ENXIO on access) until vas_backing_offer() or
- * vas_recv() brings their fds.
+ * vas_recv_fds() brings their fds.
  * -EPERM: seals are missing; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a required feature
  * or version that is not known, or VAS_BIND_ADOPT in a process that membarrier is forbidden to;
  * -EAGAIN: no binder slot free; -ENOMEM.
@@ -115,12 +116,12 @@ struct vas_info {
 	uint32_t nr_threads; /* slots in use */
 	uint32_t nr_pins;
 	uint32_t nr_events;
-	uint32_t state_flags; /* VAS_STATE_* */
-	uint32_t owner_pid;   /* as the owner says; 0 if the vas has no living owner */
+	uint32_t state_flags;		   /* VAS_STATE_* */
+	uint32_t owner_pid;		   /* as the owner says; 0 if the vas has no living owner */
 	char consumers[VAS_CONSUMERS_LEN]; /* attached by the owner, as it says: "kvm" */
 	enum vas_role role;		   /* of this handle */
 	int has_window;
-	uint64_t nr_arriving; /* pages that are still to come: <vas/arrive.h> */
+	uint64_t nr_lazy; /* pages that are still to come: <vas/lazy.h> */
 };
 
 /* A snapshot of facts, counted at the time of the call. */
@@ -135,7 +136,7 @@ struct vas_region {
 	uint32_t backing; /* 0: the vas's file */
 	uint32_t flags;	  /* VAS_REGION_* */
 	uint64_t id;	  /* chosen by the library: ignored on add */
-	void *hva;	  /* VAS_REGION_LOCAL: the memory, which must outlive the region. Else NULL */
+	void *hva; /* VAS_REGION_LOCAL: the memory, which must outlive the region. Else NULL */
 	char name[VAS_REGION_NAME_LEN];
 };
 
@@ -158,7 +159,8 @@ VAS_API int vas_region_by_id(struct vas *vas, uint64_t id, struct vas_region *re
  * (backing). A failed change leaves the layout as it was before that change.
  */
 VAS_API int vas_layout_begin(struct vas *vas, struct vas_layout **layout);
-VAS_API int vas_layout_add(struct vas_layout *layout, const struct vas_region *region, uint64_t *id);
+VAS_API int vas_layout_add(struct vas_layout *layout, const struct vas_region *region,
+			   uint64_t *id);
 VAS_API int vas_layout_remove(struct vas_layout *layout, uint64_t id);
 VAS_API int vas_layout_resize(struct vas_layout *layout, uint64_t id, uint64_t size);
 VAS_API int vas_layout_move(struct vas_layout *layout, uint64_t id, uint64_t gpa);
@@ -220,7 +222,7 @@ VAS_API int vas_backing_offer(struct vas *vas, int fd);
  * each call reads or writes across regions and never crosses a hole. When it stops early, *done (may
  * be NULL) has the bytes done, gpa + *done is where it stopped, and the result says why: -EFAULT: a
  * hole; -EACCES: a write to a read-only region or by an observer; -EIO: the page failed (no memory,
- * truncated backing, bad memory), or was to arrive and cannot (<vas/arrive.h>; -ETIMEDOUT: it does not
+ * truncated backing, bad memory), or was to arrive and cannot (<vas/lazy.h>; -ETIMEDOUT: it does not
  * in 10 s); -ENXIO: the backing's fd is not at hand or the region is local to another process; -EAGAIN:
  * frozen for writers. Copies have the width of memcpy: for fields that a guest changes meanwhile use
  * the loads and stores of <vas/access.h>. Not atomic as a whole, and overlap of buf with guest memory
@@ -259,26 +261,26 @@ VAS_API int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, 
 
 /*
  * A long-lived map of a range: contiguous in this process, across regions, and recorded as a pin
- * that everyone sees, until vas_unmap. Use it without a section. The owner may ask for the range
- * back: see vas_notify_fd(). With VAS_MAP_WRITE all of it counts as dirty in each round while it
- * lives and once more at unmap, unless VAS_MAP_MARKS promises vas_mark() calls.
+ * that everyone sees, until vas_mapping_destroy. Use it without a section. The owner may ask for the range
+ * back: see vas_notify_fd(). With VAS_MAPPING_WRITE all of it counts as dirty in each round while it
+ * lives and once more at unmap, unless VAS_MAPPING_MARKS promises vas_mark() calls.
  * -EFAULT, -EACCES, -ENXIO, -EAGAIN: as vas_read, nothing is mapped; -ENOSPC: no pin free.
  * An observer's map has no pin: it goes stale in silence when the layout changes.
  */
-#define VAS_MAP_WRITE 1u
-#define VAS_MAP_MARKS 2u
-VAS_API int vas_map(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t flags,
-		    struct vas_mapping **mapping);
-VAS_API void *vas_mapping_hva(const struct vas_mapping *mapping);
-VAS_API void vas_unmap(struct vas_mapping *mapping);
+#define VAS_MAPPING_WRITE 1u
+#define VAS_MAPPING_MARKS 2u
+VAS_API int vas_mapping_create(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t flags,
+			       struct vas_mapping **mapping);
+VAS_API void *vas_mapping_addr(const struct vas_mapping *mapping);
+VAS_API void vas_mapping_destroy(struct vas_mapping *mapping);
 
 /*
- * What the owner wants of the mapping, and the holder's answer. VAS_ASK_NONE: keep it;
- * VAS_ASK_UNMAP: the range goes away, unmap it; VAS_ASK_QUIESCE: stop writing, then call
- * vas_mapping_quiesce(); writing may go on when the question is VAS_ASK_NONE again.
+ * What the owner wants of the mapping, and the holder's answer. VAS_REQUEST_NONE: keep it;
+ * VAS_REQUEST_UNMAP: the range goes away, unmap it; VAS_REQUEST_QUIESCE: stop writing, then call
+ * vas_mapping_quiesce(); writing may go on when the question is VAS_REQUEST_NONE again.
  */
-enum vas_ask { VAS_ASK_NONE, VAS_ASK_UNMAP, VAS_ASK_QUIESCE };
-VAS_API enum vas_ask vas_mapping_asked(const struct vas_mapping *mapping);
+enum vas_request { VAS_REQUEST_NONE, VAS_REQUEST_UNMAP, VAS_REQUEST_QUIESCE };
+VAS_API enum vas_request vas_mapping_request(const struct vas_mapping *mapping);
 VAS_API int vas_mapping_quiesce(struct vas_mapping *mapping);
 
 /*
@@ -293,20 +295,20 @@ VAS_API int vas_handle_sigbus(const void *siginfo);
 #define VAS_SEND_READONLY 1u /* the receiver observes: read-only fds */
 
 /* Send the vas, its backings and its events over a connected Unix socket, in one message. */
-VAS_API int vas_send(struct vas *vas, int sock, uint32_t flags);
+VAS_API int vas_send_fds(struct vas *vas, int sock, uint32_t flags);
 
 /*
- * Receive and bind what vas_send() sent. bind_flags as for vas_bind(). Whatever else arrives is
+ * Receive and bind what vas_send_fds() sent. bind_flags as for vas_bind(). Whatever else arrives is
  * closed: -EPROTO. -ECONNRESET: the peer closed; -EAGAIN: nothing there on a non-blocking socket.
  */
-VAS_API int vas_recv(int sock, uint32_t bind_flags, struct vas **vas);
+VAS_API int vas_recv_fds(int sock, uint32_t bind_flags, struct vas **vas);
 
 /* ---- notification ------------------------------------------------------------------------- */
 
-#define VAS_NOTIFY_LAYOUT   1u /* the layout changed */
-#define VAS_NOTIFY_TRACKING 2u /* dirty tracking went on or off */
-#define VAS_NOTIFY_FREEZE   4u /* frozen or thawed */
-#define VAS_NOTIFY_ASKED    8u /* one of this handle's mappings is wanted back */
+#define VAS_NOTIFY_LAYOUT   1u	/* the layout changed */
+#define VAS_NOTIFY_TRACKING 2u	/* dirty tracking went on or off */
+#define VAS_NOTIFY_FREEZE   4u	/* frozen or thawed */
+#define VAS_NOTIFY_REQUEST  8u	/* one of this handle's mappings is wanted back */
 #define VAS_NOTIFY_OWNER    16u /* the owner is gone, or a new one is there */
 
 /*

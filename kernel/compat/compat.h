@@ -95,8 +95,8 @@ static inline void vas_compat_eventfd_signal(struct eventfd_ctx *ctx)
 }
 
 /* Pin pages of another process, FOLL_* in flags: how many, or -errno. */
-static inline long vas_compat_pin_user(struct mm_struct *mm, unsigned long start,
-				       unsigned long nr, unsigned int flags, struct page **pages)
+static inline long vas_compat_pin_user(struct mm_struct *mm, unsigned long start, unsigned long nr,
+				       unsigned int flags, struct page **pages)
 {
 	long pinned;
 

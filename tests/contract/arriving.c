@@ -5,7 +5,7 @@
  * arrives. Later regions wait until all is there, as they must.
  */
 #include <stdlib.h>
-#include <vas/arrive.h>
+#include <vas/lazy.h>
 
 #include "subject.h"
 
@@ -14,7 +14,7 @@
 #define MAX_WORDS   128
 #define LONG_NS	    20000000000ull
 
-struct arriving {
+struct lazy {
 	struct vas_source source; /* first */
 	struct vas_region regions[MAX_REGIONS];
 	uint64_t nr;
@@ -26,7 +26,7 @@ struct arriving {
 
 static int fetch(struct vas_source *source, uint64_t gpa, void *pages, uint64_t *bits)
 {
-	const struct arriving *a = (struct arriving *)source;
+	const struct lazy *a = (struct lazy *)source;
 
 	memcpy(pages, a->image + gpa, WORD);
 	*bits = UINT64_MAX;
@@ -40,7 +40,7 @@ static void end(struct vas_source *source)
 
 void arriving_open(struct subject *s)
 {
-	struct arriving *a;
+	struct lazy *a;
 
 	if (!s->kind->arrives)
 		return;
@@ -49,17 +49,17 @@ void arriving_open(struct subject *s)
 	a->source = (struct vas_source){ fetch, end };
 	a->image = calloc(1, s->limit);
 	CHECK(a->image);
-	s->arriving = a;
+	s->lazy = a;
 }
 
 void arriving_close(struct subject *s)
 {
-	if (s->arriving)
-		free(s->arriving->image);
-	free(s->arriving);
+	if (s->lazy)
+		free(s->lazy->image);
+	free(s->lazy);
 }
 
-static int is_planned(const struct arriving *a, uint64_t gpa)
+static int is_planned(const struct lazy *a, uint64_t gpa)
 {
 	for (uint64_t i = 0; i < a->nr; i++)
 		if (gpa - a->regions[i].gpa < a->regions[i].size)
@@ -68,7 +68,7 @@ static int is_planned(const struct arriving *a, uint64_t gpa)
 }
 
 /* Every page of every region is to come, the zeros too. */
-static void list_words(struct subject *s, struct arriving *a)
+static void list_words(struct subject *s, struct lazy *a)
 {
 	for (uint64_t gpa = 0; gpa < s->limit; gpa += WORD) {
 		struct vas_dirty_word *word = &a->words[a->nr_words];
@@ -83,7 +83,7 @@ static void list_words(struct subject *s, struct arriving *a)
 
 void arriving_settle(struct subject *s)
 {
-	struct arriving *a = s->arriving;
+	struct lazy *a = s->lazy;
 	struct vas_layout *layout;
 	int err;
 
@@ -98,9 +98,8 @@ void arriving_settle(struct subject *s)
 		CHECK_OK(vas_layout_add(layout, &a->regions[i], &id));
 		CHECK_EQ(id, i + 1);
 	}
-	err = vas_layout_commit_arriving(layout, &a->source, a->words, a->nr_words,
-					 s->kind->arrives & ARRIVES_BY_ITSELF ? 0 :
-										VAS_ARRIVE_ON_TOUCH);
+	err = vas_layout_commit_lazy(layout, &a->source, a->words, a->nr_words,
+				     s->kind->arrives & FILLED_BY_ITSELF ? 0 : VAS_LAZY_ON_TOUCH);
 	if (err == -EOPNOTSUPP)
 		test_skip("%s", vas_error());
 	CHECK_OK(err);
@@ -108,11 +107,11 @@ void arriving_settle(struct subject *s)
 
 uint64_t arriving_place(struct subject *s, const struct vas_region *region)
 {
-	struct arriving *a = s->arriving;
+	struct lazy *a = s->lazy;
 	uint64_t id = 0;
 
 	if (a->is_settled) {
-		CHECK_OK(vas_arrive_wait(s->owner, LONG_NS));
+		CHECK_OK(vas_lazy_wait(s->owner, LONG_NS));
 		CHECK_OK(vas_region_add(s->owner, region, &id));
 		return id;
 	}
@@ -123,7 +122,7 @@ uint64_t arriving_place(struct subject *s, const struct vas_region *region)
 
 int arriving_keep(struct subject *s, uint64_t gpa, const void *buf, size_t len)
 {
-	struct arriving *a = s->arriving;
+	struct lazy *a = s->lazy;
 
 	if (!a || a->is_settled || !len)
 		return 0;

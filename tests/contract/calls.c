@@ -179,9 +179,9 @@ int subject_unmap(struct subject *s, uint64_t map)
 	return (int)call(s, &r);
 }
 
-int subject_asked(struct subject *s, uint64_t map)
+int subject_request(struct subject *s, uint64_t map)
 {
-	struct request r = { .op = REQ_ASKED, .value = map };
+	struct request r = { .op = REQ_REQUEST, .value = map };
 
 	return (int)call(s, &r);
 }

@@ -112,7 +112,7 @@ uint64_t place_flags(struct subject *s, uint64_t at, uint64_t nr, uint32_t flags
 	uint64_t id = 0;
 
 	region.flags = flags;
-	if (s->arriving)
+	if (s->lazy)
 		return arriving_place(s, &region);
 	CHECK_OK(vas_region_add(s->owner, &region, &id));
 	CHECK(id);

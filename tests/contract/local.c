@@ -21,32 +21,32 @@ static int64_t do_search(struct vas *vas, struct request *r)
 	return vas_search(vas, r->gpa, r->len, &pattern, &r->value);
 }
 
-#define FIELD_CASES(bits)                                                                         \
-	static int64_t do_field##bits(struct vas *vas, struct request *r)                         \
-	{                                                                                         \
-		uint##bits##_t val = (uint##bits##_t)r->value, other = (uint##bits##_t)r->other;  \
-		uint##bits##_t old = 0;                                                           \
-		int err = -ENOSYS;                                                                \
-                                                                                                  \
-		if (r->op == REQ_STORE)                                                           \
-			return vas_store_le##bits(vas, r->gpa, val, __ATOMIC_SEQ_CST);            \
-		if (r->op == REQ_CMPXCHG) {                                                       \
-			err = vas_cmpxchg_le##bits(vas, r->gpa, &other, val, __ATOMIC_SEQ_CST);   \
-			r->other = other;                                                         \
-			return err;                                                               \
-		}                                                                                 \
-		if (r->op == REQ_LOAD)                                                            \
-			err = vas_load_le##bits(vas, r->gpa, &old, __ATOMIC_SEQ_CST);             \
-		else if (r->op == REQ_ADD)                                                        \
-			err = vas_fetch_add_le##bits(vas, r->gpa, val, &old, __ATOMIC_SEQ_CST);   \
-		else if (r->op == REQ_OR)                                                         \
-			err = vas_fetch_or_le##bits(vas, r->gpa, val, &old, __ATOMIC_SEQ_CST);    \
-		else if (r->op == REQ_AND)                                                        \
-			err = vas_fetch_and_le##bits(vas, r->gpa, val, &old, __ATOMIC_SEQ_CST);   \
-		else if (r->op == REQ_EXCHANGE)                                                   \
-			err = vas_exchange_le##bits(vas, r->gpa, val, &old, __ATOMIC_SEQ_CST);    \
-		r->value = old;                                                                   \
-		return err;                                                                       \
+#define FIELD_CASES(bits)                                                                        \
+	static int64_t do_field##bits(struct vas *vas, struct request *r)                        \
+	{                                                                                        \
+		uint##bits##_t val = (uint##bits##_t)r->value, other = (uint##bits##_t)r->other; \
+		uint##bits##_t old = 0;                                                          \
+		int err = -ENOSYS;                                                               \
+                                                                                                 \
+		if (r->op == REQ_STORE)                                                          \
+			return vas_store_le##bits(vas, r->gpa, val, __ATOMIC_SEQ_CST);           \
+		if (r->op == REQ_CMPXCHG) {                                                      \
+			err = vas_cmpxchg_le##bits(vas, r->gpa, &other, val, __ATOMIC_SEQ_CST);  \
+			r->other = other;                                                        \
+			return err;                                                              \
+		}                                                                                \
+		if (r->op == REQ_LOAD)                                                           \
+			err = vas_load_le##bits(vas, r->gpa, &old, __ATOMIC_SEQ_CST);            \
+		else if (r->op == REQ_ADD)                                                       \
+			err = vas_fetch_add_le##bits(vas, r->gpa, val, &old, __ATOMIC_SEQ_CST);  \
+		else if (r->op == REQ_OR)                                                        \
+			err = vas_fetch_or_le##bits(vas, r->gpa, val, &old, __ATOMIC_SEQ_CST);   \
+		else if (r->op == REQ_AND)                                                       \
+			err = vas_fetch_and_le##bits(vas, r->gpa, val, &old, __ATOMIC_SEQ_CST);  \
+		else if (r->op == REQ_EXCHANGE)                                                  \
+			err = vas_exchange_le##bits(vas, r->gpa, val, &old, __ATOMIC_SEQ_CST);   \
+		r->value = old;                                                                  \
+		return err;                                                                      \
 	}
 
 FIELD_CASES(8)
@@ -101,7 +101,7 @@ static int64_t do_map(struct vas *vas, struct request *r)
 		if (maps[i])
 			continue;
 		r->value = i;
-		return vas_map(vas, r->gpa, r->len, r->flags, &maps[i]);
+		return vas_mapping_create(vas, r->gpa, r->len, r->flags, &maps[i]);
 	}
 	return -ENOSPC;
 }
@@ -114,16 +114,16 @@ static int64_t do_mapped(struct request *r)
 		return -ENOENT;
 	switch (r->op) {
 	case REQ_MAP_READ:
-		memcpy(r->data, (uint8_t *)vas_mapping_hva(map) + r->other, r->len);
+		memcpy(r->data, (uint8_t *)vas_mapping_addr(map) + r->other, r->len);
 		r->out_size = (uint32_t)r->len;
 		return 0;
 	case REQ_MAP_WRITE:
-		memcpy((uint8_t *)vas_mapping_hva(map) + r->other, r->data, r->len);
+		memcpy((uint8_t *)vas_mapping_addr(map) + r->other, r->data, r->len);
 		return 0;
-	case REQ_ASKED:
-		return vas_mapping_asked(map);
+	case REQ_REQUEST:
+		return vas_mapping_request(map);
 	}
-	vas_unmap(map);
+	vas_mapping_destroy(map);
 	maps[r->value] = NULL;
 	return 0;
 }
@@ -186,7 +186,7 @@ static int64_t do_notified(struct vas *vas, struct request *r)
 static int64_t do_event(struct vas *vas, struct request *r)
 {
 	struct vas_event event;
-	int err = vas_event_by_name(vas, (const char *)r->data, &event);
+	int err = vas_event_find_by_name(vas, (const char *)r->data, &event);
 	int64_t count;
 
 	if (err)
@@ -222,7 +222,7 @@ static int64_t execute(struct vas *vas, struct request *r)
 	case REQ_MAP_READ:
 	case REQ_MAP_WRITE:
 	case REQ_UNMAP:
-	case REQ_ASKED:
+	case REQ_REQUEST:
 		return do_mapped(r);
 	case REQ_REGIONS:
 		return do_regions(vas, r);

@@ -88,7 +88,7 @@ static void serve(struct vas **vas, struct request *r)
 	if (r->op == REQ_BIND)
 		r->result = vas_bind(r->fd, r->flags, vas);
 	else if (r->op == REQ_RECEIVE)
-		r->result = vas_recv(r->fd, r->flags, vas);
+		r->result = vas_recv_fds(r->fd, r->flags, vas);
 	else
 		request_execute(*vas, r);
 	if (r->fd >= 0)
@@ -151,7 +151,7 @@ static int sent_bind(struct subject *s, int fd)
 
 	(void)fd;
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-	CHECK_OK(vas_send(s->owner, pair[0], 0));
+	CHECK_OK(vas_send_fds(s->owner, pair[0], 0));
 	s->pid = test_spawn("contract_process", &s->sock);
 	r.fd = pair[1];
 	process_call(s, &r);

@@ -15,25 +15,25 @@
 
 /* op; what each takes and gives beside gpa and len. All set `result` to 0, a count or -errno. */
 enum request_op {
-	REQ_READ,      /* gives data[len], done */
-	REQ_WRITE,     /* takes data[len]; gives done */
-	REQ_FILL,      /* takes value (the byte); gives done */
-	REQ_COMPARE,   /* takes data[len]; gives value (< 0, 0, > 0) and done */
-	REQ_SEARCH,    /* takes data: pattern[size], mask[size]; gives value, the gpa found */
-	REQ_LOAD,      /* len 1, 2, 4, 8; gives value */
-	REQ_STORE,     /* takes value */
-	REQ_ADD,       /* read-modify-write, order SEQ_CST: takes value, gives the old one */
+	REQ_READ,    /* gives data[len], done */
+	REQ_WRITE,   /* takes data[len]; gives done */
+	REQ_FILL,    /* takes value (the byte); gives done */
+	REQ_COMPARE, /* takes data[len]; gives value (< 0, 0, > 0) and done */
+	REQ_SEARCH,  /* takes data: pattern[size], mask[size]; gives value, the gpa found */
+	REQ_LOAD,    /* len 1, 2, 4, 8; gives value */
+	REQ_STORE,   /* takes value */
+	REQ_ADD,     /* read-modify-write, order SEQ_CST: takes value, gives the old one */
 	REQ_OR,
 	REQ_AND,
 	REQ_EXCHANGE,
-	REQ_CMPXCHG,   /* takes value (desired) and other (expected); gives other (what was there) */
-	REQ_VECTORS,   /* takes flags (VAS_PROT_*), size: most vectors; gives count, data: uint64_t len
+	REQ_CMPXCHG, /* takes value (desired) and other (expected); gives other (what was there) */
+	REQ_VECTORS, /* takes flags (VAS_PROT_*), size: most vectors; gives count, data: uint64_t len
 			* of each, then for reading the bytes gathered through them */
-	REQ_MAP,       /* takes flags (VAS_MAP_*); gives value, the map's number */
+	REQ_MAP,     /* takes flags (VAS_MAP_*); gives value, the map's number */
 	REQ_MAP_READ,  /* takes value (the map), other (offset in it); gives data[len] */
 	REQ_MAP_WRITE, /* takes value, other, data[len] */
 	REQ_UNMAP,     /* takes value */
-	REQ_ASKED,     /* takes value; gives result: VAS_ASK_* */
+	REQ_REQUEST,   /* takes value; gives result: VAS_ASK_* */
 	REQ_REGIONS,   /* takes size: room in entries; gives data: struct vas_region_entry[],
 			* result: how many there are */
 	REQ_REGION_AT, /* takes gpa; gives data: struct vas_region_entry */
@@ -41,7 +41,7 @@ enum request_op {
 	REQ_NOTIFIED,  /* waits up to value ms for a notification; gives result: VAS_NOTIFY_* */
 	REQ_EVENT,     /* takes data: name; gives result: its id, value: the eventfd's count */
 	REQ_BIND,      /* takes fd, flags: VAS_BIND_* */
-	REQ_RECEIVE,   /* takes fd: a socket to vas_recv() from, flags: VAS_BIND_* */
+	REQ_RECEIVE,   /* takes fd: a socket to vas_recv_fds() from, flags: VAS_BIND_* */
 	REQ_NR
 };
 

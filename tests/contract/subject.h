@@ -22,35 +22,35 @@
 #include "../harness.h"
 #include "request.h"
 
-#define CAN_READ      1u
-#define CAN_WRITE     2u
-#define CAN_FILL      4u
-#define CAN_COMPARE   8u
-#define CAN_SEARCH    16u
-#define CAN_FIELD     32u /* load; store and read-modify-write with CAN_WRITE */
-#define CAN_VECTORS   64u
-#define CAN_MAP	      128u
-#define CAN_PIN	      256u /* its maps are recorded */
-#define CAN_LIST      512u
-#define CAN_OFFER     1024u /* takes a further backing's fd */
-#define CAN_NOTIFY    2048u
-#define CAN_REBIND    4096u /* binds whatever fd it is given; the owner's own handle does not */
-#define CAN_OBSERVE   8192u /* it is an observer, and no more */
-#define CAN_RECEIVE   16384u /* it was sent the vas with all that belongs to it */
-#define CAN_LOCAL     32768u /* it is the owner's process: it sees local memory */
-#define CAN_SPARSE    65536u /* small pages, offset = gpa: layouts of any shape */
-#define CAN_FREE      131072u /* its regions lie in the vas's own file, whose memory is given back */
-#define CAN_KEEP      262144u /* ... in a further file, which keeps what was written */
+#define CAN_READ    1u
+#define CAN_WRITE   2u
+#define CAN_FILL    4u
+#define CAN_COMPARE 8u
+#define CAN_SEARCH  16u
+#define CAN_FIELD   32u /* load; store and read-modify-write with CAN_WRITE */
+#define CAN_VECTORS 64u
+#define CAN_MAP	    128u
+#define CAN_PIN	    256u /* its maps are recorded */
+#define CAN_LIST    512u
+#define CAN_OFFER   1024u /* takes a further backing's fd */
+#define CAN_NOTIFY  2048u
+#define CAN_REBIND  4096u   /* binds whatever fd it is given; the owner's own handle does not */
+#define CAN_OBSERVE 8192u   /* it is an observer, and no more */
+#define CAN_RECEIVE 16384u  /* it was sent the vas with all that belongs to it */
+#define CAN_LOCAL   32768u  /* it is the owner's process: it sees local memory */
+#define CAN_SPARSE  65536u  /* small pages, offset = gpa: layouts of any shape */
+#define CAN_FREE    131072u /* its regions lie in the vas's own file, whose memory is given back */
+#define CAN_KEEP    262144u /* ... in a further file, which keeps what was written */
 
-#define CAN_WHOLE     524288u /* all its memory is there: its layout may change, its owner may end */
+#define CAN_WHOLE 524288u /* all its memory is there: its layout may change, its owner may end */
 
 #define CAN_ACCESS    (CAN_READ | CAN_FILL | CAN_COMPARE | CAN_SEARCH | CAN_FIELD | CAN_VECTORS)
 #define CAN_ALL_READ  (CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY | CAN_WHOLE)
 #define CAN_ALL_WRITE (CAN_ALL_READ | CAN_WRITE | CAN_PIN)
 
 /* subject_kind.arrives: its memory comes as it is touched; the rest of it meanwhile, too. */
-#define ARRIVES_ON_TOUCH  1u
-#define ARRIVES_BY_ITSELF 2u
+#define FILLED_ON_TOUCH	 1u
+#define FILLED_BY_ITSELF 2u
 
 enum subject_file { FILE_SPARSE, FILE_COMPACT, FILE_BACKING };
 
@@ -70,8 +70,8 @@ struct subject_kind {
 	uint32_t create_flags; /* VAS_CREATE_* */
 	enum subject_file file;
 	uint32_t bind_flags; /* VAS_BIND_* */
-	uint32_t arrives; /* ARRIVES_* */
-	uint64_t unit; /* 0: as large as the file's pages */
+	uint32_t arrives;    /* ARRIVES_* */
+	uint64_t unit;	     /* 0: as large as the file's pages */
 	const struct subject_ops *ops;
 	void (*require)(void); /* skips if this machine lacks something; may be NULL */
 };
@@ -85,8 +85,8 @@ struct subject {
 	uint64_t next_offset; /* of the next region that place() makes in the file or backing */
 	uint32_t backing;
 	int backing_fd;
-	struct arriving *arriving; /* arriving.c's */
-	uint8_t *data; /* REQUEST_DATA_MAX bytes, for requests */
+	struct lazy *lazy; /* arriving.c's */
+	uint8_t *data;	   /* REQUEST_DATA_MAX bytes, for requests */
 	/* The ops' own: */
 	struct vas *handle;
 	int sock;
@@ -102,13 +102,13 @@ struct rule {
 
 void rule_register(struct rule *rule);
 
-#define RULE(name, needs)                                                                         \
-	static void name(struct subject *s);                                                      \
-	static struct rule rule_##name = { #name, needs, name, NULL };                            \
-	__attribute__((constructor)) static void register_##name(void)                            \
-	{                                                                                         \
-		rule_register(&rule_##name);                                                      \
-	}                                                                                         \
+#define RULE(name, needs)                                              \
+	static void name(struct subject *s);                           \
+	static struct rule rule_##name = { #name, needs, name, NULL }; \
+	__attribute__((constructor)) static void register_##name(void) \
+	{                                                              \
+		rule_register(&rule_##name);                           \
+	}                                                              \
 	static void name(struct subject *s)
 
 extern const struct subject_kind subject_kinds[];
@@ -182,7 +182,7 @@ int subject_map(struct subject *s, uint64_t gpa, uint64_t len, uint32_t flags, u
 int subject_map_read(struct subject *s, uint64_t map, uint64_t at, void *buf, size_t len);
 int subject_map_write(struct subject *s, uint64_t map, uint64_t at, const void *buf, size_t len);
 int subject_unmap(struct subject *s, uint64_t map);
-int subject_asked(struct subject *s, uint64_t map);
+int subject_request(struct subject *s, uint64_t map);
 int subject_regions(struct subject *s, struct vas_region_entry *entries, unsigned int nr);
 int subject_region_at(struct subject *s, uint64_t gpa, struct vas_region_entry *entry);
 int subject_offer(struct subject *s, int fd);

@@ -14,7 +14,7 @@ static void require_hugetlb(void)
 #define BOUND (CAN_ALL_WRITE | CAN_REBIND)
 
 /* What comes at once: each unit of a subject that has such by itself. */
-#define COMES_AT_ONCE (64 * VAS_PAGE_SIZE)
+#define FILLED_AT_ONCE (64 * VAS_PAGE_SIZE)
 
 const struct subject_kind subject_kinds[] = {
 	{
@@ -104,43 +104,44 @@ const struct subject_kind subject_kinds[] = {
 		.name = "arriving-owner",
 		.can = (CAN_ALL_WRITE & ~CAN_WHOLE) | CAN_LOCAL | CAN_FREE,
 		.ops = &subject_owner,
-		.arrives = ARRIVES_ON_TOUCH,
-		.unit = COMES_AT_ONCE,
+		.arrives = FILLED_ON_TOUCH,
+		.unit = FILLED_AT_ONCE,
 	},
 	{
 		.name = "arriving",
 		.can = (BOUND & ~CAN_WHOLE) | CAN_FREE,
 		.ops = &subject_process,
-		.arrives = ARRIVES_ON_TOUCH,
-		.unit = COMES_AT_ONCE,
+		.arrives = FILLED_ON_TOUCH,
+		.unit = FILLED_AT_ONCE,
 	},
 	{
 		.name = "arriving-pages",
 		.can = (BOUND & ~CAN_WHOLE) | CAN_SPARSE | CAN_FREE,
 		.ops = &subject_process,
-		.arrives = ARRIVES_BY_ITSELF,
+		.arrives = FILLED_BY_ITSELF,
 	},
 	{
 		.name = "arriving-no-window",
 		.can = (BOUND & ~CAN_WHOLE) | CAN_FREE,
 		.bind_flags = VAS_BIND_NO_WINDOW,
 		.ops = &subject_handle,
-		.arrives = ARRIVES_ON_TOUCH,
-		.unit = COMES_AT_ONCE,
+		.arrives = FILLED_ON_TOUCH,
+		.unit = FILLED_AT_ONCE,
 	},
 	{
 		.name = "arriving-sent",
-		.can = (CAN_ALL_WRITE & ~CAN_WHOLE & ~CAN_OFFER) | CAN_RECEIVE | CAN_SPARSE | CAN_FREE,
+		.can = (CAN_ALL_WRITE & ~CAN_WHOLE & ~CAN_OFFER) | CAN_RECEIVE | CAN_SPARSE |
+		       CAN_FREE,
 		.ops = &subject_sent,
-		.arrives = ARRIVES_ON_TOUCH,
+		.arrives = FILLED_ON_TOUCH,
 	},
 	{
 		.name = "arriving-observer",
 		.can = (CAN_ALL_READ & ~CAN_WHOLE) | CAN_REBIND | CAN_OBSERVE | CAN_FREE,
 		.bind_flags = VAS_BIND_OBSERVE,
 		.ops = &subject_process,
-		.arrives = ARRIVES_BY_ITSELF,
-		.unit = COMES_AT_ONCE,
+		.arrives = FILLED_BY_ITSELF,
+		.unit = FILLED_AT_ONCE,
 	},
 };
 

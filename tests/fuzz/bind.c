@@ -21,14 +21,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	victim_make(&victim);
-	vas_unmap(victim.mapping);
+	vas_mapping_destroy(victim.mapping);
 	fd = dup(vas_fd(victim.owner));
 	vas_unbind(victim.owner); /* nobody owns it, so that it can be adopted */
 	pristine = malloc(victim.control_size);
 	if (!pristine)
 		abort();
 	memcpy(pristine, victim.control, victim.control_size);
-	pieces_count_fds();
+	segments_count_fds();
 	return 0;
 }
 
@@ -64,9 +64,9 @@ static void use(struct vas *vas)
 	vas_write(vas, 31 * PAGE, buf, sizeof(buf), NULL);
 	vas_load_le64(vas, 8 * PAGE, &val, __ATOMIC_ACQUIRE);
 	use_section(vas);
-	if (!vas_map(vas, 40 * PAGE, PAGE, VAS_MAP_WRITE, &mapping)) {
-		memset(vas_mapping_hva(mapping), 1, 64);
-		vas_unmap(mapping);
+	if (!vas_mapping_create(vas, 40 * PAGE, PAGE, VAS_MAPPING_WRITE, &mapping)) {
+		memset(vas_mapping_addr(mapping), 1, 64);
+		vas_mapping_destroy(mapping);
 	}
 }
 
@@ -74,19 +74,19 @@ static void use(struct vas *vas)
 static void track(struct vas *vas)
 {
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	uint64_t gpa = 0;
 
-	if (vas_dirty_attach(vas, "fuzz", VAS_DIRTY_ALL, &dirty))
+	if (vas_tracker_attach(vas, "fuzz", VAS_TRACKER_ALL, &dirty))
 		return;
 	vas_write(vas, 2 * PAGE, "x", 1, NULL);
-	if (!vas_dirty_begin(dirty)) {
-		vas_dirty_harvest(dirty, &gpa, VICTIM_PAGES * PAGE, 4, &words);
-		vas_dirty_abort(dirty);
+	if (!vas_tracker_begin(dirty)) {
+		vas_tracker_harvest(dirty, &gpa, VICTIM_PAGES * PAGE, 4, &words);
+		vas_tracker_abort(dirty);
 	}
 	if (!vas_freeze(vas, 0, NULL))
 		vas_thaw(vas);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 }
 
 static void change(struct vas *vas)
@@ -112,12 +112,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(victim.control, pristine, victim.control_size);
 	flags = data[0] & 7;
-	pieces_apply(&victim, data + 2, size - 2);
+	segments_apply(&victim, data + 2, size - 2);
 	if (!vas_bind(fd, flags, &vas)) {
 		use(vas);
 		/* The same bytes again, as news to one who is bound. */
 		memcpy(victim.control, pristine, victim.control_size);
-		pieces_apply(&victim, data + 2, size - 2);
+		segments_apply(&victim, data + 2, size - 2);
 		victim.ctl->generation += data[1] & 3;
 		use(vas);
 		if (flags & VAS_BIND_ADOPT) {
@@ -126,6 +126,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		vas_unbind(vas);
 	}
-	pieces_count_fds();
+	segments_count_fds();
 	return 0;
 }

@@ -6,7 +6,7 @@
 
 #include "pieces.h"
 
-size_t pieces_size(enum vas_extent_id id)
+size_t segments_size(enum vas_extent_id id)
 {
 	switch (id) {
 	case VAS_EXT_CONTROL:
@@ -31,7 +31,7 @@ static size_t take(void *to, size_t room, const uint8_t *data, size_t size)
 	return nr;
 }
 
-void pieces_apply(struct victim *v, const uint8_t *data, size_t size)
+void segments_apply(struct victim *v, const uint8_t *data, size_t size)
 {
 	void *parts[VAS_EXT_COUNT];
 	size_t at;
@@ -41,18 +41,18 @@ void pieces_apply(struct victim *v, const uint8_t *data, size_t size)
 		parts[id] = victim_extent(v, (enum vas_extent_id)id);
 	at = take(v->sb, PIECES_SUPERBLOCK, data, size);
 	for (int id = 0; id < VAS_EXT_COUNT; id++)
-		at += take(parts[id], pieces_size((enum vas_extent_id)id), data + at, size - at);
+		at += take(parts[id], segments_size((enum vas_extent_id)id), data + at, size - at);
 }
 
-size_t pieces_collect(const struct victim *v, uint8_t *buf)
+size_t segments_collect(const struct victim *v, uint8_t *buf)
 {
 	size_t at = PIECES_SUPERBLOCK;
 
 	memcpy(buf, v->sb, PIECES_SUPERBLOCK);
 	for (int id = 0; id < VAS_EXT_COUNT; id++) {
 		memcpy(buf + at, victim_extent(v, (enum vas_extent_id)id),
-		       pieces_size((enum vas_extent_id)id));
-		at += pieces_size((enum vas_extent_id)id);
+		       segments_size((enum vas_extent_id)id));
+		at += segments_size((enum vas_extent_id)id);
 	}
 	return at;
 }
@@ -77,7 +77,7 @@ static int count_fds(int list)
 	return count;
 }
 
-void pieces_count_fds(void)
+void segments_count_fds(void)
 {
 	static int lowest = -1, wanted, calls;
 	int probe = dup(STDERR_FILENO), now;

@@ -13,15 +13,15 @@
 #define PIECES_UUID	  0x5a /* every byte of it, so that a message can be made beforehand */
 
 /* Bytes of a part that are in the input. */
-size_t pieces_size(enum vas_extent_id id);
+size_t segments_size(enum vas_extent_id id);
 
 /* Write the input over the victim's bytes; what it is too short for stays. */
-void pieces_apply(struct victim *v, const uint8_t *data, size_t size);
+void segments_apply(struct victim *v, const uint8_t *data, size_t size);
 
 /* The victim's bytes as an input: its size. buf has room for 8 KiB. */
-size_t pieces_collect(const struct victim *v, uint8_t *buf);
+size_t segments_collect(const struct victim *v, uint8_t *buf);
 
 /* The first call counts the fds; later ones abort, with a list, if there are more or fewer. */
-void pieces_count_fds(void);
+void segments_count_fds(void);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Fuzz vas_recv(): any bytes, with any fds of a small choice, in one or two messages. Input: the
+ * Fuzz vas_recv_fds(): any bytes, with any fds of a small choice, in one or two messages. Input: the
  * number of fds, which ones, where to cut, the bytes.
  */
 #include <fcntl.h>
@@ -38,7 +38,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	kinds[3] = vas_event_fd(victim.owner, 2);
 	kinds[4] = pair[0];
 	kinds[5] = memfd_create("unsealed", MFD_CLOEXEC);
-	pieces_count_fds();
+	segments_count_fds();
 	return 0;
 }
 
@@ -82,12 +82,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	post(pair[0], data + HEAD, cut, data + 1, nr_fds);
 	post(pair[0], data + HEAD + cut, size - HEAD - cut, data + 1, nr_fds);
 	close(pair[0]);
-	if (!vas_recv(pair[1], 0, &vas)) {
+	if (!vas_recv_fds(pair[1], 0, &vas)) {
 		vas_event_fd(vas, 1);
 		vas_doorbell_wait(vas, 1, 0);
 		vas_unbind(vas);
 	}
 	close(pair[1]);
-	pieces_count_fds();
+	segments_count_fds();
 	return 0;
 }

@@ -39,7 +39,7 @@ static int seed_bind(void)
 
 	victim_make(&v);
 	memset(v.sb->uuid, PIECES_UUID, sizeof(v.sb->uuid));
-	size = 2 + pieces_collect(&v, buf + 2);
+	size = 2 + segments_collect(&v, buf + 2);
 	for (uint8_t flags = 0; flags < 8; flags++) {
 		buf[0] = flags;
 		buf[1] = flags & 1;
@@ -48,7 +48,7 @@ static int seed_bind(void)
 	}
 	buf[0] = 0;
 	victim_state(&v)->nr_regions = 0;
-	pieces_collect(&v, buf + 2);
+	segments_collect(&v, buf + 2);
 	err |= save("empty", buf, size);
 	victim_free(&v);
 	return err;
@@ -66,7 +66,7 @@ static int seed_recv(void)
 	victim_make(&v);
 	CHECK_OK(vas_info(v.owner, &info));
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-	CHECK_OK(vas_send(v.owner, pair[0], 0));
+	CHECK_OK(vas_send_fds(v.owner, pair[0], 0));
 	nr = recv(pair[1], buf + HEAD, sizeof(buf) - HEAD, 0);
 	CHECK(nr > 0);
 	at = memmem(buf + HEAD, (size_t)nr, info.uuid, sizeof(info.uuid));

@@ -2,10 +2,10 @@
 /* Ports, interrupt controllers, exit. */
 #include "guest.h"
 
-#define LAPIC        0xfee00000ull
+#define LAPIC	     0xfee00000ull
 #define LAPIC_EOI    0x0b0
 #define LAPIC_SVR    0x0f0
-#define IOAPIC       0xfec00000ull
+#define IOAPIC	     0xfec00000ull
 #define IOAPIC_LEVEL (1u << 15)
 
 #define FIRST_VECTOR 0x20

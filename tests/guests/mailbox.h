@@ -10,7 +10,7 @@
 #define GUEST_RAM     0x200000ull /* what a guest needs at least, from 0 */
 
 #define GUEST_PORT_CONSOLE 0xe9
-#define GUEST_PORT_EXIT    0xf4
+#define GUEST_PORT_EXIT	   0xf4
 
 #define GUEST_REGION_READONLY 1u
 
@@ -40,7 +40,7 @@ struct guest_mailbox {
 	uint32_t pad;
 
 	/* Set by the guest. */
-	uint64_t done;  /* rounds, pages or writes done */
+	uint64_t done;	/* rounds, pages or writes done */
 	uint64_t where; /* gpa or round of what went wrong */
 };
 

@@ -18,11 +18,11 @@ void guest_handle(unsigned int vector)
 }
 
 static const uint32_t msrs[] = {
-	0x174,      0x175,      0x176,                  /* SYSENTER_CS, _ESP, _EIP */
+	0x174,	    0x175,	0x176,			/* SYSENTER_CS, _ESP, _EIP */
 	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, /* STAR, LSTAR, CSTAR, FMASK */
-	0xc0000101, 0xc0000102,                         /* GS_BASE, KERNEL_GS_BASE */
+	0xc0000101, 0xc0000102,				/* GS_BASE, KERNEL_GS_BASE */
 };
-#define NR_MSRS   (sizeof(msrs) / sizeof(*msrs))
+#define NR_MSRS	  (sizeof(msrs) / sizeof(*msrs))
 #define NR_OTHERS 4
 
 /* Of each, something that it can hold: canonical, no reserved bits. */

@@ -122,15 +122,15 @@ TEST(a_map_of_a_truncated_backing_raises_no_signal)
 	struct shaky k;
 
 	make(&k, 0);
-	CHECK_OK(vas_map(k.bound, GPA, NR * PAGE, VAS_MAP_WRITE, &mapping));
-	p = vas_mapping_hva(mapping);
+	CHECK_OK(vas_mapping_create(k.bound, GPA, NR * PAGE, VAS_MAPPING_WRITE, &mapping));
+	p = vas_mapping_addr(mapping);
 	CHECK_EQ(p[5 * PAGE], 'S');
 	CHECK_OK(ftruncate(k.fd, 0));
 	for (uint64_t i = 0; i < NR; i++) {
 		CHECK_EQ(p[i * PAGE], 0);
 		p[i * PAGE] = 1;
 	}
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	clean(&k);
 }
 
@@ -146,7 +146,7 @@ TEST(a_translated_pointer_raises_no_signal)
 	if (p) {
 		CHECK_EQ(*p, 0);
 		*p = 1;
-		CHECK(vas_failed(k.bound));
+		CHECK(vas_page_failed(k.bound));
 	}
 	vas_leave(k.bound);
 	clean(&k);

@@ -5,22 +5,33 @@
 
 #include "field.h"
 
-#define F(type, member) \
-	{ #member, offsetof(struct type, member), sizeof(((struct type *)0)->member) }
-#define STRUCT(id, type)                                                                          \
-	const struct struct_fields id##_fields = { #type, id##_list,                              \
+#define F(type, member)                                                                    \
+	{                                                                                  \
+#member, offsetof(struct type, member), sizeof(((struct type *)0)->member) \
+	}
+#define STRUCT(id, type)                                             \
+	const struct struct_fields id##_fields = { #type, id##_list, \
 						   sizeof(id##_list) / sizeof(id##_list[0]) }
 
 static const struct field superblock_list[] = {
-	F(vas_superblock, magic),	      F(vas_superblock, version),
-	F(vas_superblock, page_size),	      F(vas_superblock, features_required),
-	F(vas_superblock, features_optional), F(vas_superblock, uuid),
-	F(vas_superblock, name),	      F(vas_superblock, file_size),
-	F(vas_superblock, ram_size),	      F(vas_superblock, limit),
-	F(vas_superblock, max_regions),	      F(vas_superblock, nr_slots),
-	F(vas_superblock, nr_binders),	      F(vas_superblock, nr_pins),
-	F(vas_superblock, nr_events),	      F(vas_superblock, nr_backings),
-	F(vas_superblock, nr_trackers),	      F(vas_superblock, pad0),
+	F(vas_superblock, magic),
+	F(vas_superblock, version),
+	F(vas_superblock, page_size),
+	F(vas_superblock, features_required),
+	F(vas_superblock, features_optional),
+	F(vas_superblock, uuid),
+	F(vas_superblock, name),
+	F(vas_superblock, file_size),
+	F(vas_superblock, ram_size),
+	F(vas_superblock, limit),
+	F(vas_superblock, max_regions),
+	F(vas_superblock, nr_slots),
+	F(vas_superblock, nr_binders),
+	F(vas_superblock, nr_pins),
+	F(vas_superblock, nr_events),
+	F(vas_superblock, nr_backings),
+	F(vas_superblock, nr_trackers),
+	F(vas_superblock, pad0),
 	F(vas_superblock, pad1),
 };
 STRUCT(superblock, vas_superblock);
@@ -31,15 +42,16 @@ STRUCT(extent, vas_extent);
 static const struct field control_list[] = {
 	F(vas_control, generation),  F(vas_control, pad0),	     F(vas_control, notify),
 	F(vas_control, answer),	     F(vas_control, owner_pid),	     F(vas_control, pad2),
-	F(vas_control, owner_epoch), F(vas_control, next_region_id), F(vas_control, arriving),
-	F(vas_control, arrive_bell), F(vas_control, arrive_wanted),  F(vas_control, arrive_failed),
-	F(vas_control, arrive_left), F(vas_control, pins_claimed),
+	F(vas_control, owner_epoch), F(vas_control, next_region_id), F(vas_control, lazy_log),
+	F(vas_control, lazy_wakeup), F(vas_control, lazy_request),   F(vas_control, lazy_failed),
+	F(vas_control, lazy_left),   F(vas_control, pins_claimed),
 };
 STRUCT(control, vas_control);
 
 static const struct field state_list[] = {
-	F(vas_state, generation), F(vas_state, regions_generation), F(vas_state, table),
-	F(vas_state, nr_regions), F(vas_state, flags),		    F(vas_state, nr_backings),
+	F(vas_state, generation), F(vas_state, regions_generation),
+	F(vas_state, table),	  F(vas_state, nr_regions),
+	F(vas_state, flags),	  F(vas_state, nr_backings),
 	F(vas_state, pad),
 };
 STRUCT(state, vas_state);
@@ -58,14 +70,17 @@ static const struct field backing_list[] = {
 STRUCT(backing, vas_backing_entry);
 
 static const struct field event_list[] = {
-	F(vas_event_entry, kind), F(vas_event_entry, id),   F(vas_event_entry, flags),
-	F(vas_event_entry, len),  F(vas_event_entry, addr), F(vas_event_entry, data),
+	F(vas_event_entry, kind), F(vas_event_entry, id),	F(vas_event_entry, flags),
+	F(vas_event_entry, len),  F(vas_event_entry, addr),	F(vas_event_entry, data),
 	F(vas_event_entry, gsi),  F(vas_event_entry, sequence), F(vas_event_entry, name),
 };
 STRUCT(event, vas_event_entry);
 
 static const struct field slot_list[] = {
-	F(vas_slot, generation), F(vas_slot, binder), F(vas_slot, tid), F(vas_slot, pad),
+	F(vas_slot, generation),
+	F(vas_slot, binder),
+	F(vas_slot, tid),
+	F(vas_slot, pad),
 };
 STRUCT(slot, vas_slot);
 
@@ -82,9 +97,12 @@ static const struct field pin_list[] = {
 STRUCT(pin, vas_pin);
 
 static const struct field tracker_list[] = {
-	F(vas_tracker, state), F(vas_tracker, binder), F(vas_tracker, epoch), F(vas_tracker, name),
+	F(vas_tracker_entry, state),
+	F(vas_tracker_entry, binder),
+	F(vas_tracker_entry, epoch),
+	F(vas_tracker_entry, name),
 };
-STRUCT(tracker, vas_tracker);
+STRUCT(tracker, vas_tracker_entry);
 
 static const uint64_t constants[] = {
 	0,

@@ -19,7 +19,7 @@
 
 struct order {
 	uint64_t seed;
-	uint32_t extent; /* which part is flipped */
+	uint32_t extent;  /* which part is flipped */
 	uint32_t publish; /* and whether generations go on meanwhile */
 	uint64_t ram_size;
 	uint64_t file_size;
@@ -160,14 +160,14 @@ static void flip(uint32_t extent, uint32_t publish)
 	victim_free(&v);
 }
 
-#define FLIP(name, extent)                                                                        \
-	TEST(flipping_##name)                                                                     \
-	{                                                                                         \
-		flip(extent, 0);                                                                  \
-	}                                                                                         \
-	TEST(publishing_and_flipping_##name)                                                      \
-	{                                                                                         \
-		flip(extent, 1);                                                                  \
+#define FLIP(name, extent)                   \
+	TEST(flipping_##name)                \
+	{                                    \
+		flip(extent, 0);             \
+	}                                    \
+	TEST(publishing_and_flipping_##name) \
+	{                                    \
+		flip(extent, 1);             \
 	}
 
 FLIP(control, VAS_EXT_CONTROL)

@@ -39,7 +39,7 @@ static struct vas *bind_received(int sock, uint32_t flags)
 	struct vas *vas;
 
 	CHECK_OK(prctl(PR_SET_NAME, "stubborn"));
-	CHECK_OK(vas_recv(sock, flags, &vas));
+	CHECK_OK(vas_recv_fds(sock, flags, &vas));
 	return vas;
 }
 
@@ -64,10 +64,10 @@ ROLE(keeps_a_map)
 	struct vas *vas = bind_received(sock, 0);
 	struct vas_mapping *mapping;
 
-	CHECK_OK(vas_map(vas, PAGE, PAGE, VAS_MAP_WRITE, &mapping));
+	CHECK_OK(vas_mapping_create(vas, PAGE, PAGE, VAS_MAPPING_WRITE, &mapping));
 	tell(sock);
 	CHECK(wait_for(sock));
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	tell(sock);
 	while (wait_for(sock))
 		;
@@ -101,7 +101,8 @@ static void be_refused_in_time(struct victim *v, pid_t pid, int kind, int freeze
 	for (int i = 0; i < 10 && best > LATE_NS; i++) {
 		uint64_t start = test_now_ns(), took;
 
-		CHECK_EQ(freezes ? vas_freeze(v->owner, TIMEOUT_NS, &blocker) : remove_first(v, &blocker),
+		CHECK_EQ(freezes ? vas_freeze(v->owner, TIMEOUT_NS, &blocker) :
+				   remove_first(v, &blocker),
 			 -EBUSY);
 		took = test_now_ns() - start;
 		CHECK(took >= TIMEOUT_NS);
@@ -125,9 +126,9 @@ static void be_stopped(const char *role, int kind)
 	pid_t pid;
 
 	victim_make(&v);
-	vas_unmap(v.mapping);
+	vas_mapping_destroy(v.mapping);
 	pid = test_spawn(role, &sock);
-	CHECK_OK(vas_send(v.owner, sock, 0));
+	CHECK_OK(vas_send_fds(v.owner, sock, 0));
 	CHECK(wait_for(sock));
 	stop_process(pid);
 	be_refused_in_time(&v, pid, kind, 0);
@@ -203,12 +204,12 @@ TEST(of_many_that_adopt_at_once_one_does)
 	pid_t pids[PEERS];
 
 	victim_make(&v);
-	vas_unmap(v.mapping);
+	vas_mapping_destroy(v.mapping);
 	CHECK_OK(vas_bind(vas_fd(v.owner), VAS_BIND_OBSERVE, &observer));
 	for (int i = 0; i < PEERS; i++) {
 		pids[i] = test_spawn("adopts", &peers[i].fd);
 		peers[i].events = POLLIN;
-		CHECK_OK(vas_send(v.owner, peers[i].fd, 0));
+		CHECK_OK(vas_send_fds(v.owner, peers[i].fd, 0));
 		CHECK(wait_for(peers[i].fd));
 	}
 	vas_unbind(v.owner);
@@ -238,23 +239,23 @@ TEST(pins_run_out_and_come_back)
 	int err;
 
 	victim_make(&v);
-	while (!(err = vas_map(v.owner, 0, PAGE, 0, &mappings[nr])))
+	while (!(err = vas_mapping_create(v.owner, 0, PAGE, 0, &mappings[nr])))
 		CHECK(++nr < VAS_MAX_PINS);
 	CHECK_EQ(err, -ENOSPC);
 	CHECK_HAS(vas_error(), "pins");
 	CHECK_OK(vas_info(v.owner, &info));
 	CHECK_EQ(info.nr_pins, nr + 1); /* and the victim's own */
 	while (nr)
-		vas_unmap(mappings[--nr]);
-	CHECK_OK(vas_map(v.owner, 0, PAGE, 0, &mappings[0]));
-	vas_unmap(mappings[0]);
+		vas_mapping_destroy(mappings[--nr]);
+	CHECK_OK(vas_mapping_create(v.owner, 0, PAGE, 0, &mappings[0]));
+	vas_mapping_destroy(mappings[0]);
 	victim_free(&v);
 }
 
 TEST(a_peer_that_keeps_the_log_is_waited_for_one_second)
 {
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct victim v;
 	uint64_t start;
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
@@ -262,23 +263,24 @@ TEST(a_peer_that_keeps_the_log_is_waited_for_one_second)
 	int fd;
 
 	victim_make(&v);
-	CHECK_OK(vas_dirty_attach(v.owner, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(v.owner, "test", 0, &dirty));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", vas_fd(v.owner));
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	CHECK(fd >= 0);
 	lock.l_start = (off_t)v.sb->extents[VAS_EXT_TRACKERS].offset;
 	CHECK_OK(vas_write(v.owner, 0, "x", 1, NULL));
-	CHECK_OK(vas_dirty_begin(dirty));
+	CHECK_OK(vas_tracker_begin(dirty));
 	CHECK_OK(fcntl(fd, F_OFD_SETLK, &lock));
 	start = test_now_ns();
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, VICTIM_PAGES * PAGE, 4, &words), -EBUSY);
+	CHECK_EQ(vas_tracker_harvest(dirty, &(uint64_t){ 0 }, VICTIM_PAGES * PAGE, 4, &words),
+		 -EBUSY);
 	CHECK_HAS(vas_error(), "keeps the dirty log");
 	CHECK(test_now_ns() - start >= 1000000000ull);
 	close(fd);
 	/* Nothing is lost by it. */
-	CHECK(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, VICTIM_PAGES * PAGE, 4, &words) > 0);
+	CHECK(vas_tracker_harvest(dirty, &(uint64_t){ 0 }, VICTIM_PAGES * PAGE, 4, &words) > 0);
 	CHECK((words[0].bits | words[1].bits) & 1);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	victim_free(&v);
 }
 

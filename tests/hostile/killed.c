@@ -15,7 +15,7 @@ static struct vas *bind_received(int sock, uint32_t flags)
 {
 	struct vas *vas;
 
-	CHECK_OK(vas_recv(sock, flags, &vas));
+	CHECK_OK(vas_recv_fds(sock, flags, &vas));
 	return vas;
 }
 
@@ -48,7 +48,7 @@ ROLE(dies_with_a_map)
 	struct vas *vas = bind_received(sock, 0);
 	struct vas_mapping *mapping;
 
-	CHECK_OK(vas_map(vas, 0, PAGE, VAS_MAP_WRITE, &mapping));
+	CHECK_OK(vas_mapping_create(vas, 0, PAGE, VAS_MAPPING_WRITE, &mapping));
 	be_killed(sock);
 	return 0;
 }
@@ -74,8 +74,8 @@ ROLE(maps_and_unmaps)
 
 	tell(sock);
 	for (;;) {
-		CHECK_OK(vas_map(vas, 0, PAGE, VAS_MAP_WRITE, &mapping));
-		vas_unmap(mapping);
+		CHECK_OK(vas_mapping_create(vas, 0, PAGE, VAS_MAPPING_WRITE, &mapping));
+		vas_mapping_destroy(mapping);
 	}
 	return 0;
 }
@@ -113,7 +113,7 @@ static pid_t start(struct vas *owner, const char *role, int *sock)
 	struct pollfd ready = { .events = POLLIN };
 	char byte;
 
-	CHECK_OK(vas_send(owner, *sock, 0));
+	CHECK_OK(vas_send_fds(owner, *sock, 0));
 	ready.fd = *sock;
 	CHECK_EQ(poll(&ready, 1, 20000), 1);
 	CHECK_EQ(read(*sock, &byte, 1), 1);
@@ -234,7 +234,7 @@ TEST(owners_killed_while_they_change)
 
 	victim_make(&v);
 	fd = dup(vas_fd(v.owner));
-	vas_unmap(v.mapping);
+	vas_mapping_destroy(v.mapping);
 	v.mapping = NULL;
 	for (int i = 0; i < 40; i++) {
 		struct pollfd never = { .fd = -1 };
@@ -263,7 +263,7 @@ ROLE(receives_for_ever)
 	for (;;) {
 		struct vas *vas;
 
-		if (!vas_recv(sock, 0, &vas))
+		if (!vas_recv_fds(sock, 0, &vas))
 			vas_unbind(vas);
 	}
 	return 0;
@@ -281,7 +281,7 @@ TEST(a_receiver_killed_while_the_vas_is_sent)
 		pid_t pid = start(v.owner, "receives_for_ever", &sock);
 
 		for (int k = 0; k < i && !err; k++)
-			err = vas_send(v.owner, sock, 0);
+			err = vas_send_fds(v.owner, sock, 0);
 		stop(pid, sock);
 		CHECK_EQ(test_count_fds(), fds);
 	}

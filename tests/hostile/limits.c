@@ -56,7 +56,9 @@ TEST(a_file_size_limit_is_an_error_and_no_signal)
 
 TEST(without_address_space_the_map_does)
 {
-	const struct vas_region region = { .gpa = 1ull << 39, .size = 1 << 20, .offset = 1ull << 39 };
+	const struct vas_region region = { .gpa = 1ull << 39,
+					   .size = 1 << 20,
+					   .offset = 1ull << 39 };
 	struct vas_info info;
 	struct vas *vas;
 	uint64_t val;
@@ -89,7 +91,8 @@ TEST(without_any_address_space_nothing_binds)
 	vas_unbind(vas);
 	fds = test_count_fds();
 	maps = test_count_maps();
-	for (uint64_t extra = 0; err && extra < 1ull << 31; extra += extra < 1 << 20 ? 4096 : extra) {
+	for (uint64_t extra = 0; err && extra < 1ull << 31;
+	     extra += extra < 1 << 20 ? 4096 : extra) {
 		test_note("%llu KiB more", (unsigned long long)extra >> 10);
 		set_limit(RLIMIT_AS, address_space() + extra);
 		err = vas_bind(fd, 0, &vas);
@@ -179,7 +182,7 @@ TEST(too_few_fds_are_an_error_that_leaks_none)
 static int step_recv(void)
 {
 	struct vas *vas;
-	int err = vas_recv(shared_sock[1], 0, &vas);
+	int err = vas_recv_fds(shared_sock[1], 0, &vas);
 
 	if (!err)
 		vas_unbind(vas);
@@ -194,7 +197,7 @@ TEST(a_message_with_more_fds_than_fit_is_refused)
 
 	victim_make(&v);
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, shared_sock));
-	CHECK_OK(vas_send(v.owner, shared_sock[0], 0));
+	CHECK_OK(vas_send_fds(v.owner, shared_sock[0], 0));
 	CHECK_OK(step_recv());
 	fds = test_count_fds();
 	for (rlim_t nr = (rlim_t)fds; err; nr++) {
@@ -203,7 +206,7 @@ TEST(a_message_with_more_fds_than_fit_is_refused)
 		close(shared_sock[0]);
 		close(shared_sock[1]);
 		CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, shared_sock));
-		CHECK_OK(vas_send(v.owner, shared_sock[0], 0));
+		CHECK_OK(vas_send_fds(v.owner, shared_sock[0], 0));
 		set_limit(RLIMIT_NOFILE, nr);
 		err = step_recv();
 		unlimit(RLIMIT_NOFILE);

@@ -147,14 +147,14 @@ static void try_all(const struct struct_fields *s, locate *at, attempt *attempt)
 	CHECK(test_count_maps() < maps + 64); /* stacks that are kept for later threads, and such */
 }
 
-#define MUTATE(test, id, where)                                                                   \
-	TEST(mutated_##test)                                                                      \
-	{                                                                                         \
-		try_all(&id##_fields, where, try_value);                                          \
-	}                                                                                         \
-	TEST(published_##test)                                                                    \
-	{                                                                                         \
-		try_all(&id##_fields, where, try_published);                                      \
+#define MUTATE(test, id, where)                              \
+	TEST(mutated_##test)                                 \
+	{                                                    \
+		try_all(&id##_fields, where, try_value);     \
+	}                                                    \
+	TEST(published_##test)                               \
+	{                                                    \
+		try_all(&id##_fields, where, try_published); \
 	}
 
 MUTATE(superblock, superblock, at_superblock)
@@ -187,7 +187,8 @@ TEST(mutated_extents)
 {
 	for (int id = 0; id < VAS_EXT_COUNT; id++)
 		for (size_t f = 0; f < extent_fields.nr; f++)
-			for (unsigned int i = 0; i < field_nr_values(&extent_fields.fields[f]); i++) {
+			for (unsigned int i = 0; i < field_nr_values(&extent_fields.fields[f]);
+			     i++) {
 				test_note("extent %d, %s, value %u", id,
 					  extent_fields.fields[f].name, i);
 				try_extent(id, &extent_fields.fields[f], i);
@@ -212,19 +213,19 @@ TEST(swapped_extents)
 		}
 }
 
-static void refuse_table(void (*spoil)(struct vas_region_entry *table))
+static void refuse_table(void (*poison)(struct vas_region_entry *table))
 {
 	struct victim v;
 
 	victim_make(&v);
 	CHECK_EQ(victim_try_bind(vas_fd(v.owner), 0), 0);
-	spoil(victim_table(&v));
+	poison(victim_table(&v));
 	CHECK_EQ(victim_try_bind(vas_fd(v.owner), 0), -EPROTO);
 	victim_exercise_owner(&v);
 	victim_free(&v);
 }
 
-static void spoil_order(struct vas_region_entry *t)
+static void poison_order(struct vas_region_entry *t)
 {
 	struct vas_region_entry first = t[0];
 
@@ -232,37 +233,37 @@ static void spoil_order(struct vas_region_entry *t)
 	t[1] = first;
 }
 
-static void spoil_overlap(struct vas_region_entry *t)
+static void poison_overlap(struct vas_region_entry *t)
 {
 	t[0].size += 4096;
 }
 
-static void spoil_same(struct vas_region_entry *t)
+static void poison_same(struct vas_region_entry *t)
 {
 	t[1] = t[0];
 }
 
-static void spoil_wrap(struct vas_region_entry *t)
+static void poison_wrap(struct vas_region_entry *t)
 {
 	t[3].size = -4096ull;
 }
 
-static void spoil_into_control(struct vas_region_entry *t)
+static void poison_into_control(struct vas_region_entry *t)
 {
 	t[3].offset = 33 * 4096;
 }
 
-static void spoil_empty(struct vas_region_entry *t)
+static void poison_empty(struct vas_region_entry *t)
 {
 	t[0].size = 0;
 }
 
-static void spoil_alignment(struct vas_region_entry *t)
+static void poison_alignment(struct vas_region_entry *t)
 {
 	t[0].gpa = 8;
 }
 
-static void spoil_backing_end(struct vas_region_entry *t)
+static void poison_backing_end(struct vas_region_entry *t)
 {
 	t[2].offset = 9 * 4096;
 }
@@ -270,8 +271,8 @@ static void spoil_backing_end(struct vas_region_entry *t)
 TEST(tables_that_lie)
 {
 	static void (*const spoils[])(struct vas_region_entry *) = {
-		spoil_order, spoil_overlap,   spoil_same,	  spoil_wrap,
-		spoil_empty, spoil_alignment, spoil_into_control, spoil_backing_end,
+		poison_order, poison_overlap,	poison_same,	     poison_wrap,
+		poison_empty, poison_alignment, poison_into_control, poison_backing_end,
 	};
 
 	for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {

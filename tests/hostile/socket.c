@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * What a peer can send to vas_recv() that is no vas. A good message is caught once, and everything
+ * What a peer can send to vas_recv_fds() that is no vas. A good message is caught once, and everything
  * else is made from it: bytes changed, cut, repeated; fds missing, foreign, swapped, too many.
  */
 #include <fcntl.h>
@@ -76,7 +76,7 @@ static void begin(void)
 
 	victim_make(&victim);
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-	CHECK_OK(vas_send(victim.owner, pair[0], 0));
+	CHECK_OK(vas_send_fds(victim.owner, pair[0], 0));
 	catch_letter(&good, pair[1]);
 	close(pair[0]);
 	close(pair[1]);
@@ -99,7 +99,7 @@ static int deliver(const struct letter *l)
 	post_letter(l, pair[0]);
 	close(pair[0]);
 	fds = test_count_fds();
-	err = vas_recv(pair[1], 0, &vas);
+	err = vas_recv_fds(pair[1], 0, &vas);
 	if (err) {
 		CHECK(err < 0 && err > -4096);
 		CHECK(vas_error()[0]);
@@ -262,13 +262,13 @@ TEST(nothing_at_all)
 	struct vas *vas;
 
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
-	CHECK_EQ(vas_recv(pair[1], 0, &vas), -EAGAIN);
+	CHECK_EQ(vas_recv_fds(pair[1], 0, &vas), -EAGAIN);
 	close(pair[0]);
-	CHECK_EQ(vas_recv(pair[1], 0, &vas), -ECONNRESET);
+	CHECK_EQ(vas_recv_fds(pair[1], 0, &vas), -ECONNRESET);
 	close(pair[1]);
 	file = memfd_create("no socket", MFD_CLOEXEC);
-	CHECK(vas_recv(file, 0, &vas) < 0);
-	CHECK(vas_recv(-1, 0, &vas) < 0);
+	CHECK(vas_recv_fds(file, 0, &vas) < 0);
+	CHECK(vas_recv_fds(-1, 0, &vas) < 0);
 	close(file);
 }
 
@@ -289,7 +289,7 @@ static void half(int flags)
 	post_letter(&l, pair[0]);
 	fds = test_count_fds();
 	start = test_now_ns();
-	CHECK_EQ(vas_recv(pair[1], 0, &vas), -EPROTO);
+	CHECK_EQ(vas_recv_fds(pair[1], 0, &vas), -EPROTO);
 	CHECK(test_now_ns() - start < PATIENCE_NS);
 	CHECK_EQ(test_count_fds(), fds);
 	close(pair[0]);
@@ -341,7 +341,7 @@ TEST(a_letter_byte_by_byte)
 	d.sock = pair[0];
 	CHECK_EQ(pthread_create(&thread, NULL, dribble, &d), 0);
 	start = test_now_ns();
-	CHECK_EQ(vas_recv(pair[1], 0, &vas), -EPROTO);
+	CHECK_EQ(vas_recv_fds(pair[1], 0, &vas), -EPROTO);
 	CHECK(test_now_ns() - start < PATIENCE_NS);
 	__atomic_store_n(&d.stop, 1, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
@@ -357,10 +357,10 @@ TEST(a_send_to_nobody_is_an_error_and_no_signal)
 	victim_make(&victim);
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 	close(pair[1]);
-	CHECK(vas_send(victim.owner, pair[0], 0) < 0);
+	CHECK(vas_send_fds(victim.owner, pair[0], 0) < 0);
 	close(pair[0]);
 	file = memfd_create("no socket", MFD_CLOEXEC);
-	CHECK(vas_send(victim.owner, file, 0) < 0);
+	CHECK(vas_send_fds(victim.owner, file, 0) < 0);
 	close(file);
 	victim_free(&victim);
 }
@@ -373,7 +373,7 @@ TEST(a_send_to_one_who_does_not_read)
 	victim_make(&victim);
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
 	for (nr = 0; !err && nr < 100000; nr++)
-		err = vas_send(victim.owner, pair[0], 0);
+		err = vas_send_fds(victim.owner, pair[0], 0);
 	CHECK(err < 0 && err > -4096);
 	close(pair[0]);
 	close(pair[1]);

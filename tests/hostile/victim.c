@@ -37,7 +37,11 @@ static uint64_t add(struct victim *v, uint64_t page, uint64_t nr, uint32_t backi
 static void add_events(struct victim *v)
 {
 	const struct vas_event bell = {
-		.kind = VAS_EVENT_DOORBELL, .id = 1, .len = 4, .addr = 0x1000, .name = "bell",
+		.kind = VAS_EVENT_DOORBELL,
+		.id = 1,
+		.len = 4,
+		.addr = 0x1000,
+		.name = "bell",
 	};
 	const struct vas_event irq = { .kind = VAS_EVENT_IRQ, .id = 2, .gsi = 9, .name = "irq" };
 
@@ -79,14 +83,14 @@ void victim_make(struct victim *v)
 	add(v, 32, 32, 0, 0);
 	add_events(v);
 	CHECK_OK(vas_fill(v->owner, 0, 0x55, 3 * PAGE, NULL));
-	CHECK_OK(vas_map(v->owner, 40 * PAGE, PAGE, VAS_MAP_WRITE, &v->mapping));
+	CHECK_OK(vas_mapping_create(v->owner, 40 * PAGE, PAGE, VAS_MAPPING_WRITE, &v->mapping));
 	map_control(v);
 }
 
 void victim_free(struct victim *v)
 {
 	if (v->mapping)
-		vas_unmap(v->mapping);
+		vas_mapping_destroy(v->mapping);
 	vas_destroy(v->owner);
 	munmap(v->control, v->control_size);
 	close(v->backing_fd);
@@ -128,8 +132,8 @@ static void exercise_copies(struct vas *vas)
 {
 	static uint8_t buf[16 * 4096];
 	static const uint64_t gpas[] = {
-		0, 3 * PAGE - 5, 4 * PAGE + 8, 7 * PAGE, 8 * PAGE, 31 * PAGE, 63 * PAGE, 64 * PAGE,
-		1ull << 40, ~0ull - 4095,
+		0,	   3 * PAGE - 5, 4 * PAGE + 8, 7 * PAGE,   8 * PAGE,
+		31 * PAGE, 63 * PAGE,	 64 * PAGE,    1ull << 40, ~0ull - 4095,
 	};
 	size_t done;
 
@@ -159,11 +163,11 @@ static void exercise_maps(struct vas *vas)
 	struct iovec iov[8];
 	int nr;
 
-	if (!vas_map(vas, PAGE, 2 * PAGE, 0, &mapping)) {
-		CHECK(vas_mapping_hva(mapping));
-		check_error(*(volatile char *)vas_mapping_hva(mapping));
-		check_error(vas_mapping_asked(mapping));
-		vas_unmap(mapping);
+	if (!vas_mapping_create(vas, PAGE, 2 * PAGE, 0, &mapping)) {
+		CHECK(vas_mapping_addr(mapping));
+		check_error(*(volatile char *)vas_mapping_addr(mapping));
+		check_error(vas_mapping_request(mapping));
+		vas_mapping_destroy(mapping);
 	}
 	if (vas_enter(vas))
 		return;
@@ -195,7 +199,7 @@ static void exercise_lists(struct vas *vas)
 		check_error(vas_event_fd(vas, events[i].id));
 		check_error(vas_doorbell_wait(vas, events[i].id, 0));
 	}
-	check_error(vas_event_by_name(vas, "bell", &events[0]));
+	check_error(vas_event_find_by_name(vas, "bell", &events[0]));
 	if (!vas_info(vas, &info))
 		CHECK(memchr(info.name, 0, sizeof(info.name)));
 }

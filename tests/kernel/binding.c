@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <vas/arrive.h>
+#include <vas/lazy.h>
 
 #include "control.h"
 #include "device.h"
@@ -62,7 +62,7 @@ TEST(a_read_only_fd_makes_an_observer)
 	CHECK_EQ(info_of(vas).nr_threads, before.nr_threads);
 	CHECK_OK(device_read(device, 0, &word, sizeof(word), NULL));
 	CHECK_EQ(device_write(device, 0, &word, sizeof(word), NULL), -EACCES);
-	CHECK_EQ(device_map(device, 0, 4096, VAS_MAP_WRITE, &id), -EACCES);
+	CHECK_EQ(device_map(device, 0, 4096, VAS_MAPPING_WRITE, &id), -EACCES);
 	CHECK_OK(device_map(device, 0, 4096, 0, &id));
 	close(device);
 	close(fd);
@@ -98,9 +98,9 @@ TEST(memory_that_is_still_to_come_is_not_bound)
 	CHECK_OK(vas_create(&options, &vas));
 	CHECK_OK(vas_layout_begin(vas, &layout));
 	CHECK_OK(vas_layout_add(layout, &region, NULL));
-	CHECK_OK(vas_layout_commit_arriving(layout, &source, &word, 1, VAS_ARRIVE_ON_TOUCH));
+	CHECK_OK(vas_layout_commit_lazy(layout, &source, &word, 1, VAS_LAZY_ON_TOUCH));
 	CHECK_EQ(device_bind(device, vas_fd(vas)), -EBUSY);
-	CHECK_OK(vas_arrive_wait(vas, 20000000000ull));
+	CHECK_OK(vas_lazy_wait(vas, 20000000000ull));
 	CHECK_OK(device_bind(device, vas_fd(vas)));
 	CHECK_OK(device_read(device, 4096, &value, sizeof(value), NULL));
 	CHECK_EQ(value, 0xffffffff);
@@ -201,7 +201,7 @@ TEST(memory_that_still_arrives_is_left_alone)
 	int bound = device_bound(vas_fd(vas)), device = device_open();
 	uint64_t word = 1;
 
-	control_flags(&c, VAS_STATE_ARRIVING);
+	control_flags(&c, VAS_STATE_LAZY);
 	CHECK_EQ(device_bind(device, vas_fd(vas)), -EBUSY);
 	CHECK_EQ(device_read(bound, 0, &word, sizeof(word), NULL), -EBUSY);
 	CHECK_EQ(device_write(bound, 0, &word, sizeof(word), NULL), -EBUSY);
@@ -231,7 +231,7 @@ TEST(the_dead_make_room)
 	for (i = 0; i < c.sb->nr_pins; i++)
 		if (!c.pins[i].binder)
 			c.pins[i].binder = 20 + 1;
-	CHECK_OK(device_map(device, 0, 4096, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 0, 4096, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(device_unmap(device, id));
 	for (i = 0; i < c.sb->nr_pins; i++)
 		CHECK_EQ(c.pins[i].binder, 0);

@@ -21,11 +21,13 @@ static void reads_and_writes(uint64_t features)
 		for (uint32_t at = 0; at < len; at++)
 			g.ram[DATA + at] = (char)(at * 3 + i);
 		CHECK_EQ(request(&g, VIRTIO_BLK_T_OUT, sector, (struct part){ DATA, len, 0 }, table,
-				 &written), VIRTIO_BLK_S_OK);
+				 &written),
+			 VIRTIO_BLK_S_OK);
 		CHECK_EQ(written, 1);
 		memset(g.ram + DATA + MIB, 0, len);
 		CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, sector, (struct part){ DATA + MIB, len, 1 },
-				 table, &written), VIRTIO_BLK_S_OK);
+				 table, &written),
+			 VIRTIO_BLK_S_OK);
 		CHECK_EQ(written, len + 1);
 		CHECK_MEM(g.ram + DATA + MIB, g.ram + DATA, len);
 		CHECK_EQ(pread(g.file, g.ram + DATA + 2 * MIB, len, (off_t)sector * 512), len);
@@ -52,8 +54,8 @@ TEST(sectors_go_with_event_indexes)
 TEST(a_request_may_be_cut_anywhere)
 {
 	struct part parts[] = {
-		{ HEADER, 5, 0 }, { HEADER + 5, 11, 0 }, { DATA, 100, 1 }, { DATA + 100, 0, 1 },
-		{ DATA + 3000, 412, 1 }, { STATUS, 1, 1 },
+		{ HEADER, 5, 0 },     { HEADER + 5, 11, 0 },   { DATA, 100, 1 },
+		{ DATA + 100, 0, 1 }, { DATA + 3000, 412, 1 }, { STATUS, 1, 1 },
 	};
 	struct vring_used_elem elem;
 	char sector[512];
@@ -156,9 +158,9 @@ TEST(memory_may_be_unplugged_and_frozen_under_requests)
 {
 	struct vas_ko_freeze freeze = { .timeout_ns = 10000000000 };
 	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
-	struct vas_ko_prepare prepare = {
-		.ranges = (uintptr_t)&ring, .nr = 1, .timeout_ns = 10000000000
-	};
+	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&ring,
+					  .nr = 1,
+					  .timeout_ns = 10000000000 };
 	struct part in = { DATA, 512, 1 };
 	struct vas_ko_attach attach;
 	struct guest g;

@@ -9,8 +9,11 @@
 int blk_open(struct guest *g, uint64_t features)
 {
 	struct vas_blk_open arg = {
-		.vas_fd = vas_fd(g->vas), .file_fd = g->file, .features = features,
-		.capacity = CAPACITY, .id = "vas_blk test",
+		.vas_fd = vas_fd(g->vas),
+		.file_fd = g->file,
+		.features = features,
+		.capacity = CAPACITY,
+		.id = "vas_blk test",
 	};
 
 	return ioctl(g->blk, VAS_BLK_OPEN, &arg) ? -errno : 0;
@@ -19,9 +22,15 @@ int blk_open(struct guest *g, uint64_t features)
 int queue_start(struct guest *g, uint16_t next_avail)
 {
 	struct vas_blk_queue arg = {
-		.index = 0, .size = g->q.size, .desc = g->q.desc_gpa, .avail = g->q.avail_gpa,
-		.used = g->q.used_gpa, .kick_fd = g->q.kick, .call_fd = g->q.call,
-		.err_fd = g->q.err, .next_avail = next_avail,
+		.index = 0,
+		.size = g->q.size,
+		.desc = g->q.desc_gpa,
+		.avail = g->q.avail_gpa,
+		.used = g->q.used_gpa,
+		.kick_fd = g->q.kick,
+		.call_fd = g->q.call,
+		.err_fd = g->q.err,
+		.next_avail = next_avail,
 	};
 
 	return ioctl(g->blk, VAS_BLK_START, &arg) ? -errno : 0;

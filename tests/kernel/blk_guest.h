@@ -6,7 +6,7 @@
 #include <linux/virtio_blk.h>
 
 #include "device.h"
-#include "kernel/blk/vas_blk.h"
+#include "kernel/modules/blk/vas_blk.h"
 #include "virtqueue.h"
 
 #define MIB	 (1ull << 20)

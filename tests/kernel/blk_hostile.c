@@ -166,12 +166,12 @@ TEST(a_table_that_makes_no_sense_breaks_its_queue)
 	breaks(INDIRECT, table_is_not_alone);
 }
 
-static uint64_t spoil(struct test_random *random, char *at, uint64_t len)
+static uint64_t poison(struct test_random *random, char *at, uint64_t len)
 {
 	uint64_t where = test_random_below(random, len / 2) * 2;
 
-	*(uint16_t *)(at + where) = (uint16_t)test_random_next(random) >>
-				    test_random_below(random, 16);
+	*(uint16_t *)(at + where) =
+		(uint16_t)test_random_next(random) >> test_random_below(random, 16);
 	return where;
 }
 
@@ -186,10 +186,10 @@ static void *scribble(void *arg)
 	struct scribbler *s = arg;
 
 	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
-		spoil(&s->random, (char *)s->g->q.desc, SIZE * 16);
-		spoil(&s->random, (char *)s->g->q.avail, 6 + SIZE * 2);
-		spoil(&s->random, s->g->ram + TABLE, 48);
-		spoil(&s->random, s->g->ram + HEADER, 16);
+		poison(&s->random, (char *)s->g->q.desc, SIZE * 16);
+		poison(&s->random, (char *)s->g->q.avail, 6 + SIZE * 2);
+		poison(&s->random, s->g->ram + TABLE, 48);
+		poison(&s->random, s->g->ram + HEADER, 16);
 	}
 	return NULL;
 }
@@ -233,21 +233,45 @@ TEST(queues_that_cannot_be_are_refused)
 
 	guest_init(&g, 0);
 	good = (struct vas_blk_queue){
-		.index = 1, .size = SIZE, .desc = g.q.desc_gpa, .avail = g.q.avail_gpa,
-		.used = g.q.used_gpa, .kick_fd = g.q.kick, .call_fd = g.q.call, .err_fd = -1,
+		.index = 1,
+		.size = SIZE,
+		.desc = g.q.desc_gpa,
+		.avail = g.q.avail_gpa,
+		.used = g.q.used_gpa,
+		.kick_fd = g.q.kick,
+		.call_fd = g.q.call,
+		.err_fd = -1,
 	};
 	for (int i = 0; i < 9; i++) {
 		bad = good;
 		switch (i) {
-		case 0: bad.index = VAS_BLK_MAX_QUEUES; break;
-		case 1: bad.index = UINT32_MAX; break;
-		case 2: bad.size = 0; break;
-		case 3: bad.size = 3; break;
-		case 4: bad.size = 2 * VAS_BLK_MAX_SIZE; break;
-		case 5: bad.desc += 8; break;
-		case 6: bad.avail += 1; break;
-		case 7: bad.used += 2; break;
-		case 8: bad.pad = 1; break;
+		case 0:
+			bad.index = VAS_BLK_MAX_QUEUES;
+			break;
+		case 1:
+			bad.index = UINT32_MAX;
+			break;
+		case 2:
+			bad.size = 0;
+			break;
+		case 3:
+			bad.size = 3;
+			break;
+		case 4:
+			bad.size = 2 * VAS_BLK_MAX_SIZE;
+			break;
+		case 5:
+			bad.desc += 8;
+			break;
+		case 6:
+			bad.avail += 1;
+			break;
+		case 7:
+			bad.used += 2;
+			break;
+		case 8:
+			bad.pad = 1;
+			break;
 		}
 		test_note("bad queue %d", i);
 		CHECK_EQ(ioctl(g.blk, VAS_BLK_START, &bad), -1);

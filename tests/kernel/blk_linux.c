@@ -77,11 +77,12 @@ static void exec_qemu(int ram)
 		 "memory-backend-file,id=ram,mem-path=/proc/self/fd/%d,share=on,size=%llu", ram,
 		 RAM);
 	execl(QEMU, QEMU, "-L", "/guest", "-machine",
-	      "microvm,accel=kvm,acpi=on,pit=off,pic=off,isa-serial=on,pcie=on,memory-backend=ram", "-cpu",
-	      "host", "-smp", "2", "-m", "256M", "-object", memory, "-nodefaults", "-display", "none",
-	      "-no-reboot", "-serial", "stdio", "-kernel", "/guest/vmlinux", "-initrd",
-	      "/guest/initramfs", "-append", getenv("TEST_CMDLINE") ?: "console=ttyS0 panic=-1",
-	      "-chardev", "socket,id=blk,path=" SOCKET, "-device",
+	      "microvm,accel=kvm,acpi=on,pit=off,pic=off,isa-serial=on,pcie=on,memory-backend=ram",
+	      "-cpu", "host", "-smp", "2", "-m", "256M", "-object", memory, "-nodefaults",
+	      "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", "/guest/vmlinux",
+	      "-initrd", "/guest/initramfs", "-append",
+	      getenv("TEST_CMDLINE") ?: "console=ttyS0 panic=-1", "-chardev",
+	      "socket,id=blk,path=" SOCKET, "-device",
 	      "vhost-user-blk-pci,chardev=blk,num-queues=2", NULL);
 	perror("exec " QEMU);
 	_exit(1);

@@ -93,7 +93,7 @@ static void tell(const char *file)
 }
 
 /* A piece of the disk, past the guest's page cache: each is a request of its own. */
-static void check_piece(int fd, uint64_t *buf, uint64_t at, uint64_t seed)
+static void check_segment(int fd, uint64_t *buf, uint64_t at, uint64_t seed)
 {
 	if (pread(fd, buf, BLK_LINUX_PIECE, (off_t)at) != BLK_LINUX_PIECE)
 		fail("read");
@@ -112,12 +112,12 @@ static int work(uint64_t first, uint64_t step)
 	if (fd < 0 || !buf)
 		fail("open " DISK);
 	for (at = first * BLK_LINUX_PIECE; at < half; at += step * BLK_LINUX_PIECE) {
-		check_piece(fd, buf, at, 1);
+		check_segment(fd, buf, at, 1);
 		blk_linux_fill(buf, half + at, 2);
 		if (pwrite(fd, buf, BLK_LINUX_PIECE, (off_t)(half + at)) != BLK_LINUX_PIECE)
 			fail("write");
 		memset(buf, 0, BLK_LINUX_PIECE);
-		check_piece(fd, buf, half + at, 2);
+		check_segment(fd, buf, half + at, 2);
 	}
 	if (fsync(fd))
 		fail("flush");

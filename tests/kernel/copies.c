@@ -13,16 +13,15 @@
 #define LIMIT (64 * MIB)
 
 static const char *const contexts[VAS_TEST_NR_CONTEXTS] = {
-	"system call", "kernel thread", "kernel thread with the binder's mm", "work queue",
-	"interrupts off",
+	"system call", "kernel thread",	 "kernel thread with the binder's mm",
+	"work queue",  "interrupts off",
 };
 
 /* Every way to make a copy that exists: f(copy) with flags and context set. */
 static void in_every_way(void (*f)(int device, const struct vas_test_copy *way), int device)
 {
-	static const uint32_t flags[] = {
-		0, VAS_TEST_ATOMIC, VAS_TEST_CACHED, VAS_TEST_CACHED | VAS_TEST_ATOMIC
-	};
+	static const uint32_t flags[] = { 0, VAS_TEST_ATOMIC, VAS_TEST_CACHED,
+					  VAS_TEST_CACHED | VAS_TEST_ATOMIC };
 
 	for (uint32_t context = 0; context < VAS_TEST_NR_CONTEXTS; context++) {
 		for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {

@@ -179,20 +179,20 @@ int device_sg_write(int device, uint64_t at, const void *buf, size_t len)
 	return call(device, VAS_TEST_SG_ACCESS, &access);
 }
 
-int device_bell(int device, int doorbell_fd, int irq_fd, uint32_t flags)
+int device_doorbell(int device, int doorbell_fd, int irq_fd, uint32_t flags)
 {
-	struct vas_test_bell bell = {
-		.doorbell_fd = doorbell_fd, .irq_fd = irq_fd, .flags = flags
-	};
+	struct vas_test_doorbell bell = { .doorbell_fd = doorbell_fd,
+					  .irq_fd = irq_fd,
+					  .flags = flags };
 
-	return call(device, VAS_TEST_BELL, &bell);
+	return call(device, VAS_TEST_DOORBELL, &bell);
 }
 
-uint64_t device_bell_stop(int device)
+uint64_t device_doorbell_stop(int device)
 {
 	uint64_t nr;
 
-	CHECK_OK(call(device, VAS_TEST_BELL_STOP, &nr));
+	CHECK_OK(call(device, VAS_TEST_DOORBELL_STOP, &nr));
 	return nr;
 }
 

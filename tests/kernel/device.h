@@ -6,7 +6,7 @@
 #include <vas/vas.h>
 
 #include "../harness.h"
-#include "kernel/test/vas_test.h"
+#include "kernel/modules/test/vas_test.h"
 
 /* A new session, closed with close(); skips the case if the modules are not there. */
 int device_open(void);
@@ -39,8 +39,8 @@ int device_sg_map(int device, struct vas_test_sg *sg);
 int device_sg_unmap(int device);
 int device_sg_read(int device, uint64_t at, void *buf, size_t len);
 int device_sg_write(int device, uint64_t at, const void *buf, size_t len);
-int device_bell(int device, int doorbell_fd, int irq_fd, uint32_t flags);
-uint64_t device_bell_stop(int device);
+int device_doorbell(int device, int doorbell_fd, int irq_fd, uint32_t flags);
+uint64_t device_doorbell_stop(int device);
 int device_event(int device, uint32_t id, struct vas_test_event *event);
 int device_hva(int device, uint64_t gpa, uint64_t size, void *hva);
 

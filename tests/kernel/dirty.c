@@ -85,7 +85,7 @@ TEST(unmapping_a_writable_map_marks_all_of_it)
 
 	setup();
 	control_flags(&c, VAS_STATE_TRACKING);
-	CHECK_OK(device_map(device, PAGE + 1, 3 * PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, PAGE + 1, 3 * PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_EQ(control_nr_dirty(&c), 0);
 	CHECK_EQ(c.pins[0].flags, VAS_PIN_WRITABLE);
 	CHECK_OK(device_unmap(device, id));
@@ -102,7 +102,7 @@ TEST(a_holder_may_mark_by_itself)
 
 	setup();
 	control_flags(&c, VAS_STATE_TRACKING);
-	CHECK_OK(device_map(device, 0, MIB, VAS_MAP_WRITE | VAS_MAP_MARKS, &id));
+	CHECK_OK(device_map(device, 0, MIB, VAS_MAPPING_WRITE | VAS_MAPPING_MARKS, &id));
 	CHECK_EQ(c.pins[0].flags, VAS_PIN_WRITABLE | VAS_PIN_MARKS);
 	CHECK_OK(device_map_write(device, id, 3 * PAGE - 1, "ab", 2));
 	CHECK_OK(device_mark(device, 3 * PAGE - 1, 2));
@@ -117,7 +117,7 @@ TEST(tracking_that_begins_is_seen_by_the_next_mark)
 	uint32_t id;
 
 	setup();
-	CHECK_OK(device_map(device, 0, MIB, VAS_MAP_WRITE | VAS_MAP_MARKS, &id));
+	CHECK_OK(device_map(device, 0, MIB, VAS_MAPPING_WRITE | VAS_MAPPING_MARKS, &id));
 	CHECK_OK(device_mark(device, 0, 1));
 	CHECK_EQ(control_nr_dirty(&c), 0);
 	control_flags(&c, VAS_STATE_TRACKING);
@@ -133,10 +133,11 @@ TEST(the_map_of_a_dead_binder_counts_as_dirty)
 	/* As if it had died: a record, a slot and a pin whose byte nobody locks. */
 	c.binders[5].state = 1;
 	c.control->pins_claimed = 9;
-	c.pins[9] = (struct vas_pin){
-		.state = VAS_PIN_HELD, .binder = 6, .gpa = 2 * PAGE, .size = PAGE,
-		.flags = VAS_PIN_WRITABLE
-	};
+	c.pins[9] = (struct vas_pin){ .state = VAS_PIN_HELD,
+				      .binder = 6,
+				      .gpa = 2 * PAGE,
+				      .size = PAGE,
+				      .flags = VAS_PIN_WRITABLE };
 	c.slots[40].binder = 6;
 	c.slots[40].generation = 1;
 	/* It was marking when it died: a bit that nobody would find, and at which each marker stops. */
@@ -146,7 +147,7 @@ TEST(the_map_of_a_dead_binder_counts_as_dirty)
 	CHECK_EQ(c.pins[9].binder, 0);
 	CHECK_EQ(c.slots[40].generation, 0);
 	CHECK_EQ(c.slots[40].binder, 0);
-	CHECK_EQ(c.control->log_lost, 1);
+	CHECK_EQ(c.control->log_incomplete, 1);
 	CHECK(control_is_dirty(&c, 2 * PAGE));
 	CHECK_EQ(control_nr_dirty(&c), 1);
 	CHECK_OK(control_clear_log(&c));
@@ -167,7 +168,7 @@ TEST(a_dead_binder_may_have_mapped_everything)
 	for (int i = 0; i < 8; i++)
 		CHECK_OK(device_bind(device_open(), vas_fd(vas)));
 	CHECK_EQ(c.pins[9].binder, 0);
-	CHECK_EQ(c.control->log_lost, 1);
+	CHECK_EQ(c.control->log_incomplete, 1);
 	CHECK(device_counter("log_pages") == 0);
 }
 
@@ -180,7 +181,7 @@ TEST(a_frozen_vas_is_not_written)
 	control_flags(&c, VAS_STATE_FROZEN);
 	CHECK_EQ(copy(0, 0, 8), -EAGAIN);
 	CHECK_EQ(copy(VAS_TEST_CACHED, 0, 8), -EAGAIN);
-	CHECK_EQ(device_map(device, 0, PAGE, VAS_MAP_WRITE, &id), -EAGAIN);
+	CHECK_EQ(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &id), -EAGAIN);
 	CHECK_OK(device_map(device, 0, PAGE, 0, &id));
 	CHECK_OK(device_read(device, 0, &byte, 1, NULL));
 	control_flags(&c, 0);
@@ -189,7 +190,7 @@ TEST(a_frozen_vas_is_not_written)
 
 static int pin_is_quiet(void *arg)
 {
-	return __atomic_load_n((uint32_t *)arg, __ATOMIC_ACQUIRE) == VAS_PIN_QUIET;
+	return __atomic_load_n((uint32_t *)arg, __ATOMIC_ACQUIRE) == VAS_PIN_QUIESCED;
 }
 
 static int resumed(void *arg)
@@ -203,7 +204,7 @@ TEST(a_pin_that_is_asked_to_be_quiet_answers)
 	uint32_t id;
 
 	setup();
-	CHECK_OK(device_map(device, 0, PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &id));
 	__atomic_store_n(&c.pins[0].state, VAS_PIN_QUIESCE, __ATOMIC_RELEASE);
 	test_wait(pin_is_quiet, &c.pins[0].state, 5000);
 	CHECK_EQ(device_counts(device).quiesced, 1);
@@ -215,7 +216,8 @@ TEST(a_pin_that_is_asked_to_be_quiet_answers)
 TEST(local_memory_is_reached_in_the_process_that_bound)
 {
 	struct vas_region region = { .gpa = 8 * MIB, .size = MIB, .flags = VAS_REGION_LOCAL };
-	uint8_t *memory = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *memory =
+		mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t id;
 	uint32_t map;
 
@@ -229,7 +231,9 @@ TEST(local_memory_is_reached_in_the_process_that_bound)
 	CHECK_EQ(device_hva(device, 8 * MIB, MIB, memory), -EEXIST);
 	for (uint32_t context = VAS_TEST_SELF; context <= VAS_TEST_WORKQUEUE; context++) {
 		struct vas_test_copy write = {
-			.gpa = 9 * MIB - 8192 - 2, .len = 8194, .flags = VAS_TEST_WRITE,
+			.gpa = 9 * MIB - 8192 - 2,
+			.len = 8194,
+			.flags = VAS_TEST_WRITE,
 			.context = context,
 		};
 		uint8_t buf[8194], back[8194];
@@ -241,7 +245,7 @@ TEST(local_memory_is_reached_in_the_process_that_bound)
 		CHECK_OK(device_copy_in(device, &write, back, NULL));
 		CHECK_MEM(back, buf, sizeof(buf));
 	}
-	CHECK_OK(device_map(device, 8 * MIB + 5, 2 * PAGE, VAS_MAP_WRITE, &map));
+	CHECK_OK(device_map(device, 8 * MIB + 5, 2 * PAGE, VAS_MAPPING_WRITE, &map));
 	CHECK_OK(device_map_write(device, map, PAGE, "mapped", 6));
 	CHECK_MEM(memory + PAGE + 5, "mapped", 6);
 	CHECK_OK(device_unmap(device, map));

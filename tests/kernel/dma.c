@@ -7,7 +7,7 @@
 #include "../harness_hugetlb.h"
 #include "control.h"
 #include "device.h"
-#include "kernel/dma/vas_dma.h"
+#include "kernel/modules/dma/vas_dma.h"
 
 #define MIB  (1ull << 20)
 #define PAGE 4096ull

@@ -34,7 +34,7 @@ static int attach(int drive, int fd)
 	return call(drive, VAS_KO_ATTACH, &attach);
 }
 
-static int drive_of(struct vas *vas)
+static int state_of(struct vas *vas)
 {
 	int drive = drive_open();
 
@@ -46,9 +46,9 @@ static int prepare(int drive, uint64_t gpa, uint64_t size, uint64_t timeout_ns,
 		   struct vas_ko_blocker *blocker)
 {
 	struct vas_ko_range range = { gpa, size };
-	struct vas_ko_prepare arg = {
-		.ranges = (uintptr_t)&range, .nr = 1, .timeout_ns = timeout_ns
-	};
+	struct vas_ko_prepare arg = { .ranges = (uintptr_t)&range,
+				      .nr = 1,
+				      .timeout_ns = timeout_ns };
 	int err = call(drive, VAS_KO_PREPARE, &arg);
 
 	if (blocker)
@@ -101,10 +101,10 @@ TEST(only_the_owner_drives_and_only_one_fd_at_a_time)
 TEST(an_owner_takes_a_range_back)
 {
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
-	int device = device_bound(vas_fd(vas)), drive = drive_of(vas);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
 	uint32_t low, high, id;
 
-	CHECK_OK(device_map(device, 0, PAGE, VAS_MAP_WRITE, &low));
+	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &low));
 	CHECK_OK(device_map(device, 2 * MIB - 1, 2, 0, &high));
 	CHECK_EQ(info_of(drive).nr_bindings, 1);
 	CHECK_EQ(info_of(drive).nr_mappings, 2);
@@ -126,7 +126,7 @@ TEST(an_owner_takes_a_range_back)
 TEST(a_holder_that_refuses_stops_the_change_and_is_named)
 {
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
-	int device = device_bound(vas_fd(vas)), drive = drive_of(vas);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
 	struct vas_ko_blocker blocker;
 	uint32_t id, other;
 
@@ -146,12 +146,12 @@ TEST(a_holder_that_refuses_stops_the_change_and_is_named)
 TEST(a_holder_that_hangs_costs_no_more_than_the_deadline)
 {
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
-	int device = device_bound(vas_fd(vas)), drive = drive_of(vas);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
 	uint64_t start;
 	uint32_t id;
 
 	device_policy(device, VAS_TEST_HANG);
-	CHECK_OK(device_map(device, 0, PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &id));
 	start = test_now_ns();
 	CHECK_EQ(prepare(drive, 0, MIB, SECOND / 5, NULL), -EBUSY);
 	CHECK_EQ(freeze(drive, SECOND / 5, NULL), -EBUSY);
@@ -165,7 +165,7 @@ TEST(nonsense_is_refused)
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
 	struct vas_ko_range ranges[] = { { MIB, PAGE }, { 0, PAGE }, { MIB, PAGE } };
 	struct vas_ko_prepare arg = { .ranges = (uintptr_t)ranges, .nr = 2 };
-	int drive = drive_of(vas);
+	int drive = state_of(vas);
 
 	CHECK_EQ(call(drive, VAS_KO_PREPARE, &arg), -EINVAL); /* not sorted */
 	arg.ranges = (uintptr_t)(ranges + 1);
@@ -187,11 +187,11 @@ TEST(nonsense_is_refused)
 TEST(frozen_modules_do_not_write)
 {
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
-	int device = device_bound(vas_fd(vas)), drive = drive_of(vas);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
 	uint32_t writable, readable, id;
 	uint64_t word = 1;
 
-	CHECK_OK(device_map(device, 0, PAGE, VAS_MAP_WRITE, &writable));
+	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &writable));
 	CHECK_OK(device_map(device, 0, PAGE, 0, &readable));
 	CHECK_OK(freeze(drive, 10 * SECOND, NULL));
 	CHECK_EQ(freeze(drive, 10 * SECOND, NULL), -EINPROGRESS);
@@ -199,7 +199,7 @@ TEST(frozen_modules_do_not_write)
 	CHECK_EQ(device_counts(device).quiesced, 1);
 	CHECK_EQ(device_counts(device).resumed, 0);
 	CHECK_EQ(device_write(device, 0, &word, sizeof(word), NULL), -EAGAIN);
-	CHECK_EQ(device_map(device, PAGE, 1, VAS_MAP_WRITE, &id), -EAGAIN);
+	CHECK_EQ(device_map(device, PAGE, 1, VAS_MAPPING_WRITE, &id), -EAGAIN);
 	CHECK_OK(device_read(device, 0, &word, sizeof(word), NULL));
 	CHECK_OK(device_map(device, PAGE, 1, 0, &id));
 	CHECK_OK(call(drive, VAS_KO_THAW, NULL));
@@ -215,10 +215,10 @@ static int has_resumed(void *arg)
 TEST(a_holder_is_told_of_the_thaw)
 {
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
-	int device = device_bound(vas_fd(vas)), drive = drive_of(vas);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
 	uint32_t id;
 
-	CHECK_OK(device_map(device, 0, PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(freeze(drive, 10 * SECOND, NULL));
 	CHECK_OK(call(drive, VAS_KO_THAW, NULL));
 	test_wait(has_resumed, &device, 10000);
@@ -234,14 +234,14 @@ TEST(a_module_that_refuses_fails_the_freeze_and_all_goes_on)
 {
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
 	int good = device_bound(vas_fd(vas)), bad = device_bound(vas_fd(vas));
-	int drive = drive_of(vas);
+	int drive = state_of(vas);
 	struct vas_ko_blocker blocker;
 	uint64_t word = 1;
 	uint32_t id;
 
 	device_policy(bad, VAS_TEST_REFUSE);
-	CHECK_OK(device_map(good, 0, PAGE, VAS_MAP_WRITE, &id));
-	CHECK_OK(device_map(bad, 2 * PAGE, PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(good, 0, PAGE, VAS_MAPPING_WRITE, &id));
+	CHECK_OK(device_map(bad, 2 * PAGE, PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_EQ(freeze(drive, SECOND / 5, &blocker), -EBUSY);
 	CHECK_EQ(blocker.gpa, 2 * PAGE);
 	CHECK_EQ(info_of(drive).frozen, 0);
@@ -256,7 +256,7 @@ TEST(a_module_that_refuses_fails_the_freeze_and_all_goes_on)
 TEST(what_an_owner_held_is_free_after_its_death)
 {
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
-	int device = device_bound(vas_fd(vas)), drive = drive_of(vas);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
 	uint64_t word = 1;
 	uint32_t id;
 
@@ -264,7 +264,7 @@ TEST(what_an_owner_held_is_free_after_its_death)
 	CHECK_OK(prepare(drive, 0, MIB, 10 * SECOND, NULL));
 	close(drive);
 	CHECK_OK(device_write(device, 0, &word, sizeof(word), NULL));
-	CHECK_OK(device_map(device, 0, PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(attach(drive_open(), vas_fd(vas)));
 }
 
@@ -273,7 +273,7 @@ TEST(a_freeze_waits_for_writers_under_way)
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
 	struct vas_test_load load = { .gpa = 0, .len = MIB, .seed = 5 };
 	struct vas_test_load_result result;
-	int device = device_bound(vas_fd(vas)), drive = drive_of(vas);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
 	static uint8_t before[MIB], after[MIB];
 
 	for (load.kind = 0; load.kind <= VAS_TEST_LOAD_MAP; load.kind++) {

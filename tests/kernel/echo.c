@@ -10,7 +10,7 @@
 
 #include "../kvm/echo_device.h"
 #include "include/uapi/linux/vas.h"
-#include "kernel/example/vas_example.h"
+#include "kernel/modules/example/vas_example.h"
 
 static const struct vas_event pin = { .kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, .gsi = ECHO_GSI };
 
@@ -25,8 +25,11 @@ static uint32_t nr_rounds(void)
 static int foo_start(struct fixture *f, uint32_t flags)
 {
 	struct foo_serve serve = {
-		.vas_fd = vas_fd(f->vas), .doorbell_fd = vas_event_fd(f->vas, ECHO_DOORBELL_ID),
-		.irq_fd = vas_event_fd(f->vas, ECHO_IRQ_ID), .flags = flags, .gpa = ECHO_GPA,
+		.vas_fd = vas_fd(f->vas),
+		.doorbell_fd = vas_event_fd(f->vas, ECHO_DOORBELL_ID),
+		.irq_fd = vas_event_fd(f->vas, ECHO_IRQ_ID),
+		.flags = flags,
+		.gpa = ECHO_GPA,
 	};
 	int foo = open("/dev/foo", O_RDWR | O_CLOEXEC);
 
@@ -67,7 +70,7 @@ struct progress {
 	uint64_t target;
 };
 
-static int has_come_so_far(void *arg)
+static int filled_so_far(void *arg)
 {
 	struct progress *progress = arg;
 	struct echo_page page;
@@ -82,7 +85,7 @@ static void wait_for_rounds(struct fixture *f, uint64_t nr)
 {
 	struct progress progress = { f, f->box->done + nr };
 
-	test_wait(has_come_so_far, &progress, 60000);
+	test_wait(filled_so_far, &progress, 60000);
 }
 
 TEST(a_module_that_leaves_is_replaced_by_the_next)

@@ -51,12 +51,12 @@ static void answers(uint32_t flags)
 {
 	struct fixture f = setup();
 
-	CHECK_OK(device_bell(f.device, f.bell, f.irq, flags));
+	CHECK_OK(device_doorbell(f.device, f.bell, f.irq, flags));
 	for (int i = 0; i < 1000; i++) {
 		ring(f.bell);
 		CHECK(came(f.irq, 5000));
 	}
-	CHECK_EQ(device_bell_stop(f.device), 1000);
+	CHECK_EQ(device_doorbell_stop(f.device), 1000);
 	ring(f.bell);
 	CHECK(!came(f.irq, 0));
 	CHECK(came(f.bell, 0));
@@ -69,7 +69,7 @@ TEST(a_doorbell_is_answered_in_process_context)
 
 TEST(a_doorbell_is_answered_at_once)
 {
-	answers(1); /* VAS_BELL_ATOMIC */
+	answers(1); /* VAS_DOORBELL_ATOMIC */
 }
 
 TEST(a_doorbell_that_rang_before_is_answered)
@@ -78,7 +78,7 @@ TEST(a_doorbell_that_rang_before_is_answered)
 		struct fixture f = setup();
 
 		ring(f.bell);
-		CHECK_OK(device_bell(f.device, f.bell, f.irq, flags));
+		CHECK_OK(device_doorbell(f.device, f.bell, f.irq, flags));
 		CHECK(came(f.irq, 5000));
 	}
 }
@@ -88,11 +88,11 @@ TEST(a_shared_doorbell_is_left_to_its_readers)
 	for (uint32_t atomic = 0; atomic < 2; atomic++) {
 		struct fixture f = setup();
 
-		CHECK_OK(device_bell(f.device, f.bell, f.irq, 2 | atomic));
+		CHECK_OK(device_doorbell(f.device, f.bell, f.irq, 2 | atomic));
 		ring(f.bell);
 		CHECK(came(f.irq, 5000));
 		CHECK(came(f.bell, 0));
-		CHECK_EQ(device_bell_stop(f.device), 1);
+		CHECK_EQ(device_doorbell_stop(f.device), 1);
 	}
 }
 
@@ -100,7 +100,7 @@ TEST(a_doorbell_of_its_own_is_taken)
 {
 	struct fixture f = setup();
 
-	CHECK_OK(device_bell(f.device, f.bell, f.irq, 1));
+	CHECK_OK(device_doorbell(f.device, f.bell, f.irq, 1));
 	ring(f.bell);
 	CHECK(came(f.irq, 5000));
 	CHECK(!came(f.bell, 0));
@@ -124,8 +124,8 @@ TEST(detaching_races_with_rings)
 
 	CHECK_EQ(pthread_create(&thread, NULL, ring_on, &f), 0);
 	while (pthread_tryjoin_np(thread, NULL)) {
-		CHECK_OK(device_bell(f.device, f.bell, f.irq, rounds & 1));
-		device_bell_stop(f.device);
+		CHECK_OK(device_doorbell(f.device, f.bell, f.irq, rounds & 1));
+		device_doorbell_stop(f.device);
 		came(f.irq, 0);
 		CHECK(!came(f.irq, 0));
 		rounds++;
@@ -141,9 +141,9 @@ TEST(a_ring_that_comes_too_late_is_left_for_the_next)
 	for (int i = 0; i < 1000; i++) {
 		uint64_t nr;
 
-		CHECK_OK(device_bell(f.device, f.bell, f.irq, 0));
+		CHECK_OK(device_doorbell(f.device, f.bell, f.irq, 0));
 		ring(f.bell);
-		nr = device_bell_stop(f.device);
+		nr = device_doorbell_stop(f.device);
 		test_note("round %d: answered %llu times", i, (unsigned long long)nr);
 		CHECK_EQ(came(f.irq, 0), nr == 1);
 		CHECK_EQ(came(f.bell, 0), nr == 0);
@@ -154,10 +154,10 @@ TEST(what_is_no_eventfd_is_refused)
 {
 	struct fixture f = setup();
 
-	CHECK_EQ(device_bell(f.device, f.bell, vas_fd(f.vas), 0), -EINVAL);
-	CHECK_EQ(device_bell(f.device, vas_fd(f.vas), f.irq, 0), -EINVAL);
-	CHECK_EQ(device_bell(f.device, -1, f.irq, 0), -EBADF);
-	CHECK_OK(device_bell(f.device, f.bell, f.irq, 0));
+	CHECK_EQ(device_doorbell(f.device, f.bell, vas_fd(f.vas), 0), -EINVAL);
+	CHECK_EQ(device_doorbell(f.device, vas_fd(f.vas), f.irq, 0), -EINVAL);
+	CHECK_EQ(device_doorbell(f.device, -1, f.irq, 0), -EBADF);
+	CHECK_OK(device_doorbell(f.device, f.bell, f.irq, 0));
 	close(f.device);
 }
 
@@ -166,11 +166,11 @@ TEST(eventfds_may_be_closed_under_a_module)
 {
 	struct fixture f = setup();
 
-	CHECK_OK(device_bell(f.device, f.bell, f.irq, 0));
+	CHECK_OK(device_doorbell(f.device, f.bell, f.irq, 0));
 	ring(f.bell);
 	close(f.bell);
 	close(f.irq);
-	device_bell_stop(f.device);
+	device_doorbell_stop(f.device);
 }
 
 TEST(an_event_is_known_by_its_id)
@@ -192,7 +192,7 @@ TEST(an_event_is_known_by_its_id)
 	CHECK_EQ(event.kind, VAS_EVENT_IRQ);
 	CHECK_EQ(device_event(f.device, 9, &event), -ENOENT);
 	CHECK_EQ(device_event(f.device, 0, &event), -ENOENT);
-	CHECK_OK(device_bell(f.device, vas_event_fd(f.vas, 7), vas_event_fd(f.vas, 8), 0));
+	CHECK_OK(device_doorbell(f.device, vas_event_fd(f.vas, 7), vas_event_fd(f.vas, 8), 0));
 	CHECK_OK(vas_doorbell_ring(f.vas, 7));
 	CHECK(came(vas_event_fd(f.vas, 8), 5000));
 }

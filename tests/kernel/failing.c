@@ -15,7 +15,7 @@
 #include "examples/echo.h"
 #include "faults.h"
 #include "include/uapi/linux/vas.h"
-#include "kernel/example/vas_example.h"
+#include "kernel/modules/example/vas_example.h"
 
 #define MAX_POINTS 2000
 
@@ -106,7 +106,7 @@ static int copy_to_a_hole(void)
 static int map_and_unmap(void)
 {
 	uint32_t id;
-	int err = device_map(s.device, 100, 2 * MIB, VAS_MAP_WRITE, &id);
+	int err = device_map(s.device, 100, 2 * MIB, VAS_MAPPING_WRITE, &id);
 
 	return err ? err : device_unmap(s.device, id);
 }
@@ -114,7 +114,9 @@ static int map_and_unmap(void)
 static int list_and_unlist(void)
 {
 	struct vas_test_range ranges[] = { { 0, MIB }, { 2 * MIB + 1, 3 }, { 3 * MIB, 70000 } };
-	struct vas_test_sg sg = { .ranges = (uintptr_t)ranges, .nr = 3, .flags = VAS_MAP_WRITE };
+	struct vas_test_sg sg = { .ranges = (uintptr_t)ranges,
+				  .nr = 3,
+				  .flags = VAS_MAPPING_WRITE };
 	int err = device_sg_map(s.device, &sg);
 
 	/* The list is there even if its size could not be told. */
@@ -124,11 +126,12 @@ static int list_and_unlist(void)
 
 static int ring_and_stop(void)
 {
-	int err = device_bell(s.device, s.bell, s.irq, 0);
+	int err = device_doorbell(s.device, s.bell, s.irq, 0);
 	uint64_t nr_rings;
 
 	if (!err)
-		ioctl(s.device, VAS_TEST_BELL_STOP, &nr_rings); /* stops, whether it can tell or not */
+		ioctl(s.device, VAS_TEST_DOORBELL_STOP,
+		      &nr_rings); /* stops, whether it can tell or not */
 	return err;
 }
 
@@ -147,17 +150,19 @@ static int drive(void)
 {
 	struct vas_ko_attach attach = { .fd = vas_fd(s.vas) };
 	struct vas_ko_range range = { .gpa = MIB, .size = MIB };
-	struct vas_ko_prepare prepare = {
-		.ranges = (uintptr_t)&range, .nr = 1, .timeout_ns = 1000000000
-	};
+	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&range,
+					  .nr = 1,
+					  .timeout_ns = 1000000000 };
 	struct vas_ko_freeze freeze = { .timeout_ns = 1000000000 };
 	int fd = open("/dev/vas", O_RDWR | O_CLOEXEC), err;
 
 	if (fd < 0)
 		return -errno;
 	err = ioctl(fd, VAS_KO_ATTACH, &attach) || ioctl(fd, VAS_KO_PREPARE, &prepare) ||
-	      ioctl(fd, VAS_KO_COMMIT) || ioctl(fd, VAS_KO_FREEZE, &freeze) ||
-	      ioctl(fd, VAS_KO_THAW) ? -errno : 0;
+			      ioctl(fd, VAS_KO_COMMIT) || ioctl(fd, VAS_KO_FREEZE, &freeze) ||
+			      ioctl(fd, VAS_KO_THAW) ?
+		      -errno :
+		      0;
 	close(fd);
 	return err;
 }
@@ -165,8 +170,11 @@ static int drive(void)
 static int serve_foo(void)
 {
 	struct foo_serve serve = {
-		.vas_fd = vas_fd(s.vas), .doorbell_fd = s.bell, .irq_fd = s.irq,
-		.flags = FOO_BY_MAP, .gpa = ECHO_GPA,
+		.vas_fd = vas_fd(s.vas),
+		.doorbell_fd = s.bell,
+		.irq_fd = s.irq,
+		.flags = FOO_BY_MAP,
+		.gpa = ECHO_GPA,
 	};
 	int foo = open("/dev/foo", O_RDWR | O_CLOEXEC), err;
 
@@ -216,14 +224,14 @@ TEST(binding_fails_cleanly)
 
 TEST(copies_fail_cleanly)
 {
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
 	setup();
 	fails_cleanly("copy", copy_everywhere);
 	fails_cleanly("copy to a hole", copy_to_a_hole);
-	CHECK_OK(vas_dirty_attach(s.vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(s.vas, "test", 0, &dirty));
 	fails_cleanly("copy to a hole, tracked", copy_to_a_hole);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	end();
 }
 

@@ -11,7 +11,7 @@
 #include "device.h"
 #include "examples/echo.h"
 #include "include/uapi/linux/vas.h"
-#include "kernel/example/vas_example.h"
+#include "kernel/modules/example/vas_example.h"
 
 #define MIB  (1ull << 20)
 #define PAGE 4096ull
@@ -28,7 +28,10 @@ struct guest {
 static int foo_serve(struct guest *g, uint32_t flags)
 {
 	struct foo_serve serve = {
-		.vas_fd = vas_fd(g->vas), .doorbell_fd = g->bell, .irq_fd = g->irq, .flags = flags,
+		.vas_fd = vas_fd(g->vas),
+		.doorbell_fd = g->bell,
+		.irq_fd = g->irq,
+		.flags = flags,
 		.gpa = ECHO_GPA,
 	};
 
@@ -131,9 +134,9 @@ static void freeze(struct guest *g)
 	struct vas_ko_attach attach = { .fd = vas_fd(g->vas) };
 	struct vas_ko_freeze freeze = { .timeout_ns = 10000000000 };
 	struct vas_ko_range range = { ECHO_GPA, PAGE };
-	struct vas_ko_prepare prepare = {
-		.ranges = (uintptr_t)&range, .nr = 1, .timeout_ns = 10000000000
-	};
+	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&range,
+					  .nr = 1,
+					  .timeout_ns = 10000000000 };
 	int drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
 
 	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));

@@ -27,9 +27,28 @@
 #define ROUND_MS     10000
 
 static const uint64_t numbers[] = {
-	0, 1, 7, 8, PAGE - 1, PAGE, PAGE + 1, MIB - 1, MIB, FUZZ_RAM - 1, FUZZ_RAM, 32 * MIB,
-	32 * MIB + PAGE, 40 * MIB, FUZZ_LIMIT - 1, FUZZ_LIMIT, 1ull << 32, (1ull << 52) - 1, 1ull << 52,
-	1ull << 63, ~0ull - PAGE, ~0ull,
+	0,
+	1,
+	7,
+	8,
+	PAGE - 1,
+	PAGE,
+	PAGE + 1,
+	MIB - 1,
+	MIB,
+	FUZZ_RAM - 1,
+	FUZZ_RAM,
+	32 * MIB,
+	32 * MIB + PAGE,
+	40 * MIB,
+	FUZZ_LIMIT - 1,
+	FUZZ_LIMIT,
+	1ull << 32,
+	(1ull << 52) - 1,
+	1ull << 52,
+	1ull << 63,
+	~0ull - PAGE,
+	~0ull,
 };
 
 uint64_t fuzz_number(struct fuzz *f)
@@ -132,7 +151,7 @@ static void fuzz_init(struct fuzz *f, struct vas *vas)
 
 /* ---- a round's processes ------------------------------------------------------------------ */
 
-static void change(struct fuzz *f, struct vas *vas, struct vas_dirty **dirty, uint64_t *id)
+static void change(struct fuzz *f, struct vas *vas, struct vas_tracker **dirty, uint64_t *id)
 {
 	uint64_t half = FUZZ_RAM / 2;
 	struct vas_region region = { .gpa = half, .size = half, .offset = half };
@@ -147,11 +166,11 @@ static void change(struct fuzz *f, struct vas *vas, struct vas_dirty **dirty, ui
 			*id = 0;
 		break;
 	case 2:
-		if (!*dirty && vas_dirty_attach(vas, "fuzz", 0, dirty))
+		if (!*dirty && vas_tracker_attach(vas, "fuzz", 0, dirty))
 			*dirty = NULL;
 		break;
 	case 3:
-		vas_dirty_detach(*dirty);
+		vas_tracker_detach(*dirty);
 		*dirty = NULL;
 		break;
 	case 4:
@@ -237,7 +256,7 @@ static void supervise(struct fuzz *f)
 static void lead(uint64_t seed)
 {
 	struct fuzz f = { .random = { seed } };
-	struct vas_dirty *dirty = NULL;
+	struct vas_tracker *dirty = NULL;
 	struct vas *vas;
 	uint64_t id = 0;
 	pid_t pid;

@@ -26,7 +26,7 @@ struct fuzz {
 	int blk;
 	char *mapped; /* the whole of file 0 */
 	size_t size;
-	char *buf; /* MIB bytes */
+	char *buf;		  /* MIB bytes */
 	char whole_control[PAGE]; /* before any damage */
 	char whole_superblock[PAGE];
 };

@@ -7,9 +7,9 @@
 #include "examples/echo.h"
 #include "fuzz.h"
 #include "include/uapi/linux/vas.h"
-#include "kernel/blk/vas_blk.h"
-#include "kernel/example/vas_example.h"
-#include "kernel/test/vas_test.h"
+#include "kernel/modules/blk/vas_blk.h"
+#include "kernel/modules/example/vas_example.h"
+#include "kernel/modules/test/vas_test.h"
 
 static uint64_t below(struct fuzz *f, uint64_t limit)
 {
@@ -48,8 +48,11 @@ static void do_unbind(struct fuzz *f)
 static void do_copy(struct fuzz *f)
 {
 	struct vas_test_copy copy = {
-		.gpa = fuzz_number(f), .buf = (uintptr_t)f->buf, .len = below(f, MIB),
-		.flags = (uint32_t)below(f, 8), .context = (uint32_t)below(f, 6),
+		.gpa = fuzz_number(f),
+		.buf = (uintptr_t)f->buf,
+		.len = below(f, MIB),
+		.flags = (uint32_t)below(f, 8),
+		.context = (uint32_t)below(f, 6),
 	};
 
 	if (below(f, 2))
@@ -60,7 +63,8 @@ static void do_copy(struct fuzz *f)
 static void do_map(struct fuzz *f)
 {
 	struct vas_test_map map = {
-		.gpa = fuzz_number(f), .len = below(f, 8) ? below(f, 64 * PAGE) : fuzz_number(f),
+		.gpa = fuzz_number(f),
+		.len = below(f, 8) ? below(f, 64 * PAGE) : fuzz_number(f),
 		.flags = (uint32_t)below(f, 9),
 	};
 
@@ -79,8 +83,10 @@ static void do_unmap(struct fuzz *f)
 static void do_access(struct fuzz *f)
 {
 	struct vas_test_map_access access = {
-		.id = (uint32_t)below(f, 6), .flags = (uint32_t)below(f, 2),
-		.offset = below(f, 2) ? 0 : fuzz_number(f), .buf = (uintptr_t)f->buf,
+		.id = (uint32_t)below(f, 6),
+		.flags = (uint32_t)below(f, 2),
+		.offset = below(f, 2) ? 0 : fuzz_number(f),
+		.buf = (uintptr_t)f->buf,
 		.len = below(f, PAGE),
 	};
 
@@ -98,9 +104,9 @@ static void do_mark(struct fuzz *f)
 static void do_offer(struct fuzz *f)
 {
 	int32_t fd = below(f, 2) ? f->backing : fuzz_file(f);
-	struct vas_test_hva hva = {
-		.gpa = 32 * MIB, .size = MIB, .hva = below(f, 4) ? (uintptr_t)f->buf : fuzz_number(f)
-	};
+	struct vas_test_hva hva = { .gpa = 32 * MIB,
+				    .size = MIB,
+				    .hva = below(f, 4) ? (uintptr_t)f->buf : fuzz_number(f) };
 
 	ioctl(session(f), VAS_TEST_OFFER, &fd);
 	ioctl(session(f), VAS_TEST_HVA, &hva);
@@ -118,7 +124,9 @@ static void do_policy(struct fuzz *f)
 static void do_load(struct fuzz *f)
 {
 	struct vas_test_load load = {
-		.gpa = fuzz_number(f), .len = below(f, MIB), .kind = (uint32_t)below(f, 3),
+		.gpa = fuzz_number(f),
+		.len = below(f, MIB),
+		.kind = (uint32_t)below(f, 3),
 		.seed = (uint32_t)below(f, ~0u) | 1,
 	};
 	struct vas_test_load_result result;
@@ -133,11 +141,15 @@ static void do_list(struct fuzz *f)
 {
 	struct vas_test_range ranges[4];
 	struct vas_test_sg sg = {
-		.ranges = (uintptr_t)ranges, .nr = (uint32_t)below(f, 5),
-		.flags = (uint32_t)below(f, 9), .max_segment = (uint32_t)below(f, 4) * 4096,
+		.ranges = (uintptr_t)ranges,
+		.nr = (uint32_t)below(f, 5),
+		.flags = (uint32_t)below(f, 9),
+		.max_segment = (uint32_t)below(f, 4) * 4096,
 	};
 	struct vas_test_sg_access access = {
-		.offset = below(f, MIB), .buf = (uintptr_t)f->buf, .len = below(f, 64 * 1024),
+		.offset = below(f, MIB),
+		.buf = (uintptr_t)f->buf,
+		.len = below(f, 64 * 1024),
 		.flags = (uint32_t)below(f, 2),
 	};
 	int fd = session(f);
@@ -150,20 +162,20 @@ static void do_list(struct fuzz *f)
 		ioctl(fd, VAS_TEST_SG_UNMAP);
 }
 
-static void do_bell(struct fuzz *f)
+static void do_doorbell(struct fuzz *f)
 {
-	struct vas_test_bell bell = {
-		.doorbell_fd = fuzz_event(f), .irq_fd = fuzz_event(f), .flags = (uint32_t)below(f, 4)
-	};
+	struct vas_test_doorbell bell = { .doorbell_fd = fuzz_event(f),
+					  .irq_fd = fuzz_event(f),
+					  .flags = (uint32_t)below(f, 4) };
 	uint64_t one = 1, nr;
 
 	/* Not the same twice: an interrupt that rings its own doorbell goes on for ever. */
 	if (bell.doorbell_fd == bell.irq_fd)
 		return;
 	if (below(f, 3))
-		ioctl(session(f), VAS_TEST_BELL, &bell);
+		ioctl(session(f), VAS_TEST_DOORBELL, &bell);
 	else
-		ioctl(session(f), VAS_TEST_BELL_STOP, &nr);
+		ioctl(session(f), VAS_TEST_DOORBELL_STOP, &nr);
 	if (write(f->events[0], &one, sizeof(one)) < 0)
 		return; /* it is full: nobody reads it */
 }
@@ -172,7 +184,9 @@ static void do_look(struct fuzz *f)
 {
 	struct vas_test_event event = { .id = (uint32_t)below(f, 4) };
 	struct vas_test_regions regions = {
-		.gpa = fuzz_number(f), .regions = (uintptr_t)f->buf, .nr = (uint32_t)below(f, 64),
+		.gpa = fuzz_number(f),
+		.regions = (uintptr_t)f->buf,
+		.nr = (uint32_t)below(f, 64),
 		.at_gpa = (uint32_t)below(f, 2),
 	};
 	struct vas_test_info info;
@@ -185,7 +199,9 @@ static void do_look(struct fuzz *f)
 static void do_field(struct fuzz *f)
 {
 	struct vas_test_field field = {
-		.gpa = fuzz_number(f), .value = below(f, ~0ull), .width = 1u << below(f, 5),
+		.gpa = fuzz_number(f),
+		.value = below(f, ~0ull),
+		.width = 1u << below(f, 5),
 		.op = (uint32_t)below(f, 8),
 	};
 
@@ -211,7 +227,8 @@ static void do_drive(struct fuzz *f)
 {
 	struct vas_ko_range ranges[3];
 	struct vas_ko_prepare prepare = {
-		.ranges = (uintptr_t)ranges, .nr = (uint32_t)below(f, 4),
+		.ranges = (uintptr_t)ranges,
+		.nr = (uint32_t)below(f, 4),
 		.timeout_ns = below(f, 50000000),
 	};
 	struct vas_ko_freeze freeze = { .timeout_ns = below(f, 50000000) };
@@ -250,8 +267,11 @@ void fuzz_drive(struct fuzz *f)
 static void do_foo(struct fuzz *f)
 {
 	struct foo_serve serve = {
-		.vas_fd = fuzz_file(f), .doorbell_fd = f->events[1], .irq_fd = f->events[2],
-		.flags = (uint32_t)below(f, 3), .gpa = below(f, 2) ? ECHO_GPA : fuzz_number(f),
+		.vas_fd = fuzz_file(f),
+		.doorbell_fd = f->events[1],
+		.irq_fd = f->events[2],
+		.flags = (uint32_t)below(f, 3),
+		.gpa = below(f, 2) ? ECHO_GPA : fuzz_number(f),
 	};
 	uint64_t one = 1;
 
@@ -269,13 +289,21 @@ static void do_foo(struct fuzz *f)
 static void do_disk(struct fuzz *f)
 {
 	struct vas_blk_open open_arg = {
-		.vas_fd = fuzz_file(f), .file_fd = f->backing, .capacity = below(f, 4) * MIB,
+		.vas_fd = fuzz_file(f),
+		.file_fd = f->backing,
+		.capacity = below(f, 4) * MIB,
 		.features = VAS_BLK_FEATURES & below(f, ~0ull),
 	};
 	struct vas_blk_queue queue = {
-		.index = (uint32_t)below(f, 3), .size = 1u << below(f, 8), .desc = below(f, 64) * 4096,
-		.avail = below(f, 64) * 4096, .used = below(f, 64) * 4096, .kick_fd = f->events[1],
-		.call_fd = f->events[2], .err_fd = -1, .next_avail = (uint16_t)below(f, 4),
+		.index = (uint32_t)below(f, 3),
+		.size = 1u << below(f, 8),
+		.desc = below(f, 64) * 4096,
+		.avail = below(f, 64) * 4096,
+		.used = below(f, 64) * 4096,
+		.kick_fd = f->events[1],
+		.call_fd = f->events[2],
+		.err_fd = -1,
+		.next_avail = (uint16_t)below(f, 4),
 	};
 	struct vas_blk_stopped stopped = { .index = (uint32_t)below(f, 3) };
 
@@ -304,11 +332,11 @@ static void do_nonsense(struct fuzz *f)
 
 void fuzz_call(struct fuzz *f)
 {
-	static void (*const calls[])(struct fuzz *f) = {
-		do_bind,   do_bind,   do_bind, do_unbind, do_copy,   do_copy, do_copy, do_map,
-		do_map,	   do_unmap,  do_access, do_mark, do_offer,  do_policy, do_load, do_list,
-		do_bell,   do_look,   do_field, do_attach, do_drive, do_drive, do_foo, do_disk,
-		do_nonsense, reopen,
+	static void (*const calls[])(struct fuzz * f) = {
+		do_bind,  do_bind, do_bind,	do_unbind,   do_copy,  do_copy,	  do_copy,
+		do_map,	  do_map,  do_unmap,	do_access,   do_mark,  do_offer,  do_policy,
+		do_load,  do_list, do_doorbell, do_look,     do_field, do_attach, do_drive,
+		do_drive, do_foo,  do_disk,	do_nonsense, reopen,
 	};
 
 	calls[below(f, sizeof(calls) / sizeof(calls[0]))](f);

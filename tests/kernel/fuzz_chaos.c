@@ -25,8 +25,14 @@ void fuzz_damage(struct test_random *random, char *control, size_t size)
 		uint64_t *word = (uint64_t *)(control + (at & ~7ull));
 		uint64_t was = __atomic_load_n(word, __ATOMIC_RELAXED);
 		uint64_t values[] = {
-			0, 1, was + 1, was - 1, ~0ull, was ^ 1ull << test_random_below(random, 64),
-			test_random_next(random), was << 32 | was >> 32,
+			0,
+			1,
+			was + 1,
+			was - 1,
+			~0ull,
+			was ^ 1ull << test_random_below(random, 64),
+			test_random_next(random),
+			was << 32 | was >> 32,
 		};
 
 		__atomic_store_n(word, values[test_random_below(random, 8)], __ATOMIC_RELAXED);
@@ -147,9 +153,9 @@ static void end(struct fuzz *f)
 
 void fuzz_chaos(struct fuzz *f)
 {
-	static void (*const events[])(struct fuzz *f) = {
-		punch, punch, damage, damage, heal, heal, heal, remap, remap, unmap_buffer, close_any, unload,
-		child, become_another, end,
+	static void (*const events[])(struct fuzz * f) = {
+		punch, punch,	     damage,	damage, heal,  heal,	       heal, remap,
+		remap, unmap_buffer, close_any, unload, child, become_another, end,
 	};
 
 	events[below(f, sizeof(events) / sizeof(events[0]))](f);

@@ -110,7 +110,7 @@ TEST(every_long_map_is_given_back_each_time)
 	for (int i = 0; i < rounds; i++) {
 		test_note("round %d", i);
 		id = plug_in(vas);
-		CHECK_OK(device_map(device, HOT + PAGE, 8 * PAGE, VAS_MAP_WRITE, &map));
+		CHECK_OK(device_map(device, HOT + PAGE, 8 * PAGE, VAS_MAPPING_WRITE, &map));
 		CHECK_OK(device_map_write(device, map, 0, "x", 1));
 		take_out(vas, id);
 		CHECK_EQ(device_map_write(device, map, 0, "x", 1), -ENOENT);

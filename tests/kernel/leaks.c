@@ -110,8 +110,12 @@ static void use_everything(void)
 {
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
 	struct vas_test_range ranges[] = { { 0, MIB }, { 2 * MIB + 1, 3 } };
-	struct vas_test_sg sg = { .ranges = (uintptr_t)ranges, .nr = 2, .flags = VAS_MAP_WRITE };
-	struct vas_test_load load = { .gpa = 0, .len = MIB, .kind = VAS_TEST_LOAD_CACHE, .seed = 1 };
+	struct vas_test_sg sg = { .ranges = (uintptr_t)ranges,
+				  .nr = 2,
+				  .flags = VAS_MAPPING_WRITE };
+	struct vas_test_load load = {
+		.gpa = 0, .len = MIB, .kind = VAS_TEST_LOAD_CACHE, .seed = 1
+	};
 	int device = device_bound(vas_fd(vas)), fd = vas_readonly_fd(vas);
 	int observer = device_bound(fd), bell = eventfd(0, 0), irq = eventfd(0, 0);
 	static uint8_t buf[MIB];
@@ -127,11 +131,11 @@ static void use_everything(void)
 		CHECK_OK(device_copy_in(observer, &copy, buf, NULL));
 	}
 	CHECK_OK(device_load(device, &load));
-	CHECK_OK(device_map(device, 0, 2 * MIB, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 0, 2 * MIB, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(device_map(observer, 0, 2 * MIB, 0, &id));
 	CHECK_EQ(device_map(device, 3 * MIB, 2 * MIB, 0, &id), -EFAULT);
 	CHECK_OK(device_sg_map(device, &sg));
-	CHECK_OK(device_bell(device, bell, irq, 0));
+	CHECK_OK(device_doorbell(device, bell, irq, 0));
 	CHECK_OK(vas_region_remove(vas, 1));
 }
 

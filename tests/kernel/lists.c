@@ -30,7 +30,10 @@ static int map_list(int device, const struct vas_test_range *ranges, uint32_t nr
 TEST(a_list_has_the_bytes_of_its_ranges_in_their_order)
 {
 	static const struct vas_test_range ranges[] = {
-		{ 5 * PAGE + 7, 100 }, { 0, 3 * PAGE }, { 2 * PAGE - 1, 2 }, { MIB - 1, 1 },
+		{ 5 * PAGE + 7, 100 },
+		{ 0, 3 * PAGE },
+		{ 2 * PAGE - 1, 2 },
+		{ MIB - 1, 1 },
 	};
 	struct vas *vas = device_vas(LIMIT, MIB, 0);
 	int device = device_bound(vas_fd(vas));
@@ -62,7 +65,7 @@ TEST(what_is_written_through_a_list_is_in_memory)
 
 	for (size_t i = 0; i < MIB; i++)
 		wrote[i] = (uint8_t)(i * 29 + (i >> 10));
-	CHECK_OK(map_list(device, ranges, 2, VAS_MAP_WRITE, &nr_entries));
+	CHECK_OK(map_list(device, ranges, 2, VAS_MAPPING_WRITE, &nr_entries));
 	CHECK_OK(device_sg_write(device, 0, wrote, 6 + MIB / 2));
 	CHECK_OK(vas_read(vas, PAGE - 3, back, 6, NULL));
 	CHECK_MEM(back, wrote, 6);
@@ -86,7 +89,9 @@ TEST(an_entry_is_no_larger_than_asked_for)
 
 TEST(a_list_with_one_bad_range_is_refused_whole)
 {
-	static const struct vas_test_range ranges[] = { { 0, PAGE }, { MIB, PAGE }, { PAGE, PAGE } };
+	static const struct vas_test_range ranges[] = { { 0, PAGE },
+							{ MIB, PAGE },
+							{ PAGE, PAGE } };
 	struct vas *vas = device_vas(LIMIT, MIB, 0);
 	int device = device_bound(vas_fd(vas));
 	uint32_t nr_entries;
@@ -105,7 +110,7 @@ TEST(a_list_in_the_way_is_asked_for)
 	int device = device_bound(vas_fd(vas));
 	uint32_t nr_entries;
 
-	CHECK_OK(map_list(device, ranges, 2, VAS_MAP_WRITE, &nr_entries));
+	CHECK_OK(map_list(device, ranges, 2, VAS_MAPPING_WRITE, &nr_entries));
 	CHECK_OK(vas_region_remove(vas, id));
 	CHECK_EQ(device_sg_unmap(device), -ENOENT);
 	CHECK_EQ(nr_pins(vas), 0);

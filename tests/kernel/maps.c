@@ -38,7 +38,7 @@ static void shares_memory(struct vas *vas, int device, uint64_t gpa, uint64_t le
 
 	for (uint64_t i = 0; i < len; i++)
 		buf[i] = (uint8_t)(i * 31 + (i >> 12));
-	CHECK_OK(device_map(device, gpa, len, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, gpa, len, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(device_map_write(device, id, 0, buf, len));
 	CHECK_OK(vas_read(vas, gpa, back, len, NULL));
 	CHECK_MEM(back, buf, len);
@@ -119,7 +119,7 @@ TEST(what_cannot_be_mapped_is_refused)
 	CHECK_EQ(device_map(device, 0, 0, 0, &id), -EFAULT);
 	CHECK_EQ(device_map(device, UINT64_MAX, 2, 0, &id), -EFAULT);
 	CHECK_EQ(device_map(device, PAGE, UINT64_MAX, 0, &id), -EFAULT);
-	CHECK_EQ(device_map(device, 2 * MIB, 1, VAS_MAP_WRITE, &id), -EACCES);
+	CHECK_EQ(device_map(device, 2 * MIB, 1, VAS_MAPPING_WRITE, &id), -EACCES);
 	CHECK_EQ(device_map(device, 0, 1, 1u << 31, &id), -EINVAL);
 	CHECK_OK(device_map(device, 2 * MIB, 1, 0, &id));
 	CHECK_EQ(nr_pins(vas), before + 1);
@@ -134,8 +134,8 @@ TEST(a_holder_that_lets_go_lets_the_change_go_on)
 	uint32_t here, there;
 	uint8_t byte;
 
-	CHECK_OK(device_map(device, 0, PAGE, VAS_MAP_WRITE, &here));
-	CHECK_OK(device_map(device, 2 * MIB, PAGE, VAS_MAP_WRITE, &there));
+	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &here));
+	CHECK_OK(device_map(device, 2 * MIB, PAGE, VAS_MAPPING_WRITE, &there));
 	CHECK_OK(remove_region(vas, region, 10000000000ull, NULL));
 	counts = device_counts(device);
 	CHECK_EQ(counts.invalidated, 1);
@@ -153,7 +153,7 @@ TEST(a_holder_that_refuses_is_named_and_keeps_its_map)
 	uint32_t id;
 
 	device_policy(device, VAS_TEST_REFUSE);
-	CHECK_OK(device_map(device, 2 * MIB, PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 2 * MIB, PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_EQ(remove_region(vas, region, 200000000, &blocker), -EBUSY);
 	CHECK_EQ(blocker.kind, VAS_BLOCKER_PIN);
 	CHECK_STR(blocker.name, "vas_test");
@@ -190,7 +190,7 @@ TEST(a_map_tells_that_its_page_was_punched_out)
 	uint32_t id;
 	uint8_t byte = 1;
 
-	CHECK_OK(device_map(device, 0, 4 * PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 0, 4 * PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(device_is_attached(device, id));
 	CHECK_OK(fallocate(vas_fd(vas), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE));
 	CHECK_EQ(device_is_attached(device, id), -ESTALE);
@@ -198,7 +198,7 @@ TEST(a_map_tells_that_its_page_was_punched_out)
 	CHECK_OK(vas_read(vas, PAGE, &byte, 1, NULL));
 	CHECK_EQ(byte, 0);
 	CHECK_OK(device_unmap(device, id));
-	CHECK_OK(device_map(device, 0, 4 * PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 0, 4 * PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(device_is_attached(device, id));
 }
 
@@ -210,7 +210,7 @@ TEST(all_pins_are_given_back)
 	int nr;
 
 	for (nr = 0; nr < (int)VAS_TEST_MAX_MAPS; nr++)
-		CHECK_OK(device_map(device, nr * PAGE, PAGE, VAS_MAP_WRITE, &id));
+		CHECK_OK(device_map(device, nr * PAGE, PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_EQ(nr_pins(vas), before + nr);
 	close(device);
 	CHECK_EQ(nr_pins(vas), before);

@@ -18,12 +18,12 @@
 
 #include "device.h"
 #include "examples/echo.h"
-#include "kernel/example/vas_example.h"
+#include "kernel/modules/example/vas_example.h"
 
-#define MIB   (1ull << 20)
-#define RAM   (8 * MIB)
-#define LIMIT (64 * MIB)
-#define NR_KINDS 3
+#define MIB	  (1ull << 20)
+#define RAM	  (8 * MIB)
+#define LIMIT	  (64 * MIB)
+#define NR_KINDS  3
 #define PAGES_GPA 0 /* of two echo pages: one a way in which foo works */
 
 /* Who asks foo, and what was answered. */
@@ -112,7 +112,9 @@ static void loads_start(struct world *w)
 {
 	for (uint32_t i = 0; i < NR_KINDS; i++) {
 		struct vas_test_load load = {
-			.gpa = (2 * i + 1) * MIB, .len = MIB, .kind = i,
+			.gpa = (2 * i + 1) * MIB,
+			.len = MIB,
+			.kind = i,
 			.seed = (uint32_t)test_seed() | 1,
 		};
 
@@ -182,8 +184,12 @@ static void move(struct world *w, struct move *m)
 {
 	int pair[2];
 	struct vas_migrate_options options = {
-		.fds = &pair[0], .nr_fds = 1, .max_rounds = 5, .freeze_ns = 5000000000,
-		.ops = &guest_ops, .arg = w,
+		.fds = &pair[0],
+		.nr_fds = 1,
+		.max_rounds = 5,
+		.freeze_ns = 5000000000,
+		.ops = &guest_ops,
+		.arg = w,
 	};
 	pthread_t thread;
 
@@ -246,7 +252,7 @@ static void refused(enum vas_test_policy policy)
 
 	world_init(&w);
 	holder = device_bound(vas_fd(w.vas));
-	CHECK_OK(device_map(holder, 7 * MIB, VAS_PAGE_SIZE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(holder, 7 * MIB, VAS_PAGE_SIZE, VAS_MAPPING_WRITE, &id));
 	device_policy(holder, policy);
 	move(&w, &m);
 	CHECK_EQ(m.sent, -EBUSY);

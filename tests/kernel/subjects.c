@@ -10,7 +10,7 @@
 
 #include "../contract/subject.h"
 #include "../harness_hugetlb.h"
-#include "kernel/test/vas_test.h"
+#include "kernel/modules/test/vas_test.h"
 
 /* bind_flags: where and how the subject's copies are made. */
 #define CONTEXT(context) (context)
@@ -32,7 +32,9 @@ static int call(struct subject *s, unsigned long cmd, void *arg)
 static int copy(struct subject *s, struct request *r, uint32_t flags)
 {
 	struct vas_test_copy copy = {
-		.gpa = r->gpa, .len = r->len, .buf = (uintptr_t)r->data,
+		.gpa = r->gpa,
+		.len = r->len,
+		.buf = (uintptr_t)r->data,
 		.flags = flags | (s->kind->bind_flags & CACHED ? VAS_TEST_CACHED : 0),
 		.context = s->kind->bind_flags & 0xff,
 	};
@@ -51,13 +53,16 @@ static int copy(struct subject *s, struct request *r, uint32_t flags)
 static int field(struct subject *s, struct request *r)
 {
 	static const uint32_t ops[REQ_NR] = {
-		[REQ_LOAD] = VAS_TEST_LOAD_FIELD, [REQ_STORE] = VAS_TEST_STORE_FIELD,
-		[REQ_ADD] = VAS_TEST_ADD_FIELD, [REQ_OR] = VAS_TEST_OR_FIELD,
-		[REQ_AND] = VAS_TEST_AND_FIELD, [REQ_EXCHANGE] = VAS_TEST_EXCHANGE_FIELD,
+		[REQ_LOAD] = VAS_TEST_LOAD_FIELD,	[REQ_STORE] = VAS_TEST_STORE_FIELD,
+		[REQ_ADD] = VAS_TEST_ADD_FIELD,		[REQ_OR] = VAS_TEST_OR_FIELD,
+		[REQ_AND] = VAS_TEST_AND_FIELD,		[REQ_EXCHANGE] = VAS_TEST_EXCHANGE_FIELD,
 		[REQ_CMPXCHG] = VAS_TEST_CMPXCHG_FIELD,
 	};
 	struct vas_test_field field = {
-		.gpa = r->gpa, .width = (uint32_t)r->len, .op = ops[r->op], .value = r->value,
+		.gpa = r->gpa,
+		.width = (uint32_t)r->len,
+		.op = ops[r->op],
+		.value = r->value,
 		.other = r->other,
 	};
 	int err = call(s, VAS_TEST_FIELD, &field);
@@ -79,7 +84,9 @@ static int map(struct subject *s, struct request *r)
 static int mapped(struct subject *s, struct request *r)
 {
 	struct vas_test_map_access access = {
-		.id = (uint32_t)r->value, .offset = r->other, .len = r->len,
+		.id = (uint32_t)r->value,
+		.offset = r->other,
+		.len = r->len,
 		.buf = (uintptr_t)r->data,
 		.flags = r->op == REQ_MAP_WRITE ? VAS_TEST_WRITE : 0,
 	};
@@ -106,8 +113,10 @@ static int fill(struct subject *s, struct request *r)
 static int regions(struct subject *s, struct request *r)
 {
 	struct vas_test_regions arg = {
-		.gpa = r->gpa, .regions = (uintptr_t)r->data,
-		.nr = r->size, .at_gpa = r->op == REQ_REGION_AT,
+		.gpa = r->gpa,
+		.regions = (uintptr_t)r->data,
+		.nr = r->size,
+		.at_gpa = r->op == REQ_REGION_AT,
 	};
 
 	return call(s, VAS_TEST_REGIONS, &arg);
@@ -118,8 +127,9 @@ static int64_t vectors(struct subject *s, struct request *r)
 {
 	struct vas_test_range range = { .gpa = r->gpa, .len = r->len };
 	struct vas_test_sg sg = {
-		.ranges = (uintptr_t)&range, .nr = 1,
-		.flags = r->flags == VAS_PROT_WRITE ? VAS_MAP_WRITE : 0,
+		.ranges = (uintptr_t)&range,
+		.nr = 1,
+		.flags = r->flags == VAS_PROT_WRITE ? VAS_MAPPING_WRITE : 0,
 	};
 	int err = call(s, VAS_TEST_SG_MAP, &sg);
 

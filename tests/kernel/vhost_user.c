@@ -137,8 +137,11 @@ static void set_addr(struct vhost_user *user, struct vhost_user_queue *queue,
 static int open_disk(struct vhost_user *user)
 {
 	struct vas_blk_open arg = {
-		.vas_fd = user->vas_fd, .file_fd = user->file, .capacity = user->capacity,
-		.features = user->features & VAS_BLK_FEATURES, .id = "vas_blk",
+		.vas_fd = user->vas_fd,
+		.file_fd = user->file,
+		.capacity = user->capacity,
+		.features = user->features & VAS_BLK_FEATURES,
+		.id = "vas_blk",
 	};
 
 	if (user->blk >= 0)
@@ -152,7 +155,9 @@ static int open_disk(struct vhost_user *user)
 static void fill_config(const struct vhost_user *user, struct message *m)
 {
 	struct virtio_blk_config config = {
-		.capacity = user->capacity / 512, .seg_max = 126, .blk_size = 512,
+		.capacity = user->capacity / 512,
+		.seg_max = 126,
+		.blk_size = 512,
 		.num_queues = VHOST_USER_QUEUES,
 	};
 
@@ -255,7 +260,10 @@ static ssize_t receive_header(int sock, struct message *m, int *fd)
 	char room[CMSG_SPACE(VHOST_USER_REGIONS * sizeof(int))];
 	struct iovec iov = { m, HEADER_SIZE };
 	struct msghdr header = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof(room),
 	};
 	struct cmsghdr *cmsg;
 	ssize_t nr = recvmsg(sock, &header, MSG_WAITALL | MSG_CMSG_CLOEXEC);

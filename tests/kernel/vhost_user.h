@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "kernel/blk/vas_blk.h"
+#include "kernel/modules/blk/vas_blk.h"
 
 #define VHOST_USER_QUEUES  2
 #define VHOST_USER_REGIONS 8

@@ -13,8 +13,8 @@ struct virtqueue {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint16_t next_desc; /* descriptors are used round and round */
-	uint16_t seen;	    /* of the used ring */
+	uint16_t next_desc;  /* descriptors are used round and round */
+	uint16_t seen;	     /* of the used ring */
 	int kick, call, err; /* eventfds */
 };
 

@@ -48,7 +48,7 @@ TEST(debugfs_tells_who_is_bound_and_who_has_maps)
 	CHECK_EQ(contents(DEBUG "maps")[0], '\0');
 	device = device_bound(vas_fd(vas));
 	observer = device_bound(fd);
-	CHECK_OK(device_map(device, 0x3000, 2 * PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 0x3000, 2 * PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_HAS(contents(DEBUG "bindings"), "vas_test binder");
 	CHECK_HAS(text, "vas_test observer");
 	CHECK_HAS(contents(DEBUG "maps"), "vas_test gpa=0x3000 len=0x2000");
@@ -72,7 +72,7 @@ static void do_everything(void)
 	int device = device_bound(vas_fd(vas)), drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
 	uint32_t id;
 
-	CHECK_OK(device_map(device, 8 * MIB, PAGE, VAS_MAP_WRITE, &id));
+	CHECK_OK(device_map(device, 8 * MIB, PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
 	CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
 	CHECK_OK(ioctl(drive, VAS_KO_THAW));
@@ -86,9 +86,19 @@ static void do_everything(void)
 TEST(trace_events_tell_what_happens)
 {
 	static const char *const wanted[] = {
-		"vas_bind: ", "holder=vas_test", "vas_generation: ", "vas_map: ",
-		"gpa=0x800000 len=0x1000", "vas_freeze: ", " freeze err=0", "wish=quiesce",
-		" thaw err=0", "wish=keep", "vas_invalidate: ", "wish=unmap", "vas_unmap: ",
+		"vas_bind: ",
+		"holder=vas_test",
+		"vas_generation: ",
+		"vas_mapping_create: ",
+		"gpa=0x800000 len=0x1000",
+		"vas_freeze: ",
+		" freeze err=0",
+		"wish=quiesce",
+		" thaw err=0",
+		"wish=keep",
+		"vas_invalidate: ",
+		"wish=unmap",
+		"vas_mapping_destroy: ",
 		"vas_unbind: ",
 	};
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <vas/arrive.h>
+#include <vas/lazy.h>
 
 #include "kvm_fixture.h"
 
@@ -63,7 +63,7 @@ static void restore(struct vas *vas, struct image *image, uint32_t flags)
 		words[i] = (struct vas_dirty_word){ i * WORD, UINT64_MAX };
 	CHECK_OK(vas_layout_begin(vas, &layout));
 	CHECK_OK(vas_layout_add(layout, &region, NULL));
-	CHECK_OK(vas_layout_commit_arriving(layout, &image->source, words, SIZE / WORD, flags));
+	CHECK_OK(vas_layout_commit_lazy(layout, &image->source, words, SIZE / WORD, flags));
 }
 
 static void on_io(struct machine *machine, const struct machine_io *io)
@@ -109,10 +109,10 @@ static void run_guest(uint32_t flags)
 	CHECK_EQ(machine_wait(&machine), 0);
 	CHECK_OK(vas_info(vas, &info));
 	/* What no one has touched has not come, unless by itself. */
-	if (flags & VAS_ARRIVE_ON_TOUCH)
-		CHECK(info.nr_arriving >= (SIZE - WALKED) / 2 / VAS_PAGE_SIZE);
+	if (flags & VAS_LAZY_ON_TOUCH)
+		CHECK(info.nr_lazy >= (SIZE - WALKED) / 2 / VAS_PAGE_SIZE);
 	check_walked(vas);
-	CHECK_OK(vas_arrive_wait(vas, 20000000000ull));
+	CHECK_OK(vas_lazy_wait(vas, 20000000000ull));
 	CHECK_EQ(image.nr_fetched, SIZE / WORD);
 	check_walked(vas);
 	machine_destroy(&machine);
@@ -122,7 +122,7 @@ static void run_guest(uint32_t flags)
 
 TEST(guest_brings_what_it_touches)
 {
-	run_guest(VAS_ARRIVE_ON_TOUCH);
+	run_guest(VAS_LAZY_ON_TOUCH);
 }
 
 TEST(guest_runs_while_the_rest_comes)

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bind/kvm_machine.h"
+#include "consumer/kvm/machine.h"
 #include "kvm_fixture.h"
 
 #define MIB 0x100000ull
@@ -81,13 +81,13 @@ static void check_maps(int before)
 
 /* Attaching must fail so, leave no memslot, no fd and no mapping, and tell this. */
 static void check_refused(struct vas *vas, int vm_fd, const struct vas_kvm_options *options,
-			  int err, const char *story)
+			  int err, const char *message)
 {
 	struct vas_kvm *kvm = NULL;
 	int fds = test_count_fds(), maps = test_count_maps();
 
 	CHECK_EQ(vas_kvm_attach(vas, vm_fd, options, &kvm), err);
-	CHECK_HAS(vas_error(), story);
+	CHECK_HAS(vas_error(), message);
 	CHECK(!kvm);
 	CHECK_EQ(test_count_fds(), fds);
 	check_maps(maps);

@@ -6,18 +6,18 @@
 #include <sched.h>
 #include <stdlib.h>
 
-#include "bind/kvm_machine.h"
+#include "consumer/kvm/machine.h"
 #include "kvm_fixture.h"
-#include "lib/handle.h"
+#include "lib/handle/handle.h"
 
 /* Not at a multiple of 64 pages, nor that long: the words of KVM and of the log do not line up. */
-#define GPA      (HIGH_GPA + 37 * VAS_PAGE_SIZE)
-#define PAGES    1000u
+#define GPA	 (HIGH_GPA + 37 * VAS_PAGE_SIZE)
+#define PAGES	 1000u
 #define MANY_GPA (2 * HIGH_GPA)
-#define MANY     8192u
+#define MANY	 8192u
 #define DOORBELL 3
 #define DEADLINE 20000000000ull
-#define STEP     50u
+#define STEP	 50u
 #define NR_STEPS 5u
 
 static const struct vas_consumer_ops *ops(struct fixture *f)

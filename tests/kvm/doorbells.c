@@ -9,7 +9,7 @@
 
 struct doorbell_case {
 	uint32_t flags;
-	uint32_t len;     /* of the event */
+	uint32_t len;	  /* of the event */
 	uint32_t written; /* bytes that the guest writes at once */
 	int rings;
 };
@@ -100,7 +100,7 @@ static void try_datamatch(uint32_t len, uint32_t flags)
 	event.flags = flags | VAS_EVENT_DATAMATCH;
 	for (event.id = 1; event.id <= 2; event.id++) {
 		event.data = value_of_len(guest_value(event.id * 7, f.box->seed), len);
-		fixture_tie(&f, &event);
+		fixture_attach_event(&f, &event);
 		for (i = 0; i < ROUNDS; i++)
 			matches[event.id - 1] +=
 				value_of_len(guest_value(i, f.box->seed), len) == event.data;
@@ -123,7 +123,7 @@ TEST(doorbell_with_a_value_rings_for_that_value_only)
 	try_datamatch(4, VAS_EVENT_PIO);
 }
 
-TEST(doorbell_that_is_untied_exits_again)
+TEST(doorbell_that_is_detached_exits_again)
 {
 	struct fixture f;
 
@@ -131,12 +131,12 @@ TEST(doorbell_that_is_untied_exits_again)
 	FIXTURE_LOAD(&f, guest_values);
 	f.box->rounds = ROUNDS;
 	fixture_doorbell(&f, ID, GPA, 4, 0);
-	CHECK_EQ(vas_kvm_tie(f.machine.kvm, ID), -EEXIST);
+	CHECK_EQ(vas_kvm_attach_event(f.machine.kvm, ID), -EEXIST);
 	/* It is gone from the vas first, and its eventfd with it: KVM lets it go all the same. */
 	CHECK_OK(vas_event_remove(f.vas, ID));
-	CHECK_OK(vas_kvm_untie(f.machine.kvm, ID));
-	CHECK_EQ(vas_kvm_untie(f.machine.kvm, ID), -ENOENT);
-	CHECK_EQ(vas_kvm_tie(f.machine.kvm, ID), -ENOENT);
+	CHECK_OK(vas_kvm_detach_event(f.machine.kvm, ID));
+	CHECK_EQ(vas_kvm_detach_event(f.machine.kvm, ID), -ENOENT);
+	CHECK_EQ(vas_kvm_attach_event(f.machine.kvm, ID), -ENOENT);
 	fixture_start(&f);
 	fixture_finish(&f);
 	CHECK_EQ(f.nr_mmio_writes, ROUNDS);
@@ -155,7 +155,7 @@ TEST(two_doorbells_at_one_place_are_refused)
 	fixture_doorbell(&f, ID, GPA, 4, 0);
 	CHECK_OK(vas_event_add(f.vas, &event));
 	fds = test_count_fds();
-	CHECK_EQ(vas_kvm_tie(f.machine.kvm, 8), -EEXIST);
+	CHECK_EQ(vas_kvm_attach_event(f.machine.kvm, 8), -EEXIST);
 	CHECK_HAS(vas_error(), "KVM refuses event 8");
 	CHECK_EQ(test_count_fds(), fds);
 	fixture_clean(&f);

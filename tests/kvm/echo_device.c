@@ -10,7 +10,7 @@ void echo_init(struct fixture *f, const struct vas_event *irq)
 {
 	FIXTURE_LOAD(f, guest_echo);
 	fixture_doorbell(f, ECHO_DOORBELL_ID, ECHO_PORT, 4, VAS_EVENT_PIO);
-	fixture_tie(f, irq);
+	fixture_attach_event(f, irq);
 	f->box->buffer = ECHO_GPA;
 	f->box->gsi = irq->gsi;
 	f->box->level = !!(irq->flags & VAS_EVENT_RESAMPLE);

@@ -6,7 +6,7 @@
 #include "kvm_fixture.h"
 
 #define ECHO_DOORBELL_ID 1
-#define ECHO_IRQ_ID      2
+#define ECHO_IRQ_ID	 2
 
 /* The doorbell and the interrupt, tied; the mailbox says where they are. */
 void echo_init(struct fixture *f, const struct vas_event *irq);

@@ -16,7 +16,7 @@ static const struct vas_event pin = { .kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, 
 ROLE(foo)
 {
 	struct vas *vas;
-	int err = vas_recv(sock, 0, &vas);
+	int err = vas_recv_fds(sock, 0, &vas);
 
 	if (err)
 		return 1;
@@ -51,7 +51,7 @@ TEST(no_round_trip_through_another_process_is_lost)
 	echo_init(&f, &pin);
 	f.box->rounds = nr_rounds();
 	pid = test_spawn("foo", &sock);
-	CHECK_OK(vas_send(f.vas, sock, 0));
+	CHECK_OK(vas_send_fds(f.vas, sock, 0));
 	fixture_start(&f);
 	fixture_finish(&f);
 	CHECK_EQ(f.box->done, nr_rounds());
@@ -64,7 +64,7 @@ struct progress {
 	uint64_t target;
 };
 
-static int has_come_so_far(void *arg)
+static int filled_so_far(void *arg)
 {
 	struct progress *progress = arg;
 
@@ -86,16 +86,16 @@ TEST(a_foo_that_is_killed_is_replaced_by_the_next)
 	progress.f = &f;
 	for (i = 0; i < 10; i++) {
 		pid = test_spawn("foo", &sock);
-		CHECK_OK(vas_send(f.vas, sock, 0));
+		CHECK_OK(vas_send_fds(f.vas, sock, 0));
 		progress.target = f.box->done + 100;
-		test_wait(has_come_so_far, &progress, 10000);
+		test_wait(filled_so_far, &progress, 10000);
 		kill(pid, SIGKILL);
 		CHECK_EQ(waitpid(pid, NULL, 0), pid);
 		close(sock);
 	}
 	f.box->turn = 1;
 	pid = test_spawn("foo", &sock);
-	CHECK_OK(vas_send(f.vas, sock, 0));
+	CHECK_OK(vas_send_fds(f.vas, sock, 0));
 	fixture_finish(&f);
 	finish_foo(pid, sock);
 	fixture_clean(&f);
@@ -122,17 +122,17 @@ TEST(a_peer_that_closes_half_way_does_no_harm)
 	fds = test_count_fds();
 	for (i = 0; i < 5; i++) {
 		pid = test_spawn("leaves_in_the_middle_of_the_message", &sock);
-		CHECK_OK(vas_send(f.vas, sock, 0));
+		CHECK_OK(vas_send_fds(f.vas, sock, 0));
 		finish_foo(pid, sock);
 		CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 		close(pair[1]);
-		CHECK_EQ(vas_send(f.vas, pair[0], 0), -EPIPE);
+		CHECK_EQ(vas_send_fds(f.vas, pair[0], 0), -EPIPE);
 		CHECK_HAS(vas_error(), "cannot send the vas");
 		close(pair[0]);
 	}
 	CHECK_EQ(test_count_fds(), fds);
 	pid = test_spawn("foo", &sock);
-	CHECK_OK(vas_send(f.vas, sock, 0));
+	CHECK_OK(vas_send_fds(f.vas, sock, 0));
 	fixture_finish(&f);
 	finish_foo(pid, sock);
 	fixture_clean(&f);

@@ -8,10 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bind/kvm_machine.h"
+#include "consumer/kvm/machine.h"
 #include "kvm_fixture.h"
 
-#define SIZE     (64ull << 10)
+#define SIZE	 (64ull << 10)
 #define DOORBELL 9
 #define DEADLINE 10000000000ull
 
@@ -60,7 +60,7 @@ ROLE(uses_memory)
 	struct vas *vas;
 	char byte;
 
-	if (vas_recv(sock, 0, &vas))
+	if (vas_recv_fds(sock, 0, &vas))
 		return 1;
 	while (recv(sock, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN) {
 		if (vas_write(vas, at, &i, 8, NULL) || vas_read(vas, at, &value, 8, NULL) ||
@@ -125,7 +125,7 @@ TEST(hotplug_does_not_disturb_those_who_use_other_memory)
 	fixture_region(&f, 2 * HIGH_GPA, SIZE, 0);
 	fixture_walk(&f, 2 * HIGH_GPA, SIZE, 0);
 	pid = test_spawn("uses_memory", &sock);
-	CHECK_OK(vas_send(f.vas, sock, 0));
+	CHECK_OK(vas_send_fds(f.vas, sock, 0));
 	fixture_start(&f);
 	test_wait(has_begun, &f, 10000);
 	plug(&f, 10);

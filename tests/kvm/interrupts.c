@@ -8,9 +8,9 @@
 
 #include "echo_device.h"
 
-#define ROUNDS    100
-#define MSI_ID    3
-#define MSI_GSI   40
+#define ROUNDS	  100
+#define MSI_ID	  3
+#define MSI_GSI	  40
 #define DEADLINE  10000000000ull
 #define LAPIC_MSI 0xfee00000ull
 
@@ -73,7 +73,7 @@ static int raise_in_turn(struct device *device, uint32_t nr)
 	return vas_irq_raise(device->f.vas, nr % 2 ? MSI_ID : ECHO_IRQ_ID);
 }
 
-static void tie_message(struct fixture *f)
+static void attach_message(struct fixture *f)
 {
 	/* Vector 0x2a, to the first processor. */
 	const struct vas_event message = { .kind = VAS_EVENT_IRQ,
@@ -83,7 +83,7 @@ static void tie_message(struct fixture *f)
 					   .data = 0x2a,
 					   .gsi = MSI_GSI };
 
-	fixture_tie(f, &message);
+	fixture_attach_event(f, &message);
 }
 
 /* Both in turn: the route of the message leaves those of the pins alone. */
@@ -93,7 +93,7 @@ TEST(interrupt_by_message_arrives_and_pins_keep_their_routes)
 
 	fixture_init(&device.f, 0);
 	echo_init(&device.f, &pin);
-	tie_message(&device.f);
+	attach_message(&device.f);
 	device_run(&device);
 	fixture_clean(&device.f);
 }
@@ -105,7 +105,7 @@ TEST(routes_of_the_vmm_are_kept)
 
 	fixture_init(&device.f, 0);
 	echo_init(&device.f, &pin);
-	tie_message(&device.f);
+	attach_message(&device.f);
 	/* The VMM wires the line to another pin. */
 	route.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
 	route.u.irqchip.pin = 9;
@@ -152,14 +152,14 @@ TEST(interrupt_that_kvm_cannot_route_is_refused)
 	fixture_init(&f, 0);
 	event.gsi = 1 << 20;
 	CHECK_OK(vas_event_add(f.vas, &event));
-	CHECK_EQ(vas_kvm_tie(f.machine.kvm, event.id), -EINVAL);
+	CHECK_EQ(vas_kvm_attach_event(f.machine.kvm, event.id), -EINVAL);
 	CHECK_HAS(vas_error(), "KVM refuses event");
-	tie_message(&f);
+	attach_message(&f);
 	event.id = 4;
 	event.gsi = MSI_GSI;
 	event.flags = VAS_EVENT_MSI;
 	CHECK_OK(vas_event_add(f.vas, &event));
-	CHECK_EQ(vas_kvm_tie(f.machine.kvm, 4), -EEXIST);
+	CHECK_EQ(vas_kvm_attach_event(f.machine.kvm, 4), -EEXIST);
 	fixture_clean(&f);
 }
 
@@ -174,7 +174,7 @@ TEST(interrupt_without_a_controller_is_refused)
 	CHECK_OK(vm_fd);
 	CHECK_OK(vas_kvm_attach(f.vas, vm_fd, NULL, &kvm));
 	CHECK_OK(vas_event_add(f.vas, &pin));
-	CHECK_EQ(vas_kvm_tie(kvm, pin.id), -EINVAL);
+	CHECK_EQ(vas_kvm_attach_event(kvm, pin.id), -EINVAL);
 	vas_kvm_detach(kvm);
 	close(vm_fd);
 	fixture_clean(&f);

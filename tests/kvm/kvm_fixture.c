@@ -131,10 +131,10 @@ void fixture_walk(struct fixture *f, uint64_t gpa, uint64_t size, uint32_t flags
 		*(uint64_t *)(f->ram + at) = at ^ f->box->seed;
 }
 
-void fixture_tie(struct fixture *f, const struct vas_event *event)
+void fixture_attach_event(struct fixture *f, const struct vas_event *event)
 {
 	CHECK_OK(vas_event_add(f->vas, event));
-	CHECK_OK(vas_kvm_tie(f->machine.kvm, event->id));
+	CHECK_OK(vas_kvm_attach_event(f->machine.kvm, event->id));
 }
 
 void fixture_doorbell(struct fixture *f, uint32_t id, uint64_t addr, uint32_t len, uint32_t flags)
@@ -143,7 +143,7 @@ void fixture_doorbell(struct fixture *f, uint32_t id, uint64_t addr, uint32_t le
 		.kind = VAS_EVENT_DOORBELL, .id = id, .addr = addr, .len = len, .flags = flags
 	};
 
-	fixture_tie(f, &event);
+	fixture_attach_event(f, &event);
 	f->box->doorbell = addr;
 	f->box->doorbell_len = len;
 	f->box->doorbell_pio = !!(flags & VAS_EVENT_PIO);

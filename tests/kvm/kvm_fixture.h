@@ -64,6 +64,6 @@ void fixture_walk(struct fixture *f, uint64_t gpa, uint64_t size, uint32_t flags
 
 /* An event that the mailbox then points to, and tied to KVM. */
 void fixture_doorbell(struct fixture *f, uint32_t id, uint64_t addr, uint32_t len, uint32_t flags);
-void fixture_tie(struct fixture *f, const struct vas_event *event);
+void fixture_attach_event(struct fixture *f, const struct vas_event *event);
 
 #endif

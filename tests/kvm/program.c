@@ -118,7 +118,7 @@ uint64_t rounds_done(struct vas *vas)
 	return done;
 }
 
-static int has_come_so_far(void *arg)
+static int filled_so_far(void *arg)
 {
 	struct progress *progress = arg;
 
@@ -129,7 +129,7 @@ void rounds_await(struct vas *vas, uint64_t more)
 {
 	struct progress progress = { vas, rounds_done(vas) + more };
 
-	test_wait(has_come_so_far, &progress, DEADLINE_MS);
+	test_wait(filled_so_far, &progress, DEADLINE_MS);
 }
 
 void rounds_stop(struct vas *vas)

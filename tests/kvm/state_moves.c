@@ -8,10 +8,10 @@
 #include "examples/tinyvmm_state.h"
 #include "kvm_fixture.h"
 
-#define IRQ      7
-#define GSI      9
+#define IRQ	 7
+#define GSI	 9
 #define NR_MOVES 30
-#define SETTLE   5000000000ull
+#define SETTLE	 5000000000ull
 
 static const struct vas_event irq = { .kind = VAS_EVENT_IRQ, .id = IRQ, .gsi = GSI };
 
@@ -20,7 +20,7 @@ struct progress {
 	uint64_t target;
 };
 
-static int has_come_so_far(void *arg)
+static int filled_so_far(void *arg)
 {
 	struct progress *progress = arg;
 
@@ -31,7 +31,7 @@ static void await_progress(struct fixture *f, uint64_t more)
 {
 	struct progress progress = { f, f->box->done + more };
 
-	test_wait(has_come_so_far, &progress, 20000);
+	test_wait(filled_so_far, &progress, 20000);
 	test_note("the guest's status is %d, it has lost %llu", f->machine.status,
 		  (unsigned long long)f->box->where);
 	CHECK(!f->machine.stopped);
@@ -59,7 +59,7 @@ static void move(struct fixture *f)
 	f->machine.priv = old.priv;
 	CHECK_OK(machine_load(&f->machine, state, size));
 	free(state);
-	CHECK_OK(vas_kvm_tie(f->machine.kvm, IRQ));
+	CHECK_OK(vas_kvm_attach_event(f->machine.kvm, IRQ));
 	CHECK_OK(machine_start(&f->machine));
 }
 
@@ -71,7 +71,7 @@ TEST(vcpu_and_interrupt_controllers_go_on_in_another_machine)
 	fixture_init(&f, 0);
 	FIXTURE_LOAD(&f, guest_state);
 	f.box->gsi = GSI;
-	fixture_tie(&f, &irq);
+	fixture_attach_event(&f, &irq);
 	fixture_start(&f);
 	for (i = 0; i < NR_MOVES; i++) {
 		await_progress(&f, 1 + test_random_below(&f.random, 3));

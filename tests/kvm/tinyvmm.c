@@ -14,7 +14,7 @@ static struct program vmm, foo;
 static void vmm_start(struct program *vmm, const char *guest, const char *poke)
 {
 	const char *argv[] = { path_of("TEST_TINYVMM"), "--socket", socket_path, "--poke", poke,
-			       guest_path(guest),       NULL };
+			       guest_path(guest),	NULL };
 
 	close(kvm_require());
 	snprintf(socket_path, sizeof(socket_path), "/tmp/vas-tinyvmm-%d", getpid());
@@ -70,7 +70,7 @@ TEST(killed_foo_leaves_guest_and_vmm_running)
 
 	vmm_start(&vmm, "echo.bin", "0x10000=0xffffffff");
 	sock = vmm_connect(socket_path);
-	CHECK_OK(vas_recv(sock, 0, &vas));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
 	for (i = 0; i < 5; i++) {
 		foo_start(&foo, socket_path, NULL);
 		rounds_await(vas, 100);
@@ -79,7 +79,9 @@ TEST(killed_foo_leaves_guest_and_vmm_running)
 		program_await(&vmm, "a peer is gone");
 	}
 	foo_start(&foo, socket_path, NULL);
-	rounds_await(vas, 100); /* the one that was killed may have answered already, and no other be needed */
+	rounds_await(
+		vas,
+		100); /* the one that was killed may have answered already, and no other be needed */
 	rounds_stop(vas);
 	CHECK_EQ(program_finish(&vmm), 0);
 	CHECK_HAS(vmm.text, "echo: every answer was right");

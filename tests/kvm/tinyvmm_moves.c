@@ -51,7 +51,7 @@ static struct vas *vmm_vas(int nr)
 	int sock = vmm_connect(socket_of(nr, "vas"));
 	struct vas *vas;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
 	close(sock);
 	return vas;
 }

@@ -11,18 +11,20 @@
 
 #include "kvm_fixture.h"
 
-#define PORT     0x510
+#define PORT	 0x510
 #define DOORBELL 5
 #define RING_GPA HIGH_GPA
-#define RING_NR  64u /* so small that it fills */
-#define VALUES   10000u
+#define RING_NR	 64u /* so small that it fills */
+#define VALUES	 10000u
 #define DEADLINE 30000000000ull
 
 static struct vas_mapping *ring_map(struct vas *vas)
 {
 	struct vas_mapping *mapping;
 
-	return vas_map(vas, RING_GPA, VAS_PAGE_SIZE, VAS_MAP_WRITE, &mapping) ? NULL : mapping;
+	return vas_mapping_create(vas, RING_GPA, VAS_PAGE_SIZE, VAS_MAPPING_WRITE, &mapping) ?
+		       NULL :
+		       mapping;
 }
 
 /* What is taken, beginning with the i-th: the number of the next, or -errno. */
@@ -46,7 +48,7 @@ ROLE(takes_values)
 	uint64_t seed;
 	int64_t i = 0;
 
-	if (vas_recv(sock, 0, &vas) || read(sock, &seed, sizeof(seed)) != sizeof(seed))
+	if (vas_recv_fds(sock, 0, &vas) || read(sock, &seed, sizeof(seed)) != sizeof(seed))
 		return 1;
 	mapping = ring_map(vas);
 	if (!mapping)
@@ -54,9 +56,9 @@ ROLE(takes_values)
 	while (i >= 0 && i < VALUES) {
 		if (vas_doorbell_wait(vas, DOORBELL, DEADLINE) <= 0)
 			return 3;
-		i = values_take(vas_mapping_hva(mapping), i, seed);
+		i = values_take(vas_mapping_addr(mapping), i, seed);
 	}
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	vas_unbind(vas);
 	/* There is none more. */
 	return i == VALUES ? 0 : 4;
@@ -64,7 +66,7 @@ ROLE(takes_values)
 
 static void value_post(struct fixture *f, uint16_t port, uint64_t value)
 {
-	struct vas_value_ring *ring = vas_mapping_hva(f->priv);
+	struct vas_value_ring *ring = vas_mapping_addr(f->priv);
 	int err;
 
 	CHECK_EQ(port, PORT);
@@ -98,13 +100,13 @@ TEST(ten_thousand_values_arrive_in_order)
 	f.box->doorbell_pio = 1;
 	CHECK_OK(vas_event_add(f.vas, &event)); /* KVM is not told: it would keep the values */
 	pid = test_spawn("takes_values", &sock);
-	CHECK_OK(vas_send(f.vas, sock, 0));
+	CHECK_OK(vas_send_fds(f.vas, sock, 0));
 	seed = f.box->seed;
 	CHECK_EQ(write(sock, &seed, sizeof(seed)), sizeof(seed));
 	fixture_start(&f);
 	fixture_finish(&f);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, 0);
-	vas_unmap(f.priv);
+	vas_mapping_destroy(f.priv);
 	fixture_clean(&f);
 }

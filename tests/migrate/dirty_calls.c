@@ -15,24 +15,24 @@ TEST(calls_at_the_wrong_time_are_refused)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	uint64_t gpa = WORD;
 
-	CHECK_EQ(vas_dirty_attach(vas, "test", 1u << 31, &dirty), -EINVAL);
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
-	CHECK_EQ(vas_dirty_commit(dirty), -EINVAL);
-	CHECK_EQ(vas_dirty_abort(dirty), -EINVAL);
-	CHECK_EQ(vas_dirty_harvest(dirty, &gpa, SIZE, 4, &words), -EINVAL);
-	CHECK_HAS(vas_error(), "vas_dirty_begin");
-	CHECK_OK(vas_dirty_begin(dirty));
-	CHECK_EQ(vas_dirty_begin(dirty), -EBUSY);
-	CHECK_EQ(vas_dirty_harvest(dirty, &gpa, 0, 4, &words), -EINVAL);
-	CHECK_EQ(vas_dirty_harvest(dirty, &gpa, SIZE, SIZE_MAX, &words), -EINVAL);
+	CHECK_EQ(vas_tracker_attach(vas, "test", 1u << 31, &dirty), -EINVAL);
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
+	CHECK_EQ(vas_tracker_commit(dirty), -EINVAL);
+	CHECK_EQ(vas_tracker_abort(dirty), -EINVAL);
+	CHECK_EQ(vas_tracker_harvest(dirty, &gpa, SIZE, 4, &words), -EINVAL);
+	CHECK_HAS(vas_error(), "vas_tracker_begin");
+	CHECK_OK(vas_tracker_begin(dirty));
+	CHECK_EQ(vas_tracker_begin(dirty), -EBUSY);
+	CHECK_EQ(vas_tracker_harvest(dirty, &gpa, 0, 4, &words), -EINVAL);
+	CHECK_EQ(vas_tracker_harvest(dirty, &gpa, SIZE, SIZE_MAX, &words), -EINVAL);
 	CHECK_EQ(gpa, WORD);
-	CHECK_OK(vas_dirty_commit(dirty));
-	CHECK_EQ(vas_dirty_commit(dirty), -EINVAL);
-	vas_dirty_detach(dirty);
-	vas_dirty_detach(NULL);
+	CHECK_OK(vas_tracker_commit(dirty));
+	CHECK_EQ(vas_tracker_commit(dirty), -EINVAL);
+	vas_tracker_detach(dirty);
+	vas_tracker_detach(NULL);
 	vas_destroy(vas);
 }
 
@@ -41,12 +41,12 @@ TEST(an_owner_that_does_not_answer_is_waited_for_one_second)
 {
 	struct vas *vas = shadow_vas(SIZE), *binder;
 	struct vas_tracker_info tracker;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct vas_info info;
 	uint64_t start_ns = test_now_ns();
 
 	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
-	CHECK_EQ(vas_dirty_attach(binder, "test", 0, &dirty), -ETIMEDOUT);
+	CHECK_EQ(vas_tracker_attach(binder, "test", 0, &dirty), -ETIMEDOUT);
 	CHECK_HAS(vas_error(), "vas_notify_fd");
 	CHECK(test_now_ns() - start_ns >= 1000000000ull);
 	/* Nothing of it stays: the owner, which answers now, has nothing to track for. */
@@ -54,10 +54,10 @@ TEST(an_owner_that_does_not_answer_is_waited_for_one_second)
 	CHECK_OK(vas_notifications(vas));
 	CHECK_OK(vas_info(vas, &info));
 	CHECK(!(info.state_flags & VAS_STATE_TRACKING));
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
-	CHECK_EQ(vas_dirty_trackers(vas, &tracker, 1), 1);
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
+	CHECK_EQ(vas_trackers(vas, &tracker, 1), 1);
 	CHECK_STR(tracker.name, "test");
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_unbind(binder);
 	vas_destroy(vas);
 }
@@ -66,22 +66,22 @@ TEST(an_owner_that_does_not_answer_is_waited_for_one_second)
 TEST(a_childs_copy_of_a_tracker_is_no_tracker)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	int status;
 	pid_t pid;
 
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	pid = fork();
 	if (pid == 0) {
-		status = vas_dirty_begin(dirty) == -EBUSY ? 0 : 1;
-		vas_dirty_detach(dirty);
+		status = vas_tracker_begin(dirty) == -EBUSY ? 0 : 1;
+		vas_tracker_detach(dirty);
 		_exit(status);
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, 0);
-	CHECK_OK(vas_dirty_begin(dirty));
-	CHECK_OK(vas_dirty_commit(dirty));
-	vas_dirty_detach(dirty);
+	CHECK_OK(vas_tracker_begin(dirty));
+	CHECK_OK(vas_tracker_commit(dirty));
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 

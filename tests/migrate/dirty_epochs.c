@@ -22,13 +22,13 @@ static void write_at(struct vas *vas, uint64_t gpa)
 }
 
 /* All words of one epoch in [0, SIZE), which must be at most 64; the epoch stays open. */
-static size_t begin_and_take(struct vas_dirty *dirty, const struct vas_dirty_word **words)
+static size_t begin_and_take(struct vas_tracker *dirty, const struct vas_dirty_word **words)
 {
 	uint64_t gpa = 0;
 	ssize_t nr;
 
-	CHECK_OK(vas_dirty_begin(dirty));
-	nr = vas_dirty_harvest(dirty, &gpa, SIZE, 64, words);
+	CHECK_OK(vas_tracker_begin(dirty));
+	nr = vas_tracker_harvest(dirty, &gpa, SIZE, 64, words);
 	CHECK_EQ(gpa, SIZE);
 	CHECK(nr >= 0 && nr < 64);
 	return (size_t)nr;
@@ -38,12 +38,12 @@ TEST(a_write_is_in_one_epoch_and_no_other)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
 	write_at(vas, 0x5000);
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	CHECK_EQ(begin_and_take(dirty, &words), 0);
-	CHECK_OK(vas_dirty_commit(dirty));
+	CHECK_OK(vas_tracker_commit(dirty));
 	write_at(vas, 3 * WORD + 0x2000);
 	CHECK_OK(vas_write(vas, 5 * WORD - 1, "xy", 2, NULL));
 	CHECK_EQ(begin_and_take(dirty, &words), 3);
@@ -52,10 +52,10 @@ TEST(a_write_is_in_one_epoch_and_no_other)
 	CHECK_EQ(words[1].bits, 1ull << 63);
 	CHECK_EQ(words[2].gpa, 5 * WORD);
 	CHECK_EQ(words[2].bits, 1);
-	CHECK_OK(vas_dirty_commit(dirty));
+	CHECK_OK(vas_tracker_commit(dirty));
 	CHECK_EQ(begin_and_take(dirty, &words), 0);
-	CHECK_OK(vas_dirty_commit(dirty));
-	vas_dirty_detach(dirty);
+	CHECK_OK(vas_tracker_commit(dirty));
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -63,15 +63,15 @@ TEST(all_has_what_was_ever_touched)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
 	write_at(vas, 0x5000);
 	write_at(vas, SIZE - 1);
-	CHECK_OK(vas_dirty_attach(vas, "test", VAS_DIRTY_ALL, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", VAS_TRACKER_ALL, &dirty));
 	CHECK_EQ(begin_and_take(dirty, &words), 2);
 	CHECK_EQ(words[0].bits, 1 << 5);
 	CHECK_EQ(words[1].bits, 1ull << 63);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -79,21 +79,21 @@ TEST(an_aborted_epoch_comes_again)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	write_at(vas, 0x5000);
 	write_at(vas, 9 * WORD);
 	CHECK_EQ(begin_and_take(dirty, &words), 2);
 	write_at(vas, 0x6000);
-	CHECK_OK(vas_dirty_abort(dirty));
-	CHECK_OK(vas_dirty_begin(dirty));
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, WORD, 64, &words), 2);
+	CHECK_OK(vas_tracker_abort(dirty));
+	CHECK_OK(vas_tracker_begin(dirty));
+	CHECK_EQ(vas_tracker_harvest(dirty, &(uint64_t){ 0 }, WORD, 64, &words), 2);
 	CHECK_EQ(words[0].bits | words[1].bits, 3 << 5);
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ WORD }, SIZE, 64, &words), 1);
-	CHECK_OK(vas_dirty_commit(dirty));
+	CHECK_EQ(vas_tracker_harvest(dirty, &(uint64_t){ WORD }, SIZE, 64, &words), 1);
+	CHECK_OK(vas_tracker_commit(dirty));
 	CHECK_EQ(begin_and_take(dirty, &words), 0);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -101,17 +101,17 @@ TEST(a_harvest_in_pieces_has_each_word_once)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *word;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	unsigned int nr = 0;
 	char seen[SIZE / WORD] = "";
 	uint64_t gpa;
 
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	for (gpa = 0; gpa < SIZE; gpa += 3 * WORD)
 		write_at(vas, gpa);
-	CHECK_OK(vas_dirty_begin(dirty));
+	CHECK_OK(vas_tracker_begin(dirty));
 	for (gpa = 0; gpa < SIZE;) {
-		ssize_t got = vas_dirty_harvest(dirty, &gpa, SIZE, 1, &word);
+		ssize_t got = vas_tracker_harvest(dirty, &gpa, SIZE, 1, &word);
 
 		CHECK_OK(got);
 		if (got)
@@ -119,7 +119,7 @@ TEST(a_harvest_in_pieces_has_each_word_once)
 		nr += got;
 	}
 	CHECK_EQ(nr, (SIZE / WORD + 2) / 3);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -127,36 +127,36 @@ TEST(every_tracker_sees_every_write)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *a, *b;
+	struct vas_tracker *a, *b;
 
-	CHECK_OK(vas_dirty_attach(vas, "a", 0, &a));
+	CHECK_OK(vas_tracker_attach(vas, "a", 0, &a));
 	write_at(vas, 0);
-	CHECK_OK(vas_dirty_attach(vas, "b", 0, &b));
+	CHECK_OK(vas_tracker_attach(vas, "b", 0, &b));
 	write_at(vas, WORD);
 	CHECK_EQ(begin_and_take(b, &words), 1);
 	CHECK_EQ(words[0].gpa, WORD);
 	CHECK_EQ(begin_and_take(a, &words), 2);
-	CHECK_OK(vas_dirty_commit(a));
-	CHECK_OK(vas_dirty_abort(b));
+	CHECK_OK(vas_tracker_commit(a));
+	CHECK_OK(vas_tracker_abort(b));
 	CHECK_EQ(begin_and_take(a, &words), 0);
 	CHECK_EQ(begin_and_take(b, &words), 1);
-	vas_dirty_detach(b);
-	vas_dirty_detach(a);
+	vas_tracker_detach(b);
+	vas_tracker_detach(a);
 	vas_destroy(vas);
 }
 
 TEST(tracking_is_on_as_long_as_anyone_tracks)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *a, *b;
+	struct vas_tracker *a, *b;
 	struct vas_info info;
 
-	CHECK_OK(vas_dirty_attach(vas, "a", 0, &a));
-	CHECK_OK(vas_dirty_attach(vas, "b", 0, &b));
-	vas_dirty_detach(a);
+	CHECK_OK(vas_tracker_attach(vas, "a", 0, &a));
+	CHECK_OK(vas_tracker_attach(vas, "b", 0, &b));
+	vas_tracker_detach(a);
 	CHECK_OK(vas_info(vas, &info));
 	CHECK(info.state_flags & VAS_STATE_TRACKING);
-	vas_dirty_detach(b);
+	vas_tracker_detach(b);
 	CHECK_OK(vas_info(vas, &info));
 	CHECK(!(info.state_flags & VAS_STATE_TRACKING));
 	vas_destroy(vas);
@@ -167,23 +167,24 @@ TEST(a_writable_map_is_dirty_in_each_epoch)
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
 	struct vas_mapping *mapping, *marks;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	int i;
 
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
-	CHECK_OK(vas_map(vas, 0x1000, 0x3000, VAS_MAP_WRITE, &mapping));
-	CHECK_OK(vas_map(vas, WORD, 0x1000, VAS_MAP_WRITE | VAS_MAP_MARKS, &marks));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_mapping_create(vas, 0x1000, 0x3000, VAS_MAPPING_WRITE, &mapping));
+	CHECK_OK(vas_mapping_create(vas, WORD, 0x1000, VAS_MAPPING_WRITE | VAS_MAPPING_MARKS,
+				    &marks));
 	for (i = 0; i < 3; i++) {
 		CHECK_EQ(begin_and_take(dirty, &words), 1);
 		CHECK_EQ(words[0].bits, 7 << 1);
-		CHECK_OK(vas_dirty_commit(dirty));
+		CHECK_OK(vas_tracker_commit(dirty));
 	}
-	vas_unmap(mapping);
-	vas_unmap(marks);
+	vas_mapping_destroy(mapping);
+	vas_mapping_destroy(marks);
 	CHECK_EQ(begin_and_take(dirty, &words), 2);
-	CHECK_OK(vas_dirty_commit(dirty));
+	CHECK_OK(vas_tracker_commit(dirty));
 	CHECK_EQ(begin_and_take(dirty, &words), 0);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -192,15 +193,15 @@ TEST(a_new_region_is_dirty)
 	struct vas_region region = { .gpa = SIZE, .size = WORD, .offset = SIZE, .name = "more" };
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	CHECK_EQ(pwrite(vas_fd(vas), "x", 1, SIZE + 0x3000), 1);
 	CHECK_OK(vas_region_add(vas, &region, NULL));
-	CHECK_OK(vas_dirty_begin(dirty));
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ SIZE }, 2 * SIZE, 64, &words), 1);
+	CHECK_OK(vas_tracker_begin(dirty));
+	CHECK_EQ(vas_tracker_harvest(dirty, &(uint64_t){ SIZE }, 2 * SIZE, 64, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 3);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -218,16 +219,16 @@ static int serve(void *arg)
 ROLE(tracker)
 {
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct vas *vas;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
-	CHECK_OK(vas_dirty_attach(vas, "remote", 0, &dirty));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
+	CHECK_OK(vas_tracker_attach(vas, "remote", 0, &dirty));
 	write_at(vas, 0x7000);
 	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 7);
-	CHECK_OK(vas_dirty_commit(dirty));
-	vas_dirty_detach(dirty);
+	CHECK_OK(vas_tracker_commit(dirty));
+	vas_tracker_detach(dirty);
 	vas_unbind(vas);
 	return 0;
 }
@@ -239,7 +240,7 @@ TEST(another_process_tracks_with_the_owners_help)
 	pid_t pid = test_spawn("tracker", &sock);
 
 	CHECK_OK(vas_notify_fd(vas));
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	test_wait(serve, (void *[]){ vas, &pid }, 10000);
 	vas_destroy(vas);
 }
@@ -248,16 +249,16 @@ TEST(another_process_tracks_with_the_owners_help)
 ROLE(greedy)
 {
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct vas *vas;
 	char ready;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
-	CHECK_OK(vas_dirty_attach(vas, "greedy", 0, &dirty));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
+	CHECK_OK(vas_tracker_attach(vas, "greedy", 0, &dirty));
 	CHECK_EQ(write(sock, "r", 1), 1);
 	CHECK_EQ(read(sock, &ready, 1), 1);
-	CHECK_OK(vas_dirty_begin(dirty));
-	CHECK_EQ(vas_dirty_harvest(dirty, &(uint64_t){ 0 }, SIZE, 64, &words), 1);
+	CHECK_OK(vas_tracker_begin(dirty));
+	CHECK_EQ(vas_tracker_harvest(dirty, &(uint64_t){ 0 }, SIZE, 64, &words), 1);
 	raise(SIGKILL);
 	return 1;
 }
@@ -280,21 +281,21 @@ TEST(a_dead_tracker_takes_nothing_along)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct vas_info info;
 	int sock;
 	pid_t pid = test_spawn("greedy", &sock);
 
 	CHECK_OK(vas_notify_fd(vas));
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	test_wait(serve_until_ready, (void *[]){ vas, &sock }, 10000);
 	write_at(vas, 0x3000);
 	CHECK_EQ(write(sock, "g", 1), 1);
 	test_wait(serve_until_killed, (void *[]){ vas, &pid }, 10000);
 	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 3);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	/* Nor does it keep tracking on. */
 	CHECK_OK(vas_info(vas, &info));
 	CHECK(!(info.state_flags & VAS_STATE_TRACKING));
@@ -307,7 +308,7 @@ ROLE(sloppy)
 	struct vas *vas;
 	char *p;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
 	CHECK_OK(vas_enter(vas));
 	p = vas_translate(vas, 0x9000, 1, VAS_PROT_WRITE);
 	CHECK(p);
@@ -320,18 +321,18 @@ TEST(what_died_inside_a_section_makes_all_dirty)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	int sock, status;
 	pid_t pid = test_spawn("sloppy", &sock);
 
 	write_at(vas, 2 * WORD);
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
 	CHECK_EQ(begin_and_take(dirty, &words), 2);
 	CHECK_EQ(words[0].bits, 1 << 9);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -368,16 +369,16 @@ TEST(marks_without_membarrier_have_a_fence_from_the_first_view_on)
 {
 	struct vas_options options = { .limit = SIZE, .flags = VAS_CREATE_FENCE };
 	struct vas *vas = shadow_vas(SIZE), *fenced;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	check_slow_marks(vas_fd(vas), VAS_BIND_FENCE);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 	CHECK_OK(vas_create(&options, &fenced));
-	CHECK_OK(vas_dirty_attach(fenced, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(fenced, "test", 0, &dirty));
 	check_slow_marks(vas_fd(fenced), 0);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(fenced);
 }
 
@@ -397,11 +398,11 @@ TEST(a_thread_that_ends_inside_a_section_is_in_nobodys_way)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct vas_info info;
 	pthread_t thread;
 
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	CHECK_EQ(pthread_create(&thread, NULL, end_inside, vas), 0);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	CHECK_OK(vas_info(vas, &info));
@@ -410,17 +411,17 @@ TEST(a_thread_that_ends_inside_a_section_is_in_nobodys_way)
 	/* Its write, which it did not come to mark, is had all the same. */
 	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 9);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
 TEST(an_observer_cannot_track)
 {
 	struct vas *vas = shadow_vas(SIZE), *observer;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
 	CHECK_OK(vas_bind(vas_fd(vas), VAS_BIND_OBSERVE, &observer));
-	CHECK_EQ(vas_dirty_attach(observer, "test", 0, &dirty), -EPERM);
+	CHECK_EQ(vas_tracker_attach(observer, "test", 0, &dirty), -EPERM);
 	vas_unbind(observer);
 	vas_destroy(vas);
 }
@@ -428,16 +429,16 @@ TEST(an_observer_cannot_track)
 TEST(there_are_only_so_many_trackers)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *dirty[VAS_MAX_TRACKERS + 1];
+	struct vas_tracker *dirty[VAS_MAX_TRACKERS + 1];
 	int nr = 0, err;
 
-	while (!(err = vas_dirty_attach(vas, "test", 0, &dirty[nr])))
+	while (!(err = vas_tracker_attach(vas, "test", 0, &dirty[nr])))
 		nr++;
 	CHECK_EQ(err, -ENOSPC);
 	while (nr--)
-		vas_dirty_detach(dirty[nr]);
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty[0]));
-	vas_dirty_detach(dirty[0]);
+		vas_tracker_detach(dirty[nr]);
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty[0]));
+	vas_tracker_detach(dirty[0]);
 	vas_destroy(vas);
 }
 
@@ -493,14 +494,14 @@ TEST(a_consumers_log_is_in_the_harvest)
 	struct fake fake = { .head.ops = &fake_ops, .dirty_gpa = 7 * WORD };
 	struct vas *vas = shadow_vas(SIZE);
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
 	CHECK_OK(vas_consumer_attach(vas, &fake.head));
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	CHECK(fake.on);
 	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].gpa, 7 * WORD);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	CHECK(!fake.on);
 	vas_consumer_detach(&fake.head);
 	vas_destroy(vas);
@@ -508,14 +509,15 @@ TEST(a_consumers_log_is_in_the_harvest)
 
 TEST(a_consumers_refusal_undoes_all)
 {
-	struct fake first = { .head.ops = &fake_ops, .refuses = 1 }, second = { .head.ops = &fake_ops };
+	struct fake first = { .head.ops = &fake_ops, .refuses = 1 },
+		    second = { .head.ops = &fake_ops };
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct vas_info info;
 
 	CHECK_OK(vas_consumer_attach(vas, &first.head));
 	CHECK_OK(vas_consumer_attach(vas, &second.head));
-	CHECK_EQ(vas_dirty_attach(vas, "test", 0, &dirty), -EIO);
+	CHECK_EQ(vas_tracker_attach(vas, "test", 0, &dirty), -EIO);
 	CHECK_OK(vas_info(vas, &info));
 	CHECK(!(info.state_flags & VAS_STATE_TRACKING));
 	CHECK(!second.on);

@@ -66,9 +66,9 @@ ROLE(remote)
 	struct vas *vas;
 	uint64_t *p, i;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
-	CHECK_OK(vas_map(vas, 8 << 20, 1 << 20, VAS_MAP_WRITE, &mapping));
-	p = vas_mapping_hva(mapping);
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
+	CHECK_OK(vas_mapping_create(vas, 8 << 20, 1 << 20, VAS_MAPPING_WRITE, &mapping));
+	p = vas_mapping_addr(mapping);
 	CHECK_EQ(write(sock, "r", 1), 1);
 	for (i = 0;; i++) {
 		p[test_random_below(&random, (1 << 20) / 8)] = i;
@@ -88,9 +88,10 @@ static void some_epochs(struct shadow *s, struct test_random *random)
 			shadow_round(one, 1 + test_random_below(random, 500));
 			continue;
 		}
-		CHECK_OK(vas_dirty_begin(one->dirty));
-		shadow_piece(one, &(uint64_t){ anywhere(random) }, SIZE, 1 + test_random_below(random, 99));
-		CHECK_OK(vas_dirty_abort(one->dirty));
+		CHECK_OK(vas_tracker_begin(one->dirty));
+		shadow_segment(one, &(uint64_t){ anywhere(random) }, SIZE,
+			       1 + test_random_below(random, 99));
+		CHECK_OK(vas_tracker_abort(one->dirty));
 	}
 }
 
@@ -98,14 +99,15 @@ TEST(copies_by_harvest_are_the_same_as_memory)
 {
 	struct test_random random = { test_seed() };
 	struct vas *vas = shadow_vas(SIZE);
-	struct writer writers[2] = { { vas, { test_seed() ^ 1 }, 0 }, { vas, { test_seed() ^ 2 }, 0 } };
+	struct writer writers[2] = { { vas, { test_seed() ^ 1 }, 0 },
+				     { vas, { test_seed() ^ 2 }, 0 } };
 	struct shadow shadows[NR_SHADOWS];
 	pthread_t threads[2];
 	int i, sock;
 	pid_t pid;
 
 	pid = test_spawn("remote", &sock);
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(read(sock, &(char){ 0 }, 1), 1);
 	for (i = 0; i < NR_SHADOWS; i++)
 		shadow_init(&shadows[i], vas, SIZE);

@@ -25,7 +25,7 @@ TEST(writers_are_turned_away_until_thaw)
 	CHECK_EQ(vas_freeze(vas, SHORT_NS, NULL), -EALREADY);
 	CHECK_EQ(vas_write(binder, 0, "b", 1, NULL), -EAGAIN);
 	CHECK_EQ(vas_write(vas, 0, "b", 1, NULL), -EAGAIN);
-	CHECK_EQ(vas_map(binder, 0, 4096, VAS_MAP_WRITE, &mapping), -EAGAIN);
+	CHECK_EQ(vas_mapping_create(binder, 0, 4096, VAS_MAPPING_WRITE, &mapping), -EAGAIN);
 	CHECK_EQ(vas_wait_thawed(binder, 1000), -ETIMEDOUT);
 	CHECK_OK(vas_read(binder, 0, &byte, 1, NULL));
 	CHECK_EQ(byte, 'a');
@@ -60,7 +60,7 @@ ROLE(stuck_in_a_section)
 {
 	struct vas *vas;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
 	CHECK_OK(vas_enter(vas));
 	CHECK_EQ(write(sock, "r", 1), 1);
 	CHECK_EQ(read(sock, &(char){ 0 }, 1), 1);
@@ -78,7 +78,7 @@ TEST(a_stuck_section_is_named_and_nothing_is_frozen)
 	int sock;
 	pid_t pid = test_spawn("stuck_in_a_section", &sock);
 
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(read(sock, &(char){ 0 }, 1), 1);
 	CHECK_EQ(vas_freeze(vas, SHORT_NS, &blocker), -EBUSY);
 	CHECK_EQ(blocker.kind, VAS_BLOCKER_SECTION);
@@ -99,7 +99,7 @@ TEST(a_dead_writer_does_not_hinder)
 	int sock;
 	pid_t pid = test_spawn("stuck_in_a_section", &sock);
 
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(read(sock, &(char){ 0 }, 1), 1);
 	CHECK_OK(kill(pid, SIGKILL));
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
@@ -109,7 +109,7 @@ TEST(a_dead_writer_does_not_hinder)
 
 static void *be_quiet(void *mapping)
 {
-	while (vas_mapping_asked(mapping) != VAS_ASK_QUIESCE)
+	while (vas_mapping_request(mapping) != VAS_REQUEST_QUIESCE)
 		;
 	CHECK_OK(vas_mapping_quiesce(mapping));
 	return NULL;
@@ -122,21 +122,21 @@ TEST(a_writable_map_is_asked_for_quiet)
 	struct vas_mapping *mapping, *reader;
 	pthread_t thread;
 
-	CHECK_OK(vas_map(vas, 0, 4096, 0, &reader));
-	CHECK_OK(vas_map(vas, 8192, 4096, VAS_MAP_WRITE, &mapping));
+	CHECK_OK(vas_mapping_create(vas, 0, 4096, 0, &reader));
+	CHECK_OK(vas_mapping_create(vas, 8192, 4096, VAS_MAPPING_WRITE, &mapping));
 	CHECK_EQ(vas_freeze(vas, SHORT_NS, &blocker), -EBUSY);
 	CHECK_EQ(blocker.kind, VAS_BLOCKER_PIN);
 	CHECK_EQ(blocker.gpa, 8192);
-	CHECK_EQ(vas_mapping_asked(mapping), VAS_ASK_NONE);
+	CHECK_EQ(vas_mapping_request(mapping), VAS_REQUEST_NONE);
 	CHECK_EQ(pthread_create(&thread, NULL, be_quiet, mapping), 0);
 	CHECK_OK(vas_freeze(vas, 10000000000ull, &blocker));
 	pthread_join(thread, NULL);
-	CHECK_EQ(vas_mapping_asked(mapping), VAS_ASK_QUIESCE);
-	CHECK_EQ(vas_mapping_asked(reader), VAS_ASK_NONE);
+	CHECK_EQ(vas_mapping_request(mapping), VAS_REQUEST_QUIESCE);
+	CHECK_EQ(vas_mapping_request(reader), VAS_REQUEST_NONE);
 	CHECK_OK(vas_thaw(vas));
-	CHECK_EQ(vas_mapping_asked(mapping), VAS_ASK_NONE);
-	vas_unmap(mapping);
-	vas_unmap(reader);
+	CHECK_EQ(vas_mapping_request(mapping), VAS_REQUEST_NONE);
+	vas_mapping_destroy(mapping);
+	vas_mapping_destroy(reader);
 	vas_destroy(vas);
 }
 
@@ -181,7 +181,8 @@ static const struct vas_consumer_ops fake_ops = {
 
 TEST(consumers_freeze_together_or_not_at_all)
 {
-	struct fake first = { .head.ops = &fake_ops, .refuses = 1 }, second = { .head.ops = &fake_ops };
+	struct fake first = { .head.ops = &fake_ops, .refuses = 1 },
+		    second = { .head.ops = &fake_ops };
 	struct vas *vas = shadow_vas(SIZE);
 	struct vas_blocker blocker;
 
@@ -204,7 +205,7 @@ ROLE(freezes_and_dies)
 {
 	struct vas *vas = shadow_vas(SIZE);
 
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(read(sock, &(char){ 0 }, 1), 1);
 	CHECK_OK(vas_freeze(vas, 10000000000ull, NULL));
 	raise(SIGKILL);
@@ -219,8 +220,8 @@ TEST(an_adopter_finds_it_thawed)
 	int sock;
 	pid_t pid = test_spawn("freezes_and_dies", &sock);
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
-	CHECK_OK(vas_map(vas, 0, 4096, VAS_MAP_WRITE, &mapping));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
+	CHECK_OK(vas_mapping_create(vas, 0, 4096, VAS_MAPPING_WRITE, &mapping));
 	CHECK_EQ(pthread_create(&thread, NULL, be_quiet, mapping), 0);
 	CHECK_EQ(write(sock, "g", 1), 1);
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
@@ -228,8 +229,8 @@ TEST(an_adopter_finds_it_thawed)
 	CHECK_EQ(vas_write(vas, 0, "a", 1, NULL), -EAGAIN);
 	CHECK_OK(vas_bind(vas_fd(vas), VAS_BIND_ADOPT, &owner));
 	CHECK_OK(vas_write(vas, 0, "a", 1, NULL));
-	CHECK_EQ(vas_mapping_asked(mapping), VAS_ASK_NONE);
-	vas_unmap(mapping);
+	CHECK_EQ(vas_mapping_request(mapping), VAS_REQUEST_NONE);
+	vas_mapping_destroy(mapping);
 	vas_unbind(vas);
 	vas_destroy(owner);
 }

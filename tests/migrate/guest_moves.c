@@ -109,7 +109,7 @@ static void foo_start(struct trial *t, struct vas *vas)
 {
 	spawn(t, FOO, "foo");
 	fd_send(t->processes[FOO].sock, t->record_fd);
-	CHECK_OK(vas_send(vas, t->processes[FOO].sock, 0));
+	CHECK_OK(vas_send_fds(vas, t->processes[FOO].sock, 0));
 }
 
 /* ---- progress ----------------------------------------------------------------------------- */
@@ -129,7 +129,7 @@ struct progress {
 	uint64_t guest, copies, map; /* to be reached */
 };
 
-static int has_come_so_far(void *arg)
+static int filled_so_far(void *arg)
 {
 	struct progress *p = arg;
 	const uint64_t *done = p->t->record->done;
@@ -146,7 +146,7 @@ static void await_progress(struct trial *t, struct vas *vas, int guest)
 	struct progress p = { t, vas, guest ? guest_writes(vas) + 20 : 0, done[AREA_COPIES] + 20,
 			      done[AREA_MAP] + 20 };
 
-	test_wait(has_come_so_far, &p, DEADLINE_MS);
+	test_wait(filled_so_far, &p, DEADLINE_MS);
 }
 
 /* ---- the migration ------------------------------------------------------------------------ */
@@ -169,7 +169,7 @@ static void start(struct trial *t)
 		close(pair[0]);
 		close(pair[1]);
 	}
-	CHECK_OK(vas_recv(t->processes[SOURCE].sock, 0, &t->source));
+	CHECK_OK(vas_recv_fds(t->processes[SOURCE].sock, 0, &t->source));
 	foo_start(t, t->source);
 	await_progress(t, t->source, 1);
 }
@@ -180,7 +180,7 @@ static void take_accepted(struct trial *t, int sock, const struct moving_report 
 	t->state = malloc(report->size);
 	CHECK(t->state);
 	/* It may be killed half way: then it has not been accepted. */
-	if (!hear(sock, t->state, report->size) || vas_recv(sock, 0, &t->arrived))
+	if (!hear(sock, t->state, report->size) || vas_recv_fds(sock, 0, &t->arrived))
 		t->arrived = NULL;
 }
 
@@ -276,7 +276,7 @@ static void standby_start(struct trial *t)
 	spawn(t, DESTINATION, "standby");
 	say(p->sock, &t->accepted, sizeof(t->accepted));
 	say(p->sock, t->state, t->accepted.size);
-	CHECK_OK(vas_send(t->arrived, p->sock, 0));
+	CHECK_OK(vas_send_fds(t->arrived, p->sock, 0));
 }
 
 /* It has arrived: all of it, and is started. The source's memory is as it was, and is still there.
@@ -375,9 +375,9 @@ static void draw_trial(struct trial *t, struct test_random *random, const struct
 	*t = (struct trial){ 0 };
 	t->order.seed = test_random_next(random);
 	t->order.nr_channels = 1 + test_random_below(random, 2);
-	t->order.kvm_flags = test_random_below(random, 2)
-				     ? VAS_KVM_DIRTY_RING | VAS_KVM_DIRTY_BITMAP
-				     : VAS_KVM_DIRTY_BITMAP;
+	t->order.kvm_flags = test_random_below(random, 2) ?
+				     VAS_KVM_DIRTY_RING | VAS_KVM_DIRTY_BITMAP :
+				     VAS_KVM_DIRTY_BITMAP;
 	t->victim = test_random_below(random, NOBODY + 1);
 	t->kill_ns = test_random_below(random, tally->typical_ns * 5 / 4);
 }

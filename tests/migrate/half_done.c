@@ -65,14 +65,14 @@ static void write_at(struct vas *vas, uint64_t gpa)
 }
 
 /* The bits of the first word in one epoch, which stays open. */
-static uint64_t begin_and_take(struct vas_dirty *dirty)
+static uint64_t begin_and_take(struct vas_tracker *dirty)
 {
 	const struct vas_dirty_word *words;
 	uint64_t bits = 0, gpa = 0;
 
-	CHECK_OK(vas_dirty_begin(dirty));
+	CHECK_OK(vas_tracker_begin(dirty));
 	while (gpa < SIZE) {
-		ssize_t nr = vas_dirty_harvest(dirty, &gpa, SIZE, 64, &words);
+		ssize_t nr = vas_tracker_harvest(dirty, &gpa, SIZE, 64, &words);
 
 		CHECK_OK(nr);
 		for (ssize_t i = 0; i < nr; i++)
@@ -81,11 +81,11 @@ static uint64_t begin_and_take(struct vas_dirty *dirty)
 	return bits;
 }
 
-static uint64_t epoch(struct vas_dirty *dirty)
+static uint64_t epoch(struct vas_tracker *dirty)
 {
 	uint64_t bits = begin_and_take(dirty);
 
-	CHECK_OK(vas_dirty_commit(dirty));
+	CHECK_OK(vas_tracker_commit(dirty));
 	return bits;
 }
 
@@ -106,7 +106,7 @@ ROLE(marker)
 	struct vas *vas;
 	char *p;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
 	area_map(&a, vas);
 	CHECK_OK(vas_enter(vas));
 	p = vas_translate(vas, GPA, 1, VAS_PROT_WRITE);
@@ -122,7 +122,7 @@ static void let_marker_die(struct vas *vas)
 	int sock, status;
 	pid_t pid = test_spawn("marker", &sock);
 
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK(WIFSIGNALED(status));
 	close(sock);
@@ -131,10 +131,10 @@ static void let_marker_die(struct vas *vas)
 TEST(a_marker_that_dies_between_w3_and_w5_hides_no_later_write)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *a, *b;
+	struct vas_tracker *a, *b;
 
-	CHECK_OK(vas_dirty_attach(vas, "a", 0, &a));
-	CHECK_OK(vas_dirty_attach(vas, "b", 0, &b));
+	CHECK_OK(vas_tracker_attach(vas, "a", 0, &a));
+	CHECK_OK(vas_tracker_attach(vas, "b", 0, &b));
 	let_marker_die(vas);
 	write_at(vas, GPA); /* stops at W2 */
 	CHECK(epoch(a) & BIT);
@@ -146,8 +146,8 @@ TEST(a_marker_that_dies_between_w3_and_w5_hides_no_later_write)
 	write_at(vas, GPA);
 	CHECK_EQ(epoch(b), BIT);
 	CHECK_EQ(epoch(a), BIT);
-	vas_dirty_detach(a);
-	vas_dirty_detach(b);
+	vas_tracker_detach(a);
+	vas_tracker_detach(b);
 	vas_destroy(vas);
 }
 
@@ -156,12 +156,12 @@ TEST(a_marker_that_dies_between_w3_and_w5_hides_no_later_write)
 TEST(a_taker_that_dies_between_h1_and_h2_hides_no_write)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *a, *b;
+	struct vas_tracker *a, *b;
 	struct area area;
 
 	area_map(&area, vas);
-	CHECK_OK(vas_dirty_attach(vas, "a", 0, &a));
-	CHECK_OK(vas_dirty_attach(vas, "b", 0, &b));
+	CHECK_OK(vas_tracker_attach(vas, "a", 0, &a));
+	CHECK_OK(vas_tracker_attach(vas, "b", 0, &b));
 	write_at(vas, GPA);
 	die_between_h1_and_h2(&area);
 	write_at(vas, GPA); /* stops at W2 */
@@ -170,8 +170,8 @@ TEST(a_taker_that_dies_between_h1_and_h2_hides_no_write)
 	CHECK_EQ(epoch(b), BIT);
 	CHECK_EQ(epoch(a), BIT);
 	CHECK_EQ(epoch(b), 0);
-	vas_dirty_detach(a);
-	vas_dirty_detach(b);
+	vas_tracker_detach(a);
+	vas_tracker_detach(b);
 	vas_destroy(vas);
 }
 
@@ -179,11 +179,11 @@ TEST(a_taker_that_dies_between_h1_and_h2_hides_no_write)
 TEST(levels_that_are_half_cleared_are_whole_again)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct area area;
 
 	area_map(&area, vas);
-	CHECK_OK(vas_dirty_attach(vas, "a", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "a", 0, &dirty));
 	write_at(vas, GPA);
 	area.ctl->draining = DEAD_TAKER;
 	area.log.top[0] = 0;
@@ -193,29 +193,29 @@ TEST(levels_that_are_half_cleared_are_whole_again)
 	area.log.summary[0] = 0;
 	CHECK_EQ(epoch(dirty), BIT);
 	CHECK_EQ(area.ctl->draining, 0);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
 TEST(a_tracker_that_begins_after_a_death_sees_every_write)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *first, *second;
+	struct vas_tracker *first, *second;
 	struct area area;
 
 	area_map(&area, vas);
-	CHECK_OK(vas_dirty_attach(vas, "first", 0, &first));
+	CHECK_OK(vas_tracker_attach(vas, "first", 0, &first));
 	write_at(vas, GPA);
 	die_between_h1_and_h2(&area);
 	/* What the tracker before it has left in the place of its own log. */
 	own_log(&area, 1).words[0] = BIT;
-	CHECK_OK(vas_dirty_attach(vas, "second", 0, &second));
+	CHECK_OK(vas_tracker_attach(vas, "second", 0, &second));
 	CHECK_EQ(epoch(second), 0);
 	write_at(vas, GPA);
 	CHECK_EQ(epoch(second), BIT);
 	CHECK_EQ(epoch(first), BIT);
-	vas_dirty_detach(first);
-	vas_dirty_detach(second);
+	vas_tracker_detach(first);
+	vas_tracker_detach(second);
 	vas_destroy(vas);
 }
 
@@ -229,35 +229,35 @@ static void die_while_delivering(struct area *area, uint32_t to)
 TEST(a_delivery_that_ends_half_way_is_made_again)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *first, *second;
+	struct vas_tracker *first, *second;
 	struct area area;
 
 	area_map(&area, vas);
-	CHECK_OK(vas_dirty_attach(vas, "first", 0, &first));
-	CHECK_OK(vas_dirty_attach(vas, "second", 0, &second));
+	CHECK_OK(vas_tracker_attach(vas, "first", 0, &first));
+	CHECK_OK(vas_tracker_attach(vas, "second", 0, &second));
 	write_at(vas, GPA);
 	die_while_delivering(&area, 1);
 	CHECK_EQ(epoch(first), BIT);
 	CHECK_EQ(epoch(second), BIT);
-	vas_dirty_detach(first);
-	vas_dirty_detach(second);
+	vas_tracker_detach(first);
+	vas_tracker_detach(second);
 	vas_destroy(vas);
 }
 
 TEST(an_abort_gives_back_what_was_half_delivered_before)
 {
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct area area;
 
 	area_map(&area, vas);
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	write_at(vas, GPA);
 	die_while_delivering(&area, 0);
 	CHECK_EQ(begin_and_take(dirty), BIT);
-	CHECK_OK(vas_dirty_abort(dirty));
+	CHECK_OK(vas_tracker_abort(dirty));
 	CHECK_EQ(epoch(dirty), BIT);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -271,20 +271,20 @@ TEST(what_a_tracker_marks_for_maps_is_its_own)
 {
 	struct vas *vas = shadow_vas(SIZE);
 	struct vas_mapping *mapping;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct area area;
 
 	area_map(&area, vas);
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
-	CHECK_OK(vas_map(vas, GPA, VAS_PAGE_SIZE, VAS_MAP_WRITE, &mapping));
-	CHECK_OK(vas_dirty_begin(dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_mapping_create(vas, GPA, VAS_PAGE_SIZE, VAS_MAPPING_WRITE, &mapping));
+	CHECK_OK(vas_tracker_begin(dirty));
 	CHECK_EQ(area.log.words[0], 0);
 	CHECK_EQ(area.log.summary[0], 0);
-	CHECK_OK(vas_dirty_abort(dirty));
+	CHECK_OK(vas_tracker_abort(dirty));
 	CHECK_EQ(epoch(dirty), BIT);
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	CHECK_EQ(epoch(dirty), BIT);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -317,12 +317,12 @@ static uint64_t allocated(struct vas *vas)
 TEST(a_huge_log_is_repaired_by_what_is_in_it)
 {
 	struct vas *vas = huge_vas();
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct area area;
 	uint64_t start_ns;
 
 	area_map(&area, vas);
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	write_at(vas, GPA);
 	write_at(vas, HUGE_LIMIT - SIZE);
 	die_between_h1_and_h2(&area);
@@ -330,7 +330,7 @@ TEST(a_huge_log_is_repaired_by_what_is_in_it)
 	CHECK_EQ(epoch(dirty), BIT);
 	CHECK(test_now_ns() - start_ns < SOON_NS);
 	CHECK(allocated(vas) < 64 << 20);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }
 
@@ -338,7 +338,7 @@ TEST(a_huge_log_is_repaired_by_what_is_in_it)
 TEST(a_pin_that_says_everything_is_marked_by_what_was_touched)
 {
 	struct vas *vas = huge_vas();
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct vas_pin *pins;
 	struct area area;
 	uint64_t start_ns;
@@ -346,10 +346,12 @@ TEST(a_pin_that_says_everything_is_marked_by_what_was_touched)
 	area_map(&area, vas);
 	pins = part(&area, VAS_EXT_PINS);
 	write_at(vas, GPA);
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	for (unsigned int i = 0; i < area.sb.nr_pins; i++)
-		pins[i] = (struct vas_pin){ .state = VAS_PIN_HELD, .binder = DEAD_TAKER,
-					    .size = HUGE_LIMIT, .flags = VAS_PIN_WRITABLE };
+		pins[i] = (struct vas_pin){ .state = VAS_PIN_HELD,
+					    .binder = DEAD_TAKER,
+					    .size = HUGE_LIMIT,
+					    .flags = VAS_PIN_WRITABLE };
 	((struct vas_control *)part(&area, VAS_EXT_CONTROL))->pins_claimed = UINT32_MAX;
 	start_ns = test_now_ns();
 	CHECK_EQ(epoch(dirty), BIT);
@@ -363,6 +365,6 @@ TEST(a_pin_that_says_everything_is_marked_by_what_was_touched)
 	CHECK_EQ(pins[0].binder, 0);
 	CHECK(allocated(vas) < 64 << 20);
 	CHECK_EQ(epoch(dirty), 0);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 }

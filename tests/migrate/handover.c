@@ -59,17 +59,19 @@ TEST(the_new_owner_has_it_and_the_old_one_is_a_binder)
 }
 
 /* Takes the vas and the state, says that it is ready or not, and is gone. */
-static void takes_and_dies(int sock, int says_ready)
+static void takes_and_dies(int sock, int is_ready)
 {
-	struct { uint32_t magic, word; } message = { 0x52564f44, 1 };
+	struct {
+		uint32_t magic, word;
+	} message = { 0x52564f44, 1 };
 	struct vas *vas;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
 	CHECK_EQ(recv(sock, &message, 8, MSG_WAITALL), 8);
 	message.word = 1;
-	if (says_ready)
+	if (is_ready)
 		CHECK_EQ(send(sock, &message, 8, 0), 8);
-	if (says_ready)
+	if (is_ready)
 		CHECK_EQ(recv(sock, &message, 8, MSG_WAITALL), 8);
 	raise(SIGKILL);
 }
@@ -118,8 +120,9 @@ TEST(one_that_dies_before_it_adopts_gives_it_back)
 TEST(local_memory_stays_where_it_is)
 {
 	static char page[4096] __attribute__((aligned(4096)));
-	struct vas_region region = { .gpa = 1 << 20, .size = 4096, .hva = page,
-				     .flags = VAS_REGION_LOCAL };
+	struct vas_region region = {
+		.gpa = 1 << 20, .size = 4096, .hva = page, .flags = VAS_REGION_LOCAL
+	};
 	struct vas *vas = shadow_vas(1 << 20);
 	int pair[2];
 
@@ -133,7 +136,7 @@ ROLE(old_owner_that_dies)
 {
 	struct vas *vas = shadow_vas(1 << 20);
 
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(send(sock, (uint32_t[]){ 0x52564f44, 0 }, 8, 0), 8);
 	raise(SIGKILL);
 	return 1;
@@ -150,7 +153,7 @@ TEST(a_vas_whose_old_owner_died_can_be_adopted)
 	CHECK_EQ(vas_handover_take(sock, 0, &vas, &state, &size), -ECONNRESET);
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
 	pid = test_spawn("old_owner_that_dies", &sock);
-	CHECK_OK(vas_recv(sock, 0, &binder));
+	CHECK_OK(vas_recv_fds(sock, 0, &binder));
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
 	CHECK_OK(vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &vas));
 	vas_unbind(binder);

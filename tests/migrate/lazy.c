@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vas/access.h>
-#include <vas/arrive.h>
+#include <vas/lazy.h>
 
 #include "saved.h"
 
@@ -23,13 +23,13 @@ static struct vas *saved_vas(int nr_values)
 	return vas;
 }
 
-static uint64_t arriving(struct vas *vas)
+static uint64_t lazy(struct vas *vas)
 {
 	struct vas_info info;
 
 	CHECK_OK(vas_info(vas, &info));
-	CHECK_EQ(!!(info.state_flags & VAS_STATE_ARRIVING), !!info.nr_arriving);
-	return info.nr_arriving;
+	CHECK_EQ(!!(info.state_flags & VAS_STATE_LAZY), !!info.nr_lazy);
+	return info.nr_lazy;
 }
 
 TEST(all_of_it_comes)
@@ -40,8 +40,8 @@ TEST(all_of_it_comes)
 	vas = saved_vas(5000);
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_LAZY, &back));
 	check_same(vas, back);
-	CHECK_OK(vas_arrive_wait(back, LONG_NS));
-	CHECK_EQ(arriving(back), 0);
+	CHECK_OK(vas_lazy_wait(back, LONG_NS));
+	CHECK_EQ(lazy(back), 0);
 	check_same(vas, back);
 	/* Now the bare file has it as well. */
 	for (uint64_t gpa = 0; gpa < SIZE; gpa += VAS_PAGE_SIZE) {
@@ -74,7 +74,7 @@ TEST(every_access_asks)
 		CHECK_OK(vas_write(vas, gpa, &value, 8, NULL));
 	CHECK_OK(vas_snapshot_save(vas, "full", NULL, NULL));
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_CLONE, &back));
-	CHECK_EQ(arriving(back), 8);
+	CHECK_EQ(lazy(back), 8);
 	CHECK_OK(vas_load_le64(back, 0, &got, __ATOMIC_RELAXED));
 	CHECK_EQ(got, value);
 	CHECK_OK(vas_read(back, mib, &got, 8, NULL));
@@ -84,19 +84,19 @@ TEST(every_access_asks)
 	CHECK_EQ(vas_iov(back, 3 * mib, 8, VAS_PROT_READ, iov, 2), 1);
 	CHECK_EQ(*(uint64_t *)iov[0].iov_base, value);
 	vas_leave(back);
-	CHECK_OK(vas_map(back, 4 * mib, 8, VAS_MAP_WRITE, &mapping));
-	CHECK_EQ(*(uint64_t *)vas_mapping_hva(mapping), value);
-	vas_unmap(mapping);
+	CHECK_OK(vas_mapping_create(back, 4 * mib, 8, VAS_MAPPING_WRITE, &mapping));
+	CHECK_EQ(*(uint64_t *)vas_mapping_addr(mapping), value);
+	vas_mapping_destroy(mapping);
 	CHECK_OK(vas_compare(back, 5 * mib, &value, 8, &order, NULL));
 	CHECK_EQ(order, 0);
-	CHECK_EQ(arriving(back), 2);
+	CHECK_EQ(lazy(back), 2);
 	CHECK_OK(vas_search(back, 6 * mib - 4096, mib, &pattern, &found));
 	CHECK_EQ(found, 6 * mib);
 	/* Written in part: the rest of the page is what it was. */
 	CHECK_OK(vas_fill(back, 7 * mib + 4, 0, 4, NULL));
 	CHECK_OK(vas_read(back, 7 * mib, &got, 8, NULL));
 	CHECK_EQ(got, value & 0xffffffff);
-	CHECK_OK(vas_arrive_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, LONG_NS));
 	vas_destroy(back);
 	vas_destroy(vas);
 	leave_folder();
@@ -115,7 +115,7 @@ TEST(what_differs_in_children_is_theirs)
 	CHECK_OK(vas_snapshot_save(vas, "grandchild", "child", NULL));
 	CHECK_OK(vas_snapshot_restore("grandchild", VAS_RESTORE_LAZY, &back));
 	check_same(vas, back);
-	CHECK_OK(vas_arrive_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, LONG_NS));
 	check_same(vas, back);
 	vas_destroy(back);
 	vas_destroy(vas);
@@ -155,14 +155,15 @@ TEST(until_then_the_layout_stays)
 	CHECK_EQ(vas_region_add(back, &more, NULL), -EAGAIN);
 	CHECK_HAS(vas_error(), "still to come");
 	CHECK_EQ(vas_handover_give(back, -1, NULL, 0), -EBUSY);
-	CHECK_EQ(vas_arrive_wait(back, 0), -ETIMEDOUT);
+	CHECK_EQ(vas_lazy_wait(back, 0), -ETIMEDOUT);
 	CHECK_OK(vas_freeze(back, VAS_TIMEOUT_DEFAULT_NS, NULL));
 	check_same(vas, back);
 	CHECK_OK(vas_thaw(back));
-	CHECK_OK(vas_arrive_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, LONG_NS));
 	CHECK_OK(vas_region_add(back, &more, NULL));
 	vas_destroy(back);
-	CHECK_EQ(vas_snapshot_restore("full", VAS_RESTORE_LAZY | VAS_RESTORE_CLONE, &back), -EINVAL);
+	CHECK_EQ(vas_snapshot_restore("full", VAS_RESTORE_LAZY | VAS_RESTORE_CLONE, &back),
+		 -EINVAL);
 	vas_destroy(vas);
 	leave_folder();
 }
@@ -199,8 +200,8 @@ TEST(threads_race_for_pages)
 	enter_folder();
 	vas = saved_vas(5000);
 	for (int round = 0; round < 10; round++) {
-		CHECK_OK(vas_snapshot_restore("full", round % 2 ? VAS_RESTORE_LAZY : VAS_RESTORE_CLONE,
-					      &back));
+		CHECK_OK(vas_snapshot_restore(
+			"full", round % 2 ? VAS_RESTORE_LAZY : VAS_RESTORE_CLONE, &back));
 		for (int i = 0; i < 4; i++) {
 			work[i] = (struct work){ vas, back, round * 4 + i };
 			CHECK_OK(pthread_create(&threads[i], NULL, touch, &work[i]));

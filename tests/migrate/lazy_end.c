@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <vas/arrive.h>
+#include <vas/lazy.h>
 
 #include "numbered.h"
 
@@ -19,7 +19,7 @@ ROLE(restorer)
 	char byte;
 
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_CLONE, &vas));
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(read(sock, &byte, 1), 0);
 	return 1;
 }
@@ -33,7 +33,7 @@ TEST(the_restorers_death_is_an_error_to_those_who_ask)
 	enter_folder();
 	vas = numbered_vas();
 	pid = test_spawn("restorer", &sock);
-	CHECK_OK(vas_recv(sock, 0, &binder));
+	CHECK_OK(vas_recv_fds(sock, 0, &binder));
 	CHECK_OK(vas_read(binder, 4096, &got, 8, NULL));
 	CHECK_EQ(got, wanted_at(4096));
 	CHECK_OK(kill(pid, SIGKILL));
@@ -45,7 +45,7 @@ TEST(the_restorers_death_is_an_error_to_those_who_ask)
 	CHECK_EQ(got, 0);
 	CHECK_EQ(vas_read(binder, 2 << 20, &got, 8, NULL), -EIO);
 	CHECK_HAS(vas_error(), "ended");
-	CHECK_EQ(vas_arrive_wait(binder, LONG_NS), -EIO);
+	CHECK_EQ(vas_lazy_wait(binder, LONG_NS), -EIO);
 	CHECK_OK(vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &adopter));
 	CHECK_EQ(vas_read(adopter, 2 << 20, &got, 8, NULL), -EIO);
 	CHECK_EQ(vas_snapshot_save(adopter, "again", NULL, NULL), -EIO);
@@ -66,7 +66,7 @@ ROLE(hasty)
 	char byte;
 
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_LAZY, &vas));
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(read(sock, &byte, 1), 0);
 	return 1;
 }
@@ -84,7 +84,7 @@ TEST(a_death_half_way_never_shows_zeros)
 		uint64_t until = test_random_below(&random, SIZE / VAS_PAGE_SIZE);
 
 		pid = test_spawn("hasty", &sock);
-		CHECK_OK(vas_recv(sock, 0, &binder));
+		CHECK_OK(vas_recv_fds(sock, 0, &binder));
 		for (uint64_t i = 0; i < SIZE / VAS_PAGE_SIZE; i++) {
 			uint64_t gpa = SIZE - (i + 1) * VAS_PAGE_SIZE;
 

@@ -10,9 +10,9 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <vas/arrive.h>
+#include <vas/lazy.h>
 
-#include "migrate/snapshot.h"
+#include "migrate/snapshot/snapshot.h"
 #include "numbered.h"
 
 #define LONG_NS 20000000000ull
@@ -36,7 +36,7 @@ static char *map_bare(struct vas *vas)
 
 static int is_complete(void *vas)
 {
-	return vas_arrive_wait(vas, 0) == 0;
+	return vas_lazy_wait(vas, 0) == 0;
 }
 
 TEST(a_registered_mapping_is_filled_as_it_is_touched)
@@ -49,16 +49,16 @@ TEST(a_registered_mapping_is_filled_as_it_is_touched)
 	vas = numbered_vas();
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_CLONE, &back));
 	p = map_bare(back);
-	CHECK_OK(vas_arrive_mapped(back, p, SIZE, 0));
+	CHECK_OK(vas_lazy_register(back, p, SIZE, 0));
 	for (uint64_t gpa = 0; gpa < SIZE; gpa += VAS_PAGE_SIZE) {
 		test_note("gpa %#llx", (unsigned long long)gpa);
 		CHECK_EQ(*(uint64_t *)(p + gpa), wanted_at(gpa));
 	}
 	/* Nobody waits for it: it is over with the last page. */
 	test_wait(is_complete, back, 10000);
-	CHECK_OK(vas_arrive_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, LONG_NS));
 	check_same(vas, back);
-	vas_arrive_unmapped(back, p);
+	vas_lazy_unregister(back, p);
 	munmap(p, SIZE);
 	vas_destroy(back);
 	vas_destroy(vas);
@@ -78,7 +78,7 @@ TEST(the_kernels_faults_are_caught_too)
 	vas = numbered_vas();
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_LAZY, &back));
 	p = map_bare(back);
-	CHECK_OK(vas_arrive_mapped(back, p, SIZE, 0));
+	CHECK_OK(vas_lazy_register(back, p, SIZE, 0));
 	for (uint64_t gpa = SIZE; gpa; gpa -= VAS_PAGE_SIZE) {
 		remote = (struct iovec){ p + gpa - VAS_PAGE_SIZE + 8, 8 };
 		CHECK_EQ(process_vm_writev(getpid(), &local, 1, &remote, 1, 0), 8);
@@ -89,7 +89,7 @@ TEST(the_kernels_faults_are_caught_too)
 		CHECK_OK(vas_read(back, gpa + 8, &got, 8, NULL));
 		CHECK_EQ(got, 7);
 	}
-	CHECK_OK(vas_arrive_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, LONG_NS));
 	munmap(p, SIZE);
 	vas_destroy(back);
 	vas_destroy(vas);
@@ -109,7 +109,7 @@ ROLE(nobody)
 		return 77;
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_CLONE, &back));
 	p = map_bare(back);
-	CHECK_EQ(vas_arrive_mapped(back, p, SIZE, 0), -EPERM);
+	CHECK_EQ(vas_lazy_register(back, p, SIZE, 0), -EPERM);
 	CHECK_HAS(vas_error(), "unprivileged_userfaultfd");
 	for (uint64_t gpa = 0; gpa < SIZE; gpa += VAS_PAGE_SIZE) {
 		uint64_t got;
@@ -117,8 +117,8 @@ ROLE(nobody)
 		CHECK_OK(vas_read(back, gpa, &got, 8, NULL));
 		CHECK_EQ(got, wanted_at(gpa));
 	}
-	CHECK_OK(vas_arrive_wait(back, LONG_NS));
-	CHECK_OK(vas_arrive_mapped(back, p, SIZE, 0));
+	CHECK_OK(vas_lazy_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_register(back, p, SIZE, 0));
 	CHECK_EQ(*(uint64_t *)(p + 4096), wanted_at(4096));
 	vas_destroy(back);
 	return 0;
@@ -183,7 +183,7 @@ TEST(a_damaged_page_is_an_error_and_the_others_come)
 	damage(bad + 4096);
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_LAZY, &back));
 	p = map_bare(back);
-	CHECK_OK(vas_arrive_mapped(back, p, SIZE, 0));
+	CHECK_OK(vas_lazy_register(back, p, SIZE, 0));
 	signal(SIGBUS, on_sigbus);
 	CHECK_EQ(vas_read(back, bad, &got, 8, NULL), -EIO);
 	CHECK_HAS(vas_error(), "damaged");
@@ -196,7 +196,7 @@ TEST(a_damaged_page_is_an_error_and_the_others_come)
 		CHECK_OK(vas_read(back, gpa, &got, 8, NULL));
 		CHECK_EQ(got, wanted_at(gpa));
 	}
-	CHECK_EQ(vas_arrive_wait(back, LONG_NS), -EIO);
+	CHECK_EQ(vas_lazy_wait(back, LONG_NS), -EIO);
 	CHECK_EQ(vas_read(back, bad + 8192, &got, 8, NULL), -EIO);
 	CHECK_EQ(vas_snapshot_save(back, "again", NULL, NULL), -EIO);
 	munmap(p, SIZE);

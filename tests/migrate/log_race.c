@@ -13,9 +13,9 @@
 #include "../harness.h"
 #include "core/log.h"
 
-#define NR_PAGES  (64ull * 64 * 2)
-#define RACE_NS   5000000000ull
-#define LAST      UINT32_MAX
+#define NR_PAGES (64ull * 64 * 2)
+#define RACE_NS	 5000000000ull
+#define LAST	 UINT32_MAX
 
 struct race {
 	struct vas_log log;

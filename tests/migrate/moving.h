@@ -34,7 +34,7 @@ struct moving_report {
 	uint32_t what; /* REPORT_* */
 	int32_t err;
 	uint32_t rounds; /* of the migration */
-	uint32_t size;   /* REPORT_ACCEPTED: of the state, which follows; then the vas */
+	uint32_t size;	 /* REPORT_ACCEPTED: of the state, which follows; then the vas */
 };
 enum { REPORT_STARTED = 1, REPORT_ACCEPTED, REPORT_MOVED, REPORT_STOPPED };
 

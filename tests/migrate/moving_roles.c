@@ -130,7 +130,7 @@ ROLE(source)
 		fds[i] = fd_recv(sock);
 	source_init(&f, &order);
 	fixture_start(&f);
-	CHECK_OK(vas_send(f.vas, sock, 0));
+	CHECK_OK(vas_send_fds(f.vas, sock, 0));
 	read_all(sock, &(char){ 0 }, 1);
 	moved.err = source_send(&f, fds, order.nr_channels, &moved.rounds);
 	for (i = 0; i < order.nr_channels; i++)
@@ -172,7 +172,7 @@ static int destination_accept(void *arg, struct vas *vas, const void *state, siz
 		return err;
 	report(d->sock, &accepted);
 	CHECK_EQ(send(d->sock, state, size, MSG_NOSIGNAL), (ssize_t)size);
-	return vas_send(vas, d->sock, 0);
+	return vas_send_fds(vas, d->sock, 0);
 }
 
 static void destination_withdraw(void *arg)
@@ -231,7 +231,7 @@ ROLE(standby)
 	state = malloc(accepted.size);
 	CHECK(state);
 	read_all(sock, state, accepted.size);
-	CHECK_OK(vas_recv(sock, VAS_BIND_ADOPT, &vas));
+	CHECK_OK(vas_recv_fds(sock, VAS_BIND_ADOPT, &vas));
 	CHECK_OK(destination_load(&d, vas, state, accepted.size));
 	free(state);
 	return run_when_told(&d);
@@ -279,10 +279,10 @@ static void write_copy(struct foo *foo)
 
 static void write_map(struct foo *foo)
 {
-	char *base = vas_mapping_hva(foo->mapping);
+	char *base = vas_mapping_addr(foo->mapping);
 	uint64_t gpa, word;
 
-	if (vas_mapping_asked(foo->mapping) != VAS_ASK_NONE) {
+	if (vas_mapping_request(foo->mapping) != VAS_REQUEST_NONE) {
 		vas_mapping_quiesce(foo->mapping); /* which fails if the question is gone by now */
 		return;
 	}
@@ -306,13 +306,14 @@ ROLE(foo)
 	read_all(sock, &order, sizeof(order));
 	foo.seed = order.seed;
 	foo.record = moving_record_map(fd_recv(sock));
-	CHECK_OK(vas_recv(sock, 0, &foo.vas));
-	CHECK_OK(vas_map(foo.vas, range->gpa, range->size, VAS_MAP_WRITE, &foo.mapping));
+	CHECK_OK(vas_recv_fds(sock, 0, &foo.vas));
+	CHECK_OK(vas_mapping_create(foo.vas, range->gpa, range->size, VAS_MAPPING_WRITE,
+				    &foo.mapping));
 	while (!is_over(sock)) {
 		write_copy(&foo);
 		write_map(&foo);
 	}
-	vas_unmap(foo.mapping);
+	vas_mapping_destroy(foo.mapping);
 	vas_unbind(foo.vas);
 	return 0;
 }

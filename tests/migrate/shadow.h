@@ -7,7 +7,7 @@
 
 struct shadow {
 	struct vas *vas;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	char *bytes;
 	uint64_t size;
 	uint64_t nr_pages; /* copied in all */
@@ -23,7 +23,7 @@ void shadow_clean(struct shadow *s);
 uint64_t shadow_round(struct shadow *s, size_t nr);
 
 /* Take up to nr words once, and copy their pages; *gpa moves on. */
-void shadow_piece(struct shadow *s, uint64_t *gpa, uint64_t end, size_t nr);
+void shadow_segment(struct shadow *s, uint64_t *gpa, uint64_t end, size_t nr);
 
 /* Fails the case unless memory and copy are the same. */
 void shadow_check(struct shadow *s);

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "migrate/snapshot.h"
+#include "migrate/snapshot/snapshot.h"
 #include "saved.h"
 
 TEST(a_snapshot_has_everything_and_is_sparse)
@@ -61,7 +61,8 @@ TEST(a_damaged_snapshot_is_refused)
 	CHECK_EQ(read(fd, &header, sizeof(header)), sizeof(header));
 	layout_end = (off_t)(sizeof(header) + header.layout_size);
 	size = lseek(fd, 0, SEEK_END);
-	for (at = 0; at >= 0 && at < size; at = lseek(fd, at + 1 + (off_t)test_random_below(&random, 900), SEEK_DATA)) {
+	for (at = 0; at >= 0 && at < size;
+	     at = lseek(fd, at + 1 + (off_t)test_random_below(&random, 900), SEEK_DATA)) {
 		err = restore_damaged(fd, at);
 		test_note("byte %lld", (long long)at);
 		/* Between layout and data nothing is, and nobody looks. */
@@ -89,9 +90,9 @@ TEST(a_failed_snapshot_leaves_the_old_one_and_nothing_else)
 	enter_folder();
 	CHECK_OK(vas_write(vas, 0, "old", 3, NULL));
 	CHECK_OK(vas_snapshot_save(vas, "full", NULL, NULL));
-	CHECK_OK(vas_map(vas, 0, 4096, VAS_MAP_WRITE, &mapping));
+	CHECK_OK(vas_mapping_create(vas, 0, 4096, VAS_MAPPING_WRITE, &mapping));
 	CHECK_EQ(vas_snapshot_save(vas, "full", NULL, NULL), -EBUSY);
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	CHECK_EQ(count_files(), 1);
 	CHECK_OK(vas_info(vas, &info));
 	CHECK_EQ(info.state_flags, 0);

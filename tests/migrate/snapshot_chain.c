@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "migrate/snapshot.h"
+#include "migrate/snapshot/snapshot.h"
 #include "saved.h"
 
 #define NR 5
@@ -22,7 +22,7 @@ static void name_of(char name[8], int i)
 }
 
 /* s0, and s1 to s4 on it; a tracker or none. */
-static void save_chain(struct vas *vas, struct test_random *random, struct vas_dirty *dirty)
+static void save_chain(struct vas *vas, struct test_random *random, struct vas_tracker *dirty)
 {
 	char name[8], parent[8];
 	int i;
@@ -33,10 +33,10 @@ static void save_chain(struct vas *vas, struct test_random *random, struct vas_d
 		name_of(parent, i - 1);
 		change(vas, random, i);
 		if (dirty)
-			CHECK_OK(vas_dirty_begin(dirty));
+			CHECK_OK(vas_tracker_begin(dirty));
 		CHECK_OK(vas_snapshot_save(vas, name, parent, dirty));
 		if (dirty)
-			CHECK_OK(vas_dirty_commit(dirty));
+			CHECK_OK(vas_tracker_commit(dirty));
 		CHECK(allocated(name) < 50 * VAS_PAGE_SIZE);
 	}
 }
@@ -45,14 +45,14 @@ TEST(increments_of_a_tracker_add_up)
 {
 	struct test_random random = { test_seed() };
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
 	enter_folder();
 	write_some(vas, &random, 1000);
-	CHECK_OK(vas_dirty_attach(vas, "backup", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "backup", 0, &dirty));
 	save_chain(vas, &random, dirty);
 	check_restores("s4", vas);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 	leave_folder();
 }
@@ -96,33 +96,33 @@ TEST(a_region_that_went_and_came_again_is_zero)
 {
 	struct vas_region ram = { .size = SIZE, .name = "ram" }, old;
 	struct vas *vas = shadow_vas(SIZE);
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
 	enter_folder();
 	CHECK_OK(vas_fill(vas, 0, 0xaa, SIZE / 2, NULL));
-	CHECK_OK(vas_dirty_attach(vas, "backup", 0, &dirty));
+	CHECK_OK(vas_tracker_attach(vas, "backup", 0, &dirty));
 	CHECK_OK(vas_snapshot_save(vas, "s0", NULL, NULL));
 	CHECK_OK(vas_region_at(vas, 0, &old));
 	CHECK_OK(vas_region_remove(vas, old.id));
 	CHECK_OK(vas_region_add(vas, &ram, NULL));
-	CHECK_OK(vas_dirty_begin(dirty));
+	CHECK_OK(vas_tracker_begin(dirty));
 	CHECK_OK(vas_snapshot_save(vas, "tracked", "s0", dirty));
-	CHECK_OK(vas_dirty_commit(dirty));
+	CHECK_OK(vas_tracker_commit(dirty));
 	CHECK_OK(vas_snapshot_save(vas, "compared", "s0", NULL));
 	check_restores("tracked", vas);
 	check_restores("compared", vas);
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 	leave_folder();
 }
 
 static void check_refused(struct vas *vas, const char *name, const char *parent, int err,
-			  const char *story)
+			  const char *message)
 {
 	int before = count_files();
 
 	CHECK_EQ(vas_snapshot_save(vas, name, parent, NULL), err);
-	CHECK_HAS(vas_error(), story);
+	CHECK_HAS(vas_error(), message);
 	CHECK_EQ(count_files(), before);
 }
 
@@ -130,15 +130,15 @@ TEST(a_wrong_parent_is_refused)
 {
 	struct test_random random = { test_seed() };
 	struct vas *vas = shadow_vas(SIZE), *other = shadow_vas(SIZE), *back;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 
 	enter_folder();
 	write_some(vas, &random, 100);
 	save_chain(vas, &random, NULL);
 	check_refused(vas, "new", "absent", -ENOENT, "absent");
 	check_refused(vas, "s0", "s4", -EEXIST, "stand on");
-	CHECK_OK(vas_dirty_attach(other, "backup", 0, &dirty));
-	CHECK_OK(vas_dirty_begin(dirty));
+	CHECK_OK(vas_tracker_attach(other, "backup", 0, &dirty));
+	CHECK_OK(vas_tracker_begin(dirty));
 	CHECK_EQ(vas_snapshot_save(other, "new", "s4", dirty), -EINVAL);
 	CHECK_HAS(vas_error(), "another vas");
 	CHECK_EQ(vas_snapshot_save(other, "new", NULL, dirty), -EINVAL);
@@ -154,7 +154,7 @@ TEST(a_wrong_parent_is_refused)
 	CHECK_OK(unlink("s2"));
 	CHECK_EQ(vas_snapshot_restore("s4", 0, &back), -ENOENT);
 	check_refused(vas, "more", "s4", -ENOENT, "s2");
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	vas_destroy(other);
 	vas_destroy(vas);
 	leave_folder();

@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "migrate/snapshot.h"
-#include "migrate/sum.h"
+#include "migrate/snapshot/snapshot.h"
+#include "migrate/base/sum.h"
 #include "saved.h"
 
 TEST(they_share_the_file_and_nothing_else)
@@ -43,10 +43,13 @@ TEST(a_chain_is_not_in_one_piece)
 }
 
 /* The second region's size, and so its place, to more than can be mapped; the sums made good again. */
-static void spoil(const char *path)
+static void poison(const char *path)
 {
 	struct snapshot_header header;
-	struct { struct stream_layout layout; struct vas_region_entry regions[2]; } all;
+	struct {
+		struct stream_layout layout;
+		struct vas_region_entry regions[2];
+	} all;
 	int fd = open(path, O_RDWR);
 
 	CHECK_EQ(pread(fd, &header, sizeof(header), 0), sizeof(header));
@@ -71,7 +74,7 @@ TEST(neither_an_end_nor_a_failure_leaves_a_mapping)
 	CHECK_OK(vas_region_add(vas, &more, NULL));
 	CHECK_OK(vas_snapshot_save(vas, "good", NULL, NULL));
 	CHECK_OK(vas_snapshot_save(vas, "bad", NULL, NULL));
-	spoil("bad");
+	poison("bad");
 	CHECK_OK(vas_snapshot_restore("good", VAS_RESTORE_PRIVATE, &back));
 	vas_destroy(back);
 	CHECK_EQ(vas_snapshot_restore("bad", VAS_RESTORE_PRIVATE, &back), -EPROTO);

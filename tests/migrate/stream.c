@@ -180,7 +180,7 @@ TEST(a_page_that_becomes_zero_arrives_as_zero)
 	struct move m;
 
 	CHECK_OK(vas_fill(vas, 0, 7, SIZE / 2, NULL));
-	move_init(&m, vas, 1, VAS_MIGRATE_STILL);
+	move_init(&m, vas, 1, VAS_MIGRATE_STOP_FIRST);
 	move(&m);
 	CHECK_OK(m.send_err);
 	CHECK_OK(m.recv_err);
@@ -211,8 +211,9 @@ TEST(what_was_never_touched_is_not_sent)
 static void add(struct vas *vas, uint64_t gpa, uint64_t size, uint64_t offset, uint32_t backing,
 		uint32_t flags)
 {
-	struct vas_region region = { .gpa = gpa, .size = size, .offset = offset, .backing = backing,
-				     .flags = flags };
+	struct vas_region region = {
+		.gpa = gpa, .size = size, .offset = offset, .backing = backing, .flags = flags
+	};
 
 	snprintf(region.name, sizeof(region.name), "r%llx", (unsigned long long)gpa);
 	CHECK_OK(vas_region_add(vas, &region, NULL));
@@ -260,8 +261,9 @@ TEST(the_layout_arrives_as_it_is)
 TEST(local_memory_is_refused)
 {
 	static char page[VAS_PAGE_SIZE] __attribute__((aligned(4096)));
-	struct vas_region region = { .gpa = SIZE, .size = sizeof(page), .hva = page,
-				     .flags = VAS_REGION_LOCAL };
+	struct vas_region region = {
+		.gpa = SIZE, .size = sizeof(page), .hva = page, .flags = VAS_REGION_LOCAL
+	};
 	struct vas *vas = shadow_vas(SIZE);
 	struct move m;
 
@@ -366,7 +368,7 @@ TEST(writers_that_do_not_freeze_stop_the_migration)
 	struct vas_mapping *mapping;
 	struct move m;
 
-	CHECK_OK(vas_map(vas, 0, 4096, VAS_MAP_WRITE, &mapping));
+	CHECK_OK(vas_mapping_create(vas, 0, 4096, VAS_MAPPING_WRITE, &mapping));
 	move_init(&m, vas, 1, 0);
 	m.options.ops = &vmm_ops;
 	m.options.arg = &vmm;
@@ -376,7 +378,7 @@ TEST(writers_that_do_not_freeze_stop_the_migration)
 	CHECK(m.recv_err < 0);
 	CHECK_EQ(vmm.resumes, 1);
 	CHECK_OK(vas_write(vas, 0, "x", 1, NULL));
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	vas_destroy(vas);
 }
 
@@ -403,7 +405,7 @@ TEST(sockets_are_left_as_they_were_found)
 	struct vas *vas = shadow_vas(SIZE);
 	struct move m;
 
-	move_init(&m, vas, 1, VAS_MIGRATE_STILL);
+	move_init(&m, vas, 1, VAS_MIGRATE_STOP_FIRST);
 	CHECK_EQ(setsockopt(m.out[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
 	CHECK_EQ(setsockopt(m.in[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
 	get_settings(m.out[0], &before[0]);

@@ -9,7 +9,7 @@
 #include <xxhash.h>
 
 #include "../harness.h"
-#include "migrate/stream.h"
+#include "migrate/stream/stream.h"
 #include "shadow.h"
 
 #define SIZE	   (2ull << 20)
@@ -50,8 +50,9 @@ static struct stream capture(uint32_t flags)
 {
 	static const struct vas_migrate_ops ops = { .save = save_state };
 	int fd = memfd_create("stream", 0);
-	struct vas_migrate_options options = { .fds = &fd, .nr_fds = 1, .ops = &ops,
-					       .flags = flags | VAS_MIGRATE_ONE_WAY };
+	struct vas_migrate_options options = {
+		.fds = &fd, .nr_fds = 1, .ops = &ops, .flags = flags | VAS_MIGRATE_ONE_WAY
+	};
 	struct vas *vas = shadow_vas(SIZE);
 	struct stream s = { 0 };
 	struct stat st;
@@ -233,8 +234,10 @@ static void reseal(struct stream *s)
 
 static uint64_t interesting(struct test_random *random)
 {
-	static const uint64_t values[] = { 0, 1, 63, 64, 4095, 4096, 0x40000, SIZE, 2 * SIZE, ~0ull,
-					   1ull << 52, 1ull << 63, ~0xfffull, ~0x3ffffull, INT64_MAX };
+	static const uint64_t values[] = {
+		0,	  1,	 63,	     64,	 4095,	    4096,	 0x40000,  SIZE,
+		2 * SIZE, ~0ull, 1ull << 52, 1ull << 63, ~0xfffull, ~0x3ffffull, INT64_MAX
+	};
 
 	return test_random_below(random, 3) ? values[test_random_below(random, 15)] :
 					      test_random_next(random);

@@ -17,8 +17,8 @@
 #include "fd_passing.h"
 #include "shadow.h"
 
-#define SIZE	  (1ull << 20)
-#define NR_TRIALS 40
+#define SIZE	     (1ull << 20)
+#define NR_TRIALS    40
 #define STREAM_BYTES (3u << 20) /* about what one migration sends */
 
 /* ---- the processes ------------------------------------------------------------------------ */
@@ -27,15 +27,18 @@
 ROLE(sender)
 {
 	int fd = fd_recv(sock);
-	struct vas_migrate_options options = { .fds = &fd, .nr_fds = 1, .downtime_ns = 1,
-					       .max_rounds = 3, .freeze_ns = 3000000000ull };
+	struct vas_migrate_options options = { .fds = &fd,
+					       .nr_fds = 1,
+					       .downtime_ns = 1,
+					       .max_rounds = 3,
+					       .freeze_ns = 3000000000ull };
 	struct vas *vas = shadow_vas(SIZE);
 	uint64_t gpa;
 	int err;
 
 	for (gpa = 0; gpa < SIZE; gpa += 8)
 		CHECK_OK(vas_store_le64(vas, gpa, gpa * 0x9e3779b97f4a7c15, __ATOMIC_RELAXED));
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(read(sock, &(char){ 0 }, 1), 1); /* the writer writes */
 	err = vas_migrate_send(vas, &options, NULL);
 	close(fd);
@@ -57,7 +60,7 @@ ROLE(receiver)
 	close(fd);
 	CHECK_EQ(write(sock, err ? "x" : "d", 1), 1);
 	if (!err)
-		CHECK_OK(vas_send(vas, sock, 0));
+		CHECK_OK(vas_send_fds(vas, sock, 0));
 	return read(sock, &(char){ 0 }, 1) != 1;
 }
 
@@ -69,15 +72,15 @@ ROLE(writer)
 	struct vas *vas;
 	uint64_t *map, i;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
-	CHECK_OK(vas_map(vas, SIZE / 2, 8192, VAS_MAP_WRITE, &mapping));
-	map = vas_mapping_hva(mapping);
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
+	CHECK_OK(vas_mapping_create(vas, SIZE / 2, 8192, VAS_MAPPING_WRITE, &mapping));
+	map = vas_mapping_addr(mapping);
 	for (i = 0;; i++) {
 		uint64_t gpa = test_random_below(&random, SIZE / 8) * 8;
 		int err = vas_store_le64(vas, gpa, i, __ATOMIC_RELAXED);
 
 		CHECK(!err || err == -EAGAIN);
-		if (vas_mapping_asked(mapping) == VAS_ASK_NONE)
+		if (vas_mapping_request(mapping) == VAS_REQUEST_NONE)
 			map[i % 1024] = i;
 		else
 			vas_mapping_quiesce(mapping);
@@ -114,8 +117,8 @@ static void start(struct trial *t)
 		close(pair[0]);
 		t->ends[i] = pair[1];
 	}
-	CHECK_OK(vas_recv(t->socks[SENDER], 0, &t->source));
-	CHECK_OK(vas_send(t->source, t->socks[WRITER], 0));
+	CHECK_OK(vas_recv_fds(t->socks[SENDER], 0, &t->source));
+	CHECK_OK(vas_send_fds(t->source, t->socks[WRITER], 0));
 	CHECK_EQ(read(t->socks[WRITER], &(char){ 0 }, 1), 1);
 	CHECK_EQ(write(t->socks[SENDER], "g", 1), 1);
 }
@@ -218,7 +221,7 @@ static void run_trial(struct trial *t, int *moved)
 	CHECK(sender == 'r' || receiver == 'd' || victim == SENDER || victim == RECEIVER);
 	if (victim == WRITER || victim == NOBODY)
 		CHECK(sender == 'm' && receiver == 'd');
-	if (receiver == 'd' && vas_recv(t->socks[RECEIVER], 0, &arrived) == 0) {
+	if (receiver == 'd' && vas_recv_fds(t->socks[RECEIVER], 0, &arrived) == 0) {
 		check_same(t, arrived);
 		vas_unbind(arrived);
 		++*moved;

@@ -10,9 +10,9 @@
 #include <xxhash.h>
 
 #include "../harness.h"
-#include "migrate/stream.h"
+#include "migrate/stream/stream.h"
 
-#define SIZE	  (3 * STREAM_PIECE - VAS_PAGE_SIZE)
+#define SIZE	  (3 * STREAM_SEGMENT - VAS_PAGE_SIZE)
 #define NR_PIECES 3
 
 struct destination {
@@ -23,8 +23,9 @@ struct destination {
 static void say(int fd, const struct stream_hello *hello, uint64_t sequence, uint16_t type)
 {
 	uint64_t key = XXH3_64bits_withSeed(hello->session, sizeof(hello->session), 1);
-	struct stream_header header = { .magic = STREAM_MAGIC, .type = type, .sequence = sequence,
-					.payload_sum = key };
+	struct stream_header header = {
+		.magic = STREAM_MAGIC, .type = type, .sequence = sequence, .payload_sum = key
+	};
 
 	header.header_sum =
 		XXH3_64bits_withSeed(&header, offsetof(struct stream_header, header_sum), key);

@@ -90,7 +90,8 @@ static void bury(struct killer *k, unsigned int i, int status)
 		start(k, i);
 		return;
 	}
-	torture_complain(k->t, "process %u ended: %s %d", i, WIFSIGNALED(status) ? "signal" : "status",
+	torture_complain(k->t, "process %u ended: %s %d", i,
+			 WIFSIGNALED(status) ? "signal" : "status",
 			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 

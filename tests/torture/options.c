@@ -9,11 +9,16 @@
 #include "torture.h"
 
 static const struct option names[] = {
-	{ "seconds", required_argument, NULL, 's' },   { "kills", required_argument, NULL, 'k' },
-	{ "changes", required_argument, NULL, 'c' },   { "checks", required_argument, NULL, 'f' },
-	{ "processes", required_argument, NULL, 'p' }, { "threads", required_argument, NULL, 't' },
-	{ "pause-us", required_argument, NULL, 'u' },  { "seed", required_argument, NULL, 'r' },
-	{ "help", no_argument, NULL, 'h' },	       { NULL, 0, NULL, 0 },
+	{ "seconds", required_argument, NULL, 's' },
+	{ "kills", required_argument, NULL, 'k' },
+	{ "changes", required_argument, NULL, 'c' },
+	{ "checks", required_argument, NULL, 'f' },
+	{ "processes", required_argument, NULL, 'p' },
+	{ "threads", required_argument, NULL, 't' },
+	{ "pause-us", required_argument, NULL, 'u' },
+	{ "seed", required_argument, NULL, 'r' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static const char text[] =
@@ -28,7 +33,8 @@ static const char text[] =
 
 static void usage(const char *name, const char *what, int status)
 {
-	fprintf(status ? stderr : stdout, "usage: %s [OPTION N]...\nTorture %s.\n%s", name, what, text);
+	fprintf(status ? stderr : stdout, "usage: %s [OPTION N]...\nTorture %s.\n%s", name, what,
+		text);
 	exit(status);
 }
 

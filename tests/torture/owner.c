@@ -137,7 +137,7 @@ static void change(struct owner *o, struct vas_layout *layout)
 /* ---- commit --------------------------------------------------------------------------------- */
 
 /* Nobody can be in there any more: that is what the commit promised. */
-static void spoil(struct owner *o)
+static void poison(struct owner *o)
 {
 	for (unsigned int slot = 0; slot <= NR_SLOTS; slot++) {
 		const struct slot *was = &o->now[slot], *is = &o->next[slot];
@@ -173,7 +173,7 @@ static void commit(struct owner *o, struct vas_layout *layout)
 	}
 	if (err)
 		torture_violated(o->t, "commit: %s: %s", strerrorname_np(-err), vas_error());
-	spoil(o);
+	poison(o);
 	memcpy(o->now, o->next, sizeof(o->now));
 	torture_count(&o->t->shared->nr_commits);
 }

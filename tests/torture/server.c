@@ -22,7 +22,9 @@ static void expect(struct server *s, const char *what, int err)
 /* Now and then the layout changes under trackers; what is new is dirty to them. */
 static void change_layout(struct server *s)
 {
-	const struct vas_region region = { .gpa = TRACKING_LIMIT, .size = PAGE, .offset = TRACKING_LIMIT };
+	const struct vas_region region = { .gpa = TRACKING_LIMIT,
+					   .size = PAGE,
+					   .offset = TRACKING_LIMIT };
 	struct vas_region old;
 	int err;
 

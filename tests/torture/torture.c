@@ -105,7 +105,7 @@ static void check_leaks(struct killer *k)
 	CHECK_OK(vas_info(vas, &info));
 	if (info.nr_binders != 1 || info.nr_pins || info.nr_threads > 1)
 		torture_complain(t, "left over: %u binders, %u pins, %u threads", info.nr_binders,
-			 info.nr_pins, info.nr_threads);
+				 info.nr_pins, info.nr_threads);
 	vas_destroy(vas);
 }
 

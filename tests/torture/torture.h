@@ -29,7 +29,7 @@
 #define LIMIT_PAGES   512ull
 #define NR_SLOTS      24u /* of 1 to SLOT_PAGES pages */
 #define SLOT_PAGES    8u
-#define NR_BACKINGS   2u /* beside the file itself */
+#define NR_BACKINGS   2u       /* beside the file itself */
 #define DUMMY_SLOT    NR_SLOTS /* one page that moves to and fro: see owner.c */
 #define MAX_PROCESSES 64u
 #define MAX_THREADS   16u
@@ -59,7 +59,7 @@ struct torture_shared {
 	int violated;
 	char violation[512];
 	uint64_t nr_reads, nr_writes, nr_maps, nr_observed;
-	uint64_t nr_holes;   /* accesses that ended in a clean error */
+	uint64_t nr_holes; /* accesses that ended in a clean error */
 	uint64_t nr_commits, nr_adopted;
 	uint64_t nr_busy[2]; /* changes refused: a section was in the way, a pin was */
 	uint64_t beats[MAX_PROCESSES][MAX_THREADS]; /* that each thread is alive */
@@ -69,8 +69,8 @@ struct torture_shared {
 struct torture {
 	struct torture_options options;
 	struct torture_shared *shared;
-	int fd;			  /* of the vas */
-	int files[1 + NR_BACKINGS]; /* files[0] is fd */
+	int fd;			       /* of the vas */
+	int files[1 + NR_BACKINGS];    /* files[0] is fd */
 	char *memory[1 + NR_BACKINGS]; /* each file's pages that slots lie in, mapped raw */
 	uint64_t seed;
 };

@@ -9,7 +9,7 @@ struct tracker {
 	struct torture *t;
 	unsigned int process;
 	struct vas *vas;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct test_random random;
 	char (*copy)[PAGE]; /* of each page of the arena */
 };
@@ -44,7 +44,8 @@ static void copy_pages(struct tracker *k, uint64_t page)
 		copy_page(k, (unsigned int)(page / 4096));
 	for (unsigned int i = 0; i < NR_CLUSTERS; i++)
 		if (page - clusters[i] < CLUSTER_PAGES)
-			copy_page(k, NR_LONELY + i * CLUSTER_PAGES + (unsigned int)(page - clusters[i]));
+			copy_page(k, NR_LONELY + i * CLUSTER_PAGES +
+					     (unsigned int)(page - clusters[i]));
 }
 
 /* An epoch that will be aborted copies nothing: all of it has to come again. */
@@ -55,20 +56,21 @@ static int harvest(struct tracker *k, int copies)
 
 	while (gpa < TRACKING_LIMIT) {
 		size_t nr = 1 + test_random_below(&k->random, 64);
-		ssize_t got = vas_dirty_harvest(k->dirty, &gpa, TRACKING_LIMIT, nr, &words);
+		ssize_t got = vas_tracker_harvest(k->dirty, &gpa, TRACKING_LIMIT, nr, &words);
 
 		if (!expect_busy(k, "harvest", (int)got))
 			return 0;
 		for (ssize_t i = 0; copies && i < got; i++)
 			for (uint64_t bits = words[i].bits; bits; bits &= bits - 1)
-				copy_pages(k, words[i].gpa / PAGE + (uint64_t)__builtin_ctzll(bits));
+				copy_pages(k,
+					   words[i].gpa / PAGE + (uint64_t)__builtin_ctzll(bits));
 	}
 	return 1;
 }
 
 static void abort_epoch(struct tracker *k)
 {
-	while (!expect_busy(k, "abort", vas_dirty_abort(k->dirty)))
+	while (!expect_busy(k, "abort", vas_tracker_abort(k->dirty)))
 		;
 	torture_count(&k->t->shared->tracking.nr_aborts);
 }
@@ -76,14 +78,14 @@ static void abort_epoch(struct tracker *k)
 /* True if all that was written before it is in the copy now. */
 static int epoch(struct tracker *k, int gives_up)
 {
-	if (!expect_busy(k, "begin", vas_dirty_begin(k->dirty)))
+	if (!expect_busy(k, "begin", vas_tracker_begin(k->dirty)))
 		return 0;
 	torture_doom(k->t, SPARE_TRACKER, &k->random, 8, 500000);
 	if (!harvest(k, !gives_up) || gives_up) {
 		abort_epoch(k);
 		return 0;
 	}
-	vas_dirty_commit(k->dirty);
+	vas_tracker_commit(k->dirty);
 	torture_count(&k->t->shared->tracking.epochs[k->process]);
 	return 1;
 }
@@ -96,7 +98,8 @@ static void compare(struct tracker *k)
 		int err = vas_read(k->vas, arena_page(i) * PAGE, page, PAGE, NULL);
 
 		if (err)
-			torture_violated(k->t, "compare: %s: %s", strerrorname_np(-err), vas_error());
+			torture_violated(k->t, "compare: %s: %s", strerrorname_np(-err),
+					 vas_error());
 		if (memcmp(page, k->copy[i], PAGE))
 			torture_violated(k->t, "a write to page %#llx was lost",
 					 (unsigned long long)arena_page(i));
@@ -122,7 +125,8 @@ static void track(struct tracker *k)
 	uint64_t epochs = 1 + test_random_below(&k->random, 300);
 
 	memset(k->copy, 0, NR_ARENA_PAGES * PAGE);
-	if (!expect_busy(k, "attach", vas_dirty_attach(k->vas, "torture", VAS_DIRTY_ALL, &k->dirty)))
+	if (!expect_busy(k, "attach",
+			 vas_tracker_attach(k->vas, "torture", VAS_TRACKER_ALL, &k->dirty)))
 		return;
 	torture_count(&k->t->shared->tracking.nr_attached);
 	while (epochs-- && !torture_stopped(k->t)) {
@@ -133,7 +137,7 @@ static void track(struct tracker *k)
 		ppoll(NULL, 0, &pause, NULL);
 		torture_count(&k->t->shared->beats[k->process][0]);
 	}
-	vas_dirty_detach(k->dirty);
+	vas_tracker_detach(k->dirty);
 }
 
 void tracker_run(struct torture *t, unsigned int process, uint64_t seed)
@@ -149,7 +153,8 @@ void tracker_run(struct torture *t, unsigned int process, uint64_t seed)
 		torture_count(&t->shared->beats[process][0]);
 		if (!expect_busy(&k, "bind", err))
 			continue;
-		for (uint64_t i = 1 + test_random_below(&k.random, 5); i && !torture_stopped(t); i--)
+		for (uint64_t i = 1 + test_random_below(&k.random, 5); i && !torture_stopped(t);
+		     i--)
 			track(&k);
 		vas_unbind(k.vas);
 	}

@@ -76,7 +76,8 @@ static void check(struct killer *k)
 
 	tracking_set(&shared->wanted, shared->wanted + 1);
 	for (unsigned int i = 1; i <= NR_TRACKERS; i++)
-		while (tracking_get(&shared->checked[i]) != shared->wanted && !torture_stopped(k->t))
+		while (tracking_get(&shared->checked[i]) != shared->wanted &&
+		       !torture_stopped(k->t))
 			killer_pause(k);
 	tracking_set(&shared->done, shared->wanted);
 }
@@ -99,14 +100,14 @@ static void torture(struct killer *k)
 
 static void check_leaks(struct torture *t)
 {
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct vas_info info;
 	struct vas *vas;
 
 	CHECK_OK(vas_bind(t->fd, VAS_BIND_ADOPT, &vas));
 	/* Whoever attaches clears away the dead; when it detaches, tracking ends if nobody is left. */
-	CHECK_OK(vas_dirty_attach(vas, "last", 0, &dirty));
-	vas_dirty_detach(dirty);
+	CHECK_OK(vas_tracker_attach(vas, "last", 0, &dirty));
+	vas_tracker_detach(dirty);
 	CHECK_OK(vas_info(vas, &info));
 	if (info.nr_binders != 1 || info.nr_pins || info.nr_threads > 1 || info.state_flags)
 		torture_complain(t, "left over: %u binders, %u pins, %u threads, state %#x",
@@ -128,8 +129,8 @@ static void print_rates(const struct killer *k)
 	       ", layout changes %" PRIu64 "\n",
 	       k->kills, (double)k->kills / seconds, k->owner_kills, s->nr_adopted,
 	       s->tracking.nr_hotplugs);
-	printf("# writes %" PRIu64 ", maps %" PRIu64 ", refused as frozen %" PRIu64 "\n", s->nr_writes,
-	       s->nr_maps, s->nr_holes);
+	printf("# writes %" PRIu64 ", maps %" PRIu64 ", refused as frozen %" PRIu64 "\n",
+	       s->nr_writes, s->nr_maps, s->nr_holes);
 	printf("# trackers %" PRIu64 ", epochs %" PRIu64 ", aborts %" PRIu64 ", pages %" PRIu64
 	       ", refused as busy %" PRIu64 "\n",
 	       s->tracking.nr_attached, epochs, s->tracking.nr_aborts, s->tracking.nr_pages,
@@ -145,7 +146,8 @@ int main(int argc, char **argv)
 	static struct killer k = { .t = &t, .run = run_process };
 	int fds;
 
-	torture_init(&t, argc, argv, "until the seconds are over, or so many kills and checks are done");
+	torture_init(&t, argc, argv,
+		     "until the seconds are over, or so many kills and checks are done");
 	k.random.state = t.seed;
 	make_vas(&t);
 	fds = test_count_fds();

@@ -32,8 +32,14 @@
  * of words of the levels above.
  */
 static const uint64_t clusters[NR_CLUSTERS] = {
-	0,	       60,		 64 * 64 - 4,		       2 * 64 * 64 + 100,
-	64 * 4096 - 4, 3 * 64 * 4096 + 5, (1 << 20) - CLUSTER_PAGES, 1 << 19,
+	0,
+	60,
+	64 * 64 - 4,
+	2 * 64 * 64 + 100,
+	64 * 4096 - 4,
+	3 * 64 * 4096 + 5,
+	(1 << 20) - CLUSTER_PAGES,
+	1 << 19,
 };
 
 static inline uint64_t arena_page(unsigned int i)

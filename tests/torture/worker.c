@@ -6,7 +6,7 @@
 
 #include "torture.h"
 
-#define MAX_READ 4u	 /* pages */
+#define MAX_READ 4u /* pages */
 #define ROUND_NS 300000000ull
 
 /* How this process binds, by its number. */
@@ -132,15 +132,15 @@ static void load_field(struct worker *w)
 }
 
 /* Hold a map for a while, or until it is asked back. What is in it does not change. */
-static void check_map(struct worker *w, const struct page *mapped, const struct page *pages, size_t nr)
+static void check_map(struct worker *w, const struct page *mapped, const struct page *pages,
+		      size_t nr)
 {
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t tag = __atomic_load_n(&mapped[i].tag, __ATOMIC_RELAXED);
 
 		if (tag != pages[i].tag)
 			torture_violated(w->t, "map: what it holds changed (tag %#llx, now %#llx)",
-					 (unsigned long long)pages[i].tag,
-					 (unsigned long long)tag);
+					 (unsigned long long)pages[i].tag, (unsigned long long)tag);
 	}
 }
 
@@ -151,20 +151,20 @@ static void hold_map(struct worker *w)
 	static __thread struct page pages[MAX_READ];
 	struct vas_mapping *mapping;
 	const struct page *mapped;
-	int err = vas_map(w->vas, random_page(w), nr * PAGE, 0, &mapping);
+	int err = vas_mapping_create(w->vas, random_page(w), nr * PAGE, 0, &mapping);
 
 	if (err) {
 		expect_clean(w, "map", err);
 		return;
 	}
-	mapped = vas_mapping_hva(mapping);
+	mapped = vas_mapping_addr(mapping);
 	memcpy(pages, mapped, nr * PAGE);
 	check_pages(w, "map", pages, nr);
-	while (looks-- && vas_mapping_asked(mapping) == VAS_ASK_NONE)
+	while (looks-- && vas_mapping_request(mapping) == VAS_REQUEST_NONE)
 		check_map(w, mapped, pages, nr);
 	if (dawdle(w, 30)) /* whether it was asked or not */
 		check_map(w, mapped, pages, nr);
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	torture_count(&w->t->shared->nr_maps);
 }
 

@@ -89,16 +89,16 @@ static void write_word(struct writer *w)
 /* Write through a map, and be quiet when asked; not at once, some of them. */
 static void write_through(struct writer *w, struct vas_mapping *mapping)
 {
-	uint64_t *words = vas_mapping_hva(mapping);
+	uint64_t *words = vas_mapping_addr(mapping);
 	uint64_t writes = test_random_below(&w->random, 200);
 
 	while (writes-- && !torture_stopped(w->t)) {
-		while (vas_mapping_asked(mapping) != VAS_ASK_NONE && !torture_stopped(w->t)) {
+		while (vas_mapping_request(mapping) != VAS_REQUEST_NONE && !torture_stopped(w->t)) {
 			vas_mapping_quiesce(mapping);
 			nap(w, 1000000);
 			torture_count(w->beat);
 		}
-		if (vas_mapping_asked(mapping) == VAS_ASK_NONE)
+		if (vas_mapping_request(mapping) == VAS_REQUEST_NONE)
 			__atomic_store_n(&words[test_random_below(&w->random, PAGE / 8)],
 					 test_random_next(&w->random), __ATOMIC_RELAXED);
 		if (test_random_below(&w->random, 200) == 0)
@@ -108,15 +108,15 @@ static void write_through(struct writer *w, struct vas_mapping *mapping)
 
 static void hold_map(struct writer *w)
 {
-	uint32_t flags = VAS_MAP_WRITE;
+	uint32_t flags = VAS_MAPPING_WRITE;
 	struct vas_mapping *mapping;
-	int err = vas_map(w->vas, random_gpa(w), PAGE, flags, &mapping);
+	int err = vas_mapping_create(w->vas, random_gpa(w), PAGE, flags, &mapping);
 
 	expect_frozen(w, "map", err);
 	if (err)
 		return;
 	write_through(w, mapping);
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	torture_count(&w->t->shared->nr_maps);
 }
 

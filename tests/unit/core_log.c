@@ -57,7 +57,9 @@ TEST(parts_lie_one_after_the_other)
 
 TEST(a_mark_covers_each_page_that_it_touches)
 {
-	static const struct { uint64_t gpa, len, first, nr; } cases[] = {
+	static const struct {
+		uint64_t gpa, len, first, nr;
+	} cases[] = {
 		{ 0, 1, 0, 1 },
 		{ 4095, 1, 0, 1 },
 		{ 4095, 2, 0, 2 },

@@ -8,11 +8,11 @@
 
 TEST(the_granule_is_as_fine_as_the_borders)
 {
-	struct vas_map_entry e[] = {
+	struct vas_region_map_entry e[] = {
 		{ .gpa = 0, .size = 1ull << 31 },
 		{ .gpa = 1ull << 32, .size = 1ull << 30 },
 	};
-	struct vas_map map = { e, 2 };
+	struct vas_region_map map = { e, 2 };
 
 	CHECK_EQ(vas_presence_shift(&map, 1ull << 36), 30);
 	e[1].gpa += 4096;
@@ -24,8 +24,8 @@ TEST(the_granule_is_as_fine_as_the_borders)
 
 TEST(the_map_stays_within_its_size)
 {
-	struct vas_map_entry e = { .gpa = 4096, .size = 4096 };
-	struct vas_map map = { &e, 1 };
+	struct vas_region_map_entry e = { .gpa = 4096, .size = 4096 };
+	struct vas_region_map map = { &e, 1 };
 
 	for (int bits = 13; bits <= 52; bits++) {
 		uint64_t limit = 1ull << bits;
@@ -35,7 +35,8 @@ TEST(the_map_stays_within_its_size)
 		test_note("limit 2^%d", bits);
 		CHECK(shift >= 12);
 		CHECK(bytes <= VAS_PRESENCE_MAX_BYTES);
-		CHECK(shift == 12 || vas_presence_granules(limit, shift - 1) > VAS_PRESENCE_MAX_BYTES);
+		CHECK(shift == 12 ||
+		      vas_presence_granules(limit, shift - 1) > VAS_PRESENCE_MAX_BYTES);
 	}
 }
 
@@ -48,7 +49,7 @@ TEST(granules_cover_a_limit_that_is_no_whole_granule)
 
 #define NR_PAGES 1024u
 
-static void make_map(struct vas_map *map, uint8_t *pages, struct test_random *random)
+static void make_map(struct vas_region_map *map, uint8_t *pages, struct test_random *random)
 {
 	uint64_t at = 0;
 
@@ -60,8 +61,10 @@ static void make_map(struct vas_map *map, uint8_t *pages, struct test_random *ra
 
 		if (at + nr > NR_PAGES)
 			break;
-		map->entries[map->nr++] = (struct vas_map_entry){
-			.gpa = at << 12, .size = nr << 12, .flags = flags,
+		map->entries[map->nr++] = (struct vas_region_map_entry){
+			.gpa = at << 12,
+			.size = nr << 12,
+			.flags = flags,
 		};
 		memset(pages + at, (int)flags | 0x80, nr);
 		at += nr + (test_random_below(random, 2) ? 0 : test_random_below(random, 10));
@@ -82,7 +85,7 @@ static int granule_is_whole(const uint8_t *pages, uint64_t granule, uint32_t shi
 TEST(a_byte_says_that_all_of_the_granule_is_there)
 {
 	struct test_random random = { test_seed() };
-	struct vas_map map = { calloc(NR_PAGES, sizeof(struct vas_map_entry)), 0 };
+	struct vas_region_map map = { calloc(NR_PAGES, sizeof(struct vas_region_map_entry)), 0 };
 	uint8_t pages[NR_PAGES];
 	uint8_t granules[NR_PAGES + 1];
 
@@ -95,9 +98,9 @@ TEST(a_byte_says_that_all_of_the_granule_is_there)
 		memset(granules, 0, sizeof(granules));
 		vas_presence_fill(&map, flags, shift, granules);
 		for (uint64_t g = 0; g < (NR_PAGES >> (shift - 12)) + 1; g++) {
-			test_note("round %d, shift %u, flags %u, granule %d", round, shift, flags, (int)g);
-			CHECK_EQ(granules[g],
-				 granule_is_whole(pages, g, shift, flags));
+			test_note("round %d, shift %u, flags %u, granule %d", round, shift, flags,
+				  (int)g);
+			CHECK_EQ(granules[g], granule_is_whole(pages, g, shift, flags));
 		}
 	}
 	free(map.entries);

@@ -157,7 +157,7 @@ TEST(an_adopter_waits_for_what_the_dead_owner_took_away)
 	ctl = map_control(vas, &table1);
 	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
 	CHECK_OK(vas_fill(binder, PAGE, 'm', PAGE, NULL));
-	CHECK_OK(vas_map(binder, PAGE, PAGE, 0, &mapping));
+	CHECK_OK(vas_mapping_create(binder, PAGE, PAGE, 0, &mapping));
 	vas_unbind(vas);
 
 	/* P1 to P3 of a change that removes the region at PAGE, which is the first in its table. */
@@ -180,11 +180,11 @@ TEST(an_adopter_waits_for_what_the_dead_owner_took_away)
 	CHECK_EQ(vas_layout_commit(layout, 10000000, &blocker), -EBUSY);
 	CHECK_EQ(blocker.kind, VAS_BLOCKER_PIN);
 	CHECK_EQ(blocker.gpa, PAGE);
-	CHECK_EQ(*(char *)vas_mapping_hva(mapping), 'm');
+	CHECK_EQ(*(char *)vas_mapping_addr(mapping), 'm');
 	/* Nor has one that changes nothing anything else to say of it. */
 	CHECK_OK(vas_layout_begin(vas, &layout));
 	CHECK_EQ(vas_layout_commit(layout, 10000000, &blocker), -EBUSY);
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	CHECK_OK(vas_layout_begin(vas, &layout));
 	CHECK_OK(vas_layout_commit(layout, 10000000, &blocker));
 	simple_add(vas, 1, 1);
@@ -199,7 +199,9 @@ TEST(an_adopter_waits_for_what_the_dead_owner_took_away)
  */
 TEST(an_adopter_bears_any_other_table)
 {
-	static const struct { uint64_t page, nr; } ranges[] = {
+	static const struct {
+		uint64_t page, nr;
+	} ranges[] = {
 		{ 9, 2 }, { 1, 4 }, { 2, 1 }, { 4, 6 }, { 100, 1 }, { 1 << 20, 1 }, { 50, 0 },
 	};
 	struct vas *vas = simple_vas(), *binder;
@@ -213,7 +215,7 @@ TEST(an_adopter_bears_any_other_table)
 
 	simple_add(vas, 1, 1);
 	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
-	CHECK_OK(vas_map(binder, PAGE, PAGE, 0, &mapping));
+	CHECK_OK(vas_mapping_create(binder, PAGE, PAGE, 0, &mapping));
 	id = simple_add(vas, 30, 1);
 	ctl = map_control(vas, &table1);
 	other = table_of(vas_fd(vas), ctl, !ctl->state[ctl->generation & 1].table);
@@ -228,7 +230,7 @@ TEST(an_adopter_bears_any_other_table)
 	CHECK_OK(vas_layout_remove(layout, id));
 	CHECK_EQ(vas_layout_commit(layout, 10000000, &blocker), -EBUSY);
 	CHECK_EQ(blocker.kind, VAS_BLOCKER_PIN);
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	CHECK_OK(vas_region_remove(vas, id));
 	vas_unbind(binder);
 	vas_destroy(vas);

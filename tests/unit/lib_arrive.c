@@ -8,8 +8,8 @@
 #include <vas/dirty.h>
 
 #include "../harness.h"
-#include "lib/arrive.h"
-#include "lib/dirty.h"
+#include "lib/access/lazy.h"
+#include "lib/dirty/tracking.h"
 
 #define SIZE	 (16ull << 20)
 #define NR_WORDS (SIZE / WORD_SIZE)
@@ -64,7 +64,7 @@ static int try_to_restore(struct vas *vas, struct source *s, uint64_t first, uin
 
 		CHECK_OK(vas_layout_add(layout, &region, NULL));
 	}
-	return vas_layout_commit_arriving(layout, &s->source, words, nr, flags);
+	return vas_layout_commit_lazy(layout, &s->source, words, nr, flags);
 }
 
 static void restore(struct vas *vas, struct source *s, uint64_t first, uint32_t flags)
@@ -97,7 +97,7 @@ TEST(a_search_does_not_skip_what_is_to_come)
 	struct vas *owner = empty_vas(), *binder;
 	struct source s;
 
-	restore(owner, &s, SIZE / 2, VAS_ARRIVE_ON_TOUCH);
+	restore(owner, &s, SIZE / 2, VAS_LAZY_ON_TOUCH);
 	binder = bound(owner);
 	CHECK_OK(vas_search(binder, 0, SIZE, &pattern, &found));
 	CHECK_EQ(found, SIZE - VAS_PAGE_SIZE);
@@ -117,7 +117,7 @@ static void *map_when_it_is_there(void *arg)
 	struct mapper *m = arg;
 
 	do {
-		m->err = vas_map(m->vas, SIZE - VAS_PAGE_SIZE, 8, 0, &m->map);
+		m->err = vas_mapping_create(m->vas, SIZE - VAS_PAGE_SIZE, 8, 0, &m->map);
 		__atomic_store_n(&m->is_ready, 1, __ATOMIC_RELEASE);
 	} while (m->err == -EFAULT);
 	return NULL;
@@ -139,12 +139,12 @@ TEST(a_map_made_as_the_layout_comes_has_the_page)
 
 		CHECK_OK(pthread_create(&thread, NULL, map_when_it_is_there, &m));
 		test_wait(is_ready, &m, 10000);
-		restore(owner, &s, 0, VAS_ARRIVE_ON_TOUCH);
+		restore(owner, &s, 0, VAS_LAZY_ON_TOUCH);
 		CHECK_OK(pthread_join(thread, NULL));
 		CHECK_OK(m.err);
 		test_note("round %d", round);
-		CHECK_EQ(*(uint64_t *)vas_mapping_hva(m.map), SIZE - VAS_PAGE_SIZE + 1);
-		vas_unmap(m.map);
+		CHECK_EQ(*(uint64_t *)vas_mapping_addr(m.map), SIZE - VAS_PAGE_SIZE + 1);
+		vas_mapping_destroy(m.map);
 		vas_unbind(m.vas);
 		vas_destroy(owner);
 	}
@@ -153,19 +153,19 @@ TEST(a_map_made_as_the_layout_comes_has_the_page)
 static uint64_t harvest_all(struct vas *vas)
 {
 	const struct vas_dirty_word *words;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	uint64_t gpa = 0, nr_pages = 0;
 
-	CHECK_OK(vas_dirty_attach(vas, "all", VAS_DIRTY_ALL, &dirty));
-	CHECK_OK(vas_dirty_begin(dirty));
+	CHECK_OK(vas_tracker_attach(vas, "all", VAS_TRACKER_ALL, &dirty));
+	CHECK_OK(vas_tracker_begin(dirty));
 	while (gpa < SIZE) {
-		ssize_t nr = vas_dirty_harvest(dirty, &gpa, SIZE, NR_WORDS, &words);
+		ssize_t nr = vas_tracker_harvest(dirty, &gpa, SIZE, NR_WORDS, &words);
 
 		CHECK(nr >= 0);
 		for (ssize_t i = 0; i < nr; i++)
 			nr_pages += (uint64_t)__builtin_popcountll(words[i].bits);
 	}
-	vas_dirty_detach(dirty);
+	vas_tracker_detach(dirty);
 	return nr_pages;
 }
 
@@ -187,7 +187,7 @@ TEST(a_tracker_of_everything_has_what_comes_meanwhile)
 		pthread_t thread;
 		struct source s;
 
-		CHECK_OK(try_to_restore(owner, &s, 0, VAS_PAGE_SIZE, VAS_ARRIVE_ON_TOUCH));
+		CHECK_OK(try_to_restore(owner, &s, 0, VAS_PAGE_SIZE, VAS_LAZY_ON_TOUCH));
 		CHECK_OK(pthread_create(&thread, NULL, touch_all, owner));
 		test_note("round %d", round);
 		CHECK_EQ(harvest_all(owner), SIZE / VAS_PAGE_SIZE);
@@ -199,19 +199,19 @@ TEST(a_tracker_of_everything_has_what_comes_meanwhile)
 /* ---- what the dead leave ------------------------------------------------------------------ */
 
 /* It had stored its wish, and not rung yet. */
-TEST(a_dead_binders_wish_stops_nobody)
+TEST(a_dead_binders_request_stops_nobody)
 {
 	struct vas *owner = empty_vas(), *binder;
 	struct source s;
 
-	restore(owner, &s, 0, VAS_ARRIVE_ON_TOUCH);
+	restore(owner, &s, 0, VAS_LAZY_ON_TOUCH);
 	binder = bound(owner);
 	for (uint64_t i = 0; i < NR_WORDS / 2; i++) {
 		uint64_t nothing = 0;
 
 		check_page(binder, i * WORD_SIZE);
 		/* The filler is about to sleep, or asleep. */
-		__atomic_compare_exchange_n(&owner->ctl->arrive_wanted, &nothing,
+		__atomic_compare_exchange_n(&owner->ctl->lazy_request, &nothing,
 					    (SIZE / 2 + i * WORD_SIZE) | 1, 0, __ATOMIC_SEQ_CST,
 					    __ATOMIC_RELAXED);
 	}
@@ -229,7 +229,7 @@ TEST(a_dead_trackers_log_asks_for_nothing)
 
 	vas_tracker_log(owner, 0, &log);
 	log.words[3] = UINT64_MAX;
-	restore(owner, &s, SIZE / 2, VAS_ARRIVE_ON_TOUCH);
+	restore(owner, &s, SIZE / 2, VAS_LAZY_ON_TOUCH);
 	binder = bound(owner);
 	CHECK_OK(vas_read(binder, 3 * WORD_SIZE, &got, 8, NULL));
 	CHECK_EQ(got, 0);
@@ -240,14 +240,14 @@ TEST(a_dead_trackers_log_asks_for_nothing)
 
 static int has_told(void *arg)
 {
-	return !__atomic_load_n(&vas_trackers(arg)[0].binder, __ATOMIC_ACQUIRE);
+	return !__atomic_load_n(&vas_tracker_entries(arg)[0].binder, __ATOMIC_ACQUIRE);
 }
 
 static void die_while_telling(struct vas *owner)
 {
 	test_wait(has_told, owner, 10000);
-	__atomic_store_n(&vas_trackers(owner)[0].binder, ARRIVE_BINDER, __ATOMIC_RELEASE);
-	__atomic_store_n(&owner->ctl->arriving, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&vas_tracker_entries(owner)[0].binder, LAZY_BINDER, __ATOMIC_RELEASE);
+	__atomic_store_n(&owner->ctl->lazy_log, 1, __ATOMIC_RELEASE);
 	vas_unbind(owner);
 }
 
@@ -260,9 +260,9 @@ TEST(an_owner_that_died_telling_that_all_is_there_told_it)
 	binder = bound(owner);
 	restore(owner, &s, 0, 0);
 	check_page(binder, 0);
-	CHECK_OK(vas_arrive_wait(owner, LONG_NS));
+	CHECK_OK(vas_lazy_wait(owner, LONG_NS));
 	die_while_telling(owner);
-	CHECK_OK(vas_arrive_wait(binder, 0));
+	CHECK_OK(vas_lazy_wait(binder, 0));
 	check_page(binder, WORD_SIZE);
 	vas_unbind(binder);
 }
@@ -270,16 +270,16 @@ TEST(an_owner_that_died_telling_that_all_is_there_told_it)
 static void check_adopted(struct vas *adopter)
 {
 	const struct vas_region more = { .gpa = SIZE, .offset = SIZE, .size = VAS_PAGE_SIZE };
-	struct vas_dirty *trackers[4];
+	struct vas_tracker *trackers[4];
 
 	for (uint64_t gpa = 0; gpa < SIZE; gpa += VAS_PAGE_SIZE)
 		check_page(adopter, gpa);
-	CHECK_OK(vas_arrive_wait(adopter, LONG_NS));
+	CHECK_OK(vas_lazy_wait(adopter, LONG_NS));
 	CHECK_OK(vas_region_add(adopter, &more, NULL));
 	for (int i = 0; i < 4; i++)
-		CHECK_OK(vas_dirty_attach(adopter, "one of all", 0, &trackers[i]));
+		CHECK_OK(vas_tracker_attach(adopter, "one of all", 0, &trackers[i]));
 	for (int i = 0; i < 4; i++)
-		vas_dirty_detach(trackers[i]);
+		vas_tracker_detach(trackers[i]);
 }
 
 TEST(an_adopter_ends_what_the_dead_had_almost_told)
@@ -289,7 +289,7 @@ TEST(an_adopter_ends_what_the_dead_had_almost_told)
 
 	binder = bound(owner);
 	restore(owner, &s, 0, 0);
-	CHECK_OK(vas_arrive_wait(owner, LONG_NS));
+	CHECK_OK(vas_lazy_wait(owner, LONG_NS));
 	die_while_telling(owner);
 	CHECK_OK(vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &adopter));
 	check_adopted(adopter);
@@ -305,13 +305,13 @@ TEST(an_adopter_tells_that_all_is_there)
 	struct vas_log log;
 	struct source s;
 
-	restore(owner, &s, SIZE - WORD_SIZE, VAS_ARRIVE_ON_TOUCH);
+	restore(owner, &s, SIZE - WORD_SIZE, VAS_LAZY_ON_TOUCH);
 	binder = bound(owner);
 	for (uint64_t gpa = 0; gpa < SIZE; gpa += VAS_PAGE_SIZE) {
 		*(uint64_t *)page = gpa + 1;
 		CHECK_EQ(pwrite(vas_fd(owner), page, sizeof(page), (off_t)gpa), sizeof(page));
 	}
-	vas_tracker_log(owner, owner->ctl->arriving - 1, &log);
+	vas_tracker_log(owner, owner->ctl->lazy_log - 1, &log);
 	__atomic_store_n(&log.words[NR_WORDS - 1], 0, __ATOMIC_RELEASE);
 	vas_unbind(owner);
 	CHECK_EQ(s.nr_ends, 1);
@@ -338,22 +338,25 @@ static void follow(struct vas_consumer *consumer, const struct vas_delta *delta)
 TEST(a_layout_that_is_refused_does_not_arrive)
 {
 	static const struct vas_consumer_ops ops = {
-		.name = "refuses", .prepare = refuse, .commit = follow, .abort = follow,
+		.name = "refuses",
+		.prepare = refuse,
+		.commit = follow,
+		.abort = follow,
 	};
 	struct vas_consumer consumer = { .ops = &ops };
 	struct vas *owner = empty_vas();
 	struct source s;
 
 	CHECK_OK(vas_consumer_attach(owner, &consumer));
-	for (uint32_t flags = 0; flags <= VAS_ARRIVE_ON_TOUCH; flags++) {
+	for (uint32_t flags = 0; flags <= VAS_LAZY_ON_TOUCH; flags++) {
 		CHECK_EQ(try_to_restore(owner, &s, 0, SIZE, flags), -ENOTSUP);
 		CHECK_EQ(s.nr_ends, 1);
-		CHECK_OK(vas_arrive_wait(owner, 0));
+		CHECK_OK(vas_lazy_wait(owner, 0));
 	}
 	vas_consumer_detach(&consumer);
 	/* Nor is there anything of it in the file. */
 	CHECK_EQ(lseek(vas_fd(owner), 0, SEEK_DATA), SIZE * 2);
-	restore(owner, &s, SIZE / 2, VAS_ARRIVE_ON_TOUCH);
+	restore(owner, &s, SIZE / 2, VAS_LAZY_ON_TOUCH);
 	check_page(owner, SIZE / 2);
 	vas_destroy(owner);
 	CHECK_EQ(s.nr_ends, 1);

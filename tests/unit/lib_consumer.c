@@ -32,7 +32,7 @@ static int prepare(struct vas_consumer *consumer, const struct vas_delta *delta)
 	struct recorder *r = (struct recorder *)consumer;
 
 	note(r, 'p', delta);
-	return r->refuse ? vas_fail(r->refuse, "the recorder refuses") : 0;
+	return r->refuse ? vas_error_set(r->refuse, "the recorder refuses") : 0;
 }
 
 static void commit(struct vas_consumer *consumer, const struct vas_delta *delta)
@@ -145,13 +145,13 @@ TEST(a_deadline_that_passes_aborts_consumers)
 	struct vas_layout *layout;
 
 	CHECK_OK(vas_consumer_attach(vas, &r.consumer));
-	CHECK_OK(vas_map(vas, PAGE, PAGE, 0, &mapping));
+	CHECK_OK(vas_mapping_create(vas, PAGE, PAGE, 0, &mapping));
 	check_log(&r, "pc");
 	CHECK_OK(vas_layout_begin(vas, &layout));
 	CHECK_OK(vas_layout_remove(layout, id));
 	CHECK_EQ(vas_layout_commit(layout, 1000000, NULL), -EBUSY);
 	check_log(&r, "pa");
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	vas_consumer_detach(&r.consumer);
 	vas_destroy(vas);
 }

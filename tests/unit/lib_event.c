@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/handle.h"
+#include "lib/handle/handle.h"
 #include "tests/harness.h"
 
 static struct vas *vas_new(void)
@@ -38,13 +38,13 @@ TEST(event_is_found_by_id_and_by_name)
 	event = doorbell(2);
 	CHECK_OK(vas_event_add(vas, &event));
 	CHECK_EQ(vas_events(vas, NULL, 0), 2);
-	CHECK_OK(vas_event_by_id(vas, 2, &found));
+	CHECK_OK(vas_event_find(vas, 2, &found));
 	CHECK_MEM(&found, &event, sizeof(event));
-	CHECK_OK(vas_event_by_name(vas, "doorbell-2", &found));
+	CHECK_OK(vas_event_find_by_name(vas, "doorbell-2", &found));
 	CHECK_EQ(found.id, 2);
-	CHECK_EQ(vas_event_by_name(vas, "doorbell-3", &found), -ENOENT);
-	CHECK_EQ(vas_event_by_name(vas, "", &found), -ENOENT);
-	CHECK_EQ(vas_event_by_id(vas, 0, &found), -ENOENT);
+	CHECK_EQ(vas_event_find_by_name(vas, "doorbell-3", &found), -ENOENT);
+	CHECK_EQ(vas_event_find_by_name(vas, "", &found), -ENOENT);
+	CHECK_EQ(vas_event_find(vas, 0, &found), -ENOENT);
 	vas_destroy(vas);
 }
 
@@ -141,8 +141,8 @@ static struct vas *sent_to(struct vas *vas, uint32_t send_flags)
 	int pair[2];
 
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-	CHECK_OK(vas_send(vas, pair[0], send_flags));
-	CHECK_OK(vas_recv(pair[1], 0, &other));
+	CHECK_OK(vas_send_fds(vas, pair[0], send_flags));
+	CHECK_OK(vas_recv_fds(pair[1], 0, &other));
 	close(pair[0]);
 	close(pair[1]);
 	return other;
@@ -181,7 +181,7 @@ TEST(binder_without_the_eventfd_sees_the_event)
 
 	CHECK_OK(vas_event_add(vas, &event));
 	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
-	CHECK_OK(vas_event_by_id(binder, 1, &event));
+	CHECK_OK(vas_event_find(binder, 1, &event));
 	CHECK_EQ(vas_event_fd(binder, 1), -ENXIO);
 	CHECK_EQ(vas_doorbell_wait(binder, 1, 0), -ENXIO);
 	CHECK_EQ(vas_event_fd(binder, 2), -ENOENT);
@@ -248,7 +248,7 @@ TEST(damaged_entries_are_passed_over_and_adopted_away)
 	((struct vas_event_entry *)vas_extent(vas, VAS_EXT_EVENTS))[1].id = 4;
 	memset(((struct vas_event_entry *)vas_extent(vas, VAS_EXT_EVENTS))[2].name, 'x', 24);
 	CHECK_EQ(vas_events(vas, NULL, 0), 2); /* [1] and [3], both with the id 4 */
-	CHECK_EQ(vas_event_by_id(vas, 1, &event), -ENOENT);
+	CHECK_EQ(vas_event_find(vas, 1, &event), -ENOENT);
 	fd = dup(vas_fd(vas));
 	vas_unbind(vas);
 	CHECK_OK(vas_bind(fd, VAS_BIND_ADOPT, &adopter));

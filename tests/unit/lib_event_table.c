@@ -55,12 +55,12 @@ TEST(ids_and_names_are_unique)
 	refuse(vas, bell(2, "one"), -EEXIST);
 	event = bell(2, "two");
 	CHECK_OK(vas_event_add(vas, &event));
-	CHECK_OK(vas_event_by_name(vas, "two", &got));
+	CHECK_OK(vas_event_find_by_name(vas, "two", &got));
 	CHECK_EQ(got.id, 2);
 	CHECK_EQ(got.addr, 0x2000);
-	CHECK_OK(vas_event_by_id(vas, 1, &got));
+	CHECK_OK(vas_event_find(vas, 1, &got));
 	CHECK_STR(got.name, "one");
-	CHECK_EQ(vas_event_by_id(vas, 3, &got), -ENOENT);
+	CHECK_EQ(vas_event_find(vas, 3, &got), -ENOENT);
 	CHECK_OK(vas_event_remove(vas, 1));
 	CHECK_EQ(vas_event_remove(vas, 1), -ENOENT);
 	CHECK_EQ(vas_event_fd(vas, 1), -ENOENT);
@@ -112,7 +112,7 @@ TEST(a_binder_by_fd_alone_has_no_eventfds)
 
 	CHECK_OK(vas_event_add(vas, &event));
 	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
-	CHECK_OK(vas_event_by_name(binder, "bell", &got));
+	CHECK_OK(vas_event_find_by_name(binder, "bell", &got));
 	CHECK_EQ(vas_event_fd(binder, 1), -ENXIO);
 	CHECK_EQ(vas_doorbell_wait(binder, 1, 0), -ENXIO);
 	CHECK_EQ(vas_event_fd(binder, 2), -ENOENT);

@@ -41,15 +41,15 @@ static void use_as_binder(struct vas *vas)
 	CHECK_EQ(info.owner_pid, getppid());
 }
 
-static struct vas_thread *parents_tie;
+static struct vas_thread *parents_thread;
 
 static void leave_and_enter_again(struct vas *vas)
 {
-	vas_leave_tied(vas, parents_tie);
+	vas_leave_registered(vas, parents_thread);
 	use(vas);
-	CHECK_OK(vas_enter_tied(vas, parents_tie));
+	CHECK_OK(vas_enter_registered(vas, parents_thread));
 	CHECK(vas_translate(vas, PAGE, 8, VAS_PROT_READ));
-	vas_leave_tied(vas, parents_tie);
+	vas_leave_registered(vas, parents_thread);
 	vas_leave(vas);
 }
 
@@ -60,12 +60,12 @@ TEST(a_fork_in_a_section_takes_no_section_along)
 	struct vas_layout *layout;
 
 	CHECK_OK(vas_store_le64(vas, PAGE, 7, __ATOMIC_RELAXED));
-	parents_tie = vas_tie(vas);
-	CHECK_OK(vas_enter_tied(vas, parents_tie));
+	parents_thread = vas_thread_register(vas);
+	CHECK_OK(vas_enter_registered(vas, parents_thread));
 	in_child(leave_and_enter_again, vas);
 	/* The child has left its own only. */
 	CHECK_EQ(vas_layout_begin(vas, &layout), -EDEADLK);
-	vas_leave_tied(vas, parents_tie);
+	vas_leave_registered(vas, parents_thread);
 	CHECK_OK(vas_region_remove(vas, id));
 	vas_destroy(vas);
 }

@@ -31,7 +31,7 @@ ROLE(binder)
 	struct vas *vas;
 	char byte;
 
-	CHECK_OK(vas_recv(sock, 0, &vas));
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
 	CHECK_OK(vas_write(vas, PAGE, "x", 1, NULL));
 	CHECK_EQ(write(sock, "r", 1), 1);
 	while (read(sock, &byte, 1) == 1)
@@ -54,7 +54,7 @@ TEST(an_owner_without_membarrier_makes_everybody_fence)
 	CHECK_OK(vas_info(vas, &info));
 	CHECK(info.state_flags & VAS_STATE_FENCE);
 	test_spawn("binder", &sock);
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(read(sock, &byte, 1), 1);
 	CHECK_OK(vas_read(vas, PAGE, &byte, 1, NULL));
 	CHECK_EQ(byte, 'x');
@@ -80,12 +80,12 @@ TEST(a_binder_without_membarrier_works)
 TEST(without_membarrier_nobody_adopts_or_tracks)
 {
 	struct vas *owner = simple_vas(), *binder;
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	int fd = dup(vas_fd(owner));
 
 	forbid_membarrier();
 	CHECK_OK(vas_bind(fd, 0, &binder));
-	CHECK_EQ(vas_dirty_attach(binder, "test", 0, &dirty), -EOPNOTSUPP);
+	CHECK_EQ(vas_tracker_attach(binder, "test", 0, &dirty), -EOPNOTSUPP);
 	CHECK_HAS(vas_error(), "membarrier");
 	vas_unbind(owner);
 	vas_unbind(binder);
@@ -98,7 +98,7 @@ TEST(without_membarrier_nobody_adopts_or_tracks)
 TEST(what_was_made_with_fences_is_adopted_and_tracked_without_membarrier)
 {
 	struct vas_options options = { .limit = 256 * PAGE, .flags = VAS_CREATE_FENCE };
-	struct vas_dirty *dirty;
+	struct vas_tracker *dirty;
 	struct vas *vas;
 	int fd;
 
@@ -108,8 +108,8 @@ TEST(what_was_made_with_fences_is_adopted_and_tracked_without_membarrier)
 	vas_unbind(vas);
 	forbid_membarrier();
 	CHECK_OK(vas_bind(fd, VAS_BIND_ADOPT, &vas));
-	CHECK_OK(vas_dirty_attach(vas, "test", 0, &dirty));
-	vas_dirty_detach(dirty);
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
+	vas_tracker_detach(dirty);
 	vas_destroy(vas);
 	close(fd);
 }

@@ -57,7 +57,7 @@ ROLE(owner_to_be_killed)
 {
 	struct vas *vas = simple_vas();
 
-	CHECK_OK(vas_send(vas, sock, 0));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
 	pause();
 	return 0;
 }
@@ -68,7 +68,7 @@ TEST(the_death_of_the_owners_process_is_told)
 	int sock;
 	pid_t pid = test_spawn("owner_to_be_killed", &sock);
 
-	CHECK_OK(vas_recv(sock, 0, &binder));
+	CHECK_OK(vas_recv_fds(sock, 0, &binder));
 	CHECK(vas_notify_fd(binder) >= 0);
 	kill(pid, SIGKILL);
 	wait_for(binder, VAS_NOTIFY_OWNER);

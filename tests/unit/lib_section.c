@@ -44,7 +44,8 @@ static void sitter_stop(struct sitter *s)
 	pthread_join(s->thread, NULL);
 }
 
-static int remove_region(struct vas *vas, uint64_t id, uint64_t timeout_ns, struct vas_blocker *blocker)
+static int remove_region(struct vas *vas, uint64_t id, uint64_t timeout_ns,
+			 struct vas_blocker *blocker)
 {
 	struct vas_layout *layout;
 
@@ -68,51 +69,51 @@ TEST(sections_nest)
 	vas_destroy(vas);
 }
 
-TEST(tied_sections_nest_with_the_others)
+TEST(sections_of_registered_threads_nest_with_the_others)
 {
 	struct vas *vas = simple_vas();
 	uint64_t id = simple_add(vas, 1, 1);
-	struct vas_thread *tie = vas_tie(vas);
+	struct vas_thread *thread = vas_thread_register(vas);
 	struct vas_layout *layout;
 
-	CHECK_OK(vas_enter_tied(vas, tie));
+	CHECK_OK(vas_enter_registered(vas, thread));
 	CHECK_OK(vas_enter(vas));
-	vas_leave_tied(vas, tie);
+	vas_leave_registered(vas, thread);
 	CHECK(vas_translate(vas, PAGE, 8, VAS_PROT_WRITE));
 	vas_leave(vas);
 	CHECK_OK(vas_enter(vas));
-	CHECK_OK(vas_enter_tied(vas, tie));
+	CHECK_OK(vas_enter_registered(vas, thread));
 	vas_leave(vas);
 	CHECK_EQ(vas_layout_begin(vas, &layout), -EDEADLK); /* inside still */
-	vas_leave_tied(vas, tie);
+	vas_leave_registered(vas, thread);
 	CHECK_OK(vas_region_remove(vas, id));
 	vas_destroy(vas);
 }
 
-static void *take_tie(void *vas)
+static void *register_thread(void *vas)
 {
-	return vas_tie(vas);
+	return vas_thread_register(vas);
 }
 
-TEST(a_tie_is_its_threads_own)
+TEST(a_registration_is_its_threads_own)
 {
 	struct vas *vas = simple_vas(), *many[VAS_FAST_HANDLES];
-	struct vas_thread *mine = vas_tie(vas);
+	struct vas_thread *mine = vas_thread_register(vas);
 	pthread_t thread;
 	void *theirs;
 
-	CHECK(mine != &vas_no_tie && mine == vas_tie(vas));
-	CHECK_EQ(pthread_create(&thread, NULL, take_tie, vas), 0);
+	CHECK(mine != &vas_unregistered_thread && mine == vas_thread_register(vas));
+	CHECK_EQ(pthread_create(&thread, NULL, register_thread, vas), 0);
 	CHECK_EQ(pthread_join(thread, &theirs), 0);
-	CHECK(theirs != mine && theirs != &vas_no_tie);
+	CHECK(theirs != mine && theirs != &vas_unregistered_thread);
 	/* Handles that are one too many have sections as well. */
 	for (int i = 0; i < VAS_FAST_HANDLES; i++)
 		CHECK_OK(vas_bind(vas_fd(vas), 0, &many[i]));
-	mine = vas_tie(many[VAS_FAST_HANDLES - 1]);
-	CHECK(mine == &vas_no_tie);
-	CHECK_OK(vas_enter_tied(many[VAS_FAST_HANDLES - 1], mine));
-	vas_leave_tied(many[VAS_FAST_HANDLES - 1], mine);
-	CHECK_EQ(vas_no_tie.slot, NULL);
+	mine = vas_thread_register(many[VAS_FAST_HANDLES - 1]);
+	CHECK(mine == &vas_unregistered_thread);
+	CHECK_OK(vas_enter_registered(many[VAS_FAST_HANDLES - 1], mine));
+	vas_leave_registered(many[VAS_FAST_HANDLES - 1], mine);
+	CHECK_EQ(vas_unregistered_thread.slot, NULL);
 	for (int i = 0; i < VAS_FAST_HANDLES; i++)
 		vas_unbind(many[i]);
 	vas_destroy(vas);
@@ -256,7 +257,7 @@ TEST(a_map_of_a_change_that_failed_is_asked_back)
 	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
 	sitter_start(&s, binder);
 	CHECK_EQ(pthread_create(&thread, NULL, commit_move, &c), 0);
-	while (vas_map(binder, 9 * PAGE, PAGE, 0, &mapping))
+	while (vas_mapping_create(binder, 9 * PAGE, PAGE, 0, &mapping))
 		;
 	pthread_join(thread, NULL);
 	CHECK_EQ(c.err, -EBUSY);
@@ -264,7 +265,7 @@ TEST(a_map_of_a_change_that_failed_is_asked_back)
 	CHECK_EQ(remove_region(vas, id, 10000000, &blocker), -EBUSY);
 	CHECK_EQ(blocker.kind, VAS_BLOCKER_PIN);
 	CHECK_EQ(blocker.gpa, 9 * PAGE);
-	vas_unmap(mapping);
+	vas_mapping_destroy(mapping);
 	CHECK_OK(remove_region(vas, id, 10000000, &blocker));
 	vas_unbind(binder);
 	vas_destroy(vas);
@@ -353,7 +354,8 @@ TEST(a_cache_follows_the_layout)
 	CHECK_OK(vas_enter(binder));
 	p = vas_translate_cached(binder, &cache, PAGE, 8, VAS_PROT_READ);
 	CHECK(p);
-	CHECK(vas_translate_cached(binder, &cache, 2 * PAGE + 8, 8, VAS_PROT_WRITE) == p + PAGE + 8);
+	CHECK(vas_translate_cached(binder, &cache, 2 * PAGE + 8, 8, VAS_PROT_WRITE) ==
+	      p + PAGE + 8);
 	CHECK(!vas_translate_cached(binder, &cache, 3 * PAGE - 4, 8, VAS_PROT_READ));
 	CHECK(!vas_translate_cached(binder, &cache, PAGE, ~0ull, VAS_PROT_READ));
 	CHECK(!vas_translate_cached(binder, &cache, PAGE, 0, VAS_PROT_READ));

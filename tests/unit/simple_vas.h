@@ -12,7 +12,9 @@
 
 static inline struct vas *simple_vas(void)
 {
-	const struct vas_options options = { .limit = 256 * PAGE, .name = "simple", .max_regions = 16 };
+	const struct vas_options options = { .limit = 256 * PAGE,
+					     .name = "simple",
+					     .max_regions = 16 };
 	struct vas *vas;
 
 	CHECK_OK(vas_create(&options, &vas));

@@ -40,7 +40,7 @@ struct vas_ko_blocker {
 };
 
 struct vas_ko_attach {
-	__s32 fd; /* any of the vas; the calling process must be its owner */
+	__s32 fd;    /* any of the vas; the calling process must be its owner */
 	__u32 flags; /* 0 */
 };
 

@@ -42,7 +42,8 @@ static void *move(void *arg)
 
 static int has_moved(struct mover *m)
 {
-	return __atomic_load_n(&m->nr, __ATOMIC_RELAXED) || __atomic_load_n(&m->err, __ATOMIC_RELAXED);
+	return __atomic_load_n(&m->nr, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&m->err, __ATOMIC_RELAXED);
 }
 
 /* Two regions go to and fro together: every list has both here, or both there. */

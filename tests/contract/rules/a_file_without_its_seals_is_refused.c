@@ -9,7 +9,10 @@
 RULE(a_file_without_its_seals_is_refused, CAN_REBIND | CAN_SPARSE)
 {
 	static const unsigned int seals[] = {
-		0, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SHRINK | F_SEAL_GROW,
+		0,
+		F_SEAL_SHRINK,
+		F_SEAL_GROW,
+		F_SEAL_SHRINK | F_SEAL_GROW,
 	};
 	struct vas_superblock *sb = superblock_map(s);
 

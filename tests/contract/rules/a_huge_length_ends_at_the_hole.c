@@ -4,7 +4,8 @@
 /* Lengths that reach over the end of all addresses, or that are negative in disguise. */
 RULE(a_huge_length_ends_at_the_hole, CAN_FILL | CAN_WRITE)
 {
-	static const uint64_t lens[] = { ~0ull, ~0ull - 0xfff, 1ull << 63, VAS_MAX_GPA, 1ull << 32 };
+	static const uint64_t lens[] = { ~0ull, ~0ull - 0xfff, 1ull << 63, VAS_MAX_GPA,
+					 1ull << 32 };
 	const uint64_t gpa = s->unit + 8;
 	size_t done;
 

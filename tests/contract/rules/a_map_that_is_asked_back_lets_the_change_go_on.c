@@ -30,17 +30,17 @@ RULE(a_map_that_is_asked_back_lets_the_change_go_on, CAN_MAP | CAN_PIN | CAN_NOT
 	uint64_t map;
 	int told = 0;
 
-	CHECK_OK(subject_map(s, s->unit, s->unit, VAS_MAP_WRITE, &map));
-	CHECK_EQ(subject_asked(s, map), VAS_ASK_NONE);
+	CHECK_OK(subject_map(s, s->unit, s->unit, VAS_MAPPING_WRITE, &map));
+	CHECK_EQ(subject_request(s, map), VAS_REQUEST_NONE);
 	CHECK_OK(subject_notified(s, 0));
 	CHECK_EQ(pthread_create(&thread, NULL, remove_region, &r), 0);
 	/* Notifications of other things may come first. */
-	for (int i = 0; i < 10 && !(told & VAS_NOTIFY_ASKED); i++) {
+	for (int i = 0; i < 10 && !(told & VAS_NOTIFY_REQUEST); i++) {
 		told = subject_notified(s, 5000);
 		CHECK(told > 0);
 	}
-	CHECK(told & VAS_NOTIFY_ASKED);
-	CHECK_EQ(subject_asked(s, map), VAS_ASK_UNMAP);
+	CHECK(told & VAS_NOTIFY_REQUEST);
+	CHECK_EQ(subject_request(s, map), VAS_REQUEST_UNMAP);
 	CHECK_OK(subject_unmap(s, map));
 	pthread_join(thread, NULL);
 	CHECK_OK(r.err);

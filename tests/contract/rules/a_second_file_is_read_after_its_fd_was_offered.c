@@ -19,7 +19,8 @@ static int make_file(struct subject *s, uint64_t size)
 	return fd;
 }
 
-RULE(a_second_file_is_read_after_its_fd_was_offered, CAN_READ | CAN_OFFER | CAN_REBIND | CAN_SPARSE | CAN_WHOLE)
+RULE(a_second_file_is_read_after_its_fd_was_offered,
+     CAN_READ | CAN_OFFER | CAN_REBIND | CAN_SPARSE | CAN_WHOLE)
 {
 	struct vas_region region = { .gpa = 4 * s->unit, .size = s->unit, .offset = 4096 };
 	int fd = make_file(s, 16384), other = make_file(s, 16384);

@@ -17,6 +17,6 @@ RULE(an_observer_cannot_write, CAN_OBSERVE)
 	CHECK_EQ(subject_rmw(s, REQ_OR, s->unit, 8, &val), -EACCES);
 	CHECK_EQ(subject_cmpxchg(s, s->unit, 8, &expected, 1), -EACCES);
 	CHECK_EQ(subject_vectors(s, s->unit, 8, &v), -EACCES);
-	CHECK_EQ(subject_map(s, s->unit, s->unit, VAS_MAP_WRITE, &map), -EACCES);
+	CHECK_EQ(subject_map(s, s->unit, s->unit, VAS_MAPPING_WRITE, &map), -EACCES);
 	CHECK_EQ(owner_load8(s, s->unit), 0);
 }

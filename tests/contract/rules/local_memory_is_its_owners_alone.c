@@ -11,8 +11,8 @@ RULE(local_memory_is_its_owners_alone, CAN_READ | CAN_LIST | CAN_SPARSE | CAN_WH
 	size_t done;
 
 	region.size = 2 * s->unit;
-	region.hva = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
+	region.hva =
+		mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(region.hva != MAP_FAILED);
 	memset(region.hva, 'L', region.size);
 	place(s, 3, 1);

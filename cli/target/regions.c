@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/target/regions.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+int regions_get(struct vas *vas, struct regions *regions)
+{
+	ssize_t nr = vas_regions(vas, NULL, 0);
+
+	regions->at = NULL;
+	regions->nr = 0;
+	/* The layout may grow between the two calls. */
+	while (nr > (ssize_t)regions->nr || !regions->at) {
+		if (nr < 0)
+			return (int)nr;
+		free(regions->at);
+		regions->nr = (size_t)nr;
+		regions->at = calloc(regions->nr + 1, sizeof(*regions->at));
+		if (!regions->at)
+			return -ENOMEM;
+		nr = vas_regions(vas, regions->at, regions->nr);
+	}
+	if (nr >= 0)
+		regions->nr = (size_t)nr;
+	return nr < 0 ? (int)nr : 0;
+}
+
+void regions_clean(struct regions *regions)
+{
+	free(regions->at);
+	regions->at = NULL;
+}
+
+uint64_t regions_size(const struct regions *regions)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < regions->nr; i++)
+		size += regions->at[i].size;
+	return size;
+}
+
+uint64_t regions_end(const struct regions *regions)
+{
+	const struct vas_region *last = regions->at + regions->nr;
+
+	return regions->nr ? last[-1].gpa + last[-1].size : 0;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* hugetlbfs says of everything that it is data. */
+static int is_hugetlbfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC;
+}
+
+/* What the file says of the region's memory from gpa on, at most len bytes. */
+static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent *extent)
+{
+	off_t at;
+
+	extent->kind = EXTENT_UNKNOWN;
+	extent->len = len;
+	if (is_hugetlbfs(fd))
+		return;
+	extent->kind = EXTENT_DATA;
+	at = lseek(fd, (off_t)offset, SEEK_DATA);
+	if (at < 0 || (uint64_t)at > offset) {
+		extent->kind = EXTENT_EMPTY;
+		if (at >= 0)
+			extent->len = least(len, (uint64_t)at - offset);
+		return;
+	}
+	at = lseek(fd, (off_t)offset, SEEK_HOLE);
+	if (at > 0)
+		extent->len = least(len, (uint64_t)at - offset);
+}
+
+/* Then a hole of the file is perhaps none of the memory's. */
+static int is_lazy(struct extents *extents)
+{
+	struct vas_info info;
+
+	if (extents->lazy == ARRIVAL_NOT_ASKED)
+		extents->lazy = !vas_info(extents->vas, &info) && info.nr_lazy ? ARRIVAL_GOES_ON :
+										 ARRIVAL_OVER;
+	return extents->lazy == ARRIVAL_GOES_ON;
+}
+
+static void extent_of_region(struct extents *extents, struct extent *extent)
+{
+	const struct vas_region *region = extent->region;
+	int fd = region->flags & VAS_REGION_LOCAL ? -1 :
+						    vas_backing_fd(extents->vas, region->backing);
+	/* Asked before the file is: a page may come in between. */
+	int lazy = is_lazy(extents);
+
+	extent->kind = EXTENT_UNREACHABLE;
+	if (fd < 0)
+		return;
+	/* SEEK_HOLE looks at each page up to the hole: ask it once for each stretch of data. */
+	if (extent->gpa < extents->data_end) {
+		extent->kind = EXTENT_DATA;
+		extent->len = least(extent->len, extents->data_end - extent->gpa);
+		return;
+	}
+	extent_of_file(fd, region->offset + (extent->gpa - region->gpa), extent->len, extent);
+	if (extent->kind == EXTENT_DATA)
+		extents->data_end = extent->gpa + extent->len;
+	if (extent->kind == EXTENT_EMPTY && lazy)
+		extent->kind = EXTENT_LAZY;
+}
+
+int extent_next(struct extents *extents, struct extent *extent)
+{
+	const struct regions *regions = extents->regions;
+	const struct vas_region *region;
+
+	if (extents->gpa >= extents->end)
+		return 0;
+	while (extents->index < regions->nr &&
+	       regions->at[extents->index].gpa + regions->at[extents->index].size <= extents->gpa)
+		extents->index++;
+	region = &regions->at[extents->index];
+	*extent = (struct extent){ .kind = EXTENT_HOLE, .gpa = extents->gpa };
+	if (extents->index == regions->nr) {
+		extent->len = extents->end - extents->gpa;
+	} else if (region->gpa > extents->gpa) {
+		extent->len = least(region->gpa, extents->end) - extents->gpa;
+	} else {
+		extent->region = region;
+		extent->len = least(region->gpa + region->size, extents->end) - extents->gpa;
+		extent_of_region(extents, extent);
+	}
+	extents->gpa += extent->len;
+	return 1;
+}
+
+static uint64_t file_data(int fd, uint64_t at, uint64_t end)
+{
+	struct extent extent;
+	uint64_t data = 0;
+
+	for (; at < end; at += extent.len) {
+		extent_of_file(fd, at, end - at, &extent);
+		if (extent.kind == EXTENT_DATA)
+			data += extent.len;
+	}
+	return data;
+}
+
+/*
+ * All blocks of the file, less those of the control area, which is small. What comes before the tables was
+ * allocated when the vas was made, but is told as a hole where nobody has touched it.
+ */
+uint64_t file_resident(int fd, const struct vas_info *info)
+{
+	uint64_t end = info->ram_size, control = 0, all;
+	struct vas_superblock sb;
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return 0;
+	if (info->page_size == VAS_PAGE_SIZE &&
+	    pread(fd, &sb, sizeof(sb), (off_t)(info->file_size - sizeof(sb))) == sizeof(sb) &&
+	    sb.extents[VAS_EXT_CONTROL].offset == info->ram_size &&
+	    sb.extents[VAS_EXT_TABLE0].offset > end &&
+	    sb.extents[VAS_EXT_TABLE0].offset < info->file_size) {
+		end = sb.extents[VAS_EXT_TABLE0].offset;
+		control = end - info->ram_size;
+	}
+	control += file_data(fd, end, info->file_size);
+	all = (uint64_t)st.st_blocks * 512;
+	return all > control ? all - control : 0;
+}
+
+uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t gpa, uint64_t end)
+{
+	struct extents extents = { .vas = vas, .regions = regions, .gpa = gpa, .end = end };
+	struct extent extent;
+	uint64_t data = 0;
+
+	while (extent_next(&extents, &extent))
+		if (extent_has_data(extent.kind))
+			data += extent.len;
+	return data;
+}

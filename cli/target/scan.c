@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/target/scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/target/parse.h"
+#include "cli/target/regions.h"
+
+#define MEMFD_LINK "/memfd:"
+
+int holder_open(const struct holder *holder, int flags)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", holder->pid, holder->fd);
+	fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+const struct holder *found_holder(const struct found *found)
+{
+	for (size_t i = 0; i < found->nr_holders; i++)
+		if (found->holders[i].pid == (int)found->info.owner_pid)
+			return &found->holders[i];
+	return &found->holders[0];
+}
+
+static void read_comm(struct holder *holder)
+{
+	char path[32];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", holder->pid);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fgets(holder->comm, sizeof(holder->comm), file))
+		holder->comm[strcspn(holder->comm, "\n")] = '\0';
+	fclose(file);
+}
+
+/* Each process once: the fds come in ascending order, so the lowest is met first. */
+static int found_add_holder(struct found *found, const struct holder *holder)
+{
+	struct holder *holders;
+	size_t nr = found->nr_holders;
+
+	if (nr && found->holders[nr - 1].pid == holder->pid)
+		return 0;
+	holders = realloc(found->holders, (nr + 1) * sizeof(*holders));
+	if (!holders)
+		return -ENOMEM;
+	found->holders = holders;
+	holders[nr] = *holder;
+	read_comm(&holders[nr]);
+	found->nr_holders++;
+	return 0;
+}
+
+/* What the vas tells of itself: 0, or -errno if it is none. */
+static int found_observe(struct found *found, int fd)
+{
+	const uint32_t flags = VAS_BIND_OBSERVE | VAS_BIND_NO_WINDOW;
+	struct regions regions = { 0 };
+	struct vas *vas;
+	int err = vas_bind(fd, flags, &vas);
+
+	if (err)
+		return err;
+	err = vas_info(vas, &found->info);
+	if (!err)
+		err = regions_get(vas, &regions);
+	if (!err)
+		found->size = regions_size(&regions);
+	if (!err)
+		found->resident = file_resident(fd, &found->info);
+	regions_clean(&regions);
+	vas_unbind(vas);
+	return err;
+}
+
+/* Only the last page's first bytes decide whether it is worth a closer look. */
+static int has_magic(int fd, const struct stat *st)
+{
+	uint64_t magic = 0;
+	off_t at = st->st_size - (off_t)sizeof(struct vas_superblock);
+
+	return at >= 0 && pread(fd, &magic, sizeof(magic), at) == sizeof(magic) &&
+	       magic == VAS_MAGIC;
+}
+
+static int scan_add(struct scan *scan, const struct holder *holder, const struct stat *st)
+{
+	struct found found = { .dev = st->st_dev, .ino = st->st_ino }, *all;
+	int fd = holder_open(holder, O_RDONLY), err = 0;
+
+	if (fd < 0)
+		return 0; /* gone meanwhile, or not for this caller */
+	if (!has_magic(fd, st) || found_observe(&found, fd))
+		goto out;
+	all = realloc(scan->found, (scan->nr_found + 1) * sizeof(*all));
+	err = all ? found_add_holder(&found, holder) : -ENOMEM;
+	if (all)
+		scan->found = all;
+	if (!err)
+		scan->found[scan->nr_found++] = found;
+out:
+	close(fd);
+	return err;
+}
+
+static int scan_fd(struct scan *scan, const struct holder *holder)
+{
+	char path[64], link[sizeof(MEMFD_LINK)];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", holder->pid, holder->fd);
+	if (readlink(path, link, sizeof(link)) != sizeof(link) ||
+	    memcmp(link, MEMFD_LINK, strlen(MEMFD_LINK)) != 0)
+		return 0;
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return 0;
+	for (size_t i = 0; i < scan->nr_found; i++)
+		if (scan->found[i].ino == st.st_ino && scan->found[i].dev == st.st_dev)
+			return found_add_holder(&scan->found[i], holder);
+	return scan_add(scan, holder, &st);
+}
+
+static int is_number(const struct dirent *entry)
+{
+	int number;
+
+	return parse_number(entry->d_name, &number) == 0;
+}
+
+static int scan_process(struct scan *scan, int pid)
+{
+	struct holder holder = { .pid = pid };
+	struct dirent **names;
+	char path[32];
+	int nr, err = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	nr = scandir(path, &names, is_number, versionsort);
+	if (nr < 0) {
+		scan->nr_denied += errno == EACCES || errno == EPERM;
+		return errno == ENOMEM ? -ENOMEM : 0;
+	}
+	for (int i = 0; i < nr; i++) {
+		if (!err && parse_number(names[i]->d_name, &holder.fd) == 0)
+			err = scan_fd(scan, &holder);
+		free(names[i]);
+	}
+	free(names);
+	return err;
+}
+
+int scan_host(struct scan *scan)
+{
+	struct dirent **names;
+	int nr, pid, err = 0;
+
+	*scan = (struct scan){ 0 };
+	nr = scandir("/proc", &names, is_number, versionsort);
+	if (nr < 0)
+		return -errno;
+	for (int i = 0; i < nr; i++) {
+		/* An fd that this process was started with is its parent's as well. */
+		if (!err && parse_number(names[i]->d_name, &pid) == 0 && pid != getpid())
+			err = scan_process(scan, pid);
+		free(names[i]);
+	}
+	free(names);
+	return err;
+}
+
+void scan_clean(struct scan *scan)
+{
+	for (size_t i = 0; i < scan->nr_found; i++)
+		free(scan->found[i].holders);
+	free(scan->found);
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* vas find: where in guest memory is this? */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/ui/json.h"
+#include "cli/target/name.h"
+#include "cli/target/parse.h"
+#include "cli/find/pattern.h"
+#include "cli/find/search.h"
+#include "cli/ui/text.h"
+#include "cli/ui/verb.h"
+
+enum { FIND_RANGE = 2000, FIND_THREADS };
+
+static const struct option longs[] = {
+	{ "hex", required_argument, NULL, 'x' },
+	{ "string", required_argument, NULL, 's' },
+	{ "max", required_argument, NULL, 'm' },
+	{ "count", no_argument, NULL, 'c' },
+	{ "range", required_argument, NULL, FIND_RANGE },
+	{ "threads", required_argument, NULL, FIND_THREADS },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+struct find {
+	struct patterns patterns;
+	uint64_t max;
+	uint64_t gpa, len;
+	int nr_threads;
+	int format; /* 'j', 'c', or 0: gpas */
+	uint64_t nr_found;
+	uint64_t done;
+	struct progress progress;
+};
+
+static int found(void *context, uint64_t gpa, size_t pattern)
+{
+	struct find *find = context;
+
+	if (find->format == 0) {
+		text_clear_progress();
+		if (find->patterns.nr > 1)
+			printf("%s  %s\n", text_gpa(gpa).s, find->patterns.labels[pattern]);
+		else
+			puts(text_gpa(gpa).s);
+	} else if (find->format == 'j') {
+		json_open(NULL, '{');
+		json_number("gpa", gpa);
+		json_number("pattern", pattern);
+		json_close();
+	}
+	return ++find->nr_found == find->max;
+}
+
+static void progress(void *context, uint64_t done)
+{
+	struct find *find = context;
+
+	find->done = done;
+	progress_show(&find->progress, done, find->nr_found);
+}
+
+static void print_end(const struct find *find)
+{
+	uint64_t ns = progress_ns(&find->progress);
+
+	text_clear_progress();
+	if (find->format == 'j') {
+		json_close();
+		json_number("count", find->nr_found);
+		json_number("scanned", find->done);
+		json_number("ns", ns);
+		json_close();
+	} else if (find->format == 'c') {
+		printf("%" PRIu64 "\n", find->nr_found);
+	}
+	fflush(stdout);
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "%" PRIu64 " found in %s, %.2f s, %.1f GB/s\n", find->nr_found,
+			text_size(find->done).s, (double)ns / 1e9, (double)find->done / (double)ns);
+}
+
+static int search(struct vas *vas, const char *name, struct find *find)
+{
+	struct regions regions;
+	uint64_t total = 0;
+	int err = regions_get(vas, &regions);
+	struct search search = { .vas = vas,
+				 .regions = &regions,
+				 .patterns = find->patterns.at,
+				 .nr_patterns = find->patterns.nr,
+				 .gpa = find->gpa,
+				 .nr_threads = find->nr_threads,
+				 .found = found,
+				 .progress = progress,
+				 .context = find };
+
+	if (err)
+		return fail_vas(err, name);
+	search.end = regions_end(&regions);
+	if (find->len && find->gpa + find->len < search.end)
+		search.end = find->gpa + find->len;
+	/* Counting what there is takes a twentieth of the search: only for those who look on. */
+	if (isatty(STDERR_FILENO))
+		total = extents_data(vas, &regions, search.gpa, search.end);
+	progress_begin(&find->progress, "find", total);
+	if (find->format == 'j') {
+		json_open(NULL, '{');
+		json_open("matches", '[');
+	}
+	err = search_run(&search);
+	print_end(find);
+	regions_clean(&regions);
+	if (err)
+		return fail_vas(err, name);
+	return find->nr_found ? EXIT_OK : EXIT_NOT_FOUND;
+}
+
+static int take_range(struct find *find, const char *value)
+{
+	const char *colon = strchr(value, ':');
+
+	if (colon && parse_size_n(value, (size_t)(colon - value), &find->gpa) == 0 &&
+	    parse_size(colon + 1, &find->len) == 0 && find->len &&
+	    find->gpa + find->len > find->gpa)
+		return EXIT_OK;
+	return fail_usage("--range: '%s' is not GPA:LEN, such as 0x100000:1G", value);
+}
+
+static int take_option(struct find *find, int option, const char *value)
+{
+	switch (option) {
+	case 'x':
+		return patterns_add_hex(&find->patterns, value);
+	case 's':
+		return patterns_add_text(&find->patterns, value);
+	case 'm':
+		if (parse_size(value, &find->max) == 0 && find->max)
+			return EXIT_OK;
+		return fail_usage("--max: '%s' is no number from 1 on", value);
+	case FIND_RANGE:
+		return take_range(find, value);
+	case FIND_THREADS:
+		if (parse_number(value, &find->nr_threads) == 0 && find->nr_threads > 0 &&
+		    find->nr_threads <= 1024)
+			return EXIT_OK;
+		return fail_usage("--threads: '%s' is no number from 1 to 1024", value);
+	}
+	find->format = option;
+	return EXIT_OK;
+}
+
+/* The first argument that is no option is the vas, the others are texts to look for. */
+static int take_arguments(struct options *options, struct find *find)
+{
+	int code = EXIT_OK;
+
+	if (option_rest(options, 1, options->argc, "which vas? vas find NAME PATTERN") < 0)
+		return options->status;
+	for (int i = optind + 1; !code && i < options->argc; i++)
+		code = patterns_add_text(&find->patterns, options->argv[i]);
+	if (!code && !find->patterns.nr)
+		code = fail_usage("what is to be found? Give a text, or --hex DIGITS");
+	return code;
+}
+
+static int find_in(const char *name, struct find *find)
+{
+	struct vas *vas;
+	int code = name_bind_to_read(name, &vas);
+
+	if (code)
+		return code;
+	code = search(vas, name, find);
+	vas_unbind(vas);
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	struct options options = { argc, argv, ":x:s:m:cjh", longs, 0 };
+	struct find find = { .nr_threads = (int)sysconf(_SC_NPROCESSORS_ONLN) };
+	int c, code = EXIT_OK;
+
+	while (!code && (c = option_next(&options)) >= 0)
+		code = take_option(&find, c, optarg);
+	if (!code && c == OPTION_STOP)
+		code = options.status;
+	else if (!code)
+		code = take_arguments(&options, &find);
+	if (!code && c == OPTION_END)
+		code = find_in(argv[optind], &find);
+	patterns_clean(&find.patterns);
+	return code;
+}
+
+const struct verb verb_find = {
+	.name = "find",
+	.args = "NAME [TEXT...] [--hex DIGITS]... [OPTION...]",
+	.summary = "Find bytes in guest memory",
+	.help = "  -s, --string TEXT    a text to look for, as the arguments behind NAME are\n"
+		"  -x, --hex DIGITS     bytes in hex; '?' stands for any digit: \"de ad ?? be\"\n"
+		"  -m, --max N          end after N matches\n"
+		"  -c, --count          print only how many there are\n"
+		"      --range GPA:LEN  look only there\n"
+		"      --threads N      else one a core\n"
+		"  -j, --json           as JSON, with the bytes searched and the time that it took\n"
+		"\n"
+		"Prints the gpa of each match, also of those that overlap, in ascending order; of several\n"
+		"patterns, also which one it is. Exit code 1: none.\n",
+	.run = run,
+};

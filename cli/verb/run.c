@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* vas run: start a VMM, QEMU without any change above all, on a vas. */
+#include <inttypes.h>
+#include <signal.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/vmm/child.h"
+#include "cli/vmm/plan.h"
+#include "cli/vmm/qemu.h"
+#include "cli/ui/text.h"
+#include "cli/ui/verb.h"
+
+enum { RUN_KEEP = 2000, RUN_GIVE };
+
+static const struct option longs[] = {
+	PLAN_OPTIONS,
+	{ "keep", no_argument, NULL, RUN_KEEP },
+	{ "give", no_argument, NULL, RUN_GIVE },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+struct run {
+	struct plan plan;
+	char *const *command;
+	int keeps;
+	int gives; /* the command shall own the vas */
+	int is_quiet;
+};
+
+static void tell_regions(const struct run *run, struct vas *vas)
+{
+	const struct plan *plan = &run->plan;
+	const char *name = plan->options.name;
+
+	if (run->is_quiet)
+		return;
+	note("%s%s%d/%d is the memory of %s", name ? text_shown(name, VAS_NAME_LEN).s : "",
+	     name ? " = " : "", getpid(), vas_fd(vas), run->command[0]);
+	for (size_t i = 0; i < plan->nr_regions; i++)
+		note("  %11s  %8s  %s%s", text_gpa(plan->regions[i].gpa).s,
+		     text_size(plan->regions[i].size).s,
+		     text_shown(plan->regions[i].name, VAS_REGION_NAME_LEN).s,
+		     plan->regions[i].flags & VAS_REGION_READONLY ? " (read-only)" : "");
+}
+
+static int run_command(struct run *run, struct vas *vas)
+{
+	struct qemu_more more;
+	struct child child;
+	char **args = NULL, **argv;
+	int code = child_prepare(&child, vas);
+
+	if (code)
+		return code;
+	if (qemu_is(run->command[0]))
+		args = qemu_argv(run->command, &run->plan, &more);
+	argv = child_argv(&child, args ? args : run->command);
+	tell_regions(run, vas);
+	/* The child's fd keeps the memory; nobody owns it until the child does. */
+	if (run->gives)
+		vas_unbind(vas);
+	code = argv ? child_run(&child, argv) : fail(EXIT_OWN, "no memory");
+	run->keeps = run->keeps && !child.was_told;
+	child_argv_free(argv);
+	free(args);
+	return code;
+}
+
+/* After the VMM's end, for whoever wants to look at what it left. */
+static void keep(struct vas *vas)
+{
+	note("the memory stays at %d/%d until a signal (Ctrl-C) comes", getpid(), vas_fd(vas));
+	wait_for_signal();
+}
+
+static int run_vas(struct run *run)
+{
+	struct vas *vas;
+	int code = EXIT_OK;
+
+	if (qemu_is(run->command[0]))
+		code = qemu_read_args(run->command, &run->plan);
+	if (!code)
+		code = plan_create(&run->plan, &vas);
+	if (code)
+		return code == EXIT_USAGE ? EXIT_USAGE : EXIT_OWN;
+	code = run_command(run, vas);
+	if (run->keeps && code != EXIT_OWN && code != EXIT_CANNOT_RUN && code != EXIT_NO_COMMAND)
+		keep(vas);
+	if (!run->gives)
+		vas_destroy(vas);
+	return code;
+}
+
+static int take_options(struct options *options, struct run *run)
+{
+	int c;
+
+	while ((c = option_next(options)) >= 0) {
+		if (c == RUN_KEEP)
+			run->keeps = 1;
+		else if (c == RUN_GIVE)
+			run->gives = 1;
+		else if (c == 'q')
+			run->is_quiet = 1;
+		else
+			options->status = plan_option(&run->plan, c, optarg);
+		if (options->status)
+			return OPTION_STOP;
+	}
+	if (c == OPTION_END && optind == options->argc) {
+		options->status = fail_usage("which command is to be run? vas run -- COMMAND...");
+		return OPTION_STOP;
+	}
+	if (c == OPTION_END && run->gives && (run->keeps || qemu_is(options->argv[optind]))) {
+		options->status =
+			fail_usage("--give is for a VMM that owns its vas, and keeps none: "
+				   "not for QEMU, and not with --keep");
+		return OPTION_STOP;
+	}
+	return c;
+}
+
+static int run(int argc, char **argv)
+{
+	struct options options = { argc, argv, "+:" PLAN_SHORTS "qh", longs, 0 };
+	struct run run = { 0 };
+	int code;
+
+	if (take_options(&options, &run) == OPTION_STOP) {
+		code = options.status;
+	} else {
+		run.command = argv + optind;
+		code = run_vas(&run);
+	}
+	plan_clean(&run.plan);
+	return code;
+}
+
+const struct verb verb_run = {
+	.name = "run",
+	.args = "[OPTION...] [--] COMMAND [ARGUMENT...]",
+	.summary = "Start a VMM, such as an unmodified QEMU, on a vas",
+	.help = PLAN_HELP
+	"      --keep           keep the memory after the command's end, until a signal\n"
+	"      --give           give the vas up, so that the command can own it (VAS_BIND_ADOPT)\n"
+	"  -q, --quiet          say nothing on the way\n"
+	"\n"
+	"If the command is QEMU (qemu-system-*), memory size and machine type are read from its\n"
+	"arguments (-m, -machine) unless they are given here, and what makes the vas its RAM is\n"
+	"added. Any other VMM finds the vas in the file descriptor VAS_FD, which is also put in\n"
+	"the place of @FD@ in its arguments. Its exit code is passed on.\n",
+	.run = run,
+};

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/vmm/plan.h"
+
+#include <string.h>
+
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
+
+/* As QEMU 7.2 does it: 'info mtree -f' at both sides of each size is a test. */
+static const struct machine machines[] = {
+	{ "pc", "pc-i440fx-", 3584 * MIB, 3 * GIB },
+	{ "q35", "pc-q35-", 2816 * MIB, 2 * GIB },
+	{ "microvm", NULL, 3 * GIB + 1, 3 * GIB },
+	{ "flat", NULL, UINT64_MAX, UINT64_MAX },
+};
+
+const char machine_names[] = "pc, q35, microvm or flat";
+
+const struct machine *machine_by_name(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+		const struct machine *machine = &machines[i];
+		size_t prefix = machine->prefix ? strlen(machine->prefix) : 0;
+
+		if (len == strlen(machine->name) && !memcmp(name, machine->name, len))
+			return machine;
+		/* Up to version 1.7, the split was another. */
+		if (prefix && len > prefix + 2 && !memcmp(name, machine->prefix, prefix) &&
+		    memcmp(name + prefix, "1.", 2))
+			return machine;
+	}
+	return NULL;
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/vmm/qemu.h"
+
+#include <inttypes.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/target/parse.h"
+#include "cli/ui/text.h"
+#include "cli/ui/verb.h"
+
+#define QEMU_DEFAULT_MEMORY (128ull << 20)
+#define BACKEND_ID	    "vas-ram"
+
+/* Options that would put RAM elsewhere, or have this command miss the guest's end. */
+static const struct {
+	const char *option;
+	const char *part; /* of its value; NULL: it has none */
+	const char *advice;
+} refused[] = {
+	{ "-machine", "memory-backend=", "the RAM is the vas: drop memory-backend=" },
+	{ "-machine", "max-ram-below-4g=", "it moves the RAM: drop max-ram-below-4g=" },
+	{ "-m", "slots=", "plugged memory would not be in the vas: drop slots= and maxmem=" },
+	{ "-m", "maxmem=", "plugged memory would not be in the vas: drop slots= and maxmem=" },
+	{ "-numa", "mem=", "the RAM is one piece: drop mem=" },
+	{ "-numa", "memdev=", "the RAM is the vas: drop memdev=" },
+	{ "-mem-path", "", "the RAM is the vas: drop -mem-path" },
+	{ "-mem-prealloc", NULL, "give --reserve to 'vas run' instead" },
+	{ "-daemonize", NULL,
+	  "'vas run' ends with QEMU: drop it, and put 'vas run' into the background" },
+};
+
+int qemu_is(const char *command)
+{
+	const char *name = strrchr(command, '/');
+
+	name = name ? name + 1 : command;
+	return !strncmp(name, "qemu-system-", 12) || !strcmp(name, "qemu-kvm") ||
+	       !strcmp(name, "kvm");
+}
+
+/* QEMU takes an option with one dash or with two, and -M for -machine. */
+static int is_option(const char *arg, const char *option)
+{
+	if (arg[0] == '-' && arg[1] == '-')
+		arg++;
+	return strcmp(strcmp(arg, "-M") ? arg : "-machine", option) == 0;
+}
+
+/* The part of a value such as "q35,accel=tcg" that is named, or comes first without a name. */
+static const char *value_part(const char *value, const char *name, size_t *len)
+{
+	size_t name_len = strlen(name);
+
+	for (const char *part = value; part; part = strchr(part, ',')) {
+		part += *part == ',';
+		*len = strcspn(part, ",");
+		if (*len > name_len && !strncmp(part, name, name_len)) {
+			*len -= name_len;
+			return part + name_len;
+		}
+		if (part == value && *len && !memchr(part, '=', *len))
+			return part;
+	}
+	return NULL;
+}
+
+static int check_refused(char *const *argv, size_t at)
+{
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		const char *part = refused[i].part;
+
+		if (!is_option(argv[at], refused[i].option))
+			continue;
+		if (part && (!argv[at + 1] || !strstr(argv[at + 1], part)))
+			continue;
+		return fail_usage("%s%s%s: %s", argv[at], part ? " " : "", part ? argv[at + 1] : "",
+				  refused[i].advice);
+	}
+	return EXIT_OK;
+}
+
+/* -m: in MiB if it has no unit, and rounded up to 8 KiB. */
+static int read_memory(const char *value, struct plan *plan)
+{
+	uint64_t size;
+	size_t len;
+	const char *part = value_part(value, "size=", &len);
+	int plain = part && strspn(part, "0123456789") == len;
+
+	if (!part || parse_size_n(part, len, &size) || !size ||
+	    (plain && __builtin_mul_overflow(size, 1ull << 20, &size)))
+		return fail_usage("-m %s: the size is not understood: write -m 512M or -m 4G",
+				  value);
+	size = (size + 8191) & ~8191ull;
+	if (plan->memory && plan->memory != size)
+		return fail_usage("-m %s contradicts the %s of --memory: drop one of them", value,
+				  text_size(plan->memory).s);
+	plan->memory = size;
+	return EXIT_OK;
+}
+
+static int read_machine(const char *value, const struct machine **machine)
+{
+	size_t len;
+	const char *name = value_part(value, "type=", &len);
+
+	if (!name)
+		return EXIT_OK; /* an option of the machine, but not which */
+	*machine = machine_by_name(name, len);
+	if (*machine)
+		return EXIT_OK;
+	return fail_usage("-machine %.*s: where it has its RAM is not known here, but for %s: "
+			  "drop it, or say how it does by --machine",
+			  (int)len, name, machine_names);
+}
+
+static int read_arg(char *const *argv, size_t at, struct plan *plan, const struct machine **machine)
+{
+	const char *value = argv[at + 1];
+	int code = check_refused(argv, at);
+
+	if (!code && value && is_option(argv[at], "-m"))
+		code = read_memory(value, plan);
+	if (!code && value && !plan->machine && is_option(argv[at], "-machine"))
+		code = read_machine(value, machine);
+	return code;
+}
+
+/*
+ * Near 1 TiB lies what AMD's HyperTransport keeps for itself. For a CPU of AMD's, QEMU moves all
+ * RAM above 4 GiB to 1 TiB if RAM and the 64-bit PCI hole behind it would reach there.
+ */
+static int check_end(const struct plan *plan)
+{
+	const uint64_t most = 0xfd00000000 - (64ull << 30);
+
+	if (plan->memory < most || !plan->machine->prefix)
+		return EXIT_OK;
+	return fail_usage(
+		"%s: where QEMU has so much RAM depends on the CPU, and is not known here: "
+		"%s is the most",
+		text_size(plan->memory).s, text_size(most).s);
+}
+
+static const struct machine *default_machine(const char *command)
+{
+	const char *target = strrchr(command, '-');
+
+	if (target && strcmp(target, "-x86_64") && strcmp(target, "-i386") &&
+	    strcmp(target, "-kvm"))
+		return NULL;
+	return machine_by_name("pc", 2);
+}
+
+int qemu_read_args(char *const *argv, struct plan *plan)
+{
+	const struct machine *machine = NULL;
+
+	for (size_t i = 1; argv[i]; i++) {
+		int code = read_arg(argv, i, plan, &machine);
+
+		if (code)
+			return code;
+	}
+	if (!plan->memory)
+		plan->memory = QEMU_DEFAULT_MEMORY;
+	if (!plan->machine)
+		plan->machine = machine ? machine : default_machine(argv[0]);
+	if (plan->machine)
+		return check_end(plan);
+	return fail_usage("where %s has its RAM is not known here: say by --machine which of %s it "
+			  "is like",
+			  argv[0], machine_names);
+}
+
+char **qemu_argv(char *const *argv, const struct plan *plan, struct qemu_more *more)
+{
+	static char object[] = "-object", machine[] = "-machine", memory[] = "-m";
+	static char backend[] = "memory-backend=" BACKEND_ID;
+	char *const added[] = { object, more->object, machine, backend, memory, more->size, NULL };
+	char **all;
+	size_t nr = 0;
+
+	while (argv[nr])
+		nr++;
+	all = calloc(nr + sizeof(added) / sizeof(added[0]), sizeof(*all));
+	if (!all)
+		return NULL;
+	snprintf(more->object, sizeof(more->object),
+		 "memory-backend-file,id=" BACKEND_ID
+		 ",mem-path=/proc/self/fd/@FD@,share=on,size=%" PRIu64,
+		 plan->memory);
+	snprintf(more->size, sizeof(more->size), "%" PRIu64 "K", plan->memory >> 10);
+	memcpy(all, argv, nr * sizeof(*all));
+	memcpy(all + nr, added, sizeof(added));
+	return all;
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "backing.h"
+
+#include <linux/cred.h>
+#include <linux/falloc.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kdev_t.h>
+#include <linux/magic.h>
+#include <linux/shmem_fs.h>
+
+#include <linux/vas.h>
+
+#include "binding.h"
+#include "../compat/compat.h"
+#include "view.h"
+
+static void tell_kind(struct vas_backing *backing)
+{
+	struct inode *inode = file_inode(backing->file);
+
+	backing->shift = PAGE_SHIFT;
+	if (shmem_mapping(inode->i_mapping)) {
+		backing->kind = VAS_BACKING_SHMEM;
+	} else if (inode->i_sb->s_magic == HUGETLBFS_MAGIC) {
+		backing->kind = VAS_BACKING_HUGETLB;
+		backing->shift = huge_page_shift(hstate_inode(inode));
+	} else {
+		backing->kind = VAS_BACKING_OTHER;
+	}
+}
+
+/**
+ * vas_backing_open - open a file again, for us alone
+ * @backing: filled in
+ * @file: any open file description of it
+ * @readonly: do not ask for write access, even if @file has it
+ *
+ * An fd that came over a socket or a fork shares its open file description, and with it its locks,
+ * with the sender; hence one of our own. May sleep.
+ *
+ * Return: 0; -EBADF: @file cannot be read; -EINVAL: not a regular file; or what opening said.
+ */
+int vas_backing_open(struct vas_backing *backing, struct file *file, bool readonly)
+{
+	int flags = O_LARGEFILE | O_CLOEXEC;
+
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
+	if (!S_ISREG(file_inode(file)->i_mode))
+		return -EINVAL;
+	flags |= readonly || !(file->f_mode & FMODE_WRITE) ? O_RDONLY : O_RDWR;
+	file = dentry_open(&file->f_path, flags, current_cred());
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	backing->file = file;
+	backing->size = i_size_read(file_inode(file));
+	tell_kind(backing);
+	return 0;
+}
+
+void vas_backing_close(struct vas_backing *backing)
+{
+	if (backing->file)
+		fput(backing->file);
+	backing->file = NULL;
+}
+
+/* F_SEAL_*, as F_GET_SEALS would tell; 0 for files that cannot be sealed. */
+unsigned int vas_backing_seals(const struct vas_backing *backing)
+{
+	struct inode *inode = file_inode(backing->file);
+
+	switch (backing->kind) {
+	case VAS_BACKING_SHMEM:
+		return READ_ONCE(SHMEM_I(inode)->seals);
+	case VAS_BACKING_HUGETLB:
+		return READ_ONCE(HUGETLBFS_I(inode)->seals);
+	default:
+		return 0;
+	}
+}
+
+/* The file is the one that the table means: device and inode as stat(2) shows them, and size. */
+bool vas_backing_is(const struct vas_backing *backing, const struct vas_backing_entry *entry)
+{
+	const struct inode *inode = file_inode(backing->file);
+
+	return entry->flags & VAS_BACKING_USED &&
+	       entry->dev == new_encode_dev(inode->i_sb->s_dev) && entry->ino == inode->i_ino &&
+	       entry->size <= backing->size && entry->page_size == 1ull << backing->shift;
+}
+
+/* Through the file: holes read as zeros and stay holes, pages that are swapped out come back. */
+int vas_backing_read(const struct vas_backing *backing, u64 offset, void *buf, size_t len)
+{
+	loff_t pos = offset;
+
+	while (len) {
+		ssize_t nr = kernel_read(backing->file, buf, len, &pos);
+
+		if (nr <= 0)
+			return -EIO;
+		buf += nr;
+		len -= nr;
+	}
+	return 0;
+}
+
+int vas_backing_write(const struct vas_backing *backing, u64 offset, const void *buf, size_t len)
+{
+	loff_t pos = offset;
+
+	while (len) {
+		ssize_t nr = kernel_write(backing->file, buf, len, &pos);
+
+		if (nr <= 0)
+			return -EIO;
+		buf += nr;
+		len -= nr;
+	}
+	return 0;
+}
+
+static struct folio *find_folio(const struct vas_backing *backing, u64 offset)
+{
+	struct folio *folio = vas_compat_folio(backing->file->f_mapping, offset, backing->shift);
+
+	/* What was allocated ahead (fallocate) isn't zeroed before its first proper use. */
+	if (folio && !folio_test_uptodate(folio)) {
+		folio_put(folio);
+		folio = NULL;
+	}
+	return folio;
+}
+
+static struct folio *read_shmem(const struct vas_backing *backing, u64 offset)
+{
+	struct page *page = shmem_read_mapping_page(backing->file->f_mapping, offset >> PAGE_SHIFT);
+
+	return IS_ERR(page) ? NULL : page_folio(page);
+}
+
+/* Have hugetlbfs allocate the page, which uses what an mmap of the file has reserved. */
+static struct folio *alloc_hugetlb(const struct vas_backing *backing, u64 offset)
+{
+	u64 size = 1ull << backing->shift;
+
+	if (vfs_fallocate(backing->file, FALLOC_FL_KEEP_SIZE, offset & ~(size - 1), size))
+		return NULL;
+	return find_folio(backing, offset);
+}
+
+/* The folio that holds offset, referenced, whatever it takes. */
+static int make_folio(const struct vas_backing *backing, u64 offset, u32 flags,
+		      struct folio **folio)
+{
+	if (backing->kind == VAS_BACKING_OTHER)
+		return -EOPNOTSUPP;
+	*folio = find_folio(backing, offset);
+	if (*folio)
+		return 0;
+	if (flags & VAS_SEGMENT_ATOMIC)
+		return -EAGAIN;
+	if (!(flags & VAS_SEGMENT_ALLOC))
+		return -ENODATA;
+	*folio = backing->kind == VAS_BACKING_SHMEM ? read_shmem(backing, offset) :
+						      alloc_hugetlb(backing, offset);
+	return *folio ? 0 : -EIO;
+}
+
+/* How much of the folio is good from at on; 0: memory that has failed. */
+static u64 healthy_len(const struct vas_backing *backing, struct folio *folio, u64 at)
+{
+	if (backing->kind == VAS_BACKING_HUGETLB)
+		return folio_test_hwpoison(folio) ? 0 : folio_size(folio) - at;
+	if (PageHWPoison(folio_page(folio, at >> PAGE_SHIFT)))
+		return 0;
+	if (folio_test_large(folio) && folio_test_has_hwpoisoned(folio))
+		return PAGE_SIZE - offset_in_page(at);
+	return folio_size(folio) - at;
+}
+
+/**
+ * vas_segment_get - reach bytes of a backing
+ * @backing: in which
+ * @offset: where in the file
+ * @len: how much is wanted; @span may have less
+ * @flags: VAS_SPAN_*
+ * @span: filled in, to be given back with vas_segment_put()
+ *
+ * May sleep, unless VAS_SEGMENT_ATOMIC.
+ *
+ * Return: 0; -ENODATA: not in memory, most likely a hole (read it through the file, or ask for
+ * VAS_SEGMENT_ALLOC); -EAGAIN: the same, with VAS_SEGMENT_ATOMIC; -EIO: no memory, beyond the end, or bad
+ * memory; -EOPNOTSUPP: a file whose pages are not for us.
+ */
+int vas_segment_get(const struct vas_backing *backing, u64 offset, u64 len, u32 flags,
+		    struct vas_segment *segment)
+{
+	struct folio *folio;
+	u64 at, good;
+	int err;
+
+	err = make_folio(backing, offset, flags, &folio);
+	if (err)
+		return err;
+	/* A folio lies naturally aligned in its file. */
+	at = offset & (folio_size(folio) - 1);
+	good = healthy_len(backing, folio, at);
+	if (!good) {
+		folio_put(folio);
+		return -EIO;
+	}
+	segment->addr = folio_address(folio) + at;
+	segment->len = min(len, good);
+	segment->folio = folio;
+	return 0;
+}
+
+void vas_segment_put(struct vas_segment *segment)
+{
+	folio_put(segment->folio);
+}
+
+/**
+ * vas_backing_offer - bring the fd of a backing that the layout names
+ * @vas: the binding
+ * @fd: of the calling process; its file is opened again
+ *
+ * Until then the regions in it are there, but out of reach (-ENXIO). May sleep.
+ *
+ * Return: the number of the backing; -ENOENT: the layout has none that is this file; -EEXIST: it is at
+ * hand already; -EBADF and others: as from opening it.
+ */
+int vas_backing_offer(struct vas *vas, int fd)
+{
+	struct vas_backing backing;
+	struct file *file = fget(fd);
+	int err, number;
+
+	if (!file)
+		return -EBADF;
+	err = vas_backing_open(&backing, file, vas->readonly);
+	fput(file);
+	if (err)
+		return err;
+	number = vas_binding_add_backing(vas, &backing);
+	if (number < 0) {
+		vas_backing_close(&backing);
+		return number;
+	}
+	err = vas_view_rebuild(vas);
+	return err ? err : number;
+}
+EXPORT_SYMBOL_GPL(vas_backing_offer);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The layout of one generation, as a private copy that was checked. */
+#ifndef VAS_KERNEL_VIEW_H
+#define VAS_KERNEL_VIEW_H
+
+#include <linux/srcu.h>
+#include <linux/types.h>
+
+#include <vas/format.h>
+
+#include "core/map.h"
+
+struct vas;
+struct vas_backing;
+
+/* Protects all views against being freed; one for all bindings, as only freeing waits for it. */
+extern struct srcu_struct vas_srcu;
+
+/**
+ * struct vas_view - immutable once published in vas->view
+ * @rcu: frees it once no section is in it
+ * @generation: which the state and table had
+ * @flags: VAS_STATE_*
+ * @map: the regions; an entry's address is its offset in its backing or, if local, its hva; its region
+ *	indexes @regions
+ * @regions: the table
+ */
+struct vas_view {
+	struct rcu_head rcu;
+	u64 generation;
+	u32 flags;
+	struct vas_region_map map;
+	struct vas_region_entry *regions;
+};
+
+int vas_view_refresh(struct vas *vas);
+int vas_view_rebuild(struct vas *vas);
+void vas_view_free(struct vas_view *view);
+
+#endif

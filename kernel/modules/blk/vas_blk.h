@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * /dev/vas_blk: the data path of a virtio-blk device in the kernel. The VMM does the transport (its
+ * registers, features, configuration space) and says where the rings are; everything else is
+ * between the guest's driver and a kernel thread a queue.
+ */
+#ifndef VAS_BLK_H
+#define VAS_BLK_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define VAS_BLK_MAX_QUEUES 16u
+#define VAS_BLK_MAX_SIZE   1024u /* of a queue */
+#define VAS_BLK_ID_LEN	   20u
+
+/* What the guest's driver has accepted of VIRTIO_RING_F_*, VIRTIO_BLK_F_*, and no more. */
+#define VAS_BLK_FEATURES                                                                          \
+	(1ull << 28 /* INDIRECT_DESC */ | 1ull << 29 /* EVENT_IDX */ | 1ull << 32 /* VERSION_1 */ \
+	 | 1ull << 5 /* BLK_F_RO */ | 1ull << 9 /* BLK_F_FLUSH */ | 1ull << 12 /* BLK_F_MQ */)
+
+struct vas_blk_open {
+	__s32 vas_fd;
+	__s32 file_fd; /* the disk: any file that can be read, and written unless RO */
+	__u64 features;
+	__u64 capacity; /* in bytes, a multiple of 512 */
+	char id[VAS_BLK_ID_LEN];
+	__u32 pad;
+};
+
+struct vas_blk_queue {
+	__u32 index;
+	__u32 size; /* a power of two */
+	__u64 desc;
+	__u64 avail;
+	__u64 used;
+	__s32 kick_fd;
+	__s32 call_fd;
+	__s32 err_fd; /* raised if the ring makes no sense: the device needs a reset; -1: none */
+	__u16 next_avail; /* where to go on; 0 for a new queue */
+	__u16 pad;
+};
+
+struct vas_blk_stopped {
+	__u32 index;
+	__u16 next_avail;  /* out */
+	__u16 broken;	   /* out */
+	__u64 nr_requests; /* out */
+};
+
+#define VAS_BLK_OPEN  _IOW(0xf1, 0, struct vas_blk_open)
+#define VAS_BLK_START _IOW(0xf1, 1, struct vas_blk_queue)
+#define VAS_BLK_STOP  _IOWR(0xf1, 2, struct vas_blk_stopped)
+
+#endif

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Copies: vas_read() and vas_write(), and what is made of them. */
+#include "lib/access/access.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/range.h"
+#include "lib/access/lazy.h"
+#include "lib/handle/barrier.h"
+#include "lib/base/error.h"
+#include "lib/base/sigbus.h"
+#include "lib/handle/thread.h"
+
+#define MAX_TRIES 100
+#define CHUNK	  4096
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+int vas_access_error(const struct view *view, enum vas_role role, uint64_t gpa, uint32_t prot)
+{
+	const struct vas_region_map_entry *e = vas_region_map_find(&view->map, gpa);
+
+	if (!e)
+		return vas_error_set(-EFAULT, "no region holds gpa %#llx", (unsigned long long)gpa);
+	if (!(e->flags & VAS_REGION_MAP_REACHABLE))
+		return vas_error_set(-ENXIO, "the memory at gpa %#llx is out of reach here: %s",
+				     (unsigned long long)gpa,
+				     view->set->regions[e->region].flags & VAS_REGION_LOCAL ?
+					     "it is local to the owner's process" :
+					     "its backing's fd was not sent");
+	if (prot == VAS_PROT_READ || e->flags & VAS_REGION_MAP_WRITABLE)
+		return vas_error_set(-EIO,
+				     "the page at gpa %#llx failed: no memory for it, or its file "
+				     "was truncated",
+				     (unsigned long long)gpa);
+	if (role == VAS_ROLE_OBSERVER)
+		return vas_error_set(-EACCES, "an observer cannot write");
+	if (e->flags & VAS_REGION_MAP_ROM)
+		return vas_error_set(-EACCES, "gpa %#llx is in a read-only region",
+				     (unsigned long long)gpa);
+	return vas_error_set(-EAGAIN, "the vas is frozen for writers");
+}
+
+/* ---- failing pages ------------------------------------------------------------------------ */
+
+/* Where hva is in a region's memory, as this process has it mapped: map the true page there again. */
+static void remap(struct vas *vas, uintptr_t hva)
+{
+	const struct vas_region_map *map = &vas->view->map;
+	uint32_t i;
+
+	for (i = 0; i < map->nr; i++) {
+		const struct vas_region_map_entry *e = &map->entries[i];
+		const struct vas_region *region = &vas->view->set->regions[e->region];
+		uint64_t page, at;
+
+		if (!(e->flags & VAS_REGION_MAP_REACHABLE) || region->hva || hva < e->address ||
+		    hva - e->address >= e->size)
+			continue;
+		page = vas->backings[region->backing].entry.page_size;
+		at = (hva - e->address) & ~(page - 1);
+		vas_map_backing(vas, region, at, page, (void *)(uintptr_t)(e->address + at));
+	}
+}
+
+void vas_fault_heal(struct vas *vas)
+{
+	uint32_t floor = vas->role == VAS_ROLE_OBSERVER, seen, i;
+	const struct thread *t;
+
+	pthread_mutex_lock(&vas->lock);
+	seen = __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE);
+	for (i = 0; i < seen && i < VAS_MAX_FAILED; i++)
+		remap(vas, __atomic_load_n(&vas->failed[i], __ATOMIC_RELAXED));
+	/* Whoever is in a section may have read a zero page and not asked yet. */
+	vas_barrier_process();
+	for (t = vas->threads; t; t = t->next)
+		if (vas_thread_is_inside(t))
+			break;
+	/* More than were noted: some pages stay patched, and the checked path in use. */
+	if (!t && seen <= VAS_MAX_FAILED)
+		__atomic_compare_exchange_n(&vas->head.nr_failed, &seen, floor, 0, __ATOMIC_ACQ_REL,
+					    __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&vas->lock);
+}
+
+/* ---- copying ------------------------------------------------------------------------------ */
+
+struct copy {
+	uint64_t gpa;
+	char *buf;
+	size_t len;
+	size_t done;
+	uint32_t prot;
+	bool checked; /* by the kernel, which answers with an error where we would get a signal */
+};
+
+/* Bytes that the kernel could copy between buf and hva. */
+static size_t copy_checked(const struct copy *c, char *hva, size_t len)
+{
+	struct iovec local = { c->buf + c->done, len }, remote = { hva, len };
+	int saved_errno = errno;
+	ssize_t nr;
+
+	if (c->prot == VAS_PROT_WRITE)
+		nr = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	else
+		nr = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	errno = saved_errno;
+	return nr < 0 ? 0 : (size_t)nr;
+}
+
+static size_t copy_range(const struct copy *c, char *hva, size_t len)
+{
+	if (c->checked)
+		return copy_checked(c, hva, len);
+	if (c->prot == VAS_PROT_WRITE)
+		memcpy(hva, c->buf + c->done, len);
+	else
+		memcpy(c->buf + c->done, hva, len);
+	return len;
+}
+
+/* In a section: run by run, until all is done or something stops it. */
+static int copy_ranges(struct vas *vas, struct copy *c)
+{
+	const struct view *view = vas_view_of(vas);
+	uint32_t flags = VAS_REGION_MAP_REACHABLE |
+			 (c->prot == VAS_PROT_WRITE ? VAS_REGION_MAP_WRITABLE : 0);
+
+	c->done = 0;
+	while (c->done < c->len) {
+		uint64_t address, gpa = c->gpa + c->done;
+		uint64_t left = vas_lazy_step(vas, gpa, c->len - c->done);
+		uint64_t range = vas_region_map_range(&view->map, gpa, left, flags, &address);
+		int err = range ? vas_lazy_range(vas, gpa, range) : 0;
+		size_t copied;
+
+		if (err)
+			return err;
+		copied = range ? copy_range(c, (char *)(uintptr_t)address, range) : 0;
+
+		if (c->prot == VAS_PROT_WRITE && copied)
+			vas_mark(vas, gpa, copied);
+		c->done += copied;
+		if (copied < range || !range)
+			return vas_access_error(view, vas->role, c->gpa + c->done, c->prot);
+	}
+	return 0;
+}
+
+/* One try: -ESTALE if it must be made again, because a page failed or the layout changed. */
+static int copy_once(struct vas *vas, struct copy *c)
+{
+	uint32_t failed = __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE);
+	uint64_t generation;
+	int err;
+
+	c->checked = failed > (vas->role == VAS_ROLE_OBSERVER);
+	if (c->checked)
+		vas_fault_heal(vas);
+	err = vas_enter(vas);
+	if (err)
+		return err;
+	generation = vas_generation(vas);
+	err = copy_ranges(vas, c);
+	if (!c->checked && __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE) != failed)
+		err = -ESTALE;
+	vas_leave(vas);
+	/* An observer has no slot: what it read may have been torn down meanwhile. */
+	if (vas->role == VAS_ROLE_OBSERVER && !vas_still(vas, generation))
+		err = -ESTALE;
+	return err;
+}
+
+static int repeat_copy(struct vas *vas, struct copy *c)
+{
+	int err = -ESTALE, tries;
+
+	/* Up to the last address, so that no sum wraps: it stops at the limit, which is lower. */
+	if (c->len > UINT64_MAX - c->gpa)
+		c->len = UINT64_MAX - c->gpa + 1;
+	for (tries = 0; err == -ESTALE && tries < MAX_TRIES; tries++)
+		err = copy_once(vas, c);
+	if (err == -ESTALE) {
+		c->done = 0;
+		return vas_error_set(-EAGAIN, "the layout changed %d times during the access",
+				     MAX_TRIES);
+	}
+	return err;
+}
+
+int vas_copy_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot, size_t *done)
+{
+	struct copy c = { .gpa = gpa, .buf = buf, .len = len, .prot = prot };
+	int err = repeat_copy(vas, &c);
+
+	if (done)
+		*done = c.done;
+	return err;
+}
+
+/* ---- made of copies ----------------------------------------------------------------------- */
+
+int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, size_t *done)
+{
+	char chunk[CHUNK];
+	size_t at = 0, step = 0;
+	int err = 0;
+
+	memset(chunk, byte, sizeof(chunk));
+	while (!err && at < len) {
+		err = vas_write(vas, gpa + at, chunk, len - at < CHUNK ? len - at : CHUNK, &step);
+		at += step;
+	}
+	if (done)
+		*done = at;
+	return err;
+}
+
+static size_t equal_part(const char *a, const char *b, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && a[i] == b[i]; i++)
+		;
+	return i;
+}
+
+int vas_compare(struct vas *vas, uint64_t gpa, const void *buf, size_t len, int *order,
+		size_t *done)
+{
+	const char *bytes = buf;
+	char chunk[CHUNK];
+	size_t at = 0, got = 0, same = 0;
+	int err = 0;
+
+	*order = 0;
+	while (!err && !*order && at < len) {
+		err = vas_read(vas, gpa + at, chunk, len - at < CHUNK ? len - at : CHUNK, &got);
+		*order = memcmp(chunk, bytes + at, got);
+		same = *order ? equal_part(chunk, bytes + at, got) : got;
+		at += same;
+	}
+	if (done)
+		*done = at;
+	return *order ? 0 : err;
+}
+
+int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, struct iovec *iov, int nr)
+{
+	const struct view *view = vas_view_of(vas);
+	uint32_t flags =
+		VAS_REGION_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_REGION_MAP_WRITABLE : 0);
+	int used = 0, err;
+
+	if (!vas_range_fits(gpa, len, vas->sb.limit))
+		return vas_error_set(-EFAULT, "[%#llx, +%#llx) is not in the address space",
+				     (unsigned long long)gpa, (unsigned long long)len);
+	err = vas_lazy_range(vas, gpa, len);
+	if (err)
+		return err;
+	while (len) {
+		uint64_t address,
+			range = vas_region_map_range(&view->map, gpa, len, flags, &address);
+
+		if (!range)
+			return vas_access_error(view, vas->role, gpa, prot);
+		if (used == nr)
+			return vas_error_set(-E2BIG, "the range needs more than %d iovecs", nr);
+		iov[used++] = (struct iovec){ (void *)(uintptr_t)address, range };
+		gpa += range;
+		len -= range;
+	}
+	return used;
+}
+
+int vas_field_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
+{
+	uint32_t flags =
+		VAS_REGION_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_REGION_MAP_WRITABLE : 0);
+	const struct view *view = vas_view_of(vas);
+	uint64_t address;
+	int err = vas_lazy_range(vas, gpa, len);
+
+	if (err)
+		return err;
+	/* The view is perhaps newer than the one in which the translation failed. */
+	if (vas_region_map_range(&view->map, gpa, len, flags, &address) >= len)
+		return vas_error_set(-EFAULT, "no region held gpa %#llx a moment ago",
+				     (unsigned long long)gpa);
+	return vas_access_error(view, vas->role, gpa, prot);
+}
+
+/* A store met a failing page, then or earlier: is this one there? */
+int vas_field_check(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	char byte[8];
+
+	return vas_copy_slow(vas, gpa, byte, len, VAS_PROT_READ, NULL);
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Waiting for pages that are still to come: whoever touches them. The other side: lazy_fill.c. */
+#include "lib/access/lazy.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <vas/access.h>
+
+#include "core/range.h"
+#include "lib/dirty/tracking.h"
+#include "lib/base/error.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/notify.h"
+#include "lib/layout/publish.h"
+#include "lib/handle/generation.h"
+#include "lib/access/view.h"
+
+#define LAZY_NS	  10000000000ull /* as long as the owner may take to bring a word */
+#define LOOK_NS	  5000000ull	 /* between two looks at whether it lives */
+#define MAX_TRIES 100
+
+int vas_lazy_by_state(struct vas *vas)
+{
+	struct vas_state state;
+
+	/* The owner's threads go by what it has of its own, and fetch for themselves. */
+	return vas->role == VAS_ROLE_OWNER || vas_state_read(vas, &state) ||
+	       state.flags & VAS_STATE_LAZY;
+}
+
+static int missing_log(struct vas *vas, struct vas_log *log)
+{
+	uint32_t index = __atomic_load_n(&vas->ctl->lazy_log, __ATOMIC_ACQUIRE);
+
+	if (index > vas->sb.nr_trackers)
+		return vas_error_set(
+			-EPROTO, "the control area is damaged: pages are to come, by tracker %u",
+			index);
+	if (index)
+		vas_tracker_log(vas, index - 1, log);
+	return index != 0;
+}
+
+/* Bits of a word's pages that [gpa, end) touches. */
+static uint64_t mask_of(uint64_t word, uint64_t gpa, uint64_t end)
+{
+	uint64_t base = word * WORD_SIZE, mask = UINT64_MAX;
+
+	if (gpa > base)
+		mask &= UINT64_MAX << (gpa - base) / VAS_PAGE_SIZE;
+	if (end - base < WORD_SIZE)
+		mask &= UINT64_MAX >> (63 - (end - base - 1) / VAS_PAGE_SIZE);
+	return mask;
+}
+
+static bool owner_lives(struct vas *vas)
+{
+	if (vas->role == VAS_ROLE_OWNER)
+		return vas->lazy != NULL;
+	return vas_byte_is_locked(vas, vas_owner_byte(vas));
+}
+
+/*
+ * One at a time: who finds another's wish there waits for that to be done, and comes again. It rings all
+ * the same: the other may have died before it did.
+ */
+static void request(struct vas *vas, uint64_t word)
+{
+	uint64_t nothing = 0;
+
+	if (vas->role == VAS_ROLE_OBSERVER)
+		return;
+	__atomic_compare_exchange_n(&vas->ctl->lazy_request, &nothing, (word * WORD_SIZE) | 1, 0,
+				    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	vas_futex_wake(&vas->ctl->lazy_wakeup);
+}
+
+static int fail_damaged(uint64_t word)
+{
+	return vas_error_set(
+		-EIO,
+		"memory at gpa %#llx was to be restored and cannot be: its snapshot is "
+		"damaged or gone",
+		(unsigned long long)(word * WORD_SIZE));
+}
+
+static int check_filled(struct vas *vas, uint64_t word, uint64_t deadline_ns)
+{
+	uint64_t failed = __atomic_load_n(&vas->ctl->lazy_failed, __ATOMIC_ACQUIRE);
+	unsigned long long gpa = word * WORD_SIZE;
+
+	if (failed == (gpa | 1))
+		return fail_damaged(word);
+	if (failed == LAZY_NEVER || !owner_lives(vas))
+		return vas_error_set(
+			-EIO,
+			"memory at gpa %#llx had not been restored when the process that "
+			"restored it ended",
+			gpa);
+	if (vas_now_ns() >= deadline_ns)
+		return vas_error_set(-ETIMEDOUT, "memory at gpa %#llx does not arrive%s", gpa,
+				     vas->role == VAS_ROLE_OBSERVER ?
+					     ", and an observer cannot ask for it" :
+					     "");
+	return 0;
+}
+
+static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
+{
+	/* An observer only watches what comes by itself. */
+	uint64_t deadline_ns =
+		vas_deadline_ns(vas->role == VAS_ROLE_OBSERVER ? LAZY_NS / 2 : LAZY_NS);
+
+	for (;;) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
+		int err = check_filled(vas, word, deadline_ns);
+
+		/*
+		 * After that: of an owner that was gone, nothing comes any more, and what it had brought
+		 * is no error. The log first: once the state says that all is there, its place is a
+		 * tracker's. Acquire: as in walk().
+		 */
+		if (!(__atomic_load_n(bits, __ATOMIC_ACQUIRE) & mask) || !vas_is_lazy(vas))
+			return 0;
+		if (err)
+			return err;
+		request(vas, word);
+		vas_futex_wait(&vas->ctl->answer, seen, vas_deadline_ns(LOOK_NS));
+	}
+}
+
+/* The owner's threads fetch it themselves, and go by what the owner knows. */
+static int get_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
+{
+	if (vas->role != VAS_ROLE_OWNER || !vas->lazy)
+		return wait_for_word(vas, bits, mask, word);
+	return vas_lazy_fetch(vas->lazy, word * WORD_SIZE) ? fail_damaged(word) : 0;
+}
+
+/* Each word with pages of the range that are to come: get it, or, if `get` is NULL, find one: 1. */
+static int walk(struct vas *vas, uint64_t gpa, uint64_t len,
+		int (*get)(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word))
+{
+	uint64_t word, end;
+	struct vas_log log;
+	int err = missing_log(vas, &log);
+
+	if (err <= 0 || !len || gpa >= vas->sb.limit)
+		return err < 0 ? err : 0;
+	end = len > vas->sb.limit - gpa ? vas->sb.limit : gpa + len;
+	err = 0;
+	for (word = gpa / WORD_SIZE; !err && word * WORD_SIZE < end; word++) {
+		uint64_t mask = mask_of(word, gpa, end);
+
+		/* Acquire: the page is there before its bit goes; partner: the filler's release. */
+		if (__atomic_load_n(&log.words[word], __ATOMIC_ACQUIRE) & mask)
+			err = get ? get(vas, &log.words[word], mask, word) : 1;
+	}
+	return err;
+}
+
+int vas_lazy_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	return walk(vas, gpa, len, get_word);
+}
+
+int vas_lazy_enter(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	int err, tries;
+
+	for (tries = 0; tries < MAX_TRIES; tries++) {
+		err = vas_lazy_range(vas, gpa, len);
+		if (!err)
+			err = vas_enter(vas);
+		if (err)
+			return err;
+		if (!vas_is_lazy(vas) || !walk(vas, gpa, len, NULL))
+			return 0;
+		vas_leave(vas);
+	}
+	return vas_error_set(-EAGAIN, "memory began to arrive %d times on the way into a section",
+			     MAX_TRIES);
+}
+
+static bool is_all_there(struct vas *vas)
+{
+	uint32_t i;
+
+	for (i = 0; i < vas->own.nr; i++)
+		if (walk(vas, vas->own.regions[i].gpa, vas->own.regions[i].size, NULL))
+			return false;
+	return true;
+}
+
+/* If all is there and its owner died before it told, or while it did, this tells. */
+void vas_lazy_adopt(struct vas *vas)
+{
+	uint32_t i, lazy;
+
+	if (vas->own.flags & VAS_STATE_LAZY && !is_all_there(vas)) {
+		__atomic_store_n(&vas->ctl->lazy_failed, LAZY_NEVER, __ATOMIC_RELEASE);
+		return;
+	}
+	vas_publish_flag(vas, VAS_STATE_LAZY, false);
+	__atomic_store_n(&vas->ctl->lazy_log, 0, __ATOMIC_RELEASE);
+	/* Its place, which perhaps nothing names any more. */
+	for (i = 0; i < vas->sb.nr_trackers; i++) {
+		lazy = LAZY_BINDER;
+		__atomic_compare_exchange_n(&vas_tracker_entries(vas)[i].binder, &lazy, 0, 0,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	}
+}
+
+uint64_t vas_lazy_step(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	uint64_t left = WORD_SIZE - gpa % WORD_SIZE;
+
+	return !vas_is_lazy(vas) || len < left ? len : left;
+}
+
+void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t nr,
+		   const struct vas_log *log)
+{
+	struct vas_log missing;
+	uint64_t word;
+	uint32_t i;
+
+	if (missing_log(vas, &missing) <= 0)
+		return;
+	for (i = 0; i < nr; i++)
+		for (word = regions[i].gpa / WORD_SIZE;
+		     word * WORD_SIZE < regions[i].gpa + regions[i].size; word++) {
+			/* Acquire: of a bit that is gone, the page is there for the caller's next look. */
+			uint64_t bits = __atomic_load_n(&missing.words[word], __ATOMIC_ACQUIRE);
+
+			if (bits)
+				vas_log_mark_word(log, word, bits);
+		}
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+/* A binder asks for each word, so that pages come that come only when asked for. */
+static int ask_for_all(struct vas *vas)
+{
+	ssize_t i, nr = vas_regions(vas, NULL, 0);
+	struct vas_region *regions;
+	int err = 0;
+
+	if (nr < 0 || vas->role == VAS_ROLE_OBSERVER)
+		return nr < 0 ? (int)nr : 0;
+	regions = calloc((size_t)nr + 1, sizeof(*regions));
+	if (!regions)
+		return vas_error_set(-ENOMEM, "no memory for the layout");
+	nr = vas_regions(vas, regions, (size_t)nr);
+	for (i = 0; !err && i < nr; i++)
+		err = vas_lazy_range(vas, regions[i].gpa, regions[i].size);
+	free(regions);
+	return err;
+}
+
+static int check_filled_all(struct vas *vas, uint64_t deadline_ns)
+{
+	if (__atomic_load_n(&vas->ctl->lazy_failed, __ATOMIC_ACQUIRE))
+		return vas_error_set(-EIO,
+				     "memory that was to be restored cannot be: its snapshot is "
+				     "damaged or gone");
+	if (!owner_lives(vas))
+		return vas_error_set(-EIO,
+				     "the process that restored this memory ended before all of it "
+				     "was there");
+	if (vas_now_ns() >= deadline_ns)
+		return vas_error_set(-ETIMEDOUT, "memory is still to come");
+	return 0;
+}
+
+static int wait_for_all(struct vas *vas, uint64_t deadline_ns)
+{
+	while (vas_is_lazy(vas)) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
+		uint64_t look_ns = vas_deadline_ns(LOOK_NS);
+		int err = check_filled_all(vas, deadline_ns);
+
+		/* As in wait_for_word(): the owner may have told it, and ended. */
+		if (!vas_is_lazy(vas))
+			break;
+		if (err)
+			return err;
+		vas_futex_wait(&vas->ctl->answer, seen,
+			       look_ns < deadline_ns ? look_ns : deadline_ns);
+	}
+	return 0;
+}
+
+int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns)
+{
+	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
+	int err = 0;
+
+	/* A look, with no time at all, is no wish. */
+	if (timeout_ns && vas->role == VAS_ROLE_OWNER)
+		vas_lazy_all(vas);
+	else if (timeout_ns && vas_is_lazy(vas))
+		err = ask_for_all(vas);
+	return err ? err : wait_for_all(vas, deadline_ns);
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * SEEK_HOLE looks at every page up to the next hole, however far that is, so it is no way to ask of
+ * a large guest piece by piece. mincore() looks at the pages it is asked of. What it says is there,
+ * is there; what it says is not may be swapped out, and then SEEK_DATA knows. Of files that are not
+ * the caller's own it says nothing but "there", and SEEK_HOLE must do.
+ */
+#include "lib/access/resident.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_ours(int fd)
+{
+	struct stat st;
+
+	return fd < 0 || (fstat(fd, &st) == 0 && (st.st_uid == geteuid() || geteuid() == 0));
+}
+
+void vas_resident_init(struct resident *r, const struct vas *vas)
+{
+	int saved_errno = errno;
+	uint32_t i;
+
+	*r = (struct resident){ .is_ours = is_ours(vas->lock_fd) };
+	for (i = 1; r->is_ours && i < VAS_MAX_BACKINGS; i++)
+		r->is_ours = is_ours(vas->backings[i].fd);
+	errno = saved_errno;
+}
+
+/* Bytes from hva on, at most len, whose pages are there. */
+static uint64_t present(const void *hva, uint64_t len)
+{
+	unsigned char pages[RESIDENT_MAX / VAS_PAGE_SIZE + 1];
+	uint64_t before = (uintptr_t)hva % VAS_PAGE_SIZE, nr, i;
+	char *from = (char *)(uintptr_t)hva - before;
+
+	len = len < RESIDENT_MAX ? len : RESIDENT_MAX;
+	nr = (before + len + VAS_PAGE_SIZE - 1) / VAS_PAGE_SIZE;
+	nr = nr < sizeof(pages) ? nr : sizeof(pages);
+	if (mincore(from, nr * VAS_PAGE_SIZE, pages))
+		return 0;
+	for (i = 0; i < nr && pages[i] & 1; i++)
+		;
+	nr = i * VAS_PAGE_SIZE;
+	return nr <= before ? 0 : nr - before < len ? nr - before : len;
+}
+
+/* The offset, -1 if there is none; `offset` itself if the file cannot tell. */
+static off_t seek(int fd, off_t offset, int whence)
+{
+	int saved_errno = errno;
+	off_t at = lseek(fd, offset, whence);
+
+	if (at < 0 && errno != ENXIO)
+		at = offset;
+	errno = saved_errno;
+	return at;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Data, if not all of it then as much as is certain. */
+static uint64_t data_at(struct resident *r, int fd, off_t offset, uint64_t page_size, uint64_t left)
+{
+	off_t next;
+
+	if (r->is_ours)
+		return least(left, page_size - (uint64_t)offset % page_size);
+	next = seek(fd, offset, SEEK_HOLE);
+	return next > offset ? least(left, (uint64_t)(next - offset)) : left;
+}
+
+struct range vas_resident_at(struct resident *r, const struct vas *vas,
+			     const struct vas_region_map_entry *e, uint64_t gpa, const void *hva,
+			     uint64_t range)
+{
+	const struct view *view = vas_view_of(vas);
+	const struct vas_region *region = &view->set->regions[e->region];
+	int fd = region->backing ? vas->backings[region->backing].fd : vas->lock_fd;
+	uint64_t left = e->gpa + e->size - gpa, there;
+	off_t offset = (off_t)(region->offset + (gpa - e->gpa)), next;
+	int saved_errno;
+
+	if (region->flags & VAS_REGION_LOCAL)
+		return (struct range){ least(left, range), false };
+	if (r->generation == view->state.generation && gpa < r->data_end)
+		return (struct range){ least(least(left, range), r->data_end - gpa), false };
+	saved_errno = errno;
+	there = r->is_ours ? present(hva, range) : 0;
+	errno = saved_errno;
+	if (there)
+		return (struct range){ there, false };
+	next = seek(fd, offset, SEEK_DATA);
+	if (next < 0 || (uint64_t)(next - offset) >= left)
+		return (struct range){ left, true };
+	if (next > offset)
+		return (struct range){ (uint64_t)(next - offset), true };
+	there = data_at(r, fd, offset, vas->backings[region->backing].entry.page_size, left);
+	r->generation = view->state.generation;
+	r->data_end = gpa + there;
+	return (struct range){ least(there, range), false };
+}

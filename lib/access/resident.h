@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Which of a vas's memory is there, and which was never touched: reading that would allocate it. */
+#ifndef VAS_LIB_RESIDENT_H
+#define VAS_LIB_RESIDENT_H
+
+#include <stdbool.h>
+
+#include "lib/access/view.h"
+
+#define RESIDENT_MAX ((1u << 20) + 8192u) /* bytes that one look takes in */
+
+struct resident {
+	bool is_ours;	     /* the files are the caller's, so the kernel answers mincore() truly */
+	uint64_t generation; /* in which ... */
+	uint64_t data_end;   /* ... all up to here was found to be data */
+};
+
+struct range {
+	uint64_t len;
+	bool is_hole; /* memory of a file that was never touched: zeros */
+};
+
+void vas_resident_init(struct resident *r, const struct vas *vas);
+
+/*
+ * In a section: what is at gpa, which the reachable entry e holds, and how far that goes on: for
+ * data at most run bytes, which are contiguous from hva on; for a hole perhaps more, up to the end
+ * of e.
+ */
+struct range vas_resident_at(struct resident *r, const struct vas *vas,
+			     const struct vas_region_map_entry *e, uint64_t gpa, const void *hva,
+			     uint64_t range);
+
+#endif

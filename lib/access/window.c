@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "lib/access/window.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/base/sigbus.h"
+
+#define ALIGN (2ull << 20)
+
+void *vas_reserve(uint64_t size)
+{
+	uint64_t excess;
+	char *p;
+
+	if (size > SIZE_MAX - ALIGN)
+		return MAP_FAILED;
+	p = mmap(NULL, size + ALIGN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return p;
+	excess = -(uintptr_t)p & (ALIGN - 1);
+	if (excess)
+		munmap(p, excess);
+	munmap(p + excess + size, ALIGN - excess);
+	return p + excess;
+}
+
+static int prot_of(const struct vas *vas, uint32_t region_flags)
+{
+	if (vas->role == VAS_ROLE_OBSERVER || region_flags & VAS_REGION_READONLY)
+		return PROT_READ;
+	return PROT_READ | PROT_WRITE;
+}
+
+static void *map_file(const struct vas *vas, uint32_t backing, int prot, struct vas_extent extent,
+		      void *hva)
+{
+	int flags = MAP_SHARED | MAP_NORESERVE | (hva ? MAP_FIXED : 0);
+	void *p = mmap(hva, extent.size, prot, flags, vas->backings[backing].fd,
+		       (off_t)extent.offset);
+
+	if (p != MAP_FAILED && vas->sb.features_optional & VAS_FEATURE_THP)
+		madvise(p, extent.size, MADV_HUGEPAGE);
+	return p;
+}
+
+void *vas_map_backing(struct vas *vas, const struct vas_region *region, uint64_t offset,
+		      uint64_t size, void *hva)
+{
+	struct vas_extent extent = { .offset = region->offset + offset, .size = size };
+
+	return map_file(vas, region->backing, prot_of(vas, region->flags), extent, hva);
+}
+
+/* ---- windows ------------------------------------------------------------------------------ */
+
+static void *show_file(struct vas *vas, char *base, uint64_t gpa, uint64_t size)
+{
+	struct vas_extent extent = { .offset = gpa, .size = size };
+
+	return map_file(vas, 0, prot_of(vas, 0), extent, base + gpa);
+}
+
+struct window *vas_window_new(struct vas *vas)
+{
+	struct window *window = calloc(1, sizeof(*window));
+	void *base;
+
+	if (!window)
+		return NULL;
+	base = vas_reserve(vas->sb.limit);
+	if (base == MAP_FAILED)
+		goto err_free;
+	window->refs = 1;
+	window->base = base;
+	window->size = vas->sb.limit;
+	window->vas = vas;
+	window->shows_file = vas->sb.ram_size == vas->sb.limit;
+	if (window->shows_file && show_file(vas, base, 0, window->size) == MAP_FAILED)
+		goto err_unmap;
+	window->watch = vas_fault_watch(vas, base, window->size);
+	if (window->watch < 0)
+		goto err_unmap;
+	return window;
+
+err_unmap:
+	munmap(base, vas->sb.limit);
+err_free:
+	free(window);
+	return NULL;
+}
+
+void vas_window_put(struct window *window)
+{
+	if (!window || --window->refs)
+		return;
+	vas_fault_unwatch(window->watch);
+	munmap(window->base, window->size);
+	free(window);
+}
+
+bool vas_window_shows(const struct window *window, const struct vas_region *region)
+{
+	return window->shows_file && !(region->flags & VAS_REGION_LOCAL) && !region->backing &&
+	       region->offset == region->gpa;
+}
+
+/* ---- pieces ------------------------------------------------------------------------------- */
+
+struct segment *vas_segment_new(struct vas *vas, struct window *window,
+				const struct vas_region *region)
+{
+	struct segment *segment = calloc(1, sizeof(*segment));
+
+	if (!segment)
+		return NULL;
+	segment->refs = 1;
+	segment->gpa = region->gpa;
+	segment->size = region->size;
+	segment->hva = vas_map_backing(vas, region, 0, region->size,
+				       window ? window->base + region->gpa : NULL);
+	if (segment->hva == MAP_FAILED)
+		goto err_free;
+	if (window) {
+		window->refs++;
+		segment->window = window;
+		return segment;
+	}
+	segment->watch = vas_fault_watch(vas, segment->hva, segment->size);
+	if (segment->watch < 0)
+		goto err_unmap;
+	return segment;
+
+err_unmap:
+	munmap(segment->hva, segment->size);
+err_free:
+	free(segment);
+	return NULL;
+}
+
+/* Nobody can be using the piece: what the window would show without it is there again. */
+static void uncover(struct segment *segment)
+{
+	struct window *window = segment->window;
+
+	/* The last reference takes the whole window with it. */
+	if (window->refs > 1 && window->shows_file)
+		show_file(window->vas, window->base, segment->gpa, segment->size);
+	else if (window->refs > 1)
+		mmap(segment->hva, segment->size, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	vas_window_put(window);
+}
+
+void vas_segment_put(struct segment *segment)
+{
+	if (!segment || --segment->refs)
+		return;
+	if (segment->window) {
+		uncover(segment);
+	} else {
+		vas_fault_unwatch(segment->watch);
+		munmap(segment->hva, segment->size);
+	}
+	free(segment);
+}
+
+void vas_backing_close(struct backing *backing)
+{
+	if (backing->fd >= 0)
+		close(backing->fd);
+	backing->fd = -1;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Windows and the pieces in them: counted, under vas->lock. */
+#ifndef VAS_LIB_WINDOW_H
+#define VAS_LIB_WINDOW_H
+
+#include <stdbool.h>
+
+#include "lib/access/view.h"
+
+/* NULL if the address space cannot be had. */
+struct window *vas_window_new(struct vas *vas);
+void vas_window_put(struct window *window);
+
+/* The region's bytes are at base + gpa without a piece. */
+bool vas_window_shows(const struct window *window, const struct vas_region *region);
+
+/* Map a region, over the window or (NULL) by itself: NULL on failure. */
+struct segment *vas_segment_new(struct vas *vas, struct window *window,
+				const struct vas_region *region);
+void vas_segment_put(struct segment *segment);
+
+/* Give up a backing's fd. */
+void vas_backing_close(struct backing *backing);
+
+#endif

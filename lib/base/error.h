@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The story of a failure, for vas_error(). Fast paths tell none. */
+#ifndef VAS_LIB_ERROR_H
+#define VAS_LIB_ERROR_H
+
+#include <vas/consumer.h> /* vas_error_set(), which consumers use as well */
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Freeze and thaw: all writers stop, or none does. DESIGN.md, "Freezing". */
+#include <errno.h>
+#include <string.h>
+
+#include <vas/dirty.h>
+
+#include "lib/base/error.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/notify.h"
+#include "lib/access/mapping.h"
+#include "lib/layout/publish.h"
+#include "lib/handle/generation.h"
+
+#define SLICE_NS 5000000ull /* between two looks at whether a silent pin holder still lives */
+
+static uint32_t request_pins(struct vas *vas, enum pin_request request, struct vas_blocker *blocker)
+{
+	struct vas_region everything = { .gpa = 0, .size = vas->sb.limit };
+	struct pin_set all = { &everything, 1, 0, UINT64_MAX };
+
+	return vas_pins_request(vas, &all, request, blocker);
+}
+
+/* No new pin for writing can appear: the sections that might have made one have ended. */
+static int wait_for_pins(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker)
+{
+	for (;;) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
+		uint64_t slice_ns = vas_deadline_ns(SLICE_NS);
+
+		if (!request_pins(vas, PIN_QUIESCE, blocker))
+			return 0;
+		if (vas_now_ns() >= deadline_ns)
+			return vas_error_set(
+				-EBUSY, "process %u (%s) keeps writing to [%#llx, +%#llx)",
+				blocker->pid, blocker->name, (unsigned long long)blocker->gpa,
+				(unsigned long long)blocker->size);
+		vas_futex_wait(&vas->ctl->answer, seen,
+			       slice_ns < deadline_ns ? slice_ns : deadline_ns);
+		vas_reclaim_dead(vas);
+	}
+}
+
+static int freeze_consumers(struct vas *vas, struct vas_blocker *blocker)
+{
+	struct vas_consumer *c, *undo;
+	int err;
+
+	for (c = vas->consumers; c; c = c->next) {
+		err = c->ops->freeze ? c->ops->freeze(c, 1) : 0;
+		if (err)
+			goto err_thaw;
+	}
+	return 0;
+
+err_thaw:
+	for (undo = vas->consumers; undo != c; undo = undo->next)
+		if (undo->ops->freeze)
+			undo->ops->freeze(undo, 0);
+	blocker->kind = VAS_BLOCKER_CONSUMER;
+	strncpy(blocker->name, c->ops->name, sizeof(blocker->name) - 1);
+	return err;
+}
+
+static void thaw_writers(struct vas *vas)
+{
+	vas_publish_flag(vas, VAS_STATE_FROZEN, false);
+	/* First the generation: a holder that sees its pin HELD again finds the vas open. */
+	vas_publish(vas, NULL, 0);
+	request_pins(vas, PIN_KEEP, NULL);
+	vas_notify_everyone(vas);
+}
+
+/* Binders first, consumers last: a guest that still runs is paused for as short as can be. */
+static int freeze(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker)
+{
+	int err;
+
+	if (vas->own.flags & VAS_STATE_FROZEN)
+		return vas_error_set(-EALREADY, "the vas is frozen already");
+	vas_publish_flag(vas, VAS_STATE_FROZEN, true);
+	vas_publish(vas, NULL, 0);
+	/* At once, so that holders have all the time there is. */
+	request_pins(vas, PIN_QUIESCE, NULL);
+	err = vas_publish_wait(vas, NULL, deadline_ns, blocker);
+	if (!err)
+		err = wait_for_pins(vas, deadline_ns, blocker);
+	if (!err)
+		err = freeze_consumers(vas, blocker);
+	if (err)
+		thaw_writers(vas);
+	return err;
+}
+
+int vas_freeze(struct vas *vas, uint64_t timeout_ns, struct vas_blocker *blocker)
+{
+	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
+	struct vas_blocker nobody;
+	int err;
+
+	if (!blocker)
+		blocker = &nobody;
+	memset(blocker, 0, sizeof(*blocker));
+	if (vas->role != VAS_ROLE_OWNER)
+		return vas_error_set(-EPERM, "only the owner of a vas freezes it");
+	pthread_mutex_lock(&vas->change);
+	err = freeze(vas, deadline_ns, blocker);
+	pthread_mutex_unlock(&vas->change);
+	return err;
+}
+
+int vas_thaw(struct vas *vas)
+{
+	struct vas_consumer *c;
+	int err = 0;
+
+	if (vas->role != VAS_ROLE_OWNER)
+		return vas_error_set(-EPERM, "only the owner of a vas thaws it");
+	pthread_mutex_lock(&vas->change);
+	if (vas->own.flags & VAS_STATE_FROZEN) {
+		thaw_writers(vas);
+		for (c = vas->consumers; c; c = c->next)
+			if (c->ops->freeze)
+				c->ops->freeze(c, 0);
+	} else {
+		err = vas_error_set(-EINVAL, "the vas is not frozen");
+	}
+	pthread_mutex_unlock(&vas->change);
+	return err;
+}
+
+int vas_wait_thawed(struct vas *vas, uint64_t timeout_ns)
+{
+	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
+	struct vas_state state;
+	uint32_t seen;
+	int err;
+
+	for (;;) {
+		seen = __atomic_load_n(&vas->ctl->notify, __ATOMIC_ACQUIRE);
+		err = vas_state_read(vas, &state);
+		if (err || !(state.flags & VAS_STATE_FROZEN))
+			return err;
+		if (vas_now_ns() >= deadline_ns)
+			return vas_error_set(-ETIMEDOUT, "the vas is frozen still");
+		vas_futex_wait(&vas->ctl->notify, seen, deadline_ns);
+	}
+}

@@ -1,8 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The story of a failure, for vas_error(). Fast paths tell none. */
-#ifndef VAS_LIB_ERROR_H
-#define VAS_LIB_ERROR_H
-
-#include <vas/consumer.h> /* vas_fail(), which consumers use as well */
-
-#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The file behind a vas: making it, opening it anew, checking what somebody handed us. */
+#ifndef VAS_LIB_FILE_H
+#define VAS_LIB_FILE_H
+
+#include "lib/handle/handle.h"
+
+/* Make and seal the file; the superblock's counts and sizes are planned already. Sets vas->fd. */
+int vas_file_create(struct vas *vas);
+
+/* Seals, size and superblock of fd, into vas->sb. */
+int vas_file_check(struct vas *vas, int fd);
+
+/* A new open file description of the same file. -errno, with the story told. */
+int vas_file_reopen(int fd, int open_flags);
+
+/* Map the control area; read only for observers. */
+int vas_control_map(struct vas *vas);
+void vas_control_unmap(struct vas *vas);
+
+/* What a backing's entry has to say of this file. -EINVAL if it cannot be one. */
+int vas_file_describe(int fd, struct vas_backing_entry *entry);
+
+#endif

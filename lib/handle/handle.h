@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The private side of a handle, and which lock protects what.
+ *
+ * Lock order: handles_lock (lib/handle/thread.c), change, lock, registry (lib/base/sigbus.c), drain.
+ */
+#ifndef VAS_LIB_HANDLE_H
+#define VAS_LIB_HANDLE_H
+
+#include <pthread.h>
+
+#include <vas/access.h>
+#include <vas/consumer.h>
+
+#include "core/log.h"
+#include "core/map.h"
+#include "lib/events/event.h"
+
+#define NO_BINDER      UINT32_MAX
+#define VAS_MAX_FAILED 64u
+
+/* A file that regions lie in. fd -1: the layout names it, but nobody has brought it. */
+struct backing {
+	int fd;
+	struct vas_backing_entry entry;
+};
+
+/* The owner's own layout: what it decides from. */
+struct own_layout {
+	struct vas_region *regions; /* sorted by gpa */
+	uint32_t nr;
+	uint32_t table;
+	uint64_t generation;
+	uint64_t regions_generation;
+	uint64_t next_id;
+	uint32_t flags; /* VAS_STATE_* */
+};
+
+/*
+ * What changes have left behind: parts of the file, to be given back once nobody can be using them;
+ * and, if the change failed or its owner died, the ranges of gpa by which somebody may have mapped
+ * memory, in a generation from `since` on and before `before`, that no region shows there any more.
+ */
+struct stale {
+	struct vas_extent *ranges;
+	size_t nr;
+	struct vas_region *regions; /* sorted by gpa, no overlap */
+	size_t nr_regions_stale;
+	uint64_t since;
+	uint64_t before;
+};
+
+struct view;
+struct notifier;
+
+struct vas {
+	struct vas_head head;
+	enum vas_role role;
+	uint32_t create_flags; /* VAS_CREATE_*; an adopter has 0 */
+	uint32_t bind_flags;
+
+	int fd;	     /* for mappings and for the caller */
+	int lock_fd; /* a description of its own that is never mapped or handed out: it has the locks */
+	uint32_t binder;
+	struct vas_superblock sb; /* the checked copy */
+
+	char *control; /* map of [ram_size, file_size) */
+	size_t control_size;
+	int control_watch; /* lib/base/sigbus.h */
+
+	/* hvas of failing pages, by the number that head.nr_failed had; the signal handler writes. */
+	uintptr_t failed[VAS_MAX_FAILED];
+
+	struct vas_control *ctl;
+	struct vas_log log;
+	int log_broken; /* marks of this process may go to a page that is not the log's any more */
+
+	/*
+	 * lock: views, the list of threads, backings' fds, events, mappings. Held for microseconds,
+	 * or while a view is built.
+	 */
+	pthread_mutex_t lock;
+	struct view *view;    /* the newest; head.view points into it */
+	struct view *retired; /* replaced, perhaps still in use by a section */
+	uint64_t next_serial;
+	/* Of the newest view, for those who may not look into it: they are in no section. Atomic. */
+	uint64_t seen_generation;
+	uint32_t seen_flags;
+	struct thread *threads;
+	struct backing backings[VAS_MAX_BACKINGS];
+	struct vas_event_set events;
+	int fence; /* sections begin with a full fence: membarrier cannot be had; markers read it */
+	int no_barrier; /* membarrier cannot be had, so what others store is not ours to drain */
+	int forked;	/* in a child: bind anew before the next use */
+	uint32_t fork_count;
+
+	/* change: the owner's layout, consumers and garbage; held from begin to commit or abort. */
+	pthread_mutex_t change;
+	struct own_layout own;
+	struct vas_consumer *consumers;
+	struct stale stale;
+
+	/* reclaim: held while a dead binder's byte is; taken last. */
+	pthread_mutex_t reclaim;
+	/* Our own threads, before the drain lock; taken last. */
+	pthread_mutex_t drain;
+
+	struct vas_cleanup *cleanups; /* lock */
+	struct lazy *lazy;	      /* the owner's; change. NULL: no pages are to come by us */
+
+	struct notifier *notifier;
+	struct vas *next; /* handles_lock */
+};
+
+static inline void *vas_extent(const struct vas *vas, enum vas_extent_id id)
+{
+	return vas->control + (vas->sb.extents[id].offset - vas->sb.ram_size);
+}
+
+static inline struct vas_slot *vas_slots(const struct vas *vas)
+{
+	return vas_extent(vas, VAS_EXT_SLOTS);
+}
+
+static inline struct vas_binder *vas_binders(const struct vas *vas)
+{
+	return vas_extent(vas, VAS_EXT_BINDERS);
+}
+
+static inline struct vas_pin *vas_pins(const struct vas *vas)
+{
+	return vas_extent(vas, VAS_EXT_PINS);
+}
+
+/* A monotonic clock in nanoseconds, and the deadline `timeout_ns` from now, saturating. */
+uint64_t vas_now_ns(void);
+uint64_t vas_deadline_ns(uint64_t timeout_ns);
+
+#endif

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "lib/handle/notify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/layout.h"
+#include "lib/dirty/tracking.h"
+#include "lib/base/error.h"
+#include "lib/handle/file.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/generation.h"
+
+/* ---- futexes ------------------------------------------------------------------------------ */
+
+void vas_futex_wake(uint32_t *word)
+{
+	int saved_errno = errno;
+
+	__atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	errno = saved_errno;
+}
+
+void vas_futex_wait(const uint32_t *word, uint32_t seen, uint64_t deadline_ns)
+{
+	struct timespec until = {
+		.tv_sec = (time_t)(deadline_ns / 1000000000ull),
+		.tv_nsec = (long)(deadline_ns % 1000000000ull),
+	};
+	int saved_errno = errno;
+
+	/* WAIT_BITSET: the timeout is a point in time, on CLOCK_MONOTONIC. */
+	syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, deadline_ns == UINT64_MAX ? NULL : &until,
+		NULL, FUTEX_BITSET_MATCH_ANY);
+	errno = saved_errno;
+}
+
+void vas_notify_everyone(struct vas *vas)
+{
+	vas_futex_wake(&vas->ctl->notify);
+}
+
+void vas_notify_answer(struct vas *vas)
+{
+	vas_futex_wake(&vas->ctl->answer);
+}
+
+/* ---- the notifier ------------------------------------------------------------------------- */
+
+/*
+ * Two threads that sleep: one on the futex, one on the lock of the owner's byte, which the kernel
+ * grants when the owner dies. Both only ring the eventfd; what happened is for
+ * vas_notifications() to find out.
+ */
+struct notifier {
+	struct vas *vas;
+	int event_fd;
+	int lock_fd; /* its own description: waiting for the owner's byte must not be us owning it */
+	pthread_t futex_thread;
+	pthread_t lock_thread;
+	bool stop;
+	bool watches_owner;
+	uint32_t count_seen; /* control.notify, from before the first look */
+	/* What vas_notifications() saw last. */
+	struct vas_state seen;
+	bool owner_seen;
+	uint64_t epoch_seen;
+};
+
+static void ring(struct notifier *n)
+{
+	uint64_t one = 1;
+
+	if (write(n->event_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is readable, which is all that counts */
+}
+
+static void *wait_on_futex(void *arg)
+{
+	struct notifier *n = arg;
+	const uint32_t *word = &n->vas->ctl->notify;
+	uint32_t seen = n->count_seen;
+
+	while (!__atomic_load_n(&n->stop, __ATOMIC_ACQUIRE)) {
+		uint32_t now;
+
+		vas_futex_wait(word, seen, UINT64_MAX);
+		now = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+		if (now != seen)
+			ring(n);
+		seen = now;
+	}
+	return NULL;
+}
+
+/* Wait for the owner to go; ring; wait for a new one to come (the futex tells of that). */
+static void *wait_on_lock(void *arg)
+{
+	struct notifier *n = arg;
+	struct vas *vas = n->vas;
+	struct flock lock = {
+		.l_type = F_RDLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)vas_owner_byte(vas),
+		.l_len = 1,
+	};
+
+	while (!__atomic_load_n(&n->stop, __ATOMIC_ACQUIRE)) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->notify, __ATOMIC_ACQUIRE);
+
+		lock.l_type = F_RDLCK;
+		if (fcntl(n->lock_fd, F_OFD_SETLKW, &lock))
+			break;
+		lock.l_type = F_UNLCK;
+		fcntl(n->lock_fd, F_OFD_SETLK, &lock);
+		ring(n);
+		vas_futex_wait(&vas->ctl->notify, seen, UINT64_MAX);
+	}
+	return NULL;
+}
+
+/* Threads may be about to sleep: wake them until they are gone. */
+static void join(pthread_t thread, const uint32_t *word)
+{
+	struct timespec pause = { .tv_nsec = 100000 };
+
+	while (pthread_tryjoin_np(thread, NULL) == EBUSY) {
+		syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void notifier_join(struct notifier *n)
+{
+	const uint32_t *word = &n->vas->ctl->notify;
+
+	__atomic_store_n(&n->stop, true, __ATOMIC_RELEASE);
+	join(n->futex_thread, word);
+	if (!n->watches_owner)
+		return;
+	pthread_cancel(n->lock_thread); /* out of F_OFD_SETLKW */
+	join(n->lock_thread, word);
+}
+
+static int look(struct notifier *n)
+{
+	struct vas *vas = n->vas;
+	int err = vas_state_read(vas, &n->seen);
+
+	n->owner_seen = vas->role == VAS_ROLE_OWNER || vas_byte_is_locked(vas, vas_owner_byte(vas));
+	n->epoch_seen = __atomic_load_n(&vas->ctl->owner_epoch, __ATOMIC_RELAXED);
+	return err;
+}
+
+static int notifier_start(struct notifier *n)
+{
+	int err;
+
+	n->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (n->event_fd < 0)
+		return -errno;
+	n->lock_fd = vas_file_reopen(n->vas->fd, O_RDONLY);
+	if (n->lock_fd < 0) {
+		err = n->lock_fd;
+		goto err_close_event;
+	}
+	err = -pthread_create(&n->futex_thread, NULL, wait_on_futex, n);
+	if (err)
+		goto err_close_lock;
+	/* The owner has no owner to lose. */
+	n->watches_owner = n->vas->role != VAS_ROLE_OWNER;
+	if (n->watches_owner)
+		err = -pthread_create(&n->lock_thread, NULL, wait_on_lock, n);
+	if (!err)
+		return 0;
+	n->watches_owner = false;
+	notifier_join(n);
+err_close_lock:
+	close(n->lock_fd);
+err_close_event:
+	close(n->event_fd);
+	return err;
+}
+
+int vas_notify_fd(struct vas *vas)
+{
+	struct notifier *n;
+	int err;
+
+	if (vas->notifier)
+		return vas->notifier->event_fd;
+	n = calloc(1, sizeof(*n));
+	if (!n)
+		return vas_error_set(-ENOMEM, "no memory for a notifier");
+	n->vas = vas;
+	/* Before looking, so that no change falls between the look and the thread's first wait. */
+	n->count_seen = __atomic_load_n(&vas->ctl->notify, __ATOMIC_ACQUIRE);
+	err = look(n);
+	if (!err)
+		err = notifier_start(n);
+	if (err) {
+		free(n);
+		return vas_error_set(err, "cannot watch the vas: %s", strerror(-err));
+	}
+	vas->notifier = n;
+	return n->event_fd;
+}
+
+void vas_notify_stop(struct vas *vas)
+{
+	struct notifier *n = vas->notifier;
+
+	if (!n)
+		return;
+	notifier_join(n);
+	close(n->lock_fd);
+	close(n->event_fd);
+	free(n);
+	vas->notifier = NULL;
+}
+
+/* ---- what happened ------------------------------------------------------------------------ */
+
+static bool is_asked(struct vas *vas)
+{
+	uint32_t i, end = vas->binder == NO_BINDER ? 0 : vas_pins_end(vas->ctl, vas->sb.nr_pins);
+	const struct vas_pin *pins = vas_pins(vas);
+
+	for (i = 0; i < end; i++) {
+		uint32_t state = __atomic_load_n(&pins[i].state, __ATOMIC_ACQUIRE);
+
+		if (pins[i].binder == vas->binder + 1 &&
+		    (state == VAS_PIN_INVALIDATE || state == VAS_PIN_QUIESCE))
+			return true;
+	}
+	return false;
+}
+
+int vas_notifications(struct vas *vas)
+{
+	struct notifier *n = vas->notifier;
+	struct notifier before;
+	int bits = 0, err;
+	uint64_t count;
+
+	if (!n)
+		return vas_error_set(-EINVAL, "vas_notify_fd() comes first");
+	/* Emptied before looking: what happens from here on rings again. */
+	if (read(n->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return -errno;
+	vas_tracking_serve(vas);
+	before = *n;
+	err = look(n);
+	if (err)
+		return err;
+	if (n->seen.regions_generation != before.seen.regions_generation)
+		bits |= VAS_NOTIFY_LAYOUT;
+	if ((n->seen.flags ^ before.seen.flags) & VAS_STATE_TRACKING)
+		bits |= VAS_NOTIFY_TRACKING;
+	if ((n->seen.flags ^ before.seen.flags) & VAS_STATE_FROZEN)
+		bits |= VAS_NOTIFY_FREEZE;
+	if (n->owner_seen != before.owner_seen || n->epoch_seen != before.epoch_seen)
+		bits |= VAS_NOTIFY_OWNER;
+	if (is_asked(vas))
+		bits |= VAS_NOTIFY_REQUEST;
+	return bits;
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "lib/handle/thread.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/bind/bind.h"
+#include "lib/dirty/tracking.h"
+#include "lib/base/error.h"
+#include "lib/handle/lock.h"
+
+#define NO_SLOT UINT32_MAX
+
+__thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
+
+const struct vas_thread vas_unregistered_thread = { .depth = DEPTH_FENCE };
+
+/* Protects the list, and every thread's ties against others than that thread. */
+static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct vas *handles;
+static pthread_key_t exit_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int once_err;
+
+/* ---- slots -------------------------------------------------------------------------------- */
+
+static bool claim_slot(struct vas *vas, struct thread *t)
+{
+	uint32_t nr = vas->sb.nr_slots, tid = (uint32_t)syscall(SYS_gettid), i;
+	struct vas_slot *slots = vas_slots(vas);
+
+	/* Start at a place of one's own: threads that come together do not fight for one slot. */
+	for (i = 0; i < nr; i++) {
+		uint32_t at = (tid + i) % nr, free_slot = 0;
+
+		if (__atomic_load_n(&slots[at].binder, __ATOMIC_RELAXED))
+			continue;
+		if (!__atomic_compare_exchange_n(&slots[at].binder, &free_slot, vas->binder + 1, 0,
+						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			continue;
+		slots[at].tid = tid;
+		t->slot = at;
+		t->head.slot = &slots[at].generation;
+		__atomic_store_n(t->head.slot, 0, __ATOMIC_RELEASE);
+		return true;
+	}
+	return false;
+}
+
+static int get_slot(struct vas *vas, struct thread *t)
+{
+	t->slot = NO_SLOT;
+	t->head.slot = &t->own_word;
+	if (vas->role == VAS_ROLE_OBSERVER || claim_slot(vas, t))
+		return 0;
+	if (vas_reclaim_dead(vas) && claim_slot(vas, t))
+		return 0;
+	return vas_error_set(-EAGAIN, "all %u thread slots of this vas are taken",
+			     vas->sb.nr_slots);
+}
+
+static void put_slot(struct vas *vas, struct thread *t)
+{
+	struct vas_slot *slot;
+	uint32_t mine = vas->binder + 1;
+
+	if (t->slot == NO_SLOT)
+		return;
+	slot = &vas_slots(vas)[t->slot];
+	/* It ended inside a section, cancelled perhaps in the middle of a mark: as clean_binder(). */
+	if (vas_thread_is_inside(t))
+		vas_log_set_incomplete(vas);
+	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
+	/* Only if it is still ours: shared memory says what it likes. */
+	__atomic_compare_exchange_n(&slot->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* ---- a thread's ties ---------------------------------------------------------------------- */
+
+/* Take the thread with these ties out of the handle's list. */
+static struct thread *unlink_thread(struct vas *vas, struct vas_thread **registered)
+{
+	struct thread **p, *t = NULL;
+
+	pthread_mutex_lock(&vas->lock);
+	for (p = &vas->threads; *p; p = &(*p)->next) {
+		if ((*p)->registered == registered) {
+			t = *p;
+			*p = t->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&vas->lock);
+	return t;
+}
+
+/* The thread ends: its slots in every handle are free again. */
+static void on_thread_exit(void *registered)
+{
+	struct vas *vas;
+
+	pthread_mutex_lock(&handles_lock);
+	for (vas = handles; vas; vas = vas->next) {
+		struct thread *t = unlink_thread(vas, registered);
+
+		if (!t)
+			continue;
+		t->registered[vas->head.index] = NULL;
+		put_slot(vas, t);
+		free(t);
+	}
+	pthread_mutex_unlock(&handles_lock);
+}
+
+/* handles_lock is held. */
+static int make_thread(struct vas *vas, struct thread **out)
+{
+	struct thread *t = calloc(1, sizeof(*t));
+	int err = -ENOMEM;
+
+	if (!t || pthread_setspecific(exit_key, vas_registered_threads))
+		goto err_free;
+	err = get_slot(vas, t);
+	if (err)
+		goto err_free;
+	t->vas = vas;
+	t->registered = vas_registered_threads;
+	pthread_mutex_lock(&vas->lock);
+	t->next = vas->threads;
+	vas->threads = t;
+	pthread_mutex_unlock(&vas->lock);
+	if (vas->head.index)
+		vas_registered_threads[vas->head.index] = &t->head;
+	*out = t;
+	return 0;
+
+err_free:
+	free(t);
+	return err == -ENOMEM ? vas_error_set(err, "no memory for a thread's place") : err;
+}
+
+struct thread *vas_thread_find(struct vas *vas)
+{
+	struct thread *t;
+
+	if (vas->head.index)
+		return (struct thread *)vas_registered_threads[vas->head.index];
+	pthread_mutex_lock(&vas->lock);
+	for (t = vas->threads; t && t->registered != vas_registered_threads; t = t->next)
+		;
+	pthread_mutex_unlock(&vas->lock);
+	return t;
+}
+
+int vas_thread_get(struct vas *vas, struct thread **out)
+{
+	int err = 0;
+
+	*out = vas_thread_find(vas);
+	if (*out)
+		return 0;
+	pthread_mutex_lock(&handles_lock);
+	if (vas->forked)
+		err = vas_rebind_after_fork(vas);
+	if (!err)
+		err = make_thread(vas, out);
+	pthread_mutex_unlock(&handles_lock);
+	return err;
+}
+
+struct vas_thread *vas_thread_register(struct vas *vas)
+{
+	struct thread *t;
+
+	if (vas->head.index)
+		vas_thread_get(vas, &t);
+	return vas_thread_self(vas);
+}
+
+/* ---- fork --------------------------------------------------------------------------------- */
+
+static void before_fork(void)
+{
+	struct vas *vas;
+
+	pthread_mutex_lock(&handles_lock);
+	for (vas = handles; vas; vas = vas->next)
+		pthread_mutex_lock(&vas->lock);
+}
+
+static void after_fork_in_parent(void)
+{
+	struct vas *vas;
+
+	for (vas = handles; vas; vas = vas->next)
+		pthread_mutex_unlock(&vas->lock);
+	pthread_mutex_unlock(&handles_lock);
+}
+
+/*
+ * The child shares the parent's description, and with it its locks: close it at once, or the parent
+ * would seem alive as long as the child is. The slots are the parent's: forget them.
+ */
+static void after_fork_in_child(void)
+{
+	struct thread *t;
+	struct vas *vas;
+
+	for (vas = handles; vas; vas = vas->next) {
+		close(vas->lock_fd);
+		vas->lock_fd = -1;
+		vas->binder = NO_BINDER;
+		vas->forked = 1;
+		vas->fork_count++;
+		vas->notifier = NULL;
+		vas->cleanups = NULL;
+		vas->lazy = NULL;
+		/* Whoever holds one of these still: the way in and out is not inlined. */
+		for (t = vas->threads; t; t = t->next)
+			t->head.depth = DEPTH_FENCE;
+		vas->threads = NULL;
+		if (vas->role == VAS_ROLE_OWNER)
+			vas->role = VAS_ROLE_BINDER;
+		pthread_mutex_init(&vas->change, NULL);
+		pthread_mutex_init(&vas->reclaim, NULL);
+		pthread_mutex_init(&vas->drain, NULL);
+		pthread_mutex_unlock(&vas->lock);
+	}
+	memset(vas_registered_threads, 0, sizeof(vas_registered_threads));
+	pthread_mutex_unlock(&handles_lock);
+}
+
+static void init_once(void)
+{
+	once_err = -pthread_key_create(&exit_key, on_thread_exit);
+	if (!once_err)
+		once_err = -pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* ---- handles ------------------------------------------------------------------------------ */
+
+/* The lowest that is free; 0 if none is. handles_lock is held. */
+static uint32_t free_index(void)
+{
+	bool used[VAS_FAST_HANDLES] = { true };
+	uint32_t i;
+	struct vas *vas;
+
+	for (vas = handles; vas; vas = vas->next)
+		used[vas->head.index] = true;
+	for (i = 1; i < VAS_FAST_HANDLES; i++)
+		if (!used[i])
+			return i;
+	return 0;
+}
+
+int vas_handle_register(struct vas *vas)
+{
+	pthread_once(&once, init_once);
+	if (once_err)
+		return vas_error_set(once_err, "cannot watch for threads' ends: %s",
+				     strerror(-once_err));
+	pthread_mutex_lock(&handles_lock);
+	vas->head.index = free_index();
+	vas->next = handles;
+	handles = vas;
+	pthread_mutex_unlock(&handles_lock);
+	return 0;
+}
+
+void vas_handle_unregister(struct vas *vas)
+{
+	struct thread *t, *next;
+	struct vas **p;
+
+	pthread_mutex_lock(&handles_lock);
+	for (p = &handles; *p; p = &(*p)->next) {
+		if (*p == vas) {
+			*p = vas->next;
+			break;
+		}
+	}
+	for (t = vas->threads; t; t = next) {
+		next = t->next;
+		t->registered[vas->head.index] = NULL;
+		put_slot(vas, t);
+		free(t);
+	}
+	vas->threads = NULL;
+	pthread_mutex_unlock(&handles_lock);
+}

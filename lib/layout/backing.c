@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Further files that regions lie in. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/error.h"
+#include "lib/handle/file.h"
+#include "lib/layout/publish.h"
+#include "lib/access/view.h"
+#include "lib/access/window.h"
+
+static int duplicate(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return copy < 0 ? vas_error_set(-errno, "cannot duplicate fd %d: %s", fd, strerror(errno)) :
+			  copy;
+}
+
+static int free_entry(const struct vas *vas)
+{
+	int i;
+
+	for (i = 1; i < (int)VAS_MAX_BACKINGS; i++)
+		if (!(vas->backings[i].entry.flags & VAS_BACKING_USED))
+			return i;
+	return vas_error_set(-ENOSPC, "this vas has %u further backings already",
+			     VAS_MAX_BACKINGS - 1);
+}
+
+/* Whether the fd allows the maps that its regions will need. */
+static int check_mode(int fd)
+{
+	int mode = fcntl(fd, F_GETFL);
+
+	if (mode < 0 || mode & O_PATH || (mode & O_ACCMODE) != O_RDWR)
+		return vas_error_set(-EBADF, "a backing's fd must be open for reading and writing");
+	return 0;
+}
+
+/* vas->change is held. */
+static int add(struct vas *vas, int fd)
+{
+	struct vas_backing_entry entry;
+	int err, i, copy;
+
+	err = check_mode(fd);
+	if (!err)
+		err = vas_file_describe(fd, &entry);
+	if (err)
+		return err;
+	i = free_entry(vas);
+	if (i < 0)
+		return i;
+	copy = duplicate(fd);
+	if (copy < 0)
+		return copy;
+	pthread_mutex_lock(&vas->lock);
+	vas->backings[i].entry = entry;
+	vas->backings[i].fd = copy;
+	pthread_mutex_unlock(&vas->lock);
+	err = vas_publish(vas, NULL, 0);
+	return err ? err : i;
+}
+
+int vas_backing_add(struct vas *vas, int fd)
+{
+	int i;
+
+	if (vas->role != VAS_ROLE_OWNER)
+		return vas_error_set(-EPERM, "only the owner of a vas adds backings to it");
+	pthread_mutex_lock(&vas->change);
+	i = add(vas, fd);
+	pthread_mutex_unlock(&vas->change);
+	return i;
+}
+
+static bool is_used(const struct vas *vas, uint32_t backing)
+{
+	uint32_t i;
+
+	for (i = 0; i < vas->own.nr; i++)
+		if (vas->own.regions[i].backing == backing)
+			return true;
+	return false;
+}
+
+int vas_backing_remove(struct vas *vas, uint32_t backing)
+{
+	int err = 0;
+
+	if (vas->role != VAS_ROLE_OWNER)
+		return vas_error_set(-EPERM, "only the owner of a vas removes backings from it");
+	if (!backing || backing >= VAS_MAX_BACKINGS ||
+	    !(vas->backings[backing].entry.flags & VAS_BACKING_USED))
+		return vas_error_set(-ENOENT, "there is no further backing %u", backing);
+	pthread_mutex_lock(&vas->change);
+	if (is_used(vas, backing)) {
+		err = vas_error_set(-EBUSY, "regions lie in backing %u", backing);
+	} else {
+		pthread_mutex_lock(&vas->lock);
+		vas->backings[backing].entry.flags = 0;
+		vas_backing_close(&vas->backings[backing]);
+		pthread_mutex_unlock(&vas->lock);
+		err = vas_publish(vas, NULL, 0);
+	}
+	pthread_mutex_unlock(&vas->change);
+	return err;
+}
+
+int vas_backing_fd(const struct vas *vas, uint32_t backing)
+{
+	if (backing >= VAS_MAX_BACKINGS || vas->backings[backing].fd < 0)
+		return vas_error_set(-ENXIO, "the fd of backing %u is not at hand", backing);
+	return vas->backings[backing].fd;
+}
+
+static bool is_same_file(const struct vas_backing_entry *a, const struct vas_backing_entry *b)
+{
+	return a->flags & VAS_BACKING_USED && a->dev == b->dev && a->ino == b->ino &&
+	       a->page_size == b->page_size && a->size <= b->size;
+}
+
+/* vas->lock is held. */
+static int accept(struct vas *vas, int fd)
+{
+	struct vas_backing_entry entry;
+	int err = vas_file_describe(fd, &entry), copy;
+	uint32_t i;
+
+	if (err)
+		return err;
+	for (i = 1; i < VAS_MAX_BACKINGS; i++)
+		if (is_same_file(&vas->backings[i].entry, &entry))
+			break;
+	if (i == VAS_MAX_BACKINGS)
+		return vas_error_set(-ENOENT, "the layout knows no backing that is this file");
+	if (entry.flags & VAS_BACKING_UNSEALED &&
+	    !(vas->backings[i].entry.flags & VAS_BACKING_UNSEALED))
+		return vas_error_set(-EPERM,
+				     "the layout says that this file is sealed, and it is not");
+	if (vas->backings[i].fd >= 0)
+		return (int)i;
+	copy = duplicate(fd);
+	if (copy < 0)
+		return copy;
+	vas->backings[i].fd = copy;
+	err = vas_view_rebuild(vas);
+	if (err)
+		vas_backing_close(&vas->backings[i]);
+	return err ? err : (int)i;
+}
+
+int vas_backing_offer(struct vas *vas, int fd)
+{
+	int i;
+
+	pthread_mutex_lock(&vas->lock);
+	i = vas_view_refresh(vas);
+	if (!i)
+		i = accept(vas, fd);
+	pthread_mutex_unlock(&vas->lock);
+	return i;
+}

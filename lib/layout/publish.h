@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The owner's side of a change: write a generation, wait for the old one to empty. DESIGN.md,
+ * "Sections"; the steps P1 to P6 are named there. vas->change is held in all of it.
+ */
+#ifndef VAS_LIB_PUBLISH_H
+#define VAS_LIB_PUBLISH_H
+
+#include <stdbool.h>
+
+#include "lib/handle/handle.h"
+
+/*
+ * P1 to P4: a new generation with vas->own's flags, with the backings as they are, and with new regions
+ * (malloced; owned by vas->own from then on, and those that were there are freed) unless NULL.
+ * -ENOMEM: the table cannot be allocated; nothing is published.
+ */
+int vas_publish(struct vas *vas, struct vas_region *regions, uint32_t nr);
+
+/*
+ * P5: no section in a generation before the present one, and none of these pins (NULL: never mind
+ * pins). -EBUSY at the deadline, with the blocker, and pins are asked no more.
+ */
+struct pin_set;
+int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadline_ns,
+		     struct vas_blocker *blocker);
+
+/* A flag of the generations from the next one on. Threads that build a view look at them, too. */
+void vas_publish_flag(struct vas *vas, uint32_t flag, bool on);
+
+int vas_publish_first(struct vas *vas);
+int vas_publish_adopted(struct vas *vas);
+/* An empty layout, without waiting for anyone. */
+void vas_publish_last(struct vas *vas);
+
+#endif

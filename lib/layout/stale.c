@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "lib/layout/stale.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/layout.h"
+#include "core/range.h"
+#include "lib/base/error.h"
+#include "lib/access/mapping.h"
+#include "lib/layout/publish.h"
+#include "lib/handle/generation.h"
+#include "lib/access/view.h"
+
+static int is_in_file(const struct vas_region *region)
+{
+	return !region->backing && !(region->flags & VAS_REGION_LOCAL);
+}
+
+/* Part of the file that no region of the present layout holds, as large as possible, from start. */
+static uint64_t unused_from(const struct vas *vas, uint64_t *start, uint64_t end)
+{
+	uint64_t range = end - *start;
+	uint32_t i;
+
+	for (i = 0; i < vas->own.nr && *start < end; i++) {
+		const struct vas_region *r = &vas->own.regions[i];
+
+		if (!is_in_file(r) || !vas_ranges_overlap(r->offset, r->size, *start, range))
+			continue;
+		if (r->offset <= *start) {
+			*start = r->offset + r->size;
+			range = *start < end ? end - *start : 0;
+			i = UINT32_MAX; /* the new start may be in a region that was passed */
+		} else {
+			range = r->offset - *start;
+		}
+	}
+	return *start < end ? range : 0;
+}
+
+static void punch(struct vas *vas, uint64_t offset, uint64_t size)
+{
+	fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size);
+}
+
+static void punch_unused(struct vas *vas, uint64_t start, uint64_t end)
+{
+	uint64_t range;
+
+	for (range = unused_from(vas, &start, end); range; range = unused_from(vas, &start, end)) {
+		punch(vas, start, range);
+		start += range;
+	}
+}
+
+void vas_stale_add(struct vas *vas, const struct vas_region *ranges, size_t nr)
+{
+	struct stale *stale = &vas->stale;
+	struct vas_extent *grown;
+	size_t i;
+
+	if (!nr)
+		return;
+	grown = realloc(stale->ranges, (stale->nr + nr) * sizeof(*grown));
+	if (!grown)
+		return; /* the memory stays with the file: costs, but harms nobody */
+	stale->ranges = grown;
+	for (i = 0; i < nr; i++)
+		if (is_in_file(&ranges[i]))
+			grown[stale->nr++] =
+				(struct vas_extent){ ranges[i].offset, ranges[i].size };
+}
+
+void vas_stale_punch(struct vas *vas)
+{
+	struct stale *stale = &vas->stale;
+	size_t i;
+
+	for (i = 0; i < stale->nr; i++)
+		punch_unused(vas, stale->ranges[i].offset,
+			     stale->ranges[i].offset + stale->ranges[i].size);
+	vas_stale_free(stale);
+}
+
+void vas_stale_free(struct stale *stale)
+{
+	free(stale->ranges);
+	free(stale->regions);
+	*stale = (struct stale){ 0 };
+}
+
+/* ---- what somebody may still have mapped ---------------------------------------------------- */
+
+static int by_gpa(const void *a, const void *b)
+{
+	const struct vas_region *x = a, *y = b;
+
+	return x->gpa < y->gpa ? -1 : x->gpa > y->gpa;
+}
+
+/* Sorted, and overlaps made one: a half-written table can have them. */
+static void set_stale(struct stale *stale, struct vas_region *regions, size_t nr)
+{
+	size_t i, last = 0;
+
+	if (regions)
+		qsort(regions, nr, sizeof(*regions), by_gpa);
+	for (i = 1; i < nr; i++) {
+		uint64_t end = regions[last].gpa + regions[last].size;
+
+		if (regions[i].gpa > end)
+			regions[++last] = regions[i];
+		else if (regions[i].gpa + regions[i].size > end)
+			regions[last].size = regions[i].gpa + regions[i].size - regions[last].gpa;
+	}
+	free(stale->regions);
+	stale->regions = regions;
+	stale->nr_regions_stale = last + 1;
+}
+
+void vas_stale_add_failed(struct vas *vas, const struct vas_region *ranges, size_t nr,
+			  uint64_t generation)
+{
+	struct vas_region *regions;
+
+	if (!nr)
+		return;
+	vas_stale_add(vas, ranges, nr);
+	regions = malloc(nr * sizeof(*regions));
+	if (regions)
+		memcpy(regions, ranges, nr * sizeof(*regions));
+	else
+		nr = 1; /* no room to say which: all that was mapped then */
+	set_stale(&vas->stale, regions, nr);
+	vas->stale.since = generation;
+	vas->stale.before = generation + 1;
+}
+
+static bool is_owned(const struct vas *vas, const struct vas_region_entry *entry)
+{
+	const struct vas_region_map_entry *e = vas_region_map_find(&vas->view->map, entry->gpa);
+	const struct vas_region *r;
+
+	if (!e)
+		return false;
+	r = &vas->view->set->regions[e->region];
+	return r->id == entry->id && r->gpa == entry->gpa && r->size == entry->size &&
+	       r->offset == entry->offset && r->backing == entry->backing &&
+	       r->flags == entry->flags;
+}
+
+/* An entry makes sense by itself, and the present layout does not have it. */
+static bool is_stale(const struct vas *vas, const struct vas_region_entry *entry)
+{
+	return entry->backing < VAS_MAX_BACKINGS &&
+	       !vas_region_check(&vas->sb, entry, &vas->backings[entry->backing].entry) &&
+	       !(entry->flags & VAS_REGION_LOCAL) && !is_owned(vas, entry);
+}
+
+int vas_stale_inherit(struct vas *vas)
+{
+	const struct vas_region_entry *table =
+		vas_extent(vas, vas->own.table ? VAS_EXT_TABLE0 : VAS_EXT_TABLE1);
+	struct vas_region *regions = NULL;
+	size_t nr = 0, room = 0;
+	uint32_t i;
+
+	/* From the start up to what was never written, whatever its owner says of their number. */
+	for (i = 0; i < vas->sb.max_regions; i++) {
+		struct vas_region_entry entry =
+			*(const volatile struct vas_region_entry *)&table[i];
+
+		if (!entry.id)
+			break;
+		if (!is_stale(vas, &entry))
+			continue;
+		if (nr == room) {
+			struct vas_region *grown;
+
+			room = room ? 2 * room : 16;
+			grown = realloc(regions, room * sizeof(*regions));
+			if (!grown) {
+				free(regions);
+				return vas_error_set(-ENOMEM, "no memory for a list of regions");
+			}
+			regions = grown;
+		}
+		vas_region_from_entry(&entry, &regions[nr++]);
+	}
+	if (!nr)
+		return 0;
+	vas_stale_add(vas, regions, nr);
+	set_stale(&vas->stale, regions, nr);
+	vas->stale.since = 0;
+	vas->stale.before = vas->own.generation;
+	return 0;
+}
+
+int vas_stale_settle(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker)
+{
+	const struct stale *stale = &vas->stale;
+	const struct vas_region everything = { .size = vas->sb.limit };
+	struct pin_set pins = { stale->regions ? stale->regions : &everything,
+				stale->nr_regions_stale, stale->since, stale->before };
+	int err;
+
+	if (!stale->nr && !stale->nr_regions_stale)
+		return 0;
+	err = vas_publish_wait(vas, stale->nr_regions_stale ? &pins : NULL, deadline_ns, blocker);
+	if (!err)
+		vas_stale_punch(vas);
+	return err;
+}
+
+int vas_memory_reserve(struct vas *vas, const struct delta *delta)
+{
+	size_t i;
+
+	if (!(vas->create_flags & VAS_CREATE_RESERVE))
+		return 0;
+	for (i = 0; i < delta->head.nr_added; i++) {
+		const struct vas_region *r = &delta->head.added[i];
+		int err;
+
+		if (!is_in_file(r) || !fallocate(vas->fd, 0, (off_t)r->offset, (off_t)r->size))
+			continue;
+		err = errno == ENOSPC ? -ENOMEM : -errno;
+		vas_memory_release(vas, delta);
+		return vas_error_set(err, "cannot reserve %llu bytes of memory: %s",
+				     (unsigned long long)r->size, strerror(-err));
+	}
+	return 0;
+}
+
+void vas_memory_release(struct vas *vas, const struct delta *delta)
+{
+	size_t i;
+
+	if (!(vas->create_flags & VAS_CREATE_RESERVE))
+		return;
+	for (i = 0; i < delta->head.nr_added; i++) {
+		const struct vas_region *r = &delta->head.added[i];
+
+		if (is_in_file(r))
+			punch_unused(vas, r->offset, r->offset + r->size);
+	}
+}

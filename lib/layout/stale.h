@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The memory of the vas's own file that regions come and go with. vas->change is held. */
+#ifndef VAS_LIB_STALE_H
+#define VAS_LIB_STALE_H
+
+#include "lib/layout/delta.h"
+#include "lib/handle/handle.h"
+
+/* VAS_CREATE_RESERVE: allocate what the delta brings, -ENOMEM; and give it back if it fails. */
+int vas_memory_reserve(struct vas *vas, const struct delta *delta);
+void vas_memory_release(struct vas *vas, const struct delta *delta);
+
+/* These ranges are garbage, as far as they are in the file and no region holds them. */
+void vas_stale_add(struct vas *vas, const struct vas_region *ranges, size_t nr);
+
+/*
+ * A change failed after it was published in `generation`: these ranges were there for a moment, and
+ * somebody may have mapped them in it.
+ */
+void vas_stale_add_failed(struct vas *vas, const struct vas_region *ranges, size_t nr,
+			  uint64_t generation);
+
+/*
+ * For an adopter, whose vas->own is what was last published: what the dead owner's last change may
+ * have left is in the table that is not in use. -ENOMEM.
+ */
+int vas_stale_inherit(struct vas *vas);
+
+void vas_stale_free(struct stale *stale);
+
+/* Nobody can be using it (P5 is behind us): give it back to the system, P6. */
+void vas_stale_punch(struct vas *vas);
+
+/* If there is some: wait until nobody uses or maps it, then give it back. */
+int vas_stale_settle(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker);
+
+#endif

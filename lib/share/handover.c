@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * A new owner in another process, nothing copied.
+ *
+ *	old owner			new owner
+ *	the vas, state -------------->	binds: what can fail, fails here
+ *		<-------------- READY
+ *	gives up the owner's lock
+ *	YOURS ------------------------>	takes the lock, publishes (adopts)
+ *		<-------------- MINE
+ *
+ * The lock decides, as always: nobody has it between YOURS and the new owner's taking it, and never
+ * two. If the new one falls silent, the old one takes the lock again; if it cannot, it has been taken.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vas/migrate.h>
+
+#include "lib/base/error.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/notify.h"
+#include "lib/layout/publish.h"
+#include "lib/access/view.h"
+
+#define MAGIC	  0x52564f44u /* "DOVR" */
+#define MAX_STATE (256u << 20)
+#define ANSWER_MS 5000
+
+enum word { READY = 1, YOURS, MINE };
+
+struct message {
+	uint32_t magic;
+	uint32_t word; /* or, with the state, its size */
+};
+
+/* ---- messages ----------------------------------------------------------------------------- */
+
+static int send_all(int sock, const void *bytes, size_t size)
+{
+	const char *p = bytes;
+
+	while (size) {
+		ssize_t nr = send(sock, p, size, MSG_NOSIGNAL);
+
+		if (nr < 0 && errno == EINTR)
+			continue;
+		if (nr < 0)
+			return vas_error_set(errno == EPIPE ? -ECONNRESET : -errno,
+					     "cannot write to the other process: %s",
+					     strerror(errno));
+		p += nr;
+		size -= (size_t)nr;
+	}
+	return 0;
+}
+
+static int recv_all(int sock, void *bytes, size_t size)
+{
+	struct pollfd poll_fd = { .fd = sock, .events = POLLIN };
+	char *p = bytes;
+
+	while (size) {
+		ssize_t nr = poll(&poll_fd, 1, ANSWER_MS);
+
+		if (!nr)
+			return vas_error_set(-ETIMEDOUT, "the other process does not answer");
+		if (nr > 0)
+			nr = recv(sock, p, size, 0);
+		if (nr < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (nr <= 0)
+			return vas_error_set(-ECONNRESET, "the other process is gone");
+		p += nr;
+		size -= (size_t)nr;
+	}
+	return 0;
+}
+
+static int say(int sock, uint32_t word)
+{
+	struct message message = { MAGIC, word };
+
+	return send_all(sock, &message, sizeof(message));
+}
+
+static int hear(int sock, uint32_t *word)
+{
+	struct message message;
+	int err = recv_all(sock, &message, sizeof(message));
+
+	if (!err && message.magic != MAGIC)
+		err = vas_error_set(-EPROTO, "the other process speaks of something else");
+	*word = message.word;
+	return err;
+}
+
+static int expect(int sock, enum word wanted)
+{
+	uint32_t word;
+	int err = hear(sock, &word);
+
+	if (!err && word != wanted)
+		err = vas_error_set(-EPROTO, "the other process says %u instead of %u", word,
+				    wanted);
+	return err;
+}
+
+/* ---- the old owner ------------------------------------------------------------------------ */
+
+static int check_give(const struct vas *vas, size_t size)
+{
+	uint32_t i;
+
+	if (vas->role != VAS_ROLE_OWNER)
+		return vas_error_set(-EPERM, "only the owner of a vas hands it over");
+	if (vas->own.flags & VAS_STATE_LAZY)
+		return vas_error_set(-EBUSY, "pages are still to come: vas_lazy_wait() first");
+	if (vas->consumers)
+		return vas_error_set(-EBUSY, "detach the consumer %s first",
+				     vas->consumers->ops->name);
+	for (i = 0; i < vas->own.nr; i++)
+		if (vas->own.regions[i].flags & VAS_REGION_LOCAL)
+			return vas_error_set(-EOPNOTSUPP,
+					     "region %s is local memory of this process",
+					     vas->own.regions[i].name);
+	if (size > MAX_STATE)
+		return vas_error_set(-EFBIG, "a state of %zu bytes is too large", size);
+	return 0;
+}
+
+static void set_role(struct vas *vas, enum vas_role role)
+{
+	pthread_mutex_lock(&vas->lock);
+	vas->role = role;
+	__atomic_store_n(&vas_binders(vas)[vas->binder].flags,
+			 role == VAS_ROLE_OWNER ? VAS_BINDER_OWNER : 0, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&vas->lock);
+}
+
+/* It was not taken. If it was, and its taker is dead already, it is there to be adopted. */
+static int take_back(struct vas *vas, uint64_t epoch, int err)
+{
+	if (vas_lock_owner(vas))
+		return 0;
+	if (vas->ctl->owner_epoch != epoch) {
+		vas_unlock_byte(vas, vas_owner_byte(vas));
+		return 0;
+	}
+	set_role(vas, VAS_ROLE_OWNER);
+	vas->ctl->owner_pid = (uint32_t)getpid();
+	return err;
+}
+
+/* vas->change is held: no layout changes hands half made. */
+static int give(struct vas *vas, int sock, const void *state, size_t size)
+{
+	uint64_t epoch = vas->ctl->owner_epoch;
+	int err = check_give(vas, size);
+
+	if (!err)
+		err = vas_send_fds(vas, sock, 0);
+	if (!err)
+		err = say(sock, (uint32_t)size);
+	if (!err)
+		err = send_all(sock, state, size);
+	if (!err)
+		err = expect(sock, READY);
+	if (err)
+		return err;
+	set_role(vas, VAS_ROLE_BINDER);
+	vas_unlock_byte(vas, vas_owner_byte(vas));
+	err = say(sock, YOURS);
+	if (!err)
+		err = expect(sock, MINE);
+	return err ? take_back(vas, epoch, err) : 0;
+}
+
+int vas_handover_give(struct vas *vas, int sock, const void *state, size_t size)
+{
+	int err;
+
+	pthread_mutex_lock(&vas->change);
+	err = give(vas, sock, state, size);
+	pthread_mutex_unlock(&vas->change);
+	return err;
+}
+
+/* ---- the new owner ------------------------------------------------------------------------ */
+
+static int take_state(int sock, void **state, size_t *size)
+{
+	uint32_t there;
+	int err = hear(sock, &there);
+
+	if (err)
+		return err;
+	if (there > MAX_STATE)
+		return vas_error_set(-EPROTO, "a state of %u bytes is too large", there);
+	*state = malloc(there + 1);
+	if (!*state)
+		return vas_error_set(-ENOMEM, "no memory for a state of %u bytes", there);
+	*size = there;
+	return recv_all(sock, *state, there);
+}
+
+static int adopt(struct vas *vas)
+{
+	int err = vas_lock_owner(vas);
+
+	if (err)
+		return vas_error_set(err, "another process has taken the vas");
+	err = vas_publish_adopted(vas);
+	if (!err) {
+		pthread_mutex_lock(&vas->lock);
+		err = vas_view_refresh(vas);
+		pthread_mutex_unlock(&vas->lock);
+	}
+	return err;
+}
+
+static int take(struct vas *vas, int sock, void **state, size_t *size)
+{
+	int err = take_state(sock, state, size);
+
+	if (!err)
+		err = say(sock, READY);
+	if (!err)
+		err = expect(sock, YOURS);
+	if (!err)
+		err = adopt(vas);
+	/* That the old one does not hear of it changes nothing: the lock is here. */
+	if (!err)
+		say(sock, MINE);
+	return err;
+}
+
+int vas_handover_take(int sock, uint32_t bind_flags, struct vas **out, void **state, size_t *size)
+{
+	struct vas *vas;
+	int err = vas_recv_fds(sock, bind_flags, &vas);
+
+	if (err)
+		return err;
+	*state = NULL;
+	*size = 0;
+	if (vas->role == VAS_ROLE_OBSERVER)
+		err = vas_error_set(-EPERM, "an observer cannot own a vas");
+	if (!err)
+		err = take(vas, sock, state, size);
+	if (err) {
+		free(*state);
+		*state = NULL;
+		vas_unbind(vas);
+		return err;
+	}
+	*out = vas;
+	return 0;
+}

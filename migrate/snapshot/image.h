@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* One snapshot's file, opened and checked: its layout, its list of pages, and their bytes. */
+#ifndef MIGRATE_IMAGE_H
+#define MIGRATE_IMAGE_H
+
+#include "migrate/snapshot/file.h"
+
+struct image {
+	int fd;
+	struct snapshot_header header;
+	struct stream_layout *layout;
+	struct snapshot_word *words;
+	uint64_t *offsets; /* where each region's bytes are in the file */
+};
+
+static inline const struct vas_region_entry *image_regions(const struct image *image)
+{
+	return (const struct vas_region_entry *)(image->layout + 1);
+}
+
+/* -ENOENT and so on from open(); -EPROTO: damaged, or no snapshot. */
+int image_open(struct image *image, const char *path);
+void image_close(struct image *image);
+
+/* The region that holds gpa, or NULL. */
+const struct vas_region_entry *image_region_at(const struct image *image, uint64_t gpa);
+
+/* The bytes of word->data, one page after the other, into raw (256 KiB), if their sum is right. */
+int image_read(const struct image *image, const struct snapshot_word *word, char *raw);
+
+#endif

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* vas_snapshot_restore(): with all its parents now. The other ways: lazy.c, private.c. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vas/lazy.h>
+#include <vas/consumer.h>
+#include <vas/migrate.h>
+
+#include "migrate/snapshot/chain.h"
+#include "migrate/snapshot/restore.h"
+#include "migrate/stream/target.h"
+
+/* Pages of a parent that have no place any more, as the layout has changed since, are left out. */
+static void load_pages(const struct target *target, uint64_t gpa, const char *pages, uint64_t bits)
+{
+	struct iovec iov[64];
+
+	for (; bits; bits &= bits - 1) {
+		unsigned int bit = (unsigned int)__builtin_ctzll(bits);
+
+		if (target_iov(target, gpa, 1ull << bit, iov) == 1)
+			memcpy(iov[0].iov_base, pages + bit * VAS_PAGE_SIZE, VAS_PAGE_SIZE);
+	}
+}
+
+static int load_words(struct chain *chain, const struct target *target, char *pages)
+{
+	struct vas_dirty_word word;
+	uint64_t data;
+	size_t at = 0;
+	int err = 0;
+
+	while (!err && chain_next(chain, &at, &word)) {
+		err = chain_read(chain, word.gpa, pages, &data);
+		if (!err)
+			load_pages(target, word.gpa, pages, data);
+	}
+	return err;
+}
+
+static int load(struct chain *chain, char *pages, struct vas **vas)
+{
+	const struct image *image = &chain->images[0];
+	struct target_options options = { 0 };
+	struct target target;
+	int err = target_init(&target, image->layout, image->header.layout_size, &options);
+
+	if (err)
+		return err;
+	err = load_words(chain, &target, pages);
+	if (!err)
+		err = target_publish(&target, vas);
+	target_clean(&target);
+	return err;
+}
+
+static int restore_eagerly(const char *path, struct vas **vas)
+{
+	char *pages = malloc(STREAM_WORD_SIZE);
+	struct chain chain;
+	int err;
+
+	if (!pages)
+		return vas_error_set(-ENOMEM, "no memory to restore with");
+	err = chain_open(&chain, path);
+	if (!err) {
+		err = load(&chain, pages, vas);
+		chain_close(&chain);
+	}
+	free(pages);
+	return err;
+}
+
+int restore_create(const struct stream_layout *layout, struct vas **vas)
+{
+	struct vas_options options = { .limit = layout->limit,
+				       .ram_size = layout->ram_size,
+				       .name = layout->name };
+	int err;
+
+	if (!memchr(layout->name, '\0', sizeof(layout->name)))
+		return vas_error_set(-EPROTO, "the snapshot's layout makes no sense");
+	if (layout->nr_regions > 4096)
+		options.max_regions = layout->nr_regions;
+	err = vas_create(&options, vas);
+	return err == -EINVAL ? -EPROTO : err;
+}
+
+int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas)
+{
+	switch (flags) {
+	case 0:
+		return restore_eagerly(path, vas);
+	case VAS_RESTORE_LAZY:
+		return restore_lazily(path, 0, vas);
+	case VAS_RESTORE_CLONE:
+		return restore_lazily(path, VAS_LAZY_ON_TOUCH, vas);
+	case VAS_RESTORE_PRIVATE:
+		return restore_privately(path, vas);
+	default:
+		return vas_error_set(-EINVAL, "flags %#x: one way to restore at a time", flags);
+	}
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The ways to restore a snapshot. */
+#ifndef MIGRATE_RESTORE_H
+#define MIGRATE_RESTORE_H
+
+#include <vas/migrate.h>
+
+#include "migrate/snapshot/image.h"
+
+/* A vas without regions, as the snapshot's layout wants it. */
+int restore_create(const struct stream_layout *layout, struct vas **vas);
+
+/* Pages come as they are touched; lazy_flags: VAS_ARRIVE_*. */
+int restore_lazily(const char *path, uint32_t lazy_flags, struct vas **vas);
+
+/* As private mappings of the file: memory of this process alone. */
+int restore_privately(const char *path, struct vas **vas);
+
+#endif

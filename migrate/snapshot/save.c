@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* vas_snapshot_save(): all of it, or what is other than in a parent. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vas/consumer.h>
+#include <vas/migrate.h>
+
+#include "migrate/base/layout.h"
+#include "migrate/snapshot/save.h"
+#include "migrate/base/sum.h"
+
+#define BATCH 1024u
+
+static int save_words(struct save *s)
+{
+	const struct vas_dirty_word *words;
+	uint64_t gpa = 0;
+	int err = 0;
+
+	while (!err && gpa < s->info.limit) {
+		ssize_t i, nr = vas_tracker_harvest(s->dirty, &gpa, s->info.limit, BATCH, &words);
+
+		err = nr < 0 ? (int)nr : 0;
+		for (i = 0; !err && i < nr; i++)
+			err = save_word(s, &words[i]);
+	}
+	return err;
+}
+
+/* ---- the parent --------------------------------------------------------------------------- */
+
+static bool is_in_chain(const struct chain *chain, const struct stat *st)
+{
+	struct stat other;
+	uint32_t i;
+
+	for (i = 0; i < chain->nr; i++)
+		if (!fstat(chain->images[i].fd, &other) && other.st_dev == st->st_dev &&
+		    other.st_ino == st->st_ino)
+			return true;
+	return false;
+}
+
+static int check_parent(const struct save *s)
+{
+	struct stat st;
+
+	if (s->parent.nr == SNAPSHOT_MAX_PARENTS)
+		return vas_error_set(-ELOOP,
+				     "%d snapshots on each other are the most: make a full one",
+				     SNAPSHOT_MAX_PARENTS);
+	if (!stat(s->file.path, &st) && is_in_chain(&s->parent, &st))
+		return vas_error_set(-EEXIST,
+				     "%s is what the new snapshot would stand on: give it "
+				     "another name",
+				     s->file.path);
+	/* A tracker's marks mean nothing beside the memory of another vas. */
+	if (!s->compares && memcmp(s->parent.images[0].header.vas, s->info.uuid, 16))
+		return vas_error_set(-EINVAL,
+				     "the parent is a snapshot of another vas: save without a "
+				     "tracker, which compares the pages");
+	return 0;
+}
+
+static int open_parent(struct save *s, const char *parent)
+{
+	char path[PATH_MAX];
+	int err;
+
+	if (strlen(parent) >= sizeof(s->header.parent))
+		return vas_error_set(-ENAMETOOLONG, "the parent's path is too long");
+	strcpy(s->header.parent, parent);
+	err = snapshot_parent_path(s->file.path, parent, path);
+	if (!err)
+		err = chain_open(&s->parent, path);
+	if (!err)
+		err = check_parent(s);
+	if (!err)
+		memcpy(s->header.parent_id, s->parent.images[0].header.id, 16);
+	return err;
+}
+
+/* ---- the file ----------------------------------------------------------------------------- */
+
+/*
+ * What the parent has and nobody may have written: memory that was given back since, or taken away with
+ * its region and come again, holds zeros that the child has to tell of.
+ */
+static void mark_parents(const struct save *s)
+{
+	struct vas_dirty_word word;
+	size_t at = 0;
+
+	while (chain_next(&s->parent, &at, &word))
+		if (word.bits)
+			vas_mark_dirty_word(s->vas, word.gpa, word.bits);
+}
+
+static int write_layout(struct save *s)
+{
+	struct stream_layout *layout;
+	const struct image *parent = s->parent.nr ? s->parent.images : NULL;
+	int err = layout_describe(s->vas, s->regions, s->nr_regions, &layout);
+
+	if (err)
+		return err;
+	s->header.layout_size = layout_size(layout);
+	s->header.data_offset = snapshot_data_offset(s->header.layout_size);
+	s->header.layout_sum = sum_add(s->key, layout, s->header.layout_size);
+	if (parent && (s->compares || parent->header.layout_size != s->header.layout_size ||
+		       memcmp(parent->layout, layout, s->header.layout_size)))
+		mark_parents(s);
+	err = atomic_write(&s->file, layout, s->header.layout_size, sizeof(s->header));
+	free(layout);
+	return err;
+}
+
+static int write_rest(struct save *s)
+{
+	size_t i, size = s->header.nr_words * sizeof(*s->words);
+	int err;
+
+	s->header.words_offset = s->header.data_offset;
+	for (i = 0; i < s->nr_regions; i++)
+		s->header.words_offset += s->regions[i].size;
+	s->header.words_sum = sum_add(s->key, s->words, size);
+	s->header.header_sum =
+		sum_add(s->key, &s->header, offsetof(struct snapshot_header, header_sum));
+	err = atomic_write(&s->file, s->words, size, s->header.words_offset);
+	if (!err && ftruncate(s->file.fd, (off_t)(s->header.words_offset + size)))
+		err = -errno;
+	return err ? err : atomic_write(&s->file, &s->header, sizeof(s->header), 0);
+}
+
+static int init_header(struct save *s)
+{
+	int err = vas_info(s->vas, &s->info);
+
+	if (err)
+		return err;
+	if (getrandom(s->header.id, sizeof(s->header.id), 0) != sizeof(s->header.id))
+		return vas_error_set(-EIO, "no random bytes for the snapshot's id");
+	s->header.magic = SNAPSHOT_MAGIC;
+	s->header.version = SNAPSHOT_VERSION;
+	memcpy(s->header.vas, s->info.uuid, sizeof(s->header.vas));
+	s->key = snapshot_key(&s->header);
+	return 0;
+}
+
+/* Everything, where nobody has tracked. */
+static int track_all(struct save *s)
+{
+	int err = vas_tracker_attach(s->vas, "snapshot", VAS_TRACKER_ALL, &s->dirty);
+
+	return err ? err : vas_tracker_begin(s->dirty);
+}
+
+static int save(struct save *s, struct vas_tracker *dirty)
+{
+	int err = layout_take(s->vas, &s->regions, &s->nr_regions);
+
+	s->dirty = dirty;
+	if (!err && !dirty)
+		err = track_all(s);
+	if (!err)
+		err = write_layout(s);
+	if (!err)
+		err = save_words(s);
+	if (!err)
+		err = write_rest(s);
+	if (!dirty)
+		vas_tracker_detach(s->dirty);
+	return err ? err : atomic_settle(&s->file);
+}
+
+static int save_frozen(struct save *s, struct vas_tracker *dirty)
+{
+	int err = vas_freeze(s->vas, VAS_TIMEOUT_DEFAULT_NS, NULL), was_frozen = err == -EALREADY;
+
+	if (err && !was_frozen)
+		return err;
+	err = save(s, dirty);
+	if (!was_frozen)
+		vas_thaw(s->vas);
+	return err;
+}
+
+static int save_buffered(struct save *s, const char *parent, struct vas_tracker *dirty)
+{
+	int err;
+
+	s->raw = malloc(STREAM_WORD_SIZE);
+	s->before = malloc(STREAM_WORD_SIZE);
+	if (!s->raw || !s->before)
+		return vas_error_set(-ENOMEM, "no memory for a buffer");
+	err = init_header(s);
+	if (!err && parent)
+		err = open_parent(s, parent);
+	return err ? err : save_frozen(s, dirty);
+}
+
+int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
+		      struct vas_tracker *dirty)
+{
+	struct save s = { .vas = vas, .compares = parent && !dirty };
+	int err;
+
+	if (dirty && !parent)
+		return vas_error_set(-EINVAL, "a tracker's pages need a parent that has the rest");
+	err = atomic_open(&s.file, path);
+	if (!err)
+		err = save_buffered(&s, parent, dirty);
+	atomic_clean(&s.file);
+	chain_close(&s.parent);
+	free(s.raw);
+	free(s.before);
+	free(s.words);
+	free(s.regions);
+	return err;
+}

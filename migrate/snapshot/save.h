@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A snapshot that is being written. */
+#ifndef MIGRATE_SAVE_H
+#define MIGRATE_SAVE_H
+
+#include <stdbool.h>
+#include <vas/dirty.h>
+
+#include "migrate/snapshot/atomic_file.h"
+#include "migrate/snapshot/chain.h"
+
+struct save {
+	struct vas *vas;
+	struct vas_info info;
+	struct vas_tracker *dirty;
+	bool compares;	     /* with the parent: nobody has tracked since then */
+	struct chain parent; /* nr 0: none */
+	struct atomic_file file;
+	struct snapshot_header header;
+	struct vas_region *regions;
+	size_t nr_regions;
+	struct snapshot_word *words;
+	size_t room;
+	char *raw;
+	char *before; /* the parent's pages of a word */
+	uint64_t key;
+};
+
+/* Write the pages of a word that belong in this snapshot, and note them down. */
+int save_word(struct save *save, const struct vas_dirty_word *word);
+
+#endif

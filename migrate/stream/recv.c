@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* The destination: nothing is believed, and nothing is a vas before all of it is there. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vas/consumer.h>
+#include <vas/migrate.h>
+
+#include "migrate/base/pack.h"
+#include "migrate/stream/target.h"
+#include "migrate/stream/wire.h"
+
+#define STALL_NS 30000000000ull
+#define LAYOUT_MAX_SIZE \
+	(sizeof(struct stream_layout) + VAS_MAX_REGIONS * sizeof(struct vas_region_entry))
+
+struct receiver;
+
+struct source {
+	struct receiver *receiver;
+	struct wire wire;
+	struct pack pack;
+	char *raw; /* unpacked, before it is spread */
+	uint32_t round;
+	uint64_t pages;
+	bool has_state;
+	pthread_t thread;
+	int err;
+	char error[256];
+};
+
+struct receiver {
+	struct source sources[VAS_MIGRATE_MAX_CHANNELS];
+	uint32_t nr;
+	uint8_t session[16];
+	uint32_t flags;	  /* of HELLO */
+	struct wire back; /* channel 0, the other way */
+	bool cancel;
+	struct target target;
+	void *state;
+	size_t state_size;
+};
+
+/* ---- words -------------------------------------------------------------------------------- */
+
+static int recv_packed(struct source *src, const struct stream_header *header,
+		       const struct iovec *iov, int nr)
+{
+	struct iovec packed = { src->pack.buffer, header->length };
+	const char *from = src->raw;
+	size_t size = (size_t)__builtin_popcountll(header->data) * VAS_PAGE_SIZE;
+	int i, err;
+
+	if (header->length > src->pack.room)
+		return vas_error_set(-EPROTO, "a packed chunk is larger than it can be");
+	err = wire_recv_payload(&src->wire, header, &packed, 1);
+	if (!err)
+		err = unpack_word(&src->pack, header->flags, header->length, src->raw, size);
+	for (i = 0; !err && i < nr; i++) {
+		memcpy(iov[i].iov_base, from, iov[i].iov_len);
+		from += iov[i].iov_len;
+	}
+	return err;
+}
+
+static int clear_pages(struct source *src, const struct stream_header *header)
+{
+	struct iovec iov[64];
+	int i, nr = target_iov(&src->receiver->target, header->gpa, header->zero, iov);
+
+	for (i = 0; i < nr; i++)
+		memset(iov[i].iov_base, 0, iov[i].iov_len);
+	return nr < 0 ? nr : 0;
+}
+
+static int recv_word(struct source *src, const struct stream_header *header)
+{
+	size_t size = (size_t)__builtin_popcountll(header->data) * VAS_PAGE_SIZE;
+	struct iovec iov[64];
+	int nr, err;
+
+	if (header->data & header->zero || header->round < src->round ||
+	    header->flags & ~(STREAM_LZ4 | STREAM_ZSTD) ||
+	    stream_channel_of(header->gpa, src->receiver->nr) != src->wire.channel ||
+	    (header->flags ? !size || !header->length : header->length != size))
+		return vas_error_set(-EPROTO, "a chunk of pages that makes no sense");
+	src->round = header->round;
+	src->pages += (uint64_t)__builtin_popcountll(header->data | header->zero);
+	nr = target_iov(&src->receiver->target, header->gpa, header->data, iov);
+	if (nr < 0)
+		return nr;
+	if (header->flags)
+		err = recv_packed(src, header, iov, nr);
+	else
+		err = wire_recv_payload(&src->wire, header, iov, nr);
+	return err ? err : clear_pages(src, header);
+}
+
+/* ---- a channel ---------------------------------------------------------------------------- */
+
+static int recv_state(struct source *src, const struct stream_header *header)
+{
+	struct receiver *r = src->receiver;
+	struct iovec iov;
+
+	if (src->wire.channel || src->has_state || header->length > STREAM_MAX_STATE)
+		return vas_error_set(-EPROTO, "a state where none can be");
+	r->state = malloc(header->length + 1);
+	if (!r->state)
+		return vas_error_set(-ENOMEM, "no memory for a state of %u bytes", header->length);
+	src->has_state = true;
+	r->state_size = header->length;
+	iov = (struct iovec){ r->state, header->length };
+	return wire_recv_payload(&src->wire, header, &iov, header->length ? 1 : 0);
+}
+
+static int check_end(const struct source *src, const struct stream_header *header)
+{
+	if (header->length || header->gpa != header->sequence || header->data != src->pages ||
+	    (!src->wire.channel && !src->has_state))
+		return vas_error_set(-EPROTO, "the stream's end does not fit what came before");
+	return 0;
+}
+
+static int recv_chunks(struct source *src)
+{
+	struct stream_header header;
+	int err;
+
+	for (;;) {
+		err = wire_recv_header(&src->wire, &header);
+		if (err)
+			return err;
+		switch (header.type) {
+		case STREAM_WORD:
+			err = src->has_state ? vas_error_set(-EPROTO, "pages after the state") :
+					       recv_word(src, &header);
+			break;
+		case STREAM_STATE:
+			err = recv_state(src, &header);
+			break;
+		case STREAM_END:
+			return check_end(src, &header);
+		default:
+			err = vas_error_set(-EPROTO, "a chunk of type %u has no place here",
+					    header.type);
+		}
+		if (err)
+			return err;
+	}
+}
+
+static void *source_run(void *arg)
+{
+	struct source *src = arg;
+
+	src->err = recv_chunks(src);
+	if (src->err) {
+		strncpy(src->error, vas_error(), sizeof(src->error) - 1);
+		__atomic_store_n(&src->receiver->cancel, true, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static int run_sources(struct receiver *r)
+{
+	uint32_t started, i;
+	int err = 0;
+
+	for (started = 0; !err && started < r->nr; started += !err)
+		err = -pthread_create(&r->sources[started].thread, NULL, source_run,
+				      &r->sources[started]);
+	if (err) {
+		vas_error_set(err, "no thread for a channel: %s", strerror(-err));
+		__atomic_store_n(&r->cancel, true, __ATOMIC_RELAXED);
+	}
+	for (i = 0; i < started; i++)
+		pthread_join(r->sources[i].thread, NULL);
+	for (i = 0; i < started; i++)
+		if (r->sources[i].err && (!err || err == -ECANCELED))
+			err = vas_error_set(r->sources[i].err, "%s", r->sources[i].error);
+	return err;
+}
+
+/* ---- beginning ---------------------------------------------------------------------------- */
+
+static int check_hello(struct receiver *r, uint32_t i, const struct stream_header *header,
+		       const struct stream_hello *hello)
+{
+	struct wire *wire = &r->sources[i].wire;
+
+	if (hello->version != STREAM_VERSION)
+		return vas_error_set(-EOPNOTSUPP, "a stream of version %u", hello->version);
+	wire_set_key(wire, hello->session, i, false);
+	if (wire_check_hello(wire, header, hello))
+		return -EPROTO;
+	if (hello->channel != i || hello->nr_channels != r->nr || hello->flags & ~STREAM_ONE_WAY)
+		return vas_error_set(-EPROTO, "channel %u of %u comes where %u of %u should",
+				     hello->channel, hello->nr_channels, i, r->nr);
+	if (i && memcmp(hello->session, r->session, sizeof(r->session)))
+		return vas_error_set(-EPROTO, "channels of different streams");
+	memcpy(r->session, hello->session, sizeof(r->session));
+	r->flags = hello->flags;
+	return 0;
+}
+
+static int recv_hello(struct receiver *r, uint32_t i)
+{
+	struct stream_header header;
+	struct stream_hello hello;
+	struct iovec iov = { &hello, sizeof(hello) };
+	int err = wire_recv_header(&r->sources[i].wire, &header);
+
+	if (err)
+		return err;
+	if (header.type != STREAM_HELLO || header.length != sizeof(hello))
+		return vas_error_set(-EPROTO, "the stream does not begin as one does");
+	err = wire_recv_payload(&r->sources[i].wire, &header, &iov, 1);
+	return err ? err : check_hello(r, i, &header, &hello);
+}
+
+/* ---- the way back ------------------------------------------------------------------------- */
+
+static void open_back(struct receiver *r)
+{
+	r->back = r->sources[0].wire;
+	r->back.sequence = 0;
+	wire_set_key(&r->back, r->session, 0, true);
+}
+
+static int say(struct receiver *r, enum stream_type type)
+{
+	struct stream_header header = { .type = type };
+
+	return r->flags & STREAM_ONE_WAY ? 0 : wire_send(&r->back, &header, NULL);
+}
+
+/* Making memory takes long, and the source has patience with those who give signs of life. */
+static int send_wait(void *receiver)
+{
+	return say(receiver, STREAM_WAIT);
+}
+
+/* ---- the memory --------------------------------------------------------------------------- */
+
+static int recv_layout(struct receiver *r, const struct vas_migrate_target *options)
+{
+	struct target_options target = {
+		.create_flags = options->create_flags,
+		.max_ram = options->max_ram,
+		.populated = options->flags & VAS_MIGRATE_POPULATE ? send_wait : NULL,
+		.arg = r,
+	};
+	struct wire *wire = &r->sources[0].wire;
+	struct stream_header header;
+	struct iovec iov;
+	int err = wire_recv_header(wire, &header);
+
+	if (err)
+		return err;
+	if (header.type != STREAM_LAYOUT || header.length < sizeof(struct stream_layout) ||
+	    header.length > LAYOUT_MAX_SIZE)
+		return vas_error_set(-EPROTO, "the stream has no layout where it should be");
+	iov = (struct iovec){ malloc(header.length), header.length };
+	if (!iov.iov_base)
+		return vas_error_set(-ENOMEM, "no memory for a layout");
+	err = wire_recv_payload(wire, &header, &iov, 1);
+	if (!err)
+		err = target_init(&r->target, iov.iov_base, header.length, &target);
+	free(iov.iov_base);
+	return err;
+}
+
+static int source_init(struct receiver *r, const struct vas_migrate_target *options, uint32_t i)
+{
+	struct source *src = &r->sources[i];
+
+	src->receiver = r;
+	wire_init(&src->wire, options->fds[i], options->stall_ns ? options->stall_ns : STALL_NS,
+		  &r->cancel);
+	src->raw = aligned_alloc(VAS_PAGE_SIZE, STREAM_WORD_SIZE);
+	if (!src->raw)
+		return vas_error_set(-ENOMEM, "no memory for buffers");
+	return pack_init(&src->pack, 0);
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+/*
+ * From the moment that DONE is written, this side may run. If it cannot be written, the source has
+ * given up (then ABORT is here to be read) or is gone.
+ */
+static int send_done(struct receiver *r, struct vas_migrate_result *result)
+{
+	struct stream_header header;
+	int err = say(r, STREAM_DONE);
+
+	if (err != -ECONNRESET)
+		return err;
+	if (!wire_recv_header(&r->sources[0].wire, &header) && header.type == STREAM_ABORT)
+		return vas_error_set(-ECONNRESET, "the source has given up");
+	result->source_gone = 1;
+	return 0;
+}
+
+static void fill_result(struct receiver *r, struct vas_migrate_result *result)
+{
+	uint32_t i;
+
+	result->rounds = r->sources[0].round + 1;
+	for (i = 0; i < r->nr; i++)
+		result->pages += r->sources[i].pages;
+	result->state = r->state;
+	result->state_size = r->state_size;
+	r->state = NULL;
+}
+
+static int accept_vas(struct receiver *r, const struct vas_migrate_target *options, struct vas *vas)
+{
+	if (!options->ops)
+		return 0;
+	return options->ops->accept(options->arg, vas, r->state, r->state_size);
+}
+
+/* It is a vas; whether it is to be ours is said here, first by the caller, then to the source. */
+static int conclude(struct receiver *r, const struct vas_migrate_target *options, struct vas *vas,
+		    struct vas_migrate_result *result)
+{
+	int err = accept_vas(r, options, vas);
+
+	if (err)
+		return err;
+	err = send_done(r, result);
+	if (err && options->ops && options->ops->withdraw)
+		options->ops->withdraw(options->arg);
+	return err;
+}
+
+static int receive(struct receiver *r, const struct vas_migrate_target *options, struct vas **vas,
+		   struct vas_migrate_result *result)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < r->nr; i++)
+		err = source_init(r, options, i);
+	for (i = 0; !err && i < r->nr; i++)
+		err = recv_hello(r, i);
+	if (!err) {
+		open_back(r);
+		err = recv_layout(r, options);
+	}
+	if (!err)
+		err = say(r, STREAM_READY);
+	if (!err)
+		err = run_sources(r);
+	if (!err)
+		err = target_publish(&r->target, vas);
+	if (err)
+		return err;
+	err = conclude(r, options, *vas, result);
+	if (err)
+		vas_destroy(*vas);
+	return err;
+}
+
+static void receiver_free(struct receiver *r, int err)
+{
+	uint32_t i;
+
+	target_clean(&r->target);
+	for (i = 0; i < r->nr; i++) {
+		if (err && r->sources[i].receiver)
+			wire_shut(&r->sources[i].wire);
+		if (r->sources[i].receiver)
+			wire_clean(&r->sources[i].wire);
+		pack_clean(&r->sources[i].pack);
+		free(r->sources[i].raw);
+	}
+	free(r->state);
+	free(r);
+}
+
+int vas_migrate_recv(const struct vas_migrate_target *options, struct vas **vas,
+		     struct vas_migrate_result *result)
+{
+	struct receiver *r;
+	int err;
+
+	if (!options->nr_fds || options->nr_fds > VAS_MIGRATE_MAX_CHANNELS ||
+	    options->flags & ~VAS_MIGRATE_POPULATE)
+		return vas_error_set(-EINVAL, "a stream has 1 to %u channels, or flags are unknown",
+				     VAS_MIGRATE_MAX_CHANNELS);
+	memset(result, 0, sizeof(*result));
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return vas_error_set(-ENOMEM, "no memory to receive with");
+	r->nr = options->nr_fds;
+	err = receive(r, options, vas, result);
+	if (!err)
+		fill_result(r, result);
+	receiver_free(r, err);
+	return err;
+}

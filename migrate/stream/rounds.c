@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* The rounds of a migration, and the stop before the last. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <vas/consumer.h>
+
+#include "migrate/stream/migration.h"
+
+#define BATCH	    4096u
+#define PROGRESS_NS 100000000ull
+
+/* ---- a round ------------------------------------------------------------------------------ */
+
+/* Open an epoch, and list what is dirty: in s->words until it is committed or aborted. */
+static int collect(struct migration *m)
+{
+	struct sender *s = &m->sender;
+	struct vas_info info;
+	uint64_t gpa = 0;
+	int err = vas_info(s->vas, &info);
+
+	m->pages = 0;
+	if (!err)
+		err = vas_tracker_begin(m->dirty);
+	while (!err && gpa < info.limit) {
+		const struct vas_dirty_word *words;
+		ssize_t i, nr = vas_tracker_harvest(m->dirty, &gpa, info.limit, BATCH, &words);
+
+		for (i = 0; i < nr; i++)
+			m->pages += (uint64_t)__builtin_popcountll(words[i].bits);
+		err = nr < 0 ? (int)nr : 0;
+	}
+	s->nr_words = vas_tracker_harvested(m->dirty, &s->words);
+	return err;
+}
+
+void fill_progress(struct migration *m, uint64_t sent_before, struct vas_migrate_progress *progress)
+{
+	struct sender *s = &m->sender;
+	uint64_t now = sender_now_ns(), round_ns = now - s->start_ns + 1, done;
+
+	*progress = (struct vas_migrate_progress){
+		.round = s->round,
+		.frozen = m->frozen,
+		.pages_sent = __atomic_load_n(&s->pages_sent, __ATOMIC_RELAXED),
+		.pages_zero = __atomic_load_n(&s->pages_zero, __ATOMIC_RELAXED),
+		.bytes_sent = __atomic_load_n(&s->bytes_sent, __ATOMIC_RELAXED),
+		.elapsed_ns = now - m->begun_ns,
+	};
+	done = progress->pages_sent - sent_before;
+	progress->pages_left = m->pages > done ? m->pages - done : 0;
+	progress->rate = (uint64_t)((double)done * VAS_PAGE_SIZE * 1e9 / (double)round_ns);
+	if (progress->rate)
+		progress->left_ns = (uint64_t)((double)progress->pages_left * VAS_PAGE_SIZE * 1e9 /
+					       (double)progress->rate);
+}
+
+static int tell(struct migration *m, uint64_t sent_before)
+{
+	const struct vas_migrate_options *options = &m->sender.options;
+	struct vas_migrate_progress progress;
+
+	fill_progress(m, sent_before, &progress);
+	m->rate = progress.rate;
+	if (!options->ops->progress || !options->ops->progress(options->arg, &progress))
+		return 0;
+	return vas_error_set(-ECANCELED, "canceled");
+}
+
+/* Until all channels have ended; the caller hears of it meanwhile. */
+static int wait_for_channels(struct migration *m, uint64_t sent_before)
+{
+	struct sender *s = &m->sender;
+	int err = 0;
+
+	pthread_mutex_lock(&s->lock);
+	while (s->nr_running) {
+		uint64_t until_ns = sender_now_ns() + PROGRESS_NS;
+		struct timespec until = { (time_t)(until_ns / 1000000000ull),
+					  (long)(until_ns % 1000000000ull) };
+
+		if (pthread_cond_timedwait(&s->ended, &s->lock, &until) != ETIMEDOUT)
+			continue;
+		pthread_mutex_unlock(&s->lock);
+		if (!err)
+			err = tell(m, sent_before);
+		if (err)
+			__atomic_store_n(&s->cancel, true, __ATOMIC_RELAXED);
+		pthread_mutex_lock(&s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+static int start_channels(struct sender *s, uint32_t *started)
+{
+	int err = 0;
+
+	s->nr_running = s->nr_channels;
+	for (*started = 0; !err && *started < s->nr_channels; ++*started) {
+		struct channel *c = &s->channels[*started];
+
+		c->err = 0;
+		err = -pthread_create(&c->thread, NULL, channel_run, c);
+		if (err)
+			break;
+	}
+	pthread_mutex_lock(&s->lock);
+	s->nr_running -= s->nr_channels - *started;
+	pthread_mutex_unlock(&s->lock);
+	if (err)
+		__atomic_store_n(&s->cancel, true, __ATOMIC_RELAXED);
+	return err ? vas_error_set(err, "no thread for a channel: %s", strerror(-err)) : 0;
+}
+
+/* The error of the channel that failed first counts, not that others were canceled for it. */
+static int channels_error(struct sender *s, uint32_t nr)
+{
+	int err = 0;
+	uint32_t i;
+
+	for (i = 0; i < nr; i++) {
+		const struct channel *c = &s->channels[i];
+
+		if (c->err && (!err || err == -ECANCELED))
+			err = vas_error_set(c->err, "%s", c->error);
+	}
+	return err;
+}
+
+static int send_round(struct migration *m)
+{
+	struct sender *s = &m->sender;
+	uint64_t before = s->pages_sent;
+	uint32_t started, i;
+	int err, told;
+
+	s->start_ns = sender_now_ns();
+	s->start_bytes = s->bytes_sent;
+	err = start_channels(s, &started);
+	told = wait_for_channels(m, before);
+	for (i = 0; i < started; i++)
+		pthread_join(s->channels[i].thread, NULL);
+	if (!err)
+		err = told;
+	if (!err)
+		err = channels_error(s, started);
+	if (!err)
+		err = tell(m, before);
+	if (!err)
+		err = vas_tracker_commit(m->dirty);
+	m->pages = 0;
+	s->round++;
+	return err;
+}
+
+/* ---- the last round ----------------------------------------------------------------------- */
+
+static int stop_writers(struct migration *m)
+{
+	const struct vas_migrate_options *options = &m->sender.options;
+	int err = 0;
+
+	if (options->ops->pause)
+		err = options->ops->pause(options->arg);
+	if (err)
+		return err;
+	m->paused = true;
+	err = vas_freeze(m->sender.vas, options->freeze_ns, NULL);
+	m->frozen = !err;
+	m->sender.still = !err || err == -EALREADY;
+	return m->sender.still ? 0 : err;
+}
+
+void let_writers_go(struct migration *m)
+{
+	const struct vas_migrate_options *options = &m->sender.options;
+
+	if (m->frozen)
+		vas_thaw(m->sender.vas);
+	if (m->paused && options->ops->resume)
+		options->ops->resume(options->arg);
+}
+
+static bool is_little(const struct migration *m)
+{
+	const struct vas_migrate_options *options = &m->sender.options;
+
+	if (!m->pages || m->sender.round >= options->max_rounds)
+		return true;
+	return (double)m->pages * VAS_PAGE_SIZE * 1e9 <=
+	       (double)options->downtime_ns * (double)m->rate;
+}
+
+/* All in one list: a page that is written until the stop is sent once. */
+static int stop_and_collect(struct migration *m)
+{
+	int err = vas_tracker_abort(m->dirty);
+
+	if (!err)
+		err = stop_writers(m);
+	return err ? err : collect(m);
+}
+
+int migration_rounds(struct migration *m)
+{
+	bool last = m->sender.options.flags & VAS_MIGRATE_STOP_FIRST;
+	int err = last ? stop_writers(m) : 0;
+
+	while (!err) {
+		err = collect(m);
+		if (!err && !last && m->sender.round && is_little(m)) {
+			last = true;
+			err = stop_and_collect(m);
+		}
+		if (!err)
+			err = send_round(m);
+		if (last)
+			break;
+	}
+	return err;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The source's side: rounds (send.c) over channels, each with a thread a round (channel.c). */
+#ifndef MIGRATE_SENDER_H
+#define MIGRATE_SENDER_H
+
+#include <pthread.h>
+#include <vas/migrate.h>
+
+#include "migrate/base/pack.h"
+#include "migrate/stream/wire.h"
+
+struct sender;
+
+struct channel {
+	struct sender *sender;
+	struct wire wire;
+	struct pack pack;
+	char *raw;	/* pages of a word, as they are sent: guest memory changes under us */
+	uint64_t pages; /* on the wire */
+	pthread_t thread;
+	int err;
+	char error[256]; /* the thread's story */
+};
+
+struct sender {
+	struct vas *vas;
+	struct vas_migrate_options options; /* with defaults filled in */
+	struct channel channels[VAS_MIGRATE_MAX_CHANNELS];
+	uint32_t nr_channels;
+	uint8_t session[16];
+	uint32_t round;
+	bool cancel;
+	bool still; /* frozen: nobody writes */
+
+	/* This round's work: the tracker's list. */
+	const struct vas_dirty_word *words;
+	size_t nr_words;
+	uint64_t start_ns;
+	uint64_t start_bytes;
+
+	/* Protects what follows; `ended` tells that a channel's thread has ended. */
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	uint32_t nr_running;
+
+	/* Counted by the channels' threads: atomic. */
+	uint64_t pages_sent;
+	uint64_t pages_zero;
+	uint64_t bytes_sent;
+};
+
+uint64_t sender_now_ns(void);
+
+int channel_init(struct channel *channel, struct sender *sender, uint32_t index);
+void channel_clean(struct channel *channel);
+
+/* Send what of the round's words is this channel's. The thread's function. */
+void *channel_run(void *channel);
+
+#endif
