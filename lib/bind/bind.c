@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The life of a handle: create, bind, adopt, unbind, destroy. */
-#include "lib/bind/bind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,18 +9,18 @@
 #include <unistd.h>
 
 #include "core/layout.h"
-#include "lib/handle/barrier.h"
-#include "lib/base/error.h"
-#include "lib/events/event.h"
-#include "lib/base/sigbus.h"
-#include "lib/handle/file.h"
-#include "lib/layout/stale.h"
-#include "lib/handle/lock.h"
-#include "lib/handle/notify.h"
-#include "lib/layout/publish.h"
-#include "lib/handle/thread.h"
 #include "lib/access/view.h"
 #include "lib/access/window.h"
+#include "lib/base/error.h"
+#include "lib/events/event.h"
+#include "lib/handle/barrier.h"
+#include "lib/handle/file.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/notify.h"
+#include "lib/handle/sigbus.h"
+#include "lib/handle/thread.h"
+#include "lib/layout/adopt.h"
+#include "lib/layout/stale.h"
 
 #define DEFAULT_REGIONS	     32768
 #define DEFAULT_HUGE_REGIONS 4096
@@ -309,24 +308,6 @@ int vas_bind(int fd, uint32_t flags, struct vas **out)
 		return err;
 	}
 	return finish(vas, out);
-}
-
-int vas_rebind_after_fork(struct vas *vas)
-{
-	int err = 0;
-
-	vas->lock_fd = vas_file_reopen(vas->fd, vas->role == VAS_ROLE_OBSERVER ? O_RDONLY : O_RDWR);
-	if (vas->lock_fd < 0)
-		return vas->lock_fd;
-	if (vas->role != VAS_ROLE_OBSERVER)
-		err = vas_binder_claim(vas);
-	if (err) {
-		close(vas->lock_fd);
-		vas->lock_fd = -1;
-		return err;
-	}
-	vas->forked = 0;
-	return 0;
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */

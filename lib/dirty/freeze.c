@@ -5,12 +5,14 @@
 
 #include <vas/dirty.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/base/futex.h"
+#include "lib/handle/generation.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
-#include "lib/access/mapping.h"
+#include "lib/handle/pins.h"
 #include "lib/layout/publish.h"
-#include "lib/handle/generation.h"
 
 #define SLICE_NS 5000000ull /* between two looks at whether a silent pin holder still lives */
 

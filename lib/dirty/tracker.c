@@ -9,14 +9,15 @@
 #include <unistd.h>
 
 #include "lib/access/lazy.h"
-#include "lib/handle/barrier.h"
-#include "lib/dirty/tracking.h"
-#include "lib/base/error.h"
-#include "lib/handle/lock.h"
-#include "lib/handle/notify.h"
-#include "lib/access/mapping.h"
-#include "lib/handle/generation.h"
 #include "lib/access/view.h"
+#include "lib/base/error.h"
+#include "lib/dirty/tracking.h"
+#include "lib/handle/barrier.h"
+#include "lib/handle/generation.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/log.h"
+#include "lib/handle/notify.h"
+#include "lib/handle/pins.h"
 
 #define BATCH 256 /* words that are taken at once when nobody wants them */
 
@@ -62,27 +63,6 @@ static int claim_entry(struct vas_tracker *d)
 	}
 	return vas_error_set(-ENOSPC, "all %u trackers of this vas are in use",
 			     vas->sb.nr_trackers);
-}
-
-void vas_tracker_clear(struct vas *vas, uint32_t i)
-{
-	struct vas_log_range range;
-	struct vas_dirty_word words[BATCH];
-	struct vas_log_layout layout;
-	struct vas_log log;
-	uint64_t offset;
-
-	vas_log_layout(vas->sb.limit, &layout);
-	offset = vas->sb.extents[VAS_EXT_LOG].offset + (1 + i) * layout.size;
-	if (fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-		      (off_t)layout.size) == 0 &&
-	    vas->sb.page_size == VAS_PAGE_SIZE)
-		return;
-	/* hugetlb: punched to whole pages only. */
-	vas_tracker_log(vas, i, &log);
-	range = vas_log_range_of(&log, 0, vas->sb.limit);
-	while (vas_log_take(&log, &range, words, BATCH))
-		;
 }
 
 /* H0: the drain lock, and what writers that died half way through a mark have left. */

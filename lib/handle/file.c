@@ -15,7 +15,7 @@
 
 #include "core/layout.h"
 #include "lib/base/error.h"
-#include "lib/base/sigbus.h"
+#include "lib/handle/sigbus.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -224,4 +224,11 @@ int vas_file_describe(int fd, struct vas_backing_entry *entry)
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		entry->flags |= VAS_BACKING_UNSEALED;
 	return 0;
+}
+
+void vas_backing_close(struct backing *backing)
+{
+	if (backing->fd >= 0)
+		close(backing->fd);
+	backing->fd = -1;
 }

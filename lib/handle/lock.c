@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
-#include "lib/access/mapping.h"
+#include "lib/handle/log.h"
+#include "lib/handle/pins.h"
 
 static int set_lock(const struct vas *vas, int command, short type, uint64_t offset)
 {

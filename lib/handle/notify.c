@@ -13,36 +13,11 @@
 #include <unistd.h>
 
 #include "core/layout.h"
-#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
+#include "lib/base/futex.h"
 #include "lib/handle/file.h"
-#include "lib/handle/lock.h"
 #include "lib/handle/generation.h"
-
-/* ---- futexes ------------------------------------------------------------------------------ */
-
-void vas_futex_wake(uint32_t *word)
-{
-	int saved_errno = errno;
-
-	__atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
-	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-	errno = saved_errno;
-}
-
-void vas_futex_wait(const uint32_t *word, uint32_t seen, uint64_t deadline_ns)
-{
-	struct timespec until = {
-		.tv_sec = (time_t)(deadline_ns / 1000000000ull),
-		.tv_nsec = (long)(deadline_ns % 1000000000ull),
-	};
-	int saved_errno = errno;
-
-	/* WAIT_BITSET: the timeout is a point in time, on CLOCK_MONOTONIC. */
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, deadline_ns == UINT64_MAX ? NULL : &until,
-		NULL, FUTEX_BITSET_MATCH_ANY);
-	errno = saved_errno;
-}
+#include "lib/handle/lock.h"
 
 void vas_notify_everyone(struct vas *vas)
 {
@@ -245,21 +220,23 @@ static bool is_asked(struct vas *vas)
 	return false;
 }
 
-int vas_notifications(struct vas *vas)
+int vas_notify_drain(struct vas *vas)
 {
 	struct notifier *n = vas->notifier;
-	struct notifier before;
-	int bits = 0, err;
 	uint64_t count;
 
 	if (!n)
 		return vas_error_set(-EINVAL, "vas_notify_fd() comes first");
-	/* Emptied before looking: what happens from here on rings again. */
 	if (read(n->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return -errno;
-	vas_tracking_serve(vas);
-	before = *n;
-	err = look(n);
+	return 0;
+}
+
+int vas_notify_collect(struct vas *vas)
+{
+	struct notifier *n = vas->notifier, before = *n;
+	int bits = 0, err = look(n);
+
 	if (err)
 		return err;
 	if (n->seen.regions_generation != before.seen.regions_generation)

@@ -2,16 +2,17 @@
 #include "lib/handle/thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lib/bind/bind.h"
-#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
+#include "lib/handle/file.h"
 #include "lib/handle/lock.h"
+#include "lib/handle/log.h"
 
 #define NO_SLOT UINT32_MAX
 
@@ -156,6 +157,25 @@ struct thread *vas_thread_find(struct vas *vas)
 	return t;
 }
 
+/* In a child, before its first use of the handle: a description, locks and an index of its own. */
+static int rebind_after_fork(struct vas *vas)
+{
+	int err = 0;
+
+	vas->lock_fd = vas_file_reopen(vas->fd, vas->role == VAS_ROLE_OBSERVER ? O_RDONLY : O_RDWR);
+	if (vas->lock_fd < 0)
+		return vas->lock_fd;
+	if (vas->role != VAS_ROLE_OBSERVER)
+		err = vas_binder_claim(vas);
+	if (err) {
+		close(vas->lock_fd);
+		vas->lock_fd = -1;
+		return err;
+	}
+	vas->forked = 0;
+	return 0;
+}
+
 int vas_thread_get(struct vas *vas, struct thread **out)
 {
 	int err = 0;
@@ -165,7 +185,7 @@ int vas_thread_get(struct vas *vas, struct thread **out)
 		return 0;
 	pthread_mutex_lock(&handles_lock);
 	if (vas->forked)
-		err = vas_rebind_after_fork(vas);
+		err = rebind_after_fork(vas);
 	if (!err)
 		err = make_thread(vas, out);
 	pthread_mutex_unlock(&handles_lock);

@@ -12,10 +12,11 @@
 #include "lib/base/error.h"
 #include "lib/layout/stale.h"
 #include "lib/layout/layout.h"
-#include "lib/access/mapping.h"
+#include "lib/handle/pins.h"
 #include "lib/layout/publish.h"
 #include "lib/handle/generation.h"
 #include "lib/handle/thread.h"
+#include "lib/base/clock.h"
 
 /* ---- putting it together ------------------------------------------------------------------ */
 

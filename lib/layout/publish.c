@@ -11,35 +11,21 @@
 #include <unistd.h>
 
 #include "lib/access/lazy.h"
-#include "lib/handle/barrier.h"
-#include "lib/dirty/tracking.h"
+#include "lib/access/view.h"
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
-#include "lib/layout/stale.h"
+#include "lib/base/futex.h"
+#include "lib/handle/barrier.h"
+#include "lib/handle/generation.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
-#include "lib/access/mapping.h"
-#include "lib/handle/generation.h"
+#include "lib/handle/pins.h"
 #include "lib/handle/thread.h"
-#include "lib/access/view.h"
+#include "lib/layout/stale.h"
 
 #define SPINS	     2000
 #define NAP_NS	     20000ull	/* between two looks at a slot: sections are shorter */
 #define PIN_SLICE_NS 5000000ull /* between two looks at whether a silent pin holder still lives */
-
-uint64_t vas_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-}
-
-uint64_t vas_deadline_ns(uint64_t timeout_ns)
-{
-	uint64_t now = vas_now_ns();
-
-	return timeout_ns > UINT64_MAX - now ? UINT64_MAX : now + timeout_ns;
-}
 
 /* ---- P1 to P4 ----------------------------------------------------------------------------- */
 
@@ -244,124 +230,4 @@ void vas_publish_flag(struct vas *vas, uint32_t flag, bool on)
 	else
 		vas->own.flags &= ~flag;
 	pthread_mutex_unlock(&vas->lock);
-}
-
-/* ---- beginning and end -------------------------------------------------------------------- */
-
-static void become_owner(struct vas *vas)
-{
-	vas->role = VAS_ROLE_OWNER;
-	__atomic_store_n(&vas_binders(vas)[vas->binder].flags, VAS_BINDER_OWNER, __ATOMIC_RELAXED);
-	vas->ctl->owner_pid = (uint32_t)getpid();
-	vas_publish_flag(vas, VAS_STATE_FENCE, vas->bind_flags & VAS_BIND_FENCE);
-	vas_view_free_all(vas); /* of a binder: the next is made from vas->own */
-}
-
-int vas_publish_first(struct vas *vas)
-{
-	struct vas_region *none = calloc(1, sizeof(*none));
-
-	if (!none)
-		return -ENOMEM;
-	vas->own.next_id = 1;
-	become_owner(vas);
-	return vas_publish(vas, none, 0);
-}
-
-/* Regions whose memory died with their owner are not taken over. */
-static struct vas_region *inherited(const struct region_set *set, uint32_t *nr, uint64_t *next_id)
-{
-	struct vas_region *regions = malloc((set->nr ? set->nr : 1) * sizeof(*regions));
-	uint32_t i;
-
-	*nr = 0;
-	*next_id = 1;
-	for (i = 0; regions && i < set->nr; i++) {
-		if (set->regions[i].id >= *next_id)
-			*next_id = set->regions[i].id + 1;
-		if (!(set->regions[i].flags & VAS_REGION_LOCAL))
-			regions[(*nr)++] = set->regions[i];
-	}
-	return regions;
-}
-
-/* The adopter's own layout is what the dead owner last published. */
-static int inherit(struct vas *vas)
-{
-	struct own_layout *own = &vas->own;
-	const struct vas_state *state = &vas->view->state;
-	uint64_t told = vas->ctl->next_region_id;
-
-	own->regions = inherited(vas->view->set, &own->nr, &own->next_id);
-	if (!own->regions)
-		return vas_error_set(-ENOMEM, "no memory for the layout");
-	if (told > own->next_id && told < 1ull << 62)
-		own->next_id = told;
-	own->generation = state->generation;
-	own->regions_generation = state->regions_generation;
-	own->table = state->table;
-	own->flags = state->flags & ~VAS_STATE_FROZEN;
-	return vas_stale_inherit(vas);
-}
-
-/*
- * A new generation, which undoes a half-written state. The other table is left as it is: it tells the
- * next adopter, should this one die before its first change, what this one knows from it. Only if
- * memory died with the owner is it needed now.
- */
-static int publish_inherited(struct vas *vas, bool incomplete_regions)
-{
-	struct own_layout *own = &vas->own;
-	struct vas_region *copy;
-	int err;
-
-	if (!incomplete_regions)
-		return vas_publish(vas, NULL, 0);
-	copy = malloc((own->nr ? own->nr : 1) * sizeof(*copy));
-	if (!copy)
-		return vas_error_set(-ENOMEM, "no memory for the layout");
-	memcpy(copy, own->regions, own->nr * sizeof(*copy));
-	err = vas_publish(vas, copy, own->nr);
-	if (err)
-		free(copy);
-	return err;
-}
-
-int vas_publish_adopted(struct vas *vas)
-{
-	struct vas_region everything = { .size = vas->sb.limit };
-	struct pin_set all = { &everything, 1, 0, UINT64_MAX };
-	bool incomplete_regions;
-	int err;
-
-	pthread_mutex_lock(&vas->lock);
-	err = vas_view_refresh(vas);
-	pthread_mutex_unlock(&vas->lock);
-	if (err)
-		return err;
-	err = inherit(vas);
-	if (err)
-		return err;
-	incomplete_regions = vas->own.nr != vas->view->set->nr;
-	vas->ctl->owner_epoch++;
-	/* What the dead owner's consumers had logged, a guest's writes among it, died with it. */
-	if (vas->own.flags & VAS_STATE_TRACKING)
-		vas_log_set_incomplete(vas);
-	vas_lazy_adopt(vas);
-	vas_event_adopt(vas);
-	become_owner(vas);
-	err = publish_inherited(vas, incomplete_regions);
-	if (!err) /* whom the dead owner had asked for something */
-		vas_pins_request(vas, &all, PIN_KEEP, NULL);
-	return err;
-}
-
-void vas_publish_last(struct vas *vas)
-{
-	struct vas_region *none = calloc(1, sizeof(*none));
-
-	pthread_mutex_lock(&vas->change);
-	if (none && vas_publish(vas, none, 0))
-		free(none);
-	pthread_mutex_unlock(&vas->change);
 }

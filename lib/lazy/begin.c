@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The beginning and the end of memory that arrives: its log, its threads, and what they work with. */
-#include "lib/access/lazy.h"
+#include "lib/lazy/lazy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
 #include "lib/layout/layout.h"
 #include "lib/handle/lock.h"
 #include "lib/layout/publish.h"
+#include "lib/handle/log.h"
 
 void vas_lazy_forget(struct lazy *a)
 {
@@ -184,6 +184,7 @@ static int arrival_start(struct lazy *a)
 		return err;
 	}
 	/* Before the layout: this process's threads go by it. */
+	a->vas->lazy_ops = &vas_lazy_ops;
 	a->vas->lazy = a;
 	return 0;
 }

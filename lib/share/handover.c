@@ -21,11 +21,10 @@
 
 #include <vas/migrate.h>
 
+#include "lib/access/view.h"
 #include "lib/base/error.h"
 #include "lib/handle/lock.h"
-#include "lib/handle/notify.h"
-#include "lib/layout/publish.h"
-#include "lib/access/view.h"
+#include "lib/layout/adopt.h"
 
 #define MAGIC	  0x52564f44u /* "DOVR" */
 #define MAX_STATE (256u << 20)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Pins, as the control area has them. */
-#ifndef VAS_LIB_PIN_H
-#define VAS_LIB_PIN_H
+#ifndef VAS_LIB_PINS_H
+#define VAS_LIB_PINS_H
 
 #include <stdbool.h>
 
