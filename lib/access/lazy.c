@@ -58,7 +58,7 @@ static bool owner_lives(struct vas *vas)
 {
 	if (vas->role == VAS_ROLE_OWNER)
 		return vas->lazy != NULL;
-	return vas_byte_is_locked(vas, vas_owner_byte(vas));
+	return vas_owner_lives(vas);
 }
 
 /*

@@ -11,9 +11,6 @@
 
 #include "lib/handle/handle.h"
 
-/* vas_tracker_entry.binder of the entry whose log it is: no binder's, so that nobody's death frees it. */
-#define LAZY_BINDER UINT32_MAX
-
 /* vas_control.lazy_failed of a vas that was adopted: its source died with the owner. */
 #define LAZY_NEVER UINT64_MAX
 

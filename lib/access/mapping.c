@@ -15,14 +15,12 @@
 #include "lib/handle/notify.h"
 #include "lib/handle/sigbus.h"
 
-#define NO_PIN UINT32_MAX
-
 struct vas_mapping {
 	struct vas *vas;
 	uint64_t gpa;
 	uint64_t len;
 	uint32_t flags;
-	uint32_t pin; /* NO_PIN: an observer's */
+	uint32_t pin; /* VAS_NO_ENTRY: an observer's */
 	uint32_t fork_count;
 	char *hva;
 	char *mapped; /* NULL: local memory, not mapped by us */
@@ -32,46 +30,33 @@ struct vas_mapping {
 
 /* ---- pins, seen by their holder ----------------------------------------------------------- */
 
-static int pin_claim(struct vas_mapping *m)
+/* In a section, so that P5 waits for the pin to be there. vas->lock is held. */
+static int claim_pin(struct vas_mapping *m)
 {
 	struct vas *vas = m->vas;
-	uint32_t i;
+	struct vas_pin_about about = {
+		.gpa = m->gpa,
+		.size = m->len,
+		.generation = vas->view->state.generation,
+		.flags = (m->flags & VAS_MAPPING_WRITE ? VAS_PIN_WRITABLE : 0) |
+			 (m->flags & VAS_MAPPING_MARKS ? VAS_PIN_MARKS : 0),
+		.tid = (uint32_t)syscall(SYS_gettid),
+	};
+	struct vas_scan scan;
 
-	for (i = 0; i < vas->sb.nr_pins; i++) {
-		struct vas_pin *pin = &vas_pins(vas)[i];
-		uint32_t nobody = 0;
-
-		if (__atomic_load_n(&pin->binder, __ATOMIC_RELAXED))
-			continue;
-		__atomic_fetch_or(&vas->ctl->pins_claimed, i, __ATOMIC_SEQ_CST);
-		if (!__atomic_compare_exchange_n(&pin->binder, &nobody, vas->binder + 1, 0,
-						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			continue;
-		pin->gpa = m->gpa;
-		pin->size = m->len;
-		pin->flags = (m->flags & VAS_MAPPING_WRITE ? VAS_PIN_WRITABLE : 0) |
-			     (m->flags & VAS_MAPPING_MARKS ? VAS_PIN_MARKS : 0);
-		pin->tid = (uint32_t)syscall(SYS_gettid);
-		pin->generation = vas->view->state.generation;
-		__atomic_store_n(&pin->state, VAS_PIN_HELD, __ATOMIC_RELEASE);
-		m->pin = i;
+	vas_scan_begin(&scan, &vas->proto, 0);
+	m->pin = vas_pin_claim(&scan, &about);
+	if (m->pin != VAS_NO_ENTRY)
 		return 0;
-	}
 	return vas_error_set(-ENOSPC, "all %u pins of this vas are taken", vas->sb.nr_pins);
 }
 
-static void pin_release(struct vas_mapping *m)
+static void release_pin(struct vas_mapping *m)
 {
-	struct vas_pin *pin;
-	uint32_t mine = m->vas->binder + 1;
-
 	/* A child's copy of its parent's mapping has no pin. */
-	if (m->pin == NO_PIN || m->fork_count != m->vas->fork_count)
+	if (m->pin == VAS_NO_ENTRY || m->fork_count != m->vas->fork_count)
 		return;
-	pin = &vas_pins(m->vas)[m->pin];
-	__atomic_store_n(&pin->generation, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&pin->state, VAS_PIN_FREE, __ATOMIC_RELEASE);
-	__atomic_compare_exchange_n(&pin->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	vas_pin_release(&m->vas->proto, m->pin);
 	vas_notify_answer(m->vas);
 }
 
@@ -181,7 +166,7 @@ static int mapping_make(struct vas_mapping *m)
 	pthread_mutex_lock(&vas->lock);
 	err = mapping_fill(m);
 	if (!err && vas->role != VAS_ROLE_OBSERVER)
-		err = pin_claim(m);
+		err = claim_pin(m);
 	pthread_mutex_unlock(&vas->lock);
 	vas_leave(vas);
 	return err;
@@ -202,7 +187,7 @@ int vas_mapping_create(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t fla
 	if (!m)
 		return vas_error_set(-ENOMEM, "no memory for a mapping");
 	*m = (struct vas_mapping){
-		.vas = vas, .gpa = gpa, .len = len, .flags = flags, .pin = NO_PIN, .watch = -1
+		.vas = vas, .gpa = gpa, .len = len, .flags = flags, .pin = VAS_NO_ENTRY, .watch = -1
 	};
 	err = mapping_make(m);
 	if (err) {
@@ -236,15 +221,15 @@ void vas_mapping_destroy(struct vas_mapping *m)
 	/* Before the pin goes: a harvest sees the pin or the marks. */
 	if (m->flags & VAS_MAPPING_WRITE && vas->role != VAS_ROLE_OBSERVER)
 		mark_mapping(m);
-	pin_release(m);
+	release_pin(m);
 	mapping_free(m);
 }
 
 enum vas_request vas_mapping_request(const struct vas_mapping *m)
 {
-	if (m->pin == NO_PIN)
+	if (m->pin == VAS_NO_ENTRY)
 		return VAS_REQUEST_NONE;
-	switch (__atomic_load_n(&vas_pins(m->vas)[m->pin].state, __ATOMIC_ACQUIRE)) {
+	switch (vas_pin_state(&m->vas->proto, m->pin)) {
 	case VAS_PIN_INVALIDATE:
 		return VAS_REQUEST_UNMAP;
 	case VAS_PIN_QUIESCE:
@@ -257,16 +242,12 @@ enum vas_request vas_mapping_request(const struct vas_mapping *m)
 
 int vas_mapping_quiesce(struct vas_mapping *m)
 {
-	uint32_t asked = VAS_PIN_QUIESCE;
-
-	if (m->pin == NO_PIN)
+	if (m->pin == VAS_NO_ENTRY)
 		return 0;
 	/* The holder's last writes are marked before it says that there will be no more. */
 	if (m->flags & VAS_MAPPING_WRITE)
 		mark_mapping(m);
-	if (!__atomic_compare_exchange_n(&vas_pins(m->vas)[m->pin].state, &asked, VAS_PIN_QUIESCED,
-					 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED) &&
-	    asked != VAS_PIN_QUIESCED)
+	if (!vas_pin_answer(&m->vas->proto, m->pin))
 		return vas_error_set(-EAGAIN, "nobody asked for quiet");
 	vas_notify_answer(m->vas);
 	return 0;

@@ -44,12 +44,11 @@ static struct vas *handle_new(uint32_t bind_flags)
 	}
 	vas->bind_flags = bind_flags;
 	vas->fd = vas->lock_fd = vas->control_watch = -1;
-	vas->binder = NO_BINDER;
+	vas->proto.index = VAS_NO_ENTRY;
 	for (i = 0; i < VAS_MAX_BACKINGS; i++)
 		vas->backings[i].fd = -1;
 	pthread_mutex_init(&vas->lock, NULL);
 	pthread_mutex_init(&vas->change, NULL);
-	pthread_mutex_init(&vas->reclaim, NULL);
 	pthread_mutex_init(&vas->drain, NULL);
 	vas_event_set_init(&vas->events);
 	return vas;
@@ -66,7 +65,7 @@ static void handle_free(struct vas *vas)
 	for (i = 1; i < VAS_MAX_BACKINGS; i++)
 		vas_backing_close(&vas->backings[i]);
 	if (vas->control && vas->lock_fd >= 0)
-		vas_binder_release(vas);
+		vas_binder_release(&vas->proto);
 	vas_control_unmap(vas);
 	if (vas->lock_fd >= 0)
 		close(vas->lock_fd);
@@ -76,7 +75,6 @@ static void handle_free(struct vas *vas)
 	vas_stale_free(&vas->stale);
 	pthread_mutex_destroy(&vas->lock);
 	pthread_mutex_destroy(&vas->change);
-	pthread_mutex_destroy(&vas->reclaim);
 	pthread_mutex_destroy(&vas->drain);
 	free(vas);
 }
@@ -112,7 +110,7 @@ static int handle_open(struct vas *vas)
 	vas->backings[0].fd = vas->fd;
 	if (vas->role == VAS_ROLE_OBSERVER)
 		return 0;
-	return vas_binder_claim(vas);
+	return vas_binder_join(vas);
 }
 
 /* ---- create ------------------------------------------------------------------------------- */

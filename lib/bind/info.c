@@ -32,43 +32,25 @@ int vas_notifications(struct vas *vas)
 	return vas_notify_collect(vas);
 }
 
-static uint32_t count_binders(struct vas *vas)
-{
-	const struct vas_binder *binders = vas_binders(vas);
-	uint32_t i, nr = 0;
-
-	for (i = 0; i < vas->sb.nr_binders; i++)
-		nr += i == vas->binder || (__atomic_load_n(&binders[i].state, __ATOMIC_RELAXED) &&
-					   vas_byte_is_locked(vas, vas_binder_byte(vas, i)));
-	return nr;
-}
-
-/* What the owner says that it has attached: a hint for people, like the names of processes. */
-static void copy_consumers(struct vas *vas, char consumers[VAS_CONSUMERS_LEN])
-{
-	const struct vas_binder *binders = vas_binders(vas);
-	uint32_t i;
-
-	for (i = 0; i < vas->sb.nr_binders; i++) {
-		if (!(__atomic_load_n(&binders[i].flags, __ATOMIC_RELAXED) & VAS_BINDER_OWNER))
-			continue;
-		if (i != vas->binder && !vas_byte_is_locked(vas, vas_binder_byte(vas, i)))
-			continue;
-		memcpy(consumers, binders[i].consumers, VAS_CONSUMERS_LEN);
-		consumers[VAS_CONSUMERS_LEN - 1] = '\0';
-		return;
-	}
-}
-
+/*
+ * Of the living, as far as they can be found in a scan's time: a peer that has filled the tables, or
+ * holds very many locks, makes the counts too low.
+ */
 static void count(struct vas *vas, struct vas_info *info)
 {
+	struct vas_binder_about about;
+	struct vas_scan scan;
 	uint32_t i;
 
-	info->nr_binders = count_binders(vas);
-	for (i = 0; i < vas->sb.nr_slots; i++)
-		info->nr_threads += !!__atomic_load_n(&vas_slots(vas)[i].binder, __ATOMIC_RELAXED);
-	for (i = 0; i < vas_pins_end(vas->ctl, vas->sb.nr_pins); i++)
-		info->nr_pins += !!__atomic_load_n(&vas_pins(vas)[i].binder, __ATOMIC_RELAXED);
+	vas_scan_begin(&scan, &vas->proto, 0);
+	for (i = 0; vas_binder_next(&scan, &i, &about); i++) {
+		info->nr_binders++;
+		/* What the owner says that it has attached: informational, as are processes' names. */
+		if (about.flags & VAS_BINDER_OWNER && info->owner_pid)
+			memcpy(info->consumers, about.consumers, sizeof(info->consumers));
+	}
+	info->nr_threads = vas_slots_count(&scan);
+	info->nr_pins = vas_pins_count(&scan);
 	info->nr_events = vas_event_count(vas);
 }
 
@@ -78,9 +60,6 @@ int vas_info(struct vas *vas, struct vas_info *info)
 	int err;
 
 	memset(info, 0, sizeof(*info));
-	/* So that the dead are not counted; binders leave that to the owner. */
-	if (vas->role == VAS_ROLE_OWNER)
-		vas_reclaim_dead(vas);
 	pthread_mutex_lock(&vas->lock);
 	err = vas_view_refresh(vas);
 	if (!err) {
@@ -103,10 +82,8 @@ int vas_info(struct vas *vas, struct vas_info *info)
 	info->role = vas->role;
 	if (__atomic_load_n(&vas->ctl->lazy_log, __ATOMIC_RELAXED))
 		info->nr_lazy = __atomic_load_n(&vas->ctl->lazy_left, __ATOMIC_RELAXED);
-	if (vas->role == VAS_ROLE_OWNER || vas_byte_is_locked(vas, vas_owner_byte(vas)))
+	if (vas_owner_lives(vas))
 		info->owner_pid = __atomic_load_n(&vas->ctl->owner_pid, __ATOMIC_RELAXED);
-	if (info->owner_pid)
-		copy_consumers(vas, info->consumers);
 	count(vas, info);
 	return 0;
 }

@@ -17,31 +17,23 @@
 
 #define SERVE_NS 1000000000ull /* as long as the owner may take to answer */
 
-/* Read from the file: an observer's map of a hole would fill it. */
-static bool read_tracker(const struct vas *vas, uint32_t i, struct vas_tracker_entry *tracker)
-{
-	off_t at = (off_t)(vas->sb.extents[VAS_EXT_TRACKERS].offset + i * sizeof(*tracker));
-
-	return pread(vas->lock_fd, tracker, sizeof(*tracker), at) == sizeof(*tracker) &&
-	       tracker->state && tracker->binder && tracker->binder <= vas->sb.nr_binders;
-}
-
 ssize_t vas_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t nr)
 {
-	struct vas_tracker_entry tracker;
+	struct vas_tracker_about about;
+	struct vas_binder_about binder;
+	struct vas_scan scan;
 	size_t found = 0;
 	uint32_t i;
 
+	vas_scan_begin(&scan, &vas->proto, 0);
 	for (i = 0; i < vas->sb.nr_trackers; i++) {
-		if (!read_tracker(vas, i, &tracker) ||
-		    (tracker.binder - 1 != vas->binder &&
-		     !vas_byte_is_locked(vas, vas_binder_byte(vas, tracker.binder - 1))))
+		if (!vas_tracker_about(&scan, i, &about))
 			continue;
 		if (found < nr) {
-			memcpy(trackers[found].name, tracker.name, sizeof(tracker.name));
-			trackers[found].name[sizeof(tracker.name) - 1] = '\0';
-			trackers[found].epochs = tracker.epoch;
-			trackers[found].pid = vas_binders(vas)[tracker.binder - 1].pid;
+			vas_tag_about(&vas->proto, about.tag, &binder);
+			memcpy(trackers[found].name, about.name, sizeof(about.name));
+			trackers[found].epochs = about.epoch;
+			trackers[found].pid = binder.pid;
 		}
 		found++;
 	}
@@ -50,13 +42,27 @@ ssize_t vas_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t 
 
 /* ---- on and off --------------------------------------------------------------------------- */
 
+/*
+ * Before each epoch: who died in a section, or with a writable map, has written what it did not mark. A
+ * table too full of nonsense to be looked through in a scan's time counts as such a death.
+ */
+static void find_lost_marks(struct vas *vas)
+{
+	struct vas_scan scan;
+
+	vas_scan_begin(&scan, &vas->proto, 0);
+	if (!vas_slots_reap(&scan) || !vas_pins_reap(&scan))
+		vas_log_set_incomplete(vas);
+}
+
 static bool is_wanted(struct vas *vas)
 {
+	struct vas_scan scan;
 	uint32_t i;
 
-	vas_reclaim_dead(vas);
+	vas_scan_begin(&scan, &vas->proto, 0);
 	for (i = 0; i < vas->sb.nr_trackers; i++)
-		if (vas_tracker_is_in_use(vas, i))
+		if (vas_tracker_is_alive(&scan, i))
 			return true;
 	return false;
 }
@@ -126,6 +132,7 @@ static int update_and_harvest(struct vas *vas)
 	int err;
 
 	pthread_mutex_lock(&vas->change);
+	find_lost_marks(vas);
 	err = vas_tracking_update(vas);
 	if (!err)
 		err = vas_consumers_harvest(vas);

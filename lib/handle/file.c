@@ -15,6 +15,7 @@
 
 #include "core/layout.h"
 #include "lib/base/error.h"
+#include "lib/handle/proto.h"
 #include "lib/handle/sigbus.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -183,6 +184,7 @@ int vas_control_map(struct vas *vas)
 	vas->ctl = vas_extent(vas, VAS_EXT_CONTROL);
 	vas->head.generation = &vas->ctl->generation;
 	vas_log_init(&vas->log, vas_extent(vas, VAS_EXT_LOG), vas->sb.limit);
+	vas_proto_init(vas);
 	vas->control_watch = vas_fault_watch(vas, p, vas->control_size);
 	return vas->control_watch < 0 ? vas->control_watch : 0;
 }

@@ -15,8 +15,8 @@
 
 #include "core/log.h"
 #include "core/map.h"
+#include "core/protocol/protocol.h"
 
-#define NO_BINDER      UINT32_MAX
 #define VAS_MAX_FAILED 64u
 
 /* A file that regions lie in. fd -1: the layout names it, but nobody has brought it. */
@@ -90,7 +90,6 @@ struct vas {
 
 	int fd;	     /* for mappings and for the caller */
 	int lock_fd; /* a description of its own that is never mapped or handed out: it has the locks */
-	uint32_t binder;
 	struct vas_superblock sb; /* the checked copy */
 
 	char *control; /* map of [ram_size, file_size) */
@@ -101,6 +100,7 @@ struct vas {
 	uintptr_t failed[VAS_MAX_FAILED];
 
 	struct vas_control *ctl;
+	struct vas_proto proto; /* core/protocol */
 	struct vas_log log;
 	int log_broken; /* marks of this process may go to a page that is not the log's any more */
 
@@ -129,8 +129,6 @@ struct vas {
 	struct vas_consumer *consumers;
 	struct stale stale;
 
-	/* reclaim: held while a dead binder's byte is; taken last. */
-	pthread_mutex_t reclaim;
 	/* Our own threads, before the drain lock; taken last. */
 	pthread_mutex_t drain;
 
@@ -145,21 +143,6 @@ struct vas {
 static inline void *vas_extent(const struct vas *vas, enum vas_extent_id id)
 {
 	return vas->control + (vas->sb.extents[id].offset - vas->sb.ram_size);
-}
-
-static inline struct vas_slot *vas_slots(const struct vas *vas)
-{
-	return vas_extent(vas, VAS_EXT_SLOTS);
-}
-
-static inline struct vas_binder *vas_binders(const struct vas *vas)
-{
-	return vas_extent(vas, VAS_EXT_BINDERS);
-}
-
-static inline struct vas_pin *vas_pins(const struct vas *vas)
-{
-	return vas_extent(vas, VAS_EXT_PINS);
 }
 
 #endif

@@ -85,45 +85,36 @@ int vas_log_repair(struct vas *vas)
 
 /* ---- draining ----------------------------------------------------------------------------- */
 
-static uint64_t drain_byte(const struct vas *vas)
-{
-	return vas->sb.extents[VAS_EXT_TRACKERS].offset;
-}
-
+/* H0. The word keeps others out, this mutex our own threads. */
 int vas_drain_lock(struct vas *vas)
 {
 	uint64_t deadline_ns = vas_deadline_ns(DRAIN_NS);
 	struct timespec nap = { .tv_nsec = NAP_NS };
+	struct vas_scan scan;
 	int err;
 
-	/* The byte keeps other descriptions out, this mutex our own threads. */
+	vas_scan_begin(&scan, &vas->proto, deadline_ns);
 	pthread_mutex_lock(&vas->drain);
-	while ((err = vas_lock_byte(vas, drain_byte(vas))) == -EBUSY && vas_now_ns() < deadline_ns)
+	while ((err = vas_drain_trylock(&scan)) == -EBUSY && vas_now_ns() < deadline_ns)
 		nanosleep(&nap, NULL);
-	if (err) {
+	if (err < 0) {
 		pthread_mutex_unlock(&vas->drain);
 		return vas_error_set(err, "another tracker keeps the dirty log");
 	}
 	/* Somebody died between H1 and H2: summary bits are gone whose words are still there. */
-	if (__atomic_load_n(&vas->ctl->draining, __ATOMIC_ACQUIRE))
-		err = vas_log_repair(vas);
+	err = err ? vas_log_repair(vas) : 0;
 	if (err) {
+		/* Every tracker repairs, before it takes anything. */
+		vas_log_set_incomplete(vas);
 		vas_drain_unlock(vas);
-		return err;
 	}
-	__atomic_store_n(&vas->ctl->draining, 0, __ATOMIC_RELEASE);
-	return 0;
+	return err;
 }
 
 void vas_drain_unlock(struct vas *vas)
 {
-	vas_unlock_byte(vas, drain_byte(vas));
+	vas_drain_release(&vas->proto);
 	pthread_mutex_unlock(&vas->drain);
-}
-
-bool vas_tracker_is_in_use(const struct vas *vas, uint32_t i)
-{
-	return __atomic_load_n(&vas_tracker_entries(vas)[i].state, __ATOMIC_ACQUIRE) != 0;
 }
 
 static void find_others(const struct vas *vas, uint32_t self, struct vas_log_others *others)
@@ -132,7 +123,7 @@ static void find_others(const struct vas *vas, uint32_t self, struct vas_log_oth
 
 	others->nr = 0;
 	for (i = 0; i < vas->sb.nr_trackers; i++)
-		if (i != self && vas_tracker_is_in_use(vas, i))
+		if (i != self && vas_tracker_is_in_use(&vas->proto, i))
 			vas_tracker_log(vas, i, &others->logs[others->nr++]);
 }
 
@@ -140,13 +131,9 @@ uint64_t vas_drain(struct vas *vas, uint32_t self, struct vas_log_range *range,
 		   struct vas_dirty_word *words, uint64_t nr)
 {
 	struct vas_log_others others;
-	uint64_t taken;
 
 	find_others(vas, self, &others);
-	__atomic_store_n(&vas->ctl->draining, vas->binder + 1, __ATOMIC_SEQ_CST);
-	taken = vas_log_move(&vas->log, range, &others, words, nr);
-	__atomic_store_n(&vas->ctl->draining, 0, __ATOMIC_RELEASE);
-	return taken;
+	return vas_log_move(&vas->log, range, &others, words, nr);
 }
 
 void vas_tracker_clear(struct vas *vas, uint32_t i)

@@ -7,15 +7,8 @@
 
 #include "lib/handle/handle.h"
 
-static inline struct vas_tracker_entry *vas_tracker_entries(const struct vas *vas)
-{
-	return vas_extent(vas, VAS_EXT_TRACKERS);
-}
-
 /* Tracker i's own log: what others have drained for it. Under the drain lock. */
 void vas_tracker_log(const struct vas *vas, uint32_t i, struct vas_log *log);
-
-bool vas_tracker_is_in_use(const struct vas *vas, uint32_t i);
 
 /* What an earlier tracker with this index has left in its log goes; its memory goes back as well. */
 void vas_tracker_clear(struct vas *vas, uint32_t i);

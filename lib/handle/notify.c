@@ -131,7 +131,7 @@ static int look(struct notifier *n)
 	struct vas *vas = n->vas;
 	int err = vas_state_read(vas, &n->seen);
 
-	n->owner_seen = vas->role == VAS_ROLE_OWNER || vas_byte_is_locked(vas, vas_owner_byte(vas));
+	n->owner_seen = vas_owner_lives(vas);
 	n->epoch_seen = __atomic_load_n(&vas->ctl->owner_epoch, __ATOMIC_RELAXED);
 	return err;
 }
@@ -205,19 +205,12 @@ void vas_notify_stop(struct vas *vas)
 
 /* ---- what happened ------------------------------------------------------------------------ */
 
-static bool is_asked(struct vas *vas)
+static bool is_requested(struct vas *vas)
 {
-	uint32_t i, end = vas->binder == NO_BINDER ? 0 : vas_pins_end(vas->ctl, vas->sb.nr_pins);
-	const struct vas_pin *pins = vas_pins(vas);
+	struct vas_scan scan;
 
-	for (i = 0; i < end; i++) {
-		uint32_t state = __atomic_load_n(&pins[i].state, __ATOMIC_ACQUIRE);
-
-		if (pins[i].binder == vas->binder + 1 &&
-		    (state == VAS_PIN_INVALIDATE || state == VAS_PIN_QUIESCE))
-			return true;
-	}
-	return false;
+	vas_scan_begin(&scan, &vas->proto, 0);
+	return vas_pins_are_requested(&scan);
 }
 
 int vas_notify_drain(struct vas *vas)
@@ -247,7 +240,7 @@ int vas_notify_collect(struct vas *vas)
 		bits |= VAS_NOTIFY_FREEZE;
 	if (n->owner_seen != before.owner_seen || n->epoch_seen != before.epoch_seen)
 		bits |= VAS_NOTIFY_OWNER;
-	if (is_asked(vas))
+	if (is_requested(vas))
 		bits |= VAS_NOTIFY_REQUEST;
 	return bits;
 }

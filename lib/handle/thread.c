@@ -13,8 +13,7 @@
 #include "lib/handle/file.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/log.h"
-
-#define NO_SLOT UINT32_MAX
+#include "lib/handle/proto.h"
 
 __thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
 
@@ -29,36 +28,17 @@ static int once_err;
 
 /* ---- slots -------------------------------------------------------------------------------- */
 
-static bool claim_slot(struct vas *vas, struct thread *t)
-{
-	uint32_t nr = vas->sb.nr_slots, tid = (uint32_t)syscall(SYS_gettid), i;
-	struct vas_slot *slots = vas_slots(vas);
-
-	/* Start at a place of one's own: threads that come together do not fight for one slot. */
-	for (i = 0; i < nr; i++) {
-		uint32_t at = (tid + i) % nr, free_slot = 0;
-
-		if (__atomic_load_n(&slots[at].binder, __ATOMIC_RELAXED))
-			continue;
-		if (!__atomic_compare_exchange_n(&slots[at].binder, &free_slot, vas->binder + 1, 0,
-						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			continue;
-		slots[at].tid = tid;
-		t->slot = at;
-		t->head.slot = &slots[at].generation;
-		__atomic_store_n(t->head.slot, 0, __ATOMIC_RELEASE);
-		return true;
-	}
-	return false;
-}
-
 static int get_slot(struct vas *vas, struct thread *t)
 {
-	t->slot = NO_SLOT;
+	struct vas_scan scan;
+
+	t->slot = VAS_NO_ENTRY;
 	t->head.slot = &t->own_word;
-	if (vas->role == VAS_ROLE_OBSERVER || claim_slot(vas, t))
+	if (vas->role == VAS_ROLE_OBSERVER)
 		return 0;
-	if (vas_reclaim_dead(vas) && claim_slot(vas, t))
+	vas_scan_begin(&scan, &vas->proto, 0);
+	t->slot = vas_slot_claim(&scan, (uint32_t)syscall(SYS_gettid), &t->head.slot);
+	if (t->slot != VAS_NO_ENTRY)
 		return 0;
 	return vas_error_set(-EAGAIN, "all %u thread slots of this vas are taken",
 			     vas->sb.nr_slots);
@@ -66,18 +46,12 @@ static int get_slot(struct vas *vas, struct thread *t)
 
 static void put_slot(struct vas *vas, struct thread *t)
 {
-	struct vas_slot *slot;
-	uint32_t mine = vas->binder + 1;
-
-	if (t->slot == NO_SLOT)
+	if (t->slot == VAS_NO_ENTRY)
 		return;
-	slot = &vas_slots(vas)[t->slot];
-	/* It ended inside a section, cancelled perhaps in the middle of a mark: as clean_binder(). */
+	/* Whatever the shared word says: it ended in a section, perhaps in the middle of a mark. */
 	if (vas_thread_is_inside(t))
 		vas_log_set_incomplete(vas);
-	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
-	/* Only if it is still ours: shared memory says what it likes. */
-	__atomic_compare_exchange_n(&slot->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	vas_slot_release(&vas->proto, t->slot);
 }
 
 /* ---- a thread's ties ---------------------------------------------------------------------- */
@@ -117,7 +91,7 @@ static void on_thread_exit(void *registered)
 	pthread_mutex_unlock(&handles_lock);
 }
 
-/* handles_lock is held. */
+/* Claiming a slot may take a while: no lock is held. */
 static int make_thread(struct vas *vas, struct thread **out)
 {
 	struct thread *t = calloc(1, sizeof(*t));
@@ -166,7 +140,7 @@ static int rebind_after_fork(struct vas *vas)
 	if (vas->lock_fd < 0)
 		return vas->lock_fd;
 	if (vas->role != VAS_ROLE_OBSERVER)
-		err = vas_binder_claim(vas);
+		err = vas_binder_join(vas);
 	if (err) {
 		close(vas->lock_fd);
 		vas->lock_fd = -1;
@@ -186,10 +160,8 @@ int vas_thread_get(struct vas *vas, struct thread **out)
 	pthread_mutex_lock(&handles_lock);
 	if (vas->forked)
 		err = rebind_after_fork(vas);
-	if (!err)
-		err = make_thread(vas, out);
 	pthread_mutex_unlock(&handles_lock);
-	return err;
+	return err ? err : make_thread(vas, out);
 }
 
 struct vas_thread *vas_thread_register(struct vas *vas)
@@ -233,7 +205,8 @@ static void after_fork_in_child(void)
 	for (vas = handles; vas; vas = vas->next) {
 		close(vas->lock_fd);
 		vas->lock_fd = -1;
-		vas->binder = NO_BINDER;
+		vas->proto.index = VAS_NO_ENTRY;
+		vas->proto.tag = VAS_NO_TAG;
 		vas->forked = 1;
 		vas->fork_count++;
 		vas->notifier = NULL;
@@ -246,7 +219,6 @@ static void after_fork_in_child(void)
 		if (vas->role == VAS_ROLE_OWNER)
 			vas->role = VAS_ROLE_BINDER;
 		pthread_mutex_init(&vas->change, NULL);
-		pthread_mutex_init(&vas->reclaim, NULL);
 		pthread_mutex_init(&vas->drain, NULL);
 		pthread_mutex_unlock(&vas->lock);
 	}

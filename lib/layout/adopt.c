@@ -20,7 +20,7 @@
 static void become_owner(struct vas *vas)
 {
 	vas->role = VAS_ROLE_OWNER;
-	__atomic_store_n(&vas_binders(vas)[vas->binder].flags, VAS_BINDER_OWNER, __ATOMIC_RELAXED);
+	vas_binder_set_flags(&vas->proto, VAS_BINDER_OWNER);
 	vas->ctl->owner_pid = (uint32_t)getpid();
 	vas_publish_flag(vas, VAS_STATE_FENCE, vas->bind_flags & VAS_BIND_FENCE);
 	vas_view_free_all(vas); /* of a binder: the next is made from vas->own */
@@ -109,7 +109,7 @@ static bool is_all_there(struct vas *vas)
 /* If all is there and its owner died before it told, or while it did, this tells. */
 static void adopt_lazy(struct vas *vas)
 {
-	uint32_t i, lazy;
+	uint32_t i;
 
 	if (vas->own.flags & VAS_STATE_LAZY && !is_all_there(vas)) {
 		__atomic_store_n(&vas->ctl->lazy_failed, LAZY_NEVER, __ATOMIC_RELEASE);
@@ -118,17 +118,13 @@ static void adopt_lazy(struct vas *vas)
 	vas_publish_flag(vas, VAS_STATE_LAZY, false);
 	__atomic_store_n(&vas->ctl->lazy_log, 0, __ATOMIC_RELEASE);
 	/* Its place, which perhaps nothing names any more. */
-	for (i = 0; i < vas->sb.nr_trackers; i++) {
-		lazy = LAZY_BINDER;
-		__atomic_compare_exchange_n(&vas_tracker_entries(vas)[i].binder, &lazy, 0, 0,
-					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-	}
+	for (i = 0; i < vas->sb.nr_trackers; i++)
+		vas_tracker_release(&vas->proto, i, VAS_TAG_IMMORTAL);
 }
 
 int vas_publish_adopted(struct vas *vas)
 {
-	struct vas_region everything = { .size = vas->sb.limit };
-	struct pin_set all = { &everything, 1, 0, UINT64_MAX };
+	struct pin_set all = vas_pins_all(vas);
 	bool incomplete_regions;
 	int err;
 
@@ -150,7 +146,7 @@ int vas_publish_adopted(struct vas *vas)
 	become_owner(vas);
 	err = publish_inherited(vas, incomplete_regions);
 	if (!err) /* whom the dead owner had asked for something */
-		vas_pins_request(vas, &all, PIN_KEEP, NULL);
+		vas_pins_ask(vas, &all, VAS_PINS_KEEP, NULL);
 	return err;
 }
 

@@ -308,7 +308,7 @@ static int switch_layout(struct vas_layout *layout, const struct delta *delta, u
 		goto err_free;
 	}
 	layout->regions = NULL;
-	gone = (struct pin_set){ delta->gone, delta->nr_gone, 0, vas->own.generation };
+	gone = vas_pins_on(delta->gone, delta->nr_gone, 0, vas->own.generation);
 	/* What only brings memory, or lets a region grow, has nobody to wait for. */
 	if (gone.nr)
 		err = vas_publish_wait(vas, &gone, deadline_ns, blocker);

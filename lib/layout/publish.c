@@ -25,7 +25,6 @@
 
 #define SPINS	     2000
 #define NAP_NS	     20000ull	/* between two looks at a slot: sections are shorter */
-#define PIN_SLICE_NS 5000000ull /* between two looks at whether a silent pin holder still lives */
 
 /* ---- P1 to P4 ----------------------------------------------------------------------------- */
 
@@ -110,26 +109,6 @@ int vas_publish(struct vas *vas, struct vas_region *regions, uint32_t nr)
 
 /* ---- P5 ----------------------------------------------------------------------------------- */
 
-static void name_binder(struct vas *vas, uint32_t binder, struct vas_blocker *blocker)
-{
-	const struct vas_binder *record;
-
-	if (binder >= vas->sb.nr_binders)
-		return;
-	record = &vas_binders(vas)[binder];
-	blocker->pid = record->pid;
-	memcpy(blocker->name, record->comm, sizeof(record->comm));
-	blocker->name[sizeof(record->comm)] = '\0';
-}
-
-/* The slot is inside a generation before `generation`. */
-static bool is_inside(const struct vas_slot *slot, uint64_t generation)
-{
-	uint64_t inside = __atomic_load_n(&slot->generation, __ATOMIC_ACQUIRE);
-
-	return inside && inside < generation && __atomic_load_n(&slot->binder, __ATOMIC_RELAXED);
-}
-
 static void nap(void)
 {
 	struct timespec duration = { .tv_nsec = NAP_NS };
@@ -137,42 +116,48 @@ static void nap(void)
 	nanosleep(&duration, NULL);
 }
 
-/* 0 once the slot's thread has been seen outside, or is dead. */
-static int wait_for_slot(struct vas *vas, const struct vas_slot *slot, uint64_t deadline_ns)
+/*
+ * 0 once the slot's thread has been seen outside, or is dead. All slots together are spun for SPINS
+ * times: one that somebody has filled with nonsense costs no more than one.
+ */
+static int wait_for_slot(struct vas_scan *scan, uint32_t slot, uint64_t generation, uint32_t *spins)
 {
-	uint64_t generation = vas->own.generation;
-	int spins;
-
-	for (spins = 0; spins < SPINS; spins++)
-		if (!is_inside(slot, generation))
+	while (*spins && vas_slot_is_inside(scan->proto, slot, generation))
+		--*spins;
+	while (vas_slot_is_inside(scan->proto, slot, generation)) {
+		if (vas_slot_reap(scan, slot))
 			return 0;
-	while (is_inside(slot, generation)) {
-		uint32_t binder = __atomic_load_n(&slot->binder, __ATOMIC_RELAXED) - 1;
-
-		/* An index beyond the table: nobody can live there. */
-		if (binder >= vas->sb.nr_binders || vas_reclaim_binder(vas, binder))
-			return 0;
-		if (vas_now_ns() >= deadline_ns)
+		if (vas_now_ns() >= scan->deadline_ns)
 			return -EBUSY;
 		nap();
 	}
 	return 0;
 }
 
+static int report_section(struct vas *vas, uint32_t slot, struct vas_blocker *blocker)
+{
+	struct vas_binder_about holder;
+
+	blocker->kind = VAS_BLOCKER_SECTION;
+	vas_slot_about(&vas->proto, slot, &blocker->tid, &holder);
+	blocker->pid = holder.pid;
+	memcpy(blocker->name, holder.comm, sizeof(holder.comm));
+	return vas_error_set(-EBUSY, "thread %u of process %u (%s) stays in a section",
+			     blocker->tid, blocker->pid, blocker->name);
+}
+
 static int wait_for_sections(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker)
 {
-	const struct vas_slot *slots = vas_slots(vas);
-	uint32_t i;
+	uint64_t generation = vas->own.generation;
+	struct vas_scan scan;
+	uint32_t i, spins = SPINS;
 
+	vas_scan_begin(&scan, &vas->proto, deadline_ns);
 	for (i = 0; i < vas->sb.nr_slots; i++) {
-		if (!is_inside(&slots[i], vas->own.generation) ||
-		    !wait_for_slot(vas, &slots[i], deadline_ns))
+		if (!vas_slot_is_inside(&vas->proto, i, generation))
 			continue;
-		blocker->kind = VAS_BLOCKER_SECTION;
-		blocker->tid = slots[i].tid;
-		name_binder(vas, slots[i].binder - 1, blocker);
-		return vas_error_set(-EBUSY, "thread %u of process %u (%s) stays in a section",
-				     blocker->tid, blocker->pid, blocker->name);
+		if (wait_for_slot(&scan, i, generation, &spins))
+			return report_section(vas, i, blocker);
 	}
 	return 0;
 }
@@ -180,20 +165,12 @@ static int wait_for_sections(struct vas *vas, uint64_t deadline_ns, struct vas_b
 static int wait_for_pins(struct vas *vas, const struct pin_set *pins, uint64_t deadline_ns,
 			 struct vas_blocker *blocker)
 {
-	for (;;) {
-		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
-		uint64_t slice_ns = vas_deadline_ns(PIN_SLICE_NS);
+	int err = vas_pins_wait(vas, pins, VAS_PINS_INVALIDATE, deadline_ns, blocker);
 
-		if (!vas_pins_request(vas, pins, PIN_UNMAP, blocker))
-			return 0;
-		if (vas_now_ns() >= deadline_ns)
-			break;
-		vas_futex_wait(&vas->ctl->answer, seen,
-			       slice_ns < deadline_ns ? slice_ns : deadline_ns);
-		vas_reclaim_dead(vas);
-	}
-	vas_pins_request(vas, pins, PIN_KEEP, NULL);
-	return vas_error_set(-EBUSY, "process %u (%s) keeps [%#llx, +%#llx) mapped", blocker->pid,
+	if (!err)
+		return 0;
+	vas_pins_ask(vas, pins, VAS_PINS_KEEP, NULL);
+	return vas_error_set(err, "process %u (%s) keeps [%#llx, +%#llx) mapped", blocker->pid,
 			     blocker->name, (unsigned long long)blocker->gpa,
 			     (unsigned long long)blocker->size);
 }
@@ -211,14 +188,13 @@ int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadl
 		blocker->gpa = pins->ranges[0].gpa;
 		blocker->size = pins->ranges[0].size;
 		/* At once, so that holders have all the time there is; new pins appear until P5. */
-		if (vas_pins_request(vas, pins, PIN_UNMAP, NULL))
-			vas_notify_everyone(vas);
+		vas_pins_ask(vas, pins, VAS_PINS_INVALIDATE, NULL);
 	}
 	err = wait_for_sections(vas, deadline_ns, blocker);
 	if (!err)
 		return pins ? wait_for_pins(vas, pins, deadline_ns, blocker) : 0;
 	if (pins)
-		vas_pins_request(vas, pins, PIN_KEEP, NULL);
+		vas_pins_ask(vas, pins, VAS_PINS_KEEP, NULL);
 	return err;
 }
 

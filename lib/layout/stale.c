@@ -205,8 +205,8 @@ int vas_stale_settle(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *
 {
 	const struct stale *stale = &vas->stale;
 	const struct vas_region everything = { .size = vas->sb.limit };
-	struct pin_set pins = { stale->regions ? stale->regions : &everything,
-				stale->nr_regions, stale->since, stale->before };
+	struct pin_set pins = vas_pins_on(stale->regions ? stale->regions : &everything,
+					  stale->nr_regions, stale->since, stale->before);
 	int err;
 
 	if (!stale->nr && !stale->nr_regions)
