@@ -97,7 +97,7 @@ static int attach_file(struct drive *drive, struct file *file)
 {
 	int err;
 
-	err = vas_backing_open(&drive->backing, file, true);
+	err = vas_backing_open(&drive->backing, file, VAS_OPEN_READONLY | VAS_OPEN_SEALED);
 	if (err)
 		return err;
 	err = -EPERM;
