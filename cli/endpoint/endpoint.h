@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Where a stream goes to or comes from: unix:PATH, tcp:HOST:PORT, fd:N (a socket or pipe that the
+ * Where a stream goes to or comes from: an address (cli/endpoint/address.h), fd:N (a socket or pipe that the
  * command inherits), or a file's PATH ("-" is stdin or stdout).
  */
 #ifndef CLI_ENDPOINT_H
@@ -17,8 +17,12 @@ struct endpoint {
 /* Connect nr channels, or open the file for writing. An exit code. */
 int endpoint_connect(struct endpoint *endpoint, const char *text, int nr);
 
-/* Wait for nr channels to come, or open the file for reading. An exit code. */
-int endpoint_accept(struct endpoint *endpoint, const char *text, int nr);
+/*
+ * Wait for the nr channels of a stream to come, for wait_s seconds (0: for ever), or open the file
+ * for reading. An exit code. Signals that end the command do so after what it has left in the file
+ * system is gone.
+ */
+int endpoint_accept(struct endpoint *endpoint, const char *text, int nr, int wait_s);
 
 void endpoint_close(struct endpoint *endpoint);
 
