@@ -40,7 +40,8 @@
  * theirs, too, and its fd() may be an epoll fd with theirs in it; harvest() merges the child's log.
  *
  * All ops are called with the vas's change lock held, one at a time, in the thread that asked for
- * the change; they must not change the layout, freeze, or attach consumers. Deadlines are points in
+ * the change; they must not change the layout, freeze, or attach consumers. None is called in the
+ * child of a fork. Deadlines are points in
  * time on CLOCK_MONOTONIC, in nanoseconds; UINT64_MAX: none.
  */
 #ifndef VAS_CONSUMER_H

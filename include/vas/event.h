@@ -55,9 +55,10 @@ VAS_API int vas_event_resample_fd(struct vas *vas, uint32_t id);
 VAS_API int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout_ns);
 
 /*
- * Raise the interrupt, or ring the doorbell in the guest's stead: one write to the eventfd, which
- * stays raised until it is taken, however often it is raised. -ENOENT, -ENXIO; -EINTR: a signal came
- * while the write slept, which only a peer that tampers with the eventfd can make it do.
+ * Raise the interrupt, or ring the doorbell in the guest's stead: the eventfd counts up, and stays
+ * raised until it is taken, however often it is raised. Never sleeps, whatever peers do to the eventfd:
+ * it is the kernel that counts, when an AIO request (io_submit(2)) completes. A process that may not use
+ * AIO has a thread write instead, which takes much longer. -ENOENT, -ENXIO; -EAGAIN: neither can be had.
  */
 VAS_API int vas_irq_raise(struct vas *vas, uint32_t id);
 VAS_API int vas_doorbell_ring(struct vas *vas, uint32_t id);

@@ -51,7 +51,7 @@ VAS_API int vas_layout_commit_lazy(struct vas_layout *layout, struct vas_source 
 				   const struct vas_dirty_word *words, size_t nr, uint32_t flags);
 
 /*
- * Wait until all pages are there; with ON_TOUCH they are made to come. 0; -EIO: some never will, or
+ * Wait until all pages are there, at most timeout_ns; with ON_TOUCH they are made to come. 0; -EIO: some never will, or
  * the owner is gone; -ETIMEDOUT.
  */
 VAS_API int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns);

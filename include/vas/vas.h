@@ -11,6 +11,20 @@
  * errno, never print, never exit; vas_error() has the last failure's story. Every function may be
  * called from any thread, on one handle at once, unless its comment says otherwise; none is safe in
  * a signal handler.
+ *
+ * What the library does to its process:
+ *  - Signals: a handler for SIGBUS, unless VAS_BIND_NO_SIGBUS; a thread's first section unblocks SIGBUS in
+ *    it, for a blocked one would end the process at a failing page. Threads that touch guest memory
+ *    through a map without ever being in a section unblock it themselves. Threads of the library's own
+ *    take no other signal.
+ *  - Cancellation: pthread_cancel() takes effect after a call, not in it, callbacks included;
+ *    vas_doorbell_wait() alone is a cancellation point. A thread must not be cancelled between
+ *    vas_layout_begin() and the layout's end.
+ *  - fork(): the child's handles are binders of their own from their first use on. Consumers, cleanup
+ *    actions and notifications are the parent's.
+ *  - dlopen(), dlclose(): both may be; the library's code stays where it is.
+ *  - Maps: at most three quarters of vm.max_map_count, all handles together; -ENOMEM beyond.
+ *  - Core dumps: guest memory is in none, unless VAS_BIND_DUMP or VAS_CREATE_DUMP asks for it.
  */
 #ifndef VAS_VAS_H
 #define VAS_VAS_H
@@ -48,6 +62,7 @@ VAS_API const char *vas_version(void);
 #define VAS_CREATE_RESERVE \
 	4u		    /* allocate a region's memory as it is added: ENOMEM there, not later */
 #define VAS_CREATE_FENCE 8u /* do without membarrier: sections cost a full fence */
+#define VAS_CREATE_DUMP	 16u /* this process's core dumps hold guest memory */
 
 /* What to create. Zero means the default throughout, and reserved fields must be zero. */
 struct vas_options {
@@ -67,18 +82,20 @@ struct vas_options {
  */
 VAS_API int vas_create(const struct vas_options *options, struct vas **vas);
 
-#define VAS_BIND_OBSERVE   1u  /* read only, leaves no trace; implied by a read-only fd */
-#define VAS_BIND_ADOPT	   2u  /* own it, if its owner is gone; -EBUSY if not */
-#define VAS_BIND_NO_WINDOW 4u  /* do not reserve address space: sorted map only */
-#define VAS_BIND_NO_SIGBUS 8u  /* install no SIGBUS handler; see vas_handle_sigbus() */
-#define VAS_BIND_FENCE	   16u /* this process's sections cost a full fence, not a membarrier */
+#define VAS_BIND_OBSERVE     1u	 /* read only, leaves no trace; implied by a read-only fd */
+#define VAS_BIND_ADOPT	     2u	 /* own it, if its owner is gone; -EBUSY if not */
+#define VAS_BIND_NO_WINDOW   4u	 /* do not reserve address space: sorted map only */
+#define VAS_BIND_NO_SIGBUS   8u	 /* install no SIGBUS handler; see vas_handle_sigbus() */
+#define VAS_BIND_FENCE	     16u /* this process's sections cost a full fence, not a membarrier */
+#define VAS_BIND_DUMP	     32u /* this process's core dumps hold guest memory */
+#define VAS_BIND_PLAIN_FILES 64u /* take backings in any file system: see vas_backing_offer() */
 
 /*
  * Bind to the vas behind fd, checking its seals, size, superblock and layout first. The fd is not
  * kept: the handle has an open file description of its own, and the caller closes fd when it likes.
  * Regions in further backings are out of reach (-ENXIO on access) until vas_backing_offer() or
  * vas_recv_fds() brings their fds.
- * -EPERM: seals are missing; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a required feature
+ * -EPERM: seals are missing, as of any file that is no memfd; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a required feature
  * or version that is not known, or VAS_BIND_ADOPT in a process that membarrier is forbidden to;
  * -EAGAIN: no binder slot free; -ENOMEM.
  */
@@ -222,7 +239,8 @@ VAS_API int vas_region_move(struct vas *vas, uint64_t id, uint64_t gpa);
 /*
  * Make a further file usable as a backing: returns its number, 1 to 63. The fd is duplicated. A
  * memfd sealed against shrinking is best; any other file is taken with VAS_BACKING_UNSEALED set, and
- * its pages may fail. -EPERM: not the owner; -ENOSPC: the table is full.
+ * its pages may fail. The file is the owner's own choice, and waited for: of an fd that came from
+ * somebody else, ask F_GET_SEALS first. -EPERM: not the owner; -ENOSPC: the table is full.
  */
 VAS_API int vas_backing_add(struct vas *vas, int fd);
 
@@ -235,6 +253,9 @@ VAS_API int vas_backing_fd(const struct vas *vas, uint32_t backing);
 /*
  * Bring the fd of a backing that the layout names: device, inode, size and seals are compared with
  * the table, and the number of the backing is returned, or -ENOENT. The fd is duplicated.
+ * -EPERM: it is no memfd and in no tmpfs or hugetlbfs. Whoever chose it may have it in a file system of
+ * his own (FUSE), where any call may wait for ever. VAS_BIND_PLAIN_FILES, for peers that are trusted
+ * with that, takes such files.
  */
 VAS_API int vas_backing_offer(struct vas *vas, int fd);
 
@@ -332,7 +353,8 @@ VAS_API int vas_send_fds(struct vas *vas, int sock, uint32_t flags);
 
 /*
  * Receive and bind what vas_send_fds() sent. bind_flags as for vas_bind(). Whatever else arrives is
- * closed: -EPROTO. -ECONNRESET: the peer closed; -EAGAIN: nothing there on a non-blocking socket.
+ * closed, by a thread of its own where that may take long: -EPROTO. -EPERM: a backing that
+ * vas_backing_offer() does not take. -ECONNRESET: the peer closed; -EAGAIN: nothing there on a non-blocking socket.
  */
 VAS_API int vas_recv_fds(int sock, uint32_t bind_flags, struct vas **vas);
 

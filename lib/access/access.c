@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* Copies: vas_read() and vas_write(), and what is made of them. */
+#include "lib/access/heal.h"
 #include "lib/access/access.h"
 
 #include <errno.h>
@@ -10,6 +11,8 @@
 
 #include "core/range.h"
 #include "lib/access/lazy.h"
+#include "lib/handle/barrier.h"
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/handle/barrier.h"
 #include "lib/handle/sigbus.h"
@@ -53,49 +56,6 @@ int vas_access_error(const struct view *view, enum vas_role role, uint64_t gpa, 
 	return vas_error_set(-EAGAIN, "the vas is frozen for writers");
 }
 
-/* ---- failing pages ------------------------------------------------------------------------ */
-
-/* Where hva is in a region's memory, as this process has it mapped: map the true page there again. */
-static void remap(struct vas *vas, uintptr_t hva)
-{
-	const struct vas_region_map *map = &vas->view->map;
-	uint32_t i;
-
-	for (i = 0; i < map->nr; i++) {
-		const struct vas_region_map_entry *e = &map->entries[i];
-		const struct vas_region *region = &vas->view->set->regions[e->region];
-		uint64_t page, at;
-
-		if (!(e->flags & VAS_REGION_MAP_REACHABLE) || region->hva || hva < e->address ||
-		    hva - e->address >= e->size)
-			continue;
-		page = vas->backings[region->backing].entry.page_size;
-		at = (hva - e->address) & ~(page - 1);
-		vas_map_backing(vas, region, at, page, (void *)(uintptr_t)(e->address + at));
-	}
-}
-
-void vas_fault_heal(struct vas *vas)
-{
-	uint32_t floor = vas->role == VAS_ROLE_OBSERVER, seen, i;
-	const struct thread *t;
-
-	pthread_mutex_lock(&vas->lock);
-	seen = __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE);
-	for (i = 0; i < seen && i < VAS_MAX_FAILED; i++)
-		remap(vas, __atomic_load_n(&vas->failed[i], __ATOMIC_RELAXED));
-	/* Whoever is in a section may have read a zero page and not asked yet. */
-	vas_barrier_process();
-	for (t = vas->threads; t; t = t->next)
-		if (vas_thread_is_inside(t))
-			break;
-	/* More than were noted: some pages stay patched, and the checked path in use. */
-	if (!t && seen <= VAS_MAX_FAILED)
-		__atomic_compare_exchange_n(&vas->head.nr_failed, &seen, floor, 0, __ATOMIC_ACQ_REL,
-					    __ATOMIC_RELAXED);
-	pthread_mutex_unlock(&vas->lock);
-}
-
 /* ---- copying ------------------------------------------------------------------------------ */
 
 struct copy {
@@ -107,6 +67,7 @@ struct copy {
 	bool checked; /* by the kernel, which answers with an error where we would get a signal */
 	bool peeks;   /* leaves what was never touched untouched ... */
 	bool is_ours; /* ... of files of which the kernel tells what is in memory */
+	uint64_t mended; /* what failed later than this is doubtful */
 };
 
 /* Bytes that the kernel could copy between buf and hva. */
@@ -188,6 +149,8 @@ static int copy_ranges(struct vas *vas, struct copy *c)
 			copied = copy_range(c, (char *)(uintptr_t)address, range);
 		if (c->prot == VAS_PROT_WRITE && copied)
 			vas_mark(vas, gpa, copied);
+		if (vas_fault_since(vas, c->mended, address, copied))
+			return -ESTALE;
 		c->done += copied;
 		if (copied < range || !range)
 			return vas_access_error(view, vas->role, c->gpa + c->done, c->prot);
@@ -200,18 +163,18 @@ static int copy_once(struct vas *vas, struct copy *c)
 {
 	uint32_t failed = __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE);
 	uint64_t generation;
-	int err;
+	int err = 0;
 
 	c->checked = failed > (vas->role == VAS_ROLE_OBSERVER);
 	if (c->checked)
-		vas_fault_heal(vas);
-	err = vas_enter(vas);
+		err = vas_fault_heal(vas);
+	c->mended = vas_fault_mended(vas);
+	if (!err)
+		err = vas_enter(vas);
 	if (err)
 		return err;
 	generation = vas_generation(vas);
 	err = copy_ranges(vas, c);
-	if (!c->checked && __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE) != failed)
-		err = -ESTALE;
 	vas_leave(vas);
 	/* An observer has no slot: what it read may have been torn down meanwhile. */
 	if (vas->role == VAS_ROLE_OBSERVER && !vas_still(vas, generation))
@@ -238,6 +201,7 @@ static int repeat_copy(struct vas *vas, struct copy *c)
 
 int vas_copy_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot, size_t *done)
 {
+	NO_CANCEL;
 	struct copy c = { .gpa = gpa, .buf = buf, .len = len, .prot = prot };
 	int err = repeat_copy(vas, &c);
 

@@ -8,7 +8,4 @@
 /* Why an access to gpa cannot be: in a section. */
 int vas_access_error(const struct view *view, enum vas_role role, uint64_t gpa, uint32_t prot);
 
-/* Map again what failed before, so that the next access finds out anew. Not in a section. */
-void vas_fault_heal(struct vas *vas);
-
 #endif

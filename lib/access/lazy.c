@@ -8,6 +8,12 @@
 #include <vas/access.h>
 
 #include "core/range.h"
+#include "lib/base/cancel.h"
+#include "lib/base/error.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/notify.h"
+#include "lib/layout/publish.h"
+#include "lib/handle/generation.h"
 #include "lib/access/view.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -19,6 +25,7 @@
 #define LAZY_NS	  10000000000ull /* as long as the owner may take to bring a word */
 #define LOOK_NS	  5000000ull	 /* between two looks at whether it lives */
 #define MAX_TRIES 100
+#define LOOKS	  1024 /* at words, between two at the clock */
 
 int vas_lazy_by_state(struct vas *vas)
 {
@@ -106,12 +113,20 @@ static int check_filled(struct vas *vas, uint64_t word, uint64_t deadline_ns)
 	return 0;
 }
 
-static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
+static void wait_for_answer(struct vas *vas, uint32_t seen, uint64_t deadline_ns)
+{
+	uint64_t look_ns = vas_deadline_ns(LOOK_NS);
+
+	vas_futex_wait(&vas->ctl->answer, seen, look_ns < deadline_ns ? look_ns : deadline_ns);
+}
+
+static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word,
+			 uint64_t deadline_ns)
 {
 	/* An observer only watches what comes by itself. */
-	uint64_t deadline_ns =
-		vas_deadline_ns(vas->role == VAS_ROLE_OBSERVER ? LAZY_NS / 2 : LAZY_NS);
+	uint64_t own_ns = vas_deadline_ns(vas->role == VAS_ROLE_OBSERVER ? LAZY_NS / 2 : LAZY_NS);
 
+	deadline_ns = own_ns < deadline_ns ? own_ns : deadline_ns;
 	for (;;) {
 		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
 		int err = check_filled(vas, word, deadline_ns);
@@ -126,15 +141,16 @@ static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, u
 		if (err)
 			return err;
 		request(vas, word);
-		vas_futex_wait(&vas->ctl->answer, seen, vas_deadline_ns(LOOK_NS));
+		wait_for_answer(vas, seen, deadline_ns);
 	}
 }
 
 /* The owner's threads fetch it themselves, and go by what the owner knows. */
-static int get_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
+static int get_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word,
+		    uint64_t deadline_ns)
 {
 	if (vas->role != VAS_ROLE_OWNER || !vas->lazy)
-		return wait_for_word(vas, bits, mask, word);
+		return wait_for_word(vas, bits, mask, word, deadline_ns);
 	return vas->lazy_ops->fetch(vas->lazy, word * WORD_SIZE) ? fail_damaged(word) : 0;
 }
 
@@ -144,9 +160,21 @@ static uint64_t words_to(uint64_t end)
 	return (end + WORD_SIZE - 1) / WORD_SIZE;
 }
 
-/* Each word with pages of the range that are to come: get it, or, if `get` is NULL, find one: 1. */
-static int walk(struct vas *vas, uint64_t gpa, uint64_t len,
-		int (*get)(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word))
+/* A look at the clock costs more than one at a word of the log. */
+static int check_time(uint64_t word, uint64_t deadline_ns)
+{
+	if (deadline_ns == UINT64_MAX || word % LOOKS || vas_now_ns() < deadline_ns)
+		return 0;
+	return vas_error_set(-ETIMEDOUT, "memory is still to come");
+}
+
+/*
+ * Each word with pages of the range that are to come: get it by the deadline, or, if `get` is NULL,
+ * find one: 1.
+ */
+static int walk(struct vas *vas, uint64_t gpa, uint64_t len, uint64_t deadline_ns,
+		int (*get)(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word,
+			   uint64_t deadline_ns))
 {
 	uint64_t word, end, nr;
 	struct vas_log log;
@@ -163,14 +191,16 @@ static int walk(struct vas *vas, uint64_t gpa, uint64_t len,
 
 		/* Acquire: the page is there before its bit goes; partner: the filler's release. */
 		if (__atomic_load_n(&log.words[word], __ATOMIC_ACQUIRE) & mask)
-			err = get ? get(vas, &log.words[word], mask, word) : 1;
+			err = get ? get(vas, &log.words[word], mask, word, deadline_ns) : 1;
+		if (!err)
+			err = check_time(word, deadline_ns);
 	}
 	return err;
 }
 
 int vas_lazy_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 {
-	return walk(vas, gpa, len, get_word);
+	return walk(vas, gpa, len, UINT64_MAX, get_word);
 }
 
 int vas_lazy_next(struct vas *vas, uint64_t *gpa, uint64_t end)
@@ -208,7 +238,7 @@ int vas_lazy_enter(struct vas *vas, uint64_t gpa, uint64_t len)
 			err = vas_enter(vas);
 		if (err)
 			return err;
-		if (!vas_is_lazy(vas) || !walk(vas, gpa, len, NULL))
+		if (!vas_is_lazy(vas) || !walk(vas, gpa, len, UINT64_MAX, NULL))
 			return 0;
 		vas_leave(vas);
 	}
@@ -218,7 +248,7 @@ int vas_lazy_enter(struct vas *vas, uint64_t gpa, uint64_t len)
 
 bool vas_lazy_misses(struct vas *vas, uint64_t gpa, uint64_t len)
 {
-	return walk(vas, gpa, len, NULL);
+	return walk(vas, gpa, len, UINT64_MAX, NULL);
 }
 
 uint64_t vas_lazy_step(struct vas *vas, uint64_t gpa, uint64_t len)
@@ -254,7 +284,7 @@ void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t n
 /* ---- all of it ---------------------------------------------------------------------------- */
 
 /* A binder asks for each word, so that pages come that come only when asked for. */
-static int ask_for_all(struct vas *vas)
+static int ask_for_all(struct vas *vas, uint64_t deadline_ns)
 {
 	ssize_t i, nr = vas_regions(vas, NULL, 0);
 	struct vas_region *regions;
@@ -267,7 +297,7 @@ static int ask_for_all(struct vas *vas)
 		return vas_error_set(-ENOMEM, "no memory for the layout");
 	nr = vas_regions(vas, regions, (size_t)nr);
 	for (i = 0; !err && i < nr; i++)
-		err = vas_lazy_range(vas, regions[i].gpa, regions[i].size);
+		err = walk(vas, regions[i].gpa, regions[i].size, deadline_ns, get_word);
 	free(regions);
 	return err;
 }
@@ -291,7 +321,6 @@ static int wait_for_all(struct vas *vas, uint64_t deadline_ns)
 {
 	while (vas_is_lazy(vas)) {
 		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
-		uint64_t look_ns = vas_deadline_ns(LOOK_NS);
 		int err = check_filled_all(vas, deadline_ns);
 
 		/* As in wait_for_word(): the owner may have told it, and ended. */
@@ -299,8 +328,7 @@ static int wait_for_all(struct vas *vas, uint64_t deadline_ns)
 			break;
 		if (err)
 			return err;
-		vas_futex_wait(&vas->ctl->answer, seen,
-			       look_ns < deadline_ns ? look_ns : deadline_ns);
+		wait_for_answer(vas, seen, deadline_ns);
 	}
 	return 0;
 }
@@ -313,6 +341,7 @@ static void fetch_all(struct vas *vas)
 
 int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns)
 {
+	NO_CANCEL;
 	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
 	int err = 0;
 
@@ -320,6 +349,6 @@ int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns)
 	if (timeout_ns && vas->role == VAS_ROLE_OWNER)
 		fetch_all(vas);
 	else if (timeout_ns && vas_is_lazy(vas))
-		err = ask_for_all(vas);
+		err = ask_for_all(vas, deadline_ns);
 	return err ? err : wait_for_all(vas, deadline_ns);
 }

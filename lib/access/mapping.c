@@ -11,9 +11,13 @@
 #include "core/range.h"
 #include "lib/access/lazy.h"
 #include "lib/access/view.h"
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
+#include "lib/base/map_count.h"
 #include "lib/handle/notify.h"
 #include "lib/handle/sigbus.h"
+
+#define HUGE_PAGE (2ull << 20)
 
 struct vas_mapping {
 	struct vas *vas;
@@ -25,6 +29,8 @@ struct vas_mapping {
 	char *hva;
 	char *mapped; /* NULL: local memory, not mapped by us */
 	uint64_t mapped_size;
+	uint64_t skip;	  /* of mapped, before what is mapped of the vas */
+	uint64_t nr_maps; /* as vas_maps_charge() knows */
 	int watch;
 };
 
@@ -98,37 +104,60 @@ static int map_part(struct vas_mapping *m, const struct vas_region_map_entry *e,
 	if (region->flags & VAS_REGION_LOCAL)
 		return vas_error_set(-ENXIO,
 				     "local memory maps only by itself, not beside other regions");
-	if (vas_map_backing(m->vas, region, from - e->gpa, to - from, m->mapped + (from - start)) ==
-	    MAP_FAILED)
+	if (vas_map_backing(m->vas, region, from - e->gpa, to - from,
+			    m->mapped + m->skip + (from - start)) == MAP_FAILED)
 		return vas_error_set(-errno, "cannot map [%#llx, +%#llx): %s",
 				     (unsigned long long)from, (unsigned long long)(to - from),
 				     strerror(errno));
 	return 0;
 }
 
-static int map_range(struct vas_mapping *m)
+static uint64_t page_at(const struct vas *vas, uint64_t gpa)
 {
-	const struct vas_region_map *map = &m->vas->view->map;
-	const struct vas_region_map_entry *e = vas_region_map_find(map, m->gpa);
-	uint64_t page =
-		m->vas->backings[m->vas->view->set->regions[e->region].backing].entry.page_size;
-	uint64_t start = m->gpa & ~(page - 1), end = m->gpa + m->len;
-	int err = 0;
+	const struct vas_region_map_entry *e = vas_region_map_find(&vas->view->map, gpa);
 
-	end = vas_align_up(end, VAS_PAGE_SIZE);
-	end = vas_align_up(end - start, page) + start;
-	m->mapped_size = end - start;
-	m->mapped = vas_reserve(m->mapped_size);
+	return vas->backings[vas->view->set->regions[e->region].backing].entry.page_size;
+}
+
+/*
+ * Whole pages of the regions at both ends, which may not have the same: what the kernel would round
+ * up by itself, it would map over what is behind. Huge pages want gpa and hva to be at the same
+ * place in one.
+ */
+static int reserve(struct vas_mapping *m, uint64_t *start, uint64_t *end)
+{
+	uint64_t last = m->gpa + m->len - 1, size;
+
+	*start = m->gpa & ~(page_at(m->vas, m->gpa) - 1);
+	*end = (last | (page_at(m->vas, last) - 1)) + 1;
+	m->skip = *start & (HUGE_PAGE - 1);
+	size = m->skip + (*end - *start);
+	m->mapped = vas_reserve(size);
 	if (m->mapped == MAP_FAILED) {
 		m->mapped = NULL;
 		return vas_error_set(-ENOMEM, "no address space for a map of %llu bytes",
-				     (unsigned long long)m->mapped_size);
+				     (unsigned long long)size);
 	}
+	m->mapped_size = size;
+	return 0;
+}
+
+static int map_range(struct vas_mapping *m, uint32_t nr_segments)
+{
+	const struct vas_region_map *map = &m->vas->view->map;
+	const struct vas_region_map_entry *e = vas_region_map_find(map, m->gpa);
+	int err = vas_maps_charge(&m->nr_maps, nr_segments);
+	uint64_t start, end;
+
+	if (!err)
+		err = reserve(m, &start, &end);
 	for (; !err && e < map->entries + map->nr && e->gpa < end; e++)
 		err = map_part(m, e, start, end);
-	m->watch = err ? -1 : vas_fault_watch(m->vas, m->mapped, m->mapped_size);
-	m->hva = m->mapped + (m->gpa - start);
-	return err ? err : m->watch < 0 ? m->watch : 0;
+	if (err)
+		return err;
+	m->hva = m->mapped + m->skip + (m->gpa - start);
+	m->watch = vas_fault_watch(m->vas, m->mapped + m->skip, end - start);
+	return m->watch < 0 ? m->watch : 0;
 }
 
 static int mapping_fill(struct vas_mapping *m)
@@ -141,7 +170,7 @@ static int mapping_fill(struct vas_mapping *m)
 		return err;
 	e = vas_region_map_find(&m->vas->view->map, m->gpa);
 	if (nr_segments > 1 || !m->vas->view->set->regions[e->region].hva)
-		return map_range(m);
+		return map_range(m, nr_segments);
 	m->hva = (char *)(uintptr_t)e->address + (m->gpa - e->gpa);
 	return 0;
 }
@@ -152,6 +181,7 @@ static void mapping_free(struct vas_mapping *m)
 		vas_fault_unwatch(m->watch);
 	if (m->mapped)
 		munmap(m->mapped, m->mapped_size);
+	vas_maps_charge(&m->nr_maps, 0);
 	free(m);
 }
 
@@ -175,6 +205,7 @@ static int mapping_make(struct vas_mapping *m)
 int vas_mapping_create(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t flags,
 		       struct vas_mapping **out)
 {
+	NO_CANCEL;
 	struct vas_mapping *m;
 	int err;
 
@@ -213,6 +244,7 @@ static void mark_mapping(const struct vas_mapping *m)
 
 void vas_mapping_destroy(struct vas_mapping *m)
 {
+	NO_CANCEL;
 	struct vas *vas;
 
 	if (!m)

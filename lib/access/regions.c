@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "lib/access/view.h"
+#include "lib/base/cancel.h"
 
 ssize_t vas_regions(struct vas *vas, struct vas_region *regions, size_t nr)
 {
+	NO_CANCEL;
 	ssize_t total;
 
 	pthread_mutex_lock(&vas->lock);
@@ -25,6 +27,7 @@ ssize_t vas_regions(struct vas *vas, struct vas_region *regions, size_t nr)
 
 int vas_region_at(struct vas *vas, uint64_t gpa, struct vas_region *region)
 {
+	NO_CANCEL;
 	const struct vas_region_map_entry *e;
 	int err;
 
@@ -41,6 +44,7 @@ int vas_region_at(struct vas *vas, uint64_t gpa, struct vas_region *region)
 
 int vas_region_by_id(struct vas *vas, uint64_t id, struct vas_region *region)
 {
+	NO_CANCEL;
 	uint32_t i;
 	int err;
 

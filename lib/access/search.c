@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "lib/access/lazy.h"
+#include "lib/base/cancel.h"
+#include "lib/base/error.h"
 #include "lib/access/resident.h"
 #include "lib/access/view.h"
 #include "lib/base/error.h"
@@ -304,6 +306,7 @@ static int step(struct vas *vas, struct search *s)
 int vas_search(struct vas *vas, uint64_t gpa, uint64_t len, const struct vas_pattern *pattern,
 	       uint64_t *found)
 {
+	NO_CANCEL;
 	struct search s;
 	int err = needle_init(&s.needle, pattern), hit = 0;
 

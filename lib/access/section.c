@@ -6,6 +6,9 @@
 #include <vas/access.h>
 
 #include "lib/access/lazy.h"
+#include "lib/base/cancel.h"
+#include "lib/base/error.h"
+#include "lib/handle/thread.h"
 #include "lib/access/view.h"
 #include "lib/base/error.h"
 #include "lib/handle/log.h"
@@ -46,6 +49,7 @@ static void stay_out(struct thread *t)
 /* Again and again, outside of the section while the view is built (E4). */
 int vas_enter_slow(struct vas *vas)
 {
+	NO_CANCEL;
 	struct thread *t;
 	int err, tries;
 

@@ -5,8 +5,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/presence.h"
+#include "lib/handle/barrier.h"
+#include "lib/base/error.h"
+#include "lib/base/map_count.h"
+#include "lib/handle/thread.h"
 #include "lib/access/window.h"
 #include "lib/base/error.h"
 #include "lib/handle/barrier.h"
@@ -78,6 +83,32 @@ static bool needs_segment(const struct vas *vas, const struct view *view,
 {
 	return is_available(vas, region) &&
 	       !(view->window && vas_window_shows(view->window, region));
+}
+
+/* Its bytes go on where those before it end: over a window the kernel makes one map of both. */
+static bool goes_on(const struct vas_region *before, const struct vas_region *region)
+{
+	return before->backing == region->backing && before->flags == region->flags &&
+	       before->gpa + before->size == region->gpa &&
+	       before->offset + before->size == region->offset;
+}
+
+/* Over a window a piece splits the map that it lies on. */
+static uint64_t count_maps(const struct vas *vas, const struct view *view)
+{
+	const struct vas_region *r = view->set->regions;
+	uint64_t nr = 1;
+	uint32_t i;
+
+	for (i = 0; i < view->set->nr; i++) {
+		if (!needs_segment(vas, view, &r[i]))
+			continue;
+		if (!view->window)
+			nr++;
+		else if (!i || !goes_on(&r[i - 1], &r[i]))
+			nr += 2;
+	}
+	return nr;
 }
 
 static int fill_segments(struct vas *vas, struct view *view)
@@ -228,6 +259,22 @@ static int fill_presence(struct vas *vas, struct view *view)
 
 /* ---- build, publish, retire --------------------------------------------------------------- */
 
+/* The maps of the newest view are charged; while there are two, those of the larger. */
+static int fill(struct vas *vas, struct view *view)
+{
+	uint64_t before = vas->nr_maps;
+	int err;
+
+	view->nr_maps = count_maps(vas, view);
+	err = vas_maps_charge(&vas->nr_maps, view->nr_maps > before ? view->nr_maps : before);
+	if (err)
+		return err;
+	if (!fill_segments(vas, view) && !fill_map(vas, view) && !fill_presence(vas, view))
+		return 0;
+	vas_maps_charge(&vas->nr_maps, before);
+	return vas_error_set(-ENOMEM, "no memory or no address space for a view of the layout");
+}
+
 static int view_build(struct vas *vas, struct snapshot *snapshot, struct view **out)
 {
 	struct view *view = calloc(1, sizeof(*view));
@@ -251,12 +298,12 @@ static int view_build(struct vas *vas, struct snapshot *snapshot, struct view **
 	}
 	view->head.serial = ++vas->next_serial;
 	choose_window(vas, view);
-	if (fill_segments(vas, view) || fill_map(vas, view) || fill_presence(vas, view)) {
+	err = fill(vas, view);
+	if (err)
 		view_free(view);
-		return vas_error_set(err, "no memory or no address space for a view of the layout");
-	}
-	*out = view;
-	return 0;
+	else
+		*out = view;
+	return err;
 }
 
 /* No section of this process can be in a view that is older than `serial`. */
@@ -328,6 +375,7 @@ static int view_replace(struct vas *vas, struct region_set *known, uint64_t know
 		vas->retired = vas->view;
 	}
 	vas->view = view;
+	vas_maps_charge(&vas->nr_maps, view->nr_maps);
 	__atomic_store_n(&vas->seen_flags, view->state.flags, __ATOMIC_RELAXED);
 	__atomic_store_n(&vas->seen_generation, view->state.generation, __ATOMIC_RELEASE);
 	__atomic_store_n(&vas->head.view, &view->head, __ATOMIC_RELEASE);
@@ -353,6 +401,33 @@ int vas_view_refresh(struct vas *vas)
 		      view_replace(vas, NULL, 0);
 }
 
+int vas_view_remap(struct vas *vas)
+{
+	const struct view *view = vas->view;
+	uint64_t at = 0;
+	uint32_t i;
+	int err;
+
+	/* What an old view has over the same window would go. */
+	vas_view_reap(vas);
+	err = view->window && vas->retired;
+	for (i = 0; !err && i < view->set->nr; i++) {
+		const struct vas_region *r = &view->set->regions[i];
+
+		if (!view->segments[i])
+			continue;
+		if (view->window && r->gpa > at)
+			err = vas_window_clear(view->window, at, r->gpa - at);
+		if (!err)
+			err = vas_map_backing(vas, r, 0, r->size, view->segments[i]->hva) ==
+			      MAP_FAILED;
+		at = r->gpa + r->size;
+	}
+	if (!err && view->window && at < view->window->size)
+		err = vas_window_clear(view->window, at, view->window->size - at);
+	return err;
+}
+
 int vas_view_rebuild(struct vas *vas)
 {
 	return view_replace(vas, vas->view->set, vas->view->state.regions_generation);
@@ -368,4 +443,5 @@ void vas_view_free_all(struct vas *vas)
 	}
 	view_free(vas->view);
 	vas->view = vas->retired = NULL;
+	vas_maps_charge(&vas->nr_maps, 0);
 }

@@ -38,6 +38,7 @@ struct view {
 	struct region_set *set;
 	struct window *window;	   /* NULL: sorted map only */
 	struct segment **segments; /* per region; NULL: none needed, or out of reach */
+	uint64_t nr_maps;	   /* that it takes in this process */
 	struct vas_region_map map;
 	uint8_t *presence;
 };
@@ -54,6 +55,9 @@ int vas_view_refresh(struct vas *vas);
 
 /* Build a view anew although the generation is the same: a backing's fd has come. */
 int vas_view_rebuild(struct vas *vas);
+
+/* Map all that the newest view shows once more, over itself: 0, or some of it could not be. */
+int vas_view_remap(struct vas *vas);
 
 /* Free the retired views that no section of this process can be in. */
 void vas_view_reap(struct vas *vas);

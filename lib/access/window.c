@@ -40,8 +40,12 @@ static void *map_file(const struct vas *vas, uint32_t backing, int prot, struct 
 	void *p = mmap(hva, extent.size, prot, flags, vas->backings[backing].fd,
 		       (off_t)extent.offset);
 
-	if (p != MAP_FAILED && vas->sb.features_optional & VAS_FEATURE_THP)
+	if (p == MAP_FAILED)
+		return p;
+	if (vas->sb.features_optional & VAS_FEATURE_THP)
 		madvise(p, extent.size, MADV_HUGEPAGE);
+	if (!(vas->bind_flags & VAS_BIND_DUMP))
+		madvise(p, extent.size, MADV_DONTDUMP);
 	return p;
 }
 
@@ -106,6 +110,14 @@ bool vas_window_shows(const struct window *window, const struct vas_region *regi
 	       region->offset == region->gpa;
 }
 
+int vas_window_clear(struct window *window, uint64_t gpa, uint64_t size)
+{
+	if (window->shows_file)
+		return show_file(window->vas, window->base, gpa, size) == MAP_FAILED;
+	return mmap(window->base + gpa, size, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED;
+}
+
 /* ---- pieces ------------------------------------------------------------------------------- */
 
 struct segment *vas_segment_new(struct vas *vas, struct window *window,
@@ -142,15 +154,10 @@ err_free:
 /* Nobody can be using the piece: what the window would show without it is there again. */
 static void uncover(struct segment *segment)
 {
-	struct window *window = segment->window;
-
 	/* The last reference takes the whole window with it. */
-	if (window->refs > 1 && window->shows_file)
-		show_file(window->vas, window->base, segment->gpa, segment->size);
-	else if (window->refs > 1)
-		mmap(segment->hva, segment->size, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-	vas_window_put(window);
+	if (segment->window->refs > 1)
+		vas_window_clear(segment->window, segment->gpa, segment->size);
+	vas_window_put(segment->window);
 }
 
 void vas_segment_put(struct segment *segment)

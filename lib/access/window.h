@@ -14,6 +14,9 @@ void vas_window_put(struct window *window);
 /* The region's bytes are at base + gpa without a piece. */
 bool vas_window_shows(const struct window *window, const struct vas_region *region);
 
+/* What the window shows in a range without pieces, again: 0, or it could not be mapped. */
+int vas_window_clear(struct window *window, uint64_t gpa, uint64_t size);
+
 /* Map a region, over the window or (NULL) by itself: NULL on failure. */
 struct segment *vas_segment_new(struct vas *vas, struct window *window,
 				const struct vas_region *region);

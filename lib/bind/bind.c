@@ -9,6 +9,17 @@
 #include <unistd.h>
 
 #include "core/layout.h"
+#include "lib/handle/barrier.h"
+#include "lib/base/cancel.h"
+#include "lib/base/error.h"
+#include "lib/events/event.h"
+#include "lib/handle/sigbus.h"
+#include "lib/handle/file.h"
+#include "lib/layout/stale.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/notify.h"
+#include "lib/layout/publish.h"
+#include "lib/handle/thread.h"
 #include "lib/access/view.h"
 #include "lib/access/window.h"
 #include "lib/base/error.h"
@@ -28,10 +39,12 @@
 #define NR_BINDERS	     1024
 #define NR_PINS		     4096
 #define NR_TRACKERS	     4
-#define CREATE_KNOWN	     (VAS_CREATE_HUGETLB | VAS_CREATE_THP | VAS_CREATE_RESERVE | VAS_CREATE_FENCE)
+#define CREATE_KNOWN                                                                   \
+	(VAS_CREATE_HUGETLB | VAS_CREATE_THP | VAS_CREATE_RESERVE | VAS_CREATE_FENCE | \
+	 VAS_CREATE_DUMP)
 #define BIND_KNOWN                                                                     \
 	(VAS_BIND_OBSERVE | VAS_BIND_ADOPT | VAS_BIND_NO_WINDOW | VAS_BIND_NO_SIGBUS | \
-	 VAS_BIND_FENCE)
+	 VAS_BIND_FENCE | VAS_BIND_DUMP | VAS_BIND_PLAIN_FILES)
 
 static struct vas *handle_new(uint32_t bind_flags)
 {
@@ -51,6 +64,11 @@ static struct vas *handle_new(uint32_t bind_flags)
 	pthread_mutex_init(&vas->change, NULL);
 	pthread_mutex_init(&vas->drain, NULL);
 	vas_event_set_init(&vas->events);
+	/* A fork in another thread must find it, however little of it is there yet: lib/handle/thread.c. */
+	if (vas_handle_register(vas)) {
+		free(vas);
+		return NULL;
+	}
 	return vas;
 }
 
@@ -59,6 +77,7 @@ static void handle_free(struct vas *vas)
 {
 	uint32_t i;
 
+	vas_threads_end(vas);
 	vas_notify_stop(vas);
 	vas_view_free_all(vas);
 	vas_event_set_clean(&vas->events);
@@ -67,8 +86,7 @@ static void handle_free(struct vas *vas)
 	if (vas->control && vas->lock_fd >= 0)
 		vas_binder_release(&vas->proto);
 	vas_control_unmap(vas);
-	if (vas->lock_fd >= 0)
-		close(vas->lock_fd);
+	vas_handle_unregister(vas);
 	if (vas->fd >= 0)
 		close(vas->fd);
 	free(vas->own.regions);
@@ -81,10 +99,8 @@ static void handle_free(struct vas *vas)
 
 static int init_process(struct vas *vas)
 {
-	int err = 0;
+	int err = vas_fault_init(vas);
 
-	if (!(vas->bind_flags & VAS_BIND_NO_SIGBUS))
-		err = vas_fault_init();
 	if (!err && vas_barrier_register()) {
 		vas->bind_flags |= VAS_BIND_FENCE;
 		vas->no_barrier = 1;
@@ -104,7 +120,10 @@ static int handle_open(struct vas *vas)
 	err = vas_control_map(vas);
 	if (err)
 		return err;
+	/* A child must know of it at once, or it keeps our locks: before_fork(). */
+	pthread_mutex_lock(&vas->lock);
 	vas->lock_fd = vas_file_reopen(vas->fd, vas->role == VAS_ROLE_OBSERVER ? O_RDONLY : O_RDWR);
+	pthread_mutex_unlock(&vas->lock);
 	if (vas->lock_fd < 0)
 		return vas->lock_fd;
 	vas->backings[0].fd = vas->fd;
@@ -221,8 +240,6 @@ static int finish(struct vas *vas, struct vas **out)
 	pthread_mutex_lock(&vas->lock);
 	err = vas_view_refresh(vas);
 	pthread_mutex_unlock(&vas->lock);
-	if (!err)
-		err = vas_handle_register(vas);
 	if (err) {
 		handle_free(vas);
 		return err;
@@ -233,12 +250,14 @@ static int finish(struct vas *vas, struct vas **out)
 
 int vas_create(const struct vas_options *options, struct vas **out)
 {
+	NO_CANCEL;
 	struct vas *vas;
 	int err = check_options(options);
 
 	if (err)
 		return err;
-	vas = handle_new(options->flags & VAS_CREATE_FENCE ? VAS_BIND_FENCE : 0);
+	vas = handle_new((options->flags & VAS_CREATE_FENCE ? VAS_BIND_FENCE : 0) |
+			 (options->flags & VAS_CREATE_DUMP ? VAS_BIND_DUMP : 0));
 	if (!vas)
 		return -ENOMEM;
 	vas->create_flags = options->flags;
@@ -295,6 +314,7 @@ static int bind_fd(struct vas *vas, int fd)
 
 int vas_bind(int fd, uint32_t flags, struct vas **out)
 {
+	NO_CANCEL;
 	struct vas *vas = handle_new(flags);
 	int err;
 
@@ -331,6 +351,7 @@ int vas_adopt(struct vas *vas)
 
 void vas_cleanup_add(struct vas *vas, struct vas_cleanup *cleanup)
 {
+	NO_CANCEL;
 	pthread_mutex_lock(&vas->lock);
 	cleanup->next = vas->cleanups;
 	vas->cleanups = cleanup;
@@ -349,12 +370,13 @@ static void run_cleanups(struct vas *vas)
 
 void vas_unbind(struct vas *vas)
 {
+	NO_CANCEL;
 	if (!vas)
 		return;
 	while (vas->consumers)
 		vas_consumer_detach(vas->consumers);
 	run_cleanups(vas);
-	vas_handle_unregister(vas);
+	vas_threads_end(vas);
 	if (vas->role == VAS_ROLE_OWNER) {
 		vas->ctl->owner_pid = 0;
 		vas_notify_everyone(vas);
@@ -364,6 +386,7 @@ void vas_unbind(struct vas *vas)
 
 void vas_destroy(struct vas *vas)
 {
+	NO_CANCEL;
 	if (!vas)
 		return;
 	while (vas->consumers)

@@ -7,6 +7,8 @@
 #include "core/layout.h"
 #include "lib/access/view.h"
 #include "lib/dirty/tracking.h"
+#include "lib/base/cancel.h"
+#include "lib/base/error.h"
 #include "lib/events/event.h"
 #include "lib/handle/file.h"
 #include "lib/handle/lock.h"
@@ -19,6 +21,7 @@ int vas_fd(const struct vas *vas)
 
 int vas_readonly_fd(const struct vas *vas)
 {
+	NO_CANCEL;
 	return vas_file_reopen(vas->fd, O_RDONLY);
 }
 
@@ -56,6 +59,7 @@ static void count(struct vas *vas, struct vas_info *info)
 
 int vas_info(struct vas *vas, struct vas_info *info)
 {
+	NO_CANCEL;
 	const struct vas_superblock *sb = &vas->sb;
 	int err;
 

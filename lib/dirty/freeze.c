@@ -7,6 +7,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/layout/consumer.h"
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/base/futex.h"
 #include "lib/handle/generation.h"
@@ -83,6 +84,7 @@ err_thaw_writers:
 
 int vas_freeze(struct vas *vas, uint64_t timeout_ns, struct vas_blocker *blocker)
 {
+	NO_CANCEL;
 	struct vas_blocker nobody;
 	struct step step = { .kind = STEP_FREEZE_WRITERS,
 			     .deadline_ns = vas_deadline_ns(timeout_ns),
@@ -100,6 +102,7 @@ int vas_freeze(struct vas *vas, uint64_t timeout_ns, struct vas_blocker *blocker
 
 int vas_thaw(struct vas *vas)
 {
+	NO_CANCEL;
 	int err = 0;
 
 	if (vas->role != VAS_ROLE_OWNER)
@@ -117,6 +120,7 @@ int vas_thaw(struct vas *vas)
 
 int vas_wait_thawed(struct vas *vas, uint64_t timeout_ns)
 {
+	NO_CANCEL;
 	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
 	struct vas_state state;
 	uint32_t seen;

@@ -10,6 +10,13 @@
 #include <unistd.h>
 
 #include "lib/access/lazy.h"
+#include "lib/handle/barrier.h"
+#include "lib/base/cancel.h"
+#include "lib/dirty/tracking.h"
+#include "lib/base/error.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/notify.h"
+#include "lib/handle/generation.h"
 #include "lib/access/view.h"
 #include "lib/base/error.h"
 #include "lib/dirty/tracking.h"
@@ -147,6 +154,7 @@ static uint64_t regions_generation(struct vas *vas)
 
 int vas_tracker_attach(struct vas *vas, const char *name, uint32_t flags, struct vas_tracker **out)
 {
+	NO_CANCEL;
 	struct vas_tracker *d;
 	int err;
 
@@ -175,6 +183,7 @@ int vas_tracker_attach(struct vas *vas, const char *name, uint32_t flags, struct
 
 void vas_tracker_detach(struct vas_tracker *d)
 {
+	NO_CANCEL;
 	if (!d)
 		return;
 	/* A child's copy has no entry. */
@@ -258,6 +267,7 @@ static int catch_up(struct vas_tracker *d)
 
 int vas_tracker_begin(struct vas_tracker *d)
 {
+	NO_CANCEL;
 	int err;
 
 	if (d->open || d->fork_count != d->vas->fork_count)
@@ -314,6 +324,7 @@ static uint64_t take(struct vas_tracker *d, uint64_t *gpa, uint64_t end,
 ssize_t vas_tracker_harvest(struct vas_tracker *d, uint64_t *gpa, uint64_t end, size_t nr,
 			    const struct vas_dirty_word **words)
 {
+	NO_CANCEL;
 	uint64_t taken;
 	int err;
 
@@ -356,6 +367,7 @@ int vas_tracker_commit(struct vas_tracker *d)
 
 int vas_tracker_abort(struct vas_tracker *d)
 {
+	NO_CANCEL;
 	size_t i;
 	int err;
 

@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/layout/consumer.h"
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/base/futex.h"
 #include "lib/handle/lock.h"
@@ -20,6 +21,7 @@
 
 ssize_t vas_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t nr)
 {
+	NO_CANCEL;
 	struct vas_tracker_about about;
 	struct vas_binder_about binder;
 	struct vas_scan scan;

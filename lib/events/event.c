@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/handle/handle.h"
+#include "lib/base/name.h"
 
 static struct vas_event_entry *entries(const struct vas *vas)
 {
@@ -258,6 +260,7 @@ static int event_add_locked(struct vas *vas, const struct vas_event_entry *e)
 
 int vas_event_add(struct vas *vas, const struct vas_event *event)
 {
+	NO_CANCEL;
 	struct vas_event_entry e;
 	int err;
 
@@ -280,6 +283,7 @@ static void own_withdraw(struct vas *vas, uint32_t i)
 
 int vas_event_remove(struct vas *vas, uint32_t id)
 {
+	NO_CANCEL;
 	int i;
 
 	if (vas->role != VAS_ROLE_OWNER)

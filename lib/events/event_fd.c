@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/handle/handle.h"
 #include "lib/base/clock.h"
@@ -117,8 +118,7 @@ int vas_event_list_fds(struct vas *vas, struct vas_event_fd_ref *refs, size_t ma
 	return nr;
 }
 
-/* A peer can send anything: reading or writing another kind of file could block or do harm. */
-static int fd_is_eventfd(int fd)
+int vas_fd_is_eventfd(int fd)
 {
 	char path[32], target[32];
 	ssize_t len;
@@ -136,7 +136,7 @@ int vas_event_accept(struct vas *vas, uint32_t id, int which, int fd)
 	if (!id || which < 0 || which >= VAS_EVENT_FD_COUNT)
 		return vas_error_set(-EPROTO, "event %u, fd %d: there is no such eventfd", id,
 				     which);
-	if (!fd_is_eventfd(fd))
+	if (!vas_fd_is_eventfd(fd))
 		return vas_error_set(-EPROTO, "what was sent for event %u is not an eventfd", id);
 	fds = fds_find(&vas->events, id);
 	if (!fds)
@@ -234,12 +234,10 @@ int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout_ns)
 
 static int event_raise(struct vas *vas, uint32_t id)
 {
+	NO_CANCEL;
 	int fd = event_fd(vas, id, VAS_EVENT_FD_MAIN);
 
-	if (fd < 0)
-		return fd;
-	/* EAGAIN: the count is as high as it goes, so it is raised. */
-	return eventfd_write(fd, 1) && errno != EAGAIN ? -errno : 0;
+	return fd < 0 ? fd : vas_eventfd_raise(fd);
 }
 
 int vas_irq_raise(struct vas *vas, uint32_t id)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/memfd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +26,7 @@
 #define MFD_HUGE_2MB (21U << 26)
 #endif
 
+#define STEP  (4ull << 20) /* of an allocation */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static int make_memfd(const struct vas *vas)
@@ -44,6 +46,27 @@ static int make_memfd(const struct vas *vas)
 	return fd;
 }
 
+/*
+ * A signal makes the kernel undo what it has done so far, and a timer's would come again before the
+ * next try has got any further: so none comes in a step, and all between two.
+ */
+int vas_file_allocate(int fd, uint64_t offset, uint64_t size)
+{
+	int saved_errno = errno, err = 0;
+	sigset_t all, before;
+	uint64_t step;
+
+	sigfillset(&all);
+	for (; size && !err; offset += step, size -= step) {
+		step = size < STEP ? size : STEP;
+		pthread_sigmask(SIG_SETMASK, &all, &before);
+		err = fallocate(fd, 0, (off_t)offset, (off_t)step) ? -errno : 0;
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	errno = saved_errno;
+	return err == -ENOSPC ? -ENOMEM : err;
+}
+
 /* Everything but tables and logs, which are allocated as they grow. */
 static int allocate_control(const struct vas *vas, int fd)
 {
@@ -51,11 +74,9 @@ static int allocate_control(const struct vas *vas, int fd)
 	uint64_t start = sb->extents[VAS_EXT_CONTROL].offset;
 	uint64_t end = sb->extents[VAS_EXT_TABLE0].offset;
 	uint64_t last = sb->file_size - sizeof(*sb);
+	int err = vas_file_allocate(fd, start, end - start);
 
-	if (fallocate(fd, 0, (off_t)start, (off_t)(end - start)) ||
-	    fallocate(fd, 0, (off_t)last, sizeof(*sb)))
-		return -errno;
-	return 0;
+	return err ? err : vas_file_allocate(fd, last, sizeof(*sb));
 }
 
 /* The superblock goes through a map: hugetlbfs has no write(). */
@@ -91,8 +112,6 @@ int vas_file_create(struct vas *vas)
 	err = set_size(fd, vas->sb.file_size);
 	if (!err)
 		err = allocate_control(vas, fd);
-	if (err == -ENOSPC)
-		err = -ENOMEM;
 	if (!err)
 		err = write_superblock(vas, fd);
 	if (!err && fcntl(fd, F_ADD_SEALS, SEALS))
@@ -113,13 +132,13 @@ int vas_file_create(struct vas *vas)
 	return 0;
 }
 
-static int check_seals(int fd, const struct stat *st)
+/* Before anything else: files of other kinds than the kernel's own may never answer. */
+static int check_seals(int fd)
 {
-	int seals;
+	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (!S_ISREG(st->st_mode))
-		return vas_error_set(-EPROTO, "this fd is not a regular file, so it is no vas");
-	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 && errno == EBADF)
+		return vas_error_set(-EBADF, "fd %d: %s", fd, strerror(errno));
 	if (seals < 0)
 		return vas_error_set(-EPERM, "this file cannot be sealed, so it is no vas");
 	if ((seals & SEALS) != SEALS)
@@ -133,13 +152,12 @@ int vas_file_check(struct vas *vas, int fd)
 {
 	struct stat st;
 	ssize_t nr;
-	int err;
+	int err = check_seals(fd);
 
-	if (fstat(fd, &st))
-		return vas_error_set(-errno, "fd %d: %s", fd, strerror(errno));
-	err = check_seals(fd, &st);
 	if (err)
 		return err;
+	if (fstat(fd, &st))
+		return vas_error_set(-errno, "fd %d: %s", fd, strerror(errno));
 	if (st.st_size < (off_t)sizeof(vas->sb))
 		return vas_error_set(-EPROTO, "the file is too small for a vas");
 	nr = pread(fd, &vas->sb, sizeof(vas->sb), st.st_size - (off_t)sizeof(vas->sb));
@@ -180,6 +198,8 @@ int vas_control_map(struct vas *vas)
 	if (p == MAP_FAILED)
 		return vas_error_set(-errno, "cannot map the control area (%zu bytes): %s",
 				     vas->control_size, strerror(errno));
+	if (!(vas->bind_flags & VAS_BIND_DUMP))
+		madvise(p, vas->control_size, MADV_DONTDUMP);
 	vas->control = p;
 	vas->ctl = vas_extent(vas, VAS_EXT_CONTROL);
 	vas->head.generation = &vas->ctl->generation;

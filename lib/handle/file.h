@@ -14,6 +14,9 @@ int vas_file_check(struct vas *vas, int fd);
 /* A new open file description of the same file. -errno, with the story told. */
 int vas_file_reopen(int fd, int open_flags);
 
+/* Allocate [offset, offset + size): 0, -ENOMEM (which a full tmpfs is too) or -errno. */
+int vas_file_allocate(int fd, uint64_t offset, uint64_t size);
+
 /* Map the control area; read only for observers. */
 int vas_control_map(struct vas *vas);
 void vas_control_unmap(struct vas *vas);

@@ -2,7 +2,8 @@
 /*
  * The private side of a handle, and which lock protects what.
  *
- * Lock order: handles_lock (lib/handle/thread.c), change, lock, registry (lib/handle/sigbus.c), drain.
+ * Lock order: handles_lock (lib/handle/thread.c), change, lock, registry (lib/handle/sigbus.c), drain. A fork
+ * holds handles_lock, every lock, and registry; the child's others are made anew.
  */
 #ifndef VAS_LIB_HANDLE_H
 #define VAS_LIB_HANDLE_H
@@ -48,6 +49,14 @@ struct stale {
 	size_t nr_regions;
 	uint64_t since;
 	uint64_t before;
+};
+
+/* Pages that failed; the signal handler writes all but `mended`. lib/handle/sigbus.h. Atomic. */
+struct failures {
+	uint64_t nr;		      /* ever noted: number i is in at[i % VAS_MAX_FAILED] */
+	uint64_t mended;	      /* of these, mapped again: vas->lock */
+	uint32_t active;	      /* handlers at work */
+	uintptr_t at[VAS_MAX_FAILED]; /* hva; 0: all of a map */
 };
 
 /* A doorbell or interrupt, and the eventfd by which a level-triggered one is resampled. */
@@ -96,8 +105,7 @@ struct vas {
 	size_t control_size;
 	int control_watch; /* lib/handle/sigbus.h */
 
-	/* hvas of failing pages, by the number that head.nr_failed had; the signal handler writes. */
-	uintptr_t failed[VAS_MAX_FAILED];
+	struct failures failures;
 
 	struct vas_control *ctl;
 	struct vas_proto proto; /* core/protocol */
@@ -115,6 +123,7 @@ struct vas {
 	/* Of the newest view, for those who may not look into it: they are in no section. Atomic. */
 	uint64_t seen_generation;
 	uint32_t seen_flags;
+	uint64_t nr_maps; /* of the newest view, as vas_maps_charge() knows */
 	struct thread *threads;
 	struct backing backings[VAS_MAX_BACKINGS];
 	struct vas_event_set events;

@@ -28,12 +28,6 @@ void vas_tracker_log(const struct vas *vas, uint32_t i, struct vas_log *log)
 
 int vas_log_is_broken(struct vas *vas)
 {
-	uint32_t i, nr = __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE);
-
-	for (i = 0; i < nr && i < VAS_MAX_FAILED; i++)
-		if (__atomic_load_n(&vas->failed[i], __ATOMIC_RELAXED) - (uintptr_t)vas->control <
-		    vas->control_size)
-			__atomic_store_n(&vas->log_broken, 1, __ATOMIC_RELAXED);
 	return __atomic_load_n(&vas->log_broken, __ATOMIC_RELAXED);
 }
 

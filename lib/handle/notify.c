@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include "core/layout.h"
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/base/futex.h"
 #include "lib/handle/file.h"
 #include "lib/handle/generation.h"
+#include "lib/base/spawn.h"
 #include "lib/handle/lock.h"
 
 void vas_notify_everyone(struct vas *vas)
@@ -93,8 +95,11 @@ static void *wait_on_lock(void *arg)
 		uint32_t seen = __atomic_load_n(&vas->ctl->notify, __ATOMIC_ACQUIRE);
 
 		lock.l_type = F_RDLCK;
-		if (fcntl(n->lock_fd, F_OFD_SETLKW, &lock))
+		if (fcntl(n->lock_fd, F_OFD_SETLKW, &lock)) {
+			if (errno == EINTR)
+				continue;
 			break;
+		}
 		lock.l_type = F_UNLCK;
 		fcntl(n->lock_fd, F_OFD_SETLK, &lock);
 		ring(n);
@@ -148,13 +153,13 @@ static int notifier_start(struct notifier *n)
 		err = n->lock_fd;
 		goto err_close_event;
 	}
-	err = -pthread_create(&n->futex_thread, NULL, wait_on_futex, n);
+	err = vas_spawn(&n->futex_thread, wait_on_futex, n);
 	if (err)
 		goto err_close_lock;
 	/* The owner has no owner to lose. */
 	n->watches_owner = n->vas->role != VAS_ROLE_OWNER;
 	if (n->watches_owner)
-		err = -pthread_create(&n->lock_thread, NULL, wait_on_lock, n);
+		err = vas_spawn(&n->lock_thread, wait_on_lock, n);
 	if (!err)
 		return 0;
 	n->watches_owner = false;
@@ -166,7 +171,8 @@ err_close_event:
 	return err;
 }
 
-int vas_notify_fd(struct vas *vas)
+/* vas->lock is held: one notifier a handle, and a fork finds all of it or nothing. */
+static int get_notifier(struct vas *vas)
 {
 	struct notifier *n;
 	int err;
@@ -190,17 +196,44 @@ int vas_notify_fd(struct vas *vas)
 	return n->event_fd;
 }
 
-void vas_notify_stop(struct vas *vas)
+int vas_notify_fd(struct vas *vas)
 {
-	struct notifier *n = vas->notifier;
+	NO_CANCEL;
+	int fd;
 
-	if (!n)
-		return;
-	notifier_join(n);
+	pthread_mutex_lock(&vas->lock);
+	fd = get_notifier(vas);
+	pthread_mutex_unlock(&vas->lock);
+	return fd;
+}
+
+static void notifier_free(struct notifier *n)
+{
 	close(n->lock_fd);
 	close(n->event_fd);
 	free(n);
+}
+
+void vas_notify_forget(struct vas *vas)
+{
+	if (vas->notifier)
+		notifier_free(vas->notifier);
 	vas->notifier = NULL;
+}
+
+void vas_notify_stop(struct vas *vas)
+{
+	struct notifier *n;
+
+	/* A fork finds all of it or nothing. */
+	pthread_mutex_lock(&vas->lock);
+	n = vas->notifier;
+	vas->notifier = NULL;
+	pthread_mutex_unlock(&vas->lock);
+	if (!n)
+		return;
+	notifier_join(n);
+	notifier_free(n);
 }
 
 /* ---- what happened ------------------------------------------------------------------------ */
@@ -215,6 +248,7 @@ static bool is_requested(struct vas *vas)
 
 int vas_notify_drain(struct vas *vas)
 {
+	NO_CANCEL;
 	struct notifier *n = vas->notifier;
 	uint64_t count;
 

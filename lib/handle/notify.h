@@ -17,6 +17,9 @@ void vas_notify_answer(struct vas *vas);
 int vas_notify_drain(struct vas *vas);
 int vas_notify_collect(struct vas *vas);
 
+/* In the child of a fork, where the notifier's threads are not: its fds go, and it is unknown. */
+void vas_notify_forget(struct vas *vas);
+
 /* End the handle's notifier thread, if it has one. */
 void vas_notify_stop(struct vas *vas);
 

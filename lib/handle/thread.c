@@ -9,11 +9,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/handle/file.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/log.h"
+#include "lib/handle/notify.h"
 #include "lib/handle/proto.h"
+#include "lib/handle/sigbus.h"
 
 __thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
 
@@ -102,6 +105,7 @@ static int make_thread(struct vas *vas, struct thread **out)
 	err = get_slot(vas, t);
 	if (err)
 		goto err_free;
+	vas_fault_unblock(vas);
 	t->vas = vas;
 	t->registered = vas_registered_threads;
 	pthread_mutex_lock(&vas->lock);
@@ -166,6 +170,7 @@ int vas_thread_get(struct vas *vas, struct thread **out)
 
 struct vas_thread *vas_thread_register(struct vas *vas)
 {
+	NO_CANCEL;
 	struct thread *t;
 
 	if (vas->head.index)
@@ -182,45 +187,61 @@ static void before_fork(void)
 	pthread_mutex_lock(&handles_lock);
 	for (vas = handles; vas; vas = vas->next)
 		pthread_mutex_lock(&vas->lock);
+	vas_fault_before_fork();
 }
 
 static void after_fork_in_parent(void)
 {
 	struct vas *vas;
 
+	vas_fault_after_fork();
 	for (vas = handles; vas; vas = vas->next)
 		pthread_mutex_unlock(&vas->lock);
 	pthread_mutex_unlock(&handles_lock);
 }
 
 /*
+ * What is the parent's, and its threads': slots, the notifier, consumers, cleanup actions, memory
+ * that is to come, and locks that a thread which is not here may hold. The child must neither wait
+ * for these nor call them. What the owner had of its own is only memory to a binder.
+ */
+static void forget_parent(struct vas *vas)
+{
+	struct thread *t;
+
+	/* Whoever holds one of these still: the way in and out is not inlined. */
+	for (t = vas->threads; t; t = t->next)
+		t->head.depth = DEPTH_FENCE;
+	vas->threads = NULL;
+	vas_notify_forget(vas);
+	vas->consumers = vas->last_consumer = NULL;
+	vas->cleanups = NULL;
+	vas->lazy = NULL;
+	vas->failures.active = 0;
+	pthread_mutex_init(&vas->change, NULL);
+	pthread_mutex_init(&vas->drain, NULL);
+}
+
+/*
  * The child shares the parent's description, and with it its locks: close it at once, or the parent
- * would seem alive as long as the child is. The slots are the parent's: forget them.
+ * would seem alive as long as the child is.
  */
 static void after_fork_in_child(void)
 {
-	struct thread *t;
 	struct vas *vas;
 
+	vas_fault_after_fork();
 	for (vas = handles; vas; vas = vas->next) {
-		close(vas->lock_fd);
+		if (vas->lock_fd >= 0)
+			close(vas->lock_fd);
 		vas->lock_fd = -1;
 		vas->proto.index = VAS_NO_ENTRY;
 		vas->proto.tag = VAS_NO_TAG;
 		vas->forked = 1;
 		vas->fork_count++;
-		vas->notifier = NULL;
-		vas->cleanups = NULL;
-		vas->consumers = vas->last_consumer = NULL; /* they follow the parent */
-		vas->lazy = NULL;
-		/* Whoever holds one of these still: the way in and out is not inlined. */
-		for (t = vas->threads; t; t = t->next)
-			t->head.depth = DEPTH_FENCE;
-		vas->threads = NULL;
+		forget_parent(vas);
 		if (vas->role == VAS_ROLE_OWNER)
 			vas->role = VAS_ROLE_BINDER;
-		pthread_mutex_init(&vas->change, NULL);
-		pthread_mutex_init(&vas->drain, NULL);
 		pthread_mutex_unlock(&vas->lock);
 	}
 	memset(vas_registered_threads, 0, sizeof(vas_registered_threads));
@@ -267,7 +288,6 @@ int vas_handle_register(struct vas *vas)
 
 void vas_handle_unregister(struct vas *vas)
 {
-	struct thread *t, *next;
 	struct vas **p;
 
 	pthread_mutex_lock(&handles_lock);
@@ -277,6 +297,17 @@ void vas_handle_unregister(struct vas *vas)
 			break;
 		}
 	}
+	if (vas->lock_fd >= 0)
+		close(vas->lock_fd);
+	vas->lock_fd = -1;
+	pthread_mutex_unlock(&handles_lock);
+}
+
+void vas_threads_end(struct vas *vas)
+{
+	struct thread *t, *next;
+
+	pthread_mutex_lock(&handles_lock);
 	for (t = vas->threads; t; t = next) {
 		next = t->next;
 		t->registered[vas->head.index] = NULL;

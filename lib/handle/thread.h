@@ -24,9 +24,15 @@ static inline int vas_thread_is_inside(const struct thread *t)
 	return !!(__atomic_load_n(&t->head.depth, __ATOMIC_ACQUIRE) & ~DEPTH_FENCE);
 }
 
-/* Give the handle its index and make it known to fork(); the reverse, which frees its threads. */
+/*
+ * Give the handle its index and make it known to fork(). The reverse closes its lock_fd as well: a
+ * child of between the two would keep that, and the locks.
+ */
 int vas_handle_register(struct vas *vas);
 void vas_handle_unregister(struct vas *vas);
+
+/* The handle's end: none of its threads has a slot any more. */
+void vas_threads_end(struct vas *vas);
 
 /* The calling thread's tie to the handle: NULL if it has none; made if need be. */
 struct thread *vas_thread_find(struct vas *vas);

@@ -8,8 +8,10 @@
 
 #include "lib/access/view.h"
 #include "lib/access/window.h"
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/handle/file.h"
+#include "lib/handle/foreign.h"
 #include "lib/layout/publish.h"
 
 static int duplicate(int fd)
@@ -68,6 +70,7 @@ static int add(struct vas *vas, int fd)
 
 int vas_backing_add(struct vas *vas, int fd)
 {
+	NO_CANCEL;
 	int i;
 
 	if (vas->role != VAS_ROLE_OWNER)
@@ -90,6 +93,7 @@ static bool is_used(const struct vas *vas, uint32_t backing)
 
 int vas_backing_remove(struct vas *vas, uint32_t backing)
 {
+	NO_CANCEL;
 	int err = 0;
 
 	if (vas->role != VAS_ROLE_OWNER)
@@ -125,20 +129,17 @@ static bool is_same_file(const struct vas_backing_entry *a, const struct vas_bac
 }
 
 /* vas->lock is held. */
-static int accept(struct vas *vas, int fd)
+static int accept(struct vas *vas, int fd, const struct vas_backing_entry *entry)
 {
-	struct vas_backing_entry entry;
-	int err = vas_file_describe(fd, &entry), copy;
 	uint32_t i;
+	int err, copy;
 
-	if (err)
-		return err;
 	for (i = 1; i < VAS_MAX_BACKINGS; i++)
-		if (is_same_file(&vas->backings[i].entry, &entry))
+		if (is_same_file(&vas->backings[i].entry, entry))
 			break;
 	if (i == VAS_MAX_BACKINGS)
 		return vas_error_set(-ENOENT, "the layout knows no backing that is this file");
-	if (entry.flags & VAS_BACKING_UNSEALED &&
+	if (entry->flags & VAS_BACKING_UNSEALED &&
 	    !(vas->backings[i].entry.flags & VAS_BACKING_UNSEALED))
 		return vas_error_set(-EPERM,
 				     "the layout says that this file is sealed, and it is not");
@@ -156,12 +157,19 @@ static int accept(struct vas *vas, int fd)
 
 int vas_backing_offer(struct vas *vas, int fd)
 {
-	int i;
+	NO_CANCEL;
+	struct vas_backing_entry entry;
+	int i = vas_foreign_check(fd, vas->bind_flags);
 
+	/* What may wait for a file system waits without the lock. */
+	if (!i)
+		i = vas_file_describe(fd, &entry);
+	if (i)
+		return i;
 	pthread_mutex_lock(&vas->lock);
 	i = vas_view_refresh(vas);
 	if (!i)
-		i = accept(vas, fd);
+		i = accept(vas, fd, &entry);
 	pthread_mutex_unlock(&vas->lock);
 	return i;
 }

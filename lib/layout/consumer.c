@@ -9,6 +9,7 @@
 
 #include "lib/dirty/tracking.h"
 #include "lib/base/clock.h"
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/layout/stale.h"
 
@@ -107,6 +108,7 @@ int vas_consumer_status(const struct vas_consumer *consumer)
 
 int vas_consumer_retry(struct vas_consumer *consumer)
 {
+	NO_CANCEL;
 	struct vas *vas = consumer->vas;
 	int err;
 
@@ -248,6 +250,7 @@ static void detach(struct vas *vas, struct vas_consumer *c)
 
 void vas_consumer_detach(struct vas_consumer *consumer)
 {
+	NO_CANCEL;
 	struct vas *vas = consumer->vas;
 	struct vas_consumer *c;
 

@@ -13,6 +13,9 @@
 #include "lib/layout/stale.h"
 #include "lib/layout/layout.h"
 #include "lib/handle/pins.h"
+#include "lib/base/cancel.h"
+#include "lib/layout/delta.h"
+#include "lib/base/name.h"
 #include "lib/layout/publish.h"
 #include "lib/handle/generation.h"
 #include "lib/handle/thread.h"
@@ -29,6 +32,7 @@ static bool in_section(struct vas *vas)
 
 int vas_layout_begin(struct vas *vas, struct vas_layout **out)
 {
+	NO_CANCEL;
 	struct vas_layout *layout;
 
 	if (vas->role != VAS_ROLE_OWNER)
@@ -69,6 +73,7 @@ static void layout_free(struct vas_layout *layout)
 
 void vas_layout_abort(struct vas_layout *layout)
 {
+	NO_CANCEL;
 	if (layout)
 		layout_free(layout);
 }
@@ -157,8 +162,10 @@ int vas_layout_add(struct vas_layout *layout, const struct vas_region *region, u
 {
 	size_t len = strnlen(region->name, sizeof(region->name) - 1);
 	struct vas_region added = *region;
-	int err = check_region(layout, region);
+	int err;
 
+	vas_name_clean(added.name, sizeof(added.name));
+	err = check_region(layout, &added);
 	if (err)
 		return err;
 	added.id = layout->next_id;
@@ -345,6 +352,7 @@ err_release:
 
 int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns, struct vas_blocker *blocker)
 {
+	NO_CANCEL;
 	struct vas *vas = layout->vas;
 	struct vas_blocker nobody;
 	struct delta delta;

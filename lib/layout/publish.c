@@ -17,6 +17,8 @@
 #include "lib/base/futex.h"
 #include "lib/handle/barrier.h"
 #include "lib/handle/generation.h"
+#include "lib/handle/file.h"
+#include "lib/layout/stale.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
 #include "lib/handle/pins.h"
@@ -35,12 +37,13 @@ static int write_table(struct vas *vas, uint32_t table, const struct vas_region 
 	enum vas_extent_id id = table ? VAS_EXT_TABLE1 : VAS_EXT_TABLE0;
 	struct vas_region_entry *entries = vas_extent(vas, id);
 	uint32_t i;
+	int err;
 
 	/* Allocated before it is touched: a shortage is an error here, not a signal. */
-	if (nr && fallocate(vas->fd, 0, (off_t)vas->sb.extents[id].offset,
-			    (off_t)(nr * sizeof(*entries))))
+	err = vas_file_allocate(vas->fd, vas->sb.extents[id].offset, nr * sizeof(*entries));
+	if (err)
 		return vas_error_set(-ENOMEM, "no memory for a table of %u regions: %s", nr,
-				     strerror(errno));
+				     strerror(-err));
 	for (i = 0; i < nr; i++)
 		vas_region_to_entry(&regions[i], &entries[i]);
 	return 0;

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "lib/layout/consumer.h"
+#include "lib/base/cancel.h"
+#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
 #include "lib/layout/layout.h"
 #include "lib/handle/lock.h"
@@ -211,6 +213,7 @@ static void arrival_cancel(struct lazy *a)
 int vas_layout_commit_lazy(struct vas_layout *layout, struct vas_source *source,
 			   const struct vas_dirty_word *words, size_t nr, uint32_t flags)
 {
+	NO_CANCEL;
 	struct lazy *a = arrival_new(layout->vas, source, flags);
 	int err = a ? check(layout) : -ENOMEM;
 

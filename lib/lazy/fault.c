@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 
 #ifndef USERFAULTFD_IOC_NEW
@@ -205,6 +206,7 @@ static int add_map(struct lazy *a, void *hva, uint64_t size, uint64_t offset)
 
 int vas_lazy_register(struct vas *vas, void *hva, uint64_t size, uint64_t offset)
 {
+	NO_CANCEL;
 	struct lazy *a = vas->lazy;
 	int err = 0;
 
@@ -224,6 +226,7 @@ int vas_lazy_register(struct vas *vas, void *hva, uint64_t size, uint64_t offset
 
 void vas_lazy_unregister(struct vas *vas, void *hva)
 {
+	NO_CANCEL;
 	struct lazy *a = vas->lazy;
 	struct lazy_map **p, *map;
 

@@ -3,16 +3,18 @@
 #include "lib/lazy/lazy.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "lib/base/cancel.h"
+#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
 #include "lib/layout/layout.h"
 #include "lib/handle/notify.h"
 #include "lib/layout/publish.h"
 #include "lib/base/futex.h"
+#include "lib/base/spawn.h"
 
 /* ---- a word ------------------------------------------------------------------------------- */
 
@@ -126,6 +128,7 @@ static int bring(struct lazy *a, size_t i)
 
 int vas_lazy_fetch(struct lazy *a, uint64_t gpa)
 {
+	NO_CANCEL;
 	ssize_t i = find_word(a, gpa & ~(WORD_SIZE - 1));
 	bool is_last;
 	int err;
@@ -247,16 +250,10 @@ void *vas_lazy_fill(void *arg)
 	return NULL;
 }
 
-/* Signals are the application's threads' to take. */
 int vas_lazy_thread(pthread_t *thread, void *(*run)(void *arg), struct lazy *a)
 {
-	sigset_t all, before;
-	int err;
+	int err = vas_spawn(thread, run, a);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = -pthread_create(thread, NULL, run, a);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return err ? vas_error_set(err, "cannot start a thread: %s", strerror(-err)) : 0;
 }
 

@@ -13,6 +13,8 @@
 #include "lib/events/event.h"
 #include "lib/handle/file.h"
 #include "lib/share/fd_passing.h"
+#include "lib/base/cancel.h"
+#include "lib/handle/foreign.h"
 
 #define MESSAGE_MAGIC 0x3147534d53415656ull /* "VVASMSG1" */
 #define MAX_FDS	      252		    /* the kernel's SCM_MAX_FD is 253 */
@@ -146,6 +148,7 @@ static int send_parcel(int sock, struct parcel *p, struct deadline deadline)
 
 int vas_pass_send(struct vas *vas, int sock, uint32_t flags, struct deadline deadline)
 {
+	NO_CANCEL;
 	struct parcel p;
 	uint32_t i;
 	int err;
@@ -195,7 +198,7 @@ static void keep_fds(struct lazy *a, struct msghdr *msg)
 			if (a->nr_fds < sizeof(a->fds) / sizeof(a->fds[0]))
 				a->fds[a->nr_fds++] = fd;
 			else
-				close(fd);
+				vas_foreign_discard(&fd, 1);
 		}
 	}
 }
@@ -317,14 +320,12 @@ int vas_pass_recv(int sock, uint32_t bind_flags, struct deadline deadline, struc
 
 int vas_recv_fds(int sock, uint32_t bind_flags, struct vas **out)
 {
+	NO_CANCEL;
 	struct lazy a = { 0 };
-	uint32_t i;
 	int err = receive(sock, &a);
 
 	if (!err)
 		err = unpack(&a, bind_flags, out);
-	for (i = 0; i < a.nr_fds; i++)
-		if (a.fds[i] >= 0)
-			close(a.fds[i]);
+	vas_foreign_discard(a.fds, a.nr_fds);
 	return err;
 }

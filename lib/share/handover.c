@@ -24,6 +24,7 @@
 
 #include "lib/access/view.h"
 #include "lib/base/deadline.h"
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/handle/lock.h"
 #include "lib/layout/adopt.h"
@@ -209,6 +210,7 @@ static int give(struct vas *vas, int sock, const void *state, size_t size)
 
 int vas_handover_give(struct vas *vas, int sock, const void *state, size_t size)
 {
+	NO_CANCEL;
 	int err;
 
 	pthread_mutex_lock(&vas->change);
@@ -253,6 +255,7 @@ static int take(struct vas *vas, int sock, void **state, size_t *size)
 
 int vas_handover_take(int sock, uint32_t bind_flags, struct vas **out, void **state, size_t *size)
 {
+	NO_CANCEL;
 	struct vas *vas;
 	int err = vas_pass_recv(sock, bind_flags, deadline_in(BEGIN_NS), &vas);
 

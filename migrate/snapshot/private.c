@@ -45,6 +45,7 @@ static int map_region(const struct image *image, uint32_t i, struct mappings *m,
 	if (region.hva == MAP_FAILED)
 		return vas_error_set(-ENOMEM, "cannot map a region of the snapshot: %s",
 				     strerror(errno));
+	madvise(region.hva, entry->size, MADV_DONTDUMP);
 	m->at[m->nr++] = (struct mapped){ region.hva, entry->size };
 	memcpy(region.name, entry->name, sizeof(region.name) - 1);
 	err = vas_layout_add(layout, &region, NULL);

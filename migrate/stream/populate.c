@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/base/spawn.h"
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -49,7 +51,7 @@ int populate(char *p, size_t size)
 	if (nr > MAX_THREADS)
 		nr = MAX_THREADS;
 	for (started = 0; started < nr; started++)
-		if (pthread_create(&threads[started], NULL, take_steps, &work))
+		if (vas_spawn(&threads[started], take_steps, &work))
 			break;
 	take_steps(&work);
 	while (started)

@@ -8,6 +8,7 @@
 #include <vas/migrate.h>
 
 #include "migrate/stream/hello.h"
+#include "lib/base/spawn.h"
 #include "migrate/base/pack.h"
 #include "migrate/stream/target.h"
 #include "migrate/stream/wire.h"
@@ -169,8 +170,7 @@ static int run_sources(struct receiver *r)
 	int err = 0;
 
 	for (started = 0; !err && started < r->nr; started += !err)
-		err = -pthread_create(&r->sources[started].thread, NULL, source_run,
-				      &r->sources[started]);
+		err = vas_spawn(&r->sources[started].thread, source_run, &r->sources[started]);
 	if (err) {
 		vas_error_set(err, "no thread for a channel: %s", strerror(-err));
 		__atomic_store_n(&r->group.cancel, true, __ATOMIC_RELAXED);

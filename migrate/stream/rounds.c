@@ -6,6 +6,7 @@
 #include <time.h>
 #include <vas/consumer.h>
 
+#include "lib/base/spawn.h"
 #include "migrate/stream/migration.h"
 
 #define BATCH	    4096u
@@ -103,7 +104,7 @@ static int start_channels(struct sender *s, uint32_t *started)
 		struct channel *c = &s->channels[*started];
 
 		c->err = 0;
-		err = -pthread_create(&c->thread, NULL, channel_run, c);
+		err = vas_spawn(&c->thread, channel_run, c);
 		if (err)
 			break;
 	}

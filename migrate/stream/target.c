@@ -166,6 +166,8 @@ static int map_region(struct target *t, const struct vas_region *region,
 				     strerror(errno));
 	if (options->create_flags & VAS_CREATE_THP)
 		madvise(p, region->size, MADV_HUGEPAGE);
+	if (!(options->create_flags & VAS_CREATE_DUMP))
+		madvise(p, region->size, MADV_DONTDUMP);
 	*to = (struct target_region){ region->gpa, region->size, p, -1, NULL };
 	t->nr++;
 	err = watch_region(t, to);

@@ -4,6 +4,7 @@
  * Each access says -EIO; none gets a signal.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -232,5 +233,223 @@ TEST(hugetlb_memory_that_is_reserved_is_refused_when_added)
 	region.size = 2 * HUGE;
 	CHECK_OK(vas_region_add(vas, &region, NULL));
 	CHECK_OK(vas_fill(vas, 0, 1, 2 * HUGE, NULL));
+	vas_destroy(vas);
+}
+
+/* ---- a thread that has SIGBUS blocked ------------------------------------------------------ */
+
+static void *read_with_all_blocked(void *arg)
+{
+	struct shaky *k = arg;
+	sigset_t all;
+	char byte;
+
+	sigfillset(&all);
+	CHECK_OK(-pthread_sigmask(SIG_SETMASK, &all, NULL));
+	CHECK_EQ(vas_read(k->bound, GPA, &byte, 1, NULL), -EIO);
+	return NULL;
+}
+
+TEST(a_thread_with_all_signals_blocked_gets_an_io_error)
+{
+	struct shaky k;
+	pthread_t thread;
+
+	make(&k, 0);
+	CHECK_OK(ftruncate(k.fd, 0));
+	CHECK_OK(-pthread_create(&thread, NULL, read_with_all_blocked, &k));
+	CHECK_OK(-pthread_join(thread, NULL));
+	clean(&k);
+}
+
+static void *look_at_mask(void *arg)
+{
+	struct shaky *k = arg;
+	sigset_t set;
+	char byte;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGBUS);
+	CHECK_OK(-pthread_sigmask(SIG_BLOCK, &set, NULL));
+	CHECK_OK(vas_read(k->bound, GPA, &byte, 1, NULL));
+	CHECK_OK(-pthread_sigmask(SIG_BLOCK, NULL, &set));
+	CHECK(sigismember(&set, SIGBUS));
+	return NULL;
+}
+
+TEST(where_the_handler_is_the_programs_the_mask_is_too)
+{
+	struct shaky k;
+	pthread_t thread;
+
+	make(&k, VAS_BIND_NO_SIGBUS);
+	CHECK_OK(-pthread_create(&thread, NULL, look_at_mask, &k));
+	CHECK_OK(-pthread_join(thread, NULL));
+	clean(&k);
+}
+
+/* ---- more of them than are noted ----------------------------------------------------------- */
+
+#define MANY 200ull
+
+static void make_many(struct shaky *k)
+{
+	const struct vas_options options = { .limit = 256 * PAGE };
+	const struct vas_region region = { .size = MANY * PAGE, .backing = BACKING };
+
+	CHECK_OK(vas_create(&options, &k->owner));
+	k->fd = memfd_create("shaky", MFD_CLOEXEC);
+	CHECK_OK(ftruncate(k->fd, MANY * PAGE));
+	CHECK_EQ(vas_backing_add(k->owner, k->fd), BACKING);
+	CHECK_OK(vas_region_add(k->owner, &region, NULL));
+	CHECK_OK(vas_fill(k->owner, 0, 'S', MANY * PAGE, NULL));
+	CHECK_OK(vas_bind(vas_fd(k->owner), 0, &k->bound));
+	CHECK_EQ(vas_backing_offer(k->bound, k->fd), BACKING);
+	CHECK_OK(vas_fill(k->bound, 0, 'S', PAGE, NULL));
+}
+
+/* In one section, through pointers: nothing is found out on the way. The first page stays good. */
+static void touch_all(struct shaky *k)
+{
+	CHECK_OK(ftruncate(k->fd, PAGE));
+	CHECK_OK(vas_enter(k->bound));
+	for (uint64_t i = 1; i < MANY; i++) {
+		volatile uint8_t *p = vas_translate(k->bound, i * PAGE, 8, VAS_PROT_WRITE);
+
+		CHECK(p);
+		CHECK_EQ(*p, 0);
+		CHECK(vas_page_failed(k->bound));
+	}
+	vas_leave(k->bound);
+}
+
+TEST(however_many_pages_fail_each_is_an_io_error)
+{
+	struct shaky k;
+	uint8_t byte;
+
+	make_many(&k);
+	touch_all(&k);
+	for (uint64_t i = 1; i < MANY; i++)
+		CHECK_EQ(vas_read(k.bound, i * PAGE, &byte, 1, NULL), -EIO);
+	CHECK_OK(vas_read(k.bound, 0, &byte, 1, NULL));
+	CHECK_EQ(byte, 'S');
+	CHECK_OK(ftruncate(k.fd, MANY * PAGE));
+	for (uint64_t i = 1; i < MANY; i++)
+		CHECK_OK(vas_write(k.bound, i * PAGE, "T", 1, NULL));
+	CHECK_EQ(pread(k.fd, &byte, 1, (MANY - 1) * PAGE), 1);
+	CHECK_EQ(byte, 'T');
+	clean(&k);
+}
+
+/* ---- as many maps as a process may have ---------------------------------------------------- */
+
+#define ALL_MAPS (1ull << 20)
+
+/* Maps of the program's own, until there can be no more; give them up with munmap(). */
+static char *take_all_maps(void)
+{
+	char *p = mmap(NULL, ALL_MAPS * PAGE, PROT_READ,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	for (uint64_t i = 0; i < ALL_MAPS; i += 2)
+		if (mprotect(p + i * PAGE, PAGE, PROT_NONE))
+			return p;
+	test_skip("this process may have more than a million maps");
+}
+
+#define OWN_BYTE 0x5a
+
+static uint8_t *map_right_behind(const struct vas_mapping *mapping, size_t len)
+{
+	uint8_t *behind = (uint8_t *)vas_mapping_addr(mapping) + len;
+	uint8_t *p = mmap(behind, 16 * PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (p != behind)
+		test_skip("something else is behind the map");
+	memset(p, OWN_BYTE, 16 * PAGE);
+	return p;
+}
+
+TEST(without_a_map_to_be_had_a_failing_page_takes_nothing_of_the_programs)
+{
+	struct vas_mapping *mapping;
+	volatile uint8_t *p;
+	uint8_t *own, byte;
+	struct shaky k;
+	char *maps;
+
+	make(&k, 0);
+	CHECK_OK(vas_mapping_create(k.bound, GPA, NR * PAGE, VAS_MAPPING_WRITE, &mapping));
+	p = vas_mapping_addr(mapping);
+	own = map_right_behind(mapping, NR * PAGE);
+	maps = take_all_maps();
+	CHECK_OK(ftruncate(k.fd, 0));
+	CHECK_EQ(p[5 * PAGE], 0);
+	CHECK_EQ(vas_read(k.bound, GPA + 5 * PAGE, &byte, 1, NULL), -EIO);
+	for (size_t i = 0; i < 16 * PAGE; i++)
+		CHECK_EQ(own[i], OWN_BYTE);
+	CHECK_OK(munmap(maps, ALL_MAPS * PAGE));
+	vas_mapping_destroy(mapping);
+	clean(&k);
+}
+
+TEST(without_a_map_to_be_had_accesses_fail_until_there_is_one)
+{
+	struct shaky k;
+	uint8_t byte;
+	char *maps;
+
+	make_many(&k);
+	maps = take_all_maps();
+	touch_all(&k);
+	for (uint64_t i = 1; i < MANY; i += 7)
+		CHECK_EQ(vas_read(k.bound, i * PAGE, &byte, 1, NULL), -EIO);
+	CHECK_OK(munmap(maps, ALL_MAPS * PAGE));
+	for (uint64_t i = 1; i < MANY; i += 7)
+		CHECK_EQ(vas_read(k.bound, i * PAGE, &byte, 1, NULL), -EIO);
+	CHECK_OK(vas_read(k.bound, 0, &byte, 1, NULL));
+	CHECK_EQ(byte, 'S');
+	CHECK_OK(ftruncate(k.fd, MANY * PAGE));
+	CHECK_OK(vas_write(k.bound, 150 * PAGE, "T", 1, NULL));
+	CHECK_EQ(pread(k.fd, &byte, 1, 150 * PAGE), 1);
+	CHECK_EQ(byte, 'T');
+	clean(&k);
+}
+
+/* Pages of two sizes in one map: the last one is huge, and of it only the beginning is asked for. */
+TEST(a_map_that_ends_in_a_huge_page_covers_nothing_behind_it)
+{
+	const struct vas_options options = { .limit = 4 * HUGE };
+	const struct vas_region small = { .gpa = HUGE - 4 * PAGE,
+					  .size = 4 * PAGE,
+					  .offset = HUGE };
+	struct vas_region huge = { .gpa = HUGE, .size = HUGE };
+	struct vas_mapping *mapping;
+	volatile uint8_t *p;
+	struct vas *vas;
+	uint8_t byte;
+	int fd;
+
+	hugetlb_require(2);
+	fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
+	CHECK(fd >= 0);
+	CHECK_OK(ftruncate(fd, HUGE));
+	CHECK_OK(vas_create(&options, &vas));
+	huge.backing = (uint32_t)vas_backing_add(vas, fd);
+	CHECK_OK(vas_region_add(vas, &small, NULL));
+	CHECK_OK(vas_region_add(vas, &huge, NULL));
+	CHECK_OK(vas_mapping_create(vas, HUGE - 4 * PAGE, 8 * PAGE, VAS_MAPPING_WRITE, &mapping));
+	p = vas_mapping_addr(mapping);
+	map_right_behind(mapping, 4 * PAGE + HUGE);
+	p[3 * PAGE] = 3;
+	p[4 * PAGE] = 4;
+	CHECK_OK(vas_read(vas, HUGE - PAGE, &byte, 1, NULL));
+	CHECK_EQ(byte, 3);
+	CHECK_OK(vas_read(vas, HUGE, &byte, 1, NULL));
+	CHECK_EQ(byte, 4);
+	vas_mapping_destroy(mapping);
 	vas_destroy(vas);
 }

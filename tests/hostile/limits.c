@@ -248,3 +248,107 @@ TEST(more_handles_than_places_are_refused)
 		vas_unbind(handles[--again]);
 	victim_free(&v);
 }
+
+/* ---- maps ---------------------------------------------------------------------------------- */
+
+#define PAGE	  4096ull
+#define NR_SPREAD 32700u
+#define FAR	  (1ull << 33)
+
+static long most_maps(void)
+{
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+	long most = 0;
+
+	CHECK(file);
+	CHECK_EQ(fscanf(file, "%ld", &most), 1);
+	fclose(file);
+	return most;
+}
+
+struct spread {
+	struct vas *owner, *bound;
+	struct vas_superblock sb;
+	char *control;
+	uint32_t backing;
+};
+
+static void *extent(const struct spread *s, enum vas_extent_id id)
+{
+	return s->control + (s->sb.extents[id].offset - s->sb.ram_size);
+}
+
+static void make_spread(struct spread *s)
+{
+	const struct vas_options options = { .limit = 2 * FAR, .name = "spread" };
+	struct vas_region region = { .gpa = FAR, .size = PAGE };
+	int fd = memfd_create("spread", MFD_CLOEXEC), file;
+	off_t size;
+
+	CHECK_OK(ftruncate(fd, NR_SPREAD * 2 * PAGE));
+	CHECK_OK(vas_create(&options, &s->owner));
+	s->backing = region.backing = (uint32_t)vas_backing_add(s->owner, fd);
+	CHECK_OK(vas_region_add(s->owner, &region, NULL));
+	file = vas_fd(s->owner);
+	CHECK_OK(vas_bind(file, 0, &s->bound));
+	CHECK_OK(vas_backing_offer(s->bound, fd));
+	size = lseek(file, 0, SEEK_END);
+	CHECK_EQ(pread(file, &s->sb, sizeof(s->sb), size - 4096), sizeof(s->sb));
+	s->control = mmap(NULL, (size_t)size - s->sb.ram_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  file, (off_t)s->sb.ram_size);
+	CHECK(s->control != MAP_FAILED);
+	close(fd);
+}
+
+/* As a peer writes it: regions of one page, `stride` apart, each in two pages of the backing. */
+static void publish(const struct spread *s, uint32_t nr, uint64_t stride)
+{
+	struct vas_control *ctl = extent(s, VAS_EXT_CONTROL);
+	struct vas_state state = ctl->state[ctl->generation & 1];
+	struct vas_region_entry *table;
+
+	state.table = !state.table;
+	table = extent(s, state.table ? VAS_EXT_TABLE1 : VAS_EXT_TABLE0);
+	for (uint32_t i = 0; i < nr; i++)
+		table[i] = (struct vas_region_entry){ .gpa = i * stride,
+						      .size = PAGE,
+						      .offset = i * stride,
+						      .backing = s->backing,
+						      .id = i + 1 };
+	state.nr_regions = nr;
+	state.regions_generation = ++state.generation;
+	ctl->state[state.generation & 1] = state;
+	__atomic_store_n(&ctl->generation, state.generation, __ATOMIC_RELEASE);
+}
+
+TEST(a_layout_of_too_many_maps_is_an_error_and_takes_none)
+{
+	struct spread s;
+	char byte;
+	int maps;
+
+	if (NR_SPREAD * 2 < most_maps() / 4 * 3)
+		test_skip("vm.max_map_count is higher than a table can need");
+	make_spread(&s);
+	CHECK_OK(vas_read(s.bound, FAR, &byte, 1, NULL));
+	maps = test_count_maps();
+	publish(&s, NR_SPREAD, 2 * PAGE);
+	CHECK_EQ(vas_read(s.bound, 0, &byte, 1, NULL), -ENOMEM);
+	CHECK_HAS(vas_error(), "vm.max_map_count");
+	CHECK(test_count_maps() < maps + 100);
+	/* Side by side they are one map, however many. */
+	publish(&s, NR_SPREAD, PAGE);
+	CHECK_OK(vas_read(s.bound, (NR_SPREAD - 1) * PAGE, &byte, 1, NULL));
+	CHECK(test_count_maps() < maps + 100);
+	/* What one layout needed, the next may have. */
+	publish(&s, 20000, 2 * PAGE);
+	CHECK_OK(vas_read(s.bound, 0, &byte, 1, NULL));
+	CHECK(test_count_maps() > 2 * 20000);
+	publish(&s, 1, PAGE);
+	CHECK_OK(vas_read(s.bound, 0, &byte, 1, NULL));
+	publish(&s, 20000, 2 * PAGE);
+	CHECK_OK(vas_read(s.bound, 0, &byte, 1, NULL));
+	vas_unbind(s.bound);
+	CHECK(test_count_maps() < maps + 100);
+	vas_destroy(s.owner);
+}

@@ -393,3 +393,34 @@ TEST(a_layout_that_is_refused_does_not_arrive)
 	vas_destroy(owner);
 	CHECK_EQ(s.nr_ends, 1);
 }
+
+/* ---- a peer that says that pages are to come ----------------------------------------------- */
+
+/* As long as a page may take to come; a call with a shorter timeout does not wait for that. */
+#define PAGE_NS 10000000000ull
+
+TEST(a_wait_for_what_never_comes_ends_in_time)
+{
+	const struct vas_region region = { .size = SIZE };
+	struct vas *vas = empty_vas(), *binder;
+	struct vas_state state;
+	struct vas_log log;
+	uint64_t start;
+
+	CHECK_OK(vas_region_add(vas, &region, NULL));
+	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
+	vas_tracker_log(binder, 0, &log);
+	for (uint64_t i = 0; i < NR_WORDS; i++)
+		log.words[i] = UINT64_MAX;
+	state = binder->ctl->state[binder->ctl->generation & 1];
+	state.generation++;
+	state.flags |= VAS_STATE_LAZY;
+	binder->ctl->state[state.generation & 1] = state;
+	binder->ctl->lazy_log = 1;
+	__atomic_store_n(&binder->ctl->generation, state.generation, __ATOMIC_RELEASE);
+	start = test_now_ns();
+	CHECK_EQ(vas_lazy_wait(binder, 50000000), -ETIMEDOUT);
+	CHECK(test_now_ns() - start < PAGE_NS);
+	vas_unbind(binder);
+	vas_destroy(vas);
+}

@@ -1,9 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "simple_vas.h"
+
+static void do_nothing(int sig)
+{
+	(void)sig;
+}
+
+#define RESERVED (128ull << 20)
+
+/* A signal, of which more come than one allocation takes, makes the kernel take back all of it. */
+TEST(signals_do_not_keep_memory_from_being_reserved)
+{
+	const struct vas_options options = { .limit = RESERVED, .flags = VAS_CREATE_RESERVE };
+	const struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { 0 };
+	const struct sigaction action = { .sa_handler = do_nothing };
+	const struct vas_region region = { .size = RESERVED };
+	struct vas *vas;
+
+	CHECK_OK(sigaction(SIGALRM, &action, NULL));
+	CHECK_OK(setitimer(ITIMER_REAL, &often, NULL));
+	CHECK_OK(vas_create(&options, &vas));
+	CHECK_OK(vas_region_add(vas, &region, NULL));
+	CHECK_OK(setitimer(ITIMER_REAL, &never, NULL));
+	vas_destroy(vas);
+}
 
 static void refuse(struct vas_options options, int err, const char *text)
 {

@@ -2,9 +2,15 @@
 /* Events: what may be declared, who sees it, whose eventfds they are. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/events/event.h"
@@ -308,4 +314,80 @@ TEST(no_reader_sees_half_of_an_event)
 	CHECK(seen);
 	vas_unbind(binder);
 	vas_destroy(race.vas);
+}
+
+/* ---- raising never sleeps ------------------------------------------------------------------ */
+
+/* Whoever has the eventfd can do this: the next write to it would sleep. */
+static void fill_up(int fd)
+{
+	CHECK_OK(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK));
+	CHECK_OK(eventfd_write(fd, UINT64_MAX - 1));
+}
+
+static void raise_what_is_full(void)
+{
+	struct vas *vas = vas_new();
+	const struct vas_event event = doorbell(1);
+	int fd;
+
+	CHECK_OK(vas_event_add(vas, &event));
+	fd = vas_event_fd(vas, 1);
+	/* More often than there are places for completions. */
+	for (int i = 0; i < 1000; i++)
+		CHECK_OK(vas_doorbell_ring(vas, 1));
+	CHECK_EQ(vas_doorbell_wait(vas, 1, 0), 1000);
+	fill_up(fd);
+	for (int i = 0; i < 10; i++)
+		CHECK_OK(vas_irq_raise(vas, 1));
+	CHECK_EQ(vas_doorbell_wait(vas, 1, 0), INT64_MAX);
+	CHECK_OK(vas_irq_raise(vas, 1));
+	CHECK_EQ(vas_doorbell_wait(vas, 1, 0), 1);
+	vas_destroy(vas);
+}
+
+TEST(raising_does_not_sleep_when_a_peer_fills_the_count)
+{
+	raise_what_is_full();
+}
+
+static void forbid_aio(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+
+	CHECK_OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		test_skip("no seccomp");
+}
+
+TEST(nor_does_it_in_a_process_that_has_no_aio)
+{
+	forbid_aio();
+	raise_what_is_full();
+}
+
+TEST(a_child_raises_too)
+{
+	struct vas *vas = vas_new();
+	const struct vas_event event = doorbell(1);
+	int status;
+	pid_t pid;
+
+	CHECK_OK(vas_event_add(vas, &event));
+	CHECK_OK(vas_doorbell_ring(vas, 1));
+	pid = fork();
+	if (!pid) {
+		CHECK_OK(vas_doorbell_ring(vas, 1));
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(vas_doorbell_wait(vas, 1, 0), 2);
+	vas_destroy(vas);
 }
