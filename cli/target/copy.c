@@ -26,7 +26,7 @@ struct copy {
 	uint64_t len;
 	struct sink *sink;
 	uint8_t *segment;
-	uint64_t generation; /* in which the regions were taken */
+	uint64_t seq; /* of vas_observe_begin(), before the regions were taken */
 };
 
 /*
@@ -40,7 +40,7 @@ static int read_file(const struct copy *copy, const struct extent *extent, uint6
 	off_t offset = (off_t)(region->offset + (gpa - region->gpa));
 
 	return pread(fd, copy->segment, len, offset) == (ssize_t)len &&
-	       vas_still(copy->vas, copy->generation);
+	       !vas_observe_retry(copy->vas, copy->seq);
 }
 
 static int copy_data(struct copy *copy, const struct extent *extent)
@@ -90,7 +90,7 @@ int copy_out(struct vas *vas, const char *name, uint64_t gpa, uint64_t len, stru
 	struct regions regions;
 	int err, code;
 
-	copy.generation = vas_generation(vas);
+	copy.seq = vas_observe_begin(vas);
 	copy.segment = malloc(COPY_SEGMENT);
 	err = regions_get(vas, &regions);
 	if (!copy.segment)

@@ -47,24 +47,79 @@ int vas_access_error(const struct view *view, enum vas_role role, uint64_t gpa, 
 
 /* ---- failing pages ------------------------------------------------------------------------ */
 
-/* Where hva is in a region's memory, as this process has it mapped: map the true page there again. */
-static void remap(struct vas *vas, uintptr_t hva)
+/* A page of a region's memory, as this process has it mapped. */
+struct page {
+	const struct vas_region *region;
+	uint64_t offset; /* in the region */
+	uintptr_t hva;
+	uint64_t size;
+};
+
+/* The page of the view that hva is in. vas->lock is held. */
+static bool find_page(const struct vas *vas, const struct view *view, uintptr_t hva,
+		      struct page *page)
 {
-	const struct vas_region_map *map = &vas->view->map;
 	uint32_t i;
 
-	for (i = 0; i < map->nr; i++) {
-		const struct vas_region_map_entry *e = &map->entries[i];
-		const struct vas_region *region = &vas->view->set->regions[e->region];
-		uint64_t page, at;
+	for (i = 0; i < view->map.nr; i++) {
+		const struct vas_region_map_entry *e = &view->map.entries[i];
 
-		if (!(e->flags & VAS_REGION_MAP_REACHABLE) || region->hva || hva < e->address ||
-		    hva - e->address >= e->size)
+		page->region = &view->set->regions[e->region];
+		if (!(e->flags & VAS_REGION_MAP_REACHABLE) || page->region->hva ||
+		    hva < e->address || hva - e->address >= e->size)
 			continue;
-		page = vas->backings[region->backing].entry.page_size;
-		at = (hva - e->address) & ~(page - 1);
-		vas_map_backing(vas, region, at, page, (void *)(uintptr_t)(e->address + at));
+		page->size = vas->backings[page->region->backing].entry.page_size;
+		page->offset = (hva - e->address) & ~(page->size - 1);
+		page->hva = e->address + page->offset;
+		return true;
 	}
+	return false;
+}
+
+/* Map the true page there again. */
+static void remap(struct vas *vas, uintptr_t hva)
+{
+	struct page page;
+
+	if (find_page(vas, vas->view, hva, &page))
+		vas_map_backing(vas, page.region, page.offset, page.size, (void *)page.hva);
+}
+
+/* Has one of the pages of [hva, hva + len) failed? In the section: until its end it stays noted. */
+static bool has_failed(struct vas *vas, const struct view *view, uintptr_t hva, uint64_t len)
+{
+	uint32_t nr = __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE), i;
+	bool failed = nr > VAS_MAX_FAILED; /* more than were noted */
+	struct page page;
+
+	pthread_mutex_lock(&vas->lock);
+	for (i = 0; i < nr && !failed; i++)
+		failed = find_page(vas, view, vas->failed[i], &page) && page.hva < hva + len &&
+			 hva < page.hva + page.size;
+	pthread_mutex_unlock(&vas->lock);
+	return failed;
+}
+
+/* Pages have failed, here or elsewhere: was one of them under the pointer? */
+int vas_write_end_slow(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	const struct view *view = vas_view_of(vas);
+	const struct thread *t = vas_thread_find(vas);
+	uint64_t hva = 0;
+	bool lost;
+
+	/* Of a view newer than the section, nothing is known about the pointer. */
+	lost = !t || t->head.serial != view->head.serial ||
+	       vas_region_map_range(&view->map, gpa, len, VAS_REGION_MAP_REACHABLE, &hva) < len ||
+	       has_failed(vas, view, (uintptr_t)hva, len);
+	vas_leave(vas);
+	vas_fault_heal(vas);
+	if (!lost)
+		return 0;
+	return vas_error_set(-EIO,
+			     "a page of [%#llx, +%#llx) failed, and what was written to it is "
+			     "lost: no memory for it, or its file was truncated",
+			     (unsigned long long)gpa, (unsigned long long)len);
 }
 
 void vas_fault_heal(struct vas *vas)
@@ -166,13 +221,13 @@ static int copy_once(struct vas *vas, struct copy *c)
 	err = vas_enter(vas);
 	if (err)
 		return err;
-	generation = vas_generation(vas);
+	generation = vas_observe_begin(vas);
 	err = copy_ranges(vas, c);
 	if (!c->checked && __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE) != failed)
 		err = -ESTALE;
 	vas_leave(vas);
 	/* An observer has no slot: what it read may have been torn down meanwhile. */
-	if (vas->role == VAS_ROLE_OBSERVER && !vas_still(vas, generation))
+	if (vas->role == VAS_ROLE_OBSERVER && vas_observe_retry(vas, generation))
 		err = -ESTALE;
 	return err;
 }
@@ -279,27 +334,31 @@ int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, struct i
 	return used;
 }
 
-int vas_field_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
+/* Why the translation of all of it failed, in the section in which it did. */
+int vas_translate_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
 {
 	uint32_t flags =
 		VAS_REGION_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_REGION_MAP_WRITABLE : 0);
 	const struct view *view = vas_view_of(vas);
-	uint64_t address;
-	int err = vas_lazy_range(vas, gpa, len);
+	uint64_t address, range;
+	int err;
 
-	if (err)
-		return err;
-	/* The view is perhaps newer than the one in which the translation failed. */
-	if (vas_region_map_range(&view->map, gpa, len, flags, &address) >= len)
-		return vas_error_set(-EFAULT, "no region held gpa %#llx a moment ago",
+	if (!len)
+		return vas_error_set(-EINVAL, "a range of 0 bytes at gpa %#llx",
 				     (unsigned long long)gpa);
-	return vas_access_error(view, vas->role, gpa, prot);
-}
-
-/* A store met a failing page, then or earlier: is this one there? */
-int vas_field_check(struct vas *vas, uint64_t gpa, uint64_t len)
-{
-	char byte[8];
-
-	return vas_copy_slow(vas, gpa, byte, len, VAS_PROT_READ, NULL);
+	range = vas_region_map_range(&view->map, gpa, len, flags, &address);
+	if (range >= len) {
+		err = vas_lazy_range(vas, gpa, len);
+		/* The view is perhaps newer than the one in which the translation failed. */
+		return err ? err :
+			     vas_error_set(-EFAULT, "no region held gpa %#llx a moment ago",
+					   (unsigned long long)gpa);
+	}
+	if (range && vas_region_map_range(&view->map, gpa + range, 1, flags, &address))
+		return vas_error_set(-E2BIG,
+				     "[%#llx, +%#llx) is not contiguous in this process from gpa "
+				     "%#llx on",
+				     (unsigned long long)gpa, (unsigned long long)len,
+				     (unsigned long long)(gpa + range));
+	return vas_access_error(view, vas->role, gpa + range, prot);
 }

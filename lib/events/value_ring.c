@@ -9,6 +9,11 @@ static int nr_is_valid(uint32_t nr)
 	return nr && !(nr & (nr - 1));
 }
 
+static uint64_t *values(struct vas_value_ring *ring)
+{
+	return (uint64_t *)(ring + 1);
+}
+
 int vas_value_ring_post(struct vas_value_ring *ring, uint32_t nr, uint64_t value)
 {
 	uint32_t head, tail;
@@ -23,7 +28,7 @@ int vas_value_ring_post(struct vas_value_ring *ring, uint32_t nr, uint64_t value
 		return -EPROTO;
 	if (head - tail == nr)
 		return -EAGAIN;
-	__atomic_store_n(&ring->values[head & (nr - 1)], value, __ATOMIC_RELAXED);
+	__atomic_store_n(&values(ring)[head & (nr - 1)], value, __ATOMIC_RELAXED);
 	__atomic_store_n(&ring->head, head + 1, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -41,7 +46,7 @@ int vas_value_ring_take(struct vas_value_ring *ring, uint32_t nr, uint64_t *valu
 		return -EPROTO;
 	if (head == tail)
 		return -EAGAIN;
-	*value = __atomic_load_n(&ring->values[tail & (nr - 1)], __ATOMIC_RELAXED);
+	*value = __atomic_load_n(&values(ring)[tail & (nr - 1)], __ATOMIC_RELAXED);
 	__atomic_store_n(&ring->tail, tail + 1, __ATOMIC_RELEASE);
 	return 0;
 }

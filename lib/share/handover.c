@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <vas/migrate.h>
+#include <vas/handover.h>
 
 #include "lib/base/error.h"
 #include "lib/handle/lock.h"
