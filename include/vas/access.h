@@ -200,8 +200,8 @@ VAS_INLINE void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
  */
 VAS_INLINE int vas_page_failed(const struct vas *vas)
 {
-	return vas_unlikely(
-		__atomic_load_n(&((const struct vas_head *)vas)->nr_failed, __ATOMIC_RELAXED));
+	return vas_unlikely(__atomic_load_n(&((const struct vas_head *)vas)->nr_failed,
+					    __ATOMIC_RELAXED)) != 0;
 }
 
 /* ---- copies ------------------------------------------------------------------------------- */

@@ -21,11 +21,16 @@ extern "C" {
 #define VAS_API __attribute__((visibility("default")))
 
 /*
- * A function that compilers inline. The library has it as a symbol too, for programs that load the
- * library at run time and for languages without a C compiler. No copy is emitted in the program.
+ * A function that compilers inline when they optimize. The library has it as a symbol too, for calls
+ * that are not inlined, for programs that load the library at run time and for other languages. No
+ * copy is emitted in the program.
  */
 #ifndef VAS_INLINE
+#ifdef __OPTIMIZE__
 #define VAS_INLINE extern inline __attribute__((gnu_inline, always_inline))
+#else
+#define VAS_INLINE extern inline __attribute__((gnu_inline))
+#endif
 #endif
 
 struct vas; /* a handle: this process's use of one vas, as owner, binder or observer */
