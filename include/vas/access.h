@@ -4,21 +4,21 @@
  *
  * A section is a short part of a thread's code in which translations hold:
  *
- *	if (vas_enter(vas) == 0) {
- *		struct vring_desc *d = vas_translate(vas, gpa, len, VAS_PROT_READ);
- *		...
- *		vas_leave(vas);
- *	}
+ * 	if (vas_enter(vas) == 0) {
+ * 		struct vring_desc *d = vas_translate(vas, gpa, len, VAS_PROT_READ);
+ * 		...
+ * 		vas_leave(vas);
+ * 	}
  *
  * Entering stores the thread's generation in its own slot and loads one word that changes only with
- * the layout; the owner pays for the order between the two (membarrier). The idea is that of RCU read
- * sides. Keep sections short and never block in one: a change of the layout waits for them.
+ * the layout; the owner pays for the order between the two (membarrier). The idea is that of RCU
+ * read sides. Keep sections short and never block in one: a change of the layout waits for them.
  *
  * An access fails with the same errors everywhere. -EFAULT: no region holds the address. -EACCES: a
  * write to a read-only region, or by an observer. -EIO: the page failed (no memory, a truncated
- * backing, bad memory), or is lazy and its source has failed. -ETIMEDOUT: a lazy page was not filled
- * within 10 s. -ENXIO: the backing's fd is not in this process, or the region is local to another.
- * -EAGAIN: a write while the vas is frozen, and what vas_enter() returns.
+ * backing, bad memory), or is lazy and its source has failed. -ETIMEDOUT: a lazy page was not
+ * filled within 10 s. -ENXIO: the backing's fd is not in this process, or the region is local to
+ * another. -EAGAIN: a write while the vas is frozen, and what vas_enter() returns.
  */
 #ifndef VAS_ACCESS_H
 #define VAS_ACCESS_H
@@ -34,23 +34,25 @@ extern "C" {
 
 /* ---- sections ----------------------------------------------------------------------------- */
 
-/* The generation of layout, tracking and freeze together: each change of one of them counts it up. */
+/*
+ * The generation of layout, tracking and freeze together: each change of one of them counts it up.
+ */
 VAS_INLINE uint64_t vas_generation(const struct vas *vas)
 {
 	return __atomic_load_n(((const struct vas_head *)vas)->generation, __ATOMIC_ACQUIRE);
 }
 
 /*
- * The calling thread's entry in the handle, for loops that enter many sections: the _registered forms
- * do not look it up each time. It is the thread's own, and good until the handle is closed. Never
- * NULL; if there is no slot for the thread, sections by it are only slower, or fail.
+ * The calling thread's entry in the handle, for loops that enter many sections: the _registered
+ * forms do not look it up each time. It is the thread's own, and good until the handle is closed.
+ * Never NULL; if there is no slot for the thread, sections by it are only slower, or fail.
  */
 VAS_API struct vas_thread *vas_thread_register(struct vas *vas);
 
 /*
- * Begin and end a section. Sections nest; each vas_enter() that returned 0 needs a vas_leave() in the
- * same thread. The _registered forms are for what vas_thread_register() returned, and both forms may
- * be mixed.
+ * Begin and end a section. Sections nest; each vas_enter() that returned 0 needs a vas_leave() in
+ * the same thread. The _registered forms are for what vas_thread_register() returned, and both
+ * forms may be mixed.
  *
  * -EAGAIN: no slot is free, in any section of this thread. -EPROTO: the control area is damaged.
  * -ENOMEM. An observer has no slot: nobody waits for its sections, see vas_observe_begin().
@@ -92,14 +94,14 @@ VAS_INLINE void vas_leave(struct vas *vas)
 /*
  * For observers, whom no change waits for: read as with a seqlock.
  *
- *	do {
- *		seq = vas_observe_begin(vas);
- *		... copy what is of interest, and use nothing of it yet ...
- *	} while (vas_observe_retry(vas, seq));
+ * 	do {
+ * 		seq = vas_observe_begin(vas);
+ * 		... copy what is of interest, and use nothing of it yet ...
+ * 	} while (vas_observe_retry(vas, seq));
  *
- * vas_observe_retry() returns 1 if layout, tracking or freeze changed since, so that what was read may
- * be of no region any more; else 0. It says nothing about guest memory, which changes at any time.
- * vas_read() does this by itself.
+ * vas_observe_retry() returns 1 if layout, tracking or freeze changed since, so that what was read
+ * may be of no region any more; else 0. It says nothing about guest memory, which changes at any
+ * time. vas_read() does this by itself.
  */
 VAS_INLINE uint64_t vas_observe_begin(const struct vas *vas)
 {
@@ -120,8 +122,8 @@ VAS_INLINE int vas_observe_retry(const struct vas *vas, uint64_t seq)
  * VAS_PROT_READ or VAS_PROT_WRITE. Who writes through the pointer calls vas_mark() afterwards and
  * vas_page_failed() last; vas_write_begin() and vas_write_end() do both.
  *
- * NULL: no region holds all of it, it is not contiguous in this process, VAS_PROT_WRITE and read-only
- * or frozen, or len is 0. vas_read() and vas_write() tell which.
+ * NULL: no region holds all of it, it is not contiguous in this process, VAS_PROT_WRITE and
+ * read-only or frozen, or len is 0. vas_read() and vas_write() tell which.
  */
 VAS_INLINE void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
 {
@@ -139,10 +141,10 @@ VAS_INLINE void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, uint
 }
 
 /*
- * A cache that its caller holds: the last region that this caller used. For handles without a window
- * (no address space to reserve: RLIMIT_AS, a very high gpa); with a window plain vas_translate() is as
- * fast. Zero it before first use; have one for each thread, vCPU or queue. It never outlives its
- * layout. The fields are private.
+ * A cache that its caller holds: the last region that this caller used. For handles without a
+ * window (no address space to reserve: RLIMIT_AS, a very high gpa); with a window plain
+ * vas_translate() is as fast. Zero it before first use; have one for each thread, vCPU or queue. It
+ * never outlives its layout. The fields are private.
  */
 struct vas_cache {
 	uint64_t gpa;
@@ -152,7 +154,9 @@ struct vas_cache {
 	uint32_t prot;
 };
 
-/* vas_translate() with the caller's cache: see struct vas_cache. One caller at a time on a cache. */
+/*
+ * vas_translate() with the caller's cache: see struct vas_cache. One caller at a time on a cache.
+ */
 VAS_INLINE void *vas_translate_cached(struct vas *vas, struct vas_cache *cache, uint64_t gpa,
 				      uint64_t len, uint32_t prot)
 {
@@ -166,9 +170,9 @@ VAS_INLINE void *vas_translate_cached(struct vas *vas, struct vas_cache *cache, 
 }
 
 /*
- * The range as iovecs, for writev(), io_uring and the like: up to nr of them, each contiguous in this
- * process; returns how many. prot is VAS_PROT_WRITE if they are written, by whoever it is; the caller
- * marks them. Call it in a section; the pointers hold until its end.
+ * The range as iovecs, for writev(), io_uring and the like: up to nr of them, each contiguous in
+ * this process; returns how many. prot is VAS_PROT_WRITE if they are written, by whoever it is; the
+ * caller marks them. Call it in a section; the pointers hold until its end.
  *
  * -E2BIG: more than nr are needed. -EFAULT, -EACCES, -EIO, -ENXIO, -EAGAIN as any access.
  */
@@ -210,10 +214,10 @@ VAS_INLINE int vas_page_failed(const struct vas *vas)
  * Copy len bytes out of guest memory, and into it, across regions. With a length that the compiler
  * knows this costs a few instructions more than the copy.
  *
- * On an error *done (may be NULL) has the bytes that were copied: gpa + *done is where it stopped and
- * the result says why. -EFAULT, -EACCES, -EIO, -ETIMEDOUT, -ENXIO, -EAGAIN as any access. Copies have
- * the width of memcpy and are not atomic: for what the guest changes meanwhile, use <vas/field.h>.
- * buf must not overlap guest memory.
+ * On an error *done (may be NULL) has the bytes that were copied: gpa + *done is where it stopped
+ * and the result says why. -EFAULT, -EACCES, -EIO, -ETIMEDOUT, -ENXIO, -EAGAIN as any access.
+ * Copies have the width of memcpy and are not atomic: for what the guest changes meanwhile, use
+ * <vas/field.h>. buf must not overlap guest memory.
  */
 VAS_INLINE int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
 {
@@ -259,9 +263,9 @@ VAS_INLINE int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t 
 }
 
 /*
- * Copy between a list of guest ranges and a list of buffers, as readv() and process_vm_readv() do: a
- * device's descriptor chain in one call and, in the common case, one section. The lists need not be
- * cut alike; as many bytes are copied as the shorter list has. Empty entries are allowed.
+ * Copy between a list of guest ranges and a list of buffers, as readv() and process_vm_readv() do:
+ * a device's descriptor chain in one call and, in the common case, one section. The lists need not
+ * be cut alike; as many bytes are copied as the shorter list has. Empty entries are allowed.
  *
  * On an error *done (may be NULL) has the bytes copied before the one that failed, counted from the
  * first entry on. Errors as vas_read() and vas_write(); no entry is checked before its turn.
@@ -272,17 +276,18 @@ VAS_API int vas_writev(struct vas *vas, const struct vas_range *ranges, size_t n
 		       const struct iovec *iov, size_t nr_iov, size_t *done);
 
 /*
- * Write through a pointer: begin enters a section and translates; end marks what was written, leaves
- * the section and says whether the memory was there. Between the two, *ptr is good for len bytes.
+ * Write through a pointer: begin enters a section and translates; end marks what was written,
+ * leaves the section and says whether the memory was there. Between the two, *ptr is good for len
+ * bytes.
  *
- *	err = vas_write_begin(vas, gpa, sizeof(*used), &ptr);
- *	if (!err) {
- *		fill_in((struct vring_used *)ptr);
- *		err = vas_write_end(vas, gpa, sizeof(*used));
- *	}
+ * 	err = vas_write_begin(vas, gpa, sizeof(*used), &ptr);
+ * 	if (!err) {
+ * 		fill_in((struct vring_used *)ptr);
+ * 		err = vas_write_end(vas, gpa, sizeof(*used));
+ * 	}
  *
- * An error of begin: no section was entered, and *ptr is NULL. -EINVAL: len is 0. -E2BIG: the range is
- * not contiguous in this process: use vas_write() or vas_iov(). Else as vas_write().
+ * An error of begin: no section was entered, and *ptr is NULL. -EINVAL: len is 0. -E2BIG: the range
+ * is not contiguous in this process: use vas_write() or vas_iov(). Else as vas_write().
  * vas_write_end: -EIO: a page failed under the pointer, and what was written to it is lost.
  */
 VAS_INLINE int vas_write_begin(struct vas *vas, uint64_t gpa, uint64_t len, void **ptr)
@@ -327,8 +332,8 @@ struct vas_pattern {
 
 /*
  * Find the first match that lies in [gpa, gpa + len). No match crosses a hole of the layout. Memory
- * that was never touched holds only zeros and is skipped, unless the pattern matches zeros. Pages that
- * fail are skipped.
+ * that was never touched holds only zeros and is skipped, unless the pattern matches zeros. Pages
+ * that fail are skipped.
  *
  * -ENOENT: there is none. -EINVAL: the pattern's length.
  */

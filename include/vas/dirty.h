@@ -3,16 +3,16 @@
  * The dirty log's trackers, and freezing: what a migration, a snapshot or a working-set sampler is
  * made of.
  *
- *	vas_tracker_attach()		from here on every write is recorded
- *	loop:
- *		vas_tracker_begin()	the logs of KVM and of other consumers are merged
- *		vas_tracker_harvest()...	words of dirty pages; copy those pages
- *		vas_tracker_commit()	or vas_tracker_abort(): the pages count as dirty still
- *	vas_tracker_detach()
+ * 	vas_tracker_attach()		from here on every write is recorded
+ * 	loop:
+ * 		vas_tracker_begin()	the logs of KVM and of other consumers are merged
+ * 		vas_tracker_harvest()...	words of dirty pages; copy those pages
+ * 		vas_tracker_commit()	or vas_tracker_abort(): the pages count as dirty still
+ * 	vas_tracker_detach()
  *
  * Every page that is written is in a harvest after the write: a page that is written while it is
- * copied is in the next one. Trackers, in several processes, do not disturb each other; one that dies
- * loses nothing for the others. The log is a bitmap, as KVM's and vhost's are.
+ * copied is in the next one. Trackers, in several processes, do not disturb each other; one that
+ * dies loses nothing for the others. The log is a bitmap, as KVM's and vhost's are.
  *
  * A writable vas_mapping is dirty in each epoch while it lives, unless its holder marks.
  */
@@ -39,13 +39,15 @@ struct vas_tracker; /* for one thread at a time */
  * need. Or a consumer's refusal.
  *
  * A tracker of another process than the owner's needs the owner's help here and in
- * vas_tracker_begin(): the owner gives it in vas_notifications(). -ETIMEDOUT: it did not within 1 s.
+ * vas_tracker_begin(): the owner gives it in vas_notifications(). -ETIMEDOUT: it did not within 1
+ * s.
  */
 VAS_API int vas_tracker_attach(struct vas *vas, const char *name, uint32_t flags,
 			       struct vas_tracker **tracker);
 
 /*
- * Detach. An open epoch is aborted. Tracking is switched off with the last tracker. NULL is allowed.
+ * Detach. An open epoch is aborted. Tracking is switched off with the last tracker. NULL is
+ * allowed.
  */
 VAS_API void vas_tracker_detach(struct vas_tracker *tracker);
 
@@ -60,10 +62,12 @@ VAS_API int vas_tracker_begin(struct vas_tracker *tracker);
 /*
  * Take up to nr words of dirty pages in [*gpa, end), rounded out to words of 256 KiB. Returns how
  * many, and moves *gpa to where the next call continues; at `end` all were taken. *words is the
- * tracker's own list, good until its next harvest, commit or abort. Words come in any order, and one
- * may come again. All marked writes to these pages are visible when it returns: copy the pages now.
+ * tracker's own list, good until its next harvest, commit or abort. Words come in any order, and
+ * one may come again. All marked writes to these pages are visible when it returns: copy the pages
+ * now.
  *
- * -EINVAL: no epoch is open, or the range. -EBUSY: another tracker has kept the log for 1 s. -ENOMEM.
+ * -EINVAL: no epoch is open, or the range. -EBUSY: another tracker has kept the log for 1 s.
+ * -ENOMEM.
  */
 VAS_API ssize_t vas_tracker_harvest(struct vas_tracker *tracker, uint64_t *gpa, uint64_t end,
 				    size_t nr, const struct vas_dirty_word **words);
@@ -99,9 +103,9 @@ VAS_API ssize_t vas_trackers(struct vas *vas, struct vas_tracker_info *trackers,
  * holders of writable mappings have answered VAS_REQUEST_QUIESCE, and consumers have stopped. vCPUs
  * are the VMM's to stop before, unless a consumer's freeze does.
  *
- * -EPERM: not the owner. vas_freeze: -EALREADY: it is frozen. -EBUSY: the time is over; *blocker (may
- * be NULL) says who did not stop, and everyone writes on. Or a consumer's refusal. vas_thaw: -EINVAL:
- * it is not frozen.
+ * -EPERM: not the owner. vas_freeze: -EALREADY: it is frozen. -EBUSY: the time is over; *blocker
+ * (may be NULL) says who did not stop, and everyone writes on. Or a consumer's refusal. vas_thaw:
+ * -EINVAL: it is not frozen.
  */
 VAS_API int vas_freeze(struct vas *vas, uint64_t timeout_ns, struct vas_blocker *blocker);
 VAS_API int vas_thaw(struct vas *vas);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Doorbells and interrupts: eventfds that belong to a vas. The owner declares them, with a name and an
- * id, and attaches them to KVM (<vas/kvm.h>). vas_send_fds() passes their fds on. A binder waits for a
- * doorbell or raises an interrupt without talking to KVM. They are KVM's ioeventfd and irqfd.
+ * Doorbells and interrupts: eventfds that belong to a vas. The owner declares them, with a name and
+ * an id, and attaches them to KVM (<vas/kvm.h>). vas_send_fds() passes their fds on. A binder waits
+ * for a doorbell or raises an interrupt without talking to KVM. They are KVM's ioeventfd and irqfd.
  */
 #ifndef VAS_EVENT_H
 #define VAS_EVENT_H
@@ -25,9 +25,9 @@ struct vas_event {
 };
 
 /*
- * Declare an event and create its eventfd(s); remove one and close them. Owner only (-EPERM). Declare
- * events before vas_send_fds(), which passes those that exist. No thread may wait on an event that is
- * removed.
+ * Declare an event and create its eventfd(s); remove one and close them. Owner only (-EPERM).
+ * Declare events before vas_send_fds(), which passes those that exist. No thread may wait on an
+ * event that is removed.
  *
  * -EINVAL: fields that make no sense together. -EEXIST: id or name is taken. -ENOSPC: 188 exist.
  * -ENOENT: no such event. -EMFILE, -ENFILE, -ENOMEM.
@@ -43,8 +43,8 @@ VAS_API int vas_event_find(struct vas *vas, uint32_t id, struct vas_event *event
 VAS_API int vas_event_find_by_name(struct vas *vas, const char *name, struct vas_event *event);
 
 /*
- * The event's eventfd, for poll, epoll or io_uring; it belongs to the handle. The resample fd is the
- * second one of a VAS_EVENT_RESAMPLE interrupt: readable once the guest has acknowledged it.
+ * The event's eventfd, for poll, epoll or io_uring; it belongs to the handle. The resample fd is
+ * the second one of a VAS_EVENT_RESAMPLE interrupt: readable once the guest has acknowledged it.
  * -ENOENT: no such event. -ENXIO: the fd was not sent to this process.
  */
 VAS_API int vas_event_fd(struct vas *vas, uint32_t id);
@@ -57,9 +57,9 @@ VAS_API int vas_event_resample_fd(struct vas *vas, uint32_t id);
 VAS_API int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout_ns);
 
 /*
- * Raise the interrupt, or ring the doorbell in the guest's place: one write to the eventfd. It stays
- * raised until it is taken, however often it is raised. -ENOENT, -ENXIO as vas_event_fd(). -EINTR: a
- * signal came while the write slept, which happens only if a peer fills the eventfd.
+ * Raise the interrupt, or ring the doorbell in the guest's place: one write to the eventfd. It
+ * stays raised until it is taken, however often it is raised. -ENOENT, -ENXIO as vas_event_fd().
+ * -EINTR: a signal came while the write slept, which happens only if a peer fills the eventfd.
  */
 VAS_API int vas_irq_raise(struct vas *vas, uint32_t id);
 VAS_API int vas_doorbell_ring(struct vas *vas, uint32_t id);
@@ -68,9 +68,9 @@ VAS_API int vas_doorbell_ring(struct vas *vas, uint32_t id);
 
 /*
  * An eventfd does not say which value was written. A doorbell whose values matter has a ring beside
- * it, in shared memory: a page at an agreed gpa, or a backing of its own. One producer (the VMM's exit
- * handler), one consumer (the device process). nr values follow the struct, a power of two. Zeroed
- * memory is an empty ring.
+ * it, in shared memory: a page at an agreed gpa, or a backing of its own. One producer (the VMM's
+ * exit handler), one consumer (the device process). nr values follow the struct, a power of two.
+ * Zeroed memory is an empty ring.
  */
 struct vas_value_ring {
 	uint32_t head; /* next to write; the producer's */

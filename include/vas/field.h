@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Single fields in guest memory, of 8 to 64 bits: what a guest and a device both change, such as the
- * indices of a virtqueue.
+ * Single fields in guest memory, of 8 to 64 bits: what a guest and a device both change, such as
+ * the indices of a virtqueue.
  */
 #ifndef VAS_FIELD_H
 #define VAS_FIELD_H
@@ -34,17 +34,17 @@ VAS_INLINE void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t
 
 /*
  * Load, store or modify a little-endian field of 8, 16, 32 or 64 bits (vas_load_le8() to
- * vas_cmpxchg_le64()), in one access of that width: a guest that changes the field meanwhile leaves the
- * old or the new value. `order` is an __ATOMIC_* constant. fetch_or, fetch_and, fetch_add and exchange
- * store the old value in *old. cmpxchg stores `desired` if the field equals *expected.
+ * vas_cmpxchg_le64()), in one access of that width: a guest that changes the field meanwhile leaves
+ * the old or the new value. `order` is an __ATOMIC_* constant. fetch_or, fetch_and, fetch_add and
+ * exchange store the old value in *old. cmpxchg stores `desired` if the field equals *expected.
  *
- *	int vas_load_le16(vas, gpa, &val, order)	int vas_store_le16(vas, gpa, val, order)
- *	int vas_fetch_or_le16(vas, gpa, val, &old, order)	... fetch_and, fetch_add, exchange
- *	int vas_cmpxchg_le16(vas, gpa, &expected, desired, order)
+ * 	int vas_load_le16(vas, gpa, &val, order)	int vas_store_le16(vas, gpa, val, order)
+ * 	int vas_fetch_or_le16(vas, gpa, val, &old, order)	... fetch_and, fetch_add, exchange
+ * 	int vas_cmpxchg_le16(vas, gpa, &expected, desired, order)
  *
- * -EINVAL: gpa is not a multiple of the width. -EAGAIN of cmpxchg: the field was not *expected, which
- * has its value now; or as any access. Other errors as vas_read() and vas_write(). Called by symbol,
- * not inlined, each is __ATOMIC_SEQ_CST.
+ * -EINVAL: gpa is not a multiple of the width. -EAGAIN of cmpxchg: the field was not *expected,
+ * which has its value now; or as any access. Other errors as vas_read() and vas_write(). Called by
+ * symbol, not inlined, each is __ATOMIC_SEQ_CST.
  */
 #define VAS_DEFINE_RMW(op, name, bits)                                                          \
 	VAS_INLINE int vas_##name##_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val, \

@@ -96,10 +96,12 @@ struct vas_superblock {
 #define VAS_STATE_TRACKING 1u /* writers mark the dirty log */
 #define VAS_STATE_FROZEN   2u /* writers stay out */
 #define VAS_STATE_FENCE	   4u /* the owner has no membarrier: sections begin with a full fence */
-#define VAS_STATE_LAZY	   8u /* pages are still to come: ask before touching one */
+#define VAS_STATE_LAZY	   8u /* pages are not filled yet: ask before touching one */
 #define VAS_STATE_KNOWN	   15u
 
-/* What holds for one generation. Copied and checked as a whole, then vas_control.generation again. */
+/*
+ * What holds for one generation. Copied and checked as a whole, then vas_control.generation again.
+ */
 struct vas_state {
 	uint64_t generation;
 	uint64_t regions_generation; /* the generation in which the table last changed */
@@ -121,32 +123,30 @@ struct vas_control {
 	uint32_t notify; /* futex: counts everything that a waiting binder may want to know */
 	uint32_t answer; /* futex: counts what the owner may wait for; binders write */
 	/*
-	 * The dirty log; binders write. Trackers of other processes count `wanted` up, and wait until
-	 * the owner has copied it to `served`: it has switched tracking as the trackers in use need
-	 * it, and moved its consumers' logs into the log.
+	 * The dirty log; binders write. A tracker of another process counts tracking_request up,
+	 * and waits until the owner has copied it to tracking_reply: the owner has switched
+	 * tracking as the trackers in use need it, and moved its consumers' logs into the log.
 	 */
 	uint32_t tracking_request;
 	uint32_t tracking_reply;
-	uint32_t
-		log_incomplete; /* counts when marks may be missing or half done: each tracker repairs the log,
-			      and takes all as dirty */
+	/* Counts when marks may be missing or half done: trackers repair the log, all is dirty. */
+	uint32_t log_incomplete;
 	uint32_t draining; /* binder's index + 1 while it takes words; the drain lock protects it */
 	/*
-	 * Memory that arrives. `arriving` is 0, or 1 + the index of the tracker entry whose log has a bit
-	 * for each page that is still to come. Who wants one stores its word's gpa | 1 in `lazy_request`
-	 * if that is 0, and wakes the bell; binders write these two.
+	 * Lazy memory. lazy_log is 0, or 1 + the index of the tracker entry whose log has a bit for
+	 * each page that is not filled yet. Who needs one stores its word's gpa | 1 in lazy_request
+	 * if that is 0, and wakes lazy_wakeup; binders write these two.
 	 */
 	uint32_t lazy_log;
 	uint32_t lazy_wakeup; /* futex */
 	uint64_t lazy_request;
-	uint64_t
-		lazy_failed; /* gpa | 1 of the last word that cannot be had; 0: none; all ones: any */
-	uint64_t lazy_left; /* pages, for people */
-	uint32_t
-		pins_claimed; /* the or of the numbers of all pin records that ever were: vas_pins_end() */
+	uint64_t lazy_failed; /* gpa | 1 of the last word that failed; 0: none; all ones: any */
+	uint64_t lazy_left;   /* pages; informational */
+	/* The or of the numbers of all pin records that were ever claimed: vas_pins_end(). */
+	uint32_t pins_claimed;
 	uint32_t pad1;
 
-	uint32_t owner_pid; /* a hint for people; the lock on the superblock's first byte decides */
+	uint32_t owner_pid; /* informational; the lock on the superblock's first byte decides */
 	uint32_t pad2;
 	uint64_t owner_epoch; /* how often the vas was adopted */
 	uint64_t next_region_id;
@@ -157,7 +157,7 @@ struct vas_control {
 
 /* vas_region_entry.flags */
 #define VAS_REGION_READONLY 1u /* ROM to the guest and to binders */
-#define VAS_REGION_LOCAL    2u /* memory of the owner's process: others see the range, not the bytes */
+#define VAS_REGION_LOCAL    2u /* the owner's memory: others see the range, not the bytes */
 #define VAS_REGION_KNOWN    3u
 
 struct vas_region_entry {
@@ -204,7 +204,7 @@ struct vas_slot {
 /* One bound handle. Alive as long as its open file description holds a write lock on its byte. */
 struct vas_binder {
 	uint32_t state; /* 0: free, 1: in use */
-	uint32_t pid;	/* hints for people, as the binder tells them */
+	uint32_t pid;	/* informational, as the binder reports */
 	uint32_t flags;
 	uint32_t pad0;
 	char comm[16];
@@ -242,7 +242,7 @@ enum vas_event_kind { VAS_EVENT_NONE, VAS_EVENT_DOORBELL, VAS_EVENT_IRQ };
 /* vas_event_entry.flags */
 #define VAS_EVENT_PIO	    1u /* doorbell: addr is an I/O port, not a gpa */
 #define VAS_EVENT_DATAMATCH 2u /* doorbell: only writes of this value ring */
-#define VAS_EVENT_MSI	    4u /* irq: the route is addr/data, not a pin of the interrupt controller */
+#define VAS_EVENT_MSI	    4u /* irq: the route is addr/data, not an interrupt controller's pin */
 #define VAS_EVENT_RESAMPLE  8u /* irq: level-triggered; a second eventfd tells of the guest's EOI */
 #define VAS_EVENT_KNOWN	    15u
 

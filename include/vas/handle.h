@@ -21,9 +21,9 @@ extern "C" {
 #define VAS_API __attribute__((visibility("default")))
 
 /*
- * A function that compilers inline when they optimize. The library has it as a symbol too, for calls
- * that are not inlined, for programs that load the library at run time and for other languages. No
- * copy is emitted in the program.
+ * A function that compilers inline when they optimize. The library has it as a symbol too, for
+ * calls that are not inlined, for programs that load the library at run time and for other
+ * languages. No copy is emitted in the program.
  */
 #ifndef VAS_INLINE
 #ifdef __OPTIMIZE__
@@ -100,9 +100,9 @@ VAS_API int vas_bind(int fd, uint32_t flags, struct vas **vas);
  * Close the handle: all its mappings of the vas go, its slots and pins are free. Before, every
  * vas_mapping must be destroyed; no other thread may be in a call on the handle. NULL is allowed.
  *
- * vas_destroy() is for the owner: it removes every region first, so that binders see an empty layout
- * and not one without an owner. An owner that calls vas_unbind() instead leaves a vas that another
- * process can adopt.
+ * vas_destroy() is for the owner: it removes every region first, so that binders see an empty
+ * layout and not one without an owner. An owner that calls vas_unbind() instead leaves a vas that
+ * another process can adopt.
  */
 VAS_API void vas_unbind(struct vas *vas);
 VAS_API void vas_destroy(struct vas *vas);
@@ -178,8 +178,8 @@ VAS_API int vas_notifications(struct vas *vas);
 
 /*
  * For an application with a SIGBUS handler of its own, which calls this first, with its siginfo_t.
- * Returns 1 if the fault was in memory that this library maps, and has been handled; else 0. Safe in
- * a signal handler. The library's own handler is installed with the first bind, unless
+ * Returns 1 if the fault was in memory that this library maps, and has been handled; else 0. Safe
+ * in a signal handler. The library's own handler is installed with the first bind, unless
  * VAS_BIND_NO_SIGBUS, and passes other faults on to the handler that it replaced.
  */
 VAS_API int vas_handle_sigbus(const void *siginfo);

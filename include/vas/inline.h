@@ -19,8 +19,8 @@ extern "C" {
 #define vas_unlikely(x) __builtin_expect(!!(x), 0)
 
 /*
- * What a translation needs. Immutable once published. A byte of `present` describes a whole granule:
- * 0, ask the sorted map; 1, base + gpa may be read; 2, and written.
+ * What a translation needs. Immutable once published. A byte of `present` describes a whole
+ * granule: 0, ask the sorted map; 1, base + gpa may be read; 2, and written.
  */
 struct vas_view {
 	char *base; /* hva of gpa 0 */
@@ -30,7 +30,7 @@ struct vas_view {
 	uint32_t flags; /* VAS_STATE_* */
 	const uint8_t *present;
 	uint64_t serial; /* of this handle's views; never used twice */
-	/* The dirty log, if one look at it tells whether a page is marked; nr_dirty 0: it does not. */
+	/* The dirty log, if a look at it tells that a page is marked; nr_dirty 0: it does not. */
 	const uint64_t *dirty;
 	uint64_t nr_dirty; /* pages */
 };
@@ -111,8 +111,8 @@ VAS_INLINE int vas_granule_holds(const struct vas_view *view, uint64_t gpa, uint
 }
 
 /*
- * memcpy, without the call where that costs more than the copy. The compiler does better with a size
- * that it knows.
+ * memcpy, without the call where that costs more than the copy. The compiler does better with a
+ * size that it knows.
  */
 VAS_INLINE void vas_copy_bytes(void *to, const void *from, size_t len)
 {

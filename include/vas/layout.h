@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The layout: which ranges of guest-physical addresses have memory, and where its bytes are. Everyone
- * reads it; the owner changes it.
+ * The layout: which ranges of guest-physical addresses have memory, and where its bytes are.
+ * Everyone reads it; the owner changes it.
  */
 #ifndef VAS_LAYOUT_H
 #define VAS_LAYOUT_H
@@ -27,8 +27,8 @@ struct vas_region {
 };
 
 /*
- * The layout as this handle sees it now, sorted by gpa. Stores up to nr regions and returns how many
- * there are. Regions of another process's local memory have hva NULL.
+ * The layout as this handle sees it now, sorted by gpa. Stores up to nr regions and returns how
+ * many there are. Regions of another process's local memory have hva NULL.
  */
 VAS_API ssize_t vas_regions(struct vas *vas, struct vas_region *regions, size_t nr);
 
@@ -37,17 +37,17 @@ VAS_API int vas_region_at(struct vas *vas, uint64_t gpa, struct vas_region *regi
 VAS_API int vas_region_by_id(struct vas *vas, uint64_t id, struct vas_region *region);
 
 /*
- * A change of the layout is a transaction of the owner: begin, any number of changes, then commit or
- * abort in the same thread. Both free the layout. One transaction at a time: begin of another thread
- * waits for the end.
+ * A change of the layout is a transaction of the owner: begin, any number of changes, then commit
+ * or abort in the same thread. Both free the layout. One transaction at a time: begin of another
+ * thread waits for the end.
  *
- * vas_layout_begin: -EPERM: not the owner. -EDEADLK: the thread is in a section. -EAGAIN: lazy pages
- * are not all filled.
+ * vas_layout_begin: -EPERM: not the owner. -EDEADLK: the thread is in a section. -EAGAIN: lazy
+ * pages are not all filled.
  *
  * Each change is checked when it is made, and one that fails changes nothing: -EINVAL: alignment,
  * size, flags, or not below the limit or within the backing. -EEXIST: overlaps a region. -ENOSPC:
- * max_regions are there. -ENOENT: no such id. -EBADF: no such backing. vas_layout_add() stores the new
- * region's id in *id, which may be NULL.
+ * max_regions are there. -ENOENT: no such id. -EBADF: no such backing. vas_layout_add() stores the
+ * new region's id in *id, which may be NULL.
  */
 VAS_API int vas_layout_begin(struct vas *vas, struct vas_layout **layout);
 VAS_API int vas_layout_add(struct vas_layout *layout, const struct vas_region *region,
@@ -78,13 +78,14 @@ struct vas_blocker {
 
 /*
  * Make the change, for everyone or for no one. Consumers are asked first. Then the new layout is
- * published, holders of mappings in ranges that go away are asked to destroy them, and the call waits
- * up to timeout_ns until no section uses the old layout. Memory of the vas's own file that no region
- * names any more is given back to the system.
+ * published, holders of mappings in ranges that go away are asked to destroy them, and the call
+ * waits up to timeout_ns until no section uses the old layout. Memory of the vas's own file that no
+ * region names any more is given back to the system.
  *
- * -EBUSY: the time is over. The old layout is in force again, and *blocker (may be NULL) says who was
- * in the way. Memory that the failed change added may still be in use until a later commit succeeds;
- * one without changes will do. Any other error is a consumer's refusal. The layout is always freed.
+ * -EBUSY: the time is over. The old layout is in force again, and *blocker (may be NULL) says who
+ * was in the way. Memory that the failed change added may still be in use until a later commit
+ * succeeds; one without changes will do. Any other error is a consumer's refusal. The layout is
+ * always freed.
  */
 VAS_API int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns,
 			      struct vas_blocker *blocker);
@@ -98,10 +99,10 @@ VAS_API int vas_region_move(struct vas *vas, uint64_t id, uint64_t gpa);
 /* ---- backings ----------------------------------------------------------------------------- */
 
 /*
- * Make a further file usable as a backing; returns its number, 1 to 63. The fd is duplicated. A memfd
- * sealed against shrinking is best. Any other file is accepted and marked VAS_BACKING_UNSEALED: its
- * pages may fail, which is then an error of the access. -EPERM: not the owner. -ENOSPC: the table of
- * backings is full.
+ * Make a further file usable as a backing; returns its number, 1 to 63. The fd is duplicated. A
+ * memfd sealed against shrinking is best. Any other file is accepted and marked
+ * VAS_BACKING_UNSEALED: its pages may fail, which is then an error of the access. -EPERM: not the
+ * owner. -ENOSPC: the table of backings is full.
  */
 VAS_API int vas_backing_add(struct vas *vas, int fd);
 

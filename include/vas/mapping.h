@@ -24,12 +24,12 @@ struct vas_mapping; /* a mapping of a range */
  * vas_notify_fd(), then look at vas_mapping_request(). The caller owns *mapping and ends it with
  * vas_mapping_destroy(), which allows NULL.
  *
- * With VAS_MAPPING_WRITE all of the range counts as dirty in each epoch while the mapping lives, and
- * once more when it ends, unless VAS_MAPPING_MARKS promises vas_mark() calls.
+ * With VAS_MAPPING_WRITE all of the range counts as dirty in each epoch while the mapping lives,
+ * and once more when it ends, unless VAS_MAPPING_MARKS promises vas_mark() calls.
  *
- * -EINVAL: flags, or len 0. -EFAULT, -EACCES, -ENXIO, -EAGAIN: as vas_read() and vas_write(); nothing
- * is mapped. -ENOSPC: no pin is free. An observer's mapping has no pin: a change of the layout makes
- * it stale without notice.
+ * -EINVAL: flags, or len 0. -EFAULT, -EACCES, -ENXIO, -EAGAIN: as vas_read() and vas_write();
+ * nothing is mapped. -ENOSPC: no pin is free. An observer's mapping has no pin: a change of the
+ * layout makes it stale without notice.
  */
 VAS_API int vas_mapping_create(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t flags,
 			       struct vas_mapping **mapping);

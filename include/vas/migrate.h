@@ -42,8 +42,8 @@ struct vas_migrate_ops {
 	/* Let them run again: the migration failed after pause. */
 	void (*resume)(void *arg);
 	/*
-	 * The vas is frozen: give the state beside memory (vCPUs, devices), from malloc(). The library
-	 * frees it. May be NULL.
+	 * The vas is frozen: give the state beside memory (vCPUs, devices), from malloc(). The
+	 * library frees it. May be NULL.
 	 */
 	int (*save)(void *arg, void **state, size_t *size);
 	/* Called ten times a second. Not 0 cancels the migration (-ECANCELED). May be NULL. */
@@ -73,14 +73,14 @@ struct vas_migrate_options {
 };
 
 /*
- * Send the vas, as its owner. 0: the destination has all of it and has said so; this vas stays frozen,
- * to be destroyed (with VAS_MIGRATE_ONE_WAY: all is written). An error: this vas goes on as before, the
- * destination has nothing, and sockets among the fds are shut down. *report (may be NULL) is the last
- * progress. Waits for the peer up to stall_ns without progress.
+ * Send the vas, as its owner. 0: the destination has all of it and has said so; this vas stays
+ * frozen, to be destroyed (with VAS_MIGRATE_ONE_WAY: all is written). An error: this vas goes on as
+ * before, the destination has nothing, and sockets among the fds are shut down. *report (may be
+ * NULL) is the last progress. Waits for the peer up to stall_ns without progress.
  *
  * -EINVAL: options. -EBUSY: writers did not freeze. -ECANCELED: by progress(). -ESTALE: the layout
- * changed meanwhile. -ETIMEDOUT, -ECONNRESET: the peer. -EOPNOTSUPP: a region is local memory. Else from
- * the fds or a consumer.
+ * changed meanwhile. -ETIMEDOUT, -ECONNRESET: the peer. -EOPNOTSUPP: a region is local memory. Else
+ * from the fds or a consumer.
  */
 VAS_API int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *options,
 			     struct vas_migrate_progress *report);
@@ -88,10 +88,10 @@ VAS_API int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *
 /* What the receiver's VMM does. Called in the caller's thread, with the arg of the target. */
 struct vas_migrate_target_ops {
 	/*
-	 * All is received and verified, and the source does not know yet: do now what may fail (a VM,
-	 * vCPUs, devices, with this state). Not 0 refuses: the source goes on, and vas_migrate_recv()
-	 * returns it. Nothing may run in the vas yet. The source is frozen meanwhile, and waits no
-	 * longer than its stall_ns. state is the library's.
+	 * All is received and verified, and the source does not know yet: do now what may fail (a
+	 * VM, vCPUs, devices, with this state). Not 0 refuses: the source goes on, and
+	 * vas_migrate_recv() returns it. Nothing may run in the vas yet. The source is frozen
+	 * meanwhile, and waits no longer than its stall_ns. state is the library's.
 	 */
 	int (*accept)(void *arg, struct vas *vas, const void *state, size_t size);
 	/* Undo accept: the source has given up since. May be NULL. */
@@ -117,18 +117,19 @@ struct vas_migrate_result {
 	uint32_t rounds;
 	uint64_t pages;
 	/*
-	 * 1: all is received and verified, but the source could not be told: it or the link is dead.
-	 * The caller decides whether to run.
+	 * 1: all is received and verified, but the source could not be told: it or the link is
+	 * dead. The caller decides whether to run.
 	 */
 	int source_gone;
 };
 
 /*
- * Receive a vas: complete, verified, not frozen, and owned by the caller. On an error there is none.
+ * Receive a vas: complete, verified, not frozen, and owned by the caller. On an error there is
+ * none.
  *
- * -EINVAL: target. -EPROTO: the stream is damaged, short, reordered, or no stream. -EOPNOTSUPP: it is of
- * a newer version. -E2BIG: more RAM than max_ram. -ECONNRESET: the source gave up. -ETIMEDOUT: no
- * progress for stall_ns. -ENOMEM. Or what accept() returned.
+ * -EINVAL: target. -EPROTO: the stream is damaged, short, reordered, or no stream. -EOPNOTSUPP: it
+ * is of a newer version. -E2BIG: more RAM than max_ram. -ECONNRESET: the source gave up.
+ * -ETIMEDOUT: no progress for stall_ns. -ENOMEM. Or what accept() returned.
  */
 VAS_API int vas_migrate_recv(const struct vas_migrate_target *target, struct vas **vas,
 			     struct vas_migrate_result *result);
@@ -137,18 +138,19 @@ struct vas_tracker; /* <vas/dirty.h> */
 
 /*
  * Save a snapshot: a sparse file with checksums, which appears under its name whole or not at all
- * (written beside it, fsync, rename). The vas is frozen meanwhile, unless it is frozen already; that
- * fails as vas_freeze() does.
+ * (written beside it, fsync, rename). The vas is frozen meanwhile, unless it is frozen already;
+ * that fails as vas_freeze() does.
  *
  * With a parent, only what differs from it is written. parent is a path and is stored as it is; one
- * without a leading slash is relative to the snapshot's own folder. With a tracker, which was attached
- * before the parent was saved and has an open epoch, the pages of that epoch are written: no other
- * memory is read, and a writer that does not mark is missed. With tracker NULL every page that was ever
- * touched is compared with the parent's: no history is needed, and no write is missed.
+ * without a leading slash is relative to the snapshot's own folder. With a tracker, which was
+ * attached before the parent was saved and has an open epoch, the pages of that epoch are written:
+ * no other memory is read, and a writer that does not mark is missed. With tracker NULL every page
+ * that was ever touched is compared with the parent's: no history is needed, and no write is
+ * missed.
  *
  * The parent and its ancestors are opened and checked first. -ENOENT: one is not there. -EPROTO:
- * damaged, or replaced by another snapshot. -EINVAL: with a tracker: no parent, or one of another vas.
- * -EEXIST: path is one of them. -ELOOP: there are more than 64.
+ * damaged, or replaced by another snapshot. -EINVAL: with a tracker: no parent, or one of another
+ * vas. -EEXIST: path is one of them. -ELOOP: there are more than 64.
  */
 VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
 			      struct vas_tracker *tracker);
@@ -159,20 +161,22 @@ VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *par
 #define VAS_RESTORE_PRIVATE 4u /* map the file privately */
 
 /*
- * Restore a snapshot: a new vas with its layout and bytes, owned by the caller. Without a flag all is
- * read, parents first, and every page is checked. -EINVAL: flags. -ENOENT. -EPROTO: damaged, or a parent
- * was replaced.
+ * Restore a snapshot: a new vas with its layout and bytes, owned by the caller. Without a flag all
+ * is read, parents first, and every page is checked. -EINVAL: flags. -ENOENT. -EPROTO: damaged, or
+ * a parent was replaced.
  *
- * VAS_RESTORE_LAZY returns at once, however large the snapshot. <vas/lazy.h> says who may touch the vas
- * before vas_lazy_wait() has returned 0; after that it is like any other. Pages are checked when they are
- * filled: a damaged one is -EIO, for vas_lazy_wait() too. The snapshot and its parents stay open.
+ * VAS_RESTORE_LAZY returns at once, however large the snapshot. <vas/lazy.h> says who may touch the
+ * vas before vas_lazy_wait() has returned 0; after that it is like any other. Pages are checked
+ * when they are filled: a damaged one is -EIO, for vas_lazy_wait() too. The snapshot and its
+ * parents stay open.
  *
  * VAS_RESTORE_CLONE does the same, but untouched pages never take memory: many clones of a snapshot
  * share its pages in the page cache. A page that is touched, even to read it, is copied.
  *
- * VAS_RESTORE_PRIVATE returns at once, and pages that are read but not written are shared as well. The
- * regions are local memory of this process, though: only it and its KVM see the bytes, others get
- * -ENXIO. Checksums are not verified and the file must not change. -EOPNOTSUPP: it has a parent.
+ * VAS_RESTORE_PRIVATE returns at once, and pages that are read but not written are shared as well.
+ * The regions are local memory of this process, though: only it and its KVM see the bytes, others
+ * get -ENXIO. Checksums are not verified and the file must not change. -EOPNOTSUPP: it has a
+ * parent.
  *
  * LAZY and CLONE: -EOPNOTSUPP: the memory is in huge pages or further backings, or the host makes
  * shared memory huge by itself.

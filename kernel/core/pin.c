@@ -96,6 +96,19 @@ u32 vas_pin_state(const struct vas_mapping *mapping)
 	return pin ? smp_load_acquire(&pin->state) : VAS_PIN_HELD;
 }
 
+enum vas_request vas_pin_request(const struct vas_mapping *mapping)
+{
+	switch (vas_pin_state(mapping)) {
+	case VAS_PIN_INVALIDATE:
+		return VAS_REQUEST_UNMAP;
+	case VAS_PIN_QUIESCE:
+	case VAS_PIN_QUIESCED:
+		return VAS_REQUEST_QUIESCE;
+	default:
+		return VAS_REQUEST_NONE;
+	}
+}
+
 /* The holder is quiet: say so if it was asked. */
 void vas_pin_answer(struct vas_mapping *mapping)
 {
