@@ -18,7 +18,7 @@ VAS_INLINE void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t
 	void *p;
 
 	if (vas_unlikely(gpa & (len - 1))) {
-		*err = -EINVAL;
+		*err = vas_field_error(gpa, len);
 		return NULL;
 	}
 	*err = vas_enter(vas);

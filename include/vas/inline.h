@@ -57,6 +57,10 @@ struct vas_thread {
 /*
  * The calling thread in each handle, by vas_head.index. Entry 0 stays NULL: handles beyond this
  * number have index 0, and their sections are not inlined.
+ *
+ * No tls_model here, so that dlopen() takes whatever includes this. It costs executables nothing. A
+ * shared object that is never dlopen()ed may be compiled with -ftls-model=initial-exec: it spares
+ * the call of __tls_get_addr().
  */
 #define VAS_FAST_HANDLES 32
 VAS_API extern __thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
@@ -71,6 +75,7 @@ VAS_API int vas_enter_slow(struct vas *vas);
 VAS_API int vas_enter_nested(struct vas *vas);
 VAS_API void vas_leave_nested(struct vas *vas);
 VAS_API void *vas_translate_slow(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
+VAS_API int vas_field_error(uint64_t gpa, uint64_t len);
 VAS_API int vas_translate_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
 VAS_API void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uint64_t len,
 			     uint32_t prot);

@@ -334,6 +334,12 @@ int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, struct i
 	return used;
 }
 
+int vas_field_error(uint64_t gpa, uint64_t len)
+{
+	return vas_error_set(-EINVAL, "a field of %u bytes cannot be at gpa %#llx: align it",
+			     (unsigned int)len, (unsigned long long)gpa);
+}
+
 /* Why the translation of all of it failed, in the section in which it did. */
 int vas_translate_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
 {

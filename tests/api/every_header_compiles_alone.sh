@@ -30,20 +30,20 @@ for header in "$include"/vas/*.h; do
 	file=$temp/${header##*/}.c
 	printf '#include <vas/%s>\nextern int vas_header_is_alone;\n' "${header##*/}" >"$file"
 	for compiler in gcc clang; do
-		compile $compiler c c99 "$file" -O2
-		compile $compiler c gnu11 "$file" -O0
+		compile "$compiler" c c99 "$file" -O2
+		compile "$compiler" c gnu11 "$file" -O0
 	done
 	for compiler in g++ clang++; do
-		compile $compiler c++ c++11 "$file" -O2
-		compile $compiler c++ c++17 "$file" -O0
+		compile "$compiler" c++ c++11 "$file" -O2
+		compile "$compiler" c++ c++17 "$file" -O0
 	done
 done
 for level in 0 g 1 s 2 3; do
 	for compiler in gcc clang; do
-		compile $compiler c c99 "$program" -O$level
+		compile "$compiler" c c99 "$program" -O"$level"
 	done
 	for compiler in g++ clang++; do
-		compile $compiler c++ c++17 "$program" -O$level
+		compile "$compiler" c++ c++17 "$program" -O"$level"
 	done
 done
 [ $tried -gt 0 ] || {
