@@ -4,11 +4,11 @@
  *
  * A section is a short part of a thread's code in which translations hold:
  *
- * 	if (vas_enter(vas) == 0) {
- * 		struct vring_desc *d = vas_translate(vas, gpa, len, VAS_PROT_READ);
- * 		...
- * 		vas_leave(vas);
- * 	}
+ *	if (vas_enter(vas) == 0) {
+ *		struct vring_desc *d = vas_translate(vas, gpa, len, VAS_PROT_READ);
+ *		...
+ *		vas_leave(vas);
+ *	}
  *
  * Entering stores the thread's generation in its own slot and loads one word that changes only with
  * the layout; the owner pays for the order between the two (membarrier). The idea is that of RCU
@@ -54,7 +54,7 @@ VAS_API struct vas_thread *vas_thread_register(struct vas *vas);
  * the same thread. The _registered forms are for what vas_thread_register() returned, and both
  * forms may be mixed.
  *
- * -EAGAIN: no slot is free, in any section of this thread. -EPROTO: the control area is damaged.
+ * -EAGAIN: no slot is free for this thread. -EPROTO: the control area is damaged.
  * -ENOMEM. An observer has no slot: nobody waits for its sections, see vas_observe_begin().
  */
 VAS_INLINE int vas_enter_registered(struct vas *vas, struct vas_thread *t)
@@ -94,10 +94,10 @@ VAS_INLINE void vas_leave(struct vas *vas)
 /*
  * For observers, whom no change waits for: read as with a seqlock.
  *
- * 	do {
- * 		seq = vas_observe_begin(vas);
- * 		... copy what is of interest, and use nothing of it yet ...
- * 	} while (vas_observe_retry(vas, seq));
+ *	do {
+ *		seq = vas_observe_begin(vas);
+ *		... copy what is of interest, and use nothing of it yet ...
+ *	} while (vas_observe_retry(vas, seq));
  *
  * vas_observe_retry() returns 1 if layout, tracking or freeze changed since, so that what was read
  * may be of no region any more; else 0. It says nothing about guest memory, which changes at any
@@ -280,11 +280,11 @@ VAS_API int vas_writev(struct vas *vas, const struct vas_range *ranges, size_t n
  * leaves the section and says whether the memory was there. Between the two, *ptr is good for len
  * bytes.
  *
- * 	err = vas_write_begin(vas, gpa, sizeof(*used), &ptr);
- * 	if (!err) {
- * 		fill_in((struct vring_used *)ptr);
- * 		err = vas_write_end(vas, gpa, sizeof(*used));
- * 	}
+ *	err = vas_write_begin(vas, gpa, sizeof(*used), &ptr);
+ *	if (!err) {
+ *		fill_in((struct vring_used *)ptr);
+ *		err = vas_write_end(vas, gpa, sizeof(*used));
+ *	}
  *
  * An error of begin: no section was entered, and *ptr is NULL. -EINVAL: len is 0. -E2BIG: the range
  * is not contiguous in this process: use vas_write() or vas_iov(). Else as vas_write().

@@ -3,12 +3,12 @@
  * The dirty log's trackers, and freezing: what a migration, a snapshot or a working-set sampler is
  * made of.
  *
- * 	vas_tracker_attach()		from here on every write is recorded
- * 	loop:
- * 		vas_tracker_begin()	the logs of KVM and of other consumers are merged
- * 		vas_tracker_harvest()...	words of dirty pages; copy those pages
- * 		vas_tracker_commit()	or vas_tracker_abort(): the pages count as dirty still
- * 	vas_tracker_detach()
+ *	vas_tracker_attach()		from here on every write is recorded
+ *	loop:
+ *		vas_tracker_begin()	the logs of KVM and of other consumers are merged
+ *		vas_tracker_harvest()...	words of dirty pages; copy those pages
+ *		vas_tracker_commit()	or vas_tracker_abort(): the pages count as dirty still
+ *	vas_tracker_detach()
  *
  * Every page that is written is in a harvest after the write: a page that is written while it is
  * copied is in the next one. Trackers, in several processes, do not disturb each other; one that

@@ -38,9 +38,9 @@ VAS_INLINE void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t
  * the old or the new value. `order` is an __ATOMIC_* constant. fetch_or, fetch_and, fetch_add and
  * exchange store the old value in *old. cmpxchg stores `desired` if the field equals *expected.
  *
- * 	int vas_load_le16(vas, gpa, &val, order)	int vas_store_le16(vas, gpa, val, order)
- * 	int vas_fetch_or_le16(vas, gpa, val, &old, order)	... fetch_and, fetch_add, exchange
- * 	int vas_cmpxchg_le16(vas, gpa, &expected, desired, order)
+ *	int vas_load_le16(vas, gpa, &val, order)	int vas_store_le16(vas, gpa, val, order)
+ *	int vas_fetch_or_le16(vas, gpa, val, &old, order)	... fetch_and, fetch_add, exchange
+ *	int vas_cmpxchg_le16(vas, gpa, &expected, desired, order)
  *
  * -EINVAL: gpa is not a multiple of the width. -EAGAIN of cmpxchg: the field was not *expected,
  * which has its value now; or as any access. Other errors as vas_read() and vas_write(). Called by

@@ -3,13 +3,13 @@
  * Lazy memory: pages that are filled when they are touched, as in post-copy; what a lazy restore is
  * made of. The owner commits a layout whose pages a source has, and everyone may work at once:
  *
- * 	who touches a page			how the page is filled first
- * 	libvas, in any process			asks the owner, and waits: in vas_translate(),
- * 						vas_read(), vas_mapping_create() and so on
- * 	an observer				cannot ask: waits until it is filled anyway
- * 	KVM and vhost of the owner's process	by userfaultfd: vas_lazy_register()
- * 	vas.ko					does not bind before all are filled: -EBUSY
- * 	mmap(), read(), write() of the bare fd	NOT AT ALL: finds zeros, and a write is lost
+ *	who touches a page			how the page is filled first
+ *	libvas, in any process			asks the owner, and waits: in vas_translate(),
+ *						vas_read(), vas_mapping_create() and so on
+ *	an observer				cannot ask: waits until it is filled anyway
+ *	KVM and vhost of the owner's process	by userfaultfd: vas_lazy_register()
+ *	vas.ko					does not bind before all are filled: -EBUSY
+ *	mmap(), read(), write() of the bare fd	NOT AT ALL: finds zeros, and a write is lost
  *
  * If the owner dies first, pages that are not filled are -EIO for everyone, not zeros. Until all
  * are filled the layout cannot change and the vas cannot be handed over; vas_info shows
