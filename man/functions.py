@@ -12,10 +12,10 @@ import os
 import re
 import sys
 
-FUNCTION = re.compile(r'(?:VAS_API|static inline)\s[^;{=#]*?\b(vas_\w+)\s*\([^;{]*\)', re.S)
-PRIVATE = re.compile(r'_slow$|^vas_(copy_bytes|field|thread|granule)')  # called by inlined code only
+FUNCTION = re.compile(r'(?:VAS_API|VAS_INLINE)\s[^;{=#]*?\b(vas_\w+)\s*\([^;{]*\)', re.S)
+PRIVATE = re.compile(r'^vas_field$')  # called by inlined code only, as all of inline.h is
 TOKEN = re.compile(r'/\*.*?\*/|#define(?:[^\n\\]|\\\n)*\\?[^\n]*|(?:struct|enum|union)\s+\w+\s*\{.*?\n\};'
-                   r'|(?:VAS_API|static inline)\b[^;{]*(?:;|\{)', re.S)
+                   r'|(?:VAS_API|VAS_INLINE)\b[^;{]*(?:;|\{)', re.S)
 
 
 def prose(comment):
@@ -77,9 +77,10 @@ def parse(path):
                 pages.append(page)
             page.types += types
             page.names.append(function.group(1))
-            page.declarations.append(re.sub(r'\s+', ' ', function.group()).replace('VAS_API ', '') + ';')
+            page.declarations.append(re.sub(r'\s+', ' ', function.group()).replace('VAS_API ', '').replace('VAS_INLINE ', '')
+                                     + ';')
             comment, types = None, []
-        elif not function and not re.search(r'define (VAS_API|VAS_\w+_H\b|VAS_DEFINE|vas_(un)?likely)', text) \
+        elif not function and not re.search(r'define (VAS_API|VAS_INLINE|VAS_\w+_H\b|VAS_DEFINE)', text) \
                 and not text.startswith('VAS_API'):
             types.append(comment + '\n' + text if comment else text)
             comment = None
@@ -90,7 +91,7 @@ def parse(path):
         for bits in (8, 16, 32, 64):
             fielded.names += [f'vas_{op}_le{bits}' for op in
                               ('load', 'store', 'fetch_or', 'fetch_and', 'fetch_add', 'exchange', 'cmpxchg')]
-        pages = [p for p in pages if not any(n.startswith('vas_field') for n in p.names)] + [fielded]
+        pages = [fielded]
     for page in pages:
         page.names = [name for name in page.names if not PRIVATE.search(name)]
         page.declarations = [d for d in page.declarations
@@ -120,7 +121,7 @@ def body(text):
     return '\n'.join(out)
 
 
-def write(page, about, siblings, version, folder):
+def write(page, abouts, siblings, version, folder):
     others = [n for n in siblings if n not in page.names]
     parts = [f'.TH {page.names[0]} 3 "" "vas {version}" "libvas"',
              '.SH NAME', ', '.join(page.names) + ' \\- ' + roff(summary(page.text)),
@@ -133,7 +134,8 @@ def write(page, about, siblings, version, folder):
         previous = text
     parts += [''] if page.types else []
     parts += ['\n'.join(roff(d) for d in page.declarations), '.fi', '.SH DESCRIPTION', body(page.text)]
-    parts += ['.SH CONTEXT AND ERRORS', body(about)]
+    for heading, about in abouts:
+        parts += ['.SH ' + heading, body(about)]
     parts += ['.SH SEE ALSO', '.BR vas (1),', '.BR vas\\-format (5)' + (',' if others else '')]
     parts += [f'.BR {name} (3)' + (',' if name != others[-1] else '') for name in others]
     with open(os.path.join(folder, page.names[0] + '.3'), 'w', encoding='utf-8') as file:
@@ -145,8 +147,10 @@ def write(page, about, siblings, version, folder):
 
 def main(arguments):
     listing = arguments[0] == '--list'
-    headers = arguments[1:] if listing else arguments[2:]
+    headers = [path for path in arguments[1 if listing else 2:]
+               if os.path.basename(path) != 'inline.h']
     silent = []
+    conventions = [parse(path)[0] for path in headers if os.path.basename(path) == 'vas.h']
     for path in headers:
         about, pages = parse(path)
         first_names = [page.names[0] for page in pages]
@@ -157,7 +161,8 @@ def main(arguments):
                 print('\n'.join(page.names))
             else:
                 os.makedirs(arguments[1], exist_ok=True)
-                write(page, about, first_names, arguments[0], arguments[1])
+                write(page, [('HEADER', about)] + [('CONVENTIONS', text) for text in conventions],
+                      first_names, arguments[0], arguments[1])
     if silent:
         sys.exit('no description: ' + ' '.join(silent))
 

@@ -54,7 +54,7 @@ parse()
 build_program()
 {
 	[ -e "$build/build.ninja" ] ||
-		meson setup --buildtype=release -Dbench=true "$build" "$top" >/dev/null
+		meson setup --buildtype=release -Dwerror=true -Dbench=true "$build" "$top" >/dev/null
 	ninja -C "$build" bench/kernel-bench >"$build/bench.log" || {
 		cat "$build/bench.log" >&2
 		exit 1

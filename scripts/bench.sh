@@ -29,7 +29,7 @@ help=
 build_benches()
 {
 	test -f "$build/build.ninja" ||
-		meson setup --buildtype=release -Dbench=true "$build" "$root" >/dev/null
+		meson setup --buildtype=release -Dwerror=true -Dbench=true "$build" "$root" >/dev/null
 	ninja -C "$build" >"$build/bench.log" || {
 		cat "$build/bench.log" >&2
 		exit 1

@@ -12,7 +12,7 @@ for tool in meson ninja; do
 	}
 done
 if ! [ -e "$dir/build.ninja" ]; then
-	meson setup "$dir" "$@" >"$dir.log" 2>&1 || {
+	meson setup "$dir" -Dwerror=true "$@" >"$dir.log" 2>&1 || {
 		cat "$dir.log" >&2
 		exit 1
 	}

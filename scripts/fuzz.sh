@@ -21,7 +21,7 @@ command -v clang >/dev/null || {
 }
 export CC=clang CXX=clang++
 if ! [ -e build-fuzz/build.ninja ]; then
-	meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
+	meson setup build-fuzz -Dwerror=true -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
 		-Dc_args=-fsanitize=fuzzer-no-link >build-fuzz.log 2>&1 || {
 		cat build-fuzz.log >&2
 		exit 1

@@ -55,6 +55,23 @@ done)
 bad=$(sed -n "s/^PACKAGE_VERSION=//p" dkms.conf)
 grep -q "^  version: '$bad'," meson.build || complain "versions differ" "dkms.conf $bad, meson.build"
 
+# What the headers declare is what the maps export, name by name.
+# MAP HEADER...
+check_map()
+{
+	map=$1
+	shift
+	listed=$(scripts/symbols.py map "$map" 2>&1) || complain "$map" "$listed"
+	declared=$(scripts/symbols.py headers "$@")
+	[ "$listed" = "$declared" ] ||
+		complain "$map and the headers differ" "$(printf '%s\n%s\n' "$listed" "$declared" | sort | uniq -u)"
+}
+# shellcheck disable=SC2046 # names without spaces
+check_map lib/libvas.map $(git ls-files 'include/vas/*.h' | grep -v /migrate.h)
+check_map migrate/libvas-migrate.map include/vas/migrate.h
+bad=$(git ls-files 'include/*.h' | xargs expand | awk 'length > 100')
+[ -z "$bad" ] || complain "public headers end at 100 columns" "$bad"
+
 # The manual's section 3 is made of the headers: each public function needs a description there.
 bad=$(python3 man/functions.py --list include/vas/*.h 2>&1 >/dev/null) || complain "manual" "$bad"
 # And each verb of the command has a page of its own.

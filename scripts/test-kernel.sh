@@ -66,7 +66,7 @@ parse()
 # The programs are the same for all kernels.
 build_programs()
 {
-	[ -e "$build/build.ninja" ] || meson setup --buildtype debugoptimized "$build" "$top" >&2
+	[ -e "$build/build.ninja" ] || meson setup --buildtype debugoptimized -Dwerror=true "$build" "$top" >&2
 	nice ninja -C "$build" kernel-programs >"$build/programs.log" 2>&1 || {
 		grep -A8 -E 'error|FAILED' "$build/programs.log" | head -n 40 >&2
 		exit 1

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * vas in the kernel: what modules use to reach a guest's memory through the fd of its address space.
+ * vas in the kernel: what modules use to reach a guest's memory through the fd of its address
+ * space.
  *
  * A module binds by fd, like any process, and is then one binder among others: the owner sees it,
- * waits for its sections when the layout changes, and asks it to let go of its maps. vas.ko knows
+ * waits for its sections when the layout changes, and asks it to destroy its mappings. vas.ko knows
  * nothing of KVM; whatever has a vas has this interface.
  *
- * Functions return 0 or a negative errno and hand out results through their last arguments. gpa is a
- * guest-physical address, len and size are bytes. All of them may be called from any thread at once.
- * "May sleep" is said where it holds; what does not say so can be called from any context but NMI.
+ * Functions return 0 or a negative errno and hand out results through their last arguments. gpa is
+ * a guest-physical address, len and size are bytes. All of them may be called from any thread at
+ * once. "May sleep" is said where it holds; what does not say so can be called from any context but
+ * NMI.
  */
 #ifndef LINUX_VAS_H
 #define LINUX_VAS_H
@@ -29,25 +31,25 @@ struct file;
 struct folio;
 
 struct vas;	    /* a binding */
-struct vas_mapping; /* a long-lived map */
+struct vas_mapping; /* a long-lived mapping */
 struct vas_slot_holder;
 struct vas_view;
 
 /**
  * struct vas_ops - what a module wants to be told
  * @owner: THIS_MODULE: cannot be unloaded while a binding with these ops lives
- * @name: for people: debugfs, trace events, and the owner's "who is in the way"
- * @invalidate: The range of @mapping is wanted back, as it leaves the guest's address space. Have
- *	every user of the map stop, and drop every reference with vas_mapping_destroy(), here or elsewhere,
- *	before @deadline (CLOCK_MONOTONIC); later the change is given up, and the owner is told who
- *	was in its way; one that tries again asks again. NULL: the module's maps are never given
- *	back on request.
- * @quiesce: The guest's memory is about to be frozen: stop writing through @mapping, and return 0 once
- *	nothing does any more; a negative errno refuses. Unmapping is an answer, too. Called for
- *	writable maps only. NULL: refuses.
- * @resume: After a successful @quiesce: writing may go on. Not called for a map that is gone. May be NULL.
- * @release: The last reference to the binding is gone and no other op runs or will run: @priv can be
- *	freed. May be NULL.
+ * @name: shown in debugfs and trace events, and to the owner as the name of a blocker
+ * @invalidate: The range of @mapping leaves the guest's address space. Stop every user of the
+ *	mapping, and drop every reference with vas_mapping_destroy(), here or elsewhere, before
+ *	@deadline (CLOCK_MONOTONIC). After it the change is abandoned and the owner is told the
+ *	blocker; an owner that tries again asks again. NULL: the module's mappings stay.
+ * @quiesce: The guest's memory is about to be frozen. Stop writing through @mapping, and return 0
+ *	when nothing writes any more; a negative errno refuses. Destroying the mapping is an answer,
+ *	too. Called for writable mappings only. NULL: refuses.
+ * @resume: After a successful @quiesce: writing may go on. Not called for a mapping that is gone.
+ *	May be NULL.
+ * @release: The last reference to the binding is gone and no other op runs or will run: @priv can
+ *	be freed. May be NULL.
  *
  * All ops run in process context and may sleep, on a work queue; several may run at once, but never
  * two for the same mapping. @release runs in the context of the last vas_put().
@@ -77,11 +79,12 @@ int vas_local_offer(struct vas *vas, u64 gpa, u64 size, unsigned long hva);
 
 /* ---- section.c: accesses that a change of the layout waits for ----------------------------- */
 
+#define VAS_PROT_READ  0u
 #define VAS_PROT_WRITE 1u /* the access writes: refused when read-only or frozen, and marked */
 #define VAS_NO_SLEEP   2u /* do not sleep: -EAGAIN instead */
 
 /**
- * struct vas_section - a stretch of code in which a layout holds
+ * struct vas_section - a part of the code in which a layout holds
  *
  * On the caller's stack, filled by vas_enter(). The fields are private.
  */
@@ -102,19 +105,19 @@ int vas_regions(struct vas *vas, struct vas_region_entry *regions, u32 nr);
 
 /* ---- copy.c -------------------------------------------------------------------------------- */
 
-int vas_copy_to(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *left);
-int vas_copy_from(struct vas *vas, u64 gpa, void *buf, size_t len, size_t *left);
-int vas_copy_to_atomic(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *left);
-int vas_copy_from_atomic(struct vas *vas, u64 gpa, void *buf, size_t len, size_t *left);
+int vas_copy_to(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *done);
+int vas_copy_from(struct vas *vas, u64 gpa, void *buf, size_t len, size_t *done);
+int vas_copy_to_atomic(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *done);
+int vas_copy_from_atomic(struct vas *vas, u64 gpa, void *buf, size_t len, size_t *done);
 
 /* ---- cache.c: the caller-held cache, one a vCPU, queue or thread --------------------------- */
 
 /**
- * struct vas_cache - the last stretch of guest memory that its holder used
+ * struct vas_cache - the last range of guest memory that its holder used
  *
  * Makes a small access cost the same however many regions there are: one comparison against the
- * generation, one against the range. Never used by two at once: its holder sees to that. It keeps one
- * folio of guest memory referenced, and a reference to the binding. The fields are private.
+ * generation, one against the range. Never used by two at once: its holder sees to that. It keeps
+ * one folio of guest memory referenced, and a reference to the binding. The fields are private.
  */
 struct vas_cache {
 	struct vas *vas;
@@ -134,11 +137,18 @@ void *vas_cache_at(struct vas_cache *cache, struct vas_section *section, u64 gpa
 int vas_cache_read(struct vas_cache *cache, u64 gpa, void *buf, size_t len, u32 flags);
 int vas_cache_write(struct vas_cache *cache, u64 gpa, const void *buf, size_t len, u32 flags);
 
-/* ---- map.c: long-lived maps ---------------------------------------------------------------- */
+/* ---- mapping.c: long-lived mappings -------------------------------------------------------- */
 
 #define VAS_MAPPING_WRITE 1u
 #define VAS_MAPPING_MARKS 2u /* the holder calls vas_mark() after each write */
 #define VAS_MAPPING_PAGES 4u /* no address, just the pages */
+
+/* What the owner asks of a mapping's holder, as in user space. */
+enum vas_request {
+	VAS_REQUEST_NONE,    /* nothing; after a quiesce: writing may go on */
+	VAS_REQUEST_UNMAP,   /* destroy it */
+	VAS_REQUEST_QUIESCE, /* stop writing */
+};
 
 int vas_mapping_create(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **mapping);
 struct vas_mapping *vas_mapping_get(struct vas_mapping *mapping);
@@ -146,11 +156,12 @@ void vas_mapping_destroy(struct vas_mapping *mapping);
 void *vas_mapping_addr(const struct vas_mapping *mapping);
 u64 vas_mapping_gpa(const struct vas_mapping *mapping);
 u64 vas_mapping_len(const struct vas_mapping *mapping);
-bool vas_mapping_request(const struct vas_mapping *mapping);
+enum vas_request vas_mapping_request(const struct vas_mapping *mapping);
 bool vas_mapping_is_attached(const struct vas_mapping *mapping);
 
-/* ---- sg.c: maps as scatterlists ------------------------------------------------------------ */
+/* ---- sg.c: mappings as scatterlists -------------------------------------------------------- */
 
+/* A range of guest-physical addresses. */
 struct vas_range {
 	u64 gpa;
 	u64 len;
@@ -183,10 +194,10 @@ bool vas_sg_has(const struct vas_sg *sg, const struct vas_mapping *mapping);
 
 /**
  * struct vas_doorbell - a function that is called when the guest rings
- * @ring: called once or more often after each time the doorbell rang, never twice at once; set by the
- *	caller. In process context, unless VAS_DOORBELL_ATOMIC: then it may not sleep, nor touch eventfds
- *	but by vas_irq_raise()
- * @flags: VAS_BELL_*; set by the caller
+ * @ring: called once or more often after each time the doorbell rang, never twice at once; set by
+ *	the caller. In process context, unless VAS_DOORBELL_ATOMIC: then it may not sleep, nor touch
+ *	eventfds but by vas_irq_raise()
+ * @flags: VAS_DOORBELL_*; set by the caller
  *
  * Embedded in what it is for. The other fields are private.
  */

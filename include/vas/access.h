@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The inline part of libvas: sections, translation, and loads and stores of single fields.
+ * Access to guest memory: sections, translation, copies. <vas/field.h> has single fields.
  *
- * A section is a short stretch of code in which translations hold:
+ * A section is a short part of a thread's code in which translations hold:
  *
  *	if (vas_enter(vas) == 0) {
  *		struct vring_desc *d = vas_translate(vas, gpa, len, VAS_PROT_READ);
@@ -10,17 +10,20 @@
  *		vas_leave(vas);
  *	}
  *
- * Entering stores the thread's generation in its own slot and looks at one word that changes only
- * with the layout; the owner of the vas pays for the order between the two (membarrier). Keep
- * sections short and never block in one: a change of the layout waits for them.
+ * Entering stores the thread's generation in its own slot and loads one word that changes only with
+ * the layout; the owner pays for the order between the two (membarrier). The idea is that of RCU
+ * read sides. Keep sections short and never block in one: a change of the layout waits for them.
+ *
+ * An access fails with the same errors everywhere. -EFAULT: no region holds the address. -EACCES: a
+ * write to a read-only region, or by an observer. -EIO: the page failed (no memory, a truncated
+ * backing, bad memory), or is lazy and its source has failed. -ETIMEDOUT: a lazy page was not
+ * filled within 10 s. -ENXIO: the backing's fd is not in this process, or the region is local to
+ * another. -EAGAIN: a write while the vas is frozen, and what vas_enter() returns.
  */
 #ifndef VAS_ACCESS_H
 #define VAS_ACCESS_H
 
-#include <errno.h>
-#include <string.h>
-
-#include <vas/vas.h>
+#include <vas/inline.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,83 +32,32 @@ extern "C" {
 #define VAS_PROT_READ  0u
 #define VAS_PROT_WRITE 1u
 
-/*
- * What a translation needs, and the only layout of libvas that programs are compiled against: it
- * changes only with the library's major version. Immutable once published. A byte of `present` says of
- * a whole granule: 0, ask the sorted map; 1, it may be read at base + gpa; 2, written too.
- */
-struct vas_view {
-	char *base; /* hva of gpa 0 */
-	uint64_t nr_granules;
-	uint64_t mask; /* granule size - 1 */
-	uint32_t shift;
-	uint32_t flags; /* VAS_STATE_* */
-	const uint8_t *present;
-	uint64_t serial; /* of this handle's views; never used twice */
-	/* The dirty log, if one look at it can tell that a page is marked; nr_dirty 0: it cannot. */
-	const uint64_t *dirty;
-	uint64_t nr_dirty; /* pages */
-};
-
-/* The head of a handle. Programs read it through the functions below only. */
-struct vas_head {
-	const struct vas_view *view; /* acquire; replaced by whoever sees a new generation first */
-	const uint64_t *generation;  /* vas_control.generation */
-	uint32_t index;		     /* of this handle in vas_registered_threads */
-	uint32_t nr_failed;	     /* windows' pages that failed: see vas_page_failed() */
-};
+/* ---- sections ----------------------------------------------------------------------------- */
 
 /*
- * A thread's tie to a handle. depth and serial are what this process goes by before it unmaps
- * anything: the slot is shared, so others might write it.
+ * The generation of layout, tracking and freeze together: each change of one of them counts it up.
  */
-struct vas_thread {
-	uint64_t *slot; /* vas_slot.generation; of an observer: a word of its own */
-	uint64_t generation;
-	uint64_t serial; /* of the view at the last change that this thread saw */
-	uint32_t depth;	 /* how deep in sections, and a bit of the library's; others read it */
-};
-
-/*
- * A thread's ties, by vas_head.index. Entry 0 stays NULL: handles that are one too many have index 0,
- * and take the way out of line. No tls_model here, so that dlopen() takes whatever includes this; it
- * costs executables nothing, and a shared object that is never dlopen()ed may say
- * -ftls-model=initial-exec, which spares it 14 instructions a look-up.
- */
-#define VAS_FAST_HANDLES 32
-VAS_API extern __thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
-
-/* For a thread that has none: nothing is inlined with it, so nothing writes to it. */
-VAS_API extern const struct vas_thread vas_unregistered_thread;
-
-/* The uncommon cases, out of line. */
-VAS_API int vas_enter_slow(struct vas *vas);
-VAS_API int vas_enter_nested(struct vas *vas);
-VAS_API void vas_leave_nested(struct vas *vas);
-VAS_API void *vas_translate_slow(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
-VAS_API int vas_copy_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t prot,
-			  size_t *done);
-VAS_API void vas_mark_page(struct vas *vas, uint64_t page);
-VAS_API void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len);
-
-#define vas_likely(x)	__builtin_expect(!!(x), 1)
-#define vas_unlikely(x) __builtin_expect(!!(x), 0)
-
-/* Of layout, tracking and freeze together: it counts up with each change of one of them. */
-static inline uint64_t vas_generation(const struct vas *vas)
+VAS_INLINE uint64_t vas_generation(const struct vas *vas)
 {
 	return __atomic_load_n(((const struct vas_head *)vas)->generation, __ATOMIC_ACQUIRE);
 }
 
 /*
- * Begin a section; they nest. 0, or -EAGAIN (no slot is free: every section of this thread would
- * fail), -EPROTO (the control area is damaged), -ENOMEM. Observers have no slots: theirs always
- * succeed and promise nothing, see vas_still().
- *
- * The tied forms are for loops: with vas_thread_register() before the loop, no section looks its thread up. They mix
- * with the others as one likes. A tie is its thread's own, and good until the handle is closed.
+ * The calling thread's entry in the handle, for loops that enter many sections: the _registered
+ * forms do not look it up each time. It is the thread's own, and good until the handle is closed.
+ * Never NULL; if there is no slot for the thread, sections by it are only slower, or fail.
  */
-static inline int vas_enter_registered(struct vas *vas, struct vas_thread *t)
+VAS_API struct vas_thread *vas_thread_register(struct vas *vas);
+
+/*
+ * Begin and end a section. Sections nest; each vas_enter() that returned 0 needs a vas_leave() in
+ * the same thread. The _registered forms are for what vas_thread_register() returned, and both
+ * forms may be mixed.
+ *
+ * -EAGAIN: no slot is free for this thread. -EPROTO: the control area is damaged.
+ * -ENOMEM. An observer has no slot: nobody waits for its sections, see vas_observe_begin().
+ */
+VAS_INLINE int vas_enter_registered(struct vas *vas, struct vas_thread *t)
 {
 	if (vas_unlikely(t->depth))
 		return vas_enter_nested(vas);
@@ -119,7 +71,7 @@ static inline int vas_enter_registered(struct vas *vas, struct vas_thread *t)
 	return vas_enter_slow(vas);
 }
 
-static inline void vas_leave_registered(struct vas *vas, struct vas_thread *t)
+VAS_INLINE void vas_leave_registered(struct vas *vas, struct vas_thread *t)
 {
 	if (vas_unlikely(t->depth != 1)) {
 		vas_leave_nested(vas);
@@ -129,53 +81,53 @@ static inline void vas_leave_registered(struct vas *vas, struct vas_thread *t)
 	__atomic_store_n(&t->depth, 0, __ATOMIC_RELEASE);
 }
 
-/* The calling thread's tie; one that only makes sections slower, if there is none to be had for it. */
-VAS_API struct vas_thread *vas_thread_register(struct vas *vas);
-
-static inline struct vas_thread *vas_thread_self(const struct vas *vas)
-{
-	struct vas_thread *t = vas_registered_threads[((const struct vas_head *)vas)->index];
-
-	return vas_likely(t) ? t : (struct vas_thread *)(uintptr_t)&vas_unregistered_thread;
-}
-
-static inline int vas_enter(struct vas *vas)
+VAS_INLINE int vas_enter(struct vas *vas)
 {
 	return vas_enter_registered(vas, vas_thread_self(vas));
 }
 
-static inline void vas_leave(struct vas *vas)
+VAS_INLINE void vas_leave(struct vas *vas)
 {
 	vas_leave_registered(vas, vas_thread_self(vas));
 }
 
-static inline int vas_granule_is_present(const struct vas_view *view, uint64_t gpa, uint32_t prot)
+/*
+ * For observers, whom no change waits for: read as with a seqlock.
+ *
+ *	do {
+ *		seq = vas_observe_begin(vas);
+ *		... copy what is of interest, and use nothing of it yet ...
+ *	} while (vas_observe_retry(vas, seq));
+ *
+ * vas_observe_retry() returns 1 if layout, tracking or freeze changed since, so that what was read
+ * may be of no region any more; else 0. It says nothing about guest memory, which changes at any
+ * time. vas_read() does this by itself.
+ */
+VAS_INLINE uint64_t vas_observe_begin(const struct vas *vas)
 {
-	uint64_t i = gpa >> view->shift;
-
-	return i < view->nr_granules && view->present[i] > prot;
+	return vas_generation(vas);
 }
 
-/*
- * Does the range lie in one granule? A constant length is no longer than the smallest granule or takes
- * the second way, where the subtraction cannot wrap, and len 0 becomes the largest number.
- */
-static inline int vas_granule_holds(const struct vas_view *view, uint64_t gpa, uint64_t len)
+VAS_INLINE int vas_observe_retry(const struct vas *vas, uint64_t seq)
 {
-	if (__builtin_constant_p(len) && len && len <= VAS_PAGE_SIZE)
-		return (gpa + (len - 1)) >> view->shift == gpa >> view->shift;
-	return len - 1 <= view->mask - (gpa & view->mask);
+	/* The caller's loads come before this one of the generation. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return vas_generation(vas) != seq;
 }
 
+/* ---- translation -------------------------------------------------------------------------- */
+
 /*
- * gpa as a pointer that is good for len bytes, or NULL: a hole, an end of what is contiguous here,
- * a read-only region and VAS_PROT_WRITE, len 0. Call it in a section; the pointer holds until the
- * section's end. Writes through it are marked by the caller: vas_mark().
+ * gpa as a pointer that is good for len bytes, in the section that the caller is in. prot is
+ * VAS_PROT_READ or VAS_PROT_WRITE. Who writes through the pointer calls vas_mark() afterwards and
+ * vas_page_failed() last; vas_write_begin() and vas_write_end() do both.
+ *
+ * NULL: no region holds all of it, it is not contiguous in this process, VAS_PROT_WRITE and
+ * read-only or frozen, or len is 0. vas_read() and vas_write() tell which.
  */
-static inline void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
+VAS_INLINE void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
 {
-	const struct vas_head *head = (const struct vas_head *)vas;
-	const struct vas_view *view = __atomic_load_n(&head->view, __ATOMIC_ACQUIRE);
+	const struct vas_view *view = vas_view_self(vas);
 
 	if (vas_likely(vas_granule_holds(view, gpa, len) &&
 		       vas_granule_is_present(view, gpa, prot))) {
@@ -189,9 +141,10 @@ static inline void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, u
 }
 
 /*
- * The caller-held cache: the last region that this caller used. For handles without a window (no
- * address space to reserve: RLIMIT_AS, a very high gpa); with one, plain vas_translate() is as fast.
- * Zero it before first use; one a thread, vCPU or queue. It never outlives its layout.
+ * A cache that its caller holds: the last region that this caller used. For handles without a
+ * window (no address space to reserve: RLIMIT_AS, a very high gpa); with a window plain
+ * vas_translate() is as fast. Zero it before first use; have one for each thread, vCPU or queue. It
+ * never outlives its layout. The fields are private.
  */
 struct vas_cache {
 	uint64_t gpa;
@@ -200,14 +153,14 @@ struct vas_cache {
 	uint64_t serial;
 	uint32_t prot;
 };
-VAS_API void *vas_cache_fill(struct vas *vas, struct vas_cache *cache, uint64_t gpa, uint64_t len,
-			     uint32_t prot);
 
-static inline void *vas_translate_cached(struct vas *vas, struct vas_cache *cache, uint64_t gpa,
-					 uint64_t len, uint32_t prot)
+/*
+ * vas_translate() with the caller's cache: see struct vas_cache. One caller at a time on a cache.
+ */
+VAS_INLINE void *vas_translate_cached(struct vas *vas, struct vas_cache *cache, uint64_t gpa,
+				      uint64_t len, uint32_t prot)
 {
-	const struct vas_head *head = (const struct vas_head *)vas;
-	const struct vas_view *view = __atomic_load_n(&head->view, __ATOMIC_ACQUIRE);
+	const struct vas_view *view = vas_view_self(vas);
 	uint64_t at = gpa - cache->gpa;
 
 	if (vas_likely(view->serial == cache->serial && at < cache->size &&
@@ -217,27 +170,26 @@ static inline void *vas_translate_cached(struct vas *vas, struct vas_cache *cach
 }
 
 /*
- * True if what the caller has read since it took `generation` is what the layout then held: the
- * observer's check after a read (vas_generation(), read, vas_still()).
+ * The range as iovecs, for writev(), io_uring and the like: up to nr of them, each contiguous in
+ * this process; returns how many. prot is VAS_PROT_WRITE if they are written, by whoever it is; the
+ * caller marks them. Call it in a section; the pointers hold until its end.
+ *
+ * -E2BIG: more than nr are needed. -EFAULT, -EACCES, -EIO, -ENXIO, -EAGAIN as any access.
  */
-static inline int vas_still(const struct vas *vas, uint64_t generation)
-{
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return vas_generation(vas) == generation;
-}
+VAS_API int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, struct iovec *iov,
+		    int nr);
 
 /*
- * Tell the dirty log that [gpa, gpa + len) was written: after the write, in the same section. While
- * tracking is off, two branches that are always the same.
+ * Record in the dirty log that [gpa, gpa + len) was written: after the write, in the same section.
+ * Without it, migration and snapshots miss the write. While nobody tracks, it costs two branches.
  */
-static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
+VAS_INLINE void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 {
-	const struct vas_view *view =
-		__atomic_load_n(&((struct vas_head *)vas)->view, __ATOMIC_ACQUIRE);
+	const struct vas_view *view = vas_view_self(vas);
 	uint64_t page = gpa >> VAS_PAGE_SHIFT;
 
 	if (page < view->nr_dirty && len - 1 < VAS_PAGE_SIZE - (gpa & (VAS_PAGE_SIZE - 1))) {
-		/* W2 in DESIGN.md, "Dirty log": marked since the last harvest. */
+		/* W2: marked since the last harvest. */
 		if (!(__atomic_load_n(&view->dirty[page / 64], __ATOMIC_RELAXED) >> (page % 64) &
 		      1))
 			vas_mark_page(vas, page);
@@ -247,44 +199,27 @@ static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 }
 
 /*
- * A page of a window has failed (or the handle observes): what was accessed in this section is
- * doubtful, and vas_read() and vas_write() find out. Ask before vas_leave().
+ * 1 if a page that this handle maps has failed, or the handle observes: what was accessed in this
+ * section is doubtful, and vas_read() and vas_write() find out. Else 0. Ask before vas_leave().
  */
-static inline int vas_page_failed(const struct vas *vas)
+VAS_INLINE int vas_page_failed(const struct vas *vas)
 {
-	return vas_unlikely(
-		__atomic_load_n(&((const struct vas_head *)vas)->nr_failed, __ATOMIC_RELAXED));
+	return vas_unlikely(__atomic_load_n(&((const struct vas_head *)vas)->nr_failed,
+					    __ATOMIC_RELAXED)) != 0;
 }
 
-/*
- * memcpy, without the call where that costs more than the copy. Of a size known at compile time the
- * compiler knows better.
- */
-static inline void vas_copy_bytes(void *to, const void *from, size_t len)
-{
-	const char *src = (const char *)from;
-	char *dst = (char *)to;
-
-	if (__builtin_constant_p(len) || len > 64 || len < 8) {
-		memcpy(dst, src, len);
-	} else if (len >= 32) {
-		memcpy(dst, src, 32);
-		memcpy(dst + len - 32, src + len - 32, 32);
-	} else if (len >= 16) {
-		memcpy(dst, src, 16);
-		memcpy(dst + len - 16, src + len - 16, 16);
-	} else {
-		memcpy(dst, src, 8);
-		memcpy(dst + len - 8, src + len - 8, 8);
-	}
-}
+/* ---- copies ------------------------------------------------------------------------------- */
 
 /*
- * Copy out of guest memory, and into it. When the call stops early, *done (may be NULL) has the bytes
- * done and the result says why: see vas_fill(3). Of a size that the compiler knows it is a few
- * instructions more than the copy; in a section of the caller's, translating and memcpy is less still.
+ * Copy len bytes out of guest memory, and into it, across regions. With a length that the compiler
+ * knows this costs a few instructions more than the copy.
+ *
+ * On an error *done (may be NULL) has the bytes that were copied: gpa + *done is where it stopped
+ * and the result says why. -EFAULT, -EACCES, -EIO, -ETIMEDOUT, -ENXIO, -EAGAIN as any access.
+ * Copies have the width of memcpy and are not atomic: for what the guest changes meanwhile, use
+ * <vas/field.h>. buf must not overlap guest memory.
  */
-static inline int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
+VAS_INLINE int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
 {
 	struct vas_thread *t = vas_thread_self(vas);
 	int failed = 1;
@@ -305,8 +240,7 @@ static inline int vas_read(struct vas *vas, uint64_t gpa, void *buf, size_t len,
 	return 0;
 }
 
-static inline int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t len,
-			    size_t *done)
+VAS_INLINE int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done)
 {
 	struct vas_thread *t = vas_thread_self(vas);
 	int failed = 1;
@@ -329,115 +263,89 @@ static inline int vas_write(struct vas *vas, uint64_t gpa, const void *buf, size
 }
 
 /*
- * Single fields, 8 to 64 bits, little endian: one fetch or store of that width, with an explicit
- * __ATOMIC_* order, so that a guest that changes the field meanwhile gives the old or the new value.
- * gpa must be a multiple of the width (-EINVAL). The read-modify-write forms return the old value.
+ * Copy between a list of guest ranges and a list of buffers, as readv() and process_vm_readv() do:
+ * a device's descriptor chain in one call and, in the common case, one section. The lists need not
+ * be cut alike; as many bytes are copied as the shorter list has. Empty entries are allowed.
  *
- *	int vas_load_le16(vas, gpa, &val, order)	int vas_store_le16(vas, gpa, val, order)
- *	int vas_fetch_or_le16(vas, gpa, val, &old, order)	... fetch_and, fetch_add, exchange
- *	int vas_cmpxchg_le16(vas, gpa, &expected, desired, order): -EAGAIN if it was not as expected
+ * On an error *done (may be NULL) has the bytes copied before the one that failed, counted from the
+ * first entry on. Errors as vas_read() and vas_write(); no entry is checked before its turn.
  */
-VAS_API int vas_field_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot);
-VAS_API int vas_field_check(struct vas *vas, uint64_t gpa, uint64_t len);
+VAS_API int vas_readv(struct vas *vas, const struct vas_range *ranges, size_t nr_ranges,
+		      const struct iovec *iov, size_t nr_iov, size_t *done);
+VAS_API int vas_writev(struct vas *vas, const struct vas_range *ranges, size_t nr_ranges,
+		       const struct iovec *iov, size_t nr_iov, size_t *done);
 
-/* Enter, and translate an aligned field. NULL: not entered, and *err says why. */
-static inline void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, int *err)
+/*
+ * Write through a pointer: begin enters a section and translates; end marks what was written,
+ * leaves the section and says whether the memory was there. Between the two, *ptr is good for len
+ * bytes.
+ *
+ *	err = vas_write_begin(vas, gpa, sizeof(*used), &ptr);
+ *	if (!err) {
+ *		fill_in((struct vring_used *)ptr);
+ *		err = vas_write_end(vas, gpa, sizeof(*used));
+ *	}
+ *
+ * An error of begin: no section was entered, and *ptr is NULL. -EINVAL: len is 0. -E2BIG: the range
+ * is not contiguous in this process: use vas_write() or vas_iov(). Else as vas_write().
+ * vas_write_end: -EIO: a page failed under the pointer, and what was written to it is lost.
+ */
+VAS_INLINE int vas_write_begin(struct vas *vas, uint64_t gpa, uint64_t len, void **ptr)
 {
-	void *p;
+	int err = vas_enter(vas);
 
-	if (vas_unlikely(gpa & (len - 1))) {
-		*err = -EINVAL;
-		return NULL;
-	}
-	*err = vas_enter(vas);
-	if (vas_unlikely(*err))
-		return NULL;
-	p = vas_translate(vas, gpa, len, prot);
-	if (vas_likely(p))
-		return p;
-	*err = vas_field_error(vas, gpa, len, prot);
+	*ptr = NULL;
+	if (vas_unlikely(err))
+		return err;
+	*ptr = vas_translate(vas, gpa, len, VAS_PROT_WRITE);
+	if (vas_likely(*ptr))
+		return 0;
+	err = vas_translate_error(vas, gpa, len, VAS_PROT_WRITE);
 	vas_leave(vas);
-	return NULL;
+	return err;
 }
 
-/* After a store or read-modify-write: mark, leave, and find out if the page was there. */
-static inline int vas_field_end(struct vas *vas, uint64_t gpa, uint64_t len)
+VAS_INLINE int vas_write_end(struct vas *vas, uint64_t gpa, uint64_t len)
 {
-	int failed = vas_page_failed(vas);
-
 	vas_mark(vas, gpa, len);
+	if (vas_unlikely(vas_page_failed(vas)))
+		return vas_write_end_slow(vas, gpa, len);
 	vas_leave(vas);
-	return failed ? vas_field_check(vas, gpa, len) : 0;
+	return 0;
 }
 
-#define VAS_DEFINE_RMW(op, name, bits)                                                             \
-	static inline int vas_##name##_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val, \
-						uint##bits##_t *old, int order)                    \
-	{                                                                                          \
-		int err;                                                                           \
-		uint##bits##_t *p =                                                                \
-			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err);     \
-                                                                                                   \
-		if (vas_unlikely(!p))                                                              \
-			return err;                                                                \
-		*old = op(p, val, order);                                                          \
-		return vas_field_end(vas, gpa, bits / 8);                                          \
-	}
+/* Set len bytes to `byte`. *done and errors as vas_write(). */
+VAS_API int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, size_t *done);
 
-#define VAS_DEFINE_FIELD(bits)                                                                   \
-	static inline int vas_load_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t *val,  \
-					    int order)                                           \
-	{                                                                                        \
-		int err;                                                                         \
-		uint##bits##_t *p =                                                              \
-			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_READ, &err);    \
-                                                                                                 \
-		if (vas_unlikely(!p))                                                            \
-			return err;                                                              \
-		*val = __atomic_load_n(p, order);                                                \
-		err = vas_page_failed(vas);                                                      \
-		vas_leave(vas);                                                                  \
-		return err ? vas_copy_slow(vas, gpa, val, bits / 8, VAS_PROT_READ, NULL) : 0;    \
-	}                                                                                        \
-	static inline int vas_store_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val,  \
-					     int order)                                          \
-	{                                                                                        \
-		int err;                                                                         \
-		uint##bits##_t *p =                                                              \
-			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err);   \
-                                                                                                 \
-		if (vas_unlikely(!p))                                                            \
-			return err;                                                              \
-		__atomic_store_n(p, val, order);                                                 \
-		return vas_field_end(vas, gpa, bits / 8);                                        \
-	}                                                                                        \
-	static inline int vas_cmpxchg_le##bits(struct vas *vas, uint64_t gpa,                    \
-					       uint##bits##_t *expected, uint##bits##_t desired, \
-					       int order)                                        \
-	{                                                                                        \
-		int err, swapped;                                                                \
-		uint##bits##_t *p =                                                              \
-			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err);   \
-                                                                                                 \
-		if (vas_unlikely(!p))                                                            \
-			return err;                                                              \
-		swapped = __atomic_compare_exchange_n(p, expected, desired, 0, order,            \
-						      __ATOMIC_RELAXED);                         \
-		err = vas_field_end(vas, gpa, bits / 8);                                         \
-		return err ? err : swapped ? 0 : -EAGAIN;                                        \
-	}                                                                                        \
-	VAS_DEFINE_RMW(__atomic_fetch_or, fetch_or, bits)                                        \
-	VAS_DEFINE_RMW(__atomic_fetch_and, fetch_and, bits)                                      \
-	VAS_DEFINE_RMW(__atomic_fetch_add, fetch_add, bits)                                      \
-	VAS_DEFINE_RMW(__atomic_exchange_n, exchange, bits)
+/*
+ * As vas_read(), for those who look at much and change nothing: memory that was never touched reads
+ * as zeros and takes no memory for that, in huge pages too; of lazy pages, those in the range are
+ * filled. Slower than vas_read() where little is in memory: it is read from the files.
+ */
+VAS_API int vas_peek(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done);
 
-VAS_DEFINE_FIELD(8)
-VAS_DEFINE_FIELD(16)
-VAS_DEFINE_FIELD(32)
-VAS_DEFINE_FIELD(64)
+/*
+ * Compare len bytes with buf as memcmp() does: *order is < 0, 0 or > 0, and *done (may be NULL) the
+ * length of the equal part. Errors as vas_read(), if all before the failing byte is equal.
+ */
+VAS_API int vas_compare(struct vas *vas, uint64_t gpa, const void *buf, size_t len, int *order,
+			size_t *done);
 
-#undef VAS_DEFINE_FIELD
-#undef VAS_DEFINE_RMW
+struct vas_pattern {
+	const void *bytes;
+	const void *mask; /* NULL, or len bytes: only bits set here are compared */
+	size_t len;	  /* 1 to 4096 */
+};
+
+/*
+ * Find the first match that lies in [gpa, gpa + len). No match crosses a hole of the layout. Memory
+ * that was never touched holds only zeros and is skipped, unless the pattern matches zeros. Pages
+ * that fail are skipped.
+ *
+ * -ENOENT: there is none. -EINVAL: the pattern's length.
+ */
+VAS_API int vas_search(struct vas *vas, uint64_t gpa, uint64_t len,
+		       const struct vas_pattern *pattern, uint64_t *found);
 
 #ifdef __cplusplus
 }

@@ -96,10 +96,12 @@ struct vas_superblock {
 #define VAS_STATE_TRACKING 1u /* writers mark the dirty log */
 #define VAS_STATE_FROZEN   2u /* writers stay out */
 #define VAS_STATE_FENCE	   4u /* the owner has no membarrier: sections begin with a full fence */
-#define VAS_STATE_LAZY	   8u /* pages are still to come: ask before touching one */
+#define VAS_STATE_LAZY	   8u /* pages are not filled yet: ask before touching one */
 #define VAS_STATE_KNOWN	   15u
 
-/* What holds for one generation. Copied and checked as a whole, then vas_control.generation again. */
+/*
+ * What holds for one generation. Copied and checked as a whole, then vas_control.generation again.
+ */
 struct vas_state {
 	uint64_t generation;
 	uint64_t regions_generation; /* the generation in which the table last changed */
@@ -230,7 +232,7 @@ enum vas_event_kind { VAS_EVENT_NONE, VAS_EVENT_DOORBELL, VAS_EVENT_IRQ };
 /* vas_event_entry.flags */
 #define VAS_EVENT_PIO	    1u /* doorbell: addr is an I/O port, not a gpa */
 #define VAS_EVENT_DATAMATCH 2u /* doorbell: only writes of this value ring */
-#define VAS_EVENT_MSI	    4u /* irq: the route is addr/data, not a pin of the interrupt controller */
+#define VAS_EVENT_MSI	    4u /* irq: the route is addr/data, not an interrupt controller's pin */
 #define VAS_EVENT_RESAMPLE  8u /* irq: level-triggered; a second eventfd tells of the guest's EOI */
 #define VAS_EVENT_KNOWN	    15u
 

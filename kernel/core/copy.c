@@ -138,9 +138,9 @@ static int copy_all(struct vas *vas, struct copy *copy)
 }
 
 /* gpa + len may wrap, which is a fault like any other, after as much as there is. */
-static int run(struct vas *vas, struct copy *copy, size_t *left)
+static int run(struct vas *vas, struct copy *copy, size_t *done)
 {
-	size_t beyond = 0;
+	size_t beyond = 0, len = copy->len;
 	int err;
 
 	if (copy->len && copy->len - 1 > ~0ull - copy->gpa) {
@@ -150,8 +150,8 @@ static int run(struct vas *vas, struct copy *copy, size_t *left)
 	err = copy_all(vas, copy);
 	if (!err && beyond)
 		err = -EFAULT;
-	if (left)
-		*left = copy->len + beyond;
+	if (done)
+		*done = len - beyond - copy->len;
 	return err;
 }
 
@@ -161,7 +161,7 @@ static int run(struct vas *vas, struct copy *copy, size_t *left)
  * @gpa: where
  * @buf: what
  * @len: how much; any length, across regions, 0 is fine
- * @left: how much of it was not written; may be NULL
+ * @done: how much of it was written; may be NULL
  *
  * Stops at the first byte that cannot be written; all before it are. The width of single accesses is
  * memcpy's: fields that the guest reads meanwhile want vas_cache_at() and WRITE_ONCE(). Dirty pages
@@ -173,12 +173,12 @@ static int run(struct vas *vas, struct copy *copy, size_t *left)
  * frozen; -ENOMEM: the log's page for it may not be pinned, see vas_bind_file(); or what
  * vas_enter() says.
  */
-int vas_copy_to(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *left)
+int vas_copy_to(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *done)
 {
 	struct copy copy = { .gpa = gpa, .buf = (void *)buf, .len = len, .flags = VAS_PROT_WRITE };
 
 	might_sleep();
-	return run(vas, &copy, left);
+	return run(vas, &copy, done);
 }
 EXPORT_SYMBOL_GPL(vas_copy_to);
 
@@ -188,18 +188,18 @@ EXPORT_SYMBOL_GPL(vas_copy_to);
  * @gpa: where
  * @buf: to where
  * @len: how much; any length, across regions, 0 is fine
- * @left: how much of it was not read; may be NULL
+ * @done: how much of it was read; may be NULL
  *
  * As vas_copy_to(); memory that was never touched reads as zeros and stays untouched. May sleep.
  *
  * Return: as vas_copy_to(); -EAGAIN for an observer: the layout changes all the time.
  */
-int vas_copy_from(struct vas *vas, u64 gpa, void *buf, size_t len, size_t *left)
+int vas_copy_from(struct vas *vas, u64 gpa, void *buf, size_t len, size_t *done)
 {
 	struct copy copy = { .gpa = gpa, .buf = buf, .len = len };
 
 	might_sleep();
-	return run(vas, &copy, left);
+	return run(vas, &copy, done);
 }
 EXPORT_SYMBOL_GPL(vas_copy_from);
 
@@ -209,18 +209,18 @@ EXPORT_SYMBOL_GPL(vas_copy_from);
  * @gpa: where
  * @buf: what
  * @len: how much; keep it short
- * @left: how much of it was not written; may be NULL
+ * @done: how much of it was written; may be NULL
  *
  * Return: as vas_copy_to(), and -EAGAIN wherever that would have slept: a page that isn't in memory, a
  * layout that has just changed. The same copy in process context, or the same later, may succeed.
  */
-int vas_copy_to_atomic(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *left)
+int vas_copy_to_atomic(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *done)
 {
 	struct copy copy = {
 		.gpa = gpa, .buf = (void *)buf, .len = len, .flags = VAS_PROT_WRITE | VAS_NO_SLEEP
 	};
 
-	return run(vas, &copy, left);
+	return run(vas, &copy, done);
 }
 EXPORT_SYMBOL_GPL(vas_copy_to_atomic);
 
@@ -230,14 +230,14 @@ EXPORT_SYMBOL_GPL(vas_copy_to_atomic);
  * @gpa: where
  * @buf: to where
  * @len: how much; keep it short
- * @left: how much of it was not read; may be NULL
+ * @done: how much of it was read; may be NULL
  *
  * Return: as vas_copy_to_atomic().
  */
-int vas_copy_from_atomic(struct vas *vas, u64 gpa, void *buf, size_t len, size_t *left)
+int vas_copy_from_atomic(struct vas *vas, u64 gpa, void *buf, size_t len, size_t *done)
 {
 	struct copy copy = { .gpa = gpa, .buf = buf, .len = len, .flags = VAS_NO_SLEEP };
 
-	return run(vas, &copy, left);
+	return run(vas, &copy, done);
 }
 EXPORT_SYMBOL_GPL(vas_copy_from_atomic);

@@ -29,19 +29,6 @@ static void look(struct work_struct *work);
 static DECLARE_DELAYED_WORK(look_work, look);
 static atomic_t nr_mappings = ATOMIC_INIT(0);
 
-static enum vas_request request_of(const struct vas_mapping *mapping)
-{
-	switch (vas_mapping_pin_state(mapping)) {
-	case VAS_PIN_INVALIDATE:
-		return VAS_REQUEST_UNMAP;
-	case VAS_PIN_QUIESCE:
-	case VAS_PIN_QUIESCED:
-		return VAS_REQUEST_QUIESCE;
-	default:
-		return VAS_REQUEST_NONE;
-	}
-}
-
 /* A promise counts only while it is what the owner wants: see vas_mapping_request_locked(). */
 static void keep_promise(struct vas_mapping *mapping)
 {
@@ -148,7 +135,7 @@ void vas_mapping_request_locked(struct vas_mapping *mapping, enum vas_request re
 static void look_at(struct vas_mapping *mapping)
 {
 	u32 notify = READ_ONCE(mapping->vas->control->notify);
-	enum vas_request request = request_of(mapping);
+	enum vas_request request = vas_mapping_pin_request(mapping);
 	bool again = request != VAS_REQUEST_NONE && notify != mapping->notify;
 
 	/* Whoever has promised through /dev/vas answers in the record, too. */

@@ -339,17 +339,18 @@ u64 vas_mapping_len(const struct vas_mapping *mapping)
 EXPORT_SYMBOL_GPL(vas_mapping_len);
 
 /**
- * vas_mapping_request - the owner has asked for the map
- * @mapping: the map
+ * vas_mapping_request - what the owner asks of the mapping's holder
+ * @mapping: the mapping
  *
- * For holders that would rather look now and then than be called.
+ * For holders that look now and then instead of being called.
  *
- * Return: true if it is to be unmapped or left alone.
+ * Return: VAS_REQUEST_NONE: nothing; VAS_REQUEST_UNMAP: destroy it; VAS_REQUEST_QUIESCE: do not write.
  */
-bool vas_mapping_request(const struct vas_mapping *mapping)
+enum vas_request vas_mapping_request(const struct vas_mapping *mapping)
 {
-	return READ_ONCE(mapping->request) != VAS_REQUEST_NONE ||
-	       vas_mapping_pin_state(mapping) != VAS_PIN_HELD;
+	enum vas_request request = READ_ONCE(mapping->request);
+
+	return request != VAS_REQUEST_NONE ? request : vas_mapping_pin_request(mapping);
 }
 EXPORT_SYMBOL_GPL(vas_mapping_request);
 

@@ -9,15 +9,9 @@
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
+#include <linux/vas.h>
+
 #include "pages.h"
-
-struct vas;
-
-enum vas_request {
-	VAS_REQUEST_NONE,    /* nothing, or: go on */
-	VAS_REQUEST_UNMAP,   /* let go */
-	VAS_REQUEST_QUIESCE, /* stop writing */
-};
 
 /**
  * struct vas_mapping - a range of guest memory, pinned and contiguous in the kernel
@@ -26,7 +20,7 @@ enum vas_request {
  * @vas: the binding; a reference, as long as @users
  * @gpa: start of the range, as asked for; constant, as are the following
  * @len: its length
- * @flags: VAS_MAP_*
+ * @flags: VAS_MAPPING_*
  * @window: the pages
  * @pin: number of the pin record; VAS_NO_ENTRY for observers. Set once, and taken back under the
  *	space's lock, as others look at the record
@@ -75,6 +69,7 @@ int vas_mapping_claim_pin(struct vas_mapping *mapping);
 void vas_mapping_tell_generation(struct vas_mapping *mapping);
 void vas_mapping_release_pin_locked(struct vas_mapping *mapping);
 u32 vas_mapping_pin_state(const struct vas_mapping *mapping);
+enum vas_request vas_mapping_pin_request(const struct vas_mapping *mapping);
 void vas_mapping_answer(struct vas_mapping *mapping);
 
 /* ask.c */

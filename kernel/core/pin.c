@@ -73,6 +73,20 @@ u32 vas_mapping_pin_state(const struct vas_mapping *mapping)
 	return pin == VAS_NO_ENTRY ? VAS_PIN_HELD : vas_pin_state(&mapping->vas->proto, pin);
 }
 
+/* The same as a request; nonsense asks for nothing. */
+enum vas_request vas_mapping_pin_request(const struct vas_mapping *mapping)
+{
+	switch (vas_mapping_pin_state(mapping)) {
+	case VAS_PIN_INVALIDATE:
+		return VAS_REQUEST_UNMAP;
+	case VAS_PIN_QUIESCE:
+	case VAS_PIN_QUIESCED:
+		return VAS_REQUEST_QUIESCE;
+	default:
+		return VAS_REQUEST_NONE;
+	}
+}
+
 /* The holder is quiet: say so if it was asked. */
 void vas_mapping_answer(struct vas_mapping *mapping)
 {

@@ -56,6 +56,28 @@ int vas_access_error(const struct view *view, enum vas_role role, uint64_t gpa, 
 	return vas_error_set(-EAGAIN, "the vas is frozen for writers");
 }
 
+/* Pages have failed, here or elsewhere: was one of them under the pointer? */
+int vas_write_end_slow(struct vas *vas, uint64_t gpa, uint64_t len)
+{
+	const struct view *view = vas_view_of(vas);
+	const struct thread *t = vas_thread_find(vas);
+	uint64_t hva = 0;
+	bool lost;
+
+	/* Of a view newer than the section, nothing is known about the pointer. */
+	lost = !t || t->head.serial != view->head.serial ||
+	       vas_region_map_range(&view->map, gpa, len, VAS_REGION_MAP_REACHABLE, &hva) < len ||
+	       vas_fault_in_sections(vas, (uintptr_t)hva, len);
+	vas_leave(vas);
+	vas_fault_heal(vas);
+	if (!lost)
+		return 0;
+	return vas_error_set(-EIO,
+			     "a page of [%#llx, +%#llx) failed, and what was written to it is "
+			     "lost: no memory for it, or its file was truncated",
+			     (unsigned long long)gpa, (unsigned long long)len);
+}
+
 /* ---- copying ------------------------------------------------------------------------------ */
 
 struct copy {
@@ -173,11 +195,11 @@ static int copy_once(struct vas *vas, struct copy *c)
 		err = vas_enter(vas);
 	if (err)
 		return err;
-	generation = vas_generation(vas);
+	generation = vas_observe_begin(vas);
 	err = copy_ranges(vas, c);
 	vas_leave(vas);
 	/* An observer has no slot: what it read may have been torn down meanwhile. */
-	if (vas->role == VAS_ROLE_OBSERVER && !vas_still(vas, generation))
+	if (vas->role == VAS_ROLE_OBSERVER && vas_observe_retry(vas, generation))
 		err = -ESTALE;
 	return err;
 }
@@ -301,27 +323,37 @@ int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, struct i
 	return used;
 }
 
-int vas_field_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
+int vas_field_error(uint64_t gpa, uint64_t len)
+{
+	return vas_error_set(-EINVAL, "a field of %u bytes cannot be at gpa %#llx: align it",
+			     (unsigned int)len, (unsigned long long)gpa);
+}
+
+/* Why the translation of all of it failed, in the section in which it did. */
+int vas_translate_error(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot)
 {
 	uint32_t flags =
 		VAS_REGION_MAP_REACHABLE | (prot == VAS_PROT_WRITE ? VAS_REGION_MAP_WRITABLE : 0);
 	const struct view *view = vas_view_of(vas);
-	uint64_t address;
-	int err = vas_lazy_range(vas, gpa, len);
+	uint64_t address, range;
+	int err;
 
-	if (err)
-		return err;
-	/* The view is perhaps newer than the one in which the translation failed. */
-	if (vas_region_map_range(&view->map, gpa, len, flags, &address) >= len)
-		return vas_error_set(-EFAULT, "no region held gpa %#llx a moment ago",
+	if (!len)
+		return vas_error_set(-EINVAL, "a range of 0 bytes at gpa %#llx",
 				     (unsigned long long)gpa);
-	return vas_access_error(view, vas->role, gpa, prot);
-}
-
-/* A store met a failing page, then or earlier: is this one there? */
-int vas_field_check(struct vas *vas, uint64_t gpa, uint64_t len)
-{
-	char byte[8];
-
-	return vas_copy_slow(vas, gpa, byte, len, VAS_PROT_READ, NULL);
+	range = vas_region_map_range(&view->map, gpa, len, flags, &address);
+	if (range >= len) {
+		err = vas_lazy_range(vas, gpa, len);
+		/* The view is perhaps newer than the one in which the translation failed. */
+		return err ? err :
+			     vas_error_set(-EFAULT, "no region held gpa %#llx a moment ago",
+					   (unsigned long long)gpa);
+	}
+	if (range && vas_region_map_range(&view->map, gpa + range, 1, flags, &address))
+		return vas_error_set(-E2BIG,
+				     "[%#llx, +%#llx) is not contiguous in this process from gpa "
+				     "%#llx on",
+				     (unsigned long long)gpa, (unsigned long long)len,
+				     (unsigned long long)(gpa + range));
+	return vas_access_error(view, vas->role, gpa + range, prot);
 }

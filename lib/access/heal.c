@@ -49,6 +49,12 @@ bool vas_fault_since(const struct vas *vas, uint64_t count, uintptr_t hva, size_
 	return __atomic_load_n(&f->nr, __ATOMIC_ACQUIRE) - count > VAS_MAX_FAILED;
 }
 
+bool vas_fault_in_sections(const struct vas *vas, uintptr_t hva, size_t len)
+{
+	return vas_fault_since(vas, __atomic_load_n(&vas->failures.settled, __ATOMIC_ACQUIRE), hva,
+			       len);
+}
+
 /* ---- mapping again ------------------------------------------------------------------------ */
 
 /* Where hva is in a region's memory, as this process has it mapped now: 0, or what mmap() said. */
@@ -133,9 +139,10 @@ static int heal(struct vas *vas)
 			-EIO, "pages that failed cannot be mapped again: this process has as "
 			      "many maps as vm.max_map_count allows, or no memory");
 	__atomic_store_n(&vas->failures.mended, nr, __ATOMIC_RELEASE);
-	if (nobody_is_inside(vas))
-		__atomic_compare_exchange_n(&vas->head.nr_failed, &counted, floor, 0,
-					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	if (nobody_is_inside(vas) &&
+	    __atomic_compare_exchange_n(&vas->head.nr_failed, &counted, floor, 0, __ATOMIC_ACQ_REL,
+					__ATOMIC_RELAXED))
+		__atomic_store_n(&vas->failures.settled, nr, __ATOMIC_RELEASE);
 	return 0;
 }
 

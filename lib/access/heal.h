@@ -12,6 +12,12 @@ uint64_t vas_fault_mended(const struct vas *vas);
 bool vas_fault_since(const struct vas *vas, uint64_t count, uintptr_t hva, size_t len);
 
 /*
+ * Is one of those in [hva, hva + len) that have failed since no thread was in a section? What was
+ * stored there in a section that is still open is lost.
+ */
+bool vas_fault_in_sections(const struct vas *vas, uintptr_t hva, size_t len);
+
+/*
  * Map the true pages again where zeros are, so that the next access finds out anew. Not in a
  * section. -EIO: it cannot be done now.
  */

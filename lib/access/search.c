@@ -284,18 +284,18 @@ static void look(struct vas *vas, struct search *s)
 static int step(struct vas *vas, struct search *s)
 {
 	const uint8_t *hit = NULL;
-	uint64_t generation, left = s->end - s->gpa, most = CHUNK + 2 * MAX_PATTERN;
+	uint64_t seq, left = s->end - s->gpa, most = CHUNK + 2 * MAX_PATTERN;
 	int err = vas_lazy_enter(vas, s->gpa, left < most ? left : most);
 
 	if (err)
 		return err;
-	generation = vas_generation(vas);
+	seq = vas_observe_begin(vas);
 	s->sure = vas_is_lazy(vas) ? most : left;
 	look(vas, s);
 	if (s->hay)
 		hit = scan(&s->needle, s->hay, s->nr);
 	vas_leave(vas);
-	if ((hit || s->is_match) && vas->role == VAS_ROLE_OBSERVER && !vas_still(vas, generation))
+	if ((hit || s->is_match) && vas->role == VAS_ROLE_OBSERVER && vas_observe_retry(vas, seq))
 		return 0; /* again, from the same place */
 	if (s->is_match)
 		return 1;

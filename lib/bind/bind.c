@@ -152,9 +152,12 @@ static int check_options(const struct vas_options *options)
 		return vas_error_set(
 			-EINVAL, "ram_size must be a multiple of %llu up to 2^52, not %llu",
 			(unsigned long long)page, (unsigned long long)options->ram_size);
-	if (options->max_regions > VAS_MAX_REGIONS || options->nr_slots > VAS_MAX_SLOTS)
-		return vas_error_set(-EINVAL, "at most %u regions and %u thread slots",
-				     VAS_MAX_REGIONS, VAS_MAX_SLOTS);
+	if (options->max_regions > VAS_MAX_REGIONS)
+		return vas_error_set(-EINVAL, "max_regions must be up to %u, not %u",
+				     VAS_MAX_REGIONS, options->max_regions);
+	if (options->nr_slots > VAS_MAX_SLOTS)
+		return vas_error_set(-EINVAL, "nr_slots must be up to %u, not %u", VAS_MAX_SLOTS,
+				     options->nr_slots);
 	if (options->name && strlen(options->name) >= VAS_NAME_LEN)
 		return vas_error_set(-EINVAL, "a name has at most %d bytes", VAS_NAME_LEN - 1);
 	return 0;

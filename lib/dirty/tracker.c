@@ -330,9 +330,11 @@ ssize_t vas_tracker_harvest(struct vas_tracker *d, uint64_t *gpa, uint64_t end, 
 
 	if (!d->open)
 		return vas_error_set(-EINVAL, "vas_tracker_begin() comes first");
-	if (*gpa > end || nr > PTRDIFF_MAX / sizeof(**words))
-		return vas_error_set(-EINVAL,
-				     "a range that ends before it begins, or too many words");
+	if (*gpa > end)
+		return vas_error_set(-EINVAL, "gpa %#llx is beyond the end %#llx",
+				     (unsigned long long)*gpa, (unsigned long long)end);
+	if (nr > PTRDIFF_MAX / sizeof(**words))
+		return vas_error_set(-EINVAL, "%zu words are more than memory can hold", nr);
 	err = make_room(d, nr);
 	if (!err)
 		err = lock_and_repair(d);

@@ -22,39 +22,56 @@ static uint32_t nr_entries(const struct vas *vas)
 
 /* ---- entries ------------------------------------------------------------------------------ */
 
-static int doorbell_is_valid(const struct vas_event_entry *e)
+/* What is wrong with a doorbell's fields; NULL: nothing. */
+static const char *doorbell_fault(const struct vas_event_entry *e)
 {
 	uint64_t last;
 
-	if (e->flags & ~(VAS_EVENT_PIO | VAS_EVENT_DATAMATCH) || e->gsi)
-		return 0;
+	if (e->flags & ~(VAS_EVENT_PIO | VAS_EVENT_DATAMATCH))
+		return "a doorbell has no flags but VAS_EVENT_PIO and VAS_EVENT_DATAMATCH";
+	if (e->gsi)
+		return "a doorbell has no gsi";
 	if (e->len != 0 && e->len != 1 && e->len != 2 && e->len != 4 && e->len != 8)
-		return 0;
+		return "len is 0, 1, 2, 4 or 8";
 	if (__builtin_add_overflow(e->addr, e->len ? e->len - 1 : 0, &last))
-		return 0;
+		return "addr + len is beyond 2^64";
 	if (e->flags & VAS_EVENT_PIO && (e->len == 8 || last > UINT16_MAX))
-		return 0;
+		return "a port has up to 4 bytes below 2^16";
 	if (!(e->flags & VAS_EVENT_DATAMATCH))
-		return !e->data;
-	return e->len == 8 || (e->len && e->data >> (8 * e->len) == 0);
+		return e->data ? "data needs VAS_EVENT_DATAMATCH" : NULL;
+	if (!e->len)
+		return "VAS_EVENT_DATAMATCH needs a len";
+	return e->len < 8 && e->data >> (8 * e->len) ? "data has more than len bytes" : NULL;
 }
 
-static int irq_is_valid(const struct vas_event_entry *e)
+static const char *irq_fault(const struct vas_event_entry *e)
 {
-	if (e->flags & ~(VAS_EVENT_MSI | VAS_EVENT_RESAMPLE) || e->len)
-		return 0;
+	if (e->flags & ~(VAS_EVENT_MSI | VAS_EVENT_RESAMPLE))
+		return "an interrupt has no flags but VAS_EVENT_MSI and VAS_EVENT_RESAMPLE";
+	if (e->len)
+		return "an interrupt has no len";
+	if (!(e->flags & VAS_EVENT_MSI))
+		return e->addr || e->data ? "addr and data need VAS_EVENT_MSI" : NULL;
 	/* A message has no level, and nobody acknowledges it. */
-	if (e->flags & VAS_EVENT_MSI)
-		return !(e->flags & VAS_EVENT_RESAMPLE) && e->data <= UINT32_MAX;
-	return !e->addr && !e->data;
+	if (e->flags & VAS_EVENT_RESAMPLE)
+		return "VAS_EVENT_MSI and VAS_EVENT_RESAMPLE exclude each other";
+	return e->data > UINT32_MAX ? "data of a message has 32 bits" : NULL;
 }
 
-static int entry_is_valid(const struct vas_event_entry *e)
+static const char *entry_fault(const struct vas_event_entry *e)
 {
-	if (!e->id || !memchr(e->name, 0, sizeof(e->name)))
-		return 0;
-	return (e->kind == VAS_EVENT_DOORBELL && doorbell_is_valid(e)) ||
-	       (e->kind == VAS_EVENT_IRQ && irq_is_valid(e));
+	if (!e->id)
+		return "the id must not be 0";
+	if (!memchr(e->name, 0, sizeof(e->name)))
+		return "the name does not end within its field";
+	switch (e->kind) {
+	case VAS_EVENT_DOORBELL:
+		return doorbell_fault(e);
+	case VAS_EVENT_IRQ:
+		return irq_fault(e);
+	default:
+		return "kind is VAS_EVENT_DOORBELL or VAS_EVENT_IRQ";
+	}
 }
 
 /*
@@ -75,7 +92,7 @@ static int entry_copy(const struct vas_event_entry *shared, struct vas_event_ent
 		/* The copy is taken before the second look: pairs with the fence there. */
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (__atomic_load_n(&shared->sequence, __ATOMIC_RELAXED) == sequence)
-			return entry_is_valid(copy);
+			return !entry_fault(copy);
 	}
 	return 0;
 }
@@ -197,6 +214,8 @@ int vas_event_find_by_name(struct vas *vas, const char *name, struct vas_event *
 
 static int event_to_entry(const struct vas_event *event, struct vas_event_entry *e)
 {
+	const char *fault;
+
 	*e = (struct vas_event_entry){
 		.kind = event->kind,
 		.id = event->id,
@@ -208,11 +227,8 @@ static int event_to_entry(const struct vas_event *event, struct vas_event_entry 
 	};
 	/* Nothing of what follows its end. */
 	memcpy(e->name, event->name, strnlen(event->name, sizeof(e->name)));
-	if (entry_is_valid(e))
-		return 0;
-	return vas_error_set(-EINVAL,
-			     "event %u: kind, flags, length, address and value do not go together",
-			     event->id);
+	fault = entry_fault(e);
+	return fault ? vas_error_set(-EINVAL, "event %u: %s", event->id, fault) : 0;
 }
 
 /* Where the new entry goes, or why it cannot. */

@@ -55,6 +55,7 @@ struct stale {
 struct failures {
 	uint64_t nr;		      /* ever noted: number i is in at[i % VAS_MAX_FAILED] */
 	uint64_t mended;	      /* of these, mapped again: vas->lock */
+	uint64_t settled;	      /* of these, when no thread was in a section: vas->lock */
 	uint32_t active;	      /* handlers at work */
 	uintptr_t at[VAS_MAX_FAILED]; /* hva; 0: all of a map */
 };

@@ -71,6 +71,12 @@ static int check(const struct vas_layout *layout)
 	return vas_lazy_check_host();
 }
 
+static int word_error(const struct vas_dirty_word *word, const char *fault)
+{
+	return vas_error_set(-EINVAL, "the word of gpa %#llx %s", (unsigned long long)word->gpa,
+			     fault);
+}
+
 static int copy_words(struct lazy *a, const struct vas_layout *layout,
 		      const struct vas_dirty_word *words, size_t nr)
 {
@@ -85,10 +91,12 @@ static int copy_words(struct lazy *a, const struct vas_layout *layout,
 	memcpy(a->regions, layout->regions, layout->nr * sizeof(*a->regions));
 	a->nr_regions = layout->nr;
 	for (i = 0; i < nr; i++) {
-		if (words[i].gpa % WORD_SIZE || words[i].gpa >= layout->vas->sb.limit ||
-		    (i && words[i].gpa <= words[i - 1].gpa))
-			return vas_error_set(-EINVAL,
-					     "words are not in order, or beyond the limit");
+		if (words[i].gpa % WORD_SIZE)
+			return word_error(&words[i], "is not a multiple of 256 KiB");
+		if (words[i].gpa >= layout->vas->sb.limit)
+			return word_error(&words[i], "is beyond the limit");
+		if (i && words[i].gpa <= words[i - 1].gpa)
+			return word_error(&words[i], "is not above the one before it");
 		a->words[i] = words[i];
 		a->missing[i] = words[i].bits;
 		a->nr_left += words[i].bits != 0;

@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <vas/migrate.h>
+#include <vas/handover.h>
 
 #include "lib/access/view.h"
 #include "lib/base/deadline.h"

@@ -7,7 +7,7 @@
 #define MIGRATE_SUM_H
 
 #include <xxhash.h>
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(MIGRATE_STATIC) /* libxxhash.a has no dispatch */
 #include <xxh_x86dispatch.h> /* XXH3_64bits() is then as wide as the processor */
 #endif
 

@@ -386,10 +386,11 @@ int vas_migrate_recv(const struct vas_migrate_target *options, struct vas **vas,
 	struct receiver *r;
 	int err;
 
-	if (!options->nr_fds || options->nr_fds > VAS_MIGRATE_MAX_CHANNELS ||
-	    options->flags & ~VAS_MIGRATE_POPULATE)
-		return vas_error_set(-EINVAL, "a stream has 1 to %u channels, or flags are unknown",
-				     VAS_MIGRATE_MAX_CHANNELS);
+	if (!options->nr_fds || options->nr_fds > VAS_MIGRATE_MAX_CHANNELS)
+		return vas_error_set(-EINVAL, "nr_fds is %u, but a stream has 1 to %u channels",
+				     options->nr_fds, VAS_MIGRATE_MAX_CHANNELS);
+	if (options->flags & ~VAS_MIGRATE_POPULATE)
+		return vas_error_set(-EINVAL, "unknown flags %#x", options->flags);
 	memset(result, 0, sizeof(*result));
 	r = calloc(1, sizeof(*r));
 	if (!r)

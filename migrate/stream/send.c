@@ -33,12 +33,13 @@ static int check_unchanged(struct migration *m)
 static int check_options(const struct vas_migrate_options *options)
 {
 	if (!options->nr_fds || options->nr_fds > VAS_MIGRATE_MAX_CHANNELS)
-		return vas_error_set(-EINVAL, "a stream has 1 to %u channels",
-				     VAS_MIGRATE_MAX_CHANNELS);
-	if (options->flags & ~FLAGS_KNOWN ||
-	    (options->flags & VAS_MIGRATE_LZ4 && options->flags & VAS_MIGRATE_ZSTD))
-		return vas_error_set(-EINVAL, "flags %#x: unknown, or two kinds of packing",
-				     options->flags);
+		return vas_error_set(-EINVAL, "nr_fds is %u, but a stream has 1 to %u channels",
+				     options->nr_fds, VAS_MIGRATE_MAX_CHANNELS);
+	if (options->flags & ~FLAGS_KNOWN)
+		return vas_error_set(-EINVAL, "unknown flags %#x", options->flags & ~FLAGS_KNOWN);
+	if (options->flags & VAS_MIGRATE_LZ4 && options->flags & VAS_MIGRATE_ZSTD)
+		return vas_error_set(-EINVAL,
+				     "VAS_MIGRATE_LZ4 and VAS_MIGRATE_ZSTD exclude each other");
 	return 0;
 }
 

@@ -116,6 +116,95 @@ TEST(a_backing_that_grows_back_works_again)
 	clean(&k);
 }
 
+/* A page fails under a pointer, and its file grows back before anybody has asked. */
+static void fail_and_come_back(struct shaky *k, uint32_t **ptr)
+{
+	CHECK_OK(ftruncate(k->fd, 0));
+	CHECK_OK(vas_enter(k->bound));
+	*ptr = vas_translate(k->bound, GPA + PAGE, 4, VAS_PROT_WRITE);
+	CHECK(*ptr);
+	**ptr = 1;
+	vas_leave(k->bound);
+	CHECK_OK(ftruncate(k->fd, NR * PAGE));
+}
+
+TEST(a_store_that_is_lost_is_an_io_error)
+{
+	struct shaky k;
+	uint32_t *ptr, val;
+
+	make(&k, 0);
+	fail_and_come_back(&k, &ptr);
+	CHECK_EQ(vas_store_le32(k.bound, GPA + PAGE, 7, __ATOMIC_RELEASE), -EIO);
+	CHECK_OK(vas_store_le32(k.bound, GPA + PAGE, 7, __ATOMIC_RELEASE));
+	CHECK_EQ(pread(k.fd, &val, 4, PAGE), 4);
+	CHECK_EQ(val, 7);
+	clean(&k);
+}
+
+TEST(a_store_elsewhere_is_not)
+{
+	struct shaky k;
+	uint32_t *ptr, val;
+
+	make(&k, 0);
+	fail_and_come_back(&k, &ptr);
+	CHECK_OK(vas_store_le32(k.bound, GPA + 2 * PAGE, 7, __ATOMIC_RELEASE));
+	CHECK_EQ(pread(k.fd, &val, 4, 2 * PAGE), 4);
+	CHECK_EQ(val, 7);
+	clean(&k);
+}
+
+static void write_through_a_failing_page(uint32_t bind_flags)
+{
+	struct shaky k;
+	uint32_t val;
+	void *ptr;
+
+	make(&k, bind_flags);
+	CHECK_OK(vas_write_begin(k.bound, GPA + PAGE - 4, 2 * PAGE, &ptr));
+	CHECK_OK(ftruncate(k.fd, 0));
+	memset(ptr, 'T', 2 * PAGE);
+	CHECK_OK(ftruncate(k.fd, NR * PAGE));
+	CHECK_EQ(vas_write_end(k.bound, GPA + PAGE - 4, 2 * PAGE), -EIO);
+	CHECK_OK(vas_write_begin(k.bound, GPA + PAGE - 4, 8, &ptr));
+	memset(ptr, 'T', 8);
+	CHECK_OK(vas_write_end(k.bound, GPA + PAGE - 4, 8));
+	CHECK_EQ(pread(k.fd, &val, 4, PAGE), 4);
+	CHECK_EQ(val, 0x54545454);
+	clean(&k);
+}
+
+TEST(what_is_written_through_a_pointer_to_a_failing_page_is_an_io_error)
+{
+	write_through_a_failing_page(0);
+}
+
+TEST(without_a_window_too)
+{
+	write_through_a_failing_page(VAS_BIND_NO_WINDOW);
+}
+
+TEST(a_list_stops_at_a_failing_page)
+{
+	const struct vas_range chain[] = { { GPA, 8 }, { GPA + 5 * PAGE - 8, 16 }, { GPA, 8 } };
+	uint8_t buf[32];
+	const struct iovec iov = { buf, sizeof(buf) };
+	struct shaky k;
+	size_t done;
+
+	make(&k, 0);
+	CHECK_OK(ftruncate(k.fd, 5 * PAGE));
+	CHECK_EQ(vas_readv(k.bound, chain, 3, &iov, 1, &done), -EIO);
+	CHECK_EQ(done, 16);
+	CHECK_EQ(vas_writev(k.bound, chain, 3, &iov, 1, &done), -EIO);
+	CHECK_EQ(done, 16);
+	CHECK_OK(ftruncate(k.fd, NR * PAGE));
+	CHECK_OK(vas_readv(k.bound, chain, 3, &iov, 1, &done));
+	CHECK_EQ(done, 32);
+	clean(&k);
+}
+
 TEST(a_map_of_a_truncated_backing_raises_no_signal)
 {
 	struct vas_mapping *mapping;

@@ -130,27 +130,27 @@ TEST(a_compact_file_is_copied_where_it_lies)
 	CHECK_STR((char *)&word, "low");
 }
 
-TEST(a_copy_stops_at_a_hole_and_says_what_is_left)
+TEST(a_copy_stops_at_a_hole_and_says_what_is_done)
 {
 	static uint8_t buf[2 * PAGE];
 	struct vas *vas = device_vas(LIMIT, 2 * PAGE, 0);
 	int device = device_bound(vas_fd(vas));
-	size_t left;
+	size_t done;
 
-	CHECK_EQ(device_write(device, PAGE + 1, buf, 2 * PAGE, &left), -EFAULT);
-	CHECK_EQ(left, PAGE + 1);
-	CHECK_EQ(device_read(device, PAGE + 1, buf, 2 * PAGE, &left), -EFAULT);
-	CHECK_EQ(left, PAGE + 1);
-	CHECK_EQ(device_read(device, 2 * PAGE, buf, 1, &left), -EFAULT);
-	CHECK_EQ(left, 1);
-	CHECK_EQ(device_read(device, LIMIT, buf, 1, &left), -EFAULT);
-	CHECK_EQ(device_read(device, UINT64_MAX, buf, 16, &left), -EFAULT);
-	CHECK_EQ(left, 16);
-	CHECK_OK(device_read(device, UINT64_MAX, buf, 0, &left));
-	CHECK_EQ(left, 0);
+	CHECK_EQ(device_write(device, PAGE + 1, buf, 2 * PAGE, &done), -EFAULT);
+	CHECK_EQ(done, PAGE - 1);
+	CHECK_EQ(device_read(device, PAGE + 1, buf, 2 * PAGE, &done), -EFAULT);
+	CHECK_EQ(done, PAGE - 1);
+	CHECK_EQ(device_read(device, 2 * PAGE, buf, 1, &done), -EFAULT);
+	CHECK_EQ(done, 0);
+	CHECK_EQ(device_read(device, LIMIT, buf, 1, &done), -EFAULT);
+	CHECK_EQ(device_read(device, UINT64_MAX, buf, 16, &done), -EFAULT);
+	CHECK_EQ(done, 0);
+	CHECK_OK(device_read(device, UINT64_MAX, buf, 0, &done));
+	CHECK_EQ(done, 0);
 	device_add(vas, UINT64_C(0x3ff0000), 0x10000);
-	CHECK_EQ(device_read(device, LIMIT - 3, buf, 16, &left), -EFAULT);
-	CHECK_EQ(left, 13);
+	CHECK_EQ(device_read(device, LIMIT - 3, buf, 16, &done), -EFAULT);
+	CHECK_EQ(done, 3);
 }
 
 TEST(reading_a_hole_of_the_file_leaves_it_one)
@@ -212,13 +212,13 @@ TEST(rom_refuses_writes)
 	};
 	int device = device_bound(vas_fd(vas));
 	uint8_t buf[16] = { 0 };
-	size_t left;
+	size_t done;
 	uint64_t id;
 
 	CHECK_OK(vas_region_add(vas, &rom, &id));
-	CHECK_EQ(device_write(device, MIB - 4, buf, sizeof(buf), &left), -EACCES);
-	CHECK_EQ(left, 12);
-	CHECK_OK(device_read(device, MIB - 4, buf, sizeof(buf), &left));
+	CHECK_EQ(device_write(device, MIB - 4, buf, sizeof(buf), &done), -EACCES);
+	CHECK_EQ(done, 4);
+	CHECK_OK(device_read(device, MIB - 4, buf, sizeof(buf), &done));
 }
 
 static void pattern_everywhere(int device, const struct vas_test_copy *way)

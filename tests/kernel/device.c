@@ -43,29 +43,29 @@ int device_unbind(int device)
 	return call(device, VAS_TEST_UNBIND, NULL);
 }
 
-int device_copy_in(int device, struct vas_test_copy *copy, void *buf, size_t *left)
+int device_copy_in(int device, struct vas_test_copy *copy, void *buf, size_t *done)
 {
 	int err;
 
 	copy->buf = (uintptr_t)buf;
 	err = call(device, VAS_TEST_COPY, copy);
-	if (left)
-		*left = copy->left;
+	if (done)
+		*done = copy->done;
 	return err;
 }
 
-int device_read(int device, uint64_t gpa, void *buf, size_t len, size_t *left)
+int device_read(int device, uint64_t gpa, void *buf, size_t len, size_t *done)
 {
 	struct vas_test_copy copy = { .gpa = gpa, .len = len };
 
-	return device_copy_in(device, &copy, buf, left);
+	return device_copy_in(device, &copy, buf, done);
 }
 
-int device_write(int device, uint64_t gpa, const void *buf, size_t len, size_t *left)
+int device_write(int device, uint64_t gpa, const void *buf, size_t len, size_t *done)
 {
 	struct vas_test_copy copy = { .gpa = gpa, .len = len, .flags = VAS_TEST_WRITE };
 
-	return device_copy_in(device, &copy, (void *)(uintptr_t)buf, left);
+	return device_copy_in(device, &copy, (void *)(uintptr_t)buf, done);
 }
 
 int device_map(int device, uint64_t gpa, uint64_t len, uint32_t flags, uint32_t *id)

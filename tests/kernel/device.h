@@ -16,10 +16,10 @@ int device_bound(int fd);
 int device_bind(int device, int fd);
 int device_unbind(int device);
 
-/* flags: VAS_TEST_WRITE, ATOMIC, CACHED. *left may be NULL. */
-int device_copy_in(int device, struct vas_test_copy *copy, void *buf, size_t *left);
-int device_read(int device, uint64_t gpa, void *buf, size_t len, size_t *left);
-int device_write(int device, uint64_t gpa, const void *buf, size_t len, size_t *left);
+/* flags: VAS_TEST_WRITE, ATOMIC, CACHED. *done may be NULL. */
+int device_copy_in(int device, struct vas_test_copy *copy, void *buf, size_t *done);
+int device_read(int device, uint64_t gpa, void *buf, size_t len, size_t *done);
+int device_write(int device, uint64_t gpa, const void *buf, size_t len, size_t *done);
 
 int device_map(int device, uint64_t gpa, uint64_t len, uint32_t flags, uint32_t *id);
 int device_unmap(int device, uint32_t id);

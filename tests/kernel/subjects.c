@@ -46,7 +46,7 @@ static int copy(struct subject *s, struct request *r, uint32_t flags)
 		copy.flags &= ~VAS_TEST_CACHED;
 		err = call(s, VAS_TEST_COPY, &copy);
 	}
-	r->done = err ? r->len - copy.left : r->len;
+	r->done = err ? copy.done : r->len;
 	return err;
 }
 

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <vas/access.h>
+#include <vas/vas.h>
 
 #include "examples/tinyvmm_socket.h"
 #include "tests/guests/mailbox.h"

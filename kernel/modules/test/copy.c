@@ -33,26 +33,26 @@ static int make_copy(struct job *job)
 {
 	struct vas_test_copy *copy = job->copy;
 	struct vas *vas = job->session->vas;
-	size_t left = copy->len;
+	size_t done = 0;
 	int err;
 
 	if (copy->flags & VAS_TEST_CACHED)
 		return copy_cached(job->session, copy, job->buf);
 	switch (copy->flags & (VAS_TEST_WRITE | VAS_TEST_ATOMIC)) {
 	case 0:
-		err = vas_copy_from(vas, copy->gpa, job->buf, copy->len, &left);
+		err = vas_copy_from(vas, copy->gpa, job->buf, copy->len, &done);
 		break;
 	case VAS_TEST_WRITE:
-		err = vas_copy_to(vas, copy->gpa, job->buf, copy->len, &left);
+		err = vas_copy_to(vas, copy->gpa, job->buf, copy->len, &done);
 		break;
 	case VAS_TEST_ATOMIC:
-		err = vas_copy_from_atomic(vas, copy->gpa, job->buf, copy->len, &left);
+		err = vas_copy_from_atomic(vas, copy->gpa, job->buf, copy->len, &done);
 		break;
 	default:
-		err = vas_copy_to_atomic(vas, copy->gpa, job->buf, copy->len, &left);
+		err = vas_copy_to_atomic(vas, copy->gpa, job->buf, copy->len, &done);
 		break;
 	}
-	copy->left = left;
+	copy->done = done;
 	return err;
 }
 
@@ -165,7 +165,7 @@ static void run_job(struct job *job, u64 known)
 	if (copy->flags & VAS_TEST_WRITE && copy_from_user(job->buf, user, known))
 		return;
 	dispatch(job);
-	done = job->err ? copy->len - copy->left : copy->len;
+	done = job->err ? copy->done : copy->len;
 	/* Of a copy that stopped early, what was done. */
 	if (!(copy->flags & VAS_TEST_WRITE) && copy_to_user(user, job->buf, min(done, known)))
 		job->err = -EFAULT;
@@ -177,7 +177,7 @@ int session_copy(struct session *s, void *arg)
 	struct job job = { .session = s, .copy = copy };
 	size_t size = buffer_size(s, copy->len);
 
-	copy->left = copy->len;
+	copy->done = 0;
 	if (!size)
 		return -E2BIG;
 	job.buf = kvzalloc(size, GFP_KERNEL | __GFP_NOWARN);

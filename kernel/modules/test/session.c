@@ -212,7 +212,7 @@ static long bound_ioctl(struct session *s, unsigned int i, void __user *user)
 	if (_IOC_DIR(cmd) & _IOC_WRITE && copy_from_user(&arg, user, size))
 		return -EFAULT;
 	result = calls[i].call(s, &arg);
-	/* Results belong to errors, too: what is left of a copy. */
+	/* Results belong to errors, too: what a copy has done. */
 	if (_IOC_DIR(cmd) & _IOC_READ && copy_to_user(user, &arg, size))
 		return -EFAULT;
 	return result;

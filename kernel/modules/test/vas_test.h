@@ -33,7 +33,7 @@ struct vas_test_copy {
 	__u64 gpa;
 	__u64 buf;
 	__u64 len;
-	__u64 left; /* out; CACHED: not set */
+	__u64 done; /* out; CACHED: not set */
 	__u32 flags;
 	__u32 context;
 };
@@ -41,7 +41,7 @@ struct vas_test_copy {
 struct vas_test_map {
 	__u64 gpa;
 	__u64 len;
-	__u32 flags; /* VAS_MAP_* */
+	__u32 flags; /* VAS_MAPPING_* */
 	__u32 id;    /* out */
 };
 
@@ -109,7 +109,7 @@ struct vas_test_load_result {
 struct vas_test_sg {
 	__u64 ranges; /* struct vas_test_range[nr] */
 	__u32 nr;
-	__u32 flags; /* VAS_MAP_* */
+	__u32 flags; /* VAS_MAPPING_* */
 	__u32 max_segment;
 	__u32 nr_entries; /* out */
 };
@@ -126,7 +126,7 @@ struct vas_test_sg_access {
 struct vas_test_doorbell {
 	__s32 doorbell_fd;
 	__s32 irq_fd;
-	__u32 flags; /* VAS_BELL_* */
+	__u32 flags; /* VAS_DOORBELL_* */
 	__u32 pad;
 };
 
