@@ -15,7 +15,7 @@
 #include <vas/dirty.h>
 #include <vas/vas.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 #include "core/protocol/entries.h"
 #include "lib/handle/handle.h"
 

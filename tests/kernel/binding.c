@@ -222,7 +222,7 @@ TEST(as_many_binders_as_there_are_places)
 }
 
 /* vas.ko asks nobody for a page, so it waits until all are there. */
-TEST(memory_that_still_arrives_is_left_alone)
+TEST(memory_that_is_still_lazy_is_left_alone)
 {
 	struct vas *vas = device_vas(64 * MIB, MIB, 0);
 	struct control c = control_open(vas_fd(vas));

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../harness_hugetlb.h"
+#include "tests/harness_hugetlb.h"
 #include "device.h"
 
 #define MIB   (1ull << 20)

@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../kvm/echo_device.h"
+#include "tests/consumer/kvm/echo_device.h"
 #include "include/uapi/linux/vas.h"
 #include "kernel/modules/example/vas_example.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../harness_hugetlb.h"
+#include "tests/harness_hugetlb.h"
 #include "control.h"
 #include "device.h"
 
