@@ -12,7 +12,6 @@
 #define WORD	    (64 * VAS_PAGE_SIZE)
 #define MAX_REGIONS 128
 #define MAX_WORDS   128
-#define LONG_NS	    20000000000ull
 
 struct lazy {
 	struct vas_source source; /* first */
@@ -111,7 +110,7 @@ uint64_t lazy_place(struct subject *s, const struct vas_region *region)
 	uint64_t id = 0;
 
 	if (a->is_settled) {
-		CHECK_OK(vas_lazy_wait(s->owner, LONG_NS));
+		CHECK_OK(vas_lazy_wait(s->owner, TEST_HANG_NS));
 		CHECK_OK(vas_region_add(s->owner, region, &id));
 		return id;
 	}

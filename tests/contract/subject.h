@@ -72,7 +72,7 @@ struct subject_kind {
 	uint32_t create_flags; /* VAS_CREATE_* */
 	enum subject_file file;
 	uint32_t bind_flags; /* VAS_BIND_* */
-	uint32_t fills;      /* FILLED_* */
+	uint32_t fills;	     /* FILLED_* */
 	uint64_t unit;	     /* 0: as large as the file's pages */
 	const struct subject_ops *ops;
 	void (*require)(void); /* skips if this machine lacks something; may be NULL */

@@ -59,7 +59,7 @@ static int program_read(struct program *p)
 	ssize_t nr;
 
 	test_note("%s", p->text);
-	CHECK_EQ(poll(&fd, 1, DEADLINE_MS), 1);
+	CHECK_EQ(poll(&fd, 1, TEST_HANG_MS), 1);
 	nr = read(p->out, p->text + p->len, sizeof(p->text) - 1 - p->len);
 	CHECK_OK(nr);
 	p->len += nr;
@@ -129,7 +129,7 @@ void rounds_await(struct vas *vas, uint64_t more)
 {
 	struct progress progress = { vas, rounds_done(vas) + more };
 
-	test_wait(filled_so_far, &progress, DEADLINE_MS);
+	test_wait(filled_so_far, &progress, TEST_HANG_MS);
 }
 
 void rounds_stop(struct vas *vas)

@@ -7,8 +7,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define DEADLINE_MS 30000
-
 struct vas;
 
 struct program {

@@ -11,7 +11,6 @@
 #define IRQ	 7
 #define GSI	 9
 #define NR_MOVES 30
-#define SETTLE	 5000000000ull
 
 static const struct vas_event irq = { .kind = VAS_EVENT_IRQ, .id = IRQ, .gsi = GSI };
 
@@ -31,7 +30,7 @@ static void await_progress(struct fixture *f, uint64_t more)
 {
 	struct progress progress = { f, f->box->done + more };
 
-	test_wait(filled_so_far, &progress, 20000);
+	test_wait(filled_so_far, &progress, TEST_HANG_MS);
 	test_note("the guest's status is %d, it has lost %llu", f->machine.status,
 		  (unsigned long long)f->box->where);
 	CHECK(!f->machine.stopped);
@@ -40,7 +39,7 @@ static void await_progress(struct fixture *f, uint64_t more)
 static void save(struct fixture *f, void **state, size_t *size)
 {
 	machine_pause(&f->machine, 1);
-	CHECK_OK(machine_settle(&f->machine, SETTLE));
+	CHECK_OK(machine_settle(&f->machine, TEST_HANG_NS));
 	CHECK_OK(machine_save(&f->machine, state, size));
 }
 
@@ -112,6 +111,6 @@ TEST(machine_that_has_stopped_has_no_state_to_save)
 	fixture_start(&f);
 	fixture_finish(&f);
 	machine_pause(&f.machine, 1);
-	CHECK_EQ(machine_settle(&f.machine, SETTLE), -ESHUTDOWN);
+	CHECK_EQ(machine_settle(&f.machine, TEST_HANG_NS), -ESHUTDOWN);
 	fixture_clean(&f);
 }

@@ -115,7 +115,7 @@ static pid_t start(struct vas *owner, const char *role, int *sock)
 
 	CHECK_OK(vas_send_fds(owner, *sock, 0));
 	ready.fd = *sock;
-	CHECK_EQ(poll(&ready, 1, 20000), 1);
+	CHECK_EQ(poll(&ready, 1, TEST_HANG_MS), 1);
 	CHECK_EQ(read(*sock, &byte, 1), 1);
 	return pid;
 }
@@ -149,17 +149,13 @@ static void check_nothing_left(struct victim *v)
 static void die(const char *role)
 {
 	struct victim v;
-	uint64_t start_ns;
 	int sock;
 	pid_t pid;
 
 	victim_make(&v);
 	pid = start(v.owner, role, &sock);
 	stop(pid, sock);
-	start_ns = test_now_ns();
 	check_nothing_left(&v);
-	/* The dead are not waited for: far less than a commit's deadline. */
-	CHECK(test_now_ns() - start_ns < VAS_TIMEOUT_DEFAULT_NS);
 	victim_free(&v);
 }
 

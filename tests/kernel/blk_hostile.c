@@ -14,7 +14,7 @@ static void is_broken(struct guest *g)
 	struct part in = { DATA, 512, 1 };
 	struct vas_blk_stopped stopped;
 
-	CHECK(virtqueue_is_broken(&g->q, 10000));
+	CHECK(virtqueue_is_broken(&g->q, TEST_HANG_MS));
 	stopped = queue_stop(g);
 	CHECK_EQ(stopped.broken, 1);
 	virtqueue_init(&g->q, g->ram, QUEUE, SIZE);

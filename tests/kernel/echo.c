@@ -11,6 +11,7 @@
 #include "tests/consumer/kvm/echo_device.h"
 #include "include/uapi/linux/vas.h"
 #include "kernel/modules/example/vas_example.h"
+#include "tests/patient.h"
 
 static const struct vas_event pin = { .kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, .gsi = ECHO_GSI };
 
@@ -85,7 +86,7 @@ static void wait_for_rounds(struct fixture *f, uint64_t nr)
 {
 	struct progress progress = { f, f->box->done + nr };
 
-	test_wait(filled_so_far, &progress, 60000);
+	test_wait(filled_so_far, &progress, TEST_HANG_MS);
 }
 
 TEST(a_module_that_leaves_is_replaced_by_the_next)
@@ -113,7 +114,7 @@ TEST(a_module_that_leaves_is_replaced_by_the_next)
 TEST(the_owner_changes_the_layout_under_guest_and_module)
 {
 	struct vas_region region = { .gpa = 8 << 20, .size = 1 << 20, .offset = 8 << 20 };
-	struct vas_ko_freeze freeze = { .timeout_ns = 20000000000 };
+	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
 	struct vas_ko_attach attach;
 	struct fixture f;
 	int foo, drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
@@ -127,11 +128,11 @@ TEST(the_owner_changes_the_layout_under_guest_and_module)
 	foo = foo_start(&f, FOO_BY_MAP);
 	fixture_start(&f);
 	for (int i = 0; i < 10; i++) {
-		CHECK_OK(vas_region_add(f.vas, &region, &id));
+		CHECK_OK(patient_add(f.vas, &region, &id));
 		wait_for_rounds(&f, 5);
 		CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
 		CHECK_OK(ioctl(drive, VAS_KO_THAW));
-		CHECK_OK(vas_region_remove(f.vas, id));
+		CHECK_OK(patient_remove(f.vas, id));
 		wait_for_rounds(&f, 5);
 	}
 	f.box->turn = 1;

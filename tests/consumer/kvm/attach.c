@@ -38,7 +38,7 @@ static struct vas *vas_with_regions(unsigned int nr, uint32_t max_regions)
 
 		CHECK_OK(vas_layout_add(layout, &region, NULL));
 	}
-	CHECK_OK(vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL));
+	CHECK_OK(vas_layout_commit(layout, TEST_HANG_NS, NULL));
 	return vas;
 }
 

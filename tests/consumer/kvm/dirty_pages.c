@@ -16,7 +16,6 @@
 #define MANY_GPA (2 * HIGH_GPA)
 #define MANY	 8192u
 #define DOORBELL 3
-#define DEADLINE 20000000000ull
 #define STEP	 50u
 #define NR_STEPS 5u
 
@@ -87,7 +86,7 @@ static void harvest_is_exact(uint32_t flags)
 	track(&f, 1);
 	fixture_start(&f);
 	for (step = 0; step < NR_STEPS; step++) {
-		CHECK_EQ(vas_doorbell_wait(f.vas, DOORBELL, DEADLINE), 1);
+		CHECK_EQ(vas_doorbell_wait(f.vas, DOORBELL, TEST_HANG_NS), 1);
 		/* Out of KVM_RUN, so that nothing is left in the processor. */
 		machine_pause(&f.machine, 1);
 		harvest(&f);

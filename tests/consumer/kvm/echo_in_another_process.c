@@ -88,7 +88,7 @@ TEST(a_foo_that_is_killed_is_replaced_by_the_next)
 		pid = test_spawn("foo", &sock);
 		CHECK_OK(vas_send_fds(f.vas, sock, 0));
 		progress.target = f.box->done + 100;
-		test_wait(filled_so_far, &progress, 10000);
+		test_wait(filled_so_far, &progress, TEST_HANG_MS);
 		kill(pid, SIGKILL);
 		CHECK_EQ(waitpid(pid, NULL, 0), pid);
 		close(sock);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "tests/consumer/kvm/fixture.h"
+#include "tests/patient.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -115,7 +116,7 @@ uint64_t fixture_region(struct fixture *f, uint64_t gpa, uint64_t size, uint32_t
 	};
 	uint64_t id;
 
-	CHECK_OK(vas_region_add(f->vas, &region, &id));
+	CHECK_OK(patient_add(f->vas, &region, &id));
 	return id;
 }
 

@@ -125,7 +125,7 @@ static void wait_for_rounds(struct fixture *f)
 	struct progress progress = { f, f->box->done };
 
 	progress.target += 2 * f->box->nr_regions * (SIZE / VAS_PAGE_SIZE);
-	test_wait(filled_so_far, &progress, 10000);
+	test_wait(filled_so_far, &progress, TEST_HANG_MS);
 }
 
 /*

@@ -10,10 +10,10 @@
 
 #include "consumer/kvm/machine.h"
 #include "tests/consumer/kvm/fixture.h"
+#include "tests/patient.h"
 
 #define SIZE	 (64ull << 10)
 #define DOORBELL 9
-#define DEADLINE 10000000000ull
 
 /* The guest asks (turn 1), gets (2), has done (3), and it goes (0). */
 static void serve_guest(struct fixture *f, int round)
@@ -21,15 +21,15 @@ static void serve_guest(struct fixture *f, int round)
 	uint64_t gpa = HIGH_GPA + (test_random_next(&f->random) % 1000) * SIZE, id;
 
 	test_note("round %d", round);
-	CHECK_EQ(vas_doorbell_wait(f->vas, DOORBELL, DEADLINE), 1);
+	CHECK_EQ(vas_doorbell_wait(f->vas, DOORBELL, TEST_HANG_NS), 1);
 	CHECK_EQ(f->box->turn, 1);
 	id = fixture_region(f, gpa, SIZE, 0);
 	f->list[0].gpa = gpa;
 	f->list[0].size = SIZE;
 	__atomic_store_n(&f->box->turn, 2, __ATOMIC_RELEASE);
-	CHECK_EQ(vas_doorbell_wait(f->vas, DOORBELL, DEADLINE), 1);
+	CHECK_EQ(vas_doorbell_wait(f->vas, DOORBELL, TEST_HANG_NS), 1);
 	CHECK_EQ(f->box->turn, 3);
-	CHECK_OK(vas_region_remove(f->vas, id));
+	CHECK_OK(patient_remove(f->vas, id));
 	/* Given back: it is empty when it comes again. */
 	CHECK_EQ(*(uint64_t *)(f->ram + gpa), 0);
 	__atomic_store_n(&f->box->turn, 0, __ATOMIC_RELEASE);
@@ -88,7 +88,7 @@ static void plug(struct fixture *f, int times)
 		uint64_t gpa = HIGH_GPA + (test_random_next(&f->random) % 1000) * SIZE;
 
 		test_note("time %d", i);
-		CHECK_OK(vas_region_remove(f->vas, fixture_region(f, gpa, SIZE, 0)));
+		CHECK_OK(patient_remove(f->vas, fixture_region(f, gpa, SIZE, 0)));
 	}
 }
 
@@ -127,7 +127,7 @@ TEST(hotplug_does_not_disturb_those_who_use_other_memory)
 	pid = test_spawn("uses_memory", &sock);
 	CHECK_OK(vas_send_fds(f.vas, sock, 0));
 	fixture_start(&f);
-	test_wait(has_begun, &f, 10000);
+	test_wait(has_begun, &f, TEST_HANG_MS);
 	plug(&f, 10);
 	before = count(&f);
 	plug(&f, nr_times());

@@ -11,7 +11,6 @@
 #define ROUNDS	  100
 #define MSI_ID	  3
 #define MSI_GSI	  40
-#define DEADLINE  10000000000ull
 #define LAPIC_MSI 0xfee00000ull
 
 static const struct vas_event pin = { .kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, .gsi = ECHO_GSI };
@@ -31,7 +30,7 @@ static void *device_thread(void *arg)
 	uint32_t i;
 
 	for (i = 0; i < ROUNDS && !device->result; i++) {
-		int64_t nr = vas_doorbell_wait(device->f.vas, ECHO_DOORBELL_ID, DEADLINE);
+		int64_t nr = vas_doorbell_wait(device->f.vas, ECHO_DOORBELL_ID, TEST_HANG_NS);
 
 		if (nr > 0)
 			nr = echo_answer_one(device->f.vas);
@@ -124,7 +123,7 @@ static int raise_level(struct device *device, uint32_t nr)
 	fd.fd = vas_event_resample_fd(device->f.vas, ECHO_IRQ_ID);
 	if (err || fd.fd < 0)
 		return err ? err : fd.fd;
-	if (poll(&fd, 1, 10000) != 1 || eventfd_read(fd.fd, &count))
+	if (poll(&fd, 1, TEST_HANG_MS) != 1 || eventfd_read(fd.fd, &count))
 		return -ETIMEDOUT;
 	device->nr_resampled += count;
 	return 0;

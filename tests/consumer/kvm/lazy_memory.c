@@ -112,7 +112,7 @@ static void run_guest(uint32_t flags)
 	if (flags & VAS_LAZY_ON_TOUCH)
 		CHECK(info.nr_lazy >= (SIZE - WALKED) / 2 / VAS_PAGE_SIZE);
 	check_walked(vas);
-	CHECK_OK(vas_lazy_wait(vas, 20000000000ull));
+	CHECK_OK(vas_lazy_wait(vas, TEST_HANG_NS));
 	CHECK_EQ(image.nr_fetched, SIZE / WORD);
 	check_walked(vas);
 	machine_destroy(&machine);

@@ -16,7 +16,6 @@
 #define RING_GPA HIGH_GPA
 #define RING_NR	 64u /* so small that it fills */
 #define VALUES	 10000u
-#define DEADLINE 30000000000ull
 
 static struct vas_mapping *ring_map(struct vas *vas)
 {
@@ -54,7 +53,7 @@ ROLE(takes_values)
 	if (!mapping)
 		return 2;
 	while (i >= 0 && i < VALUES) {
-		if (vas_doorbell_wait(vas, DOORBELL, DEADLINE) <= 0)
+		if (vas_doorbell_wait(vas, DOORBELL, TEST_HANG_NS) <= 0)
 			return 3;
 		i = values_take(vas_mapping_addr(mapping), i, seed);
 	}

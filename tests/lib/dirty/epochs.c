@@ -241,7 +241,7 @@ TEST(another_process_tracks_with_the_owners_help)
 
 	CHECK_OK(vas_notify_fd(vas));
 	CHECK_OK(vas_send_fds(vas, sock, 0));
-	test_wait(serve, (void *[]){ vas, &pid }, 10000);
+	test_wait(serve, (void *[]){ vas, &pid }, TEST_HANG_MS);
 	vas_destroy(vas);
 }
 
@@ -289,10 +289,10 @@ TEST(a_dead_tracker_takes_nothing_along)
 	CHECK_OK(vas_notify_fd(vas));
 	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	CHECK_OK(vas_send_fds(vas, sock, 0));
-	test_wait(serve_until_ready, (void *[]){ vas, &sock }, 10000);
+	test_wait(serve_until_ready, (void *[]){ vas, &sock }, TEST_HANG_MS);
 	write_at(vas, 0x3000);
 	CHECK_EQ(write(sock, "g", 1), 1);
-	test_wait(serve_until_killed, (void *[]){ vas, &pid }, 10000);
+	test_wait(serve_until_killed, (void *[]){ vas, &pid }, TEST_HANG_MS);
 	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 3);
 	vas_tracker_detach(dirty);
@@ -329,7 +329,7 @@ TEST(what_died_inside_a_section_makes_all_dirty)
 	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
 	CHECK_EQ(begin_and_take(dirty, &words), 2);
 	CHECK_EQ(words[0].bits, 1 << 9);
 	vas_tracker_detach(dirty);
@@ -407,7 +407,7 @@ TEST(a_thread_that_ends_inside_a_section_is_in_nobodys_way)
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	CHECK_OK(vas_info(vas, &info));
 	CHECK_EQ(info.nr_threads, 0);
-	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
 	/* Its write, which it did not come to mark, is had all the same. */
 	CHECK_EQ(begin_and_take(dirty, &words), 1);
 	CHECK_EQ(words[0].bits, 1 << 9);

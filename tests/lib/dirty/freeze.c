@@ -21,7 +21,7 @@ TEST(writers_are_turned_away_until_thaw)
 
 	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
 	CHECK_OK(vas_write(binder, 0, "a", 1, NULL));
-	CHECK_OK(vas_freeze(vas, SHORT_NS, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
 	CHECK_EQ(vas_freeze(vas, SHORT_NS, NULL), -EALREADY);
 	CHECK_EQ(vas_write(binder, 0, "b", 1, NULL), -EAGAIN);
 	CHECK_EQ(vas_write(vas, 0, "b", 1, NULL), -EAGAIN);
@@ -49,9 +49,9 @@ TEST(who_waits_for_thaw_is_woken)
 	struct vas *vas = shadow_vas(SIZE);
 	pthread_t thread;
 
-	CHECK_OK(vas_freeze(vas, SHORT_NS, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
 	CHECK_EQ(pthread_create(&thread, NULL, thaw, vas), 0);
-	CHECK_OK(vas_wait_thawed(vas, 10000000000ull));
+	CHECK_OK(vas_wait_thawed(vas, TEST_HANG_NS));
 	pthread_join(thread, NULL);
 	vas_destroy(vas);
 }
@@ -87,7 +87,7 @@ TEST(a_stuck_section_is_named_and_nothing_is_frozen)
 	CHECK_OK(vas_write(vas, 0, "a", 1, NULL));
 	CHECK_EQ(write(sock, "g", 1), 1);
 	CHECK_EQ(read(sock, &(char){ 0 }, 1), 1);
-	CHECK_OK(vas_freeze(vas, SHORT_NS, &blocker));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, &blocker));
 	CHECK_OK(kill(pid, SIGKILL));
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
 	vas_destroy(vas);
@@ -103,7 +103,7 @@ TEST(a_dead_writer_does_not_hinder)
 	CHECK_EQ(read(sock, &(char){ 0 }, 1), 1);
 	CHECK_OK(kill(pid, SIGKILL));
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
-	CHECK_OK(vas_freeze(vas, SHORT_NS, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
 	vas_destroy(vas);
 }
 
@@ -129,7 +129,7 @@ TEST(a_writable_map_is_asked_for_quiet)
 	CHECK_EQ(blocker.gpa, 8192);
 	CHECK_EQ(vas_mapping_request(mapping), VAS_REQUEST_NONE);
 	CHECK_EQ(pthread_create(&thread, NULL, be_quiet, mapping), 0);
-	CHECK_OK(vas_freeze(vas, 10000000000ull, &blocker));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, &blocker));
 	pthread_join(thread, NULL);
 	CHECK_EQ(vas_mapping_request(mapping), VAS_REQUEST_QUIESCE);
 	CHECK_EQ(vas_mapping_request(reader), VAS_REQUEST_NONE);
@@ -194,7 +194,7 @@ TEST(consumers_freeze_together_or_not_at_all)
 	CHECK_EQ(second.frozen, 0);
 	CHECK_OK(vas_write(vas, 0, "a", 1, NULL));
 	first.refuses = 0;
-	CHECK_OK(vas_freeze(vas, SHORT_NS, &blocker));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, &blocker));
 	CHECK_EQ(first.frozen + second.frozen, 2);
 	CHECK_OK(vas_thaw(vas));
 	CHECK_EQ(first.frozen + second.frozen, 0);
@@ -207,7 +207,7 @@ ROLE(freezes_and_dies)
 
 	CHECK_OK(vas_send_fds(vas, sock, 0));
 	CHECK_EQ(read(sock, &(char){ 0 }, 1), 1);
-	CHECK_OK(vas_freeze(vas, 10000000000ull, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
 	raise(SIGKILL);
 	return 1;
 }

@@ -292,7 +292,6 @@ TEST(what_a_tracker_marks_for_maps_is_its_own)
 /* ---- bounds ------------------------------------------------------------------------------- */
 
 #define HUGE_LIMIT (1ull << 50)
-#define SOON_NS	   2000000000ull
 
 static struct vas *huge_vas(void)
 {
@@ -320,16 +319,13 @@ TEST(a_huge_log_is_repaired_by_what_is_in_it)
 	struct vas *vas = huge_vas();
 	struct vas_tracker *dirty;
 	struct area area;
-	uint64_t start_ns;
 
 	area_map(&area, vas);
 	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	write_at(vas, GPA);
 	write_at(vas, HUGE_LIMIT - SIZE);
 	die_between_h1_and_h2(&area);
-	start_ns = test_now_ns();
 	CHECK_EQ(epoch(dirty), BIT);
-	CHECK(test_now_ns() - start_ns < SOON_NS);
 	CHECK(allocated(vas) < 64 << 20);
 	vas_tracker_detach(dirty);
 	vas_destroy(vas);
@@ -342,7 +338,6 @@ TEST(a_pin_that_says_everything_is_marked_by_what_was_touched)
 	struct vas_tracker *dirty;
 	struct vas_pin *pins;
 	struct area area;
-	uint64_t start_ns;
 	uint32_t living;
 
 	area_map(&area, vas);
@@ -358,16 +353,12 @@ TEST(a_pin_that_says_everything_is_marked_by_what_was_touched)
 					    .size = HUGE_LIMIT,
 					    .flags = VAS_PIN_WRITABLE };
 	((struct vas_control *)part(&area, VAS_EXT_CONTROL))->pins_claimed = UINT32_MAX;
-	start_ns = test_now_ns();
 	CHECK_EQ(epoch(dirty), BIT);
-	CHECK(test_now_ns() - start_ns < SOON_NS);
 	CHECK(allocated(vas) < 64 << 20);
 	/* It dies, by its own word; all that it may have written is dirty. */
 	for (unsigned int i = 0; i < area.sb.nr_pins; i++)
 		pins[i].tag = DEAD_TAKER;
-	start_ns = test_now_ns();
 	CHECK_EQ(epoch(dirty), BIT);
-	CHECK(test_now_ns() - start_ns < SOON_NS);
 	CHECK_EQ(pins[0].tag, 0);
 	CHECK(allocated(vas) < 64 << 20);
 	CHECK_EQ(epoch(dirty), 0);

@@ -120,7 +120,7 @@ TEST(copies_by_harvest_are_the_same_as_memory)
 	}
 	CHECK_OK(kill(pid, SIGKILL));
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
-	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
 	for (i = 0; i < NR_SHADOWS; i++) {
 		shadow_round(&shadows[i], 500);
 		shadow_check(&shadows[i]);

@@ -14,7 +14,7 @@ static int wait_for(struct vas *vas, int bits)
 	while ((seen & bits) != bits) {
 		int told;
 
-		if (poll(&poll_fd, 1, 10000) != 1)
+		if (poll(&poll_fd, 1, TEST_HANG_MS) != 1)
 			test_fail(__FILE__, __LINE__, "no notification; seen %#x, wanted %#x", seen,
 				  bits);
 		told = vas_notifications(vas);

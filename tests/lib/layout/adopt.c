@@ -186,7 +186,7 @@ TEST(an_adopter_waits_for_what_the_dead_owner_took_away)
 	CHECK_EQ(vas_layout_commit(layout, 10000000, &blocker), -EBUSY);
 	vas_mapping_destroy(mapping);
 	CHECK_OK(vas_layout_begin(vas, &layout));
-	CHECK_OK(vas_layout_commit(layout, 10000000, &blocker));
+	CHECK_OK(vas_layout_commit(layout, TEST_HANG_NS, &blocker));
 	simple_add(vas, 1, 1);
 	CHECK_EQ(first_byte(vas, PAGE), 0); /* it was given back, and is new */
 	vas_unbind(binder);

@@ -9,8 +9,6 @@
 
 #include "tests/migrate/snapshot/numbered.h"
 
-#define LONG_NS 20000000000ull
-
 /* ---- who serves dies ---------------------------------------------------------------------- */
 
 ROLE(restorer)
@@ -45,7 +43,7 @@ TEST(the_restorers_death_is_an_error_to_those_who_ask)
 	CHECK_EQ(got, 0);
 	CHECK_EQ(vas_read(binder, 2 << 20, &got, 8, NULL), -EIO);
 	CHECK_HAS(vas_error(), "ended");
-	CHECK_EQ(vas_lazy_wait(binder, LONG_NS), -EIO);
+	CHECK_EQ(vas_lazy_wait(binder, TEST_HANG_NS), -EIO);
 	CHECK_OK(vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &adopter));
 	CHECK_EQ(vas_read(adopter, 2 << 20, &got, 8, NULL), -EIO);
 	CHECK_EQ(vas_snapshot_save(adopter, "again", NULL, NULL), -EIO);

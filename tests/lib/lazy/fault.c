@@ -15,8 +15,6 @@
 #include "migrate/snapshot/snapshot.h"
 #include "tests/migrate/snapshot/numbered.h"
 
-#define LONG_NS 20000000000ull
-
 static void need_userfaultfd(void)
 {
 	long fd = syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -55,8 +53,8 @@ TEST(a_registered_mapping_is_filled_as_it_is_touched)
 		CHECK_EQ(*(uint64_t *)(p + gpa), wanted_at(gpa));
 	}
 	/* Nobody waits for it: it is over with the last page. */
-	test_wait(is_complete, back, 10000);
-	CHECK_OK(vas_lazy_wait(back, LONG_NS));
+	test_wait(is_complete, back, TEST_HANG_MS);
+	CHECK_OK(vas_lazy_wait(back, TEST_HANG_NS));
 	check_same(vas, back);
 	vas_lazy_unregister(back, p);
 	munmap(p, SIZE);
@@ -89,7 +87,7 @@ TEST(the_kernels_faults_are_caught_too)
 		CHECK_OK(vas_read(back, gpa + 8, &got, 8, NULL));
 		CHECK_EQ(got, 7);
 	}
-	CHECK_OK(vas_lazy_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, TEST_HANG_NS));
 	munmap(p, SIZE);
 	vas_destroy(back);
 	vas_destroy(vas);
@@ -117,7 +115,7 @@ ROLE(nobody)
 		CHECK_OK(vas_read(back, gpa, &got, 8, NULL));
 		CHECK_EQ(got, wanted_at(gpa));
 	}
-	CHECK_OK(vas_lazy_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, TEST_HANG_NS));
 	CHECK_OK(vas_lazy_register(back, p, SIZE, 0));
 	CHECK_EQ(*(uint64_t *)(p + 4096), wanted_at(4096));
 	vas_destroy(back);
@@ -196,7 +194,7 @@ TEST(a_damaged_page_is_an_error_and_the_others_come)
 		CHECK_OK(vas_read(back, gpa, &got, 8, NULL));
 		CHECK_EQ(got, wanted_at(gpa));
 	}
-	CHECK_EQ(vas_lazy_wait(back, LONG_NS), -EIO);
+	CHECK_EQ(vas_lazy_wait(back, TEST_HANG_NS), -EIO);
 	CHECK_EQ(vas_read(back, bad + 8192, &got, 8, NULL), -EIO);
 	CHECK_EQ(vas_snapshot_save(back, "again", NULL, NULL), -EIO);
 	munmap(p, SIZE);

@@ -14,7 +14,6 @@
 
 #define SIZE	 (16ull << 20)
 #define NR_WORDS (SIZE / WORD_SIZE)
-#define LONG_NS	 20000000000ull
 
 /* ---- a source ----------------------------------------------------------------------------- */
 
@@ -139,7 +138,7 @@ TEST(a_map_made_as_the_layout_comes_has_the_page)
 		struct source s;
 
 		CHECK_OK(pthread_create(&thread, NULL, map_when_it_is_there, &m));
-		test_wait(is_ready, &m, 10000);
+		test_wait(is_ready, &m, TEST_HANG_MS);
 		restore(owner, &s, 0, VAS_LAZY_ON_TOUCH);
 		CHECK_OK(pthread_join(thread, NULL));
 		CHECK_OK(m.err);
@@ -248,7 +247,7 @@ static int has_told(void *arg)
 
 static void die_while_telling(struct vas *owner)
 {
-	test_wait(has_told, owner, 10000);
+	test_wait(has_told, owner, TEST_HANG_MS);
 	__atomic_store_n(&owner->proto.trackers[0].tag, VAS_TAG_IMMORTAL, __ATOMIC_RELEASE);
 	__atomic_store_n(&owner->ctl->lazy_log, 1, __ATOMIC_RELEASE);
 	vas_unbind(owner);
@@ -263,7 +262,7 @@ TEST(an_owner_that_died_telling_that_all_is_there_told_it)
 	binder = bound(owner);
 	restore(owner, &s, 0, 0);
 	check_page(binder, 0);
-	CHECK_OK(vas_lazy_wait(owner, LONG_NS));
+	CHECK_OK(vas_lazy_wait(owner, TEST_HANG_NS));
 	die_while_telling(owner);
 	CHECK_OK(vas_lazy_wait(binder, 0));
 	check_page(binder, WORD_SIZE);
@@ -277,7 +276,7 @@ static void check_adopted(struct vas *adopter)
 
 	for (uint64_t gpa = 0; gpa < SIZE; gpa += VAS_PAGE_SIZE)
 		check_page(adopter, gpa);
-	CHECK_OK(vas_lazy_wait(adopter, LONG_NS));
+	CHECK_OK(vas_lazy_wait(adopter, TEST_HANG_NS));
 	CHECK_OK(vas_region_add(adopter, &more, NULL));
 	for (int i = 0; i < 4; i++)
 		CHECK_OK(vas_tracker_attach(adopter, "one of all", 0, &trackers[i]));
@@ -292,7 +291,7 @@ TEST(an_adopter_ends_what_the_dead_had_almost_told)
 
 	binder = bound(owner);
 	restore(owner, &s, 0, 0);
-	CHECK_OK(vas_lazy_wait(owner, LONG_NS));
+	CHECK_OK(vas_lazy_wait(owner, TEST_HANG_NS));
 	die_while_telling(owner);
 	CHECK_OK(vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &adopter));
 	check_adopted(adopter);

@@ -10,8 +10,6 @@
 
 #include "tests/migrate/snapshot/saved.h"
 
-#define LONG_NS 20000000000ull
-
 /* A vas of random content, saved as "full". */
 static struct vas *saved_vas(int nr_values)
 {
@@ -40,7 +38,7 @@ TEST(all_of_it_comes)
 	vas = saved_vas(5000);
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_LAZY, &back));
 	check_same(vas, back);
-	CHECK_OK(vas_lazy_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, TEST_HANG_NS));
 	CHECK_EQ(lazy(back), 0);
 	check_same(vas, back);
 	/* Now the bare file has it as well. */
@@ -96,7 +94,7 @@ TEST(every_access_asks)
 	CHECK_OK(vas_fill(back, 7 * mib + 4, 0, 4, NULL));
 	CHECK_OK(vas_read(back, 7 * mib, &got, 8, NULL));
 	CHECK_EQ(got, value & 0xffffffff);
-	CHECK_OK(vas_lazy_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, TEST_HANG_NS));
 	vas_destroy(back);
 	vas_destroy(vas);
 	leave_folder();
@@ -115,7 +113,7 @@ TEST(what_differs_in_children_is_theirs)
 	CHECK_OK(vas_snapshot_save(vas, "grandchild", "child", NULL));
 	CHECK_OK(vas_snapshot_restore("grandchild", VAS_RESTORE_LAZY, &back));
 	check_same(vas, back);
-	CHECK_OK(vas_lazy_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, TEST_HANG_NS));
 	check_same(vas, back);
 	vas_destroy(back);
 	vas_destroy(vas);
@@ -156,10 +154,10 @@ TEST(until_then_the_layout_stays)
 	CHECK_HAS(vas_error(), "still to come");
 	CHECK_EQ(vas_handover_give(back, -1, NULL, 0), -EBUSY);
 	CHECK_EQ(vas_lazy_wait(back, 0), -ETIMEDOUT);
-	CHECK_OK(vas_freeze(back, VAS_TIMEOUT_DEFAULT_NS, NULL));
+	CHECK_OK(vas_freeze(back, TEST_HANG_NS, NULL));
 	check_same(vas, back);
 	CHECK_OK(vas_thaw(back));
-	CHECK_OK(vas_lazy_wait(back, LONG_NS));
+	CHECK_OK(vas_lazy_wait(back, TEST_HANG_NS));
 	CHECK_OK(vas_region_add(back, &more, NULL));
 	vas_destroy(back);
 	CHECK_EQ(vas_snapshot_restore("full", VAS_RESTORE_LAZY | VAS_RESTORE_CLONE, &back),

@@ -21,8 +21,6 @@
 #include "moving.h"
 #include "tests/consumer/kvm/fixture.h"
 
-#define DEADLINE_MS 60000
-
 enum who { SOURCE, DESTINATION, FOO, NOBODY };
 
 static const char *const names[] = { "source", "destination", "foo", "nobody" };
@@ -146,7 +144,7 @@ static void await_progress(struct trial *t, struct vas *vas, int guest)
 	struct progress p = { t, vas, guest ? guest_writes(vas) + 20 : 0, done[AREA_COPIES] + 20,
 			      done[AREA_MAP] + 20 };
 
-	test_wait(filled_so_far, &p, DEADLINE_MS);
+	test_wait(filled_so_far, &p, TEST_HANG_MS);
 }
 
 /* ---- the migration ------------------------------------------------------------------------ */
@@ -206,7 +204,7 @@ static int timeout_ms(const struct trial *t, uint64_t begun_ns, int *may_kill)
 
 	*may_kill = t->victim != NOBODY && t->processes[t->victim].pid;
 	if (!*may_kill)
-		return DEADLINE_MS;
+		return TEST_HANG_MS;
 	return now >= t->kill_ns ? 0 : (int)((t->kill_ns - now) / 1000000);
 }
 

@@ -12,8 +12,6 @@
 #include "moving.h"
 #include "tests/consumer/kvm/fixture.h"
 
-#define SETTLE_NS   2000000000ull
-#define FREEZE_NS   5000000000ull
 #define MANY_ROUNDS 4
 #define SCRATCH_GPA 0x40000ull /* in RAM, where the guest has no business */
 
@@ -65,7 +63,7 @@ static int source_pause(void *arg)
 	int err;
 
 	machine_pause(&f->machine, 1);
-	err = machine_settle(&f->machine, SETTLE_NS);
+	err = machine_settle(&f->machine, TEST_HANG_NS);
 	if (err)
 		machine_pause(&f->machine, 0);
 	return err;
@@ -105,7 +103,7 @@ static int source_send(struct fixture *f, const int *fds, uint32_t nr, uint32_t 
 		.fds = fds,
 		.nr_fds = nr,
 		.downtime_ns = 1, /* never short enough: the number of rounds decides */
-		.freeze_ns = FREEZE_NS,
+		.freeze_ns = TEST_HANG_NS,
 		.max_rounds = MANY_ROUNDS,
 		.ops = &ops,
 		.arg = f,

@@ -50,7 +50,7 @@ static int accept_arrived(void *arg, struct vas *vas, const void *state, size_t 
 	CHECK_MEM(bytes, "last", 4);
 	m->accepted++;
 	if (m->slow)
-		test_wait(source_has_ended, m, 20000);
+		test_wait(source_has_ended, m, TEST_HANG_MS);
 	return m->verdict;
 }
 
@@ -84,7 +84,7 @@ static int move(struct move *m, struct vas *vas)
 	int err;
 
 	if (m->slow)
-		options.stall_ns = 1000000000;
+		options.stall_ns = 5000000000;
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, m->fds));
 	CHECK_OK(vas_write(vas, SIZE - 4, "last", 4, NULL));
 	CHECK_EQ(pthread_create(&thread, NULL, receive, m), 0);

@@ -31,7 +31,7 @@ ROLE(sender)
 					       .nr_fds = 1,
 					       .downtime_ns = 1,
 					       .max_rounds = 3,
-					       .freeze_ns = 3000000000ull };
+					       .freeze_ns = TEST_HANG_NS };
 	struct vas *vas = shadow_vas(SIZE);
 	uint64_t gpa;
 	int err;
@@ -157,7 +157,7 @@ static void relay(struct trial *t)
 	int i;
 
 	while (fds[0].fd >= 0 && fds[1].fd >= 0) {
-		CHECK(poll(fds, 2, 20000) > 0);
+		CHECK(poll(fds, 2, TEST_HANG_MS) > 0);
 		for (i = 0; i < 2; i++)
 			if (fds[i].revents && !pass_on(t, t->ends[i], t->ends[!i]))
 				fds[i].fd = -1;

@@ -399,7 +399,7 @@ static void get_settings(int fd, struct settings *s)
 
 TEST(sockets_are_left_as_they_were_found)
 {
-	const struct timeval patience = { .tv_sec = 7 };
+	const struct timeval patience = { .tv_sec = 700 };
 	struct settings before[2], after[2];
 	const int small = 20000;
 	struct vas *vas = shadow_vas(SIZE);
