@@ -14,6 +14,7 @@
 #include "lib/base/error.h"
 #include "lib/events/event.h"
 #include "lib/handle/barrier.h"
+#include "lib/handle/cleanup.h"
 #include "lib/handle/file.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
@@ -329,31 +330,13 @@ int vas_adopt(struct vas *vas)
 
 /* ---- the end ------------------------------------------------------------------------------ */
 
-void vas_cleanup_add(struct vas *vas, struct vas_cleanup *cleanup)
-{
-	pthread_mutex_lock(&vas->lock);
-	cleanup->next = vas->cleanups;
-	vas->cleanups = cleanup;
-	pthread_mutex_unlock(&vas->lock);
-}
-
-static void run_cleanups(struct vas *vas)
-{
-	struct vas_cleanup *cleanup;
-
-	while ((cleanup = vas->cleanups)) {
-		vas->cleanups = cleanup->next;
-		cleanup->end(cleanup);
-	}
-}
-
 void vas_unbind(struct vas *vas)
 {
 	if (!vas)
 		return;
 	while (vas->consumers)
 		vas_consumer_detach(vas->consumers);
-	run_cleanups(vas);
+	vas_cleanups_run(vas);
 	vas_handle_unregister(vas);
 	if (vas->role == VAS_ROLE_OWNER) {
 		vas->ctl->owner_pid = 0;

@@ -9,7 +9,7 @@
 
 #include "migrate/stream/hello.h"
 #include "migrate/base/pack.h"
-#include "migrate/stream/target.h"
+#include "migrate/base/target.h"
 #include "migrate/stream/wire.h"
 
 #define LAYOUT_MAX_SIZE \

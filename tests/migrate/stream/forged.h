@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "migrate/stream/stream.h"
+#include "migrate/base/stream.h"
 
 /* One direction of a channel. */
 struct forged {

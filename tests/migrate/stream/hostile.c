@@ -9,7 +9,7 @@
 #include <xxhash.h>
 
 #include "tests/harness.h"
-#include "migrate/stream/stream.h"
+#include "migrate/base/stream.h"
 #include "tests/lib/dirty/shadow.h"
 
 #define SIZE	   (2ull << 20)

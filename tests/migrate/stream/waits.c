@@ -10,7 +10,7 @@
 #include <xxhash.h>
 
 #include "tests/harness.h"
-#include "migrate/stream/stream.h"
+#include "migrate/base/stream.h"
 
 #define SIZE	  (3 * STREAM_SEGMENT - VAS_PAGE_SIZE)
 #define NR_PIECES 3

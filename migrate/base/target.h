@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <vas/vas.h>
 
-#include "migrate/stream/stream.h"
+#include "migrate/base/stream.h"
 
 struct target_region {
 	uint64_t gpa;

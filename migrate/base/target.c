@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "migrate/stream/target.h"
+#include "migrate/base/target.h"
 
 #include <errno.h>
 #include <linux/memfd.h>
@@ -12,7 +12,7 @@
 #include <vas/consumer.h>
 
 #include "lib/base/write_signals.h"
-#include "migrate/stream/populate.h"
+#include "migrate/base/populate.h"
 
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB (21U << 26)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "migrate/stream/populate.h"
+#include "migrate/base/populate.h"
 
 #include <errno.h>
 #include <pthread.h>

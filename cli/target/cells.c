@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "cli/ui/cells.h"
+#include "cli/target/cells.h"
 
 #include <errno.h>
 #include <stdlib.h>
