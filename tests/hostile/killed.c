@@ -159,12 +159,12 @@ static void die(const char *role)
 	victim_free(&v);
 }
 
-TEST(a_binder_killed_in_a_section)
+TEST(a_binder_killed_in_a_section_is_not_waited_for)
 {
 	die("dies_in_a_section");
 }
 
-TEST(a_binder_killed_with_a_map)
+TEST(a_binder_killed_with_a_map_is_not_waited_for)
 {
 	die("dies_with_a_map");
 }
@@ -190,17 +190,17 @@ static void die_often(const char *role)
 	victim_free(&v);
 }
 
-TEST(binders_killed_while_they_bind)
+TEST(binders_killed_while_they_bind_leave_nothing)
 {
 	die_often("binds_and_unbinds");
 }
 
-TEST(binders_killed_while_they_map)
+TEST(binders_killed_while_they_map_leave_nothing)
 {
 	die_often("maps_and_unmaps");
 }
 
-TEST(binders_killed_while_they_copy)
+TEST(binders_killed_while_they_copy_leave_nothing)
 {
 	die_often("reads_and_writes");
 }
@@ -222,7 +222,7 @@ static void check_adopted(struct vas *vas, int round)
 	test_note("round %d adopted", round);
 }
 
-TEST(owners_killed_while_they_change)
+TEST(owners_killed_while_they_change_leave_a_whole_layout)
 {
 	struct test_random random = { test_seed() };
 	struct victim v;
@@ -265,7 +265,7 @@ ROLE(receives_for_ever)
 	return 0;
 }
 
-TEST(a_receiver_killed_while_the_vas_is_sent)
+TEST(a_receiver_killed_while_the_vas_is_sent_leaves_no_fd)
 {
 	struct victim v;
 	int fds;

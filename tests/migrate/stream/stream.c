@@ -164,12 +164,12 @@ TEST(three_channels_move_all_that_is_written)
 	moves_while_written(3, 0);
 }
 
-TEST(eight_channels_with_lz4)
+TEST(eight_channels_with_lz4_move_all_that_is_written)
 {
 	moves_while_written(8, VAS_MIGRATE_LZ4);
 }
 
-TEST(two_channels_with_zstd)
+TEST(two_channels_with_zstd_move_all_that_is_written)
 {
 	moves_while_written(2, VAS_MIGRATE_ZSTD);
 }
