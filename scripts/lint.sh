@@ -15,6 +15,8 @@ complain()
 
 # Who may include, and use the symbols of, whom: scripts/layers.txt. It compiles, in some seconds.
 bad=$(scripts/layers.py 2>&1) || complain "folders that know what they must not" "$bad"
+bad=$(git grep -nE '#.*include.*protocol/entries.h' -- '*.[ch]' ':!core/protocol/' ':!tests/' || true)
+[ -z "$bad" ] || complain "fields of slots, pins, binders and trackers are core/protocol's alone" "$bad"
 bad=$(grep -rnE '^#[[:space:]]*include[[:space:]]*<(std(io|lib)|string|unistd|errno|sys/|pthread)' core || true)
 [ -z "$bad" ] || complain "core/ is freestanding" "$bad"
 bad=$(grep -rnE 'LINUX_VERSION_CODE|KERNEL_VERSION' kernel --include='*.[ch]' 2>/dev/null | grep -v '^kernel/compat/' || true)

@@ -48,6 +48,7 @@ echo '#include "lib/handle/handle.h"' | plant consumer/kvm/planted.c
 echo '#include "core/layout.h"' | plant migrate/base/planted.c
 echo '#include "migrate/snapshot/snapshot.h"' | plant migrate/stream/planted.c
 echo '#include "../../core/view.h"' | plant kernel/modules/test/planted.c
+echo '#include "core/protocol/entries.h"' | plant lib/dirty/planted_fields.c
 echo 'int planted;' | plant lib/planted/planted.c
 plant core/planted.c <<-END
 	int puts(const char *text);
@@ -105,6 +106,7 @@ told 'consumer/kvm/planted.c includes lib/handle/handle.h: consumer/kvm may not 
 told 'migrate/base/planted.c includes core/layout.h: migrate/base may not know core'
 told 'migrate/stream/planted.c includes migrate/snapshot/snapshot.h: migrate/stream may not know migrate/snapshot'
 told 'kernel/modules/test/planted.c includes kernel/core/view.h: kernel/modules/test may not know kernel/core'
+told 'lib/dirty/planted_fields.c:2:#include "core/protocol/entries.h"'
 told 'lib/planted/planted.c: its folder is not in layers.txt'
 told 'core/planted.c uses puts, which core/ has not: it is freestanding'
 told 'core/planted_include.c:2:#include <stdlib.h>'

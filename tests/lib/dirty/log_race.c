@@ -20,6 +20,7 @@
 
 struct race {
 	struct vas_log log;
+	void *memory;		  /* the log's */
 	uint32_t bytes[NR_PAGES]; /* guest memory, so to speak */
 	uint32_t copies[NR_PAGES];
 	uint64_t page; /* of this round */
@@ -86,12 +87,12 @@ static struct race *race_new(void)
 {
 	struct race *r = calloc(1, sizeof(*r));
 	struct vas_log_layout layout;
-	void *memory;
 
+	CHECK(r);
 	vas_log_layout(NR_PAGES * VAS_PAGE_SIZE, &layout);
-	memory = calloc(1, layout.size);
-	CHECK(r && memory);
-	vas_log_init(&r->log, memory, NR_PAGES * VAS_PAGE_SIZE);
+	r->memory = calloc(1, layout.size);
+	CHECK(r->memory);
+	vas_log_init(&r->log, r->memory, NR_PAGES * VAS_PAGE_SIZE);
 	return r;
 }
 
@@ -124,4 +125,6 @@ TEST(a_mark_that_meets_a_taker_is_not_lost)
 	}
 	__atomic_store_n(&r->round, LAST, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
+	free(r->memory);
+	free(r);
 }
