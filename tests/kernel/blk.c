@@ -156,11 +156,11 @@ TEST(many_requests_at_once_are_answered_in_order)
 
 TEST(memory_may_be_unplugged_and_frozen_under_requests)
 {
-	struct vas_ko_freeze freeze = { .timeout_ns = 10000000000 };
+	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
 	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
 	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&ring,
 					  .nr = 1,
-					  .timeout_ns = 10000000000 };
+					  .timeout_ns = TEST_HANG_NS };
 	struct part in = { DATA, 512, 1 };
 	struct vas_ko_attach attach;
 	struct guest g;
@@ -197,11 +197,11 @@ TEST(memory_may_be_unplugged_and_frozen_under_requests)
 /* Served in many steps, between which the memory is frozen and the rings are taken away. */
 static void is_whole(struct guest *g, int drive, int in)
 {
-	struct vas_ko_freeze freeze = { .timeout_ns = 60000000000 };
+	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
 	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
 	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&ring,
 					  .nr = 1,
-					  .timeout_ns = 60000000000 };
+					  .timeout_ns = TEST_HANG_NS };
 	struct part parts[] = {
 		{ HEADER, 16, 0 },
 		{ DATA, 100001, in },

@@ -323,12 +323,11 @@ static int is_being_served(void *ram)
 
 TEST(a_guest_cannot_keep_its_queue_from_being_frozen_unplugged_or_stopped)
 {
-	const uint64_t minute = 60000000000ull;
-	struct vas_ko_freeze freeze = { .timeout_ns = minute };
+	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
 	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
 	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&ring,
 					  .nr = 1,
-					  .timeout_ns = minute };
+					  .timeout_ns = TEST_HANG_NS };
 	int drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
 	struct vas_ko_attach attach;
 	struct guest g;
@@ -344,14 +343,14 @@ TEST(a_guest_cannot_keep_its_queue_from_being_frozen_unplugged_or_stopped)
 	attach = (struct vas_ko_attach){ .fd = vas_fd(g.vas) };
 	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
 	ask_for_too_much(&g);
-	test_wait(is_being_served, g.ram, 60000);
+	test_wait(is_being_served, g.ram, TEST_HANG_MS);
 	CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
 	g.ram[DATA] = 0x7f;
 	CHECK_OK(ioctl(drive, VAS_KO_THAW));
-	test_wait(is_being_served, g.ram, 60000);
+	test_wait(is_being_served, g.ram, TEST_HANG_MS);
 	CHECK_OK(ioctl(drive, VAS_KO_PREPARE, &prepare));
 	CHECK_OK(ioctl(drive, VAS_KO_COMMIT));
 	g.ram[DATA] = 0x7f;
-	test_wait(is_being_served, g.ram, 60000);
+	test_wait(is_being_served, g.ram, TEST_HANG_MS);
 	CHECK(queue_stop(&g).nr_requests < SIZE);
 }

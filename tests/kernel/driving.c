@@ -317,7 +317,7 @@ TEST(a_section_that_does_not_end_stops_the_freeze_of_its_own_vas_only)
 	uint64_t word = 1;
 
 	CHECK_OK(device_load(device, &load));
-	test_wait(freezing_fails, &stuck, 60000);
+	test_wait(freezing_fails, &stuck, TEST_HANG_MS);
 	CHECK_OK(freeze(drive, 60 * SECOND, NULL));
 	CHECK_EQ(device_write(neighbour, 0, &word, sizeof(word), NULL), -EAGAIN);
 	CHECK_OK(call(drive, VAS_KO_THAW, NULL));

@@ -205,7 +205,7 @@ TEST(of_a_clone_only_what_its_snapshot_has_is_fetched)
 	CHECK_EQ(gpa, 5 * MIB);
 	CHECK_OK(vas_peek(clone, 0, got, SIZE, NULL));
 	CHECK_MEM(got + 5 * MIB, "two", 3);
-	CHECK_OK(vas_lazy_wait(clone, 20000000000ull));
+	CHECK_OK(vas_lazy_wait(clone, TEST_HANG_NS));
 	gpa = 0;
 	CHECK_EQ(vas_lazy_next(clone, &gpa, SIZE), 0);
 	CHECK(resident(vas_fd(clone)) <= before + 4 * 4096);
