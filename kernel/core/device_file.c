@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -22,16 +23,18 @@
  * struct drive - an open /dev/vas
  * @lock: one ioctl at a time
  * @backing: the owner's file, opened again; .file is NULL before VAS_KO_ATTACH
- * @space: what it drives
- * @ranges: of the change that is prepared, or NULL
- * @frozen: VAS_KO_FREEZE has succeeded
+ * @space: what it drives; set once, and read without the lock by poll
+ * @ranges: of the change that is prepared, or is being so, or NULL
+ * @freeze: its .drain is NULL if nothing is frozen, or being so
+ * @step: what is under way, if anything is
  */
 struct drive {
 	struct mutex lock;
 	struct vas_backing backing;
 	struct vas_inode_info *info;
 	struct vas_ko_range *ranges;
-	bool frozen;
+	struct vas_inode_freeze freeze;
+	enum { STEP_NONE, STEP_TAKE, STEP_FREEZE } step;
 };
 
 static int device_open(struct inode *inode, struct file *file)
@@ -45,6 +48,12 @@ static int device_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static void end_step(struct drive *drive, int step)
+{
+	if (drive->step == step)
+		drive->step = STEP_NONE;
+}
+
 static void give_back(struct drive *drive)
 {
 	if (!drive->ranges)
@@ -52,13 +61,14 @@ static void give_back(struct drive *drive)
 	vas_inode_release(drive->info);
 	kvfree(drive->ranges);
 	drive->ranges = NULL;
+	end_step(drive, STEP_TAKE);
 }
 
 static void thaw(struct drive *drive)
 {
-	if (drive->frozen)
-		vas_inode_thaw(drive->info);
-	drive->frozen = false;
+	if (drive->freeze.drain)
+		vas_inode_thaw(drive->info, &drive->freeze);
+	end_step(drive, STEP_FREEZE);
 }
 
 static int device_release(struct inode *inode, struct file *file)
@@ -89,7 +99,7 @@ static int take_inode(struct drive *drive)
 		vas_inode_put(info);
 		return err;
 	}
-	drive->info = info;
+	smp_store_release(&drive->info, info); /* pairs with drive_poll() */
 	return 0;
 }
 
@@ -129,10 +139,80 @@ static long ioctl_attach(struct drive *drive, const void __user *user)
 	return err;
 }
 
+/* ---- what is under way --------------------------------------------------------------------- */
+
 static ktime_t deadline_of(u64 timeout_ns)
 {
 	return ktime_add_safe(ktime_get(), min_t(u64, timeout_ns, KTIME_MAX));
 }
+
+/* In jiffies, and never 0: a deadline that has passed still allows one look. */
+static long time_left(ktime_t deadline)
+{
+	s64 left_ns = ktime_to_ns(ktime_sub(deadline, ktime_get()));
+
+	return left_ns > 0 ? min_t(u64, nsecs_to_jiffies64(left_ns) + 1, MAX_SCHEDULE_TIMEOUT) : 1;
+}
+
+/* True: nobody is in the way any more, and nothing is under way. */
+static bool look(struct drive *drive, struct vas_ko_blocker *blocker)
+{
+	bool is_done = true;
+
+	if (drive->step == STEP_TAKE)
+		is_done = vas_inode_is_released(drive->info, blocker);
+	else if (drive->step == STEP_FREEZE)
+		is_done = vas_inode_is_frozen(drive->info, &drive->freeze, blocker);
+	if (is_done)
+		drive->step = STEP_NONE;
+	return is_done;
+}
+
+/* 0, -EBUSY: the deadline passed, -EINTR. */
+static int wait(struct drive *drive, ktime_t deadline, struct vas_ko_blocker *blocker)
+{
+	long left = wait_event_killable_timeout(drive->info->wait, look(drive, blocker),
+						time_left(deadline));
+
+	return left > 0 ? 0 : left ? -EINTR : -EBUSY;
+}
+
+/* What has just begun: to its end, or only looked at. */
+static int go_on(struct drive *drive, u32 flags, ktime_t deadline, struct vas_ko_blocker *blocker)
+{
+	if (flags & VAS_KO_NOWAIT)
+		return look(drive, blocker) ? 0 : VAS_KO_UNDER_WAY;
+	return wait(drive, deadline, blocker);
+}
+
+static long ioctl_finish(struct drive *drive, struct vas_ko_finish __user *user)
+{
+	struct vas_ko_finish finish = {};
+
+	if (look(drive, &finish.blocker))
+		return 0;
+	return copy_to_user(user, &finish, sizeof(finish)) ? -EFAULT : VAS_KO_UNDER_WAY;
+}
+
+/* Readable when nothing is under way. While an ioctl is at it, the next look has to tell. */
+static __poll_t drive_poll(struct file *file, poll_table *table)
+{
+	struct drive *drive = file->private_data;
+	struct vas_inode_info *info = smp_load_acquire(&drive->info);
+	struct vas_ko_blocker blocker;
+	bool is_done;
+
+	if (!info)
+		return EPOLLERR;
+	poll_wait(file, &info->wait, table);
+	if (!mutex_trylock(&drive->lock))
+		return EPOLLIN | EPOLLRDNORM;
+	is_done = look(drive, &blocker);
+	mutex_unlock(&drive->lock);
+	return is_done ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+/* ---- ranges -------------------------------------------------------------------------------- */
 
 /* Sorted, none empty, no two with a byte in common. */
 static int check_ranges(const struct vas_ko_range *ranges, u32 nr)
@@ -153,7 +233,7 @@ static int read_ranges(const struct vas_ko_prepare *prepare, struct vas_ko_range
 {
 	int err;
 
-	if (prepare->flags || prepare->nr > VAS_KO_MAX_RANGES)
+	if (prepare->flags & ~VAS_KO_NOWAIT || prepare->nr > VAS_KO_MAX_RANGES)
 		return -EINVAL;
 	*ranges = kvmalloc_array(max(prepare->nr, 1u), sizeof(**ranges), VAS_GFP_LARGE);
 	if (!*ranges)
@@ -167,52 +247,73 @@ static int read_ranges(const struct vas_ko_prepare *prepare, struct vas_ko_range
 	return err;
 }
 
+/* Only what was wanted, and failed, has a blocker to tell of. */
+static int tell(struct vas_ko_blocker __user *user, const struct vas_ko_blocker *blocker,
+		int result)
+{
+	if (result && copy_to_user(user, blocker, sizeof(*blocker)))
+		return -EFAULT;
+	return result;
+}
+
 static long ioctl_prepare(struct drive *drive, struct vas_ko_prepare __user *user)
 {
 	struct vas_ko_prepare prepare;
 	struct vas_ko_range *ranges;
-	int err;
+	ktime_t deadline;
+	int result;
 
-	if (drive->ranges)
+	if (drive->ranges || drive->step)
 		return -EINPROGRESS;
 	if (copy_from_user(&prepare, user, sizeof(prepare)))
 		return -EFAULT;
-	err = read_ranges(&prepare, &ranges);
-	if (err)
-		return err;
-	err = vas_inode_invalidate(drive->info, ranges, prepare.nr, deadline_of(prepare.timeout_ns),
-				   &prepare.blocker);
-	if (!err) {
-		drive->ranges = ranges;
-		return 0;
-	}
-	kvfree(ranges);
-	if (copy_to_user(&user->blocker, &prepare.blocker, sizeof(prepare.blocker)))
-		return -EFAULT;
-	return err;
+	result = read_ranges(&prepare, &ranges);
+	if (result)
+		return result;
+	memset(&prepare.blocker, 0, sizeof(prepare.blocker));
+	deadline = deadline_of(prepare.timeout_ns);
+	drive->ranges = ranges;
+	drive->step = STEP_TAKE;
+	vas_inode_invalidate(drive->info, ranges, prepare.nr, deadline);
+	result = go_on(drive, prepare.flags, deadline, &prepare.blocker);
+	result = tell(&user->blocker, &prepare.blocker, result);
+	if (result < 0)
+		give_back(drive);
+	return result;
 }
+
+/* ---- freeze -------------------------------------------------------------------------------- */
 
 static long ioctl_freeze(struct drive *drive, struct vas_ko_freeze __user *user)
 {
 	struct vas_ko_freeze freeze;
-	int err;
+	ktime_t deadline;
+	int result;
 
-	if (drive->frozen)
+	if (drive->freeze.drain || drive->step)
 		return -EINPROGRESS;
 	if (copy_from_user(&freeze, user, sizeof(freeze)))
 		return -EFAULT;
-	err = vas_inode_freeze(drive->info, deadline_of(freeze.timeout_ns), &freeze.blocker);
-	drive->frozen = !err;
-	if (err && copy_to_user(&user->blocker, &freeze.blocker, sizeof(freeze.blocker)))
-		return -EFAULT;
-	return err;
+	if (freeze.flags & ~VAS_KO_NOWAIT || freeze.pad)
+		return -EINVAL;
+	memset(&freeze.blocker, 0, sizeof(freeze.blocker));
+	deadline = deadline_of(freeze.timeout_ns);
+	result = vas_inode_freeze(drive->info, &drive->freeze, deadline);
+	if (result)
+		return result;
+	drive->step = STEP_FREEZE;
+	result = go_on(drive, freeze.flags, deadline, &freeze.blocker);
+	result = tell(&user->blocker, &freeze.blocker, result);
+	if (result < 0)
+		thaw(drive);
+	return result;
 }
 
 static long ioctl_info(struct drive *drive, struct vas_ko_info __user *user)
 {
 	struct vas_ko_info info = {
-		.frozen = drive->frozen,
-		.prepared = drive->ranges != NULL,
+		.frozen = drive->freeze.drain && drive->step != STEP_FREEZE,
+		.prepared = drive->ranges && drive->step != STEP_TAKE,
 	};
 
 	vas_inode_count(drive->info, &info.nr_bindings, &info.nr_mappings);
@@ -239,6 +340,8 @@ static long locked_ioctl(struct drive *drive, unsigned int cmd, void __user *use
 		return 0;
 	case VAS_KO_INFO:
 		return ioctl_info(drive, user);
+	case VAS_KO_FINISH:
+		return ioctl_finish(drive, user);
 	default:
 		return -ENOTTY;
 	}
@@ -261,6 +364,7 @@ static const struct file_operations device_fops = {
 	.open = device_open,
 	.release = device_release,
 	.unlocked_ioctl = device_ioctl,
+	.poll = drive_poll,
 };
 
 static struct miscdevice drive_device = {

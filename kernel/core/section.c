@@ -88,7 +88,7 @@ void vas_slot_pool_wake(struct vas *vas)
 }
 
 /* A section is under way, at the time of the look. */
-bool vas_lanes_busy(const struct vas *vas)
+bool vas_slot_pool_is_busy(const struct vas *vas)
 {
 	unsigned int i;
 

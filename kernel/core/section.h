@@ -36,7 +36,7 @@ int vas_slot_pool_init(struct vas *vas);
 void vas_slot_pool_clean(struct vas *vas);
 int vas_slot_pool_wait(struct vas *vas, u32 flags, struct vas_slot_holder **slot_holder);
 void vas_slot_pool_wake(struct vas *vas);
-bool vas_lanes_busy(const struct vas *vas);
+bool vas_slot_pool_is_busy(const struct vas *vas);
 int vas_section_follow(struct vas_section *section, u32 flags);
 
 /* Looked at before, as a busy lane's cache line is better left where it is. */

@@ -132,7 +132,8 @@ static int fail(struct vas *vas, int err)
 		return vas_error_set(err, "the control area is damaged (generation %llu)",
 				     (unsigned long long)vas_generation(vas));
 	case -EAGAIN:
-		return vas_error_set(err, "the layout changed all the time while it was being read");
+		return vas_error_set(err,
+				     "the layout changed all the time while it was being read");
 	default:
 		return vas_error_set(err, "cannot read the control area: %s", strerror(-err));
 	}
@@ -141,7 +142,8 @@ static int fail(struct vas *vas, int err)
 int vas_snapshot_take(struct vas *vas, struct region_set *known, uint64_t known_generation,
 		      struct snapshot *s)
 {
-	struct reading r = { .g = { .room = room }, .known = known,
+	struct reading r = { .g = { .room = room },
+			     .known = known,
 			     .known_generation = known_generation };
 	int err;
 

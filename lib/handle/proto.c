@@ -94,8 +94,9 @@ int vas_binder_join(struct vas *vas)
 	prctl(PR_GET_NAME, about.comm);
 	err = vas_binder_claim(&vas->proto, &about, (uint32_t)vas_now_ns());
 	if (err == -EAGAIN)
-		return vas_error_set(err, "all %u binder slots of this vas are taken, or an "
-					  "observer keeps them locked",
+		return vas_error_set(err,
+				     "all %u binder slots of this vas are taken, or an "
+				     "observer keeps them locked",
 				     vas->sb.nr_binders);
 	return err ? vas_error_set(err, "cannot lock a byte of the binder table: %s",
 				   strerror(-err)) :

@@ -23,8 +23,8 @@
 #include "lib/handle/thread.h"
 #include "lib/layout/stale.h"
 
-#define SPINS	     2000
-#define NAP_NS	     20000ull	/* between two looks at a slot: sections are shorter */
+#define SPINS  2000
+#define NAP_NS 20000ull /* between two looks at a slot: sections are shorter */
 
 /* ---- P1 to P4 ----------------------------------------------------------------------------- */
 
