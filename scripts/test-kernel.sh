@@ -177,10 +177,10 @@ run_guests()
 {
 	! has_checkers "$1" || return 0
 	name=$1
-	set -- --kernel "$name" --with-kvm --mem 1024 --limit 240 --timeout 1500 \
-		--env TEST_TIMEOUT=220 --env TEST_KVM_REGIONS=1000 --env TEST_ECHO_ROUNDS=200 \
+	set -- --kernel "$name" --with-kvm --mem 1024 --limit 900 --timeout 5000 \
+		--env TEST_TIMEOUT=800 --env TEST_KVM_REGIONS=1000 --env TEST_ECHO_ROUNDS=200 \
 		--env TEST_HOTPLUG_TIMES=50 --env TEST_MOVES=6
-	for program in "$build"/tests/kvm/kvm_*_static "$build/tests/migrate/migrate_guest_moves"; do
+	for program in "$build"/tests/consumer/kvm/kvm_*_static "$build/tests/migrate/migrate_guest_moves"; do
 		set -- "$@" --run "$program"
 	done
 	machine "$name" "$@"

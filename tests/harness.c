@@ -196,7 +196,8 @@ static void defaults(void)
 		runner.seed = strtoull(seed, NULL, 0);
 	else if (getrandom(&runner.seed, sizeof(runner.seed), GRND_NONBLOCK) < 0)
 		runner.seed = test_now_ns();
-	runner.timeout_s = timeout ? (unsigned int)strtoul(timeout, NULL, 0) : 60;
+	runner.timeout_s =
+		timeout ? (unsigned int)strtoul(timeout, NULL, 0) : 2 * TEST_HANG_MS / 1000;
 }
 
 int test_main(int argc, char **argv)

@@ -102,6 +102,13 @@ void test_fail(const char *file, int line, const char *format, ...)
 	__attribute__((noreturn, format(printf, 3, 4)));
 void test_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/*
+ * How long to wait for what must come, before it is said to hang: minutes, since a busy machine is
+ * slow. A case has twice as long in all (TEST_TIMEOUT, --timeout).
+ */
+#define TEST_HANG_MS 300000
+#define TEST_HANG_NS (TEST_HANG_MS * 1000000ull)
+
 /* Wait until condition(arg) is true, or fail the case after the deadline. */
 void test_wait(int (*condition)(void *arg), void *arg, unsigned int timeout_ms);
 

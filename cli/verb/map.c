@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/ui/cells.h"
+#include "cli/target/cells.h"
 #include "cli/ui/json.h"
 #include "cli/target/name.h"
 #include "cli/target/parse.h"

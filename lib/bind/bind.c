@@ -25,6 +25,7 @@
 #include "lib/base/error.h"
 #include "lib/events/event.h"
 #include "lib/handle/barrier.h"
+#include "lib/handle/cleanup.h"
 #include "lib/handle/file.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
@@ -352,25 +353,6 @@ int vas_adopt(struct vas *vas)
 
 /* ---- the end ------------------------------------------------------------------------------ */
 
-void vas_cleanup_add(struct vas *vas, struct vas_cleanup *cleanup)
-{
-	NO_CANCEL;
-	pthread_mutex_lock(&vas->lock);
-	cleanup->next = vas->cleanups;
-	vas->cleanups = cleanup;
-	pthread_mutex_unlock(&vas->lock);
-}
-
-static void run_cleanups(struct vas *vas)
-{
-	struct vas_cleanup *cleanup;
-
-	while ((cleanup = vas->cleanups)) {
-		vas->cleanups = cleanup->next;
-		cleanup->end(cleanup);
-	}
-}
-
 void vas_unbind(struct vas *vas)
 {
 	NO_CANCEL;
@@ -378,7 +360,7 @@ void vas_unbind(struct vas *vas)
 		return;
 	while (vas->consumers)
 		vas_consumer_detach(vas->consumers);
-	run_cleanups(vas);
+	vas_cleanups_run(vas);
 	vas_threads_end(vas);
 	if (vas->role == VAS_ROLE_OWNER) {
 		vas->ctl->owner_pid = 0;

@@ -8,13 +8,14 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
-#include "lib/layout/consumer.h"
 #include "lib/base/cancel.h"
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/futex.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/log.h"
 #include "lib/handle/notify.h"
+#include "lib/layout/consumer.h"
 #include "lib/layout/publish.h"
 
 #define SERVE_NS 1000000000ull /* as long as the owner may take to answer */
@@ -103,23 +104,6 @@ int vas_tracking_update(struct vas *vas)
 	vas_publish_flag(vas, VAS_STATE_TRACKING, false);
 	vas_publish(vas, NULL, 0);
 	return 0;
-}
-
-/* What was ever touched of all that a consumer may write: it does not say what it has written. */
-static void mark_always_dirty(struct vas *vas)
-{
-	uint32_t i;
-
-	for (i = 0; i < vas->own.nr; i++)
-		if (!(vas->own.regions[i].flags & VAS_REGION_READONLY))
-			vas_log_mark_touched(vas, &vas->log, &vas->own.regions[i]);
-}
-
-int vas_consumer_harvest(struct vas *vas, struct vas_consumer *consumer)
-{
-	if (consumer->flags & VAS_CONSUMER_ALWAYS_DIRTY)
-		mark_always_dirty(vas);
-	return consumer->ops->harvest ? consumer->ops->harvest(consumer) : 0;
 }
 
 static int harvest_consumers(struct vas *vas)

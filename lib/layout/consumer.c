@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/dirty/tracking.h"
 #include "lib/base/clock.h"
 #include "lib/base/cancel.h"
 #include "lib/base/error.h"
+#include "lib/handle/log.h"
 #include "lib/layout/stale.h"
 
 #define ALL_FLAGS                                                                \
@@ -234,6 +234,23 @@ static void take_all_away(struct vas *vas, struct vas_consumer *c)
 						       .nr_gone = (size_t)(end - first) });
 		first = end;
 	} while (first < all_end);
+}
+
+/* What was ever touched of all that a consumer may write: it does not say what it has written. */
+static void mark_always_dirty(struct vas *vas)
+{
+	uint32_t i;
+
+	for (i = 0; i < vas->own.nr; i++)
+		if (!(vas->own.regions[i].flags & VAS_REGION_READONLY))
+			vas_log_mark_touched(vas, &vas->log, &vas->own.regions[i]);
+}
+
+int vas_consumer_harvest(struct vas *vas, struct vas_consumer *consumer)
+{
+	if (consumer->flags & VAS_CONSUMER_ALWAYS_DIRTY)
+		mark_always_dirty(vas);
+	return consumer->ops->harvest ? consumer->ops->harvest(consumer) : 0;
 }
 
 static void detach(struct vas *vas, struct vas_consumer *c)

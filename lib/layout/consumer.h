@@ -43,6 +43,9 @@ void vas_consumers_commit(struct vas *vas, const struct delta *delta);
 /* Those that are out of step try again; that they fail stops nobody. */
 void vas_consumers_retry(struct vas *vas);
 
+/* The owner: move what the consumer has logged into the log. vas->change is held. */
+int vas_consumer_harvest(struct vas *vas, struct vas_consumer *consumer);
+
 /* The first consumer that declares one of these VAS_CONSUMER_* flags, or NULL. */
 struct vas_consumer *vas_consumers_with(const struct vas *vas, uint32_t flags);
 

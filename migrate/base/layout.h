@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <vas/vas.h>
 
-#include "migrate/stream/stream.h"
+#include "migrate/base/stream.h"
 
 /* Copy the regions (malloced). -ESTALE: they changed meanwhile. */
 int layout_take(struct vas *vas, struct vas_region **regions, size_t *nr);

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "migrate/stream/stream.h"
+#include "migrate/base/stream.h"
 
 struct pack {
 	uint32_t kind; /* 0, STREAM_LZ4 or STREAM_ZSTD */

@@ -11,7 +11,7 @@
 #include <xxh_x86dispatch.h> /* XXH3_64bits() is then as wide as the processor */
 #endif
 
-#include "migrate/stream/stream.h"
+#include "migrate/base/stream.h"
 
 /* Bytes, of which only the last call's may be other than whole blocks, added to a sum. */
 static inline uint64_t sum_add(uint64_t sum, const void *bytes, size_t size)

@@ -10,7 +10,7 @@
 #include "migrate/snapshot/chain.h"
 #include "migrate/base/pages.h"
 #include "migrate/snapshot/restore.h"
-#include "migrate/stream/target.h"
+#include "migrate/base/target.h"
 
 /* Pages of a parent that have no place any more, as the layout has changed since, are left out. */
 static void load_pages(struct target *target, uint64_t gpa, const char *pages, uint64_t bits)

@@ -12,7 +12,7 @@
 #ifndef MIGRATE_SNAPSHOT_H
 #define MIGRATE_SNAPSHOT_H
 
-#include "migrate/stream/stream.h"
+#include "migrate/base/stream.h"
 
 #define SNAPSHOT_MAGIC	     0x0a0d1a70616e7376ull /* "vsnap", then what a text transfer mangles */
 #define SNAPSHOT_VERSION     1u

@@ -10,7 +10,7 @@
 #include "migrate/stream/hello.h"
 #include "lib/base/spawn.h"
 #include "migrate/base/pack.h"
-#include "migrate/stream/target.h"
+#include "migrate/base/target.h"
 #include "migrate/stream/wire.h"
 
 #define LAYOUT_MAX_SIZE \

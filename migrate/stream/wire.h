@@ -9,7 +9,7 @@
 #include <sys/uio.h>
 
 #include "lib/base/deadline.h"
-#include "migrate/stream/stream.h"
+#include "migrate/base/stream.h"
 
 #define WIRE_MAX_IOV 66
 

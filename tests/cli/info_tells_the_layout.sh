@@ -16,4 +16,4 @@ done
 expect 0 info "$mine" --json
 is_equal "$(json "j['name'], j['size'], j['page_size'], j['owner_pid'], j['frozen'], j['events']")" \
 	"('$mine', 4295229440, 4096, $pid, False, [])"
-is_equal "$(json "len(j['uuid']), len(j['backings']), j['backings'][0]['at_hand']")" "(36, 1, True)"
+is_equal "$(json "len(j['uuid']), len(j['backings']), j['backings'][0]['available']")" "(36, 1, True)"

@@ -46,10 +46,10 @@ need()
 	done
 }
 
-# wait_until COMMAND...: true within 30 seconds, or the test fails
+# wait_until COMMAND...: true within five minutes, or the test fails
 wait_until()
 {
-	deadline=$(($(date +%s) + 30))
+	deadline=$(($(date +%s) + 300))
 	until "$@" >/dev/null 2>&1; do
 		[ "$(date +%s)" -lt "$deadline" ] || die "never came true: $*"
 		sleep 0.02 # between two looks

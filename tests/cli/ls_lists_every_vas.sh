@@ -8,7 +8,7 @@ need python3
 create "$mine" --memory 64M
 "$VAS" fill "$mine" 0 1M 7
 # Another process that has it open, by another fd.
-sleep 60 7<"/proc/$pid/fd/${ref#*/}" &
+sleep 1000 7<"/proc/$pid/fd/${ref#*/}" &
 other=$!
 started="$started $other"
 wait_until test "$(cat /proc/$other/comm)" = sleep

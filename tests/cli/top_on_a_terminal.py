@@ -14,7 +14,7 @@ import termios
 import time
 
 VAS = os.environ.get('VAS', 'vas')
-DEADLINE = 30
+DEADLINE = 300
 LINES, COLUMNS = 24, 160
 NAMES = ('-small', '-large', '-\x1b[2J\x1b]0;x\x07')
 

@@ -21,7 +21,7 @@ for line in "  *2  *0x200000  *1 MiB  *1  *0x0  *rw  *other" "  *3  *0x400000  *
 	grep -q -e "$line" "$tmp/out" || die "no line like '$line' in $(cat "$tmp/out")"
 done
 expect 0 info "$mine" --json
-is_equal "$(json "[(b['backing'], b['at_hand']) for b in j['backings']]")" "[(0, True), (1, True)]"
+is_equal "$(json "[(b['backing'], b['available']) for b in j['backings']]")" "[(0, True), (1, True)]"
 is_equal "$(json "[(e['name'], e['kind']) for e in j['events']]")" \
 	"[('queue0', 'doorbell'), ('irq0', 'irq')]"
 is_equal "$(json "[r['local'] for r in j['regions']]")" "[False, False, True]"

@@ -10,7 +10,7 @@ static int fits(size_t len)
 
 static int64_t call(struct subject *s, struct request *r)
 {
-	arriving_settle(s);
+	lazy_settle(s);
 	r->data = s->data;
 	if (r->op != REQ_OFFER)
 		r->fd = REQUEST_NO_FD;

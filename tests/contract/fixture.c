@@ -62,7 +62,7 @@ void subject_open(struct subject *s, const struct subject_kind *kind)
 	options.nr_slots = 64;
 	CHECK_OK(vas_create(&options, &s->owner));
 	open_store(s);
-	arriving_open(s);
+	lazy_open(s);
 	CHECK_OK(kind->ops->bind(s, vas_fd(s->owner)));
 	bring_backing(s);
 }
@@ -71,7 +71,7 @@ void subject_close(struct subject *s)
 {
 	s->kind->ops->unbind(s);
 	vas_destroy(s->owner);
-	arriving_close(s);
+	lazy_close(s);
 	if (s->backing_fd >= 0)
 		close(s->backing_fd);
 	free(s->data);
@@ -113,7 +113,7 @@ uint64_t place_flags(struct subject *s, uint64_t at, uint64_t nr, uint32_t flags
 
 	region.flags = flags;
 	if (s->lazy)
-		return arriving_place(s, &region);
+		return lazy_place(s, &region);
 	CHECK_OK(vas_region_add(s->owner, &region, &id));
 	CHECK(id);
 	return id;
@@ -126,18 +126,18 @@ uint64_t place(struct subject *s, uint64_t at, uint64_t nr)
 
 void arranged(struct subject *s)
 {
-	arriving_settle(s);
+	lazy_settle(s);
 }
 
 void owner_write(struct subject *s, uint64_t gpa, const void *buf, size_t len)
 {
-	if (!arriving_keep(s, gpa, buf, len))
+	if (!lazy_keep(s, gpa, buf, len))
 		CHECK_OK(vas_write(s->owner, gpa, buf, len, NULL));
 }
 
 void owner_read(struct subject *s, uint64_t gpa, void *buf, size_t len)
 {
-	arriving_settle(s);
+	lazy_settle(s);
 	CHECK_OK(vas_read(s->owner, gpa, buf, len, NULL));
 }
 

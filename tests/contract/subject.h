@@ -19,7 +19,7 @@
 #include <vas/event.h>
 #include <vas/vas.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 #include "request.h"
 
 #define CAN_READ    1u
@@ -50,7 +50,7 @@
 #define CAN_ALL_READ  (CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY | CAN_WHOLE)
 #define CAN_ALL_WRITE (CAN_ALL_READ | CAN_WRITE | CAN_PIN)
 
-/* subject_kind.arrives: its memory comes as it is touched; the rest of it meanwhile, too. */
+/* subject_kind.fills: its memory is lazy: it comes as it is touched; the rest of it meanwhile, too. */
 #define FILLED_ON_TOUCH	 1u
 #define FILLED_BY_ITSELF 2u
 
@@ -72,7 +72,7 @@ struct subject_kind {
 	uint32_t create_flags; /* VAS_CREATE_* */
 	enum subject_file file;
 	uint32_t bind_flags; /* VAS_BIND_* */
-	uint32_t arrives;    /* ARRIVES_* */
+	uint32_t fills;	     /* FILLED_* */
 	uint64_t unit;	     /* 0: as large as the file's pages */
 	const struct subject_ops *ops;
 	void (*require)(void); /* skips if this machine lacks something; may be NULL */
@@ -87,7 +87,7 @@ struct subject {
 	uint64_t next_offset; /* of the next region that place() makes in the file or backing */
 	uint32_t backing;
 	int backing_fd;
-	struct lazy *lazy; /* arriving.c's */
+	struct lazy *lazy; /* lazy.c's */
 	uint8_t *data;	   /* REQUEST_DATA_MAX bytes, for requests */
 	/* The ops' own: */
 	struct vas *handle;
@@ -132,12 +132,12 @@ uint64_t place_flags(struct subject *s, uint64_t at, uint64_t nr, uint32_t flags
 /* The region that place() would add, for a transaction; takes its room in the file. */
 struct vas_region place_prepare(struct subject *s, uint64_t at, uint64_t nr);
 
-/* arriving.c: for calls.c and fixture.c. */
-void arriving_open(struct subject *s);
-void arriving_close(struct subject *s);
-uint64_t arriving_place(struct subject *s, const struct vas_region *region);
-int arriving_keep(struct subject *s, uint64_t gpa, const void *buf, size_t len);
-void arriving_settle(struct subject *s);
+/* lazy.c: for calls.c and fixture.c. */
+void lazy_open(struct subject *s);
+void lazy_close(struct subject *s);
+uint64_t lazy_place(struct subject *s, const struct vas_region *region);
+int lazy_keep(struct subject *s, uint64_t gpa, const void *buf, size_t len);
+void lazy_settle(struct subject *s);
 
 /* What was placed and written holds from here on, for a rule that uses s->owner itself. */
 void arranged(struct subject *s);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The subjects: each line is a column of the matrix. */
-#include "../harness_hugetlb.h"
+#include "tests/harness_hugetlb.h"
 #include "subject.h"
 
 /* A few regions, and the control area, which on hugetlb takes whole pages too. */
@@ -102,46 +102,46 @@ const struct subject_kind subject_kinds[] = {
 		.ops = &subject_handle,
 	},
 	{
-		.name = "arriving-owner",
+		.name = "lazy-owner",
 		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_WHOLE) | CAN_LOCAL | CAN_FREE,
 		.ops = &subject_owner,
-		.arrives = FILLED_ON_TOUCH,
+		.fills = FILLED_ON_TOUCH,
 		.unit = FILLED_AT_ONCE,
 	},
 	{
-		.name = "arriving",
+		.name = "lazy",
 		.can = (BOUND & ~CAN_WHOLE) | CAN_FREE,
 		.ops = &subject_process,
-		.arrives = FILLED_ON_TOUCH,
+		.fills = FILLED_ON_TOUCH,
 		.unit = FILLED_AT_ONCE,
 	},
 	{
-		.name = "arriving-pages",
+		.name = "lazy-pages",
 		.can = (BOUND & ~CAN_WHOLE) | CAN_SPARSE | CAN_FREE,
 		.ops = &subject_process,
-		.arrives = FILLED_BY_ITSELF,
+		.fills = FILLED_BY_ITSELF,
 	},
 	{
-		.name = "arriving-no-window",
+		.name = "lazy-no-window",
 		.can = (BOUND & ~CAN_WHOLE) | CAN_FREE,
 		.bind_flags = VAS_BIND_NO_WINDOW,
 		.ops = &subject_handle,
-		.arrives = FILLED_ON_TOUCH,
+		.fills = FILLED_ON_TOUCH,
 		.unit = FILLED_AT_ONCE,
 	},
 	{
-		.name = "arriving-sent",
+		.name = "lazy-sent",
 		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_WHOLE & ~CAN_OFFER) | CAN_RECEIVE |
 		       CAN_SPARSE | CAN_FREE,
 		.ops = &subject_sent,
-		.arrives = FILLED_ON_TOUCH,
+		.fills = FILLED_ON_TOUCH,
 	},
 	{
-		.name = "arriving-observer",
+		.name = "lazy-observer",
 		.can = CAN_PEEK | (CAN_ALL_READ & ~CAN_WHOLE) | CAN_REBIND | CAN_OBSERVE | CAN_FREE,
 		.bind_flags = VAS_BIND_OBSERVE,
 		.ops = &subject_process,
-		.arrives = FILLED_BY_ITSELF,
+		.fills = FILLED_BY_ITSELF,
 		.unit = FILLED_AT_ONCE,
 	},
 };

@@ -7,7 +7,7 @@
 #ifndef TESTS_FUZZ_PIECES_H
 #define TESTS_FUZZ_PIECES_H
 
-#include "../hostile/victim.h"
+#include "tests/hostile/victim.h"
 
 #define PIECES_SUPERBLOCK 512u
 #define PIECES_UUID	  0x5a /* every byte of it, so that a message can be made beforehand */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 #include "migrate/snapshot/snapshot.h"
 #include "migrate/base/sum.h"
 

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../harness_hugetlb.h"
+#include "tests/harness_hugetlb.h"
 #include "victim.h"
 
 #define PAGE	4096ull

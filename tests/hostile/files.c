@@ -34,7 +34,7 @@ static void refuse_and_close(int fd)
 	close(fd);
 }
 
-TEST(no_fd_at_all)
+TEST(without_an_fd_nothing_binds)
 {
 	refuse(-1);
 	refuse(AT_FDCWD);
@@ -42,7 +42,7 @@ TEST(no_fd_at_all)
 	refuse(777); /* closed */
 }
 
-TEST(files_of_other_kinds)
+TEST(files_of_other_kinds_are_refused)
 {
 	int pair[2];
 
@@ -61,7 +61,7 @@ TEST(files_of_other_kinds)
 	refuse_and_close(epoll_create1(0));
 }
 
-TEST(a_path_only_fd)
+TEST(a_path_only_fd_is_refused)
 {
 	struct victim v;
 	char path[64];
@@ -72,7 +72,7 @@ TEST(a_path_only_fd)
 	victim_free(&v);
 }
 
-TEST(a_write_only_fd)
+TEST(a_write_only_fd_is_refused)
 {
 	struct victim v;
 	char path[64];
@@ -97,7 +97,7 @@ static int make_memfd(off_t size, int seals)
 	return fd;
 }
 
-TEST(sealed_files_of_odd_sizes)
+TEST(sealed_files_of_odd_sizes_are_refused)
 {
 	static const off_t sizes[] = {
 		0, 1, 100, 4095, 4096, 4097, 8192, 1 << 20, (off_t)1 << 40, INT64_MAX & ~4095ll,
@@ -124,7 +124,7 @@ static int copy_file(const struct victim *v, uint64_t size, int seals)
 	return fd;
 }
 
-TEST(a_copy_without_seals)
+TEST(a_copy_without_seals_is_refused)
 {
 	struct victim v;
 	int fd;
@@ -139,7 +139,7 @@ TEST(a_copy_without_seals)
 	victim_free(&v);
 }
 
-TEST(a_copy_that_was_truncated)
+TEST(a_copy_that_was_truncated_is_refused)
 {
 	struct victim v;
 
@@ -154,7 +154,7 @@ TEST(a_copy_that_was_truncated)
 	victim_free(&v);
 }
 
-TEST(a_copy_in_a_larger_file)
+TEST(a_copy_in_a_larger_file_is_refused)
 {
 	struct victim v;
 	int fd;
@@ -181,7 +181,7 @@ TEST(a_sealed_copy_binds)
 	victim_free(&v);
 }
 
-TEST(a_file_sealed_against_writing)
+TEST(a_file_sealed_against_writing_is_only_observed)
 {
 	struct victim v;
 	char path[64];
@@ -199,7 +199,7 @@ TEST(a_file_sealed_against_writing)
 	victim_free(&v);
 }
 
-TEST(holes_punched_into_every_part)
+TEST(holes_punched_into_any_part_harm_nobody)
 {
 	struct victim v;
 	struct vas *bound;

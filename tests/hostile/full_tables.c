@@ -15,7 +15,7 @@
 #include <vas/dirty.h>
 #include <vas/vas.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 #include "core/protocol/entries.h"
 #include "lib/handle/handle.h"
 
@@ -275,7 +275,7 @@ TEST(a_peer_with_thousands_of_locks_stops_nobody)
 	CHECK_OK(vas_layout_begin(s.owner, &layout));
 	CHECK_OK(vas_layout_remove(layout, s.region));
 	/* Not in any time: slots of a thousand holders, each a look at a list of thousands. */
-	CHECK_OK(vas_layout_commit(layout, 60000000000ull, NULL));
+	CHECK_OK(vas_layout_commit(layout, TEST_HANG_NS, NULL));
 	vas_unbind(other);
 	close(fd);
 	clear(&s);

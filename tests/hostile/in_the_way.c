@@ -19,6 +19,7 @@
 #define PEERS	   8
 #define TIMEOUT_NS 50000000ull
 #define LATE_NS	   10000000ull
+#define NR_PUNCHES 20000
 
 static void tell(int sock)
 {
@@ -31,7 +32,7 @@ static int wait_for(int sock)
 	struct pollfd pfd = { .fd = sock, .events = POLLIN };
 	char byte;
 
-	CHECK_EQ(poll(&pfd, 1, 20000), 1);
+	CHECK_EQ(poll(&pfd, 1, TEST_HANG_MS), 1);
 	return read(sock, &byte, 1) == 1;
 }
 
@@ -93,13 +94,13 @@ static void stop_process(pid_t pid)
 	CHECK(WIFSTOPPED(status));
 }
 
-/* The best of 10: the machine may be busy. */
+/* Not late either: as soon as the machine is not too busy for that. */
 static void be_refused_in_time(struct victim *v, pid_t pid, int kind, int freezes)
 {
 	struct vas_blocker blocker;
 	uint64_t best = UINT64_MAX;
 
-	for (int i = 0; i < 10 && best > LATE_NS; i++) {
+	while (best > LATE_NS) {
 		uint64_t start = test_now_ns(), took;
 
 		CHECK_EQ(freezes ? vas_freeze(v->owner, TIMEOUT_NS, &blocker) :
@@ -109,13 +110,12 @@ static void be_refused_in_time(struct victim *v, pid_t pid, int kind, int freeze
 		CHECK(took >= TIMEOUT_NS);
 		if (took - TIMEOUT_NS < best)
 			best = took - TIMEOUT_NS;
+		test_note("%llu us late", (unsigned long long)best / 1000);
 		CHECK_EQ(blocker.kind, kind);
 		CHECK_EQ(blocker.pid, pid);
 		CHECK_EQ(blocker.tid, pid);
 		CHECK_STR(blocker.name, "stubborn");
 	}
-	test_note("%llu us late", (unsigned long long)best / 1000);
-	CHECK(best <= LATE_NS);
 }
 
 static void be_stopped(const char *role, int kind)
@@ -141,7 +141,7 @@ static void be_stopped(const char *role, int kind)
 	tell(sock);
 	CHECK(wait_for(sock));
 	CHECK_OK(remove_first(&v, &blocker));
-	CHECK_OK(vas_freeze(v.owner, TIMEOUT_NS, &blocker));
+	CHECK_OK(vas_freeze(v.owner, TEST_HANG_NS, &blocker));
 	close(sock);
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
 	vas_destroy(v.owner);
@@ -184,7 +184,7 @@ static int find_owner(struct vas *observer, struct pollfd *peers, const pid_t *p
 	struct vas_info info;
 	int owner = -1;
 
-	CHECK(poll(peers, PEERS, 20000) > 0);
+	CHECK(poll(peers, PEERS, TEST_HANG_MS) > 0);
 	CHECK(poll(peers, PEERS, 20) >= 0);
 	for (int i = 0; i < PEERS; i++) {
 		if (!peers[i].revents)
@@ -307,7 +307,7 @@ static void *punch(void *arg)
 
 	while (!__atomic_load_n(&p->stop, __ATOMIC_RELAXED)) {
 		CHECK_OK(fallocate(p->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4 * PAGE));
-		p->nr++;
+		__atomic_fetch_add(&p->nr, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
@@ -316,7 +316,6 @@ static void *punch(void *arg)
 TEST(holes_punched_under_copies_are_zeros)
 {
 	static uint8_t buf[4 * PAGE], ones[4 * PAGE];
-	uint64_t end_ns = test_now_ns() + 500000000;
 	struct puncher p = { .stop = 0 };
 	struct victim v;
 	pthread_t thread;
@@ -325,7 +324,7 @@ TEST(holes_punched_under_copies_are_zeros)
 	victim_make(&v);
 	p.fd = vas_fd(v.owner);
 	CHECK_EQ(pthread_create(&thread, NULL, punch, &p), 0);
-	while (test_now_ns() < end_ns) {
+	while (__atomic_load_n(&p.nr, __ATOMIC_RELAXED) < NR_PUNCHES) {
 		CHECK_OK(vas_write(v.owner, 0, ones, sizeof(ones), NULL));
 		CHECK_OK(vas_read(v.owner, 0, buf, sizeof(buf), NULL));
 		for (size_t i = 0; i < sizeof(buf); i++)
@@ -334,6 +333,5 @@ TEST(holes_punched_under_copies_are_zeros)
 	}
 	__atomic_store_n(&p.stop, 1, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
-	CHECK(p.nr > 10);
 	victim_free(&v);
 }

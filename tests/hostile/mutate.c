@@ -149,11 +149,11 @@ static void try_all(const struct struct_fields *s, locate *at, attempt *attempt)
 }
 
 #define MUTATE(test, id, where)                              \
-	TEST(mutated_##test)                                 \
+	TEST(mutated_##test##_harms_nobody)                  \
 	{                                                    \
 		try_all(&id##_fields, where, try_value);     \
 	}                                                    \
-	TEST(published_##test)                               \
+	TEST(published_##test##_harms_nobody)                \
 	{                                                    \
 		try_all(&id##_fields, where, try_published); \
 	}
@@ -184,7 +184,7 @@ static void try_extent(int id, const struct field *field, unsigned int i)
 	victim_free(&v);
 }
 
-TEST(mutated_extents)
+TEST(mutated_extents_harm_nobody)
 {
 	for (int id = 0; id < VAS_EXT_COUNT; id++)
 		for (size_t f = 0; f < extent_fields.nr; f++)
@@ -197,7 +197,7 @@ TEST(mutated_extents)
 }
 
 /* Two parts that change places: each by itself is in range. */
-TEST(swapped_extents)
+TEST(swapped_extents_are_refused)
 {
 	for (int a = 0; a < VAS_EXT_COUNT; a++)
 		for (int b = 0; b < a; b++) {
@@ -269,7 +269,7 @@ static void poison_backing_end(struct vas_region_entry *t)
 	t[2].offset = 9 * 4096;
 }
 
-TEST(tables_that_lie)
+TEST(tables_that_lie_are_refused)
 {
 	static void (*const spoils[])(struct vas_region_entry *) = {
 		poison_order, poison_overlap,	poison_same,	     poison_wrap,
@@ -285,7 +285,7 @@ TEST(tables_that_lie)
 #define NR_RANDOM 400
 
 /* Several bytes at once, anywhere in the first pages of the control area. */
-TEST(random_bytes_anywhere)
+TEST(random_bytes_harm_nobody)
 {
 	struct test_random random = { test_seed() };
 
@@ -308,7 +308,7 @@ TEST(random_bytes_anywhere)
 }
 
 /* The whole control area as a hole, as after a punch: zeros everywhere but the superblock. */
-TEST(zeros_everywhere)
+TEST(zeros_everywhere_are_refused)
 {
 	struct victim v;
 

@@ -2,11 +2,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "victim.h"
 
-#define PAGE 4096ull
+#define PAGE	     4096ull
+#define MUCH_WORK_NS 5000000000ull
 
 static int make_backing(void)
 {
@@ -204,10 +206,19 @@ static void exercise_lists(struct vas *vas)
 		CHECK(memchr(info.name, 0, sizeof(info.name)));
 }
 
+/* Of this thread, whatever else the machine is busy with. */
+static uint64_t work_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 void victim_exercise(struct vas *vas)
 {
 	const struct vas_pattern pattern = { .bytes = "\x12\x34\x56", .len = 3 };
-	const uint64_t start = test_now_ns();
+	const uint64_t start = work_ns();
 	uint64_t found;
 	size_t done;
 	int order;
@@ -222,8 +233,8 @@ void victim_exercise(struct vas *vas)
 	check_error(vas_notify_fd(vas));
 	check_error(vas_notifications(vas));
 	CHECK(strlen(vas_error()) < 4096);
-	/* A bound, not a benchmark: a loop or wait that a peer can stretch takes longer. */
-	CHECK(test_now_ns() - start < 5000000000ull);
+	/* A bound, not a benchmark: a loop that a peer can stretch is more work. (A wait: hangs.) */
+	CHECK(work_ns() - start < MUCH_WORK_NS);
 }
 
 int victim_try_bind(int fd, uint32_t flags)
@@ -250,7 +261,7 @@ static int commit(struct vas_layout *layout)
 void victim_exercise_owner(struct victim *v)
 {
 	const struct vas_region region = { .gpa = 20 * PAGE, .size = PAGE, .offset = 20 * PAGE };
-	const uint64_t start = test_now_ns();
+	const uint64_t start = work_ns();
 	struct vas_layout *layout;
 	int err;
 
@@ -263,5 +274,5 @@ void victim_exercise_owner(struct victim *v)
 		CHECK_OK(vas_layout_remove(layout, v->region_id));
 		check_error(commit(layout));
 	}
-	CHECK(test_now_ns() - start < 5000000000ull);
+	CHECK(work_ns() - start < MUCH_WORK_NS);
 }

@@ -10,7 +10,7 @@
 #include <vas/event.h>
 #include <vas/vas.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 
 #define VICTIM_PAGES 64u /* limit, in pages */
 

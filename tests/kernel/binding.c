@@ -104,7 +104,7 @@ TEST(memory_that_is_still_to_come_is_not_bound)
 	CHECK_OK(vas_layout_add(layout, &region, NULL));
 	CHECK_OK(vas_layout_commit_lazy(layout, &source, &word, 1, VAS_LAZY_ON_TOUCH));
 	CHECK_EQ(device_bind(device, vas_fd(vas)), -EBUSY);
-	CHECK_OK(vas_lazy_wait(vas, 20000000000ull));
+	CHECK_OK(vas_lazy_wait(vas, TEST_HANG_NS));
 	CHECK_OK(device_bind(device, vas_fd(vas)));
 	CHECK_OK(device_read(device, 4096, &value, sizeof(value), NULL));
 	CHECK_EQ(value, 0xffffffff);
@@ -222,7 +222,7 @@ TEST(as_many_binders_as_there_are_places)
 }
 
 /* vas.ko asks nobody for a page, so it waits until all are there. */
-TEST(memory_that_still_arrives_is_left_alone)
+TEST(memory_that_is_still_lazy_is_left_alone)
 {
 	struct vas *vas = device_vas(64 * MIB, MIB, 0);
 	struct control c = control_open(vas_fd(vas));

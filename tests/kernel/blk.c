@@ -68,7 +68,7 @@ TEST(a_request_may_be_cut_anywhere)
 	put_header(&g, VIRTIO_BLK_T_IN, 7);
 	virtqueue_add(&g.q, parts, 6, 0);
 	virtqueue_kick(&g.q);
-	CHECK(virtqueue_wait(&g.q, &elem, 10000));
+	CHECK(virtqueue_wait(&g.q, &elem, TEST_HANG_MS));
 	CHECK_EQ(elem.len, 513);
 	CHECK_MEM(g.ram + DATA, sector, 100);
 	CHECK_MEM(g.ram + DATA + 3000, sector + 100, 412);
@@ -148,7 +148,7 @@ TEST(many_requests_at_once_are_answered_in_order)
 		}
 		virtqueue_kick(&g.q);
 		for (uint32_t i = 0; i < 16; i++) {
-			CHECK(virtqueue_wait(&g.q, &elem, 10000));
+			CHECK(virtqueue_wait(&g.q, &elem, TEST_HANG_MS));
 			CHECK_EQ(g.ram[HEADER + 0x200 * i + 16], VIRTIO_BLK_S_OK);
 		}
 	}
@@ -156,11 +156,11 @@ TEST(many_requests_at_once_are_answered_in_order)
 
 TEST(memory_may_be_unplugged_and_frozen_under_requests)
 {
-	struct vas_ko_freeze freeze = { .timeout_ns = 10000000000 };
+	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
 	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
 	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&ring,
 					  .nr = 1,
-					  .timeout_ns = 10000000000 };
+					  .timeout_ns = TEST_HANG_NS };
 	struct part in = { DATA, 512, 1 };
 	struct vas_ko_attach attach;
 	struct guest g;
@@ -188,7 +188,7 @@ TEST(memory_may_be_unplugged_and_frozen_under_requests)
 			CHECK(!virtqueue_wait(&g.q, &elem, 30));
 		}
 		CHECK_OK(ioctl(drive, VAS_KO_THAW));
-		CHECK(virtqueue_wait(&g.q, &elem, 10000));
+		CHECK(virtqueue_wait(&g.q, &elem, TEST_HANG_MS));
 		id = device_add(g.vas, 8 * MIB, MIB);
 		device_remove(g.vas, id);
 	}
@@ -197,11 +197,11 @@ TEST(memory_may_be_unplugged_and_frozen_under_requests)
 /* Served in many steps, between which the memory is frozen and the rings are taken away. */
 static void is_whole(struct guest *g, int drive, int in)
 {
-	struct vas_ko_freeze freeze = { .timeout_ns = 60000000000 };
+	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
 	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
 	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&ring,
 					  .nr = 1,
-					  .timeout_ns = 60000000000 };
+					  .timeout_ns = TEST_HANG_NS };
 	struct part parts[] = {
 		{ HEADER, 16, 0 },
 		{ DATA, 100001, in },
@@ -221,7 +221,7 @@ static void is_whole(struct guest *g, int drive, int in)
 		}
 		CHECK_OK(ioctl(drive, VAS_KO_THAW));
 	}
-	CHECK(virtqueue_wait(&g->q, &elem, 60000));
+	CHECK(virtqueue_wait(&g->q, &elem, TEST_HANG_MS));
 	CHECK_EQ(g->ram[STATUS], VIRTIO_BLK_S_OK);
 	CHECK_EQ(elem.len, in ? 3 * MIB + 1 : 1);
 }

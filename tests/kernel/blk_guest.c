@@ -80,7 +80,7 @@ int request(struct guest *g, uint32_t type, uint64_t sector, struct part data, u
 		parts[1] = parts[2];
 	head = virtqueue_add(&g->q, parts, data.len ? 3 : 2, table);
 	virtqueue_kick(&g->q);
-	CHECK(virtqueue_wait(&g->q, &elem, 10000));
+	CHECK(virtqueue_wait(&g->q, &elem, TEST_HANG_MS));
 	CHECK_EQ(elem.id, head);
 	if (written)
 		*written = elem.len;

@@ -14,7 +14,7 @@ static void is_broken(struct guest *g)
 	struct part in = { DATA, 512, 1 };
 	struct vas_blk_stopped stopped;
 
-	CHECK(virtqueue_is_broken(&g->q, 10000));
+	CHECK(virtqueue_is_broken(&g->q, TEST_HANG_MS));
 	stopped = queue_stop(g);
 	CHECK_EQ(stopped.broken, 1);
 	virtqueue_init(&g->q, g->ram, QUEUE, SIZE);
@@ -227,6 +227,42 @@ TEST(a_ring_that_changes_while_it_is_read_harms_nobody)
 	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, 0, in, 0, NULL), VIRTIO_BLK_S_OK);
 }
 
+/* In each of NR_BAD ways. */
+#define NR_BAD 9
+static struct vas_blk_queue bad_queue(struct vas_blk_queue queue, int way)
+{
+	switch (way) {
+	case 0:
+		queue.index = VAS_BLK_MAX_QUEUES;
+		break;
+	case 1:
+		queue.index = UINT32_MAX;
+		break;
+	case 2:
+		queue.size = 0;
+		break;
+	case 3:
+		queue.size = 3;
+		break;
+	case 4:
+		queue.size = 2 * VAS_BLK_MAX_SIZE;
+		break;
+	case 5:
+		queue.desc += 8;
+		break;
+	case 6:
+		queue.avail += 1;
+		break;
+	case 7:
+		queue.used += 2;
+		break;
+	case 8:
+		queue.pad = 1;
+		break;
+	}
+	return queue;
+}
+
 TEST(queues_that_cannot_be_are_refused)
 {
 	struct vas_blk_queue good, bad;
@@ -244,37 +280,8 @@ TEST(queues_that_cannot_be_are_refused)
 		.call_fd = g.q.call,
 		.err_fd = -1,
 	};
-	for (int i = 0; i < 9; i++) {
-		bad = good;
-		switch (i) {
-		case 0:
-			bad.index = VAS_BLK_MAX_QUEUES;
-			break;
-		case 1:
-			bad.index = UINT32_MAX;
-			break;
-		case 2:
-			bad.size = 0;
-			break;
-		case 3:
-			bad.size = 3;
-			break;
-		case 4:
-			bad.size = 2 * VAS_BLK_MAX_SIZE;
-			break;
-		case 5:
-			bad.desc += 8;
-			break;
-		case 6:
-			bad.avail += 1;
-			break;
-		case 7:
-			bad.used += 2;
-			break;
-		case 8:
-			bad.pad = 1;
-			break;
-		}
+	for (int i = 0; i < NR_BAD; i++) {
+		bad = bad_queue(good, i);
 		test_note("bad queue %d", i);
 		CHECK_EQ(ioctl(g.blk, VAS_BLK_START, &bad), -1);
 		CHECK_EQ(errno, EINVAL);
@@ -316,12 +323,11 @@ static int is_being_served(void *ram)
 
 TEST(a_guest_cannot_keep_its_queue_from_being_frozen_unplugged_or_stopped)
 {
-	const uint64_t minute = 60000000000ull;
-	struct vas_ko_freeze freeze = { .timeout_ns = minute };
+	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
 	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
 	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&ring,
 					  .nr = 1,
-					  .timeout_ns = minute };
+					  .timeout_ns = TEST_HANG_NS };
 	int drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
 	struct vas_ko_attach attach;
 	struct guest g;
@@ -337,14 +343,14 @@ TEST(a_guest_cannot_keep_its_queue_from_being_frozen_unplugged_or_stopped)
 	attach = (struct vas_ko_attach){ .fd = vas_fd(g.vas) };
 	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
 	ask_for_too_much(&g);
-	test_wait(is_being_served, g.ram, 60000);
+	test_wait(is_being_served, g.ram, TEST_HANG_MS);
 	CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
 	g.ram[DATA] = 0x7f;
 	CHECK_OK(ioctl(drive, VAS_KO_THAW));
-	test_wait(is_being_served, g.ram, 60000);
+	test_wait(is_being_served, g.ram, TEST_HANG_MS);
 	CHECK_OK(ioctl(drive, VAS_KO_PREPARE, &prepare));
 	CHECK_OK(ioctl(drive, VAS_KO_COMMIT));
 	g.ram[DATA] = 0x7f;
-	test_wait(is_being_served, g.ram, 60000);
+	test_wait(is_being_served, g.ram, TEST_HANG_MS);
 	CHECK(queue_stop(&g).nr_requests < SIZE);
 }

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 #include "core/log.h"
 
 static void *part(const struct control *c, const struct vas_superblock *sb, enum vas_extent_id id)

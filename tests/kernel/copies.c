@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../harness_hugetlb.h"
+#include "tests/harness_hugetlb.h"
 #include "device.h"
 
 #define MIB   (1ull << 20)
@@ -201,7 +201,7 @@ TEST(what_cannot_sleep_finds_a_new_layout_later)
 	CHECK_OK(vas_fill(vas, 0, 1, PAGE, NULL));
 	CHECK(atomic_read_works(&device));
 	device_add(vas, 2 * MIB, MIB);
-	test_wait(atomic_read_works, &device, 5000);
+	test_wait(atomic_read_works, &device, TEST_HANG_MS);
 }
 
 TEST(rom_refuses_writes)

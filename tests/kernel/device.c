@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
-#define PATIENCE_NS 60000000000ull
+#include "tests/patient.h"
 
 static int call(int device, unsigned long cmd, void *arg)
 {
@@ -230,23 +230,16 @@ long device_counter(const char *name)
 
 uint64_t device_add(struct vas *vas, uint64_t gpa, uint64_t size)
 {
-	struct vas_region region = { .gpa = gpa, .size = size, .offset = gpa };
-	struct vas_layout *layout;
+	const struct vas_region region = { .gpa = gpa, .size = size, .offset = gpa };
 	uint64_t id;
 
-	CHECK_OK(vas_layout_begin(vas, &layout));
-	CHECK_OK(vas_layout_add(layout, &region, &id));
-	CHECK_OK(vas_layout_commit(layout, PATIENCE_NS, NULL));
+	CHECK_OK(patient_add(vas, &region, &id));
 	return id;
 }
 
 void device_remove(struct vas *vas, uint64_t id)
 {
-	struct vas_layout *layout;
-
-	CHECK_OK(vas_layout_begin(vas, &layout));
-	CHECK_OK(vas_layout_remove(layout, id));
-	CHECK_OK(vas_layout_commit(layout, PATIENCE_NS, NULL));
+	CHECK_OK(patient_remove(vas, id));
 }
 
 struct vas *device_vas(uint64_t limit, uint64_t ram, uint32_t create_flags)

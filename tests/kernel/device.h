@@ -5,7 +5,7 @@
 
 #include <vas/vas.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 #include "kernel/modules/test/vas_test.h"
 
 /* A new session, closed with close(); skips the case if the modules are not there. */

@@ -227,11 +227,11 @@ TEST(a_pin_that_is_asked_to_be_quiet_answers)
 	setup();
 	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &id));
 	__atomic_store_n(&c.pins[0].state, VAS_PIN_QUIESCE, __ATOMIC_RELEASE);
-	test_wait(pin_is_quiet, &c.pins[0].state, 5000);
+	test_wait(pin_is_quiet, &c.pins[0].state, TEST_HANG_MS);
 	CHECK_EQ(device_counts(device).quiesced, 1);
 	CHECK_EQ(device_counts(device).resumed, 0);
 	__atomic_store_n(&c.pins[0].state, VAS_PIN_HELD, __ATOMIC_RELEASE);
-	test_wait(resumed, NULL, 5000);
+	test_wait(resumed, NULL, TEST_HANG_MS);
 }
 
 TEST(local_memory_is_reached_in_the_process_that_bound)

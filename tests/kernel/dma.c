@@ -4,7 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../harness_hugetlb.h"
+#include "tests/harness_hugetlb.h"
 #include "control.h"
 #include "device.h"
 #include "kernel/modules/dma/vas_dma.h"

@@ -10,8 +10,9 @@
 
 #include <vas/dirty.h>
 
-#include "../kvm/echo_device.h"
+#include "tests/consumer/kvm/echo_device.h"
 #include "kernel/modules/example/vas_example.h"
+#include "tests/patient.h"
 
 static const struct vas_event pin = { .kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, .gsi = ECHO_GSI };
 
@@ -86,7 +87,7 @@ static void wait_for_rounds(struct fixture *f, uint64_t nr)
 {
 	struct progress progress = { f, f->box->done + nr };
 
-	test_wait(filled_so_far, &progress, 60000);
+	test_wait(filled_so_far, &progress, TEST_HANG_MS);
 }
 
 TEST(a_module_that_leaves_is_replaced_by_the_next)
@@ -127,11 +128,11 @@ TEST(the_owner_changes_the_layout_under_guest_and_module)
 	foo = foo_start(&f, FOO_BY_MAP);
 	fixture_start(&f);
 	for (int i = 0; i < 10; i++) {
-		CHECK_OK(vas_region_add(f.vas, &region, &id));
+		CHECK_OK(patient_add(f.vas, &region, &id));
 		wait_for_rounds(&f, 5);
-		CHECK_OK(vas_freeze(f.vas, 20000000000, NULL));
+		CHECK_OK(vas_freeze(f.vas, TEST_HANG_NS, NULL));
 		CHECK_OK(vas_thaw(f.vas));
-		CHECK_OK(vas_region_remove(f.vas, id));
+		CHECK_OK(patient_remove(f.vas, id));
 		wait_for_rounds(&f, 5);
 	}
 	f.box->turn = 1;

@@ -54,7 +54,7 @@ static void answers(uint32_t flags)
 	CHECK_OK(device_doorbell(f.device, f.bell, f.irq, flags));
 	for (int i = 0; i < 1000; i++) {
 		ring(f.bell);
-		CHECK(came(f.irq, 5000));
+		CHECK(came(f.irq, TEST_HANG_MS));
 	}
 	CHECK_EQ(device_doorbell_stop(f.device), 1000);
 	ring(f.bell);
@@ -79,7 +79,7 @@ TEST(a_doorbell_that_rang_before_is_answered)
 
 		ring(f.bell);
 		CHECK_OK(device_doorbell(f.device, f.bell, f.irq, flags));
-		CHECK(came(f.irq, 5000));
+		CHECK(came(f.irq, TEST_HANG_MS));
 	}
 }
 
@@ -90,7 +90,7 @@ TEST(a_shared_doorbell_is_left_to_its_readers)
 
 		CHECK_OK(device_doorbell(f.device, f.bell, f.irq, 2 | atomic));
 		ring(f.bell);
-		CHECK(came(f.irq, 5000));
+		CHECK(came(f.irq, TEST_HANG_MS));
 		CHECK(came(f.bell, 0));
 		CHECK_EQ(device_doorbell_stop(f.device), 1);
 	}
@@ -102,7 +102,7 @@ TEST(a_doorbell_of_its_own_is_taken)
 
 	CHECK_OK(device_doorbell(f.device, f.bell, f.irq, 1));
 	ring(f.bell);
-	CHECK(came(f.irq, 5000));
+	CHECK(came(f.irq, TEST_HANG_MS));
 	CHECK(!came(f.bell, 0));
 }
 
@@ -194,5 +194,5 @@ TEST(an_event_is_known_by_its_id)
 	CHECK_EQ(device_event(f.device, 0, &event), -ENOENT);
 	CHECK_OK(device_doorbell(f.device, vas_event_fd(f.vas, 7), vas_event_fd(f.vas, 8), 0));
 	CHECK_OK(vas_doorbell_ring(f.vas, 7));
-	CHECK(came(vas_event_fd(f.vas, 8), 5000));
+	CHECK(came(vas_event_fd(f.vas, 8), TEST_HANG_MS));
 }

@@ -212,7 +212,7 @@ static int all_is_let_go(void *unused)
 static void end(void)
 {
 	close(s.device);
-	test_wait(all_is_let_go, NULL, 10000);
+	test_wait(all_is_let_go, NULL, TEST_HANG_MS);
 }
 
 TEST(binding_fails_cleanly)

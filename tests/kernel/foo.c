@@ -12,6 +12,7 @@
 #include "examples/echo.h"
 #include "include/uapi/linux/vas.h"
 #include "kernel/modules/example/vas_example.h"
+#include "tests/patient.h"
 
 #define MIB  (1ull << 20)
 #define PAGE 4096ull
@@ -99,7 +100,7 @@ static void round_trips(struct guest *g)
 {
 	for (int i = 0; i < 2000; i++) {
 		ask(g);
-		CHECK(is_answered(g, 10000));
+		CHECK(is_answered(g, TEST_HANG_MS));
 	}
 }
 
@@ -114,14 +115,14 @@ static void unplug(struct guest *g)
 
 	for (int i = 0; i < 20; i++) {
 		ask(g);
-		CHECK(is_answered(g, 10000));
-		CHECK_OK(vas_region_remove(g->vas, g->region));
+		CHECK(is_answered(g, TEST_HANG_MS));
+		CHECK_OK(patient_remove(g->vas, g->region));
 		CHECK_EQ(write(g->bell, &(uint64_t){ 1 }, 8), 8);
-		CHECK_OK(vas_region_add(g->vas, &region, &g->region));
+		CHECK_OK(patient_add(g->vas, &region, &g->region));
 		g->nr = 0;
 	}
 	ask(g);
-	CHECK(is_answered(g, 10000));
+	CHECK(is_answered(g, TEST_HANG_MS));
 }
 
 TEST(its_memory_may_be_unplugged_and_come_back)
@@ -132,17 +133,17 @@ TEST(its_memory_may_be_unplugged_and_come_back)
 static void freeze(struct guest *g)
 {
 	struct vas_ko_attach attach = { .fd = vas_fd(g->vas) };
-	struct vas_ko_freeze freeze = { .timeout_ns = 10000000000 };
+	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
 	struct vas_ko_range range = { ECHO_GPA, PAGE };
 	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&range,
 					  .nr = 1,
-					  .timeout_ns = 10000000000 };
+					  .timeout_ns = TEST_HANG_NS };
 	int drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
 
 	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
 	for (int i = 0; i < 10; i++) {
 		ask(g);
-		CHECK(is_answered(g, 10000));
+		CHECK(is_answered(g, TEST_HANG_MS));
 		CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
 		ask(g);
 		CHECK(!is_answered(g, 50));
@@ -153,7 +154,7 @@ static void freeze(struct guest *g)
 			CHECK(!is_answered(g, 50));
 		}
 		CHECK_OK(ioctl(drive, VAS_KO_THAW));
-		CHECK(is_answered(g, 10000));
+		CHECK(is_answered(g, TEST_HANG_MS));
 	}
 	close(drive);
 }

@@ -307,7 +307,7 @@ static void run_round(uint64_t seed)
 		lead(seed);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, 0);
-	test_wait(all_is_let_go, NULL, 30000);
+	test_wait(all_is_let_go, NULL, TEST_HANG_MS);
 	check_that_it_works();
 }
 

@@ -3,7 +3,7 @@
 #ifndef TESTS_KERNEL_FUZZ_H
 #define TESTS_KERNEL_FUZZ_H
 
-#include "../harness.h"
+#include "tests/harness.h"
 
 #define MIB	   (1ull << 20)
 #define PAGE	   4096ull

@@ -181,11 +181,11 @@ TEST(nothing_is_left_behind)
 {
 	close(device_open()); /* skips here, without the modules */
 	use_in_a_process();
-	test_wait(all_is_let_go, NULL, 10000);
+	test_wait(all_is_let_go, NULL, TEST_HANG_MS);
 	before = census();
 	for (int i = 0; i < 40; i++)
 		use_in_a_process();
-	test_wait(all_is_let_go, NULL, 10000);
+	test_wait(all_is_let_go, NULL, TEST_HANG_MS);
 	/* A round that leaks costs 4 MiB, a dentry, a thread or an mm; 40 of them show. */
-	test_wait(is_as_before, NULL, 20000);
+	test_wait(is_as_before, NULL, TEST_HANG_MS);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../harness_hugetlb.h"
+#include "tests/harness_hugetlb.h"
 #include "control.h"
 #include "device.h"
 
@@ -136,7 +136,7 @@ TEST(a_holder_that_lets_go_lets_the_change_go_on)
 
 	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &here));
 	CHECK_OK(device_map(device, 2 * MIB, PAGE, VAS_MAPPING_WRITE, &there));
-	CHECK_OK(remove_region(vas, region, 10000000000ull, NULL));
+	CHECK_OK(remove_region(vas, region, TEST_HANG_NS, NULL));
 	counts = device_counts(device);
 	CHECK_EQ(counts.invalidated, 1);
 	CHECK(counts.last_timeout_ns > 0);
@@ -163,7 +163,7 @@ TEST(a_holder_that_refuses_is_named_and_keeps_its_map)
 	CHECK_OK(device_write(device, 2 * MIB, "here", 4, NULL));
 	/* It changes its mind. */
 	device_policy(device, VAS_TEST_COMPLY);
-	CHECK_OK(remove_region(vas, region, 10000000000ull, NULL));
+	CHECK_OK(remove_region(vas, region, TEST_HANG_NS, NULL));
 }
 
 TEST(a_holder_that_hangs_stops_only_what_it_holds)
@@ -177,10 +177,10 @@ TEST(a_holder_that_hangs_stops_only_what_it_holds)
 	CHECK_OK(device_map(hangs, 2 * MIB, PAGE, 0, &id));
 	CHECK_OK(device_map(good, 4 * MIB, PAGE, 0, &id));
 	CHECK_EQ(remove_region(vas, stuck, 200000000, NULL), -EBUSY);
-	CHECK_OK(remove_region(vas, free_region, 10000000000ull, NULL));
+	CHECK_OK(remove_region(vas, free_region, TEST_HANG_NS, NULL));
 	CHECK_EQ(device_counts(good).invalidated, 1);
 	device_policy(hangs, VAS_TEST_COMPLY);
-	CHECK_OK(remove_region(vas, stuck, 10000000000ull, NULL));
+	CHECK_OK(remove_region(vas, stuck, TEST_HANG_NS, NULL));
 }
 
 TEST(a_map_tells_that_its_page_was_punched_out)

@@ -65,7 +65,7 @@ static void *ask(void *arg)
 		CHECK_OK(vas_store_le64(a->vas, a->gpa, test_now_ns(), __ATOMIC_RELAXED));
 		CHECK_OK(vas_store_le32(a->vas, a->gpa + 8, ++a->nr, __ATOMIC_RELEASE));
 		CHECK_EQ(write(a->bell, &(uint64_t){ 1 }, 8), 8);
-		test_wait(has_answer, a, 30000);
+		test_wait(has_answer, a, TEST_HANG_MS);
 		if (read(a->irq, &count, sizeof(count)) != sizeof(count))
 			continue;
 		CHECK_OK(vas_load_le64(a->vas, a->gpa + 16, &answer, __ATOMIC_RELAXED));
@@ -187,7 +187,7 @@ static void move(struct world *w, struct move *m)
 		.fds = &pair[0],
 		.nr_fds = 1,
 		.max_rounds = 5,
-		.freeze_ns = 5000000000,
+		.freeze_ns = TEST_HANG_NS,
 		.ops = &guest_ops,
 		.arg = w,
 	};

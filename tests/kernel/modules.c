@@ -11,7 +11,6 @@
 #define MIB	(1ull << 20)
 #define PAGE	4096ull
 #define LIMIT	(64 * MIB)
-#define LONG_NS 100000000000ull
 #define HANG_NS 200000000ull
 
 static struct vas_module *attach(struct vas *vas)
@@ -73,7 +72,7 @@ TEST(a_module_lets_go_before_the_layout_changes)
 	device_add(vas, 8 * MIB, MIB);
 	CHECK_OK(device_map(device, 8 * MIB, PAGE, 0, &id));
 	CHECK_OK(device_map(device, 0, PAGE, 0, &id));
-	CHECK_OK(remove_at(vas, 8 * MIB, LONG_NS, NULL));
+	CHECK_OK(remove_at(vas, 8 * MIB, TEST_HANG_NS, NULL));
 	CHECK_EQ(device_counts(device).invalidated, 1);
 	CHECK_EQ(device_map(device, 8 * MIB, PAGE, 0, &id), -EFAULT);
 	device_add(vas, 8 * MIB, MIB);
@@ -119,7 +118,7 @@ static void check_change_fails(enum vas_test_policy policy)
 	CHECK_OK(vas_read(vas, 0, &word, sizeof(word), NULL));
 	CHECK_EQ(word, 7);
 	device_policy(device, VAS_TEST_COMPLY);
-	CHECK_OK(remove_at(vas, 0, LONG_NS, &blocker));
+	CHECK_OK(remove_at(vas, 0, TEST_HANG_NS, &blocker));
 	vas_module_detach(module);
 	vas_destroy(vas);
 }
@@ -149,7 +148,7 @@ TEST(a_hung_module_does_not_keep_a_freeze)
 	CHECK_OK(device_write(other, 0, &word, sizeof(word), NULL));
 	CHECK_OK(vas_write(vas, 0, &word, sizeof(word), NULL));
 	device_policy(device, VAS_TEST_COMPLY);
-	CHECK_OK(vas_freeze(vas, LONG_NS, &blocker));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, &blocker));
 	CHECK_EQ(device_write(other, 0, &word, sizeof(word), NULL), -EAGAIN);
 	CHECK_OK(vas_thaw(vas));
 	CHECK_OK(device_write(other, 0, &word, sizeof(word), NULL));
@@ -170,7 +169,7 @@ TEST(a_freeze_asks_each_writable_map_once_and_thaws_it)
 	uint32_t id;
 
 	CHECK_OK(device_map(device, 0, PAGE, VAS_MAPPING_WRITE, &id));
-	CHECK_OK(vas_freeze(vas, LONG_NS, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
 	CHECK_EQ(device_counts(device).quiesced, 1);
 	CHECK_OK(vas_thaw(vas));
 	test_wait(has_resumed, &device, 100000);
@@ -185,7 +184,7 @@ TEST(modules_that_come_to_a_frozen_vas_do_not_write)
 	uint64_t word = 1;
 	int device;
 
-	CHECK_OK(vas_freeze(vas, LONG_NS, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
 	module = attach(vas);
 	device = device_bound(vas_fd(vas));
 	CHECK_EQ(device_write(device, 0, &word, sizeof(word), NULL), -EAGAIN);

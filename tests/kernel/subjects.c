@@ -8,8 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../contract/subject.h"
-#include "../harness_hugetlb.h"
+#include "tests/contract/subject.h"
+#include "tests/harness_hugetlb.h"
 #include "kernel/modules/test/vas_test.h"
 
 /* bind_flags: where and how the subject's copies are made. */

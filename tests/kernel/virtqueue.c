@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 
 void virtqueue_init(struct virtqueue *q, char *ram, uint64_t gpa, uint32_t size)
 {

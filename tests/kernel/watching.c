@@ -72,7 +72,7 @@ static void do_everything(void)
 {
 	struct vas *vas = device_vas(64 * MIB, MIB, 0);
 	struct vas_ko_attach attach = { .fd = vas_fd(vas) };
-	struct vas_ko_freeze freeze = { .timeout_ns = 5000000000 };
+	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
 	uint64_t region = device_add(vas, 8 * MIB, MIB);
 	int device = device_bound(vas_fd(vas)), drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
 	uint32_t id;

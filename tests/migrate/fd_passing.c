@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "fd_passing.h"
+#include "tests/migrate/fd_passing.h"
 
 #include <sys/socket.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 
 void fd_send(int sock, int fd)
 {

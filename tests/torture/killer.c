@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STUCK_NS     30000000000ull
+#define STUCK_NS     TEST_HANG_NS
 #define EXIT_CHECKED 3
 
 static void violated(struct torture *t, const char *format, va_list ap)

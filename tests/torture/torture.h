@@ -23,7 +23,7 @@
 #include <vas/access.h>
 #include <vas/vas.h>
 
-#include "../harness.h"
+#include "tests/harness.h"
 
 #define PAGE	      4096ull
 #define LIMIT_PAGES   512ull

@@ -27,7 +27,7 @@ cp -r "$here/guest/faulty" "$temp/faulty"
 run()
 {
 	set -- --module "$temp/faulty/faulty.ko" "$@"
-	"$scripts/vm.sh" --kernel "$kernel" --mem 1024 --limit 120 --timeout 400 "$@" >"$temp/out" 2>&1 || :
+	"$scripts/vm.sh" --kernel "$kernel" --mem 1024 --limit 600 --timeout 2400 "$@" >"$temp/out" 2>&1 || :
 }
 
 # heard PATTERN... : the report has a line for each, in any order

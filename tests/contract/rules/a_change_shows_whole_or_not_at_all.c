@@ -26,7 +26,7 @@ static int move_both(struct mover *m, uint64_t at)
 		vas_layout_abort(layout);
 		return err;
 	}
-	return vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
+	return vas_layout_commit(layout, TEST_HANG_NS, NULL);
 }
 
 static void *move(void *arg)

@@ -4,7 +4,7 @@
 static int notified_of_layout(struct subject *s)
 {
 	for (int i = 0; i < 10; i++) {
-		int told = subject_notified(s, 5000);
+		int told = subject_notified(s, TEST_HANG_MS);
 
 		CHECK(told > 0);
 		if (told & VAS_NOTIFY_LAYOUT)

@@ -19,7 +19,7 @@ static void *remove_region(void *arg)
 		return NULL;
 	r->err = vas_layout_remove(layout, r->id);
 	if (!r->err)
-		r->err = vas_layout_commit(layout, 20000000000ull, NULL);
+		r->err = vas_layout_commit(layout, TEST_HANG_NS, NULL);
 	return NULL;
 }
 
@@ -36,7 +36,7 @@ RULE(a_map_that_is_asked_back_lets_the_change_go_on, CAN_MAP | CAN_PIN | CAN_NOT
 	CHECK_EQ(pthread_create(&thread, NULL, remove_region, &r), 0);
 	/* Notifications of other things may come first. */
 	for (int i = 0; i < 10 && !(told & VAS_NOTIFY_REQUEST); i++) {
-		told = subject_notified(s, 5000);
+		told = subject_notified(s, TEST_HANG_MS);
 		CHECK(told > 0);
 	}
 	CHECK(told & VAS_NOTIFY_REQUEST);

@@ -2,6 +2,7 @@
 #include <pthread.h>
 
 #include "../subject.h"
+#include "tests/patient.h"
 
 #define NR_LOOKS 5000
 #define LEN	 512
@@ -23,9 +24,9 @@ static void *change(void *arg)
 
 	while (!__atomic_load_n(&c->stop, __ATOMIC_RELAXED) && !c->err) {
 		if (id)
-			c->err = vas_region_remove(vas, id);
+			c->err = patient_remove(vas, id);
 		if (!c->err)
-			c->err = vas_region_add(vas, &c->region[c->nr & 1], &id);
+			c->err = patient_add(vas, &c->region[c->nr & 1], &id);
 		__atomic_store_n(&c->nr, c->nr + 1, __ATOMIC_RELAXED);
 	}
 	return NULL;

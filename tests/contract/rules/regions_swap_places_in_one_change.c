@@ -18,7 +18,7 @@ RULE(regions_swap_places_in_one_change, CAN_READ | CAN_WHOLE)
 	CHECK_OK(subject_read(s, s->unit, got, sizeof(got), NULL));
 	pattern_make(want, s->unit, sizeof(want), 1);
 	CHECK_MEM(got, want, sizeof(want));
-	CHECK_OK(vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL));
+	CHECK_OK(vas_layout_commit(layout, TEST_HANG_NS, NULL));
 	CHECK_OK(subject_read(s, 2 * s->unit, got, sizeof(got), NULL));
 	CHECK_MEM(got, want, sizeof(want));
 	CHECK_OK(subject_read(s, s->unit, got, sizeof(got), NULL));

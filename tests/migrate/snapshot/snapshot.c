@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Saved, restored, the same; or refused. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "migrate/snapshot/snapshot.h"
+#include "tests/migrate/snapshot/saved.h"
+
+TEST(a_snapshot_has_everything_and_is_sparse)
+{
+	struct test_random random = { test_seed() };
+	struct vas *vas = shadow_vas(SIZE), *back;
+	struct vas_info info;
+
+	enter_folder();
+	write_some(vas, &random, 100);
+	CHECK_OK(vas_snapshot_save(vas, "full", NULL, NULL));
+	CHECK_OK(vas_write(vas, 0, "runs on", 7, NULL));
+	CHECK_OK(vas_read(vas, 0, (char[7]){ 0 }, 7, NULL));
+	CHECK(allocated("full") < 200 * VAS_PAGE_SIZE);
+	CHECK_OK(vas_snapshot_restore("full", 0, &back));
+	CHECK_OK(vas_write(back, 0, "runs on", 7, NULL));
+	check_same(vas, back);
+	CHECK_OK(vas_info(back, &info));
+	CHECK_STR(info.name, "shadow");
+	CHECK_EQ(info.role, VAS_ROLE_OWNER);
+	vas_destroy(back);
+	vas_destroy(vas);
+	leave_folder();
+}
+
+static int restore_damaged(int fd, off_t at)
+{
+	unsigned char byte;
+	struct vas *vas;
+	int err;
+
+	CHECK_EQ(pread(fd, &byte, 1, at), 1);
+	byte ^= 1 << at % 8;
+	CHECK_EQ(pwrite(fd, &byte, 1, at), 1);
+	err = vas_snapshot_restore("full", 0, &vas);
+	if (!err)
+		vas_destroy(vas);
+	byte ^= 1 << at % 8;
+	CHECK_EQ(pwrite(fd, &byte, 1, at), 1);
+	return err;
+}
+
+TEST(a_damaged_snapshot_is_refused)
+{
+	struct test_random random = { test_seed() };
+	struct vas *vas = shadow_vas(SIZE), *back;
+	struct snapshot_header header;
+	off_t at, size, layout_end;
+	int fd, err;
+
+	enter_folder();
+	write_some(vas, &random, 30);
+	CHECK_OK(vas_snapshot_save(vas, "full", NULL, NULL));
+	fd = open("full", O_RDWR);
+	CHECK_EQ(read(fd, &header, sizeof(header)), sizeof(header));
+	layout_end = (off_t)(sizeof(header) + header.layout_size);
+	size = lseek(fd, 0, SEEK_END);
+	for (at = 0; at >= 0 && at < size;
+	     at = lseek(fd, at + 1 + (off_t)test_random_below(&random, 900), SEEK_DATA)) {
+		err = restore_damaged(fd, at);
+		test_note("byte %lld", (long long)at);
+		/* Between layout and data nothing is, and nobody looks. */
+		if (at >= layout_end && at < (off_t)header.data_offset)
+			continue;
+		CHECK(err == -EPROTO || err == -EOPNOTSUPP);
+	}
+	CHECK_OK(vas_snapshot_restore("full", 0, &back));
+	vas_destroy(back);
+	CHECK_OK(ftruncate(fd, size - 1));
+	CHECK_EQ(vas_snapshot_restore("full", 0, &back), -EPROTO);
+	CHECK_OK(ftruncate(fd, 100));
+	CHECK_EQ(vas_snapshot_restore("full", 0, &back), -EPROTO);
+	close(fd);
+	vas_destroy(vas);
+	leave_folder();
+}
+
+TEST(a_failed_snapshot_leaves_the_old_one_and_nothing_else)
+{
+	struct vas *vas = shadow_vas(SIZE), *back;
+	struct vas_mapping *mapping;
+	struct vas_info info;
+
+	enter_folder();
+	CHECK_OK(vas_write(vas, 0, "old", 3, NULL));
+	CHECK_OK(vas_snapshot_save(vas, "full", NULL, NULL));
+	CHECK_OK(vas_mapping_create(vas, 0, 4096, VAS_MAPPING_WRITE, &mapping));
+	CHECK_EQ(vas_snapshot_save(vas, "full", NULL, NULL), -EBUSY);
+	vas_mapping_destroy(mapping);
+	CHECK_EQ(count_files(), 1);
+	CHECK_OK(vas_info(vas, &info));
+	CHECK_EQ(info.state_flags, 0);
+	CHECK_OK(vas_snapshot_restore("full", 0, &back));
+	vas_destroy(back);
+	CHECK_EQ(vas_snapshot_save(vas, "nowhere/full", NULL, NULL), -ENOENT);
+	vas_destroy(vas);
+	leave_folder();
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * As vas_region_add() and vas_region_remove(), which give others a second to get out of the way: on a
+ * busy machine they may take their time.
+ */
+#ifndef TESTS_PATIENT_H
+#define TESTS_PATIENT_H
+
+#include <vas/vas.h>
+
+#include "tests/harness.h"
+
+static inline int patient_add(struct vas *vas, const struct vas_region *region, uint64_t *id)
+{
+	struct vas_layout *layout;
+	int err;
+
+	err = vas_layout_begin(vas, &layout);
+	if (err)
+		return err;
+	err = vas_layout_add(layout, region, id);
+	if (err) {
+		vas_layout_abort(layout);
+		return err;
+	}
+	return vas_layout_commit(layout, TEST_HANG_NS, NULL);
+}
+
+static inline int patient_remove(struct vas *vas, uint64_t id)
+{
+	struct vas_layout *layout;
+	int err;
+
+	err = vas_layout_begin(vas, &layout);
+	if (err)
+		return err;
+	err = vas_layout_remove(layout, id);
+	if (err) {
+		vas_layout_abort(layout);
+		return err;
+	}
+	return vas_layout_commit(layout, TEST_HANG_NS, NULL);
+}
+
+#endif
