@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Where the parts of a dirty log lie, and marking: DESIGN.md, "Dirty log". The words are shared with
+ * Where the parts of a dirty log lie, and marking: docs/design/dirty.md. The words are shared with
  * every writer, so all access is atomic; marking never waits.
  */
 #ifndef VAS_CORE_LOG_H

@@ -2,7 +2,8 @@
 /*
  * Who owns a slot: binding, claiming, freeing, unbinding, and reclaiming what a dead binder has left,
  * by several threads and processes at once, one of which may die at it. The same goes for pins and
- * trackers. DESIGN.md, "Sections", Death; code: lib/lock.c, lib/thread.c.
+ * trackers. docs/design/sections.md, "Death"; code: lib/handle/lock.c and
+ * lib/handle/thread.c.
  *
  * Handle A binds, its thread claims a slot, frees it, unbinds; it may be killed at any step. Handle
  * B binds when A's index is free, and does the same. Handle C has two threads, each of which

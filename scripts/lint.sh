@@ -13,7 +13,7 @@ complain()
 	failed=1
 }
 
-# An include that goes up: DESIGN.md, "Layers".
+# An include that goes up: docs/design/overview.md, "Folders and layers".
 layer()
 {
 	folder=$1 allowed=$2
@@ -63,8 +63,13 @@ for verb in $(sed -nE 's/^const struct verb verb_([a-z]+) .*/\1/p' cli/*.c); do
 	[ -e "man/vas-$verb.1.scd" ] || complain "manual" "vas $verb has no page man/vas-$verb.1.scd"
 done
 
-# The page that says what became of the interface of 2009, and of its review.
-bad=$(scripts/xinterface.sh docs/xinterface.md) || complain "docs/xinterface.md names what is not there" "$bad"
+# Code, tests and pages that a page names are there, and its lines are short.
+bad=$(scripts/pages.py) || complain "pages" "$bad"
+# Identifiers are made of words that the field has.
+bad=$(scripts/words.py) || complain "private words" "$bad"
+# shellcheck disable=SC2046 # names without spaces
+bad=$(awk 'length > 100 { print FILENAME ":" FNR }' $(git ls-files '*.c' '*.h'))
+[ -z "$bad" ] || complain "lines over 100 columns" "$bad"
 bad=$(grep -rnE '(^|[^a-z_])kvm_|/kvm[a-z_]*\.h[>"]' kernel --include='*.[ch]' | grep -v '^kernel/bench/' || true)
 [ -z "$bad" ] || complain "kernel/ knows KVM" "$bad"
 # A comment within the 8 lines before it, or in the same, says who is on a barrier's other side.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * DESIGN.md, "Dirty log". The log is as sparse as the guest's address space, so only those of its
- * pages are held that somebody here may write: pinned before the first write to what they stand for,
- * as marking comes after a write and must not fail, and kept until the binding ends.
+ * docs/design/dirty.md. The log is as sparse as the guest's address space, so only those of its pages
+ * are held that somebody here may write. They are pinned before the first write to what they stand
+ * for, as marking comes after a write and must not fail, and kept until the binding ends.
  */
 #include "dirty.h"
 

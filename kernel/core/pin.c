@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Pin records: what everybody can see of our maps. DESIGN.md, "Long-lived maps". */
+/* Pin records: what everybody can see of our maps. docs/design/pins.md. */
 #include <linux/sched.h>
 
 #include <linux/vas.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * DESIGN.md, "Sections", seen from the kernel. A process has a slot a thread; we come in any
- * context, so a section takes one of the binding's slots for as long as it lasts, the first guess by
- * processor. The owner's membarrier does not reach kernel threads: the fence is ours.
+ * docs/design/sections.md, seen from the kernel. A process has a slot per thread. Here a section may
+ * begin in any context, so it takes one of the binding's slots for as long as it lasts; the first
+ * guess is by processor. The owner's membarrier does not reach kernel threads: the fence is ours.
  */
 #include "section.h"
 

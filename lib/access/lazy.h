@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Pages that are still to come. DESIGN.md, "Memory that arrives". A log, in the place of a tracker's,
- * has a bit for each; who finds one set asks the owner.
+ * Lazy memory: docs/design/lazy.md. A log, in the place of a tracker's, has a bit for each page that
+ * is not filled yet. Whoever finds one set sends a request to the owner.
  */
 #ifndef VAS_LIB_LAZY_H
 #define VAS_LIB_LAZY_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Long-lived maps and the pins that tell of them. DESIGN.md, "Long-lived maps". */
+/* Long-lived maps and the pins that record them: docs/design/pins.md. */
 #include "lib/access/mapping.h"
 
 #include <errno.h>

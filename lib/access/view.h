@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Views: what one generation looks like in this process. DESIGN.md, "Translation". All functions are
- * called with vas->lock held.
+ * Views: what one generation looks like in this process: docs/design/translation.md. All functions
+ * are called with vas->lock held.
  */
 #ifndef VAS_LIB_VIEW_H
 #define VAS_LIB_VIEW_H

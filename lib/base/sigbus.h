@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Failing pages: DESIGN.md, "Failing pages". Watched ranges get a zero page in the place of one that
+ * Failing pages: docs/design/translation.md. Watched ranges get a zero page in the place of one that
  * raises SIGBUS, and their handle's nr_failed goes up.
  */
 #ifndef VAS_LIB_FAULT_H

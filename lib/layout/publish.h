@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The owner's side of a change: write a generation, wait for the old one to empty. DESIGN.md,
- * "Sections"; the steps P1 to P6 are named there. vas->change is held in all of it.
+ * The owner's side of a change: write a generation, wait for the old one to empty. The steps
+ * P1 to P6 are those of docs/design/sections.md. vas->change is held in all of it.
  */
 #ifndef VAS_LIB_PUBLISH_H
 #define VAS_LIB_PUBLISH_H
