@@ -37,8 +37,8 @@ int vas_table_check(const struct vas_superblock *sb, const struct vas_state *sta
 		    const struct vas_backing_entry *backings);
 
 /*
- * The pin records that may be in use are below it: the next power of two, so that a claimer says so with
- * one or, before it claims.
+ * The pins that may be in use are below it. It is the next power of two, so that a claimer
+ * announces itself with one or, before it claims.
  */
 static inline uint32_t vas_pins_end(const struct vas_control *control, uint32_t nr_pins)
 {

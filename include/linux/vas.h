@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * vas in the kernel: what modules use to reach a guest's memory through the fd of its address space.
+ * vas in the kernel: what modules use to reach a guest's memory through the fd of its address
+ * space.
  *
  * A module binds by fd, like any process, and is then one binder among others: the owner sees it,
  * waits for its sections when the layout changes, and asks it to let go of its maps. vas.ko knows
  * nothing of KVM; whatever has a vas has this interface.
  *
- * Functions return 0 or a negative errno and hand out results through their last arguments. gpa is a
- * guest-physical address, len and size are bytes. All of them may be called from any thread at once.
- * "May sleep" is said where it holds; what does not say so can be called from any context but NMI.
+ * Functions return 0 or a negative errno and hand out results through their last arguments. gpa is
+ * a guest-physical address, len and size are bytes. All of them may be called from any thread at
+ * once. "May sleep" is said where it holds; what does not say so can be called from any context but
+ * NMI.
  */
 #ifndef LINUX_VAS_H
 #define LINUX_VAS_H
@@ -34,20 +36,21 @@ struct vas_slot_holder;
 struct vas_view;
 
 /**
- * struct vas_ops - what a module wants to be told
+ * struct vas_ops - what a module is called for
  * @owner: THIS_MODULE: cannot be unloaded while a binding with these ops lives
- * @name: for people: debugfs, trace events, and the owner's "who is in the way"
- * @invalidate: The range of @mapping is wanted back, as it leaves the guest's address space. Have
- *	every user of the map stop, and drop every reference with vas_mapping_destroy(), here or elsewhere,
- *	before @deadline (CLOCK_MONOTONIC); later the change is given up, and the owner is told who
- *	was in its way; one that tries again asks again. NULL: the module's maps are never given
- *	back on request.
- * @quiesce: The guest's memory is about to be frozen: stop writing through @mapping, and return 0 once
- *	nothing does any more; a negative errno refuses. Unmapping is an answer, too. Called for
- *	writable maps only. NULL: refuses.
- * @resume: After a successful @quiesce: writing may go on. Not called for a map that is gone. May be NULL.
- * @release: The last reference to the binding is gone and no other op runs or will run: @priv can be
- *	freed. May be NULL.
+ * @name: informational: debugfs, trace events, and the owner's blocker
+ * @invalidate: The range of @mapping is requested back, as it leaves the guest's address space.
+ *	Have every user of the map stop, and drop every reference with vas_mapping_destroy(), here
+ *	or elsewhere, before @deadline (CLOCK_MONOTONIC); later the change is given up, and the
+ *	owner is told who was in its way; the next try calls again. NULL: the module's maps are
+ *	never given back on request.
+ * @quiesce: The guest's memory is about to be frozen: stop writing through @mapping, and return 0
+ *	once nothing does any more; a negative errno refuses. Unmapping is an answer, too. Called
+ *	for writable maps only. NULL: refuses.
+ * @resume: After a successful @quiesce: writing may go on. Not called for a map that is gone. May
+ *	be NULL.
+ * @release: The last reference to the binding is gone and no other op runs or will run: @priv can
+ *	be freed. May be NULL.
  *
  * All ops run in process context and may sleep, on a work queue; several may run at once, but never
  * two for the same mapping. @release runs in the context of the last vas_put().
@@ -81,7 +84,7 @@ int vas_local_offer(struct vas *vas, u64 gpa, u64 size, unsigned long hva);
 #define VAS_NO_SLEEP   2u /* do not sleep: -EAGAIN instead */
 
 /**
- * struct vas_section - a stretch of code in which a layout holds
+ * struct vas_section - code in which a layout holds
  *
  * On the caller's stack, filled by vas_enter(). The fields are private.
  */
@@ -110,11 +113,11 @@ int vas_copy_from_atomic(struct vas *vas, u64 gpa, void *buf, size_t len, size_t
 /* ---- cache.c: the caller-held cache, one a vCPU, queue or thread --------------------------- */
 
 /**
- * struct vas_cache - the last stretch of guest memory that its holder used
+ * struct vas_cache - the last range of guest memory that its holder used
  *
  * Makes a small access cost the same however many regions there are: one comparison against the
- * generation, one against the range. Never used by two at once: its holder sees to that. It keeps one
- * folio of guest memory referenced, and a reference to the binding. The fields are private.
+ * generation, one against the range. Never used by two at once: its holder sees to that. It keeps
+ * one folio of guest memory referenced, and a reference to the binding. The fields are private.
  */
 struct vas_cache {
 	struct vas *vas;
@@ -183,10 +186,10 @@ bool vas_sg_has(const struct vas_sg *sg, const struct vas_mapping *mapping);
 
 /**
  * struct vas_doorbell - a function that is called when the guest rings
- * @ring: called once or more often after each time the doorbell rang, never twice at once; set by the
- *	caller. In process context, unless VAS_DOORBELL_ATOMIC: then it may not sleep, nor touch eventfds
- *	but by vas_irq_raise()
- * @flags: VAS_BELL_*; set by the caller
+ * @ring: called once or more often after each time the doorbell rang, never twice at once; set by
+ *	the caller. In process context, unless VAS_DOORBELL_ATOMIC: then it may not sleep, nor touch
+ *	eventfds but by vas_irq_raise()
+ * @flags: VAS_DOORBELL_*; set by the caller
  *
  * Embedded in what it is for. The other fields are private.
  */
