@@ -30,8 +30,8 @@ struct copy {
 };
 
 /*
- * Through the file, where reading does not allocate: true if the piece is complete, and the layout
- * still the one that says where it is.
+ * Through the file, where reading does not allocate. True if the segment is complete, and the
+ * layout is still the one that says where it is.
  */
 static int read_file(const struct copy *copy, const struct extent *extent, uint64_t gpa, size_t len)
 {

@@ -34,8 +34,8 @@ static int folder_of(const char *path, char folder[PATH_MAX])
 }
 
 /*
- * As the new snapshot will name it: from its own folder if both are there, so that the folder can be
- * moved; else from the root.
+ * As the new snapshot will name it: from its own folder if both are there, so that the folder can
+ * be moved; else from the root.
  */
 static int name_parent(const char *file, const char *parent, char name[PATH_MAX])
 {

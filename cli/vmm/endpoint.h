@@ -17,7 +17,7 @@ struct endpoint {
 /* Connect nr channels, or open the file for writing. An exit code. */
 int endpoint_connect(struct endpoint *endpoint, const char *text, int nr);
 
-/* Wait for nr channels to come, or open the file for reading. An exit code. */
+/* Wait for nr channels to connect, or open the file for reading. An exit code. */
 int endpoint_accept(struct endpoint *endpoint, const char *text, int nr);
 
 void endpoint_close(struct endpoint *endpoint);
