@@ -12,8 +12,8 @@
 int layout_take(struct vas *vas, struct vas_region **regions, size_t *nr);
 
 /*
- * struct stream_layout and the entries behind it, malloced. -EOPNOTSUPP: a region is local memory of
- * this process.
+ * struct stream_layout and the entries behind it, malloced. -EOPNOTSUPP: a region is local memory
+ * of this process.
  */
 int layout_describe(struct vas *vas, const struct vas_region *regions, size_t nr,
 		    struct stream_layout **layout);

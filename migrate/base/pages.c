@@ -24,8 +24,8 @@ static bool is_zero(const char *page)
 }
 
 /*
- * A page's first look is a miss that no prefetcher foresees: they stop at the ends of pages. The page
- * after the next is asked for by the time it is needed; if it is none, that is no fault.
+ * A page's first look is a miss that no prefetcher foresees: they stop at the ends of pages. The
+ * page after the next is asked for by the time it is needed; if it is none, that is no fault.
  */
 static void foresee(const char *page)
 {

@@ -26,13 +26,15 @@ struct chain {
 };
 
 /*
- * -ENOENT: a parent is not there; -EPROTO: a parent is another snapshot than its child was made on, or
- * one is damaged; -ELOOP: too many.
+ * -ENOENT: a parent is not there; -EPROTO: a parent is another snapshot than its child was made on,
+ * or one is damaged; -ELOOP: too many.
  */
 int chain_open(struct chain *chain, const char *path);
 void chain_close(struct chain *chain);
 
-/* The next word, from entry *at on, of which any page is known: its pages with bytes. 0: no more. */
+/*
+ * The next word, from entry *at on, of which any page is known: its pages with bytes. 0: no more.
+ */
 int chain_next(const struct chain *chain, size_t *at, struct vas_dirty_word *word);
 
 /*

@@ -69,7 +69,7 @@ static int tell(struct migration *m, uint64_t sent_before)
 	return vas_error_set(-ECANCELED, "canceled");
 }
 
-/* Until all channels have ended; the caller hears of it meanwhile. */
+/* Until all channels have ended; the caller's progress() is called meanwhile. */
 static int wait_for_channels(struct migration *m, uint64_t sent_before)
 {
 	struct sender *s = &m->sender;

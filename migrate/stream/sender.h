@@ -19,7 +19,7 @@ struct channel {
 	uint64_t pages; /* on the wire */
 	pthread_t thread;
 	int err;
-	char error[256]; /* the thread's story */
+	char error[256]; /* the thread's vas_error() */
 };
 
 struct sender {

@@ -44,8 +44,9 @@ static void size_buffer(const struct wire *wire, int size)
 }
 
 /*
- * A local socket's default holds so little that each side sleeps after every second chunk, and being
- * woken costs as much as the chunk. TCP sizes its buffers by itself, and stops if told a size.
+ * A local socket's default holds so little that each side sleeps after every second chunk, and
+ * being woken costs as much as the chunk. TCP sizes its buffers by itself, and stops if told a
+ * size.
  */
 static void enlarge_buffer(struct wire *wire)
 {

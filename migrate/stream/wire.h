@@ -20,7 +20,7 @@ struct wire {
 	uint64_t key;	   /* seed of checksums: of the session and the channel */
 	uint64_t sequence; /* of the next chunk */
 	uint64_t stall_ns;
-	const bool *cancel; /* another thread's wish; looked at ten times a second */
+	const bool *cancel; /* another thread's request; looked at ten times a second */
 	uint64_t bytes;
 	struct timeval timeouts[2]; /* of the socket, as the caller had them */
 	int buffer;		    /* the same; 0: left alone */
@@ -36,17 +36,19 @@ void wire_set_key(struct wire *wire, const uint8_t session[16], uint32_t channel
 /* Fill in what every header has, and send it with its payload, which is summed here. */
 int wire_send(struct wire *wire, struct stream_header *header, const void *payload);
 
-/* The same with a payload in pieces of whole blocks, whose sizes add up to header->length. */
+/* The same with a payload in segments of whole blocks, whose sizes add up to header->length. */
 int wire_send_segments(struct wire *wire, struct stream_header *header,
 		       const struct iovec *segments, int nr);
 
 /*
- * A header that is sound and next in order. Its payload must be read next. -EPROTO; -ECONNRESET: the
- * stream ends here; -ETIMEDOUT; -ECANCELED.
+ * A header that is sound and next in order. Its payload must be read next. -EPROTO; -ECONNRESET:
+ * the stream ends here; -ETIMEDOUT; -ECANCELED.
  */
 int wire_recv_header(struct wire *wire, struct stream_header *header);
 
-/* The payload into iov, whose sizes add up to header->length, and its sum compared. iov is used up. */
+/*
+ * The payload into iov, whose sizes add up to header->length, and its sum compared. iov is used up.
+ */
 int wire_recv_payload(struct wire *wire, const struct stream_header *header,
 		      const struct iovec *iov, int nr);
 
