@@ -95,7 +95,10 @@ static void pending_undo(struct vas_kvm *kvm)
 	kvm->pending = NULL;
 }
 
-/* Does the region lie where one that goes still is? *at only moves up: both lists are sorted. */
+/*
+ * Does the region overlap one that is removed and still there? *at only moves up: both lists are
+ * sorted.
+ */
 static int is_late(const struct vas_delta *delta, const struct vas_region *region, size_t *at)
 {
 	const struct vas_region *removed = delta->removed;

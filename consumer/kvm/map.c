@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * KVM's own mapping of the files behind the regions. One of each whole file, where the address
- * space has room for it: then a region that comes or goes costs no mmap, and 32,000 regions are one
+ * space has room for it: then adding or removing a region costs no mmap, and 32,000 regions are one
  * VMA. Else one a region.
  */
 #include "consumer/kvm/machine.h"
