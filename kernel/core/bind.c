@@ -215,15 +215,15 @@ static void destroy_binding(struct vas *vas)
  * @priv: passed to the ops
  * @result: the binding, with one reference, which vas_put() drops
  *
- * Everything in the file is checked, as its other users are not trusted: kind, seals, size, superblock,
- * layout. A file that cannot be written gives a binding that only observes. The binding keeps
- * the file, the calling process's mm_struct and @ops->owner for as long as a reference lives; the end of
- * the process, of the VMM or of the guest does not invalidate it. May sleep.
+ * Everything in the file is checked, as its other users are not trusted: kind, seals, size,
+ * superblock, layout. A file that cannot be written gives a binding that only observes. The binding
+ * keeps the file, the calling process's mm_struct and @ops->owner for as long as a reference lives;
+ * the end of the process, of the VMM or of the guest does not invalidate it. May sleep.
  *
- * Return: 0; -EPERM: seals are missing; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a version or
- * required feature that is not known; -EAGAIN: as many binders or threads as there can be;
- * -EBUSY: its memory is still arriving; -ENODEV: @ops->owner is being unloaded; -EBADF: not open for reading; -EINVAL: not a regular file;
- * -ENOMEM, -EIO.
+ * Return: 0; -EPERM: seals are missing; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a
+ * version or required feature that is not known; -EAGAIN: as many binders or threads as there can
+ * be; -EBUSY: its memory is lazy, and not all of it is filled; -ENODEV: @ops->owner is being
+ * unloaded; -EBADF: not open for reading; -EINVAL: not a regular file; -ENOMEM, -EIO.
  */
 int vas_bind_file(struct file *file, const struct vas_ops *ops, void *priv, struct vas **result)
 {
@@ -295,9 +295,9 @@ EXPORT_SYMBOL_GPL(vas_get);
  * vas_put - drop a reference
  * @vas: the binding; NULL is allowed
  *
- * With the last one the binding ends: its place in the control area is given back, ops->release() is
- * called, then the module that bound may be unloaded. Maps and caches have references of their own.
- * May sleep.
+ * With the last one the binding ends: its place in the control area is given back, ops->release()
+ * is called, then the module that bound may be unloaded. Maps and caches have references of their
+ * own. May sleep.
  */
 void vas_put(struct vas *vas)
 {

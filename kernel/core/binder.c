@@ -44,7 +44,10 @@ static void clear_slots(struct vas *vas, u32 tag)
 	for (i = 0; i < vas->sb->nr_slots; i++) {
 		if (READ_ONCE(slots[i].binder) != tag)
 			continue;
-		/* It died inside a section: what it wrote there and marked half, or not, nobody knows. */
+		/*
+		 * It died inside a section: what it wrote there and marked half, or not, nobody
+		 * knows.
+		 */
 		if (READ_ONCE(slots[i].generation))
 			set_log_incomplete(vas);
 		/* Whoever sees the slot empty, the owner at P5, sees the count. */
@@ -55,8 +58,9 @@ static void clear_slots(struct vas *vas, u32 tag)
 }
 
 /*
- * A writable map counts as dirty until it is gone, the death of its holder included. What a pin says is
- * anybody's word, and marking costs memory: where that would be much, or is not to be had, all is dirty.
+ * A writable map counts as dirty until it is gone, the death of its holder included. Anybody may
+ * write what a pin says, and marking costs memory: where that would be much, or is not to be had,
+ * all is dirty.
  */
 static void mark_pin(struct vas *vas, const struct vas_pin *pin)
 {
@@ -132,7 +136,8 @@ static void clear_binder(struct vas *vas, u32 index)
  * vas_binder_claim - become one of the file's binders
  * @vas: a binding whose windows are open
  *
- * The lock belongs to our open file description, so it ends with the binding, whatever else happens.
+ * The lock belongs to our open file description, so it ends with the binding, whatever else
+ * happens.
  *
  * Return: 0, or -EAGAIN: as many binders as there can be are alive.
  */
@@ -161,8 +166,8 @@ void vas_binder_release(struct vas *vas)
 }
 
 /*
- * The slots and pins of binders that have died: for who finds none free. The lock of a dead one's byte
- * keeps other binders away, the mutex the other threads of this one. May sleep.
+ * The slots and pins of binders that have died: for who finds none free. The lock of a dead one's
+ * byte keeps other binders away, the mutex the other threads of this one. May sleep.
  */
 void vas_binder_reclaim(struct vas *vas)
 {
@@ -182,8 +187,8 @@ void vas_binder_reclaim(struct vas *vas)
 }
 
 /*
- * The owner's lock, on the superblock's first byte, is held, and this process has taken it. A request to
- * read stands against write locks only: others have read locks there for a moment.
+ * The owner's lock, on the superblock's first byte, is held, and this process has taken it. A
+ * request to read stands against write locks only: others have read locks there for a moment.
  */
 bool vas_current_owns(struct file *file, u64 superblock_offset)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* A binding's record in the control area, and the lock that keeps it alive. */
+/* A binding's binder entry in the control area, and the lock that keeps it alive. */
 #ifndef VAS_KERNEL_BINDER_H
 #define VAS_KERNEL_BINDER_H
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* /sys/kernel/debug/vas: bindings, maps, counters. For people, and for tests that look for leaks. */
+/*
+ * /sys/kernel/debug/vas: bindings, maps, counters. Informational, and for tests that look for
+ * leaks.
+ */
 #include "debugfs.h"
 
 #include <linux/debugfs.h>

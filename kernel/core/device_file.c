@@ -22,7 +22,7 @@
  * struct drive - an open /dev/vas
  * @lock: one ioctl at a time
  * @backing: the owner's file, opened again; .file is NULL before VAS_KO_ATTACH
- * @space: what it drives
+ * @info: of the file that it is attached to
  * @ranges: of the change that is prepared, or NULL
  * @frozen: VAS_KO_FREEZE has succeeded
  */
@@ -76,7 +76,7 @@ static int device_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Become the file's only driver. */
+/* Become the file's only /dev/vas. */
 static int take_inode(struct drive *drive)
 {
 	struct vas_inode_info *info = vas_inode_get(file_inode(drive->backing.file));

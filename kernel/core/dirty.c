@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * docs/design/dirty.md. The log is as sparse as the guest's address space, so only those of its pages
- * are held that somebody here may write. They are pinned before the first write to what they stand
- * for, as marking comes after a write and must not fail, and kept until the binding ends.
+ * docs/design/dirty.md. The log is as sparse as the guest's address space, so only those of its
+ * pages are held that somebody here may write. They are pinned before the first write to what they
+ * stand for, as marking comes after a write and must not fail, and kept until the binding ends.
  */
 #include "dirty.h"
 
@@ -144,7 +144,9 @@ static bool mark_chunks(struct vas *vas, u64 gpa, u64 len,
 {
 	bool all = true;
 
-	/* W1 before W2; pairs with the harvester's membarrier, H3, which doesn't reach the kernel. */
+	/*
+	 * W1 before W2; pairs with the harvester's membarrier, H3, which doesn't reach the kernel.
+	 */
 	smp_mb();
 	while (len) {
 		u64 nr = min(len, CHUNK_SIZE - (gpa & (CHUNK_SIZE - 1)));
@@ -178,9 +180,9 @@ void vas_dirty_mark_again(struct vas *vas, u64 gpa, u64 len)
  * @gpa: where
  * @len: how much
  *
- * After the write. For those who write by address: in a writable map with VAS_MAPPING_MARKS, or behind
- * vas_cache_at() with VAS_PROT_WRITE, before vas_leave(), and only there: elsewhere the log may not be at hand,
- * and the mark is lost. Does nothing while nobody tracks.
+ * After the write. For those who write by address: in a writable map with VAS_MAPPING_MARKS, or
+ * behind vas_cache_at() with VAS_PROT_WRITE, before vas_leave(), and only there: elsewhere the log
+ * may not be available, and the mark is dropped. Does nothing while nobody tracks.
  */
 void vas_mark(struct vas *vas, u64 gpa, u64 len)
 {
@@ -189,8 +191,8 @@ void vas_mark(struct vas *vas, u64 gpa, u64 len)
 	int idx;
 
 	/*
-	 * The write comes before the look at the generation. Who turns tracking on publishes first and
-	 * reads memory then: either we see that, or our write is seen.
+	 * The write comes before the look at the generation. Who turns tracking on publishes first
+	 * and reads memory then: either we see that, or our write is seen.
 	 */
 	smp_mb();
 	idx = srcu_read_lock(&vas_srcu);
@@ -199,8 +201,8 @@ void vas_mark(struct vas *vas, u64 gpa, u64 len)
 		  READ_ONCE(vas->control->generation) != view->generation;
 	srcu_read_unlock(&vas_srcu, idx);
 	/*
-	 * What is not prepared was written in a section of before tracking, whose beginning waits for
-	 * that section: it needs no mark.
+	 * What is not prepared was written in a section of before tracking, whose beginning waits
+	 * for that section: it needs no mark.
 	 */
 	if (tracked)
 		mark_chunks(vas, gpa, len, vas_log_mark);

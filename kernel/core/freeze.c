@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Both ways to hold all bindings work alike: a flag keeps new users out, those who are in are asked or
- * waited for, and if one does not comply in time everything is put back.
+ * Freezing all bindings and invalidating ranges work alike. A flag keeps new users out; those who
+ * are in get a request, or are waited for. If one does not comply in time everything is put back.
  */
 #include "freeze.h"
 
@@ -35,7 +35,7 @@ static bool is_in_the_way(const struct vas_mapping *mapping, enum vas_request re
 	return mapping->flags & VAS_MAPPING_WRITE && !READ_ONCE(mapping->is_quiet);
 }
 
-/* The space's lock is held. */
+/* info->lock is held. */
 static struct vas_mapping *find_blocker(struct vas_inode_info *info, enum vas_request request)
 {
 	struct vas_mapping *mapping;
@@ -70,7 +70,7 @@ static void request_all(struct vas_inode_info *info, enum vas_request request, k
 	spin_unlock(&info->lock);
 }
 
-/* Those who were asked may go on, unless they are frozen as well. */
+/* Those who got a request may go on, unless they are frozen as well. */
 static void release_all(struct vas_inode_info *info, enum vas_request request)
 {
 	struct vas_mapping *mapping;
@@ -125,9 +125,9 @@ static void want(struct vas_inode_info *info, const struct vas_ko_range *ranges,
 }
 
 /*
- * Take ranges, sorted, from all holders: they are asked to unmap, and no new maps are made there until
- * vas_inode_release(), up to which the ranges must live. -EBUSY: one did not, *blocker says who, and
- * nothing is taken; -EINTR.
+ * Take ranges, sorted, from all holders. They are requested to unmap, and no new maps are made
+ * there until vas_inode_release(); the ranges must live until then. -EBUSY: one did not, *blocker
+ * says who, and nothing is taken; -EINTR.
  */
 int vas_inode_invalidate(struct vas_inode_info *info, const struct vas_ko_range *ranges, u32 nr,
 			 ktime_t deadline, struct vas_ko_blocker *blocker)
@@ -187,8 +187,8 @@ static int drain_sections(ktime_t deadline)
 }
 
 /*
- * Keep all bindings from writing until vas_inode_thaw(). -EBUSY: a section or a map's holder did not
- * comply, *blocker says who, and nothing is frozen; -EINTR, -ENOMEM.
+ * Keep all bindings from writing until vas_inode_thaw(). -EBUSY: a section or a map's holder did
+ * not comply, *blocker says who, and nothing is frozen; -EINTR, -ENOMEM.
  */
 int vas_inode_freeze(struct vas_inode_info *info, ktime_t deadline, struct vas_ko_blocker *blocker)
 {
@@ -196,7 +196,9 @@ int vas_inode_freeze(struct vas_inode_info *info, ktime_t deadline, struct vas_k
 
 	memset(blocker, 0, sizeof(*blocker));
 	WRITE_ONCE(info->frozen, true);
-	/* Sections that begin once this has returned see it; there are no new writable maps either. */
+	/*
+	 * Sections that begin once this has returned see it; there are no new writable maps either.
+	 */
 	err = drain_sections(deadline);
 	if (err)
 		goto err_thaw;

@@ -13,7 +13,9 @@
 
 #define PIN_BATCH 512
 
-/* Room for max pages, none there yet. -E2BIG: more than an array can hold. May sleep, as all here. */
+/*
+ * Room for max pages, none there yet. -E2BIG: more than an array can hold. May sleep, as all here.
+ */
 int vas_pages_init(struct vas_pages *window, unsigned long max)
 {
 	if (max > INT_MAX)
@@ -111,8 +113,8 @@ int vas_pages_add(struct vas_pages *window, const struct vas_backing *backing, u
 }
 
 /*
- * The same for memory of a process, which is not mixed with pages of files (-ENXIO), as is a process
- * that is gone.
+ * The same for memory of a process, which is not mixed with pages of files (-ENXIO), as is a
+ * process that is gone.
  */
 int vas_pages_add_user(struct vas_pages *window, struct mm_struct *mm, unsigned long hva, u64 len,
 		       u32 flags)

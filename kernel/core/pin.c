@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Pin records: what everybody can see of our maps. docs/design/pins.md. */
+/* Pins: what everybody can see of our maps. docs/design/pins.md. */
 #include <linux/sched.h>
 
 #include <linux/vas.h>
@@ -7,7 +7,10 @@
 #include "binding.h"
 #include "mapping.h"
 
-/* NULL: there is none, or none yet. Who looks through all maps comes while vas_mapping_create() claims it. */
+/*
+ * NULL: there is none, or none yet. Somebody may look through all maps while vas_mapping_create()
+ * claims it.
+ */
 static struct vas_pin *binder_of(const struct vas_mapping *mapping)
 {
 	u32 pin = READ_ONCE(mapping->pin);
@@ -28,7 +31,7 @@ static void fill(struct vas_pin *pin, const struct vas_mapping *mapping)
 	WRITE_ONCE(pin->flags, flags);
 	WRITE_ONCE(pin->tid, current->pid);
 	WRITE_ONCE(pin->generation, 0); /* until vas_pin_tell_generation() */
-	/* The record is whole; pairs with the owner's acquire of the state. */
+	/* The pin is whole; pairs with the owner's acquire of the state. */
 	smp_store_release(&pin->state, VAS_PIN_HELD);
 }
 
@@ -56,7 +59,7 @@ int vas_pin_claim(struct vas_mapping *mapping)
 
 /*
  * Whose layout the map shows, once all pages are there: an owner that takes the range away and puts
- * something else there does not ask for maps of the new.
+ * something else there does not request maps of the new.
  */
 void vas_pin_tell_generation(struct vas_mapping *mapping)
 {
@@ -72,7 +75,7 @@ static void count_answer(struct vas *vas)
 	__atomic_fetch_add(&vas->control->answer, 1, __ATOMIC_RELEASE);
 }
 
-/* Under the space's lock, as all looks are: none must take the next one's record for ours. */
+/* Under info->lock, as all looks are: none must take the next one's pin for ours. */
 void vas_pin_release_locked(struct vas_mapping *mapping)
 {
 	struct vas_pin *pin = binder_of(mapping);
@@ -88,7 +91,7 @@ void vas_pin_release_locked(struct vas_mapping *mapping)
 	count_answer(mapping->vas);
 }
 
-/* What the owner says in the record, whatever that may be: enum vas_pin_state, or nonsense. */
+/* The pin's state as the owner has it, whatever that may be: enum vas_pin_state, or nonsense. */
 u32 vas_pin_state(const struct vas_mapping *mapping)
 {
 	const struct vas_pin *pin = binder_of(mapping);
@@ -96,7 +99,7 @@ u32 vas_pin_state(const struct vas_mapping *mapping)
 	return pin ? smp_load_acquire(&pin->state) : VAS_PIN_HELD;
 }
 
-/* The holder is quiet: say so if it was asked. */
+/* The holder is quiet: answer, if there was a request. */
 void vas_pin_answer(struct vas_mapping *mapping)
 {
 	struct vas_pin *pin = binder_of(mapping);

@@ -57,11 +57,12 @@ static int read_state(const struct vas *vas, struct vas_state *state)
 	int err;
 
 	memcpy(state, &vas->control->state[generation & 1], sizeof(*state));
-	smp_rmb(); /* the copy is older than this look; pairs with the owner's P3 of a later change */
+	/* The copy is older than this look; pairs with the owner's P3 of a later change. */
+	smp_rmb();
 	if (READ_ONCE(vas->control->generation) != generation)
 		return -EAGAIN;
 	err = vas_state_check(vas->sb, state, generation);
-	/* Pages that are still to come would be zeros to us, who ask nobody for them. */
+	/* Pages that are not filled yet would be zeros to us, who send no requests for them. */
 	return !err && state->flags & VAS_STATE_LAZY ? -EBUSY : err;
 }
 
@@ -202,8 +203,8 @@ int vas_view_rebuild(struct vas *vas)
  *
  * May sleep.
  *
- * Return: 0; -EPROTO: the control area is damaged; -EAGAIN: the layout changes all the time; -ENOMEM;
- * -EIO: the table cannot be read.
+ * Return: 0; -EPROTO: the control area is damaged; -EAGAIN: the layout changes all the time;
+ * -ENOMEM; -EIO: the table cannot be read.
  */
 int vas_view_refresh(struct vas *vas)
 {

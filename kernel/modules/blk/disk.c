@@ -34,7 +34,7 @@ static struct stream stream_of(struct vas *vas, const struct segment *segments, 
 	return stream;
 }
 
-/* The next piece of at most len bytes in one segment. */
+/* The next range of at most len bytes in one segment. */
 static u32 next_segment(struct stream *stream, u32 len, u64 *gpa)
 {
 	while (stream->nr && stream->at == stream->segment->len) {
@@ -157,7 +157,9 @@ static int tell_id(struct disk *disk, struct stream *in)
 	return stream_write(in, disk->id, min_t(u64, in->left - 1, sizeof(disk->id)));
 }
 
-/* 0, DISK_FAILED, or an error of guest memory; *status is what the guest is told of the first two. */
+/*
+ * 0, DISK_FAILED, or an error of guest memory; *status is what the guest is told of the first two.
+ */
 static int carry_out(struct disk *disk, struct stream *out, struct stream *in, void *buffer,
 		     u8 *status)
 {
@@ -200,8 +202,9 @@ static int write_status(struct stream *in, u8 status, u64 *skipped)
 }
 
 /*
- * Serve one request. *written: how much of its in segments was. -EPROTO: it makes no sense; -EAGAIN: the
- * guest's memory is frozen: the same request again, later; or another error of vas_copy_to().
+ * Serve one request. *written: how much of its in segments was. -EPROTO: it makes no sense;
+ * -EAGAIN: the guest's memory is frozen: the same request again, later; or another error of
+ * vas_copy_to().
  */
 int disk_serve(struct disk *disk, const struct chain *chain, void *buffer, u32 *written)
 {

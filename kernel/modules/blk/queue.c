@@ -10,7 +10,9 @@
 
 #include "disk.h"
 
-/* Requests between two looks at whether somebody wants the lock, and before the guest hears of them. */
+/*
+ * Requests between two looks at whether somebody wants the lock, and before the guest is notified.
+ */
 #define BATCH 64
 
 /* After this long a queue whose memory was frozen, or gone, tries again. */
@@ -112,7 +114,7 @@ static int queue_thread(void *data)
 	return 0;
 }
 
-/* The rings are wanted back: get them again when there is something to do. */
+/* The rings are requested back: map them again when there is something to do. */
 void queue_invalidate(struct queue *queue, struct vas_mapping *mapping)
 {
 	mutex_lock(&queue->lock);
