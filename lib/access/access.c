@@ -47,7 +47,9 @@ int vas_access_error(const struct view *view, enum vas_role role, uint64_t gpa, 
 
 /* ---- failing pages ------------------------------------------------------------------------ */
 
-/* Where hva is in a region's memory, as this process has it mapped: map the true page there again. */
+/*
+ * Where hva is in a region's memory, as this process has it mapped: map the true page there again.
+ */
 static void remap(struct vas *vas, uintptr_t hva)
 {
 	const struct vas_region_map *map = &vas->view->map;
@@ -125,7 +127,7 @@ static size_t copy_range(const struct copy *c, char *hva, size_t len)
 	return len;
 }
 
-/* In a section: run by run, until all is done or something stops it. */
+/* In a section: range by range, until all is done or something stops it. */
 static int copy_ranges(struct vas *vas, struct copy *c)
 {
 	const struct view *view = vas_view_of(vas);

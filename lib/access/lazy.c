@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Waiting for pages that are still to come: whoever touches them. The other side: lazy_fill.c. */
+/*
+ * Waiting for pages that are not filled yet, on the side of whoever touches them. The owner's side:
+ * lib/lazy/.
+ */
 #include "lib/access/lazy.h"
 
 #include <errno.h>
@@ -16,7 +19,7 @@
 #include "lib/handle/generation.h"
 #include "lib/access/view.h"
 
-#define LAZY_NS	  10000000000ull /* as long as the owner may take to bring a word */
+#define LAZY_NS	  10000000000ull /* as long as the owner may take to fill a word */
 #define LOOK_NS	  5000000ull	 /* between two looks at whether it lives */
 #define MAX_TRIES 100
 
@@ -24,7 +27,7 @@ int vas_lazy_by_state(struct vas *vas)
 {
 	struct vas_state state;
 
-	/* The owner's threads go by what it has of its own, and fetch for themselves. */
+	/* The owner's threads go by its own copy, and fetch for themselves. */
 	return vas->role == VAS_ROLE_OWNER || vas_state_read(vas, &state) ||
 	       state.flags & VAS_STATE_LAZY;
 }
@@ -62,8 +65,8 @@ static bool owner_lives(struct vas *vas)
 }
 
 /*
- * One at a time: who finds another's wish there waits for that to be done, and comes again. It rings all
- * the same: the other may have died before it did.
+ * One at a time: who finds another's request there waits for that to be done, and tries again. It
+ * wakes the filler all the same: the other may have died before it did.
  */
 static void request(struct vas *vas, uint64_t word)
 {
@@ -108,7 +111,7 @@ static int check_filled(struct vas *vas, uint64_t word, uint64_t deadline_ns)
 
 static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word)
 {
-	/* An observer only watches what comes by itself. */
+	/* An observer only waits for what the background fills. */
 	uint64_t deadline_ns =
 		vas_deadline_ns(vas->role == VAS_ROLE_OBSERVER ? LAZY_NS / 2 : LAZY_NS);
 
@@ -117,9 +120,9 @@ static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, u
 		int err = check_filled(vas, word, deadline_ns);
 
 		/*
-		 * After that: of an owner that was gone, nothing comes any more, and what it had brought
-		 * is no error. The log first: once the state says that all is there, its place is a
-		 * tracker's. Acquire: as in walk().
+		 * After that: if the owner is gone, nothing is filled any more, and what it had
+		 * filled is no error. The log first: once the state says that all is there, its
+		 * place is a tracker's. Acquire: as in walk().
 		 */
 		if (!(__atomic_load_n(bits, __ATOMIC_ACQUIRE) & mask) || !vas_is_lazy(vas))
 			return 0;
@@ -138,7 +141,7 @@ static int get_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64
 	return vas_lazy_fetch(vas->lazy, word * WORD_SIZE) ? fail_damaged(word) : 0;
 }
 
-/* Each word with pages of the range that are to come: get it, or, if `get` is NULL, find one: 1. */
+/* Each word with missing pages of the range: get it, or, if `get` is NULL, find one: 1. */
 static int walk(struct vas *vas, uint64_t gpa, uint64_t len,
 		int (*get)(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word))
 {
@@ -193,7 +196,9 @@ static bool is_all_there(struct vas *vas)
 	return true;
 }
 
-/* If all is there and its owner died before it told, or while it did, this tells. */
+/*
+ * If all is there and its owner died before it published that, or while it did, this publishes it.
+ */
 void vas_lazy_adopt(struct vas *vas)
 {
 	uint32_t i, lazy;
@@ -231,7 +236,10 @@ void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t n
 	for (i = 0; i < nr; i++)
 		for (word = regions[i].gpa / WORD_SIZE;
 		     word * WORD_SIZE < regions[i].gpa + regions[i].size; word++) {
-			/* Acquire: of a bit that is gone, the page is there for the caller's next look. */
+			/*
+			 * Acquire: of a bit that is gone, the page is there for the caller's next
+			 * look.
+			 */
 			uint64_t bits = __atomic_load_n(&missing.words[word], __ATOMIC_ACQUIRE);
 
 			if (bits)
@@ -241,7 +249,7 @@ void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t n
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-/* A binder asks for each word, so that pages come that come only when asked for. */
+/* A binder requests each word, so that pages are filled that are filled on request only. */
 static int ask_for_all(struct vas *vas)
 {
 	ssize_t i, nr = vas_regions(vas, NULL, 0);
@@ -298,7 +306,7 @@ int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns)
 	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
 	int err = 0;
 
-	/* A look, with no time at all, is no wish. */
+	/* A look, with no time at all, is no request. */
 	if (timeout_ns && vas->role == VAS_ROLE_OWNER)
 		vas_lazy_all(vas);
 	else if (timeout_ns && vas_is_lazy(vas))

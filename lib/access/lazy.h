@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Lazy memory: docs/design/lazy.md. A log, in the place of a tracker's, has a bit for each page that
- * is not filled yet. Whoever finds one set sends a request to the owner.
+ * Lazy memory: docs/design/lazy.md. A log, in the place of a tracker's, has a bit for each page
+ * that is not filled yet. Whoever finds one set sends a request to the owner.
  */
 #ifndef VAS_LIB_LAZY_H
 #define VAS_LIB_LAZY_H
@@ -11,16 +11,22 @@
 
 #include "lib/handle/handle.h"
 
-/* vas_tracker_entry.binder of the entry whose log it is: no binder's, so that nobody's death frees it. */
+/*
+ * vas_tracker_entry.binder of the entry whose log it is: no binder's, so that nobody's death frees
+ * it.
+ */
 #define LAZY_BINDER UINT32_MAX
 
 /* vas_control.lazy_failed of a vas that was adopted: its source died with the owner. */
 #define LAZY_NEVER UINT64_MAX
 
-/* Bytes of gpa that come together: those of a word of the log. */
+/* Bytes of gpa that are filled together: those of a word of the log. */
 #define WORD_SIZE (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
 
-/* Where the newest view of this process is not of the present generation: what that one says. */
+/*
+ * Where the newest view of this process is not of the present generation: what that generation
+ * says.
+ */
 int vas_lazy_by_state(struct vas *vas);
 
 /* Wait until [gpa, gpa + len) is there. 0, -EIO, -ETIMEDOUT. May be called in a section. */
@@ -31,7 +37,9 @@ static inline int vas_is_lazy(struct vas *vas)
 {
 	if (vas_likely(!__atomic_load_n(&vas->ctl->lazy_log, __ATOMIC_ACQUIRE)))
 		return 0;
-	/* Acquire: flags are of that generation or newer; partner: the release in view_replace(). */
+	/*
+	 * Acquire: flags are of that generation or newer; partner: the release in view_replace().
+	 */
 	if (__atomic_load_n(&vas->seen_generation, __ATOMIC_ACQUIRE) != vas_generation(vas))
 		return vas_lazy_by_state(vas);
 	return __atomic_load_n(&vas->seen_flags, __ATOMIC_RELAXED) & VAS_STATE_LAZY;
@@ -43,19 +51,19 @@ static inline int vas_lazy_range(struct vas *vas, uint64_t gpa, uint64_t len)
 }
 
 /*
- * Into a section in which [gpa, gpa + len) is there. It waits outside of it; only there does it ask again
- * whether pages are to come, as they may be since the layout changed on the way.
+ * Enter a section in which [gpa, gpa + len) is there. It waits outside of the section; inside, it
+ * only looks again whether pages are missing, as the layout may have changed on the way.
  */
 int vas_lazy_enter(struct vas *vas, uint64_t gpa, uint64_t len);
 
-/* Bytes from gpa on, at most len, that are asked for in one step while pages are to come. */
+/* Bytes from gpa on, at most len, that are requested in one step while memory is lazy. */
 uint64_t vas_lazy_step(struct vas *vas, uint64_t gpa, uint64_t len);
 
-/* Pages that are still to come, of these regions, count as touched: mark them in log. */
+/* Missing pages of these regions count as touched: mark them in log. */
 void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t nr,
 		   const struct vas_log *log);
 
-/* Before an adopter's first generation: pages that its dead had not brought never come. */
+/* Before an adopter's first generation: pages that the dead owner had not filled never are. */
 void vas_lazy_adopt(struct vas *vas);
 
 /* ---- the owner's side --------------------------------------------------------------------- */
@@ -72,22 +80,22 @@ struct lazy {
 	struct vas_cleanup cleanup; /* first: the handle's end is ours */
 	struct vas *vas;
 	struct vas_source *source;
-	struct vas_log log; /* bits of pages that are to come, for all to see */
+	struct vas_log log; /* bits of missing pages, for all to see */
 	uint32_t index;
-	int wake_fd;	/* rings for the catcher to end */
+	int wake_fd;	/* tells the catcher to end */
 	int uffd;	/* -1: not to be had */
 	int nothing_fd; /* a file without a byte; -1: not needed yet */
 	char *dest;	/* a mapping of the file's RAM, into which userfaultfd copies */
 	pthread_t filler, catcher;
 	bool has_catcher;
 	bool stop;
-	bool background; /* the rest comes without being asked for */
+	bool background; /* the rest is filled without being requested */
 
 	pthread_mutex_t ticket; /* vas_lazy_lock() */
 	/* lock: words, maps, buffer. Taken after vas->change. */
 	pthread_mutex_t lock;
 	struct vas_dirty_word *words; /* private: what others see decides nothing here */
-	uint64_t *missing;	      /* of each word, the pages that are to come */
+	uint64_t *missing;	      /* of each word, the missing pages */
 	size_t nr_words;
 	struct vas_region *regions; /* sorted by gpa; they do not change before all is there */
 	uint32_t nr_regions;
@@ -96,13 +104,13 @@ struct lazy {
 	size_t nr_failed;
 	struct lazy_map *maps;
 	char *buffer;
-	bool done; /* all has come */
+	bool done; /* all is filled */
 };
 
 /*
- * The filler wants the lock again as soon as it has let go of it, long before somebody who waits has
- * woken up, and a guest's fault would wait for all that is in the background. But who waits holds the
- * turnstile, so that the filler stands behind.
+ * The filler wants the lock again as soon as it has let go of it, long before somebody who waits
+ * has woken up, and a guest's fault would wait for all that is in the background. But who waits
+ * holds the ticket lock, so that the filler has to queue.
  */
 static inline void vas_lazy_lock(struct lazy *a)
 {
@@ -111,9 +119,9 @@ static inline void vas_lazy_lock(struct lazy *a)
 	pthread_mutex_unlock(&a->ticket);
 }
 
-/* Bring the word that holds gpa, if it has not come. -errno: it cannot be had. Takes the lock. */
+/* Fill the word that holds gpa, if it is not filled. -errno: it cannot be had. Takes the lock. */
 int vas_lazy_fetch(struct lazy *a, uint64_t gpa);
-/* Is gpa's page still to come? */
+/* Is gpa's page not filled yet? */
 bool vas_lazy_is_missing(struct lazy *a, uint64_t gpa);
 /* The owner wants all of it. */
 void vas_lazy_all(struct vas *vas);
@@ -122,10 +130,10 @@ void vas_lazy_all(struct vas *vas);
 uint64_t vas_lazy_offset(const struct lazy *a, uint64_t gpa);
 uint64_t vas_lazy_gpa(const struct lazy *a, uint64_t offset);
 
-/* The thread that brings words, wanted and others; and its end, which may come at any time. */
+/* The thread that fills words, requested and others; and its end, which may be at any time. */
 void *vas_lazy_fill(void *lazy);
 void vas_lazy_stop(struct lazy *a);
-/* All is there, or nothing was to come: nobody need look at the log. */
+/* All is there, or nothing was missing: nobody need look at the log. */
 void vas_lazy_forget(struct lazy *a);
 int vas_lazy_thread(pthread_t *thread, void *(*run)(void *arg), struct lazy *a);
 
@@ -134,7 +142,7 @@ int vas_lazy_open(struct lazy *a);
 void vas_lazy_close(struct lazy *a);
 /* Registered mappings are as any other again. */
 void vas_lazy_release(struct lazy *a);
-/* -EOPNOTSUPP: this host's settings make pages come in larger pieces. */
+/* -EOPNOTSUPP: this host's settings allocate larger pages. */
 int vas_lazy_check_host(void);
 /* Pages to an offset of the file, which has none there; and to whoever waits for them. */
 int vas_lazy_place(struct lazy *a, uint64_t offset, char *pages, uint64_t size);

@@ -21,8 +21,9 @@
 #define NO_PIN UINT32_MAX
 
 /*
- * Bytes of gpa that are marked for pins at once, which takes 0.1 s. A peer can say of its pins what it
- * likes; beyond this, all memory that was ever touched is dirty, and that has a bound of its own.
+ * Bytes of gpa that are marked for pins at once, which takes 0.1 s. A peer can say of its pins what
+ * it likes; beyond this, all memory that was ever touched is dirty, and that has a bound of its
+ * own.
  */
 #define MAX_MARKED (1ull << 40)
 
@@ -41,7 +42,9 @@ struct vas_mapping {
 
 /* ---- pins, seen by the owner -------------------------------------------------------------- */
 
-/* All levels, whatever is set: who marked before may have died. False: more than is left of *room. */
+/*
+ * All levels, whatever is set: who marked before may have died. False: more than is left of *room.
+ */
 static bool mark_pin(const struct vas_log *log, const struct vas_pin *pin, uint64_t *room)
 {
 	uint64_t gpa = __atomic_load_n(&pin->gpa, __ATOMIC_RELAXED);
@@ -63,7 +66,10 @@ void vas_pins_reclaim(struct vas *vas, uint32_t binder)
 	for (i = 0; i < end; i++) {
 		if (__atomic_load_n(&pins[i].binder, __ATOMIC_RELAXED) != binder + 1)
 			continue;
-		/* A writable map counts as dirty until it is gone, the death of its holder included. */
+		/*
+		 * A writable map counts as dirty until it is gone, the death of its holder
+		 * included.
+		 */
 		if (pins[i].flags & VAS_PIN_WRITABLE && !mark_pin(&vas->log, &pins[i], &room))
 			vas_log_set_incomplete(vas);
 		__atomic_store_n(&pins[i].generation, 0, __ATOMIC_RELAXED);
@@ -237,7 +243,7 @@ static void pin_release(struct vas_mapping *m)
 
 /* ---- the map itself ----------------------------------------------------------------------- */
 
-/* All of the range is in regions that are at hand and allow the access. */
+/* All of the range is in regions that are available and allow the access. */
 static int check_range(const struct vas_mapping *m, uint32_t *nr_segments)
 {
 	const struct vas_region_map *map = &m->vas->view->map;
@@ -379,7 +385,9 @@ void *vas_mapping_addr(const struct vas_mapping *m)
 	return m->hva;
 }
 
-/* W1 before W2, where H3 may be no membarrier: the holder's last stores, then the look at the log. */
+/*
+ * W1 before W2, where H3 may be no membarrier: the holder's last stores, then the look at the log.
+ */
 static void mark_mapping(const struct vas_mapping *m)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -10,7 +10,7 @@
 /* Release what a dead binder pinned; the caller holds the binder's byte. */
 void vas_pins_reclaim(struct vas *vas, uint32_t binder);
 
-/* What is asked of the holders of pins. */
+/* What is requested of the holders of pins. */
 enum pin_request { PIN_KEEP, PIN_UNMAP, PIN_QUIESCE };
 
 /*
@@ -25,8 +25,9 @@ struct pin_set {
 };
 
 /*
- * Tell the holders of these pins what is wished; with PIN_QUIESCE only writable pins count, and those
- * that are quiet already do not. Returns how many have not complied, and the first of them in *blocker.
+ * Send the holders of these pins a request; with PIN_QUIESCE only writable pins count, and those
+ * that are quiet already do not. Returns how many have not complied, and the first of them in
+ * *blocker.
  */
 uint32_t vas_pins_request(struct vas *vas, const struct pin_set *set, enum pin_request request,
 			  struct vas_blocker *blocker);
@@ -35,8 +36,9 @@ uint32_t vas_pins_request(struct vas *vas, const struct pin_set *set, enum pin_r
 bool vas_pins_are_dirty(const struct vas *vas);
 
 /*
- * Mark every writable pin that does not mark for itself in a tracker's own log: they are dirty in every
- * round. Under the drain lock. False: they are too large to mark, so all that was touched is dirty.
+ * Mark every writable pin that does not mark for itself in a tracker's own log: they are dirty in
+ * every round. Under the drain lock. False: they are too large to mark, so all that was touched is
+ * dirty.
  */
 bool vas_pins_mark(struct vas *vas, const struct vas_log *log);
 

@@ -106,7 +106,7 @@ bool vas_window_shows(const struct window *window, const struct vas_region *regi
 	       region->offset == region->gpa;
 }
 
-/* ---- pieces ------------------------------------------------------------------------------- */
+/* ---- segments ----------------------------------------------------------------------------- */
 
 struct segment *vas_segment_new(struct vas *vas, struct window *window,
 				const struct vas_region *region)
@@ -139,7 +139,7 @@ err_free:
 	return NULL;
 }
 
-/* Nobody can be using the piece: what the window would show without it is there again. */
+/* Nobody can be using the segment: what the window would show without it is there again. */
 static void uncover(struct segment *segment)
 {
 	struct window *window = segment->window;

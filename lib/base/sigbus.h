@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Failing pages: docs/design/translation.md. Watched ranges get a zero page in the place of one that
- * raises SIGBUS, and their handle's nr_failed goes up.
+ * Failing pages: docs/design/translation.md. Watched ranges get a zero page in the place of one
+ * that raises SIGBUS, and their handle's nr_failed goes up.
  */
 #ifndef VAS_LIB_FAULT_H
 #define VAS_LIB_FAULT_H

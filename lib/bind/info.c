@@ -32,7 +32,7 @@ static uint32_t count_binders(struct vas *vas)
 	return nr;
 }
 
-/* What the owner says that it has attached: a hint for people, like the names of processes. */
+/* What the owner says that it has attached: informational, like the names of processes. */
 static void copy_consumers(struct vas *vas, char consumers[VAS_CONSUMERS_LEN])
 {
 	const struct vas_binder *binders = vas_binders(vas);

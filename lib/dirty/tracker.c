@@ -28,8 +28,8 @@ struct vas_tracker {
 	bool open;
 	bool all; /* the next epoch has everything that was ever touched */
 	uint32_t incomplete_seen;
-	uint32_t
-		incomplete_repaired; /* vas_control.log_incomplete, when this tracker last repaired the log */
+	/* vas_control.log_incomplete, when this tracker last repaired the log. */
+	uint32_t incomplete_repaired;
 	uint64_t regions_seen; /* generation of the regions at the last begin */
 	/* What this epoch has harvested, until it is committed. */
 	struct vas_dirty_word *pending;
@@ -105,8 +105,8 @@ static int lock_and_repair(struct vas_tracker *d)
 }
 
 /*
- * What was written until now is for the trackers that are there already. The barrier is H3: the tracker
- * may copy memory now, and a write whose mark has just been taken must be seen.
+ * What was written until now is for the trackers that are there already. The barrier is H3: the
+ * tracker may copy memory now, and a write whose mark has just been taken must be seen.
  */
 static int activate(struct vas_tracker *d, const char *name)
 {
@@ -263,7 +263,7 @@ static int mark_all(struct vas_tracker *d)
 	if (err)
 		return err;
 	err = vas_drain_lock(d->vas);
-	/* What is to come first: a page that comes meanwhile is found among what was touched. */
+	/* Missing pages first: a page that is filled meanwhile is found among what was touched. */
 	if (!err)
 		vas_lazy_mark(d->vas, set->regions, set->nr, &d->log);
 	for (i = 0; !err && i < set->nr; i++)
@@ -277,8 +277,8 @@ static int mark_all(struct vas_tracker *d)
 }
 
 /*
- * In the tracker's own log, which the others have no use for: were it the shared one, a tracker that died
- * on the way would leave bits there without their levels, and nothing that tells of it.
+ * In the tracker's own log, which the others have no use for: were it the shared one, a tracker
+ * that died on the way would leave bits there without their levels, and nothing that tells of it.
  */
 static int mark_pins(struct vas_tracker *d)
 {
@@ -295,7 +295,10 @@ static int mark_pins(struct vas_tracker *d)
 	return 0;
 }
 
-/* Marks were lost, or regions came whose bytes nobody has marked: then all is dirty. */
+/*
+ * The log was incomplete, or there are new regions whose bytes nobody has marked: then all is
+ * dirty.
+ */
 static int catch_up(struct vas_tracker *d)
 {
 	uint32_t lost = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
@@ -351,8 +354,8 @@ static int make_room(struct vas_tracker *d, size_t nr)
 }
 
 /*
- * Its own log first: what is there is older than what is in the shared one. Both up to the same place,
- * where *gpa is then.
+ * Its own log first: what is there is older than what is in the shared one. Both up to the same
+ * place, where *gpa is then.
  */
 static uint64_t take(struct vas_tracker *d, uint64_t *gpa, uint64_t end,
 		     struct vas_dirty_word *words, uint64_t nr)

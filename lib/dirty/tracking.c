@@ -43,7 +43,9 @@ void vas_log_set_incomplete(struct vas *vas)
 
 /* ---- repairing ---------------------------------------------------------------------------- */
 
-/* The words that lie in [from, to) of the file: read, for looking at a hole in a map would fill it. */
+/*
+ * The words that lie in [from, to) of the file: read, for looking at a hole in a map would fill it.
+ */
 static int repair_part(struct vas *vas, off_t from, off_t to)
 {
 	off_t start = (off_t)vas->sb.extents[VAS_EXT_LOG].offset;

@@ -14,12 +14,12 @@ enum vas_event_which { VAS_EVENT_FD_MAIN, VAS_EVENT_FD_RESAMPLE, VAS_EVENT_FD_CO
 
 /*
  * The eventfds of one event. Written under the handle's lock; read without it: id is stored last
- * (release) when the tie is made, and cleared first when it goes.
+ * (release) when the entry is made, and cleared first when it goes.
  */
 struct vas_event_fds {
 	uint32_t id;		    /* 0: free */
 	uint32_t index;		    /* where its entry was last seen: a hint */
-	int fd[VAS_EVENT_FD_COUNT]; /* -1: not at hand */
+	int fd[VAS_EVENT_FD_COUNT]; /* -1: not available */
 };
 
 /* The part of a handle that is about events; all of it under the handle's lock to change. */

@@ -2,7 +2,8 @@
 /*
  * The private side of a handle, and which lock protects what.
  *
- * Lock order: handles_lock (lib/handle/thread.c), change, lock, registry (lib/base/sigbus.c), drain.
+ * Lock order: handles_lock (lib/handle/thread.c), change, lock, registry (lib/base/sigbus.c),
+ * drain.
  */
 #ifndef VAS_LIB_HANDLE_H
 #define VAS_LIB_HANDLE_H
@@ -60,7 +61,7 @@ struct vas {
 	uint32_t bind_flags;
 
 	int fd;	     /* for mappings and for the caller */
-	int lock_fd; /* a description of its own that is never mapped or handed out: it has the locks */
+	int lock_fd; /* a description of its own, never mapped or handed out: it has the locks */
 	uint32_t binder;
 	struct vas_superblock sb; /* the checked copy */
 
@@ -68,7 +69,9 @@ struct vas {
 	size_t control_size;
 	int control_watch; /* lib/base/sigbus.h */
 
-	/* hvas of failing pages, by the number that head.nr_failed had; the signal handler writes. */
+	/*
+	 * hvas of failing pages, by the number that head.nr_failed had; the signal handler writes.
+	 */
 	uintptr_t failed[VAS_MAX_FAILED];
 
 	struct vas_control *ctl;
@@ -83,7 +86,9 @@ struct vas {
 	struct view *view;    /* the newest; head.view points into it */
 	struct view *retired; /* replaced, perhaps still in use by a section */
 	uint64_t next_serial;
-	/* Of the newest view, for those who may not look into it: they are in no section. Atomic. */
+	/*
+	 * Of the newest view, for those who may not look into it: they are in no section. Atomic.
+	 */
 	uint64_t seen_generation;
 	uint32_t seen_flags;
 	struct thread *threads;
@@ -94,7 +99,10 @@ struct vas {
 	int forked;	/* in a child: bind anew before the next use */
 	uint32_t fork_count;
 
-	/* change: the owner's layout, consumers and garbage; held from begin to commit or abort. */
+	/*
+	 * change: the owner's layout, consumers and stale ranges; held from begin to commit or
+	 * abort.
+	 */
 	pthread_mutex_t change;
 	struct own_layout own;
 	struct vas_consumer *consumers;
@@ -106,7 +114,7 @@ struct vas {
 	pthread_mutex_t drain;
 
 	struct vas_cleanup *cleanups; /* lock */
-	struct lazy *lazy;	      /* the owner's; change. NULL: no pages are to come by us */
+	struct lazy *lazy;	      /* the owner's; change. NULL: we fill no lazy memory */
 
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */

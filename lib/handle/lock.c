@@ -41,15 +41,17 @@ void vas_unlock_byte(struct vas *vas, uint64_t offset)
 
 int vas_byte_is_locked(const struct vas *vas, uint64_t offset)
 {
-	/* A read-only description may ask about read locks only; those conflict with write locks. */
+	/*
+	 * A read-only description may ask about read locks only; those conflict with write locks.
+	 */
 	short type = vas->role == VAS_ROLE_OBSERVER ? F_RDLCK : F_WRLCK;
 
 	return set_lock(vas, F_OFD_GETLK, type, offset) == 1;
 }
 
 /*
- * Who waits for the owner's end (lib/handle/notify.c) gets a read lock for a moment when it comes: that is no
- * owner, so try again while it is only such a lock that is in the way.
+ * Who waits for the owner's end (lib/handle/notify.c) gets a read lock for a moment then: that is
+ * no owner, so try again while it is only such a lock that is in the way.
  */
 int vas_lock_owner(struct vas *vas)
 {
@@ -83,7 +85,9 @@ uint64_t vas_binder_byte(const struct vas *vas, uint32_t binder)
 	return vas->sb.extents[VAS_EXT_BINDERS].offset + binder;
 }
 
-/* The caller holds the binder's byte, so nobody lives under this index and nobody else cleans it. */
+/*
+ * The caller holds the binder's byte, so nobody lives under this index and nobody else cleans it.
+ */
 static void clean_binder(struct vas *vas, uint32_t binder)
 {
 	struct vas_slot *slots = vas_slots(vas);
@@ -126,7 +130,7 @@ int vas_binder_claim(struct vas *vas)
 {
 	uint32_t i;
 
-	/* Whether an index is free is for its lock to say; the record's state is a hint. */
+	/* Whether an index is free, its lock decides; the entry's state is a hint. */
 	for (i = 0; i < vas->sb.nr_binders; i++) {
 		int err = vas_lock_byte(vas, vas_binder_byte(vas, i));
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Liveness by lock: who is alive holds an OFD write lock on a byte of the file. A lock goes with its
- * open file description, so it ends with the process however that dies.
+ * Liveness by lock: who is alive holds an OFD write lock on a byte of the file. A lock goes with
+ * its open file description, so it ends with the process however that dies.
  */
 #ifndef VAS_LIB_LOCK_H
 #define VAS_LIB_LOCK_H

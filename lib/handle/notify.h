@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Waking those who wait: two futexes in the control area, and a thread that turns one into an fd. */
+/*
+ * Waking those who wait: two futexes in the control area, and a thread that turns one into an fd.
+ */
 #ifndef VAS_LIB_NOTIFY_H
 #define VAS_LIB_NOTIFY_H
 

@@ -19,7 +19,7 @@ __thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
 
 const struct vas_thread vas_unregistered_thread = { .depth = DEPTH_FENCE };
 
-/* Protects the list, and every thread's ties against others than that thread. */
+/* Protects the list, and every thread's registrations against others than that thread. */
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct vas *handles;
 static pthread_key_t exit_key;
@@ -71,7 +71,9 @@ static void put_slot(struct vas *vas, struct thread *t)
 	if (t->slot == NO_SLOT)
 		return;
 	slot = &vas_slots(vas)[t->slot];
-	/* It ended inside a section, cancelled perhaps in the middle of a mark: as clean_binder(). */
+	/*
+	 * It ended inside a section, cancelled perhaps in the middle of a mark: as clean_binder().
+	 */
 	if (vas_thread_is_inside(t))
 		vas_log_set_incomplete(vas);
 	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
@@ -79,9 +81,9 @@ static void put_slot(struct vas *vas, struct thread *t)
 	__atomic_compare_exchange_n(&slot->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* ---- a thread's ties ---------------------------------------------------------------------- */
+/* ---- registered threads ------------------------------------------------------------------- */
 
-/* Take the thread with these ties out of the handle's list. */
+/* Take the thread with these registrations out of the handle's list. */
 static struct thread *unlink_thread(struct vas *vas, struct vas_thread **registered)
 {
 	struct thread **p, *t = NULL;

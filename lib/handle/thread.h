@@ -28,7 +28,7 @@ static inline int vas_thread_is_inside(const struct thread *t)
 int vas_handle_register(struct vas *vas);
 void vas_handle_unregister(struct vas *vas);
 
-/* The calling thread's tie to the handle: NULL if it has none; made if need be. */
+/* The calling thread, as registered with the handle: NULL if it is not; registered if need be. */
 struct thread *vas_thread_find(struct vas *vas);
 int vas_thread_get(struct vas *vas, struct thread **thread);
 

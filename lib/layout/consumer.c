@@ -42,7 +42,7 @@ static int attach(struct vas *vas, struct vas_consumer *consumer)
 	return 0;
 }
 
-/* For those who look from outside; the names that have room. */
+/* Informational, for others; the names that have room. */
 static void tell_consumers(struct vas *vas)
 {
 	char *to = vas_binders(vas)[vas->binder].consumers, names[VAS_CONSUMERS_LEN] = "";

@@ -6,8 +6,8 @@
 #include <vas/consumer.h>
 
 /*
- * gone: the ranges that no longer hold the bytes that they held, sorted by gpa: `removed`, less what
- * stays of regions that only grew or shrank.
+ * gone: the ranges that no longer hold the bytes that they held, sorted by gpa: `removed`, less
+ * what stays of regions that only grew or shrank.
  */
 struct delta {
 	struct vas_delta head;

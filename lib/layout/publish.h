@@ -11,15 +11,15 @@
 #include "lib/handle/handle.h"
 
 /*
- * P1 to P4: a new generation with vas->own's flags, with the backings as they are, and with new regions
- * (malloced; owned by vas->own from then on, and those that were there are freed) unless NULL.
- * -ENOMEM: the table cannot be allocated; nothing is published.
+ * P1 to P4: a new generation with vas->own's flags, with the backings as they are, and with new
+ * regions (malloced; owned by vas->own from then on, and those that were there are freed) unless
+ * NULL. -ENOMEM: the table cannot be allocated; nothing is published.
  */
 int vas_publish(struct vas *vas, struct vas_region *regions, uint32_t nr);
 
 /*
  * P5: no section in a generation before the present one, and none of these pins (NULL: never mind
- * pins). -EBUSY at the deadline, with the blocker, and pins are asked no more.
+ * pins). -EBUSY at the deadline, with the blocker, and requests to pins are taken back.
  */
 struct pin_set;
 int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadline_ns,

@@ -10,7 +10,7 @@
 int vas_memory_reserve(struct vas *vas, const struct delta *delta);
 void vas_memory_release(struct vas *vas, const struct delta *delta);
 
-/* These ranges are garbage, as far as they are in the file and no region holds them. */
+/* These ranges are stale, as far as they are in the file and no region holds them. */
 void vas_stale_add(struct vas *vas, const struct vas_region *ranges, size_t nr);
 
 /*

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* The beginning and the end of memory that arrives: its log, its threads, and what they work with. */
+/* The beginning and the end of lazy memory: its log, its threads, and what they work with. */
 #include "lib/access/lazy.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ static void arrival_free(struct lazy *a)
 	free(a);
 }
 
-/* The handle goes. What has not come never will: those who ask find that the owner is gone. */
+/* The handle goes. What is not filled never will be: those who look find that the owner is gone. */
 static void arrival_end(struct vas_cleanup *cleanup)
 {
 	struct lazy *a = (struct lazy *)cleanup;
@@ -121,7 +121,7 @@ static int claim_log(struct lazy *a)
 	return 0;
 }
 
-/* A log of what is to come, told to everyone. */
+/* A log of what is missing, published for everyone. */
 static int publish_log(struct lazy *a)
 {
 	struct vas *vas = a->vas;
@@ -161,7 +161,7 @@ static struct lazy *arrival_new(struct vas *vas, struct vas_source *source, uint
 	return a;
 }
 
-/* Nothing is to come any more. */
+/* Nothing is missing any more. */
 static void unpublish_log(struct lazy *a)
 {
 	vas_publish_flag(a->vas, VAS_STATE_LAZY, false);
@@ -189,8 +189,8 @@ static int arrival_start(struct lazy *a)
 }
 
 /*
- * The layout was refused, and is as it was: empty. The filler may have brought pages, which go, or all of
- * them, and have told.
+ * The layout was refused, and is as it was: empty. The filler may have filled pages, which go, or
+ * all of them, and have published that.
  */
 static void arrival_cancel(struct lazy *a)
 {

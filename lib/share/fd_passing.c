@@ -160,7 +160,7 @@ int vas_send_fds(struct vas *vas, int sock, uint32_t flags)
 struct lazy {
 	struct message message;
 	int fds[253];
-	uint32_t nr_fds; /* that came, whatever the message says */
+	uint32_t nr_fds; /* received, whatever the message says */
 };
 
 static void keep_fds(struct lazy *a, struct msghdr *msg)

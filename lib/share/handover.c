@@ -10,7 +10,8 @@
  *		<-------------- MINE
  *
  * The lock decides, as always: nobody has it between YOURS and the new owner's taking it, and never
- * two. If the new one falls silent, the old one takes the lock again; if it cannot, it has been taken.
+ * two. If the new one falls silent, the old one takes the lock again; if it cannot, it has been
+ * taken.
  */
 #include <errno.h>
 #include <poll.h>
@@ -233,7 +234,7 @@ static int take(struct vas *vas, int sock, void **state, size_t *size)
 		err = expect(sock, YOURS);
 	if (!err)
 		err = adopt(vas);
-	/* That the old one does not hear of it changes nothing: the lock is here. */
+	/* If the old one does not receive it, that changes nothing: the lock is here. */
 	if (!err)
 		say(sock, MINE);
 	return err;
