@@ -25,12 +25,14 @@ NOT_CODE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|^[ \t]*#[ \t]*inc
 
 
 def read_words(path):
-    words = {}
+    words, allowed = {}, set()
     for line in open(path):
-        if line.strip() and not line.startswith('#'):
+        if line.startswith('!'):
+            allowed.add(line[1:].strip())
+        elif line.strip() and not line.startswith('#'):
             old, new, *folder = line.split()
             words[old] = (new.replace('|', ' or '), folder[0] if folder else '')
-    return words
+    return words, allowed
 
 
 def identifiers(path):
@@ -54,13 +56,15 @@ def complaints(path, name, words):
 
 def main():
     root = os.path.join(os.path.dirname(__file__), '..')
-    words = read_words(os.path.join(root, 'scripts/words.txt'))
+    words, allowed = read_words(os.path.join(root, 'scripts/words.txt'))
     files = sys.argv[1:] or subprocess.run(
         ['git', 'ls-files'] + [f'{f}/*.[ch]' for f in FOLDERS],
         check=True, capture_output=True, text=True).stdout.split()
     failed = False
     for path in files:
         for name, nr in identifiers(path).items():
+            if name in allowed:
+                continue
             for complaint in complaints(path, name, words):
                 print(f'{path}:{nr}: {complaint}')
                 failed = True

@@ -92,10 +92,9 @@ static int is_lazy(struct extents *extents)
 {
 	struct vas_info info;
 
-	if (extents->lazy == ARRIVAL_NOT_ASKED)
-		extents->lazy = !vas_info(extents->vas, &info) && info.nr_lazy ? ARRIVAL_GOES_ON :
-										 ARRIVAL_OVER;
-	return extents->lazy == ARRIVAL_GOES_ON;
+	if (extents->lazy == LAZY_UNKNOWN)
+		extents->lazy = !vas_info(extents->vas, &info) && info.nr_lazy ? LAZY_YES : LAZY_NO;
+	return extents->lazy == LAZY_YES;
 }
 
 static void extent_of_region(struct extents *extents, struct extent *extent)

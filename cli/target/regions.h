@@ -52,7 +52,7 @@ struct extents {
 	uint64_t end;
 	size_t index;
 	uint64_t data_end; /* gpa up to which the last extent found was data */
-	enum { ARRIVAL_NOT_ASKED, ARRIVAL_GOES_ON, ARRIVAL_OVER } lazy;
+	enum { LAZY_UNKNOWN, LAZY_YES, LAZY_NO } lazy;
 };
 
 /* The next extent, in order and without gaps: 1, or 0 at the end. */

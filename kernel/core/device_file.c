@@ -19,14 +19,14 @@
 #include "inode.h"
 
 /**
- * struct drive - an open /dev/vas
+ * struct attachment - an open /dev/vas
  * @lock: one ioctl at a time
  * @backing: the owner's file, opened again; .file is NULL before VAS_KO_ATTACH
  * @info: of the file that it is attached to
  * @ranges: of the change that is prepared, or NULL
  * @frozen: VAS_KO_FREEZE has succeeded
  */
-struct drive {
+struct attachment {
 	struct mutex lock;
 	struct vas_backing backing;
 	struct vas_inode_info *info;
@@ -36,50 +36,50 @@ struct drive {
 
 static int device_open(struct inode *inode, struct file *file)
 {
-	struct drive *drive = kzalloc(sizeof(*drive), GFP_KERNEL_ACCOUNT);
+	struct attachment *attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
 
-	if (!drive)
+	if (!attachment)
 		return -ENOMEM;
-	mutex_init(&drive->lock);
-	file->private_data = drive;
+	mutex_init(&attachment->lock);
+	file->private_data = attachment;
 	return 0;
 }
 
-static void give_back(struct drive *drive)
+static void give_back(struct attachment *attachment)
 {
-	if (!drive->ranges)
+	if (!attachment->ranges)
 		return;
-	vas_inode_release(drive->info);
-	kvfree(drive->ranges);
-	drive->ranges = NULL;
+	vas_inode_release(attachment->info);
+	kvfree(attachment->ranges);
+	attachment->ranges = NULL;
 }
 
-static void thaw(struct drive *drive)
+static void thaw(struct attachment *attachment)
 {
-	if (drive->frozen)
-		vas_inode_thaw(drive->info);
-	drive->frozen = false;
+	if (attachment->frozen)
+		vas_inode_thaw(attachment->info);
+	attachment->frozen = false;
 }
 
 static int device_release(struct inode *inode, struct file *file)
 {
-	struct drive *drive = file->private_data;
+	struct attachment *attachment = file->private_data;
 
-	if (drive->info) {
-		give_back(drive);
-		thaw(drive);
-		vas_inode_close_device(drive->info);
-		vas_inode_put(drive->info);
-		vas_backing_close(&drive->backing);
+	if (attachment->info) {
+		give_back(attachment);
+		thaw(attachment);
+		vas_inode_close_device(attachment->info);
+		vas_inode_put(attachment->info);
+		vas_backing_close(&attachment->backing);
 	}
-	kfree(drive);
+	kfree(attachment);
 	return 0;
 }
 
 /* Become the file's only /dev/vas. */
-static int take_inode(struct drive *drive)
+static int take_inode(struct attachment *attachment)
 {
-	struct vas_inode_info *info = vas_inode_get(file_inode(drive->backing.file));
+	struct vas_inode_info *info = vas_inode_get(file_inode(attachment->backing.file));
 	int err;
 
 	if (!info)
@@ -89,33 +89,33 @@ static int take_inode(struct drive *drive)
 		vas_inode_put(info);
 		return err;
 	}
-	drive->info = info;
+	attachment->info = info;
 	return 0;
 }
 
-static int attach_file(struct drive *drive, struct file *file)
+static int attach_file(struct attachment *attachment, struct file *file)
 {
 	int err;
 
-	err = vas_backing_open(&drive->backing, file, true);
+	err = vas_backing_open(&attachment->backing, file, true);
 	if (err)
 		return err;
 	err = -EPERM;
-	if (drive->backing.size >= sizeof(struct vas_superblock) &&
-	    vas_current_owns(file, drive->backing.size - sizeof(struct vas_superblock)))
-		err = take_inode(drive);
+	if (attachment->backing.size >= sizeof(struct vas_superblock) &&
+	    vas_current_owns(file, attachment->backing.size - sizeof(struct vas_superblock)))
+		err = take_inode(attachment);
 	if (err)
-		vas_backing_close(&drive->backing);
+		vas_backing_close(&attachment->backing);
 	return err;
 }
 
-static long ioctl_attach(struct drive *drive, const void __user *user)
+static long ioctl_attach(struct attachment *attachment, const void __user *user)
 {
 	struct vas_ko_attach attach;
 	struct file *file;
 	int err;
 
-	if (drive->info)
+	if (attachment->info)
 		return -EEXIST;
 	if (copy_from_user(&attach, user, sizeof(attach)))
 		return -EFAULT;
@@ -124,7 +124,7 @@ static long ioctl_attach(struct drive *drive, const void __user *user)
 	file = fget(attach.fd);
 	if (!file)
 		return -EBADF;
-	err = attach_file(drive, file);
+	err = attach_file(attachment, file);
 	fput(file);
 	return err;
 }
@@ -167,23 +167,23 @@ static int read_ranges(const struct vas_ko_prepare *prepare, struct vas_ko_range
 	return err;
 }
 
-static long ioctl_prepare(struct drive *drive, struct vas_ko_prepare __user *user)
+static long ioctl_prepare(struct attachment *attachment, struct vas_ko_prepare __user *user)
 {
 	struct vas_ko_prepare prepare;
 	struct vas_ko_range *ranges;
 	int err;
 
-	if (drive->ranges)
+	if (attachment->ranges)
 		return -EINPROGRESS;
 	if (copy_from_user(&prepare, user, sizeof(prepare)))
 		return -EFAULT;
 	err = read_ranges(&prepare, &ranges);
 	if (err)
 		return err;
-	err = vas_inode_invalidate(drive->info, ranges, prepare.nr, deadline_of(prepare.timeout_ns),
-				   &prepare.blocker);
+	err = vas_inode_invalidate(attachment->info, ranges, prepare.nr,
+				   deadline_of(prepare.timeout_ns), &prepare.blocker);
 	if (!err) {
-		drive->ranges = ranges;
+		attachment->ranges = ranges;
 		return 0;
 	}
 	kvfree(ranges);
@@ -192,53 +192,53 @@ static long ioctl_prepare(struct drive *drive, struct vas_ko_prepare __user *use
 	return err;
 }
 
-static long ioctl_freeze(struct drive *drive, struct vas_ko_freeze __user *user)
+static long ioctl_freeze(struct attachment *attachment, struct vas_ko_freeze __user *user)
 {
 	struct vas_ko_freeze freeze;
 	int err;
 
-	if (drive->frozen)
+	if (attachment->frozen)
 		return -EINPROGRESS;
 	if (copy_from_user(&freeze, user, sizeof(freeze)))
 		return -EFAULT;
-	err = vas_inode_freeze(drive->info, deadline_of(freeze.timeout_ns), &freeze.blocker);
-	drive->frozen = !err;
+	err = vas_inode_freeze(attachment->info, deadline_of(freeze.timeout_ns), &freeze.blocker);
+	attachment->frozen = !err;
 	if (err && copy_to_user(&user->blocker, &freeze.blocker, sizeof(freeze.blocker)))
 		return -EFAULT;
 	return err;
 }
 
-static long ioctl_info(struct drive *drive, struct vas_ko_info __user *user)
+static long ioctl_info(struct attachment *attachment, struct vas_ko_info __user *user)
 {
 	struct vas_ko_info info = {
-		.frozen = drive->frozen,
-		.prepared = drive->ranges != NULL,
+		.frozen = attachment->frozen,
+		.prepared = attachment->ranges != NULL,
 	};
 
-	vas_inode_count(drive->info, &info.nr_bindings, &info.nr_mappings);
+	vas_inode_count(attachment->info, &info.nr_bindings, &info.nr_mappings);
 	return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
-static long locked_ioctl(struct drive *drive, unsigned int cmd, void __user *user)
+static long locked_ioctl(struct attachment *attachment, unsigned int cmd, void __user *user)
 {
 	if (cmd == VAS_KO_ATTACH)
-		return ioctl_attach(drive, user);
-	if (!drive->info)
+		return ioctl_attach(attachment, user);
+	if (!attachment->info)
 		return -ENXIO;
 	switch (cmd) {
 	case VAS_KO_PREPARE:
-		return ioctl_prepare(drive, user);
+		return ioctl_prepare(attachment, user);
 	case VAS_KO_COMMIT:
 	case VAS_KO_ABORT:
-		give_back(drive);
+		give_back(attachment);
 		return 0;
 	case VAS_KO_FREEZE:
-		return ioctl_freeze(drive, user);
+		return ioctl_freeze(attachment, user);
 	case VAS_KO_THAW:
-		thaw(drive);
+		thaw(attachment);
 		return 0;
 	case VAS_KO_INFO:
-		return ioctl_info(drive, user);
+		return ioctl_info(attachment, user);
 	default:
 		return -ENOTTY;
 	}
@@ -246,13 +246,13 @@ static long locked_ioctl(struct drive *drive, unsigned int cmd, void __user *use
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct drive *drive = file->private_data;
+	struct attachment *attachment = file->private_data;
 	long result;
 
-	if (mutex_lock_killable(&drive->lock))
+	if (mutex_lock_killable(&attachment->lock))
 		return -EINTR;
-	result = locked_ioctl(drive, cmd, (void __user *)arg);
-	mutex_unlock(&drive->lock);
+	result = locked_ioctl(attachment, cmd, (void __user *)arg);
+	mutex_unlock(&attachment->lock);
 	return result;
 }
 
@@ -263,7 +263,7 @@ static const struct file_operations device_fops = {
 	.unlocked_ioctl = device_ioctl,
 };
 
-static struct miscdevice drive_device = {
+static struct miscdevice vas_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "vas",
 	.mode = 0666, /* what it does is allowed by the fd that it is given */
@@ -272,10 +272,10 @@ static struct miscdevice drive_device = {
 
 int vas_device_file_init(void)
 {
-	return misc_register(&drive_device);
+	return misc_register(&vas_device);
 }
 
 void vas_device_file_exit(void)
 {
-	misc_deregister(&drive_device);
+	misc_deregister(&vas_device);
 }

@@ -112,9 +112,9 @@ static void tell_all(struct vas_mapping *mapping)
 	}
 }
 
-static void ask(struct work_struct *work)
+static void request_work(struct work_struct *work)
 {
-	struct vas_mapping *mapping = container_of(work, struct vas_mapping, ask);
+	struct vas_mapping *mapping = container_of(work, struct vas_mapping, request_work);
 
 	/* The map stays one while its holder's op runs, even if the holder drops it. */
 	if (refcount_inc_not_zero(&mapping->users)) {
@@ -137,7 +137,7 @@ void vas_mapping_request_locked(struct vas_mapping *mapping, enum vas_request re
 	mapping->nr_requests++;
 	/* Cannot be 0: the mapping is in info's list. */
 	refcount_inc(&mapping->refs);
-	if (!queue_work(vas_workqueue, &mapping->ask))
+	if (!queue_work(vas_workqueue, &mapping->request_work))
 		refcount_dec(&mapping->refs);
 }
 
@@ -185,7 +185,7 @@ static void look(struct work_struct *work)
 /* A mapping comes to be; each is followed by one vas_invalidate_end(). */
 void vas_invalidate_begin(struct vas_mapping *mapping)
 {
-	INIT_WORK(&mapping->ask, ask);
+	INIT_WORK(&mapping->request_work, request_work);
 	atomic_inc(&nr_mappings);
 	queue_delayed_work(vas_workqueue, &look_work, LOOK_EVERY);
 }

@@ -23,7 +23,7 @@ enum vas_request {
  * struct vas_mapping - a range of guest memory, pinned and contiguous in the kernel
  * @users: what vas_mapping_create(), vas_mapping_get() and vas_mapping_destroy() count; at 0 the
  *	range is let go
- * @refs: keep the struct: one for @users, one while @ask is queued or runs
+ * @refs: keep the struct: one for @users, one while @request_work is queued or runs
  * @vas: the binding; a reference, as long as @users
  * @gpa: start of the range, as asked for; constant, as are the following
  * @len: its length
@@ -41,8 +41,8 @@ enum vas_request {
  * @is_by_owner: @request came through /dev/vas, so the pin does not change it
  * @notify: the owner's count of notifications when the pin was looked at last
  * @deadline: for @request
- * @ask: tells the holder, invalidate.c
- * @has_promised: the holder waits to be told that it may go on; for @ask only
+ * @request_work: tells the holder, invalidate.c
+ * @has_promised: the holder waits to be told that it may go on; for @request_work only
  */
 struct vas_mapping {
 	refcount_t users;
@@ -64,7 +64,7 @@ struct vas_mapping {
 	bool is_by_owner;
 	u32 notify;
 	ktime_t deadline;
-	struct work_struct ask;
+	struct work_struct request_work;
 	bool has_promised;
 };
 

@@ -88,19 +88,19 @@ void vas_tracker_clear(struct vas *vas, uint32_t i)
 /* H0: the drain lock, and what writers that died half way through a mark have left. */
 static int lock_and_repair(struct vas_tracker *d)
 {
-	uint32_t lost;
+	uint32_t incomplete;
 	int err = vas_drain_lock(d->vas);
 
 	if (err)
 		return err;
-	lost = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
-	if (lost == d->incomplete_repaired)
+	incomplete = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
+	if (incomplete == d->incomplete_repaired)
 		return 0;
 	err = vas_log_repair(d->vas);
 	if (err)
 		vas_drain_unlock(d->vas);
 	else
-		d->incomplete_repaired = lost;
+		d->incomplete_repaired = incomplete;
 	return err;
 }
 
@@ -301,17 +301,17 @@ static int mark_pins(struct vas_tracker *d)
  */
 static int catch_up(struct vas_tracker *d)
 {
-	uint32_t lost = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
+	uint32_t incomplete = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
 	uint64_t regions = regions_generation(d->vas);
 	int err;
 
-	if (!d->all && lost == d->incomplete_seen && regions == d->regions_seen)
+	if (!d->all && incomplete == d->incomplete_seen && regions == d->regions_seen)
 		return 0;
 	err = mark_all(d);
 	if (err)
 		return err;
 	d->all = false;
-	d->incomplete_seen = lost;
+	d->incomplete_seen = incomplete;
 	d->regions_seen = regions;
 	return 0;
 }

@@ -157,7 +157,7 @@ static int event_fd(struct vas *vas, uint32_t id, enum vas_event_which which)
 	struct vas_event_fds *fds = id ? fds_find(&vas->events, id) : NULL;
 	int fd = -1;
 
-	if (fds ? !vas_event_still_exists(vas, id, &fds->index) : !vas_event_exists(vas, id))
+	if (fds ? !vas_event_exists_at(vas, id, &fds->index) : !vas_event_exists(vas, id))
 		return vas_error_set(-ENOENT, "there is no event with id %u", id);
 	if (fds)
 		fd = __atomic_load_n(&fds->fd[which], __ATOMIC_ACQUIRE);

@@ -22,7 +22,7 @@ void vas_lazy_forget(struct lazy *a)
 	__atomic_store_n(&entry->binder, 0, __ATOMIC_RELEASE);
 }
 
-static void arrival_free(struct lazy *a)
+static void lazy_free(struct lazy *a)
 {
 	vas_lazy_close(a);
 	a->source->end(a->source);
@@ -36,13 +36,13 @@ static void arrival_free(struct lazy *a)
 }
 
 /* The handle goes. What is not filled never will be: those who look find that the owner is gone. */
-static void arrival_end(struct vas_cleanup *cleanup)
+static void lazy_end(struct vas_cleanup *cleanup)
 {
 	struct lazy *a = (struct lazy *)cleanup;
 
 	vas_lazy_stop(a);
 	a->vas->lazy = NULL;
-	arrival_free(a);
+	lazy_free(a);
 }
 
 static int check(const struct vas_layout *layout)
@@ -142,7 +142,7 @@ static int publish_log(struct lazy *a)
 	return 0;
 }
 
-static struct lazy *arrival_new(struct vas *vas, struct vas_source *source, uint32_t flags)
+static struct lazy *lazy_new(struct vas *vas, struct vas_source *source, uint32_t flags)
 {
 	struct lazy *a = calloc(1, sizeof(*a));
 
@@ -151,7 +151,7 @@ static struct lazy *arrival_new(struct vas *vas, struct vas_source *source, uint
 		vas_error_set(-ENOMEM, "no memory for a restore");
 		return NULL;
 	}
-	a->cleanup.end = arrival_end;
+	a->cleanup.end = lazy_end;
 	a->vas = vas;
 	a->source = source;
 	a->wake_fd = a->uffd = a->nothing_fd = -1;
@@ -170,7 +170,7 @@ static void unpublish_log(struct lazy *a)
 }
 
 /* vas->change is held by the layout. */
-static int arrival_start(struct lazy *a)
+static int lazy_start(struct lazy *a)
 {
 	int err = vas_lazy_open(a);
 
@@ -192,7 +192,7 @@ static int arrival_start(struct lazy *a)
  * The layout was refused, and is as it was: empty. The filler may have filled pages, which go, or
  * all of them, and have published that.
  */
-static void arrival_cancel(struct lazy *a)
+static void lazy_cancel(struct lazy *a)
 {
 	struct vas *vas = a->vas;
 	uint32_t i;
@@ -206,28 +206,28 @@ static void arrival_cancel(struct lazy *a)
 		fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			  (off_t)a->regions[i].offset, (off_t)a->regions[i].size);
 	pthread_mutex_unlock(&vas->change);
-	arrival_free(a);
+	lazy_free(a);
 }
 
 int vas_layout_commit_lazy(struct vas_layout *layout, struct vas_source *source,
 			   const struct vas_dirty_word *words, size_t nr, uint32_t flags)
 {
-	struct lazy *a = arrival_new(layout->vas, source, flags);
+	struct lazy *a = lazy_new(layout->vas, source, flags);
 	int err = a ? check(layout) : -ENOMEM;
 
 	if (!err)
 		err = copy_words(a, layout, words, nr);
 	if (!err)
-		err = arrival_start(a);
+		err = lazy_start(a);
 	if (err) {
 		if (a)
-			arrival_free(a);
+			lazy_free(a);
 		vas_layout_abort(layout);
 		return err;
 	}
 	err = vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
 	if (err)
-		arrival_cancel(a);
+		lazy_cancel(a);
 	else
 		vas_cleanup_add(a->vas, &a->cleanup);
 	return err;

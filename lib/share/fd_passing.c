@@ -157,13 +157,13 @@ int vas_send_fds(struct vas *vas, int sock, uint32_t flags)
 
 /* ---- receive ------------------------------------------------------------------------------ */
 
-struct lazy {
+struct received {
 	struct message message;
 	int fds[253];
 	uint32_t nr_fds; /* received, whatever the message says */
 };
 
-static void keep_fds(struct lazy *a, struct msghdr *msg)
+static void keep_fds(struct received *a, struct msghdr *msg)
 {
 	struct cmsghdr *cmsg;
 
@@ -184,7 +184,7 @@ static void keep_fds(struct lazy *a, struct msghdr *msg)
 }
 
 /* One recvmsg, with whatever fds come: bytes, 0 at the end of the stream, or -errno. */
-static ssize_t receive_some(int sock, struct lazy *a, size_t have)
+static ssize_t receive_some(int sock, struct received *a, size_t have)
 {
 	struct iovec iov = { (char *)&a->message + have, sizeof(a->message) - have };
 	union control control;
@@ -220,7 +220,7 @@ static int wait_for_rest(int sock, uint64_t deadline_ns)
 	return nr == 0 ? -EPROTO : 0;
 }
 
-static int receive(int sock, struct lazy *a)
+static int receive(int sock, struct received *a)
 {
 	uint64_t deadline_ns = UINT64_MAX;
 	size_t have = 0;
@@ -248,7 +248,7 @@ static int receive(int sock, struct lazy *a)
 	return 0;
 }
 
-static int check_message(const struct lazy *a)
+static int check_message(const struct received *a)
 {
 	uint32_t i;
 
@@ -279,7 +279,7 @@ static int accept_fd(struct vas *vas, const struct message_fd *what, int *fd)
 	return err;
 }
 
-static int unpack(struct lazy *a, uint32_t bind_flags, struct vas **out)
+static int unpack(struct received *a, uint32_t bind_flags, struct vas **out)
 {
 	struct vas *vas;
 	uint32_t i;
@@ -303,7 +303,7 @@ static int unpack(struct lazy *a, uint32_t bind_flags, struct vas **out)
 
 int vas_recv_fds(int sock, uint32_t bind_flags, struct vas **out)
 {
-	struct lazy a = { 0 };
+	struct received a = { 0 };
 	uint32_t i;
 	int err = receive(sock, &a);
 

@@ -94,7 +94,7 @@ static bool send_in_place(struct channel *c, const struct vas_dirty_word *word,
 	struct pages_segments segments;
 	struct pages pages;
 
-	if (!c->sender->still || c->pack.kind ||
+	if (!c->sender->stopped || c->pack.kind ||
 	    !pages_find(c->sender->vas, word, &pages, &segments))
 		return false;
 	header->data = pages.data;

@@ -170,8 +170,8 @@ static int stop_writers(struct migration *m)
 	m->paused = true;
 	err = vas_freeze(m->sender.vas, options->freeze_ns, NULL);
 	m->frozen = !err;
-	m->sender.still = !err || err == -EALREADY;
-	return m->sender.still ? 0 : err;
+	m->sender.stopped = !err || err == -EALREADY;
+	return m->sender.stopped ? 0 : err;
 }
 
 void let_writers_go(struct migration *m)

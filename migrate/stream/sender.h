@@ -30,7 +30,7 @@ struct sender {
 	uint8_t session[16];
 	uint32_t round;
 	bool cancel;
-	bool still; /* frozen: nobody writes */
+	bool stopped; /* frozen: nobody writes */
 
 	/* This round's work: the tracker's list. */
 	const struct vas_dirty_word *words;
