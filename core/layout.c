@@ -18,11 +18,11 @@ static uint64_t extent_size(const struct vas_superblock *sb, int id)
 	case VAS_EXT_CONTROL:
 		return sizeof(struct vas_control);
 	case VAS_EXT_SLOTS:
-		return sizeof(struct vas_slot) * sb->nr_slots;
+		return VAS_SLOT_SIZE * sb->nr_slots;
 	case VAS_EXT_BINDERS:
-		return sizeof(struct vas_binder) * sb->nr_binders;
+		return VAS_BINDER_SIZE * sb->nr_binders;
 	case VAS_EXT_PINS:
-		return sizeof(struct vas_pin) * sb->nr_pins;
+		return VAS_PIN_SIZE * sb->nr_pins;
 	case VAS_EXT_EVENTS:
 		return sizeof(struct vas_event_entry) * sb->nr_events;
 	case VAS_EXT_BACKINGS:
@@ -31,7 +31,7 @@ static uint64_t extent_size(const struct vas_superblock *sb, int id)
 	case VAS_EXT_TABLE1:
 		return sizeof(struct vas_region_entry) * (uint64_t)sb->max_regions;
 	case VAS_EXT_TRACKERS:
-		return sizeof(struct vas_tracker_entry) * sb->nr_trackers;
+		return VAS_TRACKER_SIZE * sb->nr_trackers;
 	default: /* VAS_EXT_LOG: the log that all mark, and one a tracker */
 		vas_log_layout(sb->limit, &log);
 		return log.size * (1 + sb->nr_trackers);

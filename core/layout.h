@@ -36,16 +36,4 @@ int vas_table_check(const struct vas_superblock *sb, const struct vas_state *sta
 		    const struct vas_region_entry *regions,
 		    const struct vas_backing_entry *backings);
 
-/*
- * The pins that may be in use are below it. It is the next power of two, so that a claimer
- * announces itself with one or, before it claims.
- */
-static inline uint32_t vas_pins_end(const struct vas_control *control, uint32_t nr_pins)
-{
-	uint32_t claimed = __atomic_load_n(&control->pins_claimed, __ATOMIC_SEQ_CST);
-	uint64_t end = claimed ? 2ull << (31 - __builtin_clz(claimed)) : 1;
-
-	return end < nr_pins ? (uint32_t)end : nr_pins;
-}
-
 #endif

@@ -55,7 +55,8 @@ def moved(match):
     path, name, parens = match.groups()
     if not parens or '/' not in path or os.path.isfile(path) and defines(path, name, True):
         return match[0]
-    new = [f for f in definers(name) if f.split('/')[0] == path.split('/')[0]]
+    found = definers(name)
+    new = [f for f in found if f.split('/')[0] == path.split('/')[0]] or found
     return f'`{new[0]}: {name}()`' if len(new) == 1 else match[0]
 
 

@@ -118,39 +118,42 @@ struct vas_control {
 	uint64_t generation;
 	uint64_t pad0[7];
 
-	uint32_t notify; /* futex: counts everything that a waiting binder may want to know */
+	uint32_t notify; /* futex: counts what a waiting binder may want to know */
 	uint32_t answer; /* futex: counts what the owner may wait for; binders write */
+
 	/*
-	 * The dirty log; binders write. Trackers of other processes count `wanted` up, and wait until
-	 * the owner has copied it to `served`: it has switched tracking as the trackers in use need
-	 * it, and moved its consumers' logs into the log.
+	 * The dirty log; binders write. A tracker of another process counts `tracking_request` up and
+	 * waits until the owner has copied it to `tracking_reply`: by then the owner has switched
+	 * tracking as the trackers in use need it, and moved its consumers' logs into the log.
 	 */
 	uint32_t tracking_request;
 	uint32_t tracking_reply;
-	uint32_t
-		log_incomplete; /* counts when marks may be missing or half done: each tracker repairs the log,
-			      and takes all as dirty */
-	uint32_t draining; /* binder's index + 1 while it takes words; the drain lock protects it */
+	/* Counts up when marks may be missing: each tracker repairs the log and takes all as dirty. */
+	uint32_t log_incomplete;
+	uint32_t draining; /* the drain lock: tag of the binder that may take words; 0: nobody */
+
 	/*
-	 * Memory that arrives. `arriving` is 0, or 1 + the index of the tracker entry whose log has a bit
-	 * for each page that is still to come. Who wants one stores its word's gpa | 1 in `lazy_request`
-	 * if that is 0, and wakes the bell; binders write these two.
+	 * Memory that is filled on first touch. lazy_log is 0, or 1 + the index of the tracker entry
+	 * whose log has a bit for each page that is still to come. Who wants a page stores its word's
+	 * gpa | 1 in lazy_request if that is 0, and wakes lazy_wakeup; binders write these two.
 	 */
 	uint32_t lazy_log;
 	uint32_t lazy_wakeup; /* futex */
 	uint64_t lazy_request;
-	uint64_t
-		lazy_failed; /* gpa | 1 of the last word that cannot be had; 0: none; all ones: any */
-	uint64_t lazy_left; /* pages, for people */
-	uint32_t
-		pins_claimed; /* the or of the numbers of all pin records that ever were: vas_pins_end() */
-	uint32_t pad1;
+	uint64_t lazy_failed; /* gpa | 1 of the last word that cannot be had; 0: none; ~0: any */
+	uint64_t lazy_left;   /* pages; informational */
 
-	uint32_t owner_pid; /* a hint for people; the lock on the superblock's first byte decides */
-	uint32_t pad2;
+	uint32_t pins_claimed; /* or of the numbers of all pins that were ever claimed */
+	/*
+	 * Tag of the owner: who owns is who has the lock on the superblock's first byte *and* has put
+	 * its tag here. The lock alone decides while nobody but writers can keep it from an adopter.
+	 */
+	uint32_t owner;
+	uint32_t owner_pid; /* informational */
+	uint32_t pad1;
 	uint64_t owner_epoch; /* how often the vas was adopted */
 	uint64_t next_region_id;
-	uint64_t pad3[5];
+	uint64_t pad2[5];
 
 	struct vas_state state[2];
 };
@@ -186,55 +189,34 @@ struct vas_backing_entry {
 };
 
 /*
- * A thread's place for its sections; binders write. Only the thread stores generation; whoever
- * holds the lock of a dead binder's byte may clear its slots.
+ * Slots, binders, pins and trackers: shared memory that binders write by rules that are written once, in
+ * core/protocol. Their fields are private to it; the sizes are part of the format.
  */
-struct vas_slot {
-	uint64_t
-		generation; /* 0: outside any section, else the oldest generation it may be using */
-	uint32_t binder;    /* index + 1; 0: free. Claimed by compare-and-swap */
-	uint32_t tid;
-	uint64_t pad[6];
-};
+struct vas_slot;	  /* a thread's place for its sections */
+struct vas_binder;	  /* one bound handle: byte i of the extent is its lock */
+struct vas_pin;		  /* a long-lived map that everyone can see */
+struct vas_tracker_entry; /* a consumer of the dirty log */
+#define VAS_SLOT_SIZE	 64
+#define VAS_BINDER_SIZE	 64
+#define VAS_PIN_SIZE	 64
+#define VAS_TRACKER_SIZE 64
 
-/* vas_binder.flags */
+/* Of a binder. */
 #define VAS_BINDER_OWNER    1u
 #define VAS_BINDER_READONLY 2u
 
-/* One bound handle. Alive as long as its open file description holds a write lock on its byte. */
-struct vas_binder {
-	uint32_t state; /* 0: free, 1: in use */
-	uint32_t pid;	/* hints for people, as the binder tells them */
-	uint32_t flags;
-	uint32_t pad0;
-	char comm[16];
-	char consumers[VAS_CONSUMERS_LEN]; /* what the owner has attached: "kvm,vhost" */
-};
-
-/* vas_pin.state */
+/* State of a pin. */
 enum vas_pin_state {
-	VAS_PIN_FREE, /* or, with a binder, being written by it */
+	VAS_PIN_FREE, /* or being written by its holder */
 	VAS_PIN_HELD,
 	VAS_PIN_INVALIDATE, /* the owner wants the range back: the holder unmaps it */
 	VAS_PIN_QUIESCE,    /* the owner freezes: the holder stops writing and answers */
 	VAS_PIN_QUIESCED,   /* the answer; writing may go on when the state is HELD again */
 };
 
-/* vas_pin.flags */
+/* Of a pin. */
 #define VAS_PIN_WRITABLE 1u
 #define VAS_PIN_MARKS	 2u /* the holder marks the dirty log itself */
-
-/* A long-lived map that everyone can see; binders write. */
-struct vas_pin {
-	uint32_t state;
-	uint32_t binder; /* index + 1; 0: free. Claimed by compare-and-swap */
-	uint64_t gpa;
-	uint64_t size;
-	uint32_t flags;
-	uint32_t tid;
-	uint64_t generation; /* whose layout the map shows; 0: the holder does not say */
-	uint64_t pad[3];
-};
 
 /* vas_event_entry.kind */
 enum vas_event_kind { VAS_EVENT_NONE, VAS_EVENT_DOORBELL, VAS_EVENT_IRQ };
@@ -260,18 +242,6 @@ struct vas_event_entry {
 };
 
 /*
- * A consumer of the dirty log; binders write. Whoever takes words from the log holds a lock on the
- * extent's first byte meanwhile: the drain lock.
- */
-struct vas_tracker_entry {
-	uint32_t state;	 /* 0: free, 1: in use */
-	uint32_t binder; /* index + 1 */
-	uint64_t epoch;	 /* harvests committed */
-	char name[VAS_REGION_NAME_LEN];
-	uint64_t pad[3];
-};
-
-/*
  * A dirty log for `limit` bytes of gpa: bit n of the words is the page n, the layout of vhost's
  * log. Bit n of the summary says that word n may be other than 0, bit n of the top the same of the
  * summary's word n.
@@ -294,10 +264,6 @@ VAS_FORMAT_ASSERT(sizeof(struct vas_state) == 64);
 VAS_FORMAT_ASSERT(sizeof(struct vas_control) == 320);
 VAS_FORMAT_ASSERT(sizeof(struct vas_region_entry) == 64);
 VAS_FORMAT_ASSERT(sizeof(struct vas_backing_entry) == 64);
-VAS_FORMAT_ASSERT(sizeof(struct vas_slot) == 64);
-VAS_FORMAT_ASSERT(sizeof(struct vas_binder) == 64);
-VAS_FORMAT_ASSERT(sizeof(struct vas_pin) == 64);
 VAS_FORMAT_ASSERT(sizeof(struct vas_event_entry) == 64);
-VAS_FORMAT_ASSERT(sizeof(struct vas_tracker_entry) == 64);
 
 #endif

@@ -10,9 +10,9 @@
 
 #include "core/range.h"
 #include "lib/access/lazy.h"
-#include "lib/handle/barrier.h"
 #include "lib/base/error.h"
-#include "lib/base/sigbus.h"
+#include "lib/handle/barrier.h"
+#include "lib/handle/sigbus.h"
 #include "lib/handle/thread.h"
 
 #define MAX_TRIES 100

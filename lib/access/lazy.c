@@ -11,13 +11,13 @@
 #include <vas/access.h>
 
 #include "core/range.h"
-#include "lib/dirty/tracking.h"
-#include "lib/base/error.h"
-#include "lib/handle/lock.h"
-#include "lib/handle/notify.h"
-#include "lib/layout/publish.h"
-#include "lib/handle/generation.h"
 #include "lib/access/view.h"
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+#include "lib/base/futex.h"
+#include "lib/handle/generation.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/log.h"
 
 #define LAZY_NS	  10000000000ull /* as long as the owner may take to fill a word */
 #define LOOK_NS	  5000000ull	 /* between two looks at whether it lives */
@@ -61,7 +61,7 @@ static bool owner_lives(struct vas *vas)
 {
 	if (vas->role == VAS_ROLE_OWNER)
 		return vas->lazy != NULL;
-	return vas_byte_is_locked(vas, vas_owner_byte(vas));
+	return vas_owner_lives(vas);
 }
 
 /*
@@ -138,7 +138,7 @@ static int get_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64
 {
 	if (vas->role != VAS_ROLE_OWNER || !vas->lazy)
 		return wait_for_word(vas, bits, mask, word);
-	return vas_lazy_fetch(vas->lazy, word * WORD_SIZE) ? fail_damaged(word) : 0;
+	return vas->lazy_ops->fetch(vas->lazy, word * WORD_SIZE) ? fail_damaged(word) : 0;
 }
 
 /* Each word with missing pages of the range: get it, or, if `get` is NULL, find one: 1. */
@@ -186,35 +186,9 @@ int vas_lazy_enter(struct vas *vas, uint64_t gpa, uint64_t len)
 			     MAX_TRIES);
 }
 
-static bool is_all_there(struct vas *vas)
+bool vas_lazy_misses(struct vas *vas, uint64_t gpa, uint64_t len)
 {
-	uint32_t i;
-
-	for (i = 0; i < vas->own.nr; i++)
-		if (walk(vas, vas->own.regions[i].gpa, vas->own.regions[i].size, NULL))
-			return false;
-	return true;
-}
-
-/*
- * If all is there and its owner died before it published that, or while it did, this publishes it.
- */
-void vas_lazy_adopt(struct vas *vas)
-{
-	uint32_t i, lazy;
-
-	if (vas->own.flags & VAS_STATE_LAZY && !is_all_there(vas)) {
-		__atomic_store_n(&vas->ctl->lazy_failed, LAZY_NEVER, __ATOMIC_RELEASE);
-		return;
-	}
-	vas_publish_flag(vas, VAS_STATE_LAZY, false);
-	__atomic_store_n(&vas->ctl->lazy_log, 0, __ATOMIC_RELEASE);
-	/* Its place, which perhaps nothing names any more. */
-	for (i = 0; i < vas->sb.nr_trackers; i++) {
-		lazy = LAZY_BINDER;
-		__atomic_compare_exchange_n(&vas_tracker_entries(vas)[i].binder, &lazy, 0, 0,
-					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-	}
+	return walk(vas, gpa, len, NULL);
 }
 
 uint64_t vas_lazy_step(struct vas *vas, uint64_t gpa, uint64_t len)
@@ -301,6 +275,12 @@ static int wait_for_all(struct vas *vas, uint64_t deadline_ns)
 	return 0;
 }
 
+static void fetch_all(struct vas *vas)
+{
+	if (vas->lazy)
+		vas->lazy_ops->fetch_all(vas);
+}
+
 int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns)
 {
 	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
@@ -308,7 +288,7 @@ int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns)
 
 	/* A look, with no time at all, is no request. */
 	if (timeout_ns && vas->role == VAS_ROLE_OWNER)
-		vas_lazy_all(vas);
+		fetch_all(vas);
 	else if (timeout_ns && vas_is_lazy(vas))
 		err = ask_for_all(vas);
 	return err ? err : wait_for_all(vas, deadline_ns);

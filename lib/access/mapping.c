@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Long-lived maps and the pins that record them: docs/design/pins.md. */
-#include "lib/access/mapping.h"
-
+/* Long-lived maps and the pins that tell of them. DESIGN.md, "Long-lived maps". */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,27 +10,17 @@
 #include "core/layout.h"
 #include "core/range.h"
 #include "lib/access/lazy.h"
-#include "lib/dirty/tracking.h"
-#include "lib/base/error.h"
-#include "lib/base/sigbus.h"
-#include "lib/handle/notify.h"
 #include "lib/access/view.h"
-
-#define NO_PIN UINT32_MAX
-
-/*
- * Bytes of gpa that are marked for pins at once, which takes 0.1 s. A peer can say of its pins what
- * it likes; beyond this, all memory that was ever touched is dirty, and that has a bound of its
- * own.
- */
-#define MAX_MARKED (1ull << 40)
+#include "lib/base/error.h"
+#include "lib/handle/notify.h"
+#include "lib/handle/sigbus.h"
 
 struct vas_mapping {
 	struct vas *vas;
 	uint64_t gpa;
 	uint64_t len;
 	uint32_t flags;
-	uint32_t pin; /* NO_PIN: an observer's */
+	uint32_t pin; /* VAS_NO_ENTRY: an observer's */
 	uint32_t fork_count;
 	char *hva;
 	char *mapped; /* NULL: local memory, not mapped by us */
@@ -40,204 +28,35 @@ struct vas_mapping {
 	int watch;
 };
 
-/* ---- pins, seen by the owner -------------------------------------------------------------- */
-
-/*
- * All levels, whatever is set: who marked before may have died. False: more than is left of *room.
- */
-static bool mark_pin(const struct vas_log *log, const struct vas_pin *pin, uint64_t *room)
-{
-	uint64_t gpa = __atomic_load_n(&pin->gpa, __ATOMIC_RELAXED);
-	uint64_t size = __atomic_load_n(&pin->size, __ATOMIC_RELAXED);
-
-	if (size > *room)
-		return false;
-	*room -= size;
-	vas_log_mark_again(log, gpa, size);
-	return true;
-}
-
-void vas_pins_reclaim(struct vas *vas, uint32_t binder)
-{
-	struct vas_pin *pins = vas_pins(vas);
-	uint64_t room = MAX_MARKED;
-	uint32_t i, end = vas_pins_end(vas->ctl, vas->sb.nr_pins);
-
-	for (i = 0; i < end; i++) {
-		if (__atomic_load_n(&pins[i].binder, __ATOMIC_RELAXED) != binder + 1)
-			continue;
-		/*
-		 * A writable map counts as dirty until it is gone, the death of its holder
-		 * included.
-		 */
-		if (pins[i].flags & VAS_PIN_WRITABLE && !mark_pin(&vas->log, &pins[i], &room))
-			vas_log_set_incomplete(vas);
-		__atomic_store_n(&pins[i].generation, 0, __ATOMIC_RELAXED);
-		__atomic_store_n(&pins[i].state, VAS_PIN_FREE, __ATOMIC_RELAXED);
-		__atomic_store_n(&pins[i].binder, 0, __ATOMIC_RELEASE);
-	}
-}
-
-/* One pin, fetched once: false if there is none, or it makes no sense. */
-static bool pin_fetch(const struct vas *vas, const struct vas_pin *shared, struct vas_pin *pin)
-{
-	pin->state = __atomic_load_n(&shared->state, __ATOMIC_ACQUIRE);
-	if (pin->state == VAS_PIN_FREE)
-		return false;
-	pin->binder = __atomic_load_n(&shared->binder, __ATOMIC_RELAXED);
-	pin->gpa = __atomic_load_n(&shared->gpa, __ATOMIC_RELAXED);
-	pin->size = __atomic_load_n(&shared->size, __ATOMIC_RELAXED);
-	pin->flags = __atomic_load_n(&shared->flags, __ATOMIC_RELAXED);
-	pin->tid = __atomic_load_n(&shared->tid, __ATOMIC_RELAXED);
-	pin->generation = __atomic_load_n(&shared->generation, __ATOMIC_RELAXED);
-	return pin->binder && pin->binder <= vas->sb.nr_binders &&
-	       vas_range_fits(pin->gpa, pin->size, vas->sb.limit);
-}
-
-static bool is_hit(const struct vas_pin *pin, const struct pin_set *set)
-{
-	const struct vas_region *ranges = set->ranges;
-	size_t low = 0, high = set->nr;
-
-	if (pin->generation && (pin->generation < set->since || pin->generation >= set->before))
-		return false;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (ranges[middle].gpa + ranges[middle].size <= pin->gpa)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < set->nr && ranges[low].gpa < pin->gpa + pin->size;
-}
-
-/* The state that tells the holder; 0 if the pin has complied already or is none of this. */
-static uint32_t state_for(const struct vas_pin *pin, enum pin_request request)
-{
-	switch (request) {
-	case PIN_UNMAP:
-		return VAS_PIN_INVALIDATE;
-	case PIN_QUIESCE:
-		if (!(pin->flags & VAS_PIN_WRITABLE) || pin->state == VAS_PIN_QUIESCED)
-			return 0;
-		return VAS_PIN_QUIESCE;
-	default:
-		return VAS_PIN_HELD;
-	}
-}
-
-static void report(struct vas *vas, const struct vas_pin *pin, struct vas_blocker *blocker)
-{
-	const struct vas_binder *record = &vas_binders(vas)[pin->binder - 1];
-
-	blocker->kind = VAS_BLOCKER_PIN;
-	blocker->pid = record->pid;
-	blocker->tid = pin->tid;
-	blocker->gpa = pin->gpa;
-	blocker->size = pin->size;
-	memcpy(blocker->name, record->comm, sizeof(record->comm));
-	blocker->name[sizeof(record->comm)] = '\0';
-}
-
-uint32_t vas_pins_request(struct vas *vas, const struct pin_set *set, enum pin_request request,
-			  struct vas_blocker *blocker)
-{
-	struct vas_pin *pins = vas_pins(vas);
-	uint32_t i, end = vas_pins_end(vas->ctl, vas->sb.nr_pins), asked = 0, told = 0;
-
-	for (i = 0; i < end; i++) {
-		struct vas_pin pin;
-		uint32_t state;
-
-		if (!pin_fetch(vas, &pins[i], &pin) || !is_hit(&pin, set))
-			continue;
-		state = state_for(&pin, request);
-		if (!state)
-			continue;
-		/* A holder that changes it meanwhile is looked at in the next round. */
-		if (pin.state != state)
-			told += __atomic_compare_exchange_n(&pins[i].state, &pin.state, state, 0,
-							    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-		if (!asked++ && blocker)
-			report(vas, &pin, blocker);
-	}
-	if (told)
-		vas_notify_everyone(vas);
-	return asked;
-}
-
-static bool is_always_dirty(const struct vas *vas, uint32_t i, struct vas_pin *pin)
-{
-	return pin_fetch(vas, &vas_pins(vas)[i], pin) &&
-	       (pin->flags & (VAS_PIN_WRITABLE | VAS_PIN_MARKS)) == VAS_PIN_WRITABLE;
-}
-
-bool vas_pins_are_dirty(const struct vas *vas)
-{
-	uint32_t i, end = vas_pins_end(vas->ctl, vas->sb.nr_pins);
-	struct vas_pin pin;
-
-	for (i = 0; i < end; i++)
-		if (is_always_dirty(vas, i, &pin))
-			return true;
-	return false;
-}
-
-bool vas_pins_mark(struct vas *vas, const struct vas_log *log)
-{
-	uint32_t i, end = vas_pins_end(vas->ctl, vas->sb.nr_pins);
-	uint64_t room = MAX_MARKED;
-	struct vas_pin pin;
-
-	for (i = 0; i < end; i++)
-		if (is_always_dirty(vas, i, &pin) && !mark_pin(log, &pin, &room))
-			return false;
-	return true;
-}
-
 /* ---- pins, seen by their holder ----------------------------------------------------------- */
 
-static int pin_claim(struct vas_mapping *m)
+/* In a section, so that P5 waits for the pin to be there. vas->lock is held. */
+static int claim_pin(struct vas_mapping *m)
 {
 	struct vas *vas = m->vas;
-	uint32_t i;
+	struct vas_pin_about about = {
+		.gpa = m->gpa,
+		.size = m->len,
+		.generation = vas->view->state.generation,
+		.flags = (m->flags & VAS_MAPPING_WRITE ? VAS_PIN_WRITABLE : 0) |
+			 (m->flags & VAS_MAPPING_MARKS ? VAS_PIN_MARKS : 0),
+		.tid = (uint32_t)syscall(SYS_gettid),
+	};
+	struct vas_scan scan;
 
-	for (i = 0; i < vas->sb.nr_pins; i++) {
-		struct vas_pin *pin = &vas_pins(vas)[i];
-		uint32_t nobody = 0;
-
-		if (__atomic_load_n(&pin->binder, __ATOMIC_RELAXED))
-			continue;
-		__atomic_fetch_or(&vas->ctl->pins_claimed, i, __ATOMIC_SEQ_CST);
-		if (!__atomic_compare_exchange_n(&pin->binder, &nobody, vas->binder + 1, 0,
-						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			continue;
-		pin->gpa = m->gpa;
-		pin->size = m->len;
-		pin->flags = (m->flags & VAS_MAPPING_WRITE ? VAS_PIN_WRITABLE : 0) |
-			     (m->flags & VAS_MAPPING_MARKS ? VAS_PIN_MARKS : 0);
-		pin->tid = (uint32_t)syscall(SYS_gettid);
-		pin->generation = vas->view->state.generation;
-		__atomic_store_n(&pin->state, VAS_PIN_HELD, __ATOMIC_RELEASE);
-		m->pin = i;
+	vas_scan_begin(&scan, &vas->proto, 0);
+	m->pin = vas_pin_claim(&scan, &about);
+	if (m->pin != VAS_NO_ENTRY)
 		return 0;
-	}
 	return vas_error_set(-ENOSPC, "all %u pins of this vas are taken", vas->sb.nr_pins);
 }
 
-static void pin_release(struct vas_mapping *m)
+static void release_pin(struct vas_mapping *m)
 {
-	struct vas_pin *pin;
-	uint32_t mine = m->vas->binder + 1;
-
 	/* A child's copy of its parent's mapping has no pin. */
-	if (m->pin == NO_PIN || m->fork_count != m->vas->fork_count)
+	if (m->pin == VAS_NO_ENTRY || m->fork_count != m->vas->fork_count)
 		return;
-	pin = &vas_pins(m->vas)[m->pin];
-	__atomic_store_n(&pin->generation, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&pin->state, VAS_PIN_FREE, __ATOMIC_RELEASE);
-	__atomic_compare_exchange_n(&pin->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	vas_pin_release(&m->vas->proto, m->pin);
 	vas_notify_answer(m->vas);
 }
 
@@ -347,7 +166,7 @@ static int mapping_make(struct vas_mapping *m)
 	pthread_mutex_lock(&vas->lock);
 	err = mapping_fill(m);
 	if (!err && vas->role != VAS_ROLE_OBSERVER)
-		err = pin_claim(m);
+		err = claim_pin(m);
 	pthread_mutex_unlock(&vas->lock);
 	vas_leave(vas);
 	return err;
@@ -368,7 +187,7 @@ int vas_mapping_create(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t fla
 	if (!m)
 		return vas_error_set(-ENOMEM, "no memory for a mapping");
 	*m = (struct vas_mapping){
-		.vas = vas, .gpa = gpa, .len = len, .flags = flags, .pin = NO_PIN, .watch = -1
+		.vas = vas, .gpa = gpa, .len = len, .flags = flags, .pin = VAS_NO_ENTRY, .watch = -1
 	};
 	err = mapping_make(m);
 	if (err) {
@@ -404,15 +223,15 @@ void vas_mapping_destroy(struct vas_mapping *m)
 	/* Before the pin goes: a harvest sees the pin or the marks. */
 	if (m->flags & VAS_MAPPING_WRITE && vas->role != VAS_ROLE_OBSERVER)
 		mark_mapping(m);
-	pin_release(m);
+	release_pin(m);
 	mapping_free(m);
 }
 
 enum vas_request vas_mapping_request(const struct vas_mapping *m)
 {
-	if (m->pin == NO_PIN)
+	if (m->pin == VAS_NO_ENTRY)
 		return VAS_REQUEST_NONE;
-	switch (__atomic_load_n(&vas_pins(m->vas)[m->pin].state, __ATOMIC_ACQUIRE)) {
+	switch (vas_pin_state(&m->vas->proto, m->pin)) {
 	case VAS_PIN_INVALIDATE:
 		return VAS_REQUEST_UNMAP;
 	case VAS_PIN_QUIESCE:
@@ -425,16 +244,12 @@ enum vas_request vas_mapping_request(const struct vas_mapping *m)
 
 int vas_mapping_quiesce(struct vas_mapping *m)
 {
-	uint32_t asked = VAS_PIN_QUIESCE;
-
-	if (m->pin == NO_PIN)
+	if (m->pin == VAS_NO_ENTRY)
 		return 0;
 	/* The holder's last writes are marked before it says that there will be no more. */
 	if (m->flags & VAS_MAPPING_WRITE)
 		mark_mapping(m);
-	if (!__atomic_compare_exchange_n(&vas_pins(m->vas)[m->pin].state, &asked, VAS_PIN_QUIESCED,
-					 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED) &&
-	    asked != VAS_PIN_QUIESCED)
+	if (!vas_pin_answer(&m->vas->proto, m->pin))
 		return vas_error_set(-EAGAIN, "nobody asked for quiet");
 	vas_notify_answer(m->vas);
 	return 0;

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "lib/access/lazy.h"
-#include "lib/base/error.h"
 #include "lib/access/resident.h"
 #include "lib/access/view.h"
+#include "lib/base/error.h"
 
 #define CHUNK	    (1u << 20)
 #define MAX_PATTERN 4096

@@ -6,10 +6,10 @@
 #include <vas/access.h>
 
 #include "lib/access/lazy.h"
-#include "lib/dirty/tracking.h"
-#include "lib/base/error.h"
-#include "lib/handle/thread.h"
 #include "lib/access/view.h"
+#include "lib/base/error.h"
+#include "lib/handle/log.h"
+#include "lib/handle/thread.h"
 
 #define MAX_TRIES 100
 

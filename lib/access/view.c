@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "core/presence.h"
-#include "lib/handle/barrier.h"
-#include "lib/base/error.h"
-#include "lib/handle/thread.h"
 #include "lib/access/window.h"
+#include "lib/base/error.h"
+#include "lib/handle/barrier.h"
+#include "lib/handle/file.h"
+#include "lib/handle/thread.h"
 
 static void view_free(struct view *view)
 {

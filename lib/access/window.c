@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "lib/base/sigbus.h"
+#include "lib/handle/sigbus.h"
 
 #define ALIGN (2ull << 20)
 
@@ -164,11 +164,4 @@ void vas_segment_put(struct segment *segment)
 		munmap(segment->hva, segment->size);
 	}
 	free(segment);
-}
-
-void vas_backing_close(struct backing *backing)
-{
-	if (backing->fd >= 0)
-		close(backing->fd);
-	backing->fd = -1;
 }

@@ -19,7 +19,4 @@ struct segment *vas_segment_new(struct vas *vas, struct window *window,
 				const struct vas_region *region);
 void vas_segment_put(struct segment *segment);
 
-/* Give up a backing's fd. */
-void vas_backing_close(struct backing *backing);
-
 #endif

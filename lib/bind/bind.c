@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The life of a handle: create, bind, adopt, unbind, destroy. */
-#include "lib/bind/bind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,18 +9,18 @@
 #include <unistd.h>
 
 #include "core/layout.h"
-#include "lib/handle/barrier.h"
-#include "lib/base/error.h"
-#include "lib/events/event.h"
-#include "lib/base/sigbus.h"
-#include "lib/handle/file.h"
-#include "lib/layout/stale.h"
-#include "lib/handle/lock.h"
-#include "lib/handle/notify.h"
-#include "lib/layout/publish.h"
-#include "lib/handle/thread.h"
 #include "lib/access/view.h"
 #include "lib/access/window.h"
+#include "lib/base/error.h"
+#include "lib/events/event.h"
+#include "lib/handle/barrier.h"
+#include "lib/handle/file.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/notify.h"
+#include "lib/handle/sigbus.h"
+#include "lib/handle/thread.h"
+#include "lib/layout/adopt.h"
+#include "lib/layout/stale.h"
 
 #define DEFAULT_REGIONS	     32768
 #define DEFAULT_HUGE_REGIONS 4096
@@ -46,12 +45,11 @@ static struct vas *handle_new(uint32_t bind_flags)
 	}
 	vas->bind_flags = bind_flags;
 	vas->fd = vas->lock_fd = vas->control_watch = -1;
-	vas->binder = NO_BINDER;
+	vas->proto.index = VAS_NO_ENTRY;
 	for (i = 0; i < VAS_MAX_BACKINGS; i++)
 		vas->backings[i].fd = -1;
 	pthread_mutex_init(&vas->lock, NULL);
 	pthread_mutex_init(&vas->change, NULL);
-	pthread_mutex_init(&vas->reclaim, NULL);
 	pthread_mutex_init(&vas->drain, NULL);
 	vas_event_set_init(&vas->events);
 	return vas;
@@ -68,7 +66,7 @@ static void handle_free(struct vas *vas)
 	for (i = 1; i < VAS_MAX_BACKINGS; i++)
 		vas_backing_close(&vas->backings[i]);
 	if (vas->control && vas->lock_fd >= 0)
-		vas_binder_release(vas);
+		vas_binder_release(&vas->proto);
 	vas_control_unmap(vas);
 	if (vas->lock_fd >= 0)
 		close(vas->lock_fd);
@@ -78,7 +76,6 @@ static void handle_free(struct vas *vas)
 	vas_stale_free(&vas->stale);
 	pthread_mutex_destroy(&vas->lock);
 	pthread_mutex_destroy(&vas->change);
-	pthread_mutex_destroy(&vas->reclaim);
 	pthread_mutex_destroy(&vas->drain);
 	free(vas);
 }
@@ -114,7 +111,7 @@ static int handle_open(struct vas *vas)
 	vas->backings[0].fd = vas->fd;
 	if (vas->role == VAS_ROLE_OBSERVER)
 		return 0;
-	return vas_binder_claim(vas);
+	return vas_binder_join(vas);
 }
 
 /* ---- create ------------------------------------------------------------------------------- */
@@ -310,24 +307,6 @@ int vas_bind(int fd, uint32_t flags, struct vas **out)
 		return err;
 	}
 	return finish(vas, out);
-}
-
-int vas_rebind_after_fork(struct vas *vas)
-{
-	int err = 0;
-
-	vas->lock_fd = vas_file_reopen(vas->fd, vas->role == VAS_ROLE_OBSERVER ? O_RDONLY : O_RDWR);
-	if (vas->lock_fd < 0)
-		return vas->lock_fd;
-	if (vas->role != VAS_ROLE_OBSERVER)
-		err = vas_binder_claim(vas);
-	if (err) {
-		close(vas->lock_fd);
-		vas->lock_fd = -1;
-		return err;
-	}
-	vas->forked = 0;
-	return 0;
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */

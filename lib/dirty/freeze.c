@@ -5,41 +5,25 @@
 
 #include <vas/dirty.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/base/futex.h"
+#include "lib/handle/generation.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
-#include "lib/access/mapping.h"
+#include "lib/handle/pins.h"
 #include "lib/layout/publish.h"
-#include "lib/handle/generation.h"
-
-#define SLICE_NS 5000000ull /* between two looks at whether a silent pin holder still lives */
-
-static uint32_t request_pins(struct vas *vas, enum pin_request request, struct vas_blocker *blocker)
-{
-	struct vas_region everything = { .gpa = 0, .size = vas->sb.limit };
-	struct pin_set all = { &everything, 1, 0, UINT64_MAX };
-
-	return vas_pins_request(vas, &all, request, blocker);
-}
 
 /* No new pin for writing can appear: the sections that might have made one have ended. */
 static int wait_for_pins(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker)
 {
-	for (;;) {
-		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
-		uint64_t slice_ns = vas_deadline_ns(SLICE_NS);
+	struct pin_set all = vas_pins_all(vas);
+	int err = vas_pins_wait(vas, &all, VAS_PINS_QUIESCE, deadline_ns, blocker);
 
-		if (!request_pins(vas, PIN_QUIESCE, blocker))
-			return 0;
-		if (vas_now_ns() >= deadline_ns)
-			return vas_error_set(
-				-EBUSY, "process %u (%s) keeps writing to [%#llx, +%#llx)",
-				blocker->pid, blocker->name, (unsigned long long)blocker->gpa,
-				(unsigned long long)blocker->size);
-		vas_futex_wait(&vas->ctl->answer, seen,
-			       slice_ns < deadline_ns ? slice_ns : deadline_ns);
-		vas_reclaim_dead(vas);
-	}
+	return err ? vas_error_set(err, "process %u (%s) keeps writing to [%#llx, +%#llx)",
+				   blocker->pid, blocker->name, (unsigned long long)blocker->gpa,
+				   (unsigned long long)blocker->size) :
+		     0;
 }
 
 static int freeze_consumers(struct vas *vas, struct vas_blocker *blocker)
@@ -65,16 +49,19 @@ err_thaw:
 
 static void thaw_writers(struct vas *vas)
 {
+	struct pin_set all = vas_pins_all(vas);
+
 	vas_publish_flag(vas, VAS_STATE_FROZEN, false);
 	/* First the generation: a holder that sees its pin HELD again finds the vas open. */
 	vas_publish(vas, NULL, 0);
-	request_pins(vas, PIN_KEEP, NULL);
+	vas_pins_ask(vas, &all, VAS_PINS_KEEP, NULL);
 	vas_notify_everyone(vas);
 }
 
 /* Binders first, consumers last: a guest that still runs is paused for as short as can be. */
 static int freeze(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker)
 {
+	struct pin_set all = vas_pins_all(vas);
 	int err;
 
 	if (vas->own.flags & VAS_STATE_FROZEN)
@@ -82,7 +69,7 @@ static int freeze(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blo
 	vas_publish_flag(vas, VAS_STATE_FROZEN, true);
 	vas_publish(vas, NULL, 0);
 	/* At once, so that holders have all the time there is. */
-	request_pins(vas, PIN_QUIESCE, NULL);
+	vas_pins_ask(vas, &all, VAS_PINS_QUIESCE, NULL);
 	err = vas_publish_wait(vas, NULL, deadline_ns, blocker);
 	if (!err)
 		err = wait_for_pins(vas, deadline_ns, blocker);

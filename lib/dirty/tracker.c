@@ -9,14 +9,15 @@
 #include <unistd.h>
 
 #include "lib/access/lazy.h"
-#include "lib/handle/barrier.h"
-#include "lib/dirty/tracking.h"
-#include "lib/base/error.h"
-#include "lib/handle/lock.h"
-#include "lib/handle/notify.h"
-#include "lib/access/mapping.h"
-#include "lib/handle/generation.h"
 #include "lib/access/view.h"
+#include "lib/base/error.h"
+#include "lib/dirty/tracking.h"
+#include "lib/handle/barrier.h"
+#include "lib/handle/generation.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/log.h"
+#include "lib/handle/notify.h"
+#include "lib/handle/pins.h"
 
 #define BATCH 256 /* words that are taken at once when nobody wants them */
 
@@ -37,52 +38,20 @@ struct vas_tracker {
 	size_t room;
 };
 
-static struct vas_tracker_entry *entry(const struct vas_tracker *d)
-{
-	return &vas_tracker_entries(d->vas)[d->index];
-}
-
 /* ---- attach, detach ----------------------------------------------------------------------- */
 
 static int claim_entry(struct vas_tracker *d)
 {
 	struct vas *vas = d->vas;
-	uint32_t i;
+	struct vas_scan scan;
 
-	for (i = 0; i < vas->sb.nr_trackers; i++) {
-		uint32_t nobody = 0;
-
-		if (!__atomic_compare_exchange_n(&vas_tracker_entries(vas)[i].binder, &nobody,
-						 vas->binder + 1, 0, __ATOMIC_ACQ_REL,
-						 __ATOMIC_RELAXED))
-			continue;
-		d->index = i;
-		vas_tracker_log(vas, i, &d->log);
-		return 0;
-	}
-	return vas_error_set(-ENOSPC, "all %u trackers of this vas are in use",
-			     vas->sb.nr_trackers);
-}
-
-void vas_tracker_clear(struct vas *vas, uint32_t i)
-{
-	struct vas_log_range range;
-	struct vas_dirty_word words[BATCH];
-	struct vas_log_layout layout;
-	struct vas_log log;
-	uint64_t offset;
-
-	vas_log_layout(vas->sb.limit, &layout);
-	offset = vas->sb.extents[VAS_EXT_LOG].offset + (1 + i) * layout.size;
-	if (fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-		      (off_t)layout.size) == 0 &&
-	    vas->sb.page_size == VAS_PAGE_SIZE)
-		return;
-	/* hugetlb: punched to whole pages only. */
-	vas_tracker_log(vas, i, &log);
-	range = vas_log_range_of(&log, 0, vas->sb.limit);
-	while (vas_log_take(&log, &range, words, BATCH))
-		;
+	vas_scan_begin(&scan, &vas->proto, 0);
+	d->index = vas_tracker_claim(&scan, vas->proto.tag);
+	if (d->index == VAS_NO_ENTRY)
+		return vas_error_set(-ENOSPC, "all %u trackers of this vas are in use",
+				     vas->sb.nr_trackers);
+	vas_tracker_log(vas, d->index, &d->log);
+	return 0;
 }
 
 /* H0: the drain lock, and what writers that died half way through a mark have left. */
@@ -124,10 +93,7 @@ static int activate(struct vas_tracker *d, const char *name)
 		;
 	vas_tracker_clear(vas, d->index);
 	d->incomplete_seen = __atomic_load_n(&vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
-	memset(entry(d)->name, 0, sizeof(entry(d)->name));
-	memcpy(entry(d)->name, name, strnlen(name, sizeof(entry(d)->name) - 1));
-	entry(d)->epoch = 0;
-	__atomic_store_n(&entry(d)->state, 1, __ATOMIC_RELEASE);
+	vas_tracker_start(&vas->proto, d->index, name);
 	vas_drain_unlock(vas);
 	vas_barrier_everyone();
 	return 0;
@@ -135,12 +101,11 @@ static int activate(struct vas_tracker *d, const char *name)
 
 static void release_entry(struct vas_tracker *d)
 {
-	uint32_t mine = d->vas->binder + 1;
+	struct vas_proto *proto = &d->vas->proto;
 
-	__atomic_store_n(&entry(d)->state, 0, __ATOMIC_RELEASE);
+	vas_tracker_stop(proto, d->index);
 	vas_tracker_clear(d->vas, d->index);
-	__atomic_compare_exchange_n(&entry(d)->binder, &mine, 0, 0, __ATOMIC_ACQ_REL,
-				    __ATOMIC_RELAXED);
+	vas_tracker_release(proto, d->index, proto->tag);
 }
 
 /* Tracking may end: the owner sees to it when it looks, nobody waits for that. */
@@ -158,10 +123,8 @@ static void let_go(struct vas *vas)
 
 static int attach(struct vas_tracker *d, const char *name)
 {
-	int err;
+	int err = claim_entry(d);
 
-	vas_reclaim_dead(d->vas);
-	err = claim_entry(d);
 	if (err)
 		return err;
 	err = activate(d, name);
@@ -282,14 +245,17 @@ static int mark_all(struct vas_tracker *d)
  */
 static int mark_pins(struct vas_tracker *d)
 {
+	struct vas_scan scan;
 	int err;
 
-	if (!vas_pins_are_dirty(d->vas))
+	vas_scan_begin(&scan, &d->vas->proto, 0);
+	if (!vas_pins_are_dirty(&scan))
 		return 0;
 	err = vas_drain_lock(d->vas);
 	if (err)
 		return err;
-	if (!vas_pins_mark(d->vas, &d->log))
+	vas_scan_begin(&scan, &d->vas->proto, 0);
+	if (!vas_pins_mark(&scan, &d->log))
 		d->all = true;
 	vas_drain_unlock(d->vas);
 	return 0;
@@ -410,7 +376,7 @@ int vas_tracker_commit(struct vas_tracker *d)
 		return vas_error_set(-EINVAL, "no epoch is open");
 	d->open = false;
 	d->nr_pending = 0;
-	__atomic_fetch_add(&entry(d)->epoch, 1, __ATOMIC_RELAXED);
+	vas_tracker_count_epoch(&d->vas->proto, d->index);
 	return 0;
 }
 

@@ -7,175 +7,33 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/base/futex.h"
 #include "lib/handle/lock.h"
+#include "lib/handle/log.h"
 #include "lib/handle/notify.h"
 #include "lib/layout/publish.h"
 
-#define DRAIN_NS 1000000000ull /* as long as others may keep the log */
 #define SERVE_NS 1000000000ull /* as long as the owner may take to answer */
-#define NAP_NS	 50000ull
-
-void vas_tracker_log(const struct vas *vas, uint32_t i, struct vas_log *log)
-{
-	struct vas_log_layout layout;
-
-	vas_log_layout(vas->sb.limit, &layout);
-	vas_log_init(log, (char *)vas_extent(vas, VAS_EXT_LOG) + (1 + i) * layout.size,
-		     vas->sb.limit);
-}
-
-int vas_log_is_broken(struct vas *vas)
-{
-	uint32_t i, nr = __atomic_load_n(&vas->head.nr_failed, __ATOMIC_ACQUIRE);
-
-	for (i = 0; i < nr && i < VAS_MAX_FAILED; i++)
-		if (__atomic_load_n(&vas->failed[i], __ATOMIC_RELAXED) - (uintptr_t)vas->control <
-		    vas->control_size)
-			__atomic_store_n(&vas->log_broken, 1, __ATOMIC_RELAXED);
-	return __atomic_load_n(&vas->log_broken, __ATOMIC_RELAXED);
-}
-
-void vas_log_set_incomplete(struct vas *vas)
-{
-	__atomic_fetch_add(&vas->ctl->log_incomplete, 1, __ATOMIC_SEQ_CST);
-}
-
-/* ---- repairing ---------------------------------------------------------------------------- */
-
-/*
- * The words that lie in [from, to) of the file: read, for looking at a hole in a map would fill it.
- */
-static int repair_part(struct vas *vas, off_t from, off_t to)
-{
-	off_t start = (off_t)vas->sb.extents[VAS_EXT_LOG].offset;
-	uint64_t words[512];
-
-	while (from < to) {
-		size_t len = to - from < (off_t)sizeof(words) ? (size_t)(to - from) : sizeof(words);
-		ssize_t i, nr = pread(vas->lock_fd, words, len, from) / (ssize_t)sizeof(words[0]);
-
-		if (nr <= 0)
-			return vas_error_set(-EIO, "cannot read the dirty log");
-		for (i = 0; i < nr; i++)
-			if (words[i])
-				vas_log_repair_word(&vas->log, (uint64_t)((from - start) / 8 + i));
-		from += nr * (off_t)sizeof(words[0]);
-	}
-	return 0;
-}
-
-int vas_log_repair(struct vas *vas)
-{
-	off_t data, hole = (off_t)vas->sb.extents[VAS_EXT_LOG].offset, end;
-	int err = 0;
-
-	end = hole + (off_t)((vas->log.nr_pages + VAS_LOG_PAGES_PER_WORD - 1) /
-			     VAS_LOG_PAGES_PER_WORD * sizeof(uint64_t));
-	while (!err && hole < end) {
-		data = lseek(vas->lock_fd, hole, SEEK_DATA);
-		if (data < 0 && errno == ENXIO)
-			return 0;
-		hole = data < 0 ? -1 : lseek(vas->lock_fd, data, SEEK_HOLE);
-		if (hole < 0)
-			return vas_error_set(-errno, "cannot find the dirty log's pages: %s",
-					     strerror(errno));
-		err = repair_part(vas, data, hole < end ? hole : end);
-	}
-	return err;
-}
-
-/* ---- draining ----------------------------------------------------------------------------- */
-
-static uint64_t drain_byte(const struct vas *vas)
-{
-	return vas->sb.extents[VAS_EXT_TRACKERS].offset;
-}
-
-int vas_drain_lock(struct vas *vas)
-{
-	uint64_t deadline_ns = vas_deadline_ns(DRAIN_NS);
-	struct timespec nap = { .tv_nsec = NAP_NS };
-	int err;
-
-	/* The byte keeps other descriptions out, this mutex our own threads. */
-	pthread_mutex_lock(&vas->drain);
-	while ((err = vas_lock_byte(vas, drain_byte(vas))) == -EBUSY && vas_now_ns() < deadline_ns)
-		nanosleep(&nap, NULL);
-	if (err) {
-		pthread_mutex_unlock(&vas->drain);
-		return vas_error_set(err, "another tracker keeps the dirty log");
-	}
-	/* Somebody died between H1 and H2: summary bits are gone whose words are still there. */
-	if (__atomic_load_n(&vas->ctl->draining, __ATOMIC_ACQUIRE))
-		err = vas_log_repair(vas);
-	if (err) {
-		vas_drain_unlock(vas);
-		return err;
-	}
-	__atomic_store_n(&vas->ctl->draining, 0, __ATOMIC_RELEASE);
-	return 0;
-}
-
-void vas_drain_unlock(struct vas *vas)
-{
-	vas_unlock_byte(vas, drain_byte(vas));
-	pthread_mutex_unlock(&vas->drain);
-}
-
-static bool is_in_use(const struct vas *vas, uint32_t i)
-{
-	return __atomic_load_n(&vas_tracker_entries(vas)[i].state, __ATOMIC_ACQUIRE) != 0;
-}
-
-static void find_others(const struct vas *vas, uint32_t self, struct vas_log_others *others)
-{
-	uint32_t i;
-
-	others->nr = 0;
-	for (i = 0; i < vas->sb.nr_trackers; i++)
-		if (i != self && is_in_use(vas, i))
-			vas_tracker_log(vas, i, &others->logs[others->nr++]);
-}
-
-uint64_t vas_drain(struct vas *vas, uint32_t self, struct vas_log_range *range,
-		   struct vas_dirty_word *words, uint64_t nr)
-{
-	struct vas_log_others others;
-	uint64_t taken;
-
-	find_others(vas, self, &others);
-	__atomic_store_n(&vas->ctl->draining, vas->binder + 1, __ATOMIC_SEQ_CST);
-	taken = vas_log_move(&vas->log, range, &others, words, nr);
-	__atomic_store_n(&vas->ctl->draining, 0, __ATOMIC_RELEASE);
-	return taken;
-}
-
-/* Read from the file: an observer's map of a hole would fill it. */
-static bool read_tracker(const struct vas *vas, uint32_t i, struct vas_tracker_entry *tracker)
-{
-	off_t at = (off_t)(vas->sb.extents[VAS_EXT_TRACKERS].offset + i * sizeof(*tracker));
-
-	return pread(vas->lock_fd, tracker, sizeof(*tracker), at) == sizeof(*tracker) &&
-	       tracker->state && tracker->binder && tracker->binder <= vas->sb.nr_binders;
-}
 
 ssize_t vas_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t nr)
 {
-	struct vas_tracker_entry tracker;
+	struct vas_tracker_about about;
+	struct vas_binder_about binder;
+	struct vas_scan scan;
 	size_t found = 0;
 	uint32_t i;
 
+	vas_scan_begin(&scan, &vas->proto, 0);
 	for (i = 0; i < vas->sb.nr_trackers; i++) {
-		if (!read_tracker(vas, i, &tracker) ||
-		    (tracker.binder - 1 != vas->binder &&
-		     !vas_byte_is_locked(vas, vas_binder_byte(vas, tracker.binder - 1))))
+		if (!vas_tracker_about(&scan, i, &about))
 			continue;
 		if (found < nr) {
-			memcpy(trackers[found].name, tracker.name, sizeof(tracker.name));
-			trackers[found].name[sizeof(tracker.name) - 1] = '\0';
-			trackers[found].epochs = tracker.epoch;
-			trackers[found].pid = vas_binders(vas)[tracker.binder - 1].pid;
+			vas_tag_about(&vas->proto, about.tag, &binder);
+			memcpy(trackers[found].name, about.name, sizeof(about.name));
+			trackers[found].epochs = about.epoch;
+			trackers[found].pid = binder.pid;
 		}
 		found++;
 	}
@@ -184,13 +42,27 @@ ssize_t vas_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t 
 
 /* ---- on and off --------------------------------------------------------------------------- */
 
+/*
+ * Before each epoch: who died in a section, or with a writable map, has written what it did not
+ * mark. A table too full of nonsense to be looked through in a scan's time counts as such a death.
+ */
+static void find_lost_marks(struct vas *vas)
+{
+	struct vas_scan scan;
+
+	vas_scan_begin(&scan, &vas->proto, 0);
+	if (!vas_slots_reap(&scan) || !vas_pins_reap(&scan))
+		vas_log_set_incomplete(vas);
+}
+
 static bool is_wanted(struct vas *vas)
 {
+	struct vas_scan scan;
 	uint32_t i;
 
-	vas_reclaim_dead(vas);
+	vas_scan_begin(&scan, &vas->proto, 0);
 	for (i = 0; i < vas->sb.nr_trackers; i++)
-		if (is_in_use(vas, i))
+		if (vas_tracker_is_alive(&scan, i))
 			return true;
 	return false;
 }
@@ -260,6 +132,7 @@ static int update_and_harvest(struct vas *vas)
 	int err;
 
 	pthread_mutex_lock(&vas->change);
+	find_lost_marks(vas);
 	err = vas_tracking_update(vas);
 	if (!err)
 		err = vas_consumers_harvest(vas);

@@ -7,27 +7,7 @@
 #ifndef LIB_EVENT_H
 #define LIB_EVENT_H
 
-#include <vas/event.h>
-
-/* A doorbell or interrupt, and the eventfd by which a level-triggered one is resampled. */
-enum vas_event_which { VAS_EVENT_FD_MAIN, VAS_EVENT_FD_RESAMPLE, VAS_EVENT_FD_COUNT };
-
-/*
- * The eventfds of one event. Written under the handle's lock; read without it: id is stored last
- * (release) when the entry is made, and cleared first when it goes.
- */
-struct vas_event_fds {
-	uint32_t id;		    /* 0: free */
-	uint32_t index;		    /* where its entry was last seen: a hint */
-	int fd[VAS_EVENT_FD_COUNT]; /* -1: not available */
-};
-
-/* The part of a handle that is about events; all of it under the handle's lock to change. */
-struct vas_event_set {
-	struct vas_event_fds fds[VAS_MAX_EVENTS];
-	/* The owner's own copy, by index: what it decides from. */
-	struct vas_event_entry own[VAS_MAX_EVENTS];
-};
+#include "lib/handle/handle.h"
 
 void vas_event_set_init(struct vas_event_set *set);
 /* Close every eventfd. */

@@ -12,6 +12,7 @@
 
 #include "lib/base/error.h"
 #include "lib/handle/handle.h"
+#include "lib/base/clock.h"
 
 void vas_event_set_init(struct vas_event_set *set)
 {

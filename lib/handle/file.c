@@ -15,7 +15,8 @@
 
 #include "core/layout.h"
 #include "lib/base/error.h"
-#include "lib/base/sigbus.h"
+#include "lib/handle/proto.h"
+#include "lib/handle/sigbus.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -183,6 +184,7 @@ int vas_control_map(struct vas *vas)
 	vas->ctl = vas_extent(vas, VAS_EXT_CONTROL);
 	vas->head.generation = &vas->ctl->generation;
 	vas_log_init(&vas->log, vas_extent(vas, VAS_EXT_LOG), vas->sb.limit);
+	vas_proto_init(vas);
 	vas->control_watch = vas_fault_watch(vas, p, vas->control_size);
 	return vas->control_watch < 0 ? vas->control_watch : 0;
 }
@@ -224,4 +226,11 @@ int vas_file_describe(int fd, struct vas_backing_entry *entry)
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		entry->flags |= VAS_BACKING_UNSEALED;
 	return 0;
+}
+
+void vas_backing_close(struct backing *backing)
+{
+	if (backing->fd >= 0)
+		close(backing->fd);
+	backing->fd = -1;
 }

@@ -21,4 +21,7 @@ void vas_control_unmap(struct vas *vas);
 /* What a backing's entry for this file has to be. -EINVAL if it cannot be one. */
 int vas_file_describe(int fd, struct vas_backing_entry *entry);
 
+/* Give up a backing's fd. */
+void vas_backing_close(struct backing *backing);
+
 #endif

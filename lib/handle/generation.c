@@ -2,14 +2,11 @@
 #include "lib/handle/generation.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/layout.h"
 #include "lib/base/error.h"
-
-#define MAX_TRIES   100
-#define MAX_STRIKES 5
 
 struct region_set *vas_region_set_new(uint32_t nr)
 {
@@ -82,109 +79,87 @@ static int take_own(struct vas *vas, struct region_set *known, uint64_t known_ge
 	return 0;
 }
 
-/* A copy of shared memory that others may be writing: what it is worth is checked afterwards. */
-static void copy_shared(void *to, const void *from, size_t len)
+/* A generation as core reads it, and what of it is known already. */
+struct reading {
+	struct vas_generation g;
+	const struct region_set *known;
+	uint64_t known_generation;
+	uint32_t room;
+};
+
+static bool is_known(const struct reading *r)
 {
-	memcpy(to, from, len);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return r->known && r->g.state.regions_generation == r->known_generation &&
+	       r->known->nr == r->g.state.nr_regions;
 }
 
-static int copy_table(struct vas *vas, struct snapshot *s)
+static int room(struct vas_generation *g)
 {
-	const struct vas_region_entry *table;
-	struct vas_region_entry *entries;
-	uint32_t i, nr = s->state.nr_regions;
-	int err;
+	struct reading *r = (struct reading *)g;
+	uint32_t nr = g->state.nr_regions ? g->state.nr_regions : 1;
 
-	table = vas_extent(vas, s->state.table ? VAS_EXT_TABLE1 : VAS_EXT_TABLE0);
-	entries = malloc((nr ? nr : 1) * sizeof(*entries));
-	s->set = vas_region_set_new(nr);
-	err = entries && s->set ? 0 : -ENOMEM;
-	if (!err) {
-		copy_shared(entries, table, nr * sizeof(*entries));
-		err = vas_table_check(&vas->sb, &s->state, entries, s->backings);
-	}
-	for (i = 0; !err && i < nr; i++)
-		vas_region_from_entry(&entries[i], &s->set->regions[i]);
-	free(entries);
-	if (err) {
-		vas_region_set_put(s->set);
-		s->set = NULL;
-	}
-	return err;
-}
-
-/* One try: -EPROTO may mean that it changed meanwhile. */
-static int copy_generation(struct vas *vas, uint64_t generation, struct region_set *known,
-			   uint64_t known_generation, struct snapshot *s)
-{
-	int err;
-
-	copy_shared(&s->state, &vas->ctl->state[generation & 1], sizeof(s->state));
-	err = vas_state_check(&vas->sb, &s->state, generation);
-	if (err)
-		return err;
-	memset(s->backings, 0, sizeof(s->backings));
-	copy_shared(s->backings, vas_extent(vas, VAS_EXT_BACKINGS),
-		    s->state.nr_backings * sizeof(s->backings[0]));
-	if (known && s->state.regions_generation == known_generation &&
-	    known->nr == s->state.nr_regions) {
-		known->refs++;
-		s->set = known;
+	if (is_known(r) || (g->regions && nr <= r->room)) {
+		if (is_known(r)) {
+			free(g->regions);
+			g->regions = NULL;
+		}
 		return 0;
 	}
-	return copy_table(vas, s);
+	free(g->regions);
+	g->regions = malloc(nr * sizeof(*g->regions));
+	r->room = g->regions ? nr : 0;
+	return g->regions ? 0 : -ENOMEM;
 }
 
-/*
- * It may have changed while it was being copied: then the generation is another one. What is wrong
- * under an unchanged generation may be an owner at its writing; what stays wrong is damaged.
- */
-static int verdict(struct vas *vas, uint64_t generation, int err, int *strikes)
+static int set_from_entries(const struct vas_generation *g, struct snapshot *s)
 {
-	if (__atomic_load_n(&vas->ctl->generation, __ATOMIC_RELAXED) != generation)
-		return -EAGAIN;
-	if (err == -EPROTO && ++*strikes < MAX_STRIKES)
-		return -EAGAIN;
-	if (err == -EPROTO)
+	uint32_t i, nr = g->state.nr_regions;
+
+	s->set = vas_region_set_new(nr);
+	if (!s->set)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++)
+		vas_region_from_entry(&g->regions[i], &s->set->regions[i]);
+	return 0;
+}
+
+static int fail(struct vas *vas, int err)
+{
+	switch (err) {
+	case -ENOMEM:
+		return vas_error_set(err, "no memory for a copy of the layout");
+	case -EPROTO:
 		return vas_error_set(err, "the control area is damaged (generation %llu)",
-				     (unsigned long long)generation);
-	return err;
-}
-
-int vas_state_read(struct vas *vas, struct vas_state *state)
-{
-	int err = -EAGAIN, strikes = 0, tries;
-
-	for (tries = 0; err == -EAGAIN && tries < MAX_TRIES; tries++) {
-		uint64_t generation = __atomic_load_n(&vas->ctl->generation, __ATOMIC_ACQUIRE);
-
-		copy_shared(state, &vas->ctl->state[generation & 1], sizeof(*state));
-		err = verdict(vas, generation, vas_state_check(&vas->sb, state, generation),
-			      &strikes);
+				     (unsigned long long)vas_generation(vas));
+	case -EAGAIN:
+		return vas_error_set(err,
+				     "the layout changed all the time while it was being read");
+	default:
+		return vas_error_set(err, "cannot read the control area: %s", strerror(-err));
 	}
-	return err;
 }
 
 int vas_snapshot_take(struct vas *vas, struct region_set *known, uint64_t known_generation,
 		      struct snapshot *s)
 {
-	int err, tries, strikes = 0;
+	struct reading r = { .g = { .room = room },
+			     .known = known,
+			     .known_generation = known_generation };
+	int err;
 
 	if (vas->role == VAS_ROLE_OWNER)
 		return take_own(vas, known, known_generation, s);
-	for (tries = 0; tries < MAX_TRIES; tries++) {
-		uint64_t generation = __atomic_load_n(&vas->ctl->generation, __ATOMIC_ACQUIRE);
-		int copied = copy_generation(vas, generation, known, known_generation, s);
-
-		if (copied == -ENOMEM)
-			return vas_error_set(copied, "no memory for a copy of the layout");
-		err = verdict(vas, generation, copied, &strikes);
-		if (!err || err != -EAGAIN)
-			return err;
-		if (!copied)
-			vas_region_set_put(s->set);
+	err = vas_generation_copy(&vas->proto, &r.g);
+	if (!err && is_known(&r)) {
+		known->refs++;
+		s->set = known;
+	} else if (!err) {
+		err = set_from_entries(&r.g, s);
 	}
-	return vas_error_set(-EAGAIN, "the layout changed %d times while it was being read",
-			     MAX_TRIES);
+	free(r.g.regions);
+	if (err)
+		return fail(vas, err);
+	s->state = r.g.state;
+	memcpy(s->backings, r.g.backings, sizeof(s->backings));
+	return 0;
 }

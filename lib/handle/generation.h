@@ -6,7 +6,7 @@
 #ifndef VAS_LIB_SNAPSHOT_H
 #define VAS_LIB_SNAPSHOT_H
 
-#include "lib/handle/handle.h"
+#include "lib/handle/proto.h"
 
 /* Regions, shared by the views and snapshots that have the same: counted. */
 struct region_set {
@@ -31,9 +31,6 @@ struct snapshot {
  */
 int vas_snapshot_take(struct vas *vas, struct region_set *known, uint64_t known_generation,
 		      struct snapshot *snapshot);
-
-/* The state of the generation that holds now, checked: 0, -EPROTO or -EAGAIN. */
-int vas_state_read(struct vas *vas, struct vas_state *state);
 
 /* Between the public form of a region and the one in the file. */
 void vas_region_to_entry(const struct vas_region *region, struct vas_region_entry *entry);

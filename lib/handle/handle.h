@@ -2,7 +2,7 @@
 /*
  * The private side of a handle, and which lock protects what.
  *
- * Lock order: handles_lock (lib/handle/thread.c), change, lock, registry (lib/base/sigbus.c),
+ * Lock order: handles_lock (lib/handle/thread.c), change, lock, registry (lib/handle/sigbus.c),
  * drain.
  */
 #ifndef VAS_LIB_HANDLE_H
@@ -12,12 +12,12 @@
 
 #include <vas/access.h>
 #include <vas/consumer.h>
+#include <vas/event.h>
 
 #include "core/log.h"
 #include "core/map.h"
-#include "lib/events/event.h"
+#include "core/protocol/protocol.h"
 
-#define NO_BINDER      UINT32_MAX
 #define VAS_MAX_FAILED 64u
 
 /* A file that regions lie in. fd -1: the layout names it, but nobody has brought it. */
@@ -46,13 +46,42 @@ struct stale {
 	struct vas_extent *ranges;
 	size_t nr;
 	struct vas_region *regions; /* sorted by gpa, no overlap */
-	size_t nr_regions_stale;
+	size_t nr_regions;
 	uint64_t since;
 	uint64_t before;
 };
 
+/* A doorbell or interrupt, and the eventfd by which a level-triggered one is resampled. */
+enum vas_event_which { VAS_EVENT_FD_MAIN, VAS_EVENT_FD_RESAMPLE, VAS_EVENT_FD_COUNT };
+
+/*
+ * The eventfds of one event. Written under the handle's lock; read without it: id is stored last
+ * (release) when they are made, and cleared first when they go.
+ */
+struct vas_event_fds {
+	uint32_t id;		    /* 0: free */
+	uint32_t index;		    /* where its entry was last seen: a hint */
+	int fd[VAS_EVENT_FD_COUNT]; /* -1: not available */
+};
+
+/* What a handle knows of events; all of it under the handle's lock to change. */
+struct vas_event_set {
+	struct vas_event_fds fds[VAS_MAX_EVENTS];
+	/* The owner's own copy, by index: what it decides from. */
+	struct vas_event_entry own[VAS_MAX_EVENTS];
+};
+
+struct lazy;
 struct view;
 struct notifier;
+
+/* How the owner's own threads get pages that are still to come: lib/lazy is above those who ask. */
+struct vas_lazy_ops {
+	/* Fill the word that holds gpa. -errno: it cannot be had. */
+	int (*fetch)(struct lazy *lazy, uint64_t gpa);
+	/* Everything is wanted. */
+	void (*fetch_all)(struct vas *vas);
+};
 
 struct vas {
 	struct vas_head head;
@@ -62,12 +91,11 @@ struct vas {
 
 	int fd;	     /* for mappings and for the caller */
 	int lock_fd; /* a description of its own, never mapped or handed out: it has the locks */
-	uint32_t binder;
 	struct vas_superblock sb; /* the checked copy */
 
 	char *control; /* map of [ram_size, file_size) */
 	size_t control_size;
-	int control_watch; /* lib/base/sigbus.h */
+	int control_watch; /* lib/handle/sigbus.h */
 
 	/*
 	 * hvas of failing pages, by the number that head.nr_failed had; the signal handler writes.
@@ -75,6 +103,7 @@ struct vas {
 	uintptr_t failed[VAS_MAX_FAILED];
 
 	struct vas_control *ctl;
+	struct vas_proto proto; /* core/protocol */
 	struct vas_log log;
 	int log_broken; /* marks of this process may go to a page that is not the log's any more */
 
@@ -108,13 +137,12 @@ struct vas {
 	struct vas_consumer *consumers;
 	struct stale stale;
 
-	/* reclaim: held while a dead binder's byte is; taken last. */
-	pthread_mutex_t reclaim;
 	/* Our own threads, before the drain lock; taken last. */
 	pthread_mutex_t drain;
 
 	struct vas_cleanup *cleanups; /* lock */
-	struct lazy *lazy;	      /* the owner's; change. NULL: we fill no lazy memory */
+	const struct vas_lazy_ops *lazy_ops;
+	struct lazy *lazy; /* the owner's; change. NULL: we fill no lazy memory */
 
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */
@@ -124,24 +152,5 @@ static inline void *vas_extent(const struct vas *vas, enum vas_extent_id id)
 {
 	return vas->control + (vas->sb.extents[id].offset - vas->sb.ram_size);
 }
-
-static inline struct vas_slot *vas_slots(const struct vas *vas)
-{
-	return vas_extent(vas, VAS_EXT_SLOTS);
-}
-
-static inline struct vas_binder *vas_binders(const struct vas *vas)
-{
-	return vas_extent(vas, VAS_EXT_BINDERS);
-}
-
-static inline struct vas_pin *vas_pins(const struct vas *vas)
-{
-	return vas_extent(vas, VAS_EXT_PINS);
-}
-
-/* A monotonic clock in nanoseconds, and the deadline `timeout_ns` from now, saturating. */
-uint64_t vas_now_ns(void);
-uint64_t vas_deadline_ns(uint64_t timeout_ns);
 
 #endif

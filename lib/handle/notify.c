@@ -13,36 +13,11 @@
 #include <unistd.h>
 
 #include "core/layout.h"
-#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
+#include "lib/base/futex.h"
 #include "lib/handle/file.h"
-#include "lib/handle/lock.h"
 #include "lib/handle/generation.h"
-
-/* ---- futexes ------------------------------------------------------------------------------ */
-
-void vas_futex_wake(uint32_t *word)
-{
-	int saved_errno = errno;
-
-	__atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
-	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-	errno = saved_errno;
-}
-
-void vas_futex_wait(const uint32_t *word, uint32_t seen, uint64_t deadline_ns)
-{
-	struct timespec until = {
-		.tv_sec = (time_t)(deadline_ns / 1000000000ull),
-		.tv_nsec = (long)(deadline_ns % 1000000000ull),
-	};
-	int saved_errno = errno;
-
-	/* WAIT_BITSET: the timeout is a point in time, on CLOCK_MONOTONIC. */
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, deadline_ns == UINT64_MAX ? NULL : &until,
-		NULL, FUTEX_BITSET_MATCH_ANY);
-	errno = saved_errno;
-}
+#include "lib/handle/lock.h"
 
 void vas_notify_everyone(struct vas *vas)
 {
@@ -156,7 +131,7 @@ static int look(struct notifier *n)
 	struct vas *vas = n->vas;
 	int err = vas_state_read(vas, &n->seen);
 
-	n->owner_seen = vas->role == VAS_ROLE_OWNER || vas_byte_is_locked(vas, vas_owner_byte(vas));
+	n->owner_seen = vas_owner_lives(vas);
 	n->epoch_seen = __atomic_load_n(&vas->ctl->owner_epoch, __ATOMIC_RELAXED);
 	return err;
 }
@@ -230,36 +205,31 @@ void vas_notify_stop(struct vas *vas)
 
 /* ---- what happened ------------------------------------------------------------------------ */
 
-static bool is_asked(struct vas *vas)
+static bool is_requested(struct vas *vas)
 {
-	uint32_t i, end = vas->binder == NO_BINDER ? 0 : vas_pins_end(vas->ctl, vas->sb.nr_pins);
-	const struct vas_pin *pins = vas_pins(vas);
+	struct vas_scan scan;
 
-	for (i = 0; i < end; i++) {
-		uint32_t state = __atomic_load_n(&pins[i].state, __ATOMIC_ACQUIRE);
-
-		if (pins[i].binder == vas->binder + 1 &&
-		    (state == VAS_PIN_INVALIDATE || state == VAS_PIN_QUIESCE))
-			return true;
-	}
-	return false;
+	vas_scan_begin(&scan, &vas->proto, 0);
+	return vas_pins_are_requested(&scan);
 }
 
-int vas_notifications(struct vas *vas)
+int vas_notify_drain(struct vas *vas)
 {
 	struct notifier *n = vas->notifier;
-	struct notifier before;
-	int bits = 0, err;
 	uint64_t count;
 
 	if (!n)
 		return vas_error_set(-EINVAL, "vas_notify_fd() comes first");
-	/* Emptied before looking: what happens from here on makes it readable again. */
 	if (read(n->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return -errno;
-	vas_tracking_serve(vas);
-	before = *n;
-	err = look(n);
+	return 0;
+}
+
+int vas_notify_collect(struct vas *vas)
+{
+	struct notifier *n = vas->notifier, before = *n;
+	int bits = 0, err = look(n);
+
 	if (err)
 		return err;
 	if (n->seen.regions_generation != before.seen.regions_generation)
@@ -270,7 +240,7 @@ int vas_notifications(struct vas *vas)
 		bits |= VAS_NOTIFY_FREEZE;
 	if (n->owner_seen != before.owner_seen || n->epoch_seen != before.epoch_seen)
 		bits |= VAS_NOTIFY_OWNER;
-	if (is_asked(vas))
+	if (is_requested(vas))
 		bits |= VAS_NOTIFY_REQUEST;
 	return bits;
 }

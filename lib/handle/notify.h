@@ -12,9 +12,12 @@ void vas_notify_everyone(struct vas *vas);
 /* Something changed that the owner may be waiting for: a pin was released or went quiet. */
 void vas_notify_answer(struct vas *vas);
 
-/* Sleep until *word is no longer `seen`, at most until the deadline. */
-void vas_futex_wait(const uint32_t *word, uint32_t seen, uint64_t deadline_ns);
-void vas_futex_wake(uint32_t *word);
+/*
+ * The two halves of vas_notifications(): empty the eventfd, -EINVAL if there is none; then
+ * VAS_NOTIFY_* for what is not as it was at the last look. What happens in between wakes again.
+ */
+int vas_notify_drain(struct vas *vas);
+int vas_notify_collect(struct vas *vas);
 
 /* End the handle's notifier thread, if it has one. */
 void vas_notify_stop(struct vas *vas);

@@ -2,18 +2,18 @@
 #include "lib/handle/thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lib/bind/bind.h"
-#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
+#include "lib/handle/file.h"
 #include "lib/handle/lock.h"
-
-#define NO_SLOT UINT32_MAX
+#include "lib/handle/log.h"
+#include "lib/handle/proto.h"
 
 __thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
 
@@ -28,36 +28,17 @@ static int once_err;
 
 /* ---- slots -------------------------------------------------------------------------------- */
 
-static bool claim_slot(struct vas *vas, struct thread *t)
-{
-	uint32_t nr = vas->sb.nr_slots, tid = (uint32_t)syscall(SYS_gettid), i;
-	struct vas_slot *slots = vas_slots(vas);
-
-	/* Start at a place of one's own: threads that come together do not fight for one slot. */
-	for (i = 0; i < nr; i++) {
-		uint32_t at = (tid + i) % nr, free_slot = 0;
-
-		if (__atomic_load_n(&slots[at].binder, __ATOMIC_RELAXED))
-			continue;
-		if (!__atomic_compare_exchange_n(&slots[at].binder, &free_slot, vas->binder + 1, 0,
-						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			continue;
-		slots[at].tid = tid;
-		t->slot = at;
-		t->head.slot = &slots[at].generation;
-		__atomic_store_n(t->head.slot, 0, __ATOMIC_RELEASE);
-		return true;
-	}
-	return false;
-}
-
 static int get_slot(struct vas *vas, struct thread *t)
 {
-	t->slot = NO_SLOT;
+	struct vas_scan scan;
+
+	t->slot = VAS_NO_ENTRY;
 	t->head.slot = &t->own_word;
-	if (vas->role == VAS_ROLE_OBSERVER || claim_slot(vas, t))
+	if (vas->role == VAS_ROLE_OBSERVER)
 		return 0;
-	if (vas_reclaim_dead(vas) && claim_slot(vas, t))
+	vas_scan_begin(&scan, &vas->proto, 0);
+	t->slot = vas_slot_claim(&scan, (uint32_t)syscall(SYS_gettid), &t->head.slot);
+	if (t->slot != VAS_NO_ENTRY)
 		return 0;
 	return vas_error_set(-EAGAIN, "all %u thread slots of this vas are taken",
 			     vas->sb.nr_slots);
@@ -65,23 +46,15 @@ static int get_slot(struct vas *vas, struct thread *t)
 
 static void put_slot(struct vas *vas, struct thread *t)
 {
-	struct vas_slot *slot;
-	uint32_t mine = vas->binder + 1;
-
-	if (t->slot == NO_SLOT)
+	if (t->slot == VAS_NO_ENTRY)
 		return;
-	slot = &vas_slots(vas)[t->slot];
-	/*
-	 * It ended inside a section, cancelled perhaps in the middle of a mark: as clean_binder().
-	 */
+	/* Whatever the shared word says: it ended in a section, perhaps in the middle of a mark. */
 	if (vas_thread_is_inside(t))
 		vas_log_set_incomplete(vas);
-	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
-	/* Only if it is still ours: shared memory says what it likes. */
-	__atomic_compare_exchange_n(&slot->binder, &mine, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	vas_slot_release(&vas->proto, t->slot);
 }
 
-/* ---- registered threads ------------------------------------------------------------------- */
+/* ---- a thread's ties ---------------------------------------------------------------------- */
 
 /* Take the thread with these registrations out of the handle's list. */
 static struct thread *unlink_thread(struct vas *vas, struct vas_thread **registered)
@@ -118,7 +91,7 @@ static void on_thread_exit(void *registered)
 	pthread_mutex_unlock(&handles_lock);
 }
 
-/* handles_lock is held. */
+/* Claiming a slot may take a while: no lock is held. */
 static int make_thread(struct vas *vas, struct thread **out)
 {
 	struct thread *t = calloc(1, sizeof(*t));
@@ -158,6 +131,25 @@ struct thread *vas_thread_find(struct vas *vas)
 	return t;
 }
 
+/* In a child, before its first use of the handle: a description, locks and an index of its own. */
+static int rebind_after_fork(struct vas *vas)
+{
+	int err = 0;
+
+	vas->lock_fd = vas_file_reopen(vas->fd, vas->role == VAS_ROLE_OBSERVER ? O_RDONLY : O_RDWR);
+	if (vas->lock_fd < 0)
+		return vas->lock_fd;
+	if (vas->role != VAS_ROLE_OBSERVER)
+		err = vas_binder_join(vas);
+	if (err) {
+		close(vas->lock_fd);
+		vas->lock_fd = -1;
+		return err;
+	}
+	vas->forked = 0;
+	return 0;
+}
+
 int vas_thread_get(struct vas *vas, struct thread **out)
 {
 	int err = 0;
@@ -167,11 +159,9 @@ int vas_thread_get(struct vas *vas, struct thread **out)
 		return 0;
 	pthread_mutex_lock(&handles_lock);
 	if (vas->forked)
-		err = vas_rebind_after_fork(vas);
-	if (!err)
-		err = make_thread(vas, out);
+		err = rebind_after_fork(vas);
 	pthread_mutex_unlock(&handles_lock);
-	return err;
+	return err ? err : make_thread(vas, out);
 }
 
 struct vas_thread *vas_thread_register(struct vas *vas)
@@ -215,7 +205,8 @@ static void after_fork_in_child(void)
 	for (vas = handles; vas; vas = vas->next) {
 		close(vas->lock_fd);
 		vas->lock_fd = -1;
-		vas->binder = NO_BINDER;
+		vas->proto.index = VAS_NO_ENTRY;
+		vas->proto.tag = VAS_NO_TAG;
 		vas->forked = 1;
 		vas->fork_count++;
 		vas->notifier = NULL;
@@ -228,7 +219,6 @@ static void after_fork_in_child(void)
 		if (vas->role == VAS_ROLE_OWNER)
 			vas->role = VAS_ROLE_BINDER;
 		pthread_mutex_init(&vas->change, NULL);
-		pthread_mutex_init(&vas->reclaim, NULL);
 		pthread_mutex_init(&vas->drain, NULL);
 		pthread_mutex_unlock(&vas->lock);
 	}

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/access/view.h"
+#include "lib/access/window.h"
 #include "lib/base/error.h"
 #include "lib/handle/file.h"
 #include "lib/layout/publish.h"
-#include "lib/access/view.h"
-#include "lib/access/window.h"
 
 static int duplicate(int fd)
 {

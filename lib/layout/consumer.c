@@ -45,14 +45,14 @@ static int attach(struct vas *vas, struct vas_consumer *consumer)
 /* Informational, for others; the names that have room. */
 static void tell_consumers(struct vas *vas)
 {
-	char *to = vas_binders(vas)[vas->binder].consumers, names[VAS_CONSUMERS_LEN] = "";
+	char names[VAS_CONSUMERS_LEN] = "";
 	const struct vas_consumer *c;
 	size_t len = 0;
 
 	for (c = vas->consumers; c && len < sizeof(names); c = c->next)
 		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? "," : "",
 					c->ops->name);
-	memcpy(to, names, sizeof(names));
+	vas_binder_set_consumers(&vas->proto, names);
 }
 
 int vas_consumer_attach(struct vas *vas, struct vas_consumer *consumer)

@@ -12,10 +12,11 @@
 #include "lib/base/error.h"
 #include "lib/layout/stale.h"
 #include "lib/layout/layout.h"
-#include "lib/access/mapping.h"
+#include "lib/handle/pins.h"
 #include "lib/layout/publish.h"
 #include "lib/handle/generation.h"
 #include "lib/handle/thread.h"
+#include "lib/base/clock.h"
 
 /* ---- putting it together ------------------------------------------------------------------ */
 
@@ -309,7 +310,7 @@ static int switch_layout(struct vas_layout *layout, const struct delta *delta, u
 		goto err_free;
 	}
 	layout->regions = NULL;
-	gone = (struct pin_set){ delta->gone, delta->nr_gone, 0, vas->own.generation };
+	gone = vas_pins_on(delta->gone, delta->nr_gone, 0, vas->own.generation);
 	/* What only brings memory, or lets a region grow, has nobody to wait for. */
 	if (gone.nr)
 		err = vas_publish_wait(vas, &gone, deadline_ns, blocker);

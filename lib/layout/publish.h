@@ -28,9 +28,4 @@ int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadl
 /* A flag of the generations from the next one on. Threads that build a view look at them, too. */
 void vas_publish_flag(struct vas *vas, uint32_t flag, bool on);
 
-int vas_publish_first(struct vas *vas);
-int vas_publish_adopted(struct vas *vas);
-/* An empty layout, without waiting for anyone. */
-void vas_publish_last(struct vas *vas);
-
 #endif

@@ -10,11 +10,11 @@
 
 #include "core/layout.h"
 #include "core/range.h"
-#include "lib/base/error.h"
-#include "lib/access/mapping.h"
-#include "lib/layout/publish.h"
-#include "lib/handle/generation.h"
 #include "lib/access/view.h"
+#include "lib/base/error.h"
+#include "lib/handle/generation.h"
+#include "lib/handle/pins.h"
+#include "lib/layout/publish.h"
 
 static int is_in_file(const struct vas_region *region)
 {
@@ -120,7 +120,7 @@ static void set_stale(struct stale *stale, struct vas_region *regions, size_t nr
 	}
 	free(stale->regions);
 	stale->regions = regions;
-	stale->nr_regions_stale = last + 1;
+	stale->nr_regions = last + 1;
 }
 
 void vas_stale_add_failed(struct vas *vas, const struct vas_region *ranges, size_t nr,
@@ -205,13 +205,13 @@ int vas_stale_settle(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *
 {
 	const struct stale *stale = &vas->stale;
 	const struct vas_region everything = { .size = vas->sb.limit };
-	struct pin_set pins = { stale->regions ? stale->regions : &everything,
-				stale->nr_regions_stale, stale->since, stale->before };
+	struct pin_set pins = vas_pins_on(stale->regions ? stale->regions : &everything,
+					  stale->nr_regions, stale->since, stale->before);
 	int err;
 
-	if (!stale->nr && !stale->nr_regions_stale)
+	if (!stale->nr && !stale->nr_regions)
 		return 0;
-	err = vas_publish_wait(vas, stale->nr_regions_stale ? &pins : NULL, deadline_ns, blocker);
+	err = vas_publish_wait(vas, stale->nr_regions ? &pins : NULL, deadline_ns, blocker);
 	if (!err)
 		vas_stale_punch(vas);
 	return err;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The beginning and the end of lazy memory: its log, its threads, and what they work with. */
-#include "lib/access/lazy.h"
+#include "lib/lazy/lazy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,18 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
 #include "lib/layout/layout.h"
 #include "lib/handle/lock.h"
 #include "lib/layout/publish.h"
+#include "lib/handle/log.h"
 
 void vas_lazy_forget(struct lazy *a)
 {
-	struct vas_tracker_entry *entry = &vas_tracker_entries(a->vas)[a->index];
-
 	__atomic_store_n(&a->vas->ctl->lazy_log, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&entry->binder, 0, __ATOMIC_RELEASE);
+	vas_tracker_release(&a->vas->proto, a->index, VAS_TAG_IMMORTAL);
 }
 
 static void lazy_free(struct lazy *a)
@@ -97,22 +95,18 @@ static int copy_words(struct lazy *a, const struct vas_layout *layout,
 static int claim_log(struct lazy *a)
 {
 	struct vas *vas = a->vas;
-	uint32_t nobody;
+	struct vas_scan scan;
 	int err;
 
-	vas_reclaim_dead(vas);
-	for (a->index = 0; a->index < vas->sb.nr_trackers; a->index++) {
-		nobody = 0;
-		if (__atomic_compare_exchange_n(&vas_tracker_entries(vas)[a->index].binder, &nobody,
-						LAZY_BINDER, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			break;
-	}
-	if (a->index == vas->sb.nr_trackers)
-		return vas_error_set(-ENOSPC, "all %u trackers of this vas are in use", a->index);
+	vas_scan_begin(&scan, &vas->proto, 0);
+	a->index = vas_tracker_claim(&scan, VAS_TAG_IMMORTAL);
+	if (a->index == VAS_NO_ENTRY)
+		return vas_error_set(-ENOSPC, "all %u trackers of this vas are in use",
+				     vas->sb.nr_trackers);
 	/* Nobody who drains for that one still is at it. */
 	err = vas_drain_lock(vas);
 	if (err) {
-		__atomic_store_n(&vas_tracker_entries(vas)[a->index].binder, 0, __ATOMIC_RELEASE);
+		vas_tracker_release(&vas->proto, a->index, VAS_TAG_IMMORTAL);
 		return err;
 	}
 	vas_tracker_clear(vas, a->index);
@@ -184,6 +178,7 @@ static int lazy_start(struct lazy *a)
 		return err;
 	}
 	/* Before the layout: this process's threads go by it. */
+	a->vas->lazy_ops = &vas_lazy_ops;
 	a->vas->lazy = a;
 	return 0;
 }

@@ -3,7 +3,7 @@
  * Pages for those who send no requests: KVM, and the kernel on a guest's behalf, by userfaultfd. It
  * catches faults in mappings of this process that were registered, and no others.
  */
-#include "lib/access/lazy.h"
+#include "lib/lazy/lazy.h"
 
 #include <errno.h>
 #include <fcntl.h>

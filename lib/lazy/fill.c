@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Filling pages: the owner's side of lazy memory. docs/design/lazy.md. */
-#include "lib/access/lazy.h"
+/* Bringing pages: the owner's side of memory that arrives. DESIGN.md, "Memory that arrives". */
+#include "lib/lazy/lazy.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -8,11 +8,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/dirty/tracking.h"
 #include "lib/base/error.h"
 #include "lib/layout/layout.h"
 #include "lib/handle/notify.h"
 #include "lib/layout/publish.h"
+#include "lib/base/futex.h"
 
 /* ---- a word ------------------------------------------------------------------------------- */
 
@@ -273,10 +273,12 @@ void vas_lazy_stop(struct lazy *a)
 }
 
 /* For the owner's vas_lazy_wait(). */
-void vas_lazy_all(struct vas *vas)
+static void fetch_all(struct vas *vas)
 {
 	if (!vas->lazy)
 		return;
 	__atomic_store_n(&vas->lazy->background, true, __ATOMIC_RELEASE);
 	vas_futex_wake(&vas->ctl->lazy_wakeup);
 }
+
+const struct vas_lazy_ops vas_lazy_ops = { .fetch = vas_lazy_fetch, .fetch_all = fetch_all };

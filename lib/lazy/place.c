@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* Pages into the file: whole, where nobody has looked; and to those who wait for them. */
-#include "lib/access/lazy.h"
+#include "lib/lazy/lazy.h"
 
 #include <errno.h>
 #include <linux/userfaultfd.h>

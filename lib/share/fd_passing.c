@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/bind/bind.h"
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/events/event.h"
 #include "lib/handle/file.h"

@@ -22,11 +22,10 @@
 
 #include <vas/migrate.h>
 
+#include "lib/access/view.h"
 #include "lib/base/error.h"
 #include "lib/handle/lock.h"
-#include "lib/handle/notify.h"
-#include "lib/layout/publish.h"
-#include "lib/access/view.h"
+#include "lib/layout/adopt.h"
 
 #define MAGIC	  0x52564f44u /* "DOVR" */
 #define MAX_STATE (256u << 20)
@@ -138,8 +137,7 @@ static void set_role(struct vas *vas, enum vas_role role)
 {
 	pthread_mutex_lock(&vas->lock);
 	vas->role = role;
-	__atomic_store_n(&vas_binders(vas)[vas->binder].flags,
-			 role == VAS_ROLE_OWNER ? VAS_BINDER_OWNER : 0, __ATOMIC_RELAXED);
+	vas_binder_set_flags(&vas->proto, role == VAS_ROLE_OWNER ? VAS_BINDER_OWNER : 0);
 	pthread_mutex_unlock(&vas->lock);
 }
 
@@ -149,7 +147,7 @@ static int take_back(struct vas *vas, uint64_t epoch, int err)
 	if (vas_lock_owner(vas))
 		return 0;
 	if (vas->ctl->owner_epoch != epoch) {
-		vas_unlock_byte(vas, vas_owner_byte(vas));
+		vas_unlock_owner(vas);
 		return 0;
 	}
 	set_role(vas, VAS_ROLE_OWNER);
@@ -174,7 +172,7 @@ static int give(struct vas *vas, int sock, const void *state, size_t size)
 	if (err)
 		return err;
 	set_role(vas, VAS_ROLE_BINDER);
-	vas_unlock_byte(vas, vas_owner_byte(vas));
+	vas_unlock_owner(vas);
 	err = send_word(sock, YOURS);
 	if (!err)
 		err = expect(sock, MINE);

@@ -3,6 +3,7 @@
 
 #include <vas/format.h>
 
+#include "core/protocol/entries.h"
 #include "field.h"
 
 #define F(type, member)                                                                    \
@@ -44,7 +45,8 @@ static const struct field control_list[] = {
 	F(vas_control, answer),	     F(vas_control, owner_pid),	     F(vas_control, pad2),
 	F(vas_control, owner_epoch), F(vas_control, next_region_id), F(vas_control, lazy_log),
 	F(vas_control, lazy_wakeup), F(vas_control, lazy_request),   F(vas_control, lazy_failed),
-	F(vas_control, lazy_left),   F(vas_control, pins_claimed),
+	F(vas_control, lazy_left),   F(vas_control, pins_claimed),   F(vas_control, draining),
+	F(vas_control, owner),
 };
 STRUCT(control, vas_control);
 
@@ -78,27 +80,27 @@ STRUCT(event, vas_event_entry);
 
 static const struct field slot_list[] = {
 	F(vas_slot, generation),
-	F(vas_slot, binder),
+	F(vas_slot, tag),
 	F(vas_slot, tid),
 	F(vas_slot, pad),
 };
 STRUCT(slot, vas_slot);
 
 static const struct field binder_list[] = {
-	F(vas_binder, state), F(vas_binder, pid),  F(vas_binder, flags),
-	F(vas_binder, comm),  F(vas_binder, pad0),
+	F(vas_binder, state), F(vas_binder, pid),    F(vas_binder, flags),
+	F(vas_binder, comm),  F(vas_binder, claims),
 };
 STRUCT(binder, vas_binder);
 
 static const struct field pin_list[] = {
-	F(vas_pin, state), F(vas_pin, binder), F(vas_pin, gpa),
-	F(vas_pin, size),  F(vas_pin, flags),  F(vas_pin, tid),
+	F(vas_pin, state), F(vas_pin, tag),   F(vas_pin, gpa),
+	F(vas_pin, size),  F(vas_pin, flags), F(vas_pin, tid),
 };
 STRUCT(pin, vas_pin);
 
 static const struct field tracker_list[] = {
 	F(vas_tracker_entry, state),
-	F(vas_tracker_entry, binder),
+	F(vas_tracker_entry, tag),
 	F(vas_tracker_entry, epoch),
 	F(vas_tracker_entry, name),
 };

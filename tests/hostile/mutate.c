@@ -5,6 +5,7 @@
  */
 #include <unistd.h>
 
+#include "core/protocol/entries.h"
 #include "field.h"
 #include "victim.h"
 

@@ -222,19 +222,19 @@ TEST(the_dead_make_room)
 	int device;
 
 	for (i = 0; i < c.sb->nr_slots; i++)
-		if (!c.slots[i].binder)
-			c.slots[i].binder = 20 + 1;
+		if (!c.slots[i].tag)
+			c.slots[i].tag = 20 + 1;
 	device = device_bound(vas_fd(vas));
 	for (i = 0; i < c.sb->nr_slots; i++)
-		CHECK(c.slots[i].binder != 20 + 1);
+		CHECK(c.slots[i].tag != 20 + 1);
 	c.control->pins_claimed = c.sb->nr_pins - 1;
 	for (i = 0; i < c.sb->nr_pins; i++)
-		if (!c.pins[i].binder)
-			c.pins[i].binder = 20 + 1;
+		if (!c.pins[i].tag)
+			c.pins[i].tag = 20 + 1;
 	CHECK_OK(device_map(device, 0, 4096, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(device_unmap(device, id));
 	for (i = 0; i < c.sb->nr_pins; i++)
-		CHECK_EQ(c.pins[i].binder, 0);
+		CHECK_EQ(c.pins[i].tag, 0);
 	close(device);
 	vas_destroy(vas);
 }

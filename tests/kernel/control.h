@@ -8,6 +8,8 @@
 
 #include <vas/format.h>
 
+#include "core/protocol/entries.h"
+
 struct control {
 	int fd;
 	struct vas_superblock *sb; /* in the file, writable */

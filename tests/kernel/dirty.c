@@ -134,19 +134,19 @@ TEST(the_map_of_a_dead_binder_counts_as_dirty)
 	c.binders[5].state = 1;
 	c.control->pins_claimed = 9;
 	c.pins[9] = (struct vas_pin){ .state = VAS_PIN_HELD,
-				      .binder = 6,
+				      .tag = 6,
 				      .gpa = 2 * PAGE,
 				      .size = PAGE,
 				      .flags = VAS_PIN_WRITABLE };
-	c.slots[40].binder = 6;
+	c.slots[40].tag = 6;
 	c.slots[40].generation = 1;
 	/* It was marking when it died: a bit that nobody would find, and at which each marker stops. */
 	c.log[0] = 1 << 2;
 	for (int i = 0; i < 8; i++)
 		device_bind(device_open(), vas_fd(vas));
-	CHECK_EQ(c.pins[9].binder, 0);
+	CHECK_EQ(c.pins[9].tag, 0);
 	CHECK_EQ(c.slots[40].generation, 0);
-	CHECK_EQ(c.slots[40].binder, 0);
+	CHECK_EQ(c.slots[40].tag, 0);
 	CHECK_EQ(c.control->log_incomplete, 1);
 	CHECK(control_is_dirty(&c, 2 * PAGE));
 	CHECK_EQ(control_nr_dirty(&c), 1);
@@ -163,11 +163,11 @@ TEST(a_dead_binder_may_have_mapped_everything)
 	c.binders[5].state = 1;
 	c.control->pins_claimed = 9;
 	c.pins[9] = (struct vas_pin){
-		.state = VAS_PIN_HELD, .binder = 6, .size = 1ull << 42, .flags = VAS_PIN_WRITABLE
+		.state = VAS_PIN_HELD, .tag = 6, .size = 1ull << 42, .flags = VAS_PIN_WRITABLE
 	};
 	for (int i = 0; i < 8; i++)
 		CHECK_OK(device_bind(device_open(), vas_fd(vas)));
-	CHECK_EQ(c.pins[9].binder, 0);
+	CHECK_EQ(c.pins[9].tag, 0);
 	CHECK_EQ(c.control->log_incomplete, 1);
 	CHECK(device_counter("log_pages") == 0);
 }

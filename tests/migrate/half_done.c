@@ -12,13 +12,14 @@
 
 #include "../harness.h"
 #include "core/log.h"
+#include "core/protocol/entries.h"
 #include "shadow.h"
 
 #define SIZE (64ull << 20)
 #define GPA  0x9000ull /* the page that it is about: bit 9 of word 0 */
 #define BIT  (1ull << 9)
 
-/* Of nobody who lives, for the index 1,000 has none of the few binders here. */
+/* A tag of nobody who lives: the index 1,000 has none of the few binders here. */
 #define DEAD_TAKER 1000u
 
 /* The control area, as anyone sees it who may write. */
@@ -342,14 +343,18 @@ TEST(a_pin_that_says_everything_is_marked_by_what_was_touched)
 	struct vas_pin *pins;
 	struct area area;
 	uint64_t start_ns;
+	uint32_t living;
 
 	area_map(&area, vas);
 	pins = part(&area, VAS_EXT_PINS);
+	/* The owner's own, which is at index 0. */
+	living = ((struct vas_binder *)part(&area, VAS_EXT_BINDERS))[0].claims
+		 << VAS_TAG_INDEX_BITS;
 	write_at(vas, GPA);
 	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	for (unsigned int i = 0; i < area.sb.nr_pins; i++)
 		pins[i] = (struct vas_pin){ .state = VAS_PIN_HELD,
-					    .binder = DEAD_TAKER,
+					    .tag = living,
 					    .size = HUGE_LIMIT,
 					    .flags = VAS_PIN_WRITABLE };
 	((struct vas_control *)part(&area, VAS_EXT_CONTROL))->pins_claimed = UINT32_MAX;
@@ -358,11 +363,12 @@ TEST(a_pin_that_says_everything_is_marked_by_what_was_touched)
 	CHECK(test_now_ns() - start_ns < SOON_NS);
 	CHECK(allocated(vas) < 64 << 20);
 	/* It dies, by its own word; all that it may have written is dirty. */
-	((struct vas_binder *)part(&area, VAS_EXT_BINDERS))[DEAD_TAKER - 1].state = 1;
+	for (unsigned int i = 0; i < area.sb.nr_pins; i++)
+		pins[i].tag = DEAD_TAKER;
 	start_ns = test_now_ns();
 	CHECK_EQ(epoch(dirty), BIT);
 	CHECK(test_now_ns() - start_ns < SOON_NS);
-	CHECK_EQ(pins[0].binder, 0);
+	CHECK_EQ(pins[0].tag, 0);
 	CHECK(allocated(vas) < 64 << 20);
 	CHECK_EQ(epoch(dirty), 0);
 	vas_tracker_detach(dirty);

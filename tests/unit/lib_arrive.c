@@ -8,6 +8,7 @@
 #include <vas/dirty.h>
 
 #include "../harness.h"
+#include "core/protocol/entries.h"
 #include "lib/access/lazy.h"
 #include "lib/dirty/tracking.h"
 
@@ -240,13 +241,15 @@ TEST(a_dead_trackers_log_asks_for_nothing)
 
 static int has_told(void *arg)
 {
-	return !__atomic_load_n(&vas_tracker_entries(arg)[0].binder, __ATOMIC_ACQUIRE);
+	struct vas *owner = arg;
+
+	return !__atomic_load_n(&owner->proto.trackers[0].tag, __ATOMIC_ACQUIRE);
 }
 
 static void die_while_telling(struct vas *owner)
 {
 	test_wait(has_told, owner, 10000);
-	__atomic_store_n(&vas_tracker_entries(owner)[0].binder, LAZY_BINDER, __ATOMIC_RELEASE);
+	__atomic_store_n(&owner->proto.trackers[0].tag, VAS_TAG_IMMORTAL, __ATOMIC_RELEASE);
 	__atomic_store_n(&owner->ctl->lazy_log, 1, __ATOMIC_RELEASE);
 	vas_unbind(owner);
 }

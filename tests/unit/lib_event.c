@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/handle/handle.h"
+#include "lib/events/event.h"
 #include "tests/harness.h"
 
 static struct vas *vas_new(void)

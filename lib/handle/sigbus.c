@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "lib/base/sigbus.h"
+#include "lib/handle/sigbus.h"
 
 #include <errno.h>
 #include <signal.h>
