@@ -1,185 +1,189 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Who owns a slot: binding, claiming, freeing, unbinding, and reclaiming what a dead binder has left,
- * by several threads and processes at once, one of which may die at it. The same goes for pins and
- * trackers. docs/design/sections.md, "Death"; code: lib/handle/lock.c and
- * lib/handle/thread.c.
+ * Who owns a slot: claiming an index, claiming slots, freeing them, and taking from the dead what they
+ * have left, by any number at once, each of which may die at any step. The same goes for pins and
+ * trackers. docs/design/sections.md, Death; code: core/protocol/binder.c and slot.c.
  *
- * Handle A binds, its thread claims a slot, frees it, unbinds; it may be killed at any step. Handle
- * B binds when A's index is free, and does the same. Handle C has two threads, each of which
- * reclaims dead binders whenever it likes: the owner at P5, and one that found the table full. An OFD
- * lock belongs to the handle: it does not keep the two apart. With OTHER, the second of them is a binder
- * with an index of its own instead.
+ * Handles A and B take the one index in turn, A and B or B and A, when its lock is free. Each claims a
+ * slot, a free one or a dead one's, enters a section, leaves, frees it. Two reclaimers take from the
+ * dead whenever they like; no lock keeps them apart. A tag names one life of the index: how often it was
+ * claimed.
  *
  * check:
- * check: -DRECLAIMER_DIES
- * check: -DOTHER
- * deep:  -DTIMES=2 -DRECLAIMER_DIES
- * break: RECLAIM_WITHOUT_LOCK
- * break: RECLAIM_WITHOUT_MUTEX
- * break: RECLAIM_OWN
- * break: RECLAIM_BINDER_FIRST -DOTHER
- * break: CLAIM_WITHOUT_SWAP -DOTHER
- * break: BIND_WITHOUT_CLEANING
- * break: UNLOCK_BEFORE_CLEANING
- * break: FREE_BINDER_FIRST -DOTHER
+ * check: -DBOTH_DIE
+ * deep:  -DTIMES=2 -DBOTH_DIE
+ * break: TAG_WITHOUT_COUNT
+ * break: COUNT_BEFORE_LOCK
+ * break: RECLAIM_BY_STORE
+ * break: RECLAIM_CLEARS_GENERATION -DBOTH_DIE
+ * break: LOSE_AFTER_SWAP
  */
 #ifndef TIMES
 #define TIMES 1			/* that each claims, or reclaims */
 #endif
 #define NSLOTS 2
-#define INDICES 2
 #define A 1
 #define B 2
-#define C 3
-#define D 4
 
-byte slot_generation[NSLOTS], slot_binder[NSLOTS];	/* binder: index + 1; 0: free */
-byte index_lock[INDICES];				/* the kernel's: the handle that has it */
-bit mutex;						/* C's */
-bit dead[5];
-/* Only for assertions: the living thread that has the slot. */
-byte user[NSLOTS];
-hidden byte live_slot_taken, dead_slot_left;
+byte slot_generation[NSLOTS], slot_tag[NSLOTS];		/* tag 0: free */
+byte index_lock;					/* the kernel's: the handle that has it */
+byte claims;						/* of the index */
+bit lost;						/* control.log_incomplete has counted */
+bit dead[3];
+/* Only for assertions. */
+byte user[NSLOTS];					/* the living thread that has the slot */
+bit died_inside[NSLOTS];
+hidden byte live_slot_taken, death_unnoticed;
 
-#define ASSERT_NOT_USED(s) live_slot_taken = user[s] != 0; assert(!live_slot_taken)
+/* A swap of slot s has succeeded: nobody alive had it, and if one died inside that is known. */
+#define CHECK_TAKEN(s)							\
+	live_slot_taken = user[s] != 0; assert(!live_slot_taken);	\
+	death_unnoticed = died_inside[s] && !lost; assert(!death_unnoticed); \
+	died_inside[s] = 0
 
-/* The caller has the lock of the index. */
-inline clean(index)
+/* The claimer locks, then counts: who has seen the count finds the lock, or its holder is dead. */
+inline look(t, alive)
 {
-	do
-	:: k < NSLOTS && slot_binder[k] == index + 1 ->
-#ifndef RECLAIM_BINDER_FIRST
-		d_step { ASSERT_NOT_USED(k); slot_generation[k] = 0 };
-		d_step { ASSERT_NOT_USED(k); slot_binder[k] = 0; k++ }
-#else
-		d_step { ASSERT_NOT_USED(k); slot_binder[k] = 0 };
-		d_step { ASSERT_NOT_USED(k); slot_generation[k] = 0; k++ }
-#endif
-	:: k < NSLOTS && slot_binder[k] != index + 1 -> k++
-	:: k == NSLOTS -> k = 0; break
-	od
+	alive = (t == claims);
+	if
+	:: alive -> alive = (index_lock != 0)
+	:: else
+	fi
 }
 
-/* A thread of A or B: bind, and TIMES times claim a slot, enter, leave, free it; unbind. */
-proctype Binder(byte self; byte index)
+inline lose(s)
 {
-	byte s, k, n;
+	if
+	:: slot_generation[s] != 0 -> lost = 1
+	:: slot_generation[s] == 0
+	fi
+}
+
+proctype Binder(byte self)
+{
+	byte s, n, mine, t;
+	bit alive, has;
 
 	{
 	n = TIMES;
-	d_step { index_lock[index] == 0 -> index_lock[index] = self };
-#ifndef BIND_WITHOUT_CLEANING
-	clean(index);
+#ifndef COUNT_BEFORE_LOCK
+	d_step { index_lock == 0 -> index_lock = self };
+	d_step { claims++; mine = claims };
+#else
+	d_step { claims++; mine = claims };
+	d_step { index_lock == 0 -> index_lock = self };
 #endif
-	/* What a dead one left under an index that lives again would be there for ever. */
-	atomic {
-		dead_slot_left = slot_binder[0] == index + 1 || slot_binder[1] == index + 1;
-		assert(!dead_slot_left)
-	};
+#ifdef TAG_WITHOUT_COUNT
+	d_step { claims = 1; mine = 1 };
+#endif
 	do
 	:: n > 0 ->
 		n--;
+		has = 0;
 		do
-		:: slot_binder[0] == 0 || slot_binder[1] == 0 ->
-			s = (slot_binder[0] == 0 -> 0 : 1);
+		:: has -> break
+		:: !has ->
 			if
-#ifndef CLAIM_WITHOUT_SWAP
-			:: atomic {
-				slot_binder[s] == 0 ->
-				ASSERT_NOT_USED(s);
-				slot_binder[s] = index + 1; user[s] = self; break
-			}
-			:: slot_binder[s] != 0
-#else
-			:: atomic {
-				slot_binder[s] = index + 1;
-				ASSERT_NOT_USED(s);
-				user[s] = self; break
-			}
-#endif
+			:: s = 0
+			:: s = 1
+			fi;
+			t = slot_tag[s];
+			alive = 0;
+			if
+			:: t != 0 && t != mine -> look(t, alive)
+			:: t == mine -> alive = 1
+			:: t == 0
+			fi;
+			if
+			:: alive
+			:: !alive ->
+				if
+				:: t != 0 -> lose(s)
+				:: t == 0
+				fi;
+				if
+				:: atomic { slot_tag[s] == t ->
+					CHECK_TAKEN(s);
+					slot_tag[s] = mine; user[s] = self; has = 1 }
+				:: slot_tag[s] != t
+				fi
 			fi
 		od;
+		slot_generation[s] = 0;
 		slot_generation[s] = self;
 		d_step {
-			live_slot_taken = slot_generation[s] != self || slot_binder[s] != index + 1;
+			live_slot_taken = slot_generation[s] != self || slot_tag[s] != mine;
 			assert(!live_slot_taken)
 		};
-#ifndef FREE_BINDER_FIRST
 		slot_generation[s] = 0;
-		d_step { slot_binder[s] = 0; user[s] = 0; s = 0 }
-#else
-		d_step { slot_binder[s] = 0; user[s] = 0 };
-		slot_generation[s] = 0;
-		s = 0
-#endif
+		d_step { slot_tag[s] = 0; user[s] = 0 };
+		s = 0; t = 0; has = 0; alive = 0
 	:: n == 0 -> break
 	od;
-#ifdef UNLOCK_BEFORE_CLEANING
-	index_lock[index] = 0;
-	clean(index)
-#else
-	clean(index);
-	index_lock[index] = 0
-#endif
-	} unless { d_step { dead[self] -> s = 0; k = 0; n = 0 } }
+	index_lock = 0;
+	mine = 0
+	} unless { d_step { dead[self] -> s = 0; n = 0; mine = 0; t = 0; alive = 0; has = 0 } }
 }
 
-/* A thread of C. Its own index is 1, A's and B's is 0. */
 proctype Reclaimer()
 {
-	byte index, k, n;
+	byte s, t, n;
+	bit alive;
 
-	{
 	n = TIMES;
 	do
 	:: n > 0 ->
 		n--;
-#ifdef RECLAIM_OWN
-		index = 1;
-#endif
-#ifndef RECLAIM_WITHOUT_MUTEX
-		d_step { mutex == 0 -> mutex = 1 };
-#endif
-#ifndef RECLAIM_WITHOUT_LOCK
 		if
-		:: d_step { index_lock[index] == 0 || index_lock[index] == C -> index_lock[index] = C };
-			clean(index);
-			index_lock[index] = 0
-		:: index_lock[index] != 0 && index_lock[index] != C
+		:: s = 0
+		:: s = 1
 		fi;
+		t = slot_tag[s];
+		alive = 1;
+		if
+		:: t != 0 -> look(t, alive)
+		:: t == 0
+		fi;
+		if
+		:: t == 0 || alive
+		:: t != 0 && !alive ->
+#ifndef LOSE_AFTER_SWAP
+			lose(s);
+#endif
+#ifdef RECLAIM_CLEARS_GENERATION
+			slot_generation[s] = 0;
+#endif
+#ifndef RECLAIM_BY_STORE
+			if
+			:: atomic { slot_tag[s] == t -> CHECK_TAKEN(s); slot_tag[s] = 0 }
+			:: slot_tag[s] != t
+			fi;
 #else
-		if
-		:: index_lock[index] == 0 -> clean(index)
-		:: index_lock[index] != 0
+			atomic { CHECK_TAKEN(s); slot_tag[s] = 0 };
+#endif
+#ifdef LOSE_AFTER_SWAP
+			lose(s)
+#endif
 		fi;
-#endif
-#ifndef RECLAIM_WITHOUT_MUTEX
-		mutex = 0;
-#endif
-		index = 0
+		s = 0; t = 0; alive = 0
 	:: n == 0 -> break
 	od
-	} unless { d_step { dead[C] -> index = 0; k = 0; n = 0 } }
 }
 
+/* The lock goes with the handle, whatever it was at. */
 inline kill(handle)
 {
 	dead[handle] = 1;
 	if
-	:: index_lock[0] == handle -> index_lock[0] = 0
+	:: index_lock == handle -> index_lock = 0
 	:: else
 	fi;
 	if
-	:: index_lock[1] == handle -> index_lock[1] = 0
+	:: user[0] == handle -> user[0] = 0; died_inside[0] = (slot_generation[0] == handle)
 	:: else
 	fi;
 	if
-	:: user[0] == handle -> user[0] = 0
-	:: else
-	fi;
-	if
-	:: user[1] == handle -> user[1] = 0
+	:: user[1] == handle -> user[1] = 0; died_inside[1] = (slot_generation[1] == handle)
 	:: else
 	fi
 }
@@ -190,28 +194,20 @@ proctype Killer()
 	:: d_step { kill(A); skip }
 	:: skip
 	fi;
-#ifdef RECLAIMER_DIES
+#ifdef BOTH_DIE
 	if
-	:: d_step { kill(C); skip }
+	:: d_step { kill(B); skip }
 	:: skip
 	fi
 #endif
 }
 
 init {
-#ifdef RECLAIM_OWN
-	/* A thread of C itself, under an index that another of its threads takes for dead. */
-	d_step { index_lock[1] = C; slot_binder[1] = 2; slot_generation[1] = 1; user[1] = C };
-#endif
 	atomic {
-		run Binder(A, 0);
-		run Binder(B, 0);
+		run Binder(A);
+		run Binder(B);
 		run Reclaimer();
-#ifdef OTHER
-		run Binder(D, 1);
-#else
 		run Reclaimer();
-#endif
 		run Killer()
 	}
 }

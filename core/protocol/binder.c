@@ -159,31 +159,20 @@ static void begin_life(struct vas_proto *proto, uint32_t index,
 	proto->tag = claims << VAS_TAG_INDEX_BITS | index;
 }
 
-/*
- * Whether an index is free is for its lock to say; the state is a hint, and says where to try
- * first.
- */
-static int try_claim(struct vas_scan *scan, const struct vas_binder_about *about, uint32_t start,
-		     uint32_t state)
+/* Whether an index is free is for its lock to say. */
+static int try_claim(struct vas_scan *scan, const struct vas_binder_about *about, uint32_t start)
 {
 	struct vas_proto *proto = scan->proto;
 	uint32_t i, nr = proto->sb->nr_binders;
 
-	for (i = 0; i < nr && vas_scan_step(scan); i++) {
+	for (i = 0; i < nr && vas_scan_check(scan); i++) {
 		uint32_t index = (uint32_t)(((uint64_t)start + i) % nr);
-		int err;
+		int err = proto->ops->lock(proto, byte_of(proto, index));
 
-		if (__atomic_load_n(&proto->binders[index].state, __ATOMIC_RELAXED) != state)
-			continue;
-		err = proto->ops->lock(proto, byte_of(proto, index));
-		if (!err) {
+		if (!err)
 			begin_life(proto, index, about);
-			return 0;
-		}
 		if (err != -EBUSY)
 			return err;
-		if (!vas_scan_check(scan))
-			break;
 	}
 	return -EAGAIN;
 }
@@ -194,9 +183,11 @@ int vas_binder_claim(struct vas_proto *proto, const struct vas_binder_about *abo
 	int err;
 
 	vas_scan_begin(&scan, proto, 0);
-	err = try_claim(&scan, about, 0, 0);
-	/* One that is dead has left its state, and a peer may have written any. */
-	return err == -EAGAIN ? try_claim(&scan, about, start, 1) : err;
+	err = try_claim(&scan, about, 0);
+	if (err != -EAGAIN || !scan.expired)
+		return err;
+	vas_scan_begin(&scan, proto, 0);
+	return try_claim(&scan, about, start);
 }
 
 void vas_binder_release(struct vas_proto *proto)

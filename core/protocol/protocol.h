@@ -118,9 +118,10 @@ struct vas_binder_about {
 };
 
 /*
- * Take an index: a lock on its byte, and a tag that nobody had before. First those that look free,
- * then all others from `start` on (any number), so that who tries again goes on elsewhere. -EAGAIN:
- * all are taken, or none was found in time; -errno of ops->lock.
+ * Take an index: a lock on its byte, and a tag that nobody had before. The lowest that can be had;
+ * where locks are so slow that none was found in time, one from `start` on (any number), so that
+ * who tries again goes on elsewhere. -EAGAIN: all are taken, or none was found; -errno of
+ * ops->lock.
  */
 int vas_binder_claim(struct vas_proto *proto, const struct vas_binder_about *about, uint32_t start);
 
