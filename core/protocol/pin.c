@@ -12,6 +12,8 @@
 #include "core/protocol/entries.h"
 #include "core/protocol/protocol.h"
 
+#define MAX_TRIES 100
+
 /*
  * The records that may be in use are below it: the next power of two, so that a claimer says so
  * with one or, before it claims.
@@ -192,6 +194,23 @@ static uint32_t state_for(uint32_t flags, uint32_t state, enum vas_pin_request r
 	}
 }
 
+/*
+ * True if it was changed. A holder that changes it meanwhile is looked at in the next round; but
+ * after a request is taken back there is none. A holder that has just answered would wait for a
+ * thaw that was, so that is tried until it reads HELD or FREE; not for ever, as a hostile holder
+ * may keep changing it. model/pin.pml, keep_pins().
+ */
+static bool set_state(struct vas_pin *pin, uint32_t state, uint32_t wanted)
+{
+	uint32_t tries = wanted == VAS_PIN_HELD ? MAX_TRIES : 1;
+
+	while (state != wanted && state != VAS_PIN_FREE && tries--)
+		if (__atomic_compare_exchange_n(&pin->state, &state, wanted, 0, __ATOMIC_ACQ_REL,
+						__ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
 static void report(const struct vas_proto *proto, const struct vas_pin_about *about, uint32_t tag,
 		   struct vas_pin_blocker *blocker)
 {
@@ -220,10 +239,7 @@ uint32_t vas_pins_request(struct vas_scan *scan, const struct vas_pin_set *set,
 			reap(scan, i, &about, tag);
 			continue;
 		}
-		/* A holder that changes it meanwhile is looked at in the next round. */
-		if (state != wanted)
-			*told += __atomic_compare_exchange_n(&proto->pins[i].state, &state, wanted,
-							     0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		*told += set_state(&proto->pins[i], state, wanted);
 		if (!nr++ && blocker)
 			report(proto, &about, tag, blocker);
 	}
