@@ -15,8 +15,8 @@
 #define MAX_TRIES 100
 
 /*
- * The records that may be in use are below it: the next power of two, so that a claimer says so
- * with one or, before it claims.
+ * The pins that may be in use are below it. It is the next power of two, so that a claimer
+ * announces itself with one or, before it claims.
  */
 static uint32_t pins_end(const struct vas_proto *proto)
 {
@@ -71,7 +71,7 @@ static void mark_dead(struct vas_scan *scan, const struct vas_pin_about *about)
 		lose_marks(proto);
 }
 
-/* The marks come before the tag goes. The state stays: whoever claims the record sets it. */
+/* The marks come before the tag goes. The state stays: whoever claims the pin sets it. */
 static void reap(struct vas_scan *scan, uint32_t i, const struct vas_pin_about *about, uint32_t tag)
 {
 	mark_dead(scan, about);

@@ -57,7 +57,7 @@ struct vas_proto_ops {
 	int (*copy)(struct vas_proto *proto, void *to, uint64_t offset, uint64_t size);
 };
 
-/* What scans have done since the handle was made: for tests and for people who look for a hog. */
+/* What scans have done since the handle was made: for tests, and to find a hog. */
 struct vas_proto_work {
 	uint64_t entries; /* looked at */
 	uint64_t looks;	  /* at locks */
@@ -198,10 +198,10 @@ void vas_pin_release(struct vas_proto *proto, uint32_t pin);
 /* enum vas_pin_state, or nonsense that a peer has written. */
 uint32_t vas_pin_state(const struct vas_proto *proto, uint32_t pin);
 
-/* The holder is quiet: false if it was not asked to be. The caller wakes `answer`. */
+/* The holder is quiet: false if there was no request. The caller wakes `answer`. */
 bool vas_pin_answer(struct vas_proto *proto, uint32_t pin);
 
-/* Is one of our own pins asked for something? */
+/* Is there a request to one of our own pins? */
 bool vas_pins_are_requested(struct vas_scan *scan);
 
 /* What is requested of the holders of pins. */
@@ -219,9 +219,9 @@ struct vas_pin_blocker {
 };
 
 /*
- * Ask the holders; with QUIESCE only of writable pins, and those that are quiet already have
- * complied. What a dead holder has pinned is marked and given back on the way. Returns how many
- * have not complied; *told counts those whose state has changed, for whom the caller wakes
+ * Send the holders a request; with QUIESCE only those of writable pins, and those that are quiet
+ * already have complied. What a dead holder has pinned is marked and given back on the way. Returns
+ * how many have not complied; *told counts those whose state has changed, for whom the caller wakes
  * `notify`. A scan that expires counts as one that has not complied.
  */
 uint32_t vas_pins_request(struct vas_scan *scan, const struct vas_pin_set *set,

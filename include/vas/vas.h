@@ -85,6 +85,14 @@ VAS_API int vas_create(const struct vas_options *options, struct vas **vas);
 VAS_API int vas_bind(int fd, uint32_t flags, struct vas **vas);
 
 /*
+ * Own the vas that this handle is bound to, if its owner is gone: VAS_BIND_ADOPT for who is bound already,
+ * such as a standby. Whoever was bound stays bound, and an observer cannot keep it from happening. No
+ * other thread may be in a call on this handle. -EBUSY: the owner lives, or another was quicker; -EPERM:
+ * an observer; else as vas_bind() with VAS_BIND_ADOPT.
+ */
+VAS_API int vas_adopt(struct vas *vas);
+
+/*
  * Let go of the handle: unmaps everything, frees its slots and pins. No other thread may be in a
  * call on it, and every vas_mapping must be unmapped before. NULL is allowed. vas_destroy is the
  * owner's: it first withdraws every region, so that binders see an empty layout instead of an

@@ -16,47 +16,79 @@
 #include "../compat/compat.h"
 #include "view.h"
 
-static void tell_kind(struct vas_backing *backing)
-{
-	struct inode *inode = file_inode(backing->file);
+#define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-	backing->shift = PAGE_SHIFT;
-	if (shmem_mapping(inode->i_mapping)) {
-		backing->kind = VAS_BACKING_SHMEM;
-	} else if (inode->i_sb->s_magic == HUGETLBFS_MAGIC) {
-		backing->kind = VAS_BACKING_HUGETLB;
-		backing->shift = huge_page_shift(hstate_inode(inode));
-	} else {
-		backing->kind = VAS_BACKING_OTHER;
+static enum vas_backing_kind kind_of(const struct inode *inode)
+{
+	if (shmem_mapping(inode->i_mapping))
+		return VAS_BACKING_SHMEM;
+	return inode->i_sb->s_magic == HUGETLBFS_MAGIC ? VAS_BACKING_HUGETLB : VAS_BACKING_OTHER;
+}
+
+/* F_SEAL_*, as F_GET_SEALS would tell; 0 for files that cannot be sealed. */
+unsigned int vas_file_seals(const struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	switch (kind_of(inode)) {
+	case VAS_BACKING_SHMEM:
+		return READ_ONCE(SHMEM_I(inode)->seals);
+	case VAS_BACKING_HUGETLB:
+		return READ_ONCE(HUGETLBFS_I(inode)->seals);
+	default:
+		return 0;
 	}
+}
+
+/* Without asking its file system, which may be a process that never answers. */
+static int check_file(const struct file *file, u32 flags)
+{
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
+	if (!S_ISREG(file_inode(file)->i_mode))
+		return -EINVAL;
+	if (flags & VAS_OPEN_SEALED && (vas_file_seals(file) & SEALS_NEEDED) != SEALS_NEEDED)
+		return -EPERM;
+	return 0;
+}
+
+static void describe(struct vas_backing *backing, struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	backing->file = file;
+	backing->size = i_size_read(inode);
+	backing->kind = kind_of(inode);
+	backing->shift = PAGE_SHIFT;
+	if (backing->kind == VAS_BACKING_HUGETLB)
+		backing->shift = huge_page_shift(hstate_inode(inode));
 }
 
 /**
  * vas_backing_open - open a file again, for us alone
  * @backing: filled in
  * @file: any open file description of it
- * @readonly: do not ask for write access, even if @file has it
+ * @flags: VAS_OPEN_*
  *
  * An fd that came over a socket or a fork shares its open file description, and with it its locks,
  * with the sender; hence one of our own. May sleep.
  *
- * Return: 0; -EBADF: @file cannot be read; -EINVAL: not a regular file; or what opening said.
+ * Return: 0; -EBADF: @file cannot be read; -EINVAL: not a regular file; -EPERM: VAS_OPEN_SEALED,
+ * and it is not; or what opening said.
  */
-int vas_backing_open(struct vas_backing *backing, struct file *file, bool readonly)
+int vas_backing_open(struct vas_backing *backing, struct file *file, u32 flags)
 {
-	int flags = O_LARGEFILE | O_CLOEXEC;
+	bool readonly = flags & VAS_OPEN_READONLY || !(file->f_mode & FMODE_WRITE);
+	int err;
 
-	if (!(file->f_mode & FMODE_READ))
-		return -EBADF;
-	if (!S_ISREG(file_inode(file)->i_mode))
-		return -EINVAL;
-	flags |= readonly || !(file->f_mode & FMODE_WRITE) ? O_RDONLY : O_RDWR;
-	file = dentry_open(&file->f_path, flags, current_cred());
+	err = check_file(file, flags);
+	if (err)
+		return err;
+	file = dentry_open(&file->f_path, (readonly ? O_RDONLY : O_RDWR) | O_LARGEFILE | O_CLOEXEC,
+			   current_cred());
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	backing->file = file;
-	backing->size = i_size_read(file_inode(file));
-	tell_kind(backing);
+	describe(backing, file);
 	return 0;
 }
 
@@ -65,21 +97,6 @@ void vas_backing_close(struct vas_backing *backing)
 	if (backing->file)
 		fput(backing->file);
 	backing->file = NULL;
-}
-
-/* F_SEAL_*, as F_GET_SEALS would tell; 0 for files that cannot be sealed. */
-unsigned int vas_backing_seals(const struct vas_backing *backing)
-{
-	struct inode *inode = file_inode(backing->file);
-
-	switch (backing->kind) {
-	case VAS_BACKING_SHMEM:
-		return READ_ONCE(SHMEM_I(inode)->seals);
-	case VAS_BACKING_HUGETLB:
-		return READ_ONCE(HUGETLBFS_I(inode)->seals);
-	default:
-		return 0;
-	}
 }
 
 /* The file is the one that the table means: device and inode as stat(2) shows them, and size. */
@@ -242,7 +259,7 @@ int vas_backing_offer(struct vas *vas, int fd)
 
 	if (!file)
 		return -EBADF;
-	err = vas_backing_open(&backing, file, vas->readonly);
+	err = vas_backing_open(&backing, file, vas->readonly ? VAS_OPEN_READONLY : 0);
 	fput(file);
 	if (err)
 		return err;

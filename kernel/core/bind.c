@@ -6,7 +6,6 @@
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/module.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include <linux/vas.h>
@@ -22,7 +21,6 @@
 #include "trace.h"
 #include "view.h"
 
-#define SEALS_NEEDED	 (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define SEALS_NO_WRITING (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 
 static int read_superblock(struct vas *vas)
@@ -47,23 +45,16 @@ static int read_superblock(struct vas *vas)
 
 static int open_file(struct vas *vas, struct file *file)
 {
-	unsigned int seals;
 	int err;
 
-	err = vas_backing_open(&vas->backings[0], file, false);
+	err = vas_backing_open(&vas->backings[0], file, VAS_OPEN_SEALED);
 	if (err)
 		return err;
-	seals = vas_backing_seals(&vas->backings[0]);
-	err = -EPERM;
-	if ((seals & SEALS_NEEDED) != SEALS_NEEDED)
-		goto err_close;
-	vas->readonly = !(vas->backings[0].file->f_mode & FMODE_WRITE) || seals & SEALS_NO_WRITING;
+	vas->readonly = !(vas->backings[0].file->f_mode & FMODE_WRITE) ||
+			vas_file_seals(file) & SEALS_NO_WRITING;
 	err = read_superblock(vas);
 	if (err)
-		goto err_close;
-	return 0;
-err_close:
-	vas_backing_close(&vas->backings[0]);
+		vas_backing_close(&vas->backings[0]);
 	return err;
 }
 
@@ -79,9 +70,18 @@ static void close_file(struct vas *vas)
 static int open_window(struct vas *vas, struct vas_pages *window, enum vas_extent_id id)
 {
 	const struct vas_extent *extent = &vas->sb->extents[id];
+	u64 len = PAGE_ALIGN(extent->size);
+	int err;
 
-	return vas_pages_open(window, &vas->backings[0], extent->offset, extent->size,
-			      vas->readonly ? VAS_PAGES_READONLY : 0);
+	err = vas_pages_init(window, &vas->account, len >> PAGE_SHIFT);
+	if (err)
+		return err;
+	err = vas_pages_add(window, &vas->backings[0], extent->offset, len);
+	if (!err)
+		err = vas_pages_map(window, vas->readonly ? VAS_PAGES_READONLY : 0);
+	if (err)
+		vas_pages_clean(window);
+	return err;
 }
 
 static void close_windows(struct vas *vas)
@@ -132,9 +132,17 @@ static struct vas *alloc_binding(const struct vas_ops *ops, void *priv)
 	mutex_init(&vas->view_lock);
 	mutex_init(&vas->reclaim_lock);
 	INIT_WORK(&vas->refresh, refresh_work);
+	vas_account_init(&vas->account);
 	vas_dirty_init(vas);
 	vas_local_init(vas);
 	return vas;
+}
+
+static void free_binding(struct vas *vas)
+{
+	vas_local_clean(vas);
+	vas_account_clean(&vas->account);
+	kvfree(vas);
 }
 
 /* Become a binder, unless we only observe. */
@@ -185,6 +193,7 @@ static int init_binding(struct vas *vas, struct file *file)
 err_leave:
 	leave(vas);
 err_put_inode:
+	vas_dirty_clean(vas);
 	vas_inode_put(vas->info);
 err_close_windows:
 	close_windows(vas);
@@ -198,14 +207,11 @@ static void destroy_binding(struct vas *vas)
 {
 	vas_inode_remove(vas->info, vas);
 	vas_view_free(rcu_dereference_protected(vas->view, true));
-	vas_dirty_clean(vas);
-	vas_local_clean(vas);
 	leave(vas);
+	vas_dirty_clean(vas);
 	vas_inode_put(vas->info);
 	close_windows(vas);
 	close_file(vas);
-	if (vas->mm)
-		mmdrop(vas->mm);
 }
 
 /**
@@ -220,10 +226,15 @@ static void destroy_binding(struct vas *vas)
  * keeps the file, the calling process's mm_struct and @ops->owner for as long as a reference lives;
  * the end of the process, of the VMM or of the guest does not invalidate it. May sleep.
  *
+ * The pages that the binding pins (parts of the control area, maps, the dirty log's pages that it
+ * writes) count as pinned by the calling process, which without CAP_IPC_LOCK may pin as much as its
+ * RLIMIT_MEMLOCK says when it binds. A kernel thread that has no process's mm may pin anything.
+ *
  * Return: 0; -EPERM: seals are missing; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a
  * version or required feature that is not known; -EAGAIN: as many binders or threads as there can
  * be; -EBUSY: its memory is lazy, and not all of it is filled; -ENODEV: @ops->owner is being
- * unloaded; -EBADF: not open for reading; -EINVAL: not a regular file; -ENOMEM, -EIO.
+ * unloaded; -EBADF: not open for reading; -EINVAL: not a regular file; -ENOMEM: no memory, or more
+ * than the process may pin; -EINTR: a fatal signal came first; -EIO.
  */
 int vas_bind_file(struct file *file, const struct vas_ops *ops, void *priv, struct vas **result)
 {
@@ -239,17 +250,13 @@ int vas_bind_file(struct file *file, const struct vas_ops *ops, void *priv, stru
 	err = init_binding(vas, file);
 	if (err)
 		goto err_free;
-	vas->mm = current->mm;
-	if (vas->mm)
-		mmgrab(vas->mm);
 	vas_count(VAS_COUNT_BINDINGS, 1);
 	vas_count(VAS_COUNT_BINDS, 1);
 	trace_vas_bind(vas);
 	*result = vas;
 	return 0;
 err_free:
-	vas_dirty_clean(vas);
-	kvfree(vas);
+	free_binding(vas);
 err_put_module:
 	module_put(ops->owner);
 	return err;
@@ -311,7 +318,7 @@ void vas_put(struct vas *vas)
 	destroy_binding(vas);
 	if (ops->release)
 		ops->release(vas->priv);
-	kvfree(vas);
+	free_binding(vas);
 	module_put(ops->owner);
 }
 EXPORT_SYMBOL_GPL(vas_put);

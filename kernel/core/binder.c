@@ -4,6 +4,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/string.h>
 
 #include "binding.h"
@@ -12,8 +13,11 @@
 #include "core/range.h"
 #include "dirty.h"
 
-/* 1 TiB: 32 MiB of log. */
-#define MAX_MARKED (1ull << 40)
+/* What all pins of a dead binder together may make us mark: 1 TiB, 32 MiB of log. */
+#define MAX_MARKED_CHUNKS 8192
+
+/* Entries that are looked at before others may run. */
+#define ENTRIES_AT_ONCE 4096
 
 static int set_lock(struct file *file, u64 at, int type)
 {
@@ -42,6 +46,8 @@ static void clear_slots(struct vas *vas, u32 tag)
 	u32 i;
 
 	for (i = 0; i < vas->sb->nr_slots; i++) {
+		if (!(i % ENTRIES_AT_ONCE))
+			cond_resched();
 		if (READ_ONCE(slots[i].binder) != tag)
 			continue;
 		/*
@@ -58,32 +64,32 @@ static void clear_slots(struct vas *vas, u32 tag)
 }
 
 /*
- * A writable map counts as dirty until it is gone, the death of its holder included. Anybody may
- * write what a pin says, and marking costs memory: where that would be much, or is not to be had,
- * all is dirty.
+ * A writable map counts as dirty until it is gone, the death of its holder included. What a pin
+ * says is anybody's word, and marking costs time and memory: where that would be much, all is
+ * dirty.
  */
-static void mark_pin(struct vas *vas, const struct vas_pin *pin)
+static void mark_pin(struct vas *vas, const struct vas_pin *pin, u32 *allowance)
 {
 	u64 gpa = READ_ONCE(pin->gpa), size = READ_ONCE(pin->size);
 
 	if (!(READ_ONCE(pin->flags) & VAS_PIN_WRITABLE) ||
 	    !vas_range_fits(gpa, size, vas->sb->limit))
 		return;
-	if (size > MAX_MARKED || vas_dirty_prepare(vas, gpa, size, 0))
+	if (vas_dirty_mark_left(vas, gpa, size, allowance))
 		set_log_incomplete(vas);
-	else
-		vas_dirty_mark_again(vas, gpa, size);
 }
 
 static void clear_pins(struct vas *vas, u32 tag)
 {
-	u32 i, end = vas_pins_end(vas->control, vas->sb->nr_pins);
+	u32 i, end = vas_pins_end(vas->control, vas->sb->nr_pins), allowance = MAX_MARKED_CHUNKS;
 	struct vas_pin *pins = vas->pins_window.addr;
 
 	for (i = 0; i < end; i++) {
+		if (!(i % ENTRIES_AT_ONCE))
+			cond_resched();
 		if (READ_ONCE(pins[i].binder) != tag)
 			continue;
-		mark_pin(vas, &pins[i]);
+		mark_pin(vas, &pins[i], &allowance);
 		WRITE_ONCE(pins[i].generation, 0);
 		/* The marks come before. */
 		smp_store_release(&pins[i].state, VAS_PIN_FREE);
@@ -139,7 +145,7 @@ static void clear_binder(struct vas *vas, u32 index)
  * The lock belongs to our open file description, so it ends with the binding, whatever else
  * happens.
  *
- * Return: 0, or -EAGAIN: as many binders as there can be are alive.
+ * Return: 0; -EAGAIN: as many binders as there can be are alive; -EINTR: a fatal signal came first.
  */
 int vas_binder_claim(struct vas *vas)
 {
@@ -147,6 +153,9 @@ int vas_binder_claim(struct vas *vas)
 	u32 i;
 
 	for (i = 0; i < vas->sb->nr_binders; i++) {
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		if (set_lock(file, lock_offset(vas, i), F_WRLCK))
 			continue;
 		clear_leftovers(vas, i);
@@ -176,12 +185,14 @@ void vas_binder_reclaim(struct vas *vas)
 
 	mutex_lock(&vas->reclaim_lock);
 	for (i = 0; i < vas->sb->nr_binders; i++) {
+		cond_resched();
+		if (fatal_signal_pending(current))
+			break;
 		if (i == vas->binder || set_lock(file, lock_offset(vas, i), F_WRLCK))
 			continue;
 		clear_leftovers(vas, i);
 		clear_binder(vas, i);
 		set_lock(file, lock_offset(vas, i), F_UNLCK);
-		cond_resched();
 	}
 	mutex_unlock(&vas->reclaim_lock);
 }

@@ -12,10 +12,10 @@
 
 #include <linux/vas.h>
 
+#include "account.h"
 #include "backing.h"
 #include "pages.h"
 
-struct mm_struct;
 struct vas_inode_info;
 
 /**
@@ -25,7 +25,7 @@ struct vas_inode_info;
  * @priv: for @ops; constant
  * @readonly: an observer: the fd cannot write, or the file is sealed against new writers
  * @sb: private copy of the superblock, checked; constant
- * @mm: of the process that bound, grabbed; NULL: a kernel thread did
+ * @account: of the process that bound, and its mm
  * @backings: files that hold memory; 0 is the vas's own. @file of one is set once, with release
  *	order, under @view_lock
  * @control_window: the control struct
@@ -39,7 +39,7 @@ struct vas_inode_info;
  * @pool: the slot pool: what sections take in turn, one shared slot each
  * @nr_pool: how many
  * @pool_wait: sections that may sleep wait here for a slot
- * @view: the layout in use: SRCU (vas_srcu), written under @view_lock
+ * @view: the layout in use: SRCU of @info, written under @view_lock
  * @view_lock: one builds a view at a time
  * @refresh: builds a view for those that cannot sleep
  * @locals: by region id, where local memory is; written under @view_lock
@@ -53,7 +53,7 @@ struct vas {
 	void *priv;
 	bool readonly;
 	struct vas_superblock *sb;
-	struct mm_struct *mm;
+	struct vas_account account;
 	struct vas_backing backings[VAS_MAX_BACKINGS];
 
 	struct vas_pages control_window;

@@ -152,7 +152,8 @@ static __always_inline void *address(const struct vas_cache *cache, u64 gpa)
  * The address is good until vas_leave(), or until the next call for this cache. Use READ_ONCE() and
  * WRITE_ONCE() and their like for what the guest changes meanwhile.
  *
- * Return: the address, or an ERR_PTR: -EFAULT, -EACCES, -EIO, -ENXIO, -EAGAIN as vas_copy_to();
+ * Return: the address, or an ERR_PTR: -EFAULT, -EACCES, -EIO, -ENXIO, -EAGAIN, -ENOMEM as
+ * vas_copy_to();
  * -ERANGE: not contiguous (or @len is 0): copy it instead; -EOPNOTSUPP: no pages to point to.
  */
 void *vas_cache_at(struct vas_cache *cache, struct vas_section *section, u64 gpa, size_t len,

@@ -170,7 +170,8 @@ static int run(struct vas *vas, struct copy *copy, size_t *left)
  *
  * Return: 0; -EFAULT: a hole; -EACCES: read-only memory or binding; -EIO: the page is not to be
  * had; -ENXIO: the backing's fd is not available, or the memory is local to another process;
- * -EAGAIN: frozen; or what vas_enter() says.
+ * -EAGAIN: frozen; -ENOMEM: the log's page for it may not be pinned, see vas_bind_file(); or what
+ * vas_enter() says.
  */
 int vas_copy_to(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *left)
 {

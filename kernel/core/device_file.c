@@ -97,7 +97,7 @@ static int attach_file(struct attachment *attachment, struct file *file)
 {
 	int err;
 
-	err = vas_backing_open(&attachment->backing, file, true);
+	err = vas_backing_open(&attachment->backing, file, VAS_OPEN_READONLY | VAS_OPEN_SEALED);
 	if (err)
 		return err;
 	err = -EPERM;

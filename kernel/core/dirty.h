@@ -11,6 +11,6 @@ void vas_dirty_init(struct vas *vas);
 void vas_dirty_clean(struct vas *vas);
 int vas_dirty_prepare(struct vas *vas, u64 gpa, u64 len, u32 flags);
 void vas_dirty_mark(struct vas *vas, u64 gpa, u64 len);
-void vas_dirty_mark_again(struct vas *vas, u64 gpa, u64 len);
+int vas_dirty_mark_left(struct vas *vas, u64 gpa, u64 len, u32 *allowance);
 
 #endif

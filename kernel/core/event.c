@@ -177,14 +177,18 @@ static bool is_event(const struct vas_event_entry *entry, u32 id)
 	       !(entry->flags & ~VAS_EVENT_KNOWN) && !entry->name[sizeof(entry->name) - 1];
 }
 
-/* A copy that the owner did not write to meanwhile, or one that is_event() refuses. */
-static int read_entry(const struct vas *vas, u32 i, struct vas_event_entry *entry)
+/*
+ * A copy that the owner did not write to meanwhile. -EAGAIN: it is written all the time, or by an
+ * owner that died on the way. *allowance: how often it may be read again, this time and for entries
+ * to come.
+ */
+static int read_entry(const struct vas *vas, u32 i, int *allowance, struct vas_event_entry *entry)
 {
 	u64 offset = vas->sb->extents[VAS_EXT_EVENTS].offset + i * sizeof(*entry);
 	struct vas_event_entry again;
-	int err, tries;
+	int err;
 
-	for (tries = 0; tries < MAX_TRIES; tries++) {
+	do {
 		err = vas_backing_read(&vas->backings[0], offset, entry, sizeof(*entry));
 		if (!err)
 			err = vas_backing_read(&vas->backings[0], offset, &again, sizeof(again));
@@ -193,7 +197,7 @@ static int read_entry(const struct vas *vas, u32 i, struct vas_event_entry *entr
 		if (!(entry->sequence & 1) && entry->sequence == again.sequence)
 			return 0;
 		cond_resched();
-	}
+	} while (--*allowance > 0);
 	return -EAGAIN;
 }
 
@@ -205,20 +209,23 @@ static int read_entry(const struct vas *vas, u32 i, struct vas_event_entry *entr
  *
  * The eventfds themselves come from user space: the table has none. May sleep.
  *
- * Return: 0; -ENOENT; -EIO; -EAGAIN: it is written all the time.
+ * Return: 0; -ENOENT; -EIO; -EAGAIN: it is not among those that can be read, and some are written
+ * all the time.
  */
 int vas_event_find(struct vas *vas, u32 id, struct vas_event_entry *entry)
 {
-	int err;
+	int err, result = -ENOENT, allowance = MAX_TRIES;
 	u32 i;
 
 	for (i = 0; id && i < vas->sb->nr_events; i++) {
-		err = read_entry(vas, i, entry);
-		if (err)
-			return err;
-		if (is_event(entry, id))
+		err = read_entry(vas, i, &allowance, entry);
+		if (!err && is_event(entry, id))
 			return 0;
+		if (err == -EAGAIN)
+			result = err; /* it may be this one, or not */
+		else if (err)
+			return err;
 	}
-	return -ENOENT;
+	return result;
 }
 EXPORT_SYMBOL_GPL(vas_event_find);

@@ -16,6 +16,7 @@
 #include "binding.h"
 #include "counters.h"
 #include "mapping.h"
+#include "section.h"
 #include "inode.h"
 #include "trace.h"
 #include "view.h"
@@ -106,6 +107,22 @@ static void report(struct vas_inode_info *info, enum vas_request request,
 	spin_unlock(&info->lock);
 }
 
+/* A section that did not end: of a binding that has a slot in use. Observers have none. */
+static void report_section(struct vas_inode_info *info, struct vas_ko_blocker *blocker)
+{
+	struct vas *vas;
+
+	spin_lock(&info->lock);
+	list_for_each_entry(vas, &info->bindings, in_inode)
+	{
+		if (!vas_slot_pool_is_busy(vas))
+			continue;
+		strscpy(blocker->name, vas->ops->name, sizeof(blocker->name));
+		break;
+	}
+	spin_unlock(&info->lock);
+}
+
 /* 0, -EBUSY: the deadline passed, -EINTR. */
 static int wait_clear(struct vas_inode_info *info, enum vas_request request, ktime_t deadline)
 {
@@ -171,7 +188,7 @@ static void drained(struct rcu_head *rcu)
 	put_drain(drain);
 }
 
-static int drain_sections(ktime_t deadline)
+static int drain_sections(struct vas_inode_info *info, ktime_t deadline)
 {
 	struct drain *drain = kzalloc(sizeof(*drain), GFP_KERNEL_ACCOUNT);
 	long left;
@@ -180,7 +197,7 @@ static int drain_sections(ktime_t deadline)
 		return -ENOMEM;
 	init_completion(&drain->done);
 	refcount_set(&drain->refs, 2); /* ours and the callback's */
-	call_srcu(&vas_srcu, &drain->rcu, drained);
+	call_srcu(&info->srcu, &drain->rcu, drained);
 	left = wait_for_completion_killable_timeout(&drain->done, time_left(deadline));
 	put_drain(drain);
 	return left > 0 ? 0 : left ? -EINTR : -EBUSY;
@@ -199,9 +216,9 @@ int vas_inode_freeze(struct vas_inode_info *info, ktime_t deadline, struct vas_k
 	/*
 	 * Sections that begin once this has returned see it; there are no new writable maps either.
 	 */
-	err = drain_sections(deadline);
+	err = drain_sections(info, deadline);
 	if (err)
-		goto err_thaw;
+		goto err_report_section;
 	request_all(info, VAS_REQUEST_QUIESCE, deadline);
 	err = wait_clear(info, VAS_REQUEST_QUIESCE, deadline);
 	if (err)
@@ -209,6 +226,9 @@ int vas_inode_freeze(struct vas_inode_info *info, ktime_t deadline, struct vas_k
 	vas_count(VAS_COUNT_FREEZES, 1);
 	trace_vas_freeze(info->inode, true, 0);
 	return 0;
+err_report_section:
+	report_section(info, blocker);
+	goto err_thaw;
 err_report:
 	report(info, VAS_REQUEST_QUIESCE, blocker);
 err_thaw:

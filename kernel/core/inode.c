@@ -3,6 +3,7 @@
 
 #include <linux/mutex.h>
 #include <linux/slab.h>
+#include <linux/srcu.h>
 
 #include <uapi/linux/vas.h>
 
@@ -35,6 +36,10 @@ static struct vas_inode_info *create_locked(struct inode *inode)
 
 	if (!info)
 		return NULL;
+	if (init_srcu_struct(&info->srcu)) {
+		kfree(info);
+		return NULL;
+	}
 	info->inode = inode;
 	spin_lock_init(&info->lock);
 	INIT_LIST_HEAD(&info->bindings);
@@ -59,14 +64,26 @@ struct vas_inode_info *vas_inode_get(struct inode *inode)
 	return info;
 }
 
+/* Nobody is in a section any more, but views and drains may still wait for those that were. */
+static void destroy(struct vas_inode_info *info)
+{
+	srcu_barrier(&info->srcu);
+	cleanup_srcu_struct(&info->srcu);
+	kfree(info);
+}
+
+/* May sleep. */
 void vas_inode_put(struct vas_inode_info *info)
 {
+	bool last;
+
 	mutex_lock(&vas_inodes_lock);
-	if (!--info->refs) {
+	last = !--info->refs;
+	if (last)
 		list_del(&info->node);
-		kfree(info);
-	}
 	mutex_unlock(&vas_inodes_lock);
+	if (last)
+		destroy(info);
 }
 
 void vas_inode_add(struct vas_inode_info *info, struct vas *vas)

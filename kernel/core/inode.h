@@ -5,6 +5,7 @@
 
 #include <linux/list.h>
 #include <linux/spinlock.h>
+#include <linux/srcu.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
@@ -14,6 +15,8 @@ struct vas_ko_range;
 
 /**
  * struct vas_inode_info - one vas, as this kernel's modules know it
+ * @srcu: protects the views of all bindings, and is what a freeze waits for, so that it never waits
+ *	for another vas's sections. First, as each section takes it
  * @node: link in the list of all files; like @refs, under vas_inodes_lock
  * @refs: bindings, and an open /dev/vas
  * @inode: of the file; whoever has a reference to this struct holds the file open
@@ -27,6 +30,7 @@ struct vas_ko_range;
  * @wait: woken when a map has gone or answered
  */
 struct vas_inode_info {
+	struct srcu_struct srcu;
 	struct list_head node;
 	unsigned int refs;
 	struct inode *inode;

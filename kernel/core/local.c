@@ -97,16 +97,16 @@ static ssize_t copy_elsewhere(struct vas *vas, unsigned long hva, void *buf, siz
 {
 	ssize_t done;
 
-	if (!vas->mm || !mmget_not_zero(vas->mm))
+	if (!vas->account.mm || !mmget_not_zero(vas->account.mm))
 		return -ENXIO;
 	if (current->flags & PF_KTHREAD && !current->mm) {
-		kthread_use_mm(vas->mm);
+		kthread_use_mm(vas->account.mm);
 		done = copy_here(hva, buf, len, flags);
-		kthread_unuse_mm(vas->mm);
+		kthread_unuse_mm(vas->account.mm);
 	} else {
-		done = copy_remote(vas->mm, hva, buf, len, flags);
+		done = copy_remote(vas->account.mm, hva, buf, len, flags);
 	}
-	mmput(vas->mm);
+	mmput(vas->account.mm);
 	return done;
 }
 
@@ -116,7 +116,7 @@ static ssize_t copy_elsewhere(struct vas *vas, unsigned long hva, void *buf, siz
  */
 ssize_t vas_local_copy(struct vas *vas, unsigned long hva, void *buf, size_t len, u32 flags)
 {
-	if (current->mm && current->mm == vas->mm)
+	if (current->mm && current->mm == vas->account.mm)
 		return copy_here(hva, buf, len, flags);
 	if (flags & VAS_NO_SLEEP)
 		return -EAGAIN;
@@ -163,7 +163,7 @@ int vas_local_offer(struct vas *vas, u64 gpa, u64 size, unsigned long hva)
 	u64 id;
 	int err;
 
-	if (!current->mm || current->mm != vas->mm)
+	if (!current->mm || current->mm != vas->account.mm)
 		return -EPERM;
 	if (!hva || offset_in_page(hva | size) || !access_ok((void __user *)hva, size))
 		return -EINVAL;

@@ -60,7 +60,7 @@ static int pin_range(struct vas_mapping *mapping, const struct vas_memory_range 
 	u32 flags = mapping->flags & VAS_MAPPING_WRITE ? 0 : VAS_PAGES_READONLY;
 
 	if (!range->backing)
-		return vas_pages_add_user(&mapping->window, mapping->vas->mm, range->offset,
+		return vas_pages_add_user(&mapping->window, mapping->vas->account.mm, range->offset,
 					  range->len, flags);
 	return vas_pages_add(&mapping->window, range->backing, range->offset, range->len);
 }
@@ -96,6 +96,7 @@ static int pin_pages(struct vas_mapping *mapping)
 			return nr;
 		gpa += nr;
 		left -= nr;
+		cond_resched();
 	}
 	return 0;
 }
@@ -191,7 +192,8 @@ static int init_mapping(struct vas_mapping *mapping)
 {
 	int err;
 
-	err = vas_pages_init(&mapping->window, page_bytes(mapping) >> PAGE_SHIFT);
+	err = vas_pages_init(&mapping->window, &mapping->vas->account,
+			     page_bytes(mapping) >> PAGE_SHIFT);
 	if (err)
 		return err;
 	err = announce(mapping);
@@ -225,7 +227,8 @@ static int init_mapping(struct vas_mapping *mapping)
  *
  * Return: 0; -EINVAL: @flags; -EFAULT, -EACCES, -ENXIO, -EIO, -EAGAIN: as vas_copy_to(), and
  * -EAGAIN while the owner takes the range away; -ENOSPC: no pin is free; -EOPNOTSUPP: a backing
- * whose pages are not for us; -E2BIG; -ENOMEM; -EINTR: a fatal signal came first.
+ * whose pages are not for us; -E2BIG; -ENOMEM: no memory, or the process that bound may not pin as
+ * much, see vas_bind_file(); -EINTR: a fatal signal came first.
  */
 int vas_mapping_create(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **result)
 {

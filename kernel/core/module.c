@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas.ko: a guest's address space, behind a file descriptor, for kernel modules. */
 #include <linux/module.h>
-#include <linux/srcu.h>
 #include <linux/workqueue.h>
 
 #include "debugfs.h"
 #include "device_file.h"
 #include "mapping.h"
-#include "view.h"
 #include "workqueue.h"
 
 struct workqueue_struct *vas_workqueue;
 
-static int __init vas_init(void)
+static int __init vas_module_init(void)
 {
 	int err;
 
@@ -30,16 +28,15 @@ err_destroy_workqueue:
 }
 
 /* No binding is left, as each holds a module that uses our symbols; what is deferred may be. */
-static void __exit vas_exit(void)
+static void __exit vas_module_exit(void)
 {
 	vas_debugfs_exit();
 	vas_device_file_exit();
 	vas_invalidate_exit();
 	destroy_workqueue(vas_workqueue);
-	srcu_barrier(&vas_srcu);
 }
 
-module_init(vas_init);
-module_exit(vas_exit);
+module_init(vas_module_init);
+module_exit(vas_module_exit);
 MODULE_DESCRIPTION("Guest address spaces as file descriptors, for kernel modules");
 MODULE_LICENSE("Dual MIT/GPL");

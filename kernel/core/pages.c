@@ -2,10 +2,12 @@
 #include "pages.h"
 
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "account.h"
 #include "alloc.h"
 #include "backing.h"
 #include "../compat/compat.h"
@@ -13,14 +15,8 @@
 
 #define PIN_BATCH 512
 
-/*
- * Room for max pages, none there yet. -E2BIG: more than an array can hold. May sleep, as all here.
- */
-int vas_pages_init(struct vas_pages *window, unsigned long max)
+static int alloc_arrays(struct vas_pages *window, unsigned long max)
 {
-	if (max > INT_MAX)
-		return -E2BIG;
-	memset(window, 0, sizeof(*window));
 	window->pages = kvcalloc(max, sizeof(*window->pages), VAS_GFP_LARGE);
 	if (!window->pages)
 		return -ENOMEM;
@@ -30,6 +26,29 @@ int vas_pages_init(struct vas_pages *window, unsigned long max)
 		window->pages = NULL;
 		return -ENOMEM;
 	}
+	return 0;
+}
+
+/*
+ * Room for max pages, charged to an account that outlives the window; none there yet. -E2BIG: more
+ * than an array can hold; -ENOMEM. May sleep, as all here.
+ */
+int vas_pages_init(struct vas_pages *window, const struct vas_account *account, unsigned long max)
+{
+	int err;
+
+	if (max > INT_MAX)
+		return -E2BIG;
+	memset(window, 0, sizeof(*window));
+	err = vas_account_charge(account, max);
+	if (err)
+		return err;
+	err = alloc_arrays(window, max);
+	if (err) {
+		vas_account_uncharge(account, max);
+		return err;
+	}
+	window->account = account;
 	window->max = max;
 	return 0;
 }
@@ -150,34 +169,16 @@ int vas_pages_map(struct vas_pages *window, u32 flags)
 	return window->addr ? 0 : -ENOMEM;
 }
 
-/* init, add and map for a part of one backing, page aligned at its start. */
-int vas_pages_open(struct vas_pages *window, const struct vas_backing *backing, u64 offset, u64 len,
-		   u32 flags)
-{
-	int err;
-
-	len = PAGE_ALIGN(len);
-	err = vas_pages_init(window, len >> PAGE_SHIFT);
-	if (err)
-		return err;
-	err = vas_pages_add(window, backing, offset, len);
-	if (!err)
-		err = vas_pages_map(window, flags);
-	if (err)
-		vas_pages_clean(window);
-	return err;
-}
-
 /* The pages were written, as far as anybody knows. */
 void vas_pages_dirty(struct vas_pages *window)
 {
 	unsigned long i;
 
-	for (i = 0; i < window->nr_pinned; i++)
+	for (i = 0; i < window->nr_pinned; i++, cond_resched())
 		vas_folio_dirty(window->folios[i]);
-	for (i = 1; i <= window->nr_held; i++)
+	for (i = 1; i <= window->nr_held; i++, cond_resched())
 		vas_folio_dirty(window->folios[window->max - i]);
-	for (i = 0; window->is_user && i < window->nr; i++)
+	for (i = 0; window->is_user && i < window->nr; i++, cond_resched())
 		set_page_dirty_lock(window->pages[i]);
 }
 
@@ -200,12 +201,14 @@ void vas_pages_clean(struct vas_pages *window)
 	vunmap(window->addr);
 	if (window->is_user)
 		unpin_user_pages(window->pages, window->nr);
-	for (i = 0; i < window->nr_pinned; i++)
+	for (i = 0; i < window->nr_pinned; i++, cond_resched())
 		unpin_folio(window->folios[i]);
-	for (i = 1; i <= window->nr_held; i++)
+	for (i = 1; i <= window->nr_held; i++, cond_resched())
 		folio_put(window->folios[window->max - i]);
 	vas_count(VAS_COUNT_PINNED_FOLIOS, -(long)(window->nr_pinned + window->nr_held));
 	kvfree(window->folios);
 	kvfree(window->pages);
+	if (window->account)
+		vas_account_uncharge(window->account, window->max);
 	memset(window, 0, sizeof(*window));
 }

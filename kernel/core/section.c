@@ -8,6 +8,7 @@
 #include "section.h"
 
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "binding.h"
@@ -19,8 +20,6 @@
 /* Sections that sleep (for memory, for a swapped page) must not keep others out. */
 #define SLOTS_PER_CPU 2
 #define MAX_POOL      64
-
-#define MAX_TRIES 100
 
 static int claim_slots(struct vas *vas, unsigned int wanted)
 {
@@ -99,19 +98,46 @@ void vas_slot_pool_wake(struct vas *vas)
 	wake_up(&vas->pool_wait);
 }
 
-/* E4: the slot is empty meanwhile, so that nobody waits for us while we sleep. */
-static int follow(struct vas_section *section, u32 flags)
+/* A section is under way, at the time of the look. */
+bool vas_slot_pool_is_busy(const struct vas *vas)
 {
-	struct vas *vas = section->vas;
+	unsigned int i;
 
-	if (section->slot_holder)
-		smp_store_release(section->slot_holder->slot, 0); /* as in vas_slot_pool_put() */
-	if (!(flags & VAS_NO_SLEEP))
-		return vas_view_refresh(vas);
+	for (i = 0; i < vas->nr_pool; i++)
+		if (test_bit(0, &vas->pool[i].busy))
+			return true;
+	return false;
+}
+
+/* In a work item, for who cannot sleep. */
+static void refresh_later(struct vas *vas)
+{
 	vas_get(vas);
 	if (!queue_work(vas_workqueue, &vas->refresh))
 		refcount_dec(&vas->refs); /* not the last: the caller has one */
-	return -EAGAIN;
+}
+
+/*
+ * E4: the slot is empty and the SRCU section over meanwhile, so that neither an owner nor the views
+ * that are replaced, of which there may be many, wait for us while we sleep.
+ */
+static int follow(struct vas_section *section, u32 flags)
+{
+	struct vas *vas = section->vas;
+	int err;
+
+	if (section->slot_holder)
+		smp_store_release(section->slot_holder->slot, 0); /* as in vas_slot_pool_put() */
+	if (flags & VAS_NO_SLEEP) {
+		refresh_later(vas);
+		return -EAGAIN;
+	}
+	srcu_read_unlock(&vas->info->srcu, section->srcu_idx);
+	err = vas_view_refresh(vas);
+	section->srcu_idx = srcu_read_lock(&vas->info->srcu);
+	/* The old one may be gone. */
+	section->view = srcu_dereference(vas->view, &vas->info->srcu);
+	return err;
 }
 
 /* The generation has gone on: after it, but not for ever. */
@@ -119,12 +145,15 @@ int vas_section_follow(struct vas_section *section, u32 flags)
 {
 	int err, tries;
 
-	for (tries = 0; tries < MAX_TRIES; tries++) {
+	for (tries = 0; tries < VAS_VIEW_MAX_TRIES; tries++) {
 		err = follow(section, flags);
-		if (err)
-			return err;
-		if (vas_section_publish(section))
+		if (!err && vas_section_publish(section))
 			return vas_section_allows(section, flags);
+		if ((err && err != -EAGAIN) || flags & VAS_NO_SLEEP)
+			return err;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 	}
 	return -EAGAIN;
 }

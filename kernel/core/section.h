@@ -34,6 +34,7 @@ int vas_slot_pool_init(struct vas *vas);
 void vas_slot_pool_clean(struct vas *vas);
 int vas_slot_pool_wait(struct vas *vas, u32 flags, struct vas_slot_holder **slot_holder);
 void vas_slot_pool_wake(struct vas *vas);
+bool vas_slot_pool_is_busy(const struct vas *vas);
 int vas_section_follow(struct vas_section *section, u32 flags);
 
 /* Looked at before, as a busy slot's cache line is better left where it is. */
@@ -72,7 +73,7 @@ static __always_inline void vas_slot_pool_put(struct vas *vas, struct vas_slot_h
 static __always_inline bool vas_section_publish(struct vas_section *section)
 {
 	struct vas *vas = section->vas;
-	const struct vas_view *view = srcu_dereference(vas->view, &vas_srcu);
+	const struct vas_view *view = srcu_dereference(vas->view, &vas->info->srcu);
 
 	section->view = view;
 	if (section->slot_holder) {
@@ -109,7 +110,7 @@ static __always_inline int vas_section_leave(struct vas_section *section)
 		if (READ_ONCE(vas->control->generation) != section->view->generation)
 			err = -EAGAIN;
 	}
-	srcu_read_unlock(&vas_srcu, section->srcu_idx);
+	srcu_read_unlock(&vas->info->srcu, section->srcu_idx);
 	return err;
 }
 
@@ -128,7 +129,7 @@ static __always_inline int vas_section_enter(struct vas *vas, u32 flags,
 	} else if (flags & VAS_PROT_WRITE) {
 		return -EACCES;
 	}
-	section->srcu_idx = srcu_read_lock(&vas_srcu);
+	section->srcu_idx = srcu_read_lock(&vas->info->srcu);
 	if (likely(vas_section_publish(section)))
 		err = vas_section_allows(section, flags);
 	else

@@ -10,12 +10,8 @@
 #include "core/layout.h"
 #include "counters.h"
 #include "local.h"
+#include "inode.h"
 #include "trace.h"
-
-DEFINE_SRCU(vas_srcu);
-
-/* An owner that changes the layout faster than we can copy it makes us give up, not spin. */
-#define MAX_TRIES 100
 
 void vas_view_free(struct vas_view *view)
 {
@@ -152,48 +148,43 @@ out_free_backings:
 	return err;
 }
 
-static int build_current(struct vas *vas, struct vas_view **view)
-{
-	struct vas_state state;
-	int err, tries;
-
-	for (tries = 0; tries < MAX_TRIES; tries++) {
-		err = read_state(vas, &state);
-		if (!err)
-			err = build(vas, &state, view);
-		if (err != -EAGAIN)
-			return err;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-	}
-	return -EAGAIN;
-}
-
 static int rebuild_locked(struct vas *vas)
 {
 	struct vas_view *old, *view;
+	struct vas_state state;
 	int err;
 
-	err = build_current(vas, &view);
+	err = read_state(vas, &state);
+	if (!err)
+		err = build(vas, &state, &view);
 	if (err)
 		return err;
 	vas_count(VAS_COUNT_VIEWS, 1);
 	trace_vas_generation(vas, view->generation, view->flags);
 	old = rcu_replace_pointer(vas->view, view, lockdep_is_held(&vas->view_lock));
 	if (old)
-		call_srcu(&vas_srcu, &old->rcu, free_rcu_view);
+		call_srcu(&vas->info->srcu, &old->rcu, free_rcu_view);
 	return 0;
 }
 
-/* Build a view anew, even if there is one of this generation. May sleep. */
+/*
+ * Build a view anew, even if there is one of this generation. -EAGAIN: the layout changes all the
+ * time; -EINTR; or as vas_view_refresh(). May sleep.
+ */
 int vas_view_rebuild(struct vas *vas)
 {
-	int err;
+	int err, tries;
 
-	mutex_lock(&vas->view_lock);
-	err = rebuild_locked(vas);
-	mutex_unlock(&vas->view_lock);
+	for (tries = 0; tries < VAS_VIEW_MAX_TRIES; tries++) {
+		mutex_lock(&vas->view_lock);
+		err = rebuild_locked(vas);
+		mutex_unlock(&vas->view_lock);
+		if (err != -EAGAIN)
+			break;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
 	return err;
 }
 
@@ -203,8 +194,8 @@ int vas_view_rebuild(struct vas *vas)
  *
  * May sleep.
  *
- * Return: 0; -EPROTO: the control area is damaged; -EAGAIN: the layout changes all the time;
- * -ENOMEM; -EIO: the table cannot be read.
+ * Return: 0; -EPROTO: the control area is damaged; -EAGAIN: the layout changed meanwhile: try
+ * again, but not more than VAS_VIEW_MAX_TRIES times; -ENOMEM; -EIO: the table cannot be read.
  */
 int vas_view_refresh(struct vas *vas)
 {

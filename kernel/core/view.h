@@ -3,7 +3,7 @@
 #ifndef VAS_KERNEL_VIEW_H
 #define VAS_KERNEL_VIEW_H
 
-#include <linux/srcu.h>
+#include <linux/rcupdate.h>
 #include <linux/types.h>
 
 #include <vas/format.h>
@@ -12,9 +12,6 @@
 
 struct vas;
 struct vas_backing;
-
-/* Protects all views against being freed; one for all bindings, as only freeing waits for it. */
-extern struct srcu_struct vas_srcu;
 
 /**
  * struct vas_view - immutable once published in vas->view
@@ -32,6 +29,12 @@ struct vas_view {
 	struct vas_region_map map;
 	struct vas_region_entry *regions;
 };
+
+/*
+ * An owner that changes the layout faster than we can copy it makes us give up, and so does whoever
+ * pretends to. The bound is for a call as a whole: a table can be large.
+ */
+#define VAS_VIEW_MAX_TRIES 100
 
 int vas_view_refresh(struct vas *vas);
 int vas_view_rebuild(struct vas *vas);

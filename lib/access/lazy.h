@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Pages that are still to come. DESIGN.md, "Memory that arrives". A log, in the place of a
- * tracker's, has a bit for each; who finds one set asks the owner.
+ * Lazy memory: docs/design/lazy.md. A log, in the place of a tracker's, has a bit for each page
+ * that is not filled yet. Whoever finds one set sends a request to the owner.
  */
 #ifndef VAS_LIB_LAZY_H
 #define VAS_LIB_LAZY_H
@@ -57,7 +57,7 @@ uint64_t vas_lazy_step(struct vas *vas, uint64_t gpa, uint64_t len);
 void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t nr,
 		   const struct vas_log *log);
 
-/* Is a page of the range still to come? Looks, and asks nobody. */
+/* Is a page of the range missing? Looks, and requests nothing. */
 bool vas_lazy_misses(struct vas *vas, uint64_t gpa, uint64_t len);
 
 #endif

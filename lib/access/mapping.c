@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Long-lived maps and the pins that tell of them. DESIGN.md, "Long-lived maps". */
+/* Long-lived maps and the pins that tell of them. docs/design/pins.md. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

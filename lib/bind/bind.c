@@ -309,6 +309,25 @@ int vas_bind(int fd, uint32_t flags, struct vas **out)
 	return finish(vas, out);
 }
 
+int vas_adopt(struct vas *vas)
+{
+	int err;
+
+	if (vas->role == VAS_ROLE_OBSERVER)
+		return vas_error_set(-EPERM, "an observer cannot own a vas");
+	err = vas_barrier_reaches(vas);
+	if (!err)
+		err = lock_ownership(vas);
+	if (!err)
+		err = vas_publish_adopted(vas);
+	if (err)
+		return err;
+	pthread_mutex_lock(&vas->lock);
+	err = vas_view_refresh(vas);
+	pthread_mutex_unlock(&vas->lock);
+	return err;
+}
+
 /* ---- the end ------------------------------------------------------------------------------ */
 
 void vas_cleanup_add(struct vas *vas, struct vas_cleanup *cleanup)

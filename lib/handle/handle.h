@@ -75,7 +75,7 @@ struct lazy;
 struct view;
 struct notifier;
 
-/* How the owner's own threads get pages that are still to come: lib/lazy is above those who ask. */
+/* How the owner's own threads have missing pages filled: lib/lazy is above those who call this. */
 struct vas_lazy_ops {
 	/* Fill the word that holds gpa. -errno: it cannot be had. */
 	int (*fetch)(struct lazy *lazy, uint64_t gpa);

@@ -66,7 +66,8 @@ static uint32_t ask(struct vas_scan *scan, struct vas *vas, const struct pin_set
 
 	if (told)
 		vas_notify_everyone(vas);
-	if (nr && blocker)
+	/* A scan that expires names nobody: then it stays with who was found before. */
+	if (found.pin.size && blocker)
 		report(blocker, &found);
 	return nr;
 }

@@ -54,7 +54,7 @@ static void put_slot(struct vas *vas, struct thread *t)
 	vas_slot_release(&vas->proto, t->slot);
 }
 
-/* ---- a thread's ties ---------------------------------------------------------------------- */
+/* ---- registered threads ------------------------------------------------------------------- */
 
 /* Take the thread with these registrations out of the handle's list. */
 static struct thread *unlink_thread(struct vas *vas, struct vas_thread **registered)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Bringing pages: the owner's side of memory that arrives. DESIGN.md, "Memory that arrives". */
+/* Filling pages: the owner's side of lazy memory. docs/design/lazy.md. */
 #include "lib/lazy/lazy.h"
 
 #include <errno.h>

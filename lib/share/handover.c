@@ -207,21 +207,6 @@ static int take_state(int sock, void **state, size_t *size)
 	return recv_all(sock, *state, there);
 }
 
-static int adopt(struct vas *vas)
-{
-	int err = vas_lock_owner(vas);
-
-	if (err)
-		return vas_error_set(err, "another process has taken the vas");
-	err = vas_publish_adopted(vas);
-	if (!err) {
-		pthread_mutex_lock(&vas->lock);
-		err = vas_view_refresh(vas);
-		pthread_mutex_unlock(&vas->lock);
-	}
-	return err;
-}
-
 static int take(struct vas *vas, int sock, void **state, size_t *size)
 {
 	int err = take_state(sock, state, size);
@@ -231,7 +216,7 @@ static int take(struct vas *vas, int sock, void **state, size_t *size)
 	if (!err)
 		err = expect(sock, YOURS);
 	if (!err)
-		err = adopt(vas);
+		err = vas_adopt(vas);
 	/* If the old one does not receive it, that changes nothing: the lock is here. */
 	if (!err)
 		send_word(sock, MINE);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* A module's binding: what it takes, what it leaves, what it outlives. */
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -10,6 +13,7 @@
 
 #include "control.h"
 #include "device.h"
+#include "include/uapi/linux/vas.h"
 
 #define MIB (1ull << 20)
 
@@ -124,6 +128,30 @@ TEST(what_is_no_vas_is_refused)
 	CHECK_EQ(device_bind(device, fd), -EPROTO);
 	CHECK_OK(ftruncate(unsealed, 65536));
 	CHECK_EQ(device_bind(device, unsealed), -EPERM);
+}
+
+/* Opening a file of FUSE's, for one, can take as long as a peer likes. */
+TEST(a_file_that_is_not_sealed_is_not_even_opened)
+{
+	struct vas_ko_attach attach;
+	char name[] = "/unsealed-XXXXXX", event[4096];
+	int device = device_open(), drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (watch < 0)
+		test_skip("this kernel has no inotify");
+	attach = (struct vas_ko_attach){ .fd = mkstemp(name) };
+	CHECK(attach.fd >= 0);
+	CHECK(inotify_add_watch(watch, name, IN_OPEN | IN_CLOSE) >= 0);
+	CHECK_EQ(device_bind(device, attach.fd), -EPERM);
+	CHECK_EQ(ioctl(drive, VAS_KO_ATTACH, &attach), -1);
+	CHECK_EQ(errno, EPERM);
+	CHECK_EQ(read(watch, event, sizeof(event)), -1);
+	CHECK_EQ(errno, EAGAIN);
+	/* It would have been seen. */
+	close(open(name, O_RDONLY | O_CLOEXEC));
+	CHECK(read(watch, event, sizeof(event)) > 0);
+	unlink(name);
 }
 
 TEST(a_binding_outlives_the_process_that_made_the_vas)

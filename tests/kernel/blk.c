@@ -190,6 +190,60 @@ TEST(memory_may_be_unplugged_and_frozen_under_requests)
 		CHECK_OK(ioctl(drive, VAS_KO_THAW));
 		CHECK(virtqueue_wait(&g.q, &elem, 10000));
 		id = device_add(g.vas, 8 * MIB, MIB);
-		CHECK_OK(vas_region_remove(g.vas, id));
+		device_remove(g.vas, id);
 	}
+}
+
+/* Served in many steps, between which the memory is frozen and the rings are taken away. */
+static void is_whole(struct guest *g, int drive, int in)
+{
+	struct vas_ko_freeze freeze = { .timeout_ns = 60000000000 };
+	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
+	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&ring,
+					  .nr = 1,
+					  .timeout_ns = 60000000000 };
+	struct part parts[] = {
+		{ HEADER, 16, 0 },
+		{ DATA, 100001, in },
+		{ DATA + 100001, 3 * MIB - 100001, in },
+		{ STATUS, 1, 1 },
+	};
+	struct vring_used_elem elem;
+
+	put_header(g, in ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, 3);
+	virtqueue_add(&g->q, parts, 4, 0);
+	virtqueue_kick(&g->q);
+	for (int i = 0; i < 10; i++) {
+		CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
+		if (i % 3 == 2) {
+			CHECK_OK(ioctl(drive, VAS_KO_PREPARE, &prepare));
+			CHECK_OK(ioctl(drive, VAS_KO_COMMIT));
+		}
+		CHECK_OK(ioctl(drive, VAS_KO_THAW));
+	}
+	CHECK(virtqueue_wait(&g->q, &elem, 60000));
+	CHECK_EQ(g->ram[STATUS], VIRTIO_BLK_S_OK);
+	CHECK_EQ(elem.len, in ? 3 * MIB + 1 : 1);
+}
+
+TEST(a_large_request_is_whole_whatever_interrupts_it)
+{
+	struct vas_ko_attach attach;
+	static char disk[3 * MIB];
+	struct guest g;
+	int drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
+
+	guest_init(&g, 0);
+	attach = (struct vas_ko_attach){ .fd = vas_fd(g.vas) };
+	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
+	for (uint32_t at = 0; at < sizeof(disk); at++)
+		disk[at] = (char)(at * 7 + (at >> 12));
+	CHECK_EQ(pwrite(g.file, disk, sizeof(disk), 3 * 512), sizeof(disk));
+	is_whole(&g, drive, 1);
+	CHECK_MEM(g.ram + DATA, disk, sizeof(disk));
+	for (uint32_t at = 0; at < sizeof(disk); at++)
+		g.ram[DATA + at] = (char)(at * 5 + (at >> 12));
+	is_whole(&g, drive, 0);
+	CHECK_EQ(pread(g.file, disk, sizeof(disk), 3 * 512), sizeof(disk));
+	CHECK_MEM(disk, g.ram + DATA, sizeof(disk));
 }

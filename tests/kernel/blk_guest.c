@@ -12,7 +12,7 @@ int blk_open(struct guest *g, uint64_t features)
 		.vas_fd = vas_fd(g->vas),
 		.file_fd = g->file,
 		.features = features,
-		.capacity = CAPACITY,
+		.capacity = g->capacity,
 		.id = "vas_blk test",
 	};
 
@@ -46,7 +46,8 @@ struct vas_blk_stopped queue_stop(struct guest *g)
 
 void guest_init(struct guest *g, uint64_t features)
 {
-	*g = (struct guest){ .blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC) };
+	*g = (struct guest){ .capacity = CAPACITY };
+	g->blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
 	if (g->blk < 0)
 		test_skip("no /dev/vas_blk: vas_blk.ko is not loaded");
 	g->vas = device_vas(64 * MIB, RAM, 0);

@@ -29,10 +29,11 @@ struct guest {
 	char *ram;
 	int file;
 	int blk;
+	uint64_t capacity;
 	struct virtqueue q;
 };
 
-/* A guest whose queue 0 runs; skips the case without vas_blk.ko. */
+/* A guest whose queue 0 runs, with a disk of CAPACITY bytes; skips the case without vas_blk.ko. */
 void guest_init(struct guest *g, uint64_t features);
 
 int blk_open(struct guest *g, uint64_t features);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas_blk.ko: a guest's driver that does its worst can break its own queue, and nothing else. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "blk_guest.h"
+#include "include/uapi/linux/vas.h"
 
 /* After whatever was done to the ring: the queue is broken and says so, and can be started anew. */
 static void is_broken(struct guest *g)
@@ -289,4 +291,60 @@ TEST(queues_that_cannot_be_are_refused)
 	stopped.index = 1;
 	CHECK_EQ(ioctl(g.blk, VAS_BLK_STOP, &stopped), -1);
 	CHECK_EQ(errno, ENOENT);
+}
+
+/* Requests of 3 GiB each, as many as the ring has room for, into the same few MiB. */
+static void ask_for_too_much(struct guest *g)
+{
+	struct part parts[1024];
+
+	for (int i = 1; i < 1023; i++)
+		parts[i] = (struct part){ DATA, RAM - DATA, 1 };
+	parts[0] = (struct part){ HEADER, 16, 0 };
+	parts[1023] = (struct part){ STATUS, 1, 1 };
+	put_header(g, VIRTIO_BLK_T_IN, 0);
+	g->ram[DATA] = 0x7f;
+	for (uint32_t i = 0; i < SIZE; i++)
+		virtqueue_add(&g->q, parts, 1024, TABLE);
+	virtqueue_kick(&g->q);
+}
+
+static int is_being_served(void *ram)
+{
+	return !__atomic_load_n((char *)ram + DATA, __ATOMIC_ACQUIRE);
+}
+
+TEST(a_guest_cannot_keep_its_queue_from_being_frozen_unplugged_or_stopped)
+{
+	const uint64_t minute = 60000000000ull;
+	struct vas_ko_freeze freeze = { .timeout_ns = minute };
+	struct vas_ko_range ring = { QUEUE, 4 * PAGE };
+	struct vas_ko_prepare prepare = { .ranges = (uintptr_t)&ring,
+					  .nr = 1,
+					  .timeout_ns = minute };
+	int drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
+	struct vas_ko_attach attach;
+	struct guest g;
+
+	guest_init(&g, INDIRECT);
+	close(g.blk);
+	g.capacity = 1ull << 40;
+	g.blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
+	CHECK_OK(ftruncate(g.file, (off_t)g.capacity));
+	CHECK_OK(blk_open(&g, INDIRECT));
+	virtqueue_init(&g.q, g.ram, QUEUE, SIZE);
+	CHECK_OK(queue_start(&g, 0));
+	attach = (struct vas_ko_attach){ .fd = vas_fd(g.vas) };
+	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
+	ask_for_too_much(&g);
+	test_wait(is_being_served, g.ram, 60000);
+	CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
+	g.ram[DATA] = 0x7f;
+	CHECK_OK(ioctl(drive, VAS_KO_THAW));
+	test_wait(is_being_served, g.ram, 60000);
+	CHECK_OK(ioctl(drive, VAS_KO_PREPARE, &prepare));
+	CHECK_OK(ioctl(drive, VAS_KO_COMMIT));
+	g.ram[DATA] = 0x7f;
+	test_wait(is_being_served, g.ram, 60000);
+	CHECK(queue_stop(&g).nr_requests < SIZE);
 }

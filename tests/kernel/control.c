@@ -32,6 +32,7 @@ struct control control_open(int fd)
 	c.slots = part(&c, &sb, VAS_EXT_SLOTS);
 	c.binders = part(&c, &sb, VAS_EXT_BINDERS);
 	c.pins = part(&c, &sb, VAS_EXT_PINS);
+	c.events = part(&c, &sb, VAS_EXT_EVENTS);
 	c.table[0] = part(&c, &sb, VAS_EXT_TABLE0);
 	c.table[1] = part(&c, &sb, VAS_EXT_TABLE1);
 	c.log = part(&c, &sb, VAS_EXT_LOG);

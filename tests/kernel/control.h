@@ -17,6 +17,7 @@ struct control {
 	struct vas_slot *slots;
 	struct vas_binder *binders;
 	struct vas_pin *pins;
+	struct vas_event_entry *events;
 	struct vas_region_entry *table[2];
 	uint64_t *log; /* words */
 	char *mapped;

@@ -274,7 +274,7 @@ TEST(a_cache_does_not_outlive_its_layout)
 	struct vas_test_copy way = { .flags = VAS_TEST_CACHED };
 
 	CHECK_OK(copy_to(device, &way, 2 * MIB, &word, 8));
-	CHECK_OK(vas_region_remove(vas, id));
+	device_remove(vas, id);
 	CHECK_EQ(copy_to(device, &way, 2 * MIB, &word, 8), -EFAULT);
 	CHECK_EQ(copy(device, &way, 2 * MIB, &word, 8), -EFAULT);
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
+#define PATIENCE_NS 60000000000ull
+
 static int call(int device, unsigned long cmd, void *arg)
 {
 	int result = ioctl(device, cmd, arg);
@@ -229,10 +231,22 @@ long device_counter(const char *name)
 uint64_t device_add(struct vas *vas, uint64_t gpa, uint64_t size)
 {
 	struct vas_region region = { .gpa = gpa, .size = size, .offset = gpa };
+	struct vas_layout *layout;
 	uint64_t id;
 
-	CHECK_OK(vas_region_add(vas, &region, &id));
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_OK(vas_layout_add(layout, &region, &id));
+	CHECK_OK(vas_layout_commit(layout, PATIENCE_NS, NULL));
 	return id;
+}
+
+void device_remove(struct vas *vas, uint64_t id)
+{
+	struct vas_layout *layout;
+
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_OK(vas_layout_remove(layout, id));
+	CHECK_OK(vas_layout_commit(layout, PATIENCE_NS, NULL));
 }
 
 struct vas *device_vas(uint64_t limit, uint64_t ram, uint32_t create_flags)

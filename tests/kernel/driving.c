@@ -290,3 +290,41 @@ TEST(a_freeze_waits_for_writers_under_way)
 		CHECK_EQ(result.wrong, 0);
 	}
 }
+
+struct attempt {
+	int drive;
+	struct vas_ko_blocker blocker;
+};
+
+static int freezing_fails(void *arg)
+{
+	struct attempt *attempt = arg;
+	int err = freeze(attempt->drive, SECOND / 20, &attempt->blocker);
+
+	if (!err)
+		CHECK_OK(call(attempt->drive, VAS_KO_THAW, NULL));
+	return err == -EBUSY;
+}
+
+TEST(a_section_that_does_not_end_stops_the_freeze_of_its_own_vas_only)
+{
+	struct vas *mine = device_vas(LIMIT, 4 * MIB, 0), *other = device_vas(LIMIT, 4 * MIB, 0);
+	int device = device_bound(vas_fd(mine)), neighbour = device_bound(vas_fd(other));
+	struct vas_test_load load = { .kind = VAS_TEST_LOAD_SECTION };
+	struct attempt stuck = { .drive = state_of(mine) };
+	int drive = state_of(other);
+	uint64_t word = 1;
+
+	CHECK_OK(device_load(device, &load));
+	test_wait(freezing_fails, &stuck, 60000);
+	CHECK_OK(freeze(drive, 60 * SECOND, NULL));
+	CHECK_EQ(device_write(neighbour, 0, &word, sizeof(word), NULL), -EAGAIN);
+	CHECK_OK(call(drive, VAS_KO_THAW, NULL));
+	CHECK_STR(stuck.blocker.name, "vas_test");
+	CHECK_EQ(stuck.blocker.size, 0);
+	/* Nor does it keep the other's end waiting. */
+	CHECK_OK(device_unbind(neighbour));
+	close(drive);
+	CHECK_OK(device_load_stop(device).err);
+	CHECK_OK(freeze(stuck.drive, 60 * SECOND, NULL));
+}

@@ -22,39 +22,15 @@ static int nr_rounds(int parts)
 	return (rounds ? atoi(rounds) : 600) / parts;
 }
 
-/* As vas_region_add() and vas_region_remove(), but a machine that is slow and busy may take its time. */
-#define PATIENCE_NS 60000000000ull
-
-static uint64_t plug_in(struct vas *vas)
-{
-	struct vas_region region = { .gpa = HOT, .size = MIB, .offset = HOT };
-	struct vas_layout *layout;
-	uint64_t id;
-
-	CHECK_OK(vas_layout_begin(vas, &layout));
-	CHECK_OK(vas_layout_add(layout, &region, &id));
-	CHECK_OK(vas_layout_commit(layout, PATIENCE_NS, NULL));
-	return id;
-}
-
-static void take_out(struct vas *vas, uint64_t id)
-{
-	struct vas_layout *layout;
-
-	CHECK_OK(vas_layout_begin(vas, &layout));
-	CHECK_OK(vas_layout_remove(layout, id));
-	CHECK_OK(vas_layout_commit(layout, PATIENCE_NS, NULL));
-}
-
 static void plug_in_and_out(struct vas *vas, int rounds)
 {
 	uint64_t id, word;
 
 	for (int i = 0; i < rounds; i++) {
 		test_note("round %d", i);
-		id = plug_in(vas);
+		id = device_add(vas, HOT, MIB);
 		CHECK_OK(vas_read(vas, HOT, &word, sizeof(word), NULL));
-		take_out(vas, id);
+		device_remove(vas, id);
 		/* Given back: whoever wrote late wrote to nobody. */
 		CHECK_EQ(pread(vas_fd(vas), &word, sizeof(word), HOT), 8);
 		CHECK_EQ(word, 0);
@@ -109,10 +85,10 @@ TEST(every_long_map_is_given_back_each_time)
 
 	for (int i = 0; i < rounds; i++) {
 		test_note("round %d", i);
-		id = plug_in(vas);
+		id = device_add(vas, HOT, MIB);
 		CHECK_OK(device_map(device, HOT + PAGE, 8 * PAGE, VAS_MAPPING_WRITE, &map));
 		CHECK_OK(device_map_write(device, map, 0, "x", 1));
-		take_out(vas, id);
+		device_remove(vas, id);
 		CHECK_EQ(device_map_write(device, map, 0, "x", 1), -ENOENT);
 	}
 	CHECK_EQ(device_counts(device).invalidated, rounds);

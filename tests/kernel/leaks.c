@@ -136,7 +136,7 @@ static void use_everything(void)
 	CHECK_EQ(device_map(device, 3 * MIB, 2 * MIB, 0, &id), -EFAULT);
 	CHECK_OK(device_sg_map(device, &sg));
 	CHECK_OK(device_doorbell(device, bell, irq, 0));
-	CHECK_OK(vas_region_remove(vas, 1));
+	device_remove(vas, 1);
 }
 
 /* In a process of its own, which leaves the tidying up to its end. */

@@ -111,7 +111,7 @@ TEST(a_list_in_the_way_is_asked_for)
 	uint32_t nr_entries;
 
 	CHECK_OK(map_list(device, ranges, 2, VAS_MAPPING_WRITE, &nr_entries));
-	CHECK_OK(vas_region_remove(vas, id));
+	device_remove(vas, id);
 	CHECK_EQ(device_sg_unmap(device), -ENOENT);
 	CHECK_EQ(nr_pins(vas), 0);
 }

@@ -62,6 +62,11 @@ TEST(debugfs_tells_who_is_bound_and_who_has_maps)
 	CHECK_EQ(device_counter("pinned_folios"), 0);
 }
 
+static int has_resumed(void *device)
+{
+	return device_counts(*(int *)device).resumed == 1;
+}
+
 /* One of each kind of thing that is traced. */
 static void do_everything(void)
 {
@@ -76,7 +81,8 @@ static void do_everything(void)
 	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
 	CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
 	CHECK_OK(ioctl(drive, VAS_KO_THAW));
-	CHECK_OK(vas_region_remove(vas, region));
+	test_wait(has_resumed, &device, 60000); /* or it would hear only of what comes next */
+	device_remove(vas, region);
 	CHECK_EQ(device_unmap(device, id), -ENOENT);
 	close(device);
 	close(drive);

@@ -32,7 +32,7 @@ struct vas_ko_range {
 	__u64 size;
 };
 
-/* Who was in the way, with -EBUSY. name is empty if a section was. */
+/* Who was in the way, with -EBUSY: whose map, or, if size is 0, whose access that has not ended. */
 struct vas_ko_blocker {
 	__u64 gpa;
 	__u64 size;
@@ -64,7 +64,12 @@ struct vas_ko_info {
 	__u32 prepared;
 };
 
-#define VAS_KO_MAGIC   0xb6
+/*
+ * 0xe8 is nobody's in the kernel's Documentation/userspace-api/ioctl/ioctl-number.rst. 00-1f are
+ * /dev/vas's, the modules that come with vas.ko have the rest: 20-2f vas_blk, 30-3f vas_dma,
+ * 40-4f vas_example, 50-5f vas_bench, 80-bf vas_test.
+ */
+#define VAS_KO_MAGIC   0xe8
 #define VAS_KO_ATTACH  _IOW(VAS_KO_MAGIC, 0, struct vas_ko_attach)
 #define VAS_KO_PREPARE _IOWR(VAS_KO_MAGIC, 1, struct vas_ko_prepare)
 #define VAS_KO_COMMIT  _IO(VAS_KO_MAGIC, 2)

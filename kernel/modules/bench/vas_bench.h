@@ -38,6 +38,7 @@ struct vas_bench_run {
 	__u64 ns;
 };
 
-#define VAS_BENCH_RUN _IOWR(0xb8, 0, struct vas_bench_run)
+/* Code: see <linux/vas.h>. */
+#define VAS_BENCH_RUN _IOWR(0xe8, 0x50, struct vas_bench_run)
 
 #endif

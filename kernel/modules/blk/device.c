@@ -12,7 +12,6 @@
 
 #include <linux/vas.h>
 
-#include "disk.h"
 #include "queue.h"
 
 /**
@@ -180,12 +179,7 @@ static long ioctl_stop(struct target *target, void __user *user)
 	queue = set_queue(target, stopped.index, NULL);
 	if (!queue)
 		return -ENOENT;
-	mutex_lock(&queue->lock);
-	queue->is_quiet = true; /* what follows is how it stays */
-	stopped.next_avail = queue->ring.next_avail;
-	stopped.broken = queue->is_broken;
-	stopped.nr_requests = queue->nr_requests;
-	mutex_unlock(&queue->lock);
+	queue_halt(queue, &stopped);
 	queue_stop(queue);
 	return copy_to_user(user, &stopped, sizeof(stopped)) ? -EFAULT : 0;
 }

@@ -2,6 +2,9 @@
 /*
  * A request is a header to read, data either way, and a status byte to write; how it is cut into
  * segments is the driver's choice. So it is two streams of bytes, each taken from its front.
+ *
+ * How large it is is the driver's choice, too. So it is served in steps, each of which is bounded
+ * and, if it fails, leaves the request as it was; what a step does can be done again.
  */
 #include "disk.h"
 
@@ -14,15 +17,6 @@
 #include <linux/vas.h>
 
 #include "ring.h"
-
-/* What is left of one direction of a chain. */
-struct stream {
-	struct vas *vas;
-	const struct segment *segment;
-	u32 nr;
-	u32 at; /* in the first segment */
-	u64 left;
-};
 
 static struct stream stream_of(struct vas *vas, const struct segment *segments, u32 nr)
 {
@@ -107,121 +101,150 @@ static int file_write(struct disk *disk, const void *buf, u32 len, loff_t pos)
 	return 0;
 }
 
-/* Errors of the disk become a status; those of guest memory are the caller's. */
-#define DISK_FAILED 1
-
-static int check_sectors(const struct disk *disk, u64 sector, u64 len)
+static u64 sectors_len(const struct request *request)
 {
-	u64 nr = disk->capacity >> SECTOR_SHIFT;
+	switch (request->type) {
+	case VIRTIO_BLK_T_IN:
+		return request->in.left - 1; /* the status comes last */
+	case VIRTIO_BLK_T_OUT:
+		return request->out.left;
+	default:
+		return 0;
+	}
+}
 
-	if (len % SECTOR_SIZE || sector > nr || len >> SECTOR_SHIFT > nr - sector)
-		return DISK_FAILED;
+static bool is_allowed(const struct request *request, u64 sector)
+{
+	u64 nr = request->disk->capacity >> SECTOR_SHIFT, len = request->left;
+
+	if (request->type != VIRTIO_BLK_T_IN && request->type != VIRTIO_BLK_T_OUT)
+		return true;
+	if (request->type == VIRTIO_BLK_T_OUT && request->disk->readonly)
+		return false;
+	return !(len % SECTOR_SIZE) && sector <= nr && len >> SECTOR_SHIFT <= nr - sector;
+}
+
+/* Errors of the disk become a status and end the request; those of guest memory are for others. */
+static int disk_failed(struct request *request)
+{
+	request->status = VIRTIO_BLK_S_IOERR;
+	request->left = 0;
 	return 0;
 }
 
-static int read_sectors(struct disk *disk, u64 sector, struct stream *in, void *buffer)
-{
-	u64 len = in->left - 1, pos = sector << SECTOR_SHIFT;
-	int err = check_sectors(disk, sector, len);
-
-	while (!err && len) {
-		u32 nr = min_t(u64, len, DISK_BUFFER);
-
-		if (file_read(disk, buffer, nr, pos))
-			return DISK_FAILED;
-		err = stream_write(in, buffer, nr);
-		pos += nr;
-		len -= nr;
-	}
-	return err;
-}
-
-static int write_sectors(struct disk *disk, u64 sector, struct stream *out, void *buffer)
-{
-	u64 pos = sector << SECTOR_SHIFT;
-	int err = disk->readonly ? DISK_FAILED : check_sectors(disk, sector, out->left);
-
-	while (!err && out->left) {
-		u32 nr = min_t(u64, out->left, DISK_BUFFER);
-
-		err = stream_read(out, buffer, nr);
-		if (!err && file_write(disk, buffer, nr, pos))
-			return DISK_FAILED;
-		pos += nr;
-	}
-	return err;
-}
-
-static int tell_id(struct disk *disk, struct stream *in)
-{
-	return stream_write(in, disk->id, min_t(u64, in->left - 1, sizeof(disk->id)));
-}
-
 /*
- * 0, DISK_FAILED, or an error of guest memory; *status is what the guest is told of the first two.
+ * A request of which nothing was done yet. The chain must stay as it is until it is done. -EPROTO:
+ * it makes no sense; or another error of vas_copy_from().
  */
-static int carry_out(struct disk *disk, struct stream *out, struct stream *in, void *buffer,
-		     u8 *status)
+int disk_begin(struct disk *disk, const struct chain *chain, struct request *request)
 {
 	struct virtio_blk_outhdr header;
-	int err = stream_read(out, &header, sizeof(header));
+	u64 sector;
+	int err;
+
+	*request = (struct request){
+		.disk = disk,
+		.out = stream_of(disk->vas, chain->segments, chain->nr_out),
+		.in = stream_of(disk->vas, chain->segments + chain->nr_out, chain->nr_in),
+		.status = VIRTIO_BLK_S_OK,
+	};
+	request->in_len = request->in.left;
+	if (!request->in.left || request->out.left < sizeof(header))
+		return -EPROTO;
+	err = stream_read(&request->out, &header, sizeof(header));
+	if (err)
+		return err;
+	request->type = le32_to_cpu((__force __le32)header.type);
+	sector = le64_to_cpu((__force __le64)header.sector);
+	request->left = sectors_len(request);
+	request->pos = sector << SECTOR_SHIFT;
+	return is_allowed(request, sector) ? 0 : disk_failed(request);
+}
+
+static int read_sectors(struct request *request, void *buffer, u32 len)
+{
+	if (file_read(request->disk, buffer, len, request->pos))
+		return disk_failed(request);
+	request->pos += len;
+	request->left -= len;
+	return stream_write(&request->in, buffer, len);
+}
+
+static int write_sectors(struct request *request, void *buffer, u32 len)
+{
+	int err = stream_read(&request->out, buffer, len);
 
 	if (err)
 		return err;
-	*status = VIRTIO_BLK_S_OK;
-	switch (le32_to_cpu((__force __le32)header.type)) {
+	if (file_write(request->disk, buffer, len, request->pos))
+		return disk_failed(request);
+	request->pos += len;
+	request->left -= len;
+	return 0;
+}
+
+static int tell_id(struct request *request)
+{
+	const struct disk *disk = request->disk;
+
+	return stream_write(&request->in, disk->id,
+			    min_t(u64, request->in.left - 1, sizeof(disk->id)));
+}
+
+static int work(struct request *request, void *buffer)
+{
+	u32 len = min_t(u64, request->left, DISK_BUFFER);
+
+	if (request->status != VIRTIO_BLK_S_OK)
+		return 0;
+	switch (request->type) {
 	case VIRTIO_BLK_T_IN:
-		err = read_sectors(disk, le64_to_cpu((__force __le64)header.sector), in, buffer);
-		break;
+		return read_sectors(request, buffer, len);
 	case VIRTIO_BLK_T_OUT:
-		err = write_sectors(disk, le64_to_cpu((__force __le64)header.sector), out, buffer);
-		break;
+		return write_sectors(request, buffer, len);
 	case VIRTIO_BLK_T_FLUSH:
-		err = vfs_fsync(disk->file, 1) ? DISK_FAILED : 0;
-		break;
+		return vfs_fsync(request->disk->file, 1) ? disk_failed(request) : 0;
 	case VIRTIO_BLK_T_GET_ID:
-		err = tell_id(disk, in);
-		break;
+		return tell_id(request);
 	default:
-		*status = VIRTIO_BLK_S_UNSUPP;
+		request->status = VIRTIO_BLK_S_UNSUPP;
+		return 0;
 	}
-	if (err == DISK_FAILED)
-		*status = VIRTIO_BLK_S_IOERR;
-	return err;
 }
 
 /* The status is the last byte of all that can be written: go there. */
-static int write_status(struct stream *in, u8 status, u64 *skipped)
+static int write_status(struct stream *in, u8 status)
 {
 	u64 gpa;
 
-	*skipped = in->left - 1;
 	while (in->left > 1)
 		next_segment(in, min_t(u64, in->left - 1, U32_MAX), &gpa);
 	return stream_write(in, &status, 1);
 }
 
-/*
- * Serve one request. *written: how much of its in segments was. -EPROTO: it makes no sense;
- * -EAGAIN: the guest's memory is frozen: the same request again, later; or another error of
- * vas_copy_to().
- */
-int disk_serve(struct disk *disk, const struct chain *chain, void *buffer, u32 *written)
+static int finish(struct request *request, u32 *written)
 {
-	struct stream out = stream_of(disk->vas, chain->segments, chain->nr_out);
-	struct stream in = stream_of(disk->vas, chain->segments + chain->nr_out, chain->nr_in);
-	u64 in_len = in.left, skipped;
-	u8 status;
-	int err;
+	u64 skipped = request->in.left - 1;
 
-	if (!in.left || out.left < sizeof(struct virtio_blk_outhdr))
-		return -EPROTO;
-	err = carry_out(disk, &out, &in, buffer, &status);
-	if (err < 0)
-		return err;
-	err = write_status(&in, status, &skipped);
+	*written = min_t(u64, request->in_len - skipped, U32_MAX);
+	return write_status(&request->in, request->status);
+}
+
+/*
+ * Do some of a request. 1: more is left; 0: done, and the guest was told; *written: how much of its
+ * in segments was. -EPROTO: it makes no sense; -EAGAIN: the guest's memory is frozen: the same step
+ * again, later; or another error of vas_copy_to().
+ */
+int disk_step(struct request *request, void *buffer, u32 *written)
+{
+	struct request before = *request;
+	int err = work(request, buffer);
+
+	if (!err && request->left)
+		return 1;
+	if (!err)
+		err = finish(request, written);
 	if (err)
-		return err;
-	*written = min_t(u64, in_len - skipped, U32_MAX);
-	return 0;
+		*request = before;
+	return err;
 }

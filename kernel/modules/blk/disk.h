@@ -9,9 +9,10 @@
 
 struct chain;
 struct file;
+struct segment;
 struct vas;
 
-/* What a queue's thread moves at once. */
+/* What a step of a request moves at most. */
 #define DISK_BUFFER (64u << 10)
 
 /**
@@ -30,6 +31,45 @@ struct disk {
 	char id[VAS_BLK_ID_LEN];
 };
 
-int disk_serve(struct disk *disk, const struct chain *chain, void *buffer, u32 *written);
+/**
+ * struct stream - what is left of one direction of a chain
+ * @vas: the guest's memory
+ * @segment: the first that is left
+ * @nr: how many are
+ * @at: how much of the first is done
+ * @left: bytes in all of them
+ */
+struct stream {
+	struct vas *vas;
+	const struct segment *segment;
+	u32 nr;
+	u32 at;
+	u64 left;
+};
+
+/**
+ * struct request - a request under way
+ * @disk: which
+ * @out: what is left to read of what the guest sends; in the chain that it was begun with
+ * @in: what is left to write
+ * @in_len: what @in was at first
+ * @type: VIRTIO_BLK_T_*
+ * @status: what the guest will be told
+ * @pos: where the next sector is
+ * @left: bytes of sectors that are left
+ */
+struct request {
+	struct disk *disk;
+	struct stream out;
+	struct stream in;
+	u64 in_len;
+	u32 type;
+	u8 status;
+	u64 pos;
+	u64 left;
+};
+
+int disk_begin(struct disk *disk, const struct chain *chain, struct request *request);
+int disk_step(struct request *request, void *buffer, u32 *written);
 
 #endif

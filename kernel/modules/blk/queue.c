@@ -8,12 +8,8 @@
 #include <linux/slab.h>
 #include <linux/virtio_ring.h>
 
-#include "disk.h"
-
-/*
- * Requests between two looks at whether somebody wants the lock, and before the guest is notified.
- */
-#define BATCH 64
+/* Steps, of at most DISK_BUFFER bytes each, before the guest hears of them and others may run. */
+#define MAX_STEPS 64
 
 /* After this long a queue whose memory was frozen, or gone, tries again. */
 #define RETRY_AFTER (HZ / 100 ?: 1)
@@ -36,41 +32,68 @@ static void break_queue(struct queue *queue)
 		vas_irq_raise(&queue->err);
 }
 
-/* 1: served one; 0: there is none; or why it was not. */
-static int serve_one(struct queue *queue)
+/* For all but the queue's thread, which does no further step before they have had the lock. */
+static void lock_queue(struct queue *queue)
+{
+	atomic_inc(&queue->nr_waiting);
+	mutex_lock(&queue->lock);
+	atomic_dec(&queue->nr_waiting);
+}
+
+/* 1: there is a request; 0: there is none; or why not. */
+static int get_request(struct queue *queue)
+{
+	int result;
+
+	if (queue->has_request)
+		return 1;
+	result = ring_take(&queue->ring, queue->chain);
+	if (result <= 0)
+		return result;
+	result = disk_begin(queue->disk, queue->chain, &queue->request);
+	queue->has_request = !result;
+	return result ? result : 1;
+}
+
+/* 1: there may be more to do; 0: there is none; or why it was not done. */
+static int serve_step(struct queue *queue)
 {
 	u32 written;
 	int result;
 
-	result = ring_take(&queue->ring, queue->chain);
+	result = get_request(queue);
 	if (result <= 0)
 		return result;
-	result = disk_serve(queue->disk, queue->chain, queue->buffer, &written);
+	result = disk_step(&queue->request, queue->buffer, &written);
 	if (result)
 		return result;
+	queue->has_request = false;
 	ring_give(&queue->ring, queue->chain, written);
 	queue->nr_requests++;
 	return 1;
 }
 
+static bool is_wanted(struct queue *queue)
+{
+	return atomic_read(&queue->nr_waiting) || kthread_should_stop();
+}
+
 /* The lock is held. 0: nothing left to do; 1: more; -EAGAIN: not now. */
 static int serve_batch(struct queue *queue)
 {
+	u64 before = queue->nr_requests;
 	int nr, result;
 
 	if (queue->is_broken)
 		return 0;
 	if (queue->is_quiet)
 		return -EAGAIN;
-	result = ring_map(&queue->ring);
-	if (result)
+	if (ring_map(&queue->ring))
 		return -EAGAIN;
-	for (nr = 0; nr < BATCH; nr++) {
-		result = serve_one(queue);
-		if (result <= 0)
-			break;
-	}
-	if (nr && ring_wants_interrupt(&queue->ring))
+	result = 1;
+	for (nr = 0; nr < MAX_STEPS && result > 0 && !is_wanted(queue); nr++)
+		result = serve_step(queue);
+	if (queue->nr_requests != before && ring_wants_interrupt(&queue->ring))
 		vas_irq_raise(&queue->call);
 	if (result < 0 && result != -EAGAIN && result != -EINTR)
 		break_queue(queue);
@@ -117,9 +140,11 @@ static int queue_thread(void *data)
 /* The rings are requested back: map them again when there is something to do. */
 void queue_invalidate(struct queue *queue, struct vas_mapping *mapping)
 {
-	mutex_lock(&queue->lock);
+	lock_queue(queue);
 	if (ring_has(&queue->ring, mapping)) {
 		ring_unmap(&queue->ring);
+		/* Begun anew, if it is still there then. */
+		queue->has_request = false;
 		/* Nobody is told of the thaw of a map that is gone; there is no new one before. */
 		queue->is_quiet = false;
 	}
@@ -130,7 +155,7 @@ void queue_invalidate(struct queue *queue, struct vas_mapping *mapping)
 /* Frozen, or not any more: once this returns nothing is served. */
 void queue_quiet(struct queue *queue, bool quiet)
 {
-	mutex_lock(&queue->lock);
+	lock_queue(queue);
 	queue->is_quiet = quiet;
 	mutex_unlock(&queue->lock);
 	wake(queue);
@@ -241,6 +266,17 @@ err_clean_ring:
 err_free:
 	free_queue(queue);
 	return ERR_PTR(err);
+}
+
+/* Serve no more, and tell how it stays. A request that is half done will be done again, whole. */
+void queue_halt(struct queue *queue, struct vas_blk_stopped *stopped)
+{
+	lock_queue(queue);
+	queue->is_quiet = true;
+	stopped->next_avail = queue->ring.next_avail;
+	stopped->broken = queue->is_broken;
+	stopped->nr_requests = queue->nr_requests;
+	mutex_unlock(&queue->lock);
 }
 
 /* Nobody calls its ops any more. */

@@ -48,8 +48,9 @@ struct vas_blk_stopped {
 	__u64 nr_requests; /* out */
 };
 
-#define VAS_BLK_OPEN  _IOW(0xf1, 0, struct vas_blk_open)
-#define VAS_BLK_START _IOW(0xf1, 1, struct vas_blk_queue)
-#define VAS_BLK_STOP  _IOWR(0xf1, 2, struct vas_blk_stopped)
+/* Codes: see <linux/vas.h>. */
+#define VAS_BLK_OPEN  _IOW(0xe8, 0x20, struct vas_blk_open)
+#define VAS_BLK_START _IOW(0xe8, 0x21, struct vas_blk_queue)
+#define VAS_BLK_STOP  _IOWR(0xe8, 0x22, struct vas_blk_stopped)
 
 #endif

@@ -15,6 +15,7 @@ struct vas_dma_copy {
 	__u64 to;   /* gpa */
 };
 
-#define VAS_DMA_COPY _IOW(0xf2, 0, struct vas_dma_copy)
+/* Code: see <linux/vas.h>. */
+#define VAS_DMA_COPY _IOW(0xe8, 0x30, struct vas_dma_copy)
 
 #endif

@@ -16,7 +16,7 @@ struct foo_serve {
 	__u64 gpa; /* of the struct echo_page */
 };
 
-/* Serve until the fd is closed. All other fds may be closed at once. */
-#define FOO_SERVE _IOW(0xf0, 0, struct foo_serve)
+/* Serve until the fd is closed. All other fds may be closed at once. Code: see <linux/vas.h>. */
+#define FOO_SERVE _IOW(0xe8, 0x40, struct foo_serve)
 
 #endif

@@ -54,6 +54,24 @@ static int round_by_map(struct load *load, u64 gpa, u8 *wrote, u8 *read)
 	return check(wrote, read);
 }
 
+static int round_in_section(struct load *load)
+{
+	struct vas_section section;
+	int err;
+
+	err = vas_enter(load->session->vas, VAS_PROT_WRITE, &section);
+	if (err)
+		return err;
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (kthread_should_stop())
+			break;
+		schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	return vas_leave(&section);
+}
+
 static int round_of(struct load *load)
 {
 	const struct vas_test_load *task = &load->session->load_task;
@@ -61,6 +79,8 @@ static int round_of(struct load *load)
 	u64 gpa = task->gpa + prandom_u32_state(&load->random) % nr_blocks * BLOCK;
 	u8 wrote[BLOCK], read[BLOCK];
 
+	if (task->kind == VAS_TEST_LOAD_SECTION)
+		return round_in_section(load);
 	prandom_bytes_state(&load->random, wrote, BLOCK);
 	if (task->kind == VAS_TEST_LOAD_MAP)
 		return round_by_map(load, gpa, wrote, read);

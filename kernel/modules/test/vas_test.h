@@ -83,7 +83,12 @@ struct vas_test_info {
 };
 
 /* A load: a kernel thread that writes and reads back, over and over. */
-enum vas_test_load_kind { VAS_TEST_LOAD_COPY, VAS_TEST_LOAD_CACHE, VAS_TEST_LOAD_MAP };
+enum vas_test_load_kind {
+	VAS_TEST_LOAD_COPY,
+	VAS_TEST_LOAD_CACHE,
+	VAS_TEST_LOAD_MAP,
+	VAS_TEST_LOAD_SECTION, /* just be in a section until the load is stopped */
+};
 
 struct vas_test_load {
 	__u64 gpa;
@@ -165,29 +170,30 @@ struct vas_test_regions {
 
 #define VAS_TEST_MAX_REGIONS 4096u
 
-#define VAS_TEST_MAGIC	       0xb7
-#define VAS_TEST_BIND	       _IOW(VAS_TEST_MAGIC, 0, __s32)
-#define VAS_TEST_UNBIND	       _IO(VAS_TEST_MAGIC, 1)
-#define VAS_TEST_COPY	       _IOWR(VAS_TEST_MAGIC, 2, struct vas_test_copy)
-#define VAS_TEST_MAP	       _IOWR(VAS_TEST_MAGIC, 3, struct vas_test_map)
-#define VAS_TEST_UNMAP_ID      _IOW(VAS_TEST_MAGIC, 4, __u32)
-#define VAS_TEST_MAP_ACCESS    _IOW(VAS_TEST_MAGIC, 5, struct vas_test_map_access)
-#define VAS_TEST_MARK	       _IOW(VAS_TEST_MAGIC, 6, struct vas_test_range)
-#define VAS_TEST_OFFER	       _IOW(VAS_TEST_MAGIC, 7, __s32)
-#define VAS_TEST_POLICY	       _IOW(VAS_TEST_MAGIC, 8, __u32)
-#define VAS_TEST_COUNTS	       _IOR(VAS_TEST_MAGIC, 9, struct vas_test_counts)
-#define VAS_TEST_INFO	       _IOR(VAS_TEST_MAGIC, 10, struct vas_test_info)
-#define VAS_TEST_LOAD	       _IOW(VAS_TEST_MAGIC, 11, struct vas_test_load)
-#define VAS_TEST_LOAD_STOP     _IOR(VAS_TEST_MAGIC, 12, struct vas_test_load_result)
-#define VAS_TEST_ATTACHED      _IOW(VAS_TEST_MAGIC, 13, __u32) /* id: 0, or ESTALE */
-#define VAS_TEST_SG_MAP	       _IOWR(VAS_TEST_MAGIC, 14, struct vas_test_sg)
-#define VAS_TEST_SG_ACCESS     _IOW(VAS_TEST_MAGIC, 15, struct vas_test_sg_access)
-#define VAS_TEST_SG_UNMAP      _IO(VAS_TEST_MAGIC, 16)
-#define VAS_TEST_DOORBELL      _IOW(VAS_TEST_MAGIC, 17, struct vas_test_doorbell)
-#define VAS_TEST_DOORBELL_STOP _IOR(VAS_TEST_MAGIC, 18, __u64) /* how often it rang */
-#define VAS_TEST_EVENT	       _IOWR(VAS_TEST_MAGIC, 19, struct vas_test_event)
-#define VAS_TEST_HVA	       _IOW(VAS_TEST_MAGIC, 20, struct vas_test_hva)
-#define VAS_TEST_REGIONS       _IOW(VAS_TEST_MAGIC, 22, struct vas_test_regions)
-#define VAS_TEST_FIELD	       _IOWR(VAS_TEST_MAGIC, 21, struct vas_test_field)
+/* Codes: see <linux/vas.h>. */
+#define VAS_TEST_MAGIC	       0xe8
+#define VAS_TEST_BIND	       _IOW(VAS_TEST_MAGIC, 0x80, __s32)
+#define VAS_TEST_UNBIND	       _IO(VAS_TEST_MAGIC, 0x81)
+#define VAS_TEST_COPY	       _IOWR(VAS_TEST_MAGIC, 0x82, struct vas_test_copy)
+#define VAS_TEST_MAP	       _IOWR(VAS_TEST_MAGIC, 0x83, struct vas_test_map)
+#define VAS_TEST_UNMAP_ID      _IOW(VAS_TEST_MAGIC, 0x84, __u32)
+#define VAS_TEST_MAP_ACCESS    _IOW(VAS_TEST_MAGIC, 0x85, struct vas_test_map_access)
+#define VAS_TEST_MARK	       _IOW(VAS_TEST_MAGIC, 0x86, struct vas_test_range)
+#define VAS_TEST_OFFER	       _IOW(VAS_TEST_MAGIC, 0x87, __s32)
+#define VAS_TEST_POLICY	       _IOW(VAS_TEST_MAGIC, 0x88, __u32)
+#define VAS_TEST_COUNTS	       _IOR(VAS_TEST_MAGIC, 0x89, struct vas_test_counts)
+#define VAS_TEST_INFO	       _IOR(VAS_TEST_MAGIC, 0x8a, struct vas_test_info)
+#define VAS_TEST_LOAD	       _IOW(VAS_TEST_MAGIC, 0x8b, struct vas_test_load)
+#define VAS_TEST_LOAD_STOP     _IOR(VAS_TEST_MAGIC, 0x8c, struct vas_test_load_result)
+#define VAS_TEST_ATTACHED      _IOW(VAS_TEST_MAGIC, 0x8d, __u32) /* id: 0, or ESTALE */
+#define VAS_TEST_SG_MAP	       _IOWR(VAS_TEST_MAGIC, 0x8e, struct vas_test_sg)
+#define VAS_TEST_SG_ACCESS     _IOW(VAS_TEST_MAGIC, 0x8f, struct vas_test_sg_access)
+#define VAS_TEST_SG_UNMAP      _IO(VAS_TEST_MAGIC, 0x90)
+#define VAS_TEST_DOORBELL      _IOW(VAS_TEST_MAGIC, 0x91, struct vas_test_doorbell)
+#define VAS_TEST_DOORBELL_STOP _IOR(VAS_TEST_MAGIC, 0x92, __u64) /* how often it rang */
+#define VAS_TEST_EVENT	       _IOWR(VAS_TEST_MAGIC, 0x93, struct vas_test_event)
+#define VAS_TEST_HVA	       _IOW(VAS_TEST_MAGIC, 0x94, struct vas_test_hva)
+#define VAS_TEST_REGIONS       _IOW(VAS_TEST_MAGIC, 0x96, struct vas_test_regions)
+#define VAS_TEST_FIELD	       _IOWR(VAS_TEST_MAGIC, 0x95, struct vas_test_field)
 
 #endif
