@@ -170,6 +170,26 @@ static uint64_t next_summary(const struct vas_log *log, uint64_t s, uint64_t end
 	return end;
 }
 
+uint64_t vas_log_next(const struct vas_log *log, uint64_t word, uint64_t end)
+{
+	uint64_t nr = (end + 63) / 64, bits;
+
+	while (word < end) {
+		uint64_t s = next_summary(log, word / 64, nr);
+
+		if (s == nr)
+			break;
+		if (word < s * 64)
+			word = s * 64;
+		bits = __atomic_load_n(&log->summary[s], __ATOMIC_RELAXED) &
+		       bits_within(s, word, end);
+		if (bits)
+			return s * 64 + (uint64_t)__builtin_ctzll(bits);
+		word = (s + 1) * 64;
+	}
+	return end;
+}
+
 uint64_t vas_log_move(const struct vas_log *log, struct vas_log_range *range,
 		      const struct vas_log_others *others, struct vas_dirty_word *words,
 		      uint64_t nr)

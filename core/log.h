@@ -72,6 +72,12 @@ void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len);
  */
 void vas_log_repair_word(const struct vas_log *log, uint64_t word);
 
+/*
+ * The first word in [word, end) that the levels above do not say is 0; else end. Nothing is taken:
+ * for a log whose levels are set before it is shown, and stay.
+ */
+uint64_t vas_log_next(const struct vas_log *log, uint64_t word, uint64_t end);
+
 /* Words that are to be taken: [next, end). */
 struct vas_log_range {
 	uint64_t next;

@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <vas/access.h>
 
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
@@ -19,58 +16,43 @@ int copy_stopped(const char *name, int err, uint64_t gpa, uint64_t done, uint64_
 		    text_gpa(gpa + done).s, done, len, vas_error());
 }
 
-struct copy {
-	struct vas *vas;
-	const char *name;
-	uint64_t gpa; /* of the whole range */
+/* A part of a copy of [gpa, gpa + len): the bytes of an extent. */
+struct part {
+	const struct copy *copy;
+	uint64_t gpa;
 	uint64_t len;
-	struct sink *sink;
 	uint8_t *segment;
-	uint64_t generation; /* in which the regions were taken */
 };
 
-/*
- * Through the file, where reading does not allocate. True if the segment is complete, and the
- * layout is still the one that says where it is.
- */
-static int read_file(const struct copy *copy, const struct extent *extent, uint64_t gpa, size_t len)
+static int copy_data(const struct part *part, const struct extent *extent)
 {
-	const struct vas_region *region = extent->region;
-	int fd = vas_backing_fd(copy->vas, region->backing);
-	off_t offset = (off_t)(region->offset + (gpa - region->gpa));
-
-	return pread(fd, copy->segment, len, offset) == (ssize_t)len &&
-	       vas_still(copy->vas, copy->generation);
-}
-
-static int copy_data(struct copy *copy, const struct extent *extent)
-{
+	const struct copy *copy = part->copy;
 	uint64_t gpa = extent->gpa, left = extent->len;
 
 	while (left) {
-		size_t nr = left < COPY_SEGMENT ? (size_t)left : COPY_SEGMENT, done = nr;
-		int err = 0, code = EXIT_OK;
+		size_t nr = left < COPY_SEGMENT ? (size_t)left : COPY_SEGMENT, done = 0;
+		int err = vas_peek(copy->vas, gpa, part->segment, nr, &done), code = EXIT_OK;
 
-		if (extent->kind != EXTENT_UNKNOWN || !read_file(copy, extent, gpa, nr))
-			err = vas_read(copy->vas, gpa, copy->segment, nr, &done);
 		if (done)
-			code = copy->sink->take(copy->sink, gpa, copy->segment, done);
+			code = copy->sink->take(copy->sink, gpa, part->segment, done);
 		if (code)
 			return code;
 		if (err)
-			return copy_stopped(copy->name, err, copy->gpa, gpa + done - copy->gpa,
-					    copy->len);
+			return copy_stopped(copy->name, err, part->gpa, gpa + done - part->gpa,
+					    part->len);
 		gpa += nr;
 		left -= nr;
 	}
 	return EXIT_OK;
 }
 
-static int copy_extents(struct copy *copy, const struct regions *regions)
+static int copy_extents(const struct part *part)
 {
-	struct extents extents = {
-		.vas = copy->vas, .regions = regions, .gpa = copy->gpa, .end = copy->gpa + copy->len
-	};
+	const struct copy *copy = part->copy;
+	struct extents extents = { .vas = copy->vas,
+				   .regions = copy->regions,
+				   .gpa = part->gpa,
+				   .end = part->gpa + part->len };
 	struct extent extent;
 	int code = EXIT_OK;
 
@@ -79,25 +61,16 @@ static int copy_extents(struct copy *copy, const struct regions *regions)
 		if (extent.kind == EXTENT_EMPTY)
 			code = copy->sink->take(copy->sink, extent.gpa, NULL, extent.len);
 		else
-			code = copy_data(copy, &extent);
+			code = copy_data(part, &extent);
 	}
 	return code;
 }
 
-int copy_out(struct vas *vas, const char *name, uint64_t gpa, uint64_t len, struct sink *sink)
+int copy_out(const struct copy *copy, uint64_t gpa, uint64_t len)
 {
-	struct copy copy = { .vas = vas, .name = name, .gpa = gpa, .len = len, .sink = sink };
-	struct regions regions;
-	int err, code;
+	struct part part = { copy, gpa, len, malloc(COPY_SEGMENT) };
+	int code = part.segment ? copy_extents(&part) : fail(EXIT_REFUSED, "no memory");
 
-	copy.generation = vas_generation(vas);
-	copy.segment = malloc(COPY_SEGMENT);
-	err = regions_get(vas, &regions);
-	if (!copy.segment)
-		err = -ENOMEM;
-	code = err ? fail(EXIT_REFUSED, "%s: %s", name, strerror(-err)) :
-		     copy_extents(&copy, &regions);
-	regions_clean(&regions);
-	free(copy.segment);
+	free(part.segment);
 	return code;
 }

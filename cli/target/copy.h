@@ -15,11 +15,18 @@ struct sink {
 	int (*take)(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t len);
 };
 
+struct copy {
+	struct vas *vas;
+	const char *name;	       /* of the vas, for messages */
+	const struct regions *regions; /* at least those of what is copied */
+	struct sink *sink;
+};
+
 /*
  * Give [gpa, gpa + len) to the sink. An exit code; at a hole, or where memory cannot be had, it
- * stops with a message and EXIT_STOPPED. name: of the vas, for messages.
+ * stops with a message and EXIT_STOPPED.
  */
-int copy_out(struct vas *vas, const char *name, uint64_t gpa, uint64_t len, struct sink *sink);
+int copy_out(const struct copy *copy, uint64_t gpa, uint64_t len);
 
 /* Say why an access of len bytes at gpa got no further than `done`. An exit code. */
 int copy_stopped(const char *name, int err, uint64_t gpa, uint64_t done, uint64_t len);

@@ -7,6 +7,10 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include <vas/lazy.h>
+
+/* Pages come by so many bytes at a time. */
+#define STEP (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
 
 int regions_get(struct vas *vas, struct regions *regions)
 {
@@ -68,10 +72,20 @@ static int is_hugetlbfs(int fd)
 /* What the file says of the region's memory from gpa on, at most len bytes. */
 static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent *extent)
 {
+	uint64_t size;
+	struct stat st;
 	off_t at;
 
-	extent->kind = EXTENT_UNKNOWN;
+	extent->kind = EXTENT_UNREACHABLE;
 	extent->len = len;
+	if (fstat(fd, &st))
+		return;
+	/* Behind the end of a file that was cut are no zeros, but nothing. */
+	size = ((uint64_t)st.st_size + VAS_PAGE_SIZE - 1) & ~(VAS_PAGE_SIZE - 1);
+	if (offset >= size)
+		return;
+	len = extent->len = least(len, size - offset);
+	extent->kind = EXTENT_UNKNOWN;
 	if (is_hugetlbfs(fd))
 		return;
 	extent->kind = EXTENT_DATA;
@@ -87,14 +101,22 @@ static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent 
 		extent->len = least(len, (uint64_t)at - offset);
 }
 
-/* Then a hole of the file is perhaps none of the memory's. */
-static int is_lazy(struct extents *extents)
+/*
+ * Pages that are still to come, from gpa on, or how far there are none. Asked before the file is: a
+ * page may come in between.
+ */
+static int is_coming(struct vas *vas, struct extent *extent)
 {
-	struct vas_info info;
+	uint64_t gpa = extent->gpa, word = (gpa | (STEP - 1)) + 1;
+	int found = vas_lazy_next(vas, &gpa, gpa + extent->len);
 
-	if (extents->lazy == LAZY_UNKNOWN)
-		extents->lazy = !vas_info(extents->vas, &info) && info.nr_lazy ? LAZY_YES : LAZY_NO;
-	return extents->lazy == LAZY_YES;
+	if (found && (found < 0 || gpa == extent->gpa)) {
+		extent->kind = EXTENT_LAZY;
+		extent->len = least(extent->len, word - extent->gpa);
+		return 1;
+	}
+	extent->len = gpa - extent->gpa;
+	return 0;
 }
 
 static void extent_of_region(struct extents *extents, struct extent *extent)
@@ -102,11 +124,9 @@ static void extent_of_region(struct extents *extents, struct extent *extent)
 	const struct vas_region *region = extent->region;
 	int fd = region->flags & VAS_REGION_LOCAL ? -1 :
 						    vas_backing_fd(extents->vas, region->backing);
-	/* Asked before the file is: a page may come in between. */
-	int lazy = is_lazy(extents);
 
 	extent->kind = EXTENT_UNREACHABLE;
-	if (fd < 0)
+	if (fd < 0 || is_coming(extents->vas, extent))
 		return;
 	/* SEEK_HOLE looks at each page up to the hole: call it once for each range of data. */
 	if (extent->gpa < extents->data_end) {
@@ -117,8 +137,6 @@ static void extent_of_region(struct extents *extents, struct extent *extent)
 	extent_of_file(fd, region->offset + (extent->gpa - region->gpa), extent->len, extent);
 	if (extent->kind == EXTENT_DATA)
 		extents->data_end = extent->gpa + extent->len;
-	if (extent->kind == EXTENT_EMPTY && lazy)
-		extent->kind = EXTENT_LAZY;
 }
 
 int extent_next(struct extents *extents, struct extent *extent)

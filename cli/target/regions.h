@@ -23,9 +23,9 @@ enum extent_kind {
 	EXTENT_DATA,	/* memory that is there */
 	EXTENT_EMPTY,	/* memory that was never touched: zeros, and reading would allocate it */
 	EXTENT_UNKNOWN, /* one of these two: hugetlbfs cannot tell */
-	EXTENT_LAZY, /* one of these two, and perhaps none of them yet: ask libvas, not the file */
-	EXTENT_HOLE, /* no region */
-	EXTENT_UNREACHABLE, /* a region whose memory cannot be had here */
+	EXTENT_LAZY,	/* pages of it are still to come: ask libvas, not the file */
+	EXTENT_HOLE,	/* no region */
+	EXTENT_UNREACHABLE, /* a region whose memory cannot be had here, or is lost: its file was cut */
 };
 
 /* There is memory, or may be. */
@@ -52,7 +52,6 @@ struct extents {
 	uint64_t end;
 	size_t index;
 	uint64_t data_end; /* gpa up to which the last extent found was data */
-	enum { LAZY_UNKNOWN, LAZY_YES, LAZY_NO } lazy;
 };
 
 /* The next extent, in order and without gaps: 1, or 0 at the end. */

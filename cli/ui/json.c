@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cli/ui/text.h"
 
@@ -75,6 +77,11 @@ void json_null(const char *key)
 
 void json_text(const char *key, const char *text, size_t max)
 {
+	char *copy = strndup(text, max);
+
+	if (copy)
+		text_clean_all(copy);
 	begin_value(key);
-	print_quoted(text_clean(text, max).s);
+	print_quoted(copy ? copy : "");
+	free(copy);
 }

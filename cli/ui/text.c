@@ -61,45 +61,82 @@ static size_t utf8_length(const unsigned char *text, size_t max, uint32_t *code)
 	return len;
 }
 
-/* Controls of a terminal, and marks that turn the direction of the text that follows. */
+/*
+ * What a terminal obeys instead of showing it (C0, DEL, C1), and what is not seen or turns the
+ * direction of the text around it.
+ */
 static int is_printable(uint32_t code)
 {
-	if (code < 0x20 || (code >= 0x7f && code < 0xa0))
-		return 0;
-	return !(code >= 0x2028 && code <= 0x202e) && !(code >= 0x2066 && code <= 0x2069) &&
-	       code != 0x200e && code != 0x200f && code != 0xfeff;
+	static const uint32_t ranges[][2] = {
+		{ 0x00, 0x1f },	    { 0x7f, 0x9f },	{ 0xad, 0xad },	    { 0x61c, 0x61c },
+		{ 0x180e, 0x180e }, { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f },
+		{ 0xfeff, 0xfeff }, { 0xfff0, 0xfffb }, { 0xfffe, 0xffff }, { 0xe0000, 0xe0fff },
+	};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (code >= ranges[i][0] && code <= ranges[i][1])
+			return 0;
+	return 1;
 }
 
-static struct clean_text clean(const char *text, size_t max, uint32_t last)
+/* In place: nothing gets longer. */
+static void clean(char *text, uint32_t last)
 {
-	struct clean_text out;
-	size_t to = 0, from = 0;
+	size_t max = strlen(text), to = 0, from = 0;
 
-	max = strnlen(text, max);
-	while (from < max && to + 5 < sizeof(out.s)) {
+	while (from < max) {
 		uint32_t code = 0;
 		size_t len = utf8_length((const unsigned char *)text + from, max - from, &code);
 
 		if (len && is_printable(code) && code <= last) {
-			memcpy(out.s + to, text + from, len);
+			memmove(text + to, text + from, len);
 			to += len;
 		} else {
-			out.s[to++] = '?';
+			text[to++] = '?';
 		}
 		from += len ? len : 1;
 	}
-	out.s[to] = '\0';
+	text[to] = '\0';
+}
+
+static uint32_t last_shown(void)
+{
+	return text_is_utf8() ? 0x10ffff : 0x7f;
+}
+
+void text_clean_all(char *text)
+{
+	clean(text, 0x10ffff);
+}
+
+void text_show_all(char *text)
+{
+	clean(text, last_shown());
+}
+
+static struct clean_text copy_clean(const char *text, size_t max, uint32_t last)
+{
+	struct clean_text out;
+	size_t len = strnlen(text, max);
+
+	/* Not in the middle of a character. */
+	if (len >= sizeof(out.s))
+		for (len = sizeof(out.s) - 1; len && (text[len] & 0xc0) == 0x80;)
+			len--;
+	memcpy(out.s, text, len);
+	out.s[len] = '\0';
+	clean(out.s, last);
 	return out;
 }
 
 struct clean_text text_clean(const char *text, size_t max)
 {
-	return clean(text, max, 0x10ffff);
+	return copy_clean(text, max, 0x10ffff);
 }
 
 struct clean_text text_shown(const char *text, size_t max)
 {
-	return clean(text, max, text_is_utf8() ? 0x10ffff : 0x7f);
+	return copy_clean(text, max, last_shown());
 }
 
 int text_is_utf8(void)

@@ -27,6 +27,10 @@ struct clean_text text_clean(const char *text, size_t max);
 /* The same, and ASCII only if that is all the terminal can show. */
 struct clean_text text_shown(const char *text, size_t max);
 
+/* Both in place, for text of any length. */
+void text_clean_all(char *text);
+void text_show_all(char *text);
+
 int text_is_utf8(void);
 size_t text_columns(const char *text);
 int text_terminal_width(void);

@@ -29,11 +29,8 @@ static void print_message(const char *format, va_list args)
 	/* One write for the whole line: lines of several processes do not mix. */
 	if (vasprintf(&line, format, args) < 0)
 		return;
-	/* What it speaks of (names, arguments) may hold anything, but no message has a control in
-	 * it. */
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
+	/* What it speaks of (names, arguments, what libvas says of them) may hold anything. */
+	text_show_all(line);
 	fflush(stdout);
 	text_clear_progress();
 	fprintf(stderr, "vas%s%s: %s\n", verb_now ? " " : "", verb_now ? verb_now->name : "", line);

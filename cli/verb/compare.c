@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas compare: is this what guest memory holds? */
+#include <stdlib.h>
+#include <string.h>
+
 #include "cli/target/argument.h"
 #include "cli/target/copy.h"
 #include "cli/target/name.h"
@@ -17,28 +20,32 @@ struct comparison {
 	struct vas *vas;
 	const char *name;
 	uint64_t gpa;
+	uint8_t *segment; /* of guest memory */
 };
 
-static int fail_differs(const struct comparison *comparison, uint64_t gpa, uint8_t wanted)
+static size_t equal_part(const uint8_t *a, const uint8_t *b, size_t len)
 {
-	uint8_t byte = 0;
+	size_t i;
 
-	vas_read(comparison->vas, gpa, &byte, 1, NULL);
-	return fail(EXIT_NOT_FOUND, "%s: differs at %s: %02x there, %02x given", comparison->name,
-		    text_gpa(gpa).s, byte, wanted);
+	for (i = 0; i < len && a[i] == b[i]; i++)
+		;
+	return i;
 }
 
 static int compare_segment(struct user *user, uint64_t at, const uint8_t *bytes, size_t len)
 {
 	const struct comparison *comparison = (const struct comparison *)user;
-	size_t done = 0;
-	int order = 0, err;
+	const uint8_t *segment = comparison->segment;
+	size_t done = 0, same;
+	int err = vas_peek(comparison->vas, comparison->gpa + at, comparison->segment, len, &done);
 
-	err = vas_compare(comparison->vas, comparison->gpa + at, bytes, len, &order, &done);
+	same = memcmp(segment, bytes, done) ? equal_part(segment, bytes, done) : done;
+	if (same < done)
+		return fail(EXIT_NOT_FOUND, "%s: differs at %s: %02x there, %02x given",
+			    comparison->name, text_gpa(comparison->gpa + at + same).s,
+			    segment[same], bytes[same]);
 	if (err)
 		return copy_stopped(comparison->name, err, comparison->gpa, at + done, at + len);
-	if (order)
-		return fail_differs(comparison, comparison->gpa + at + done, bytes[done]);
 	return EXIT_OK;
 }
 
@@ -51,7 +58,12 @@ static int compare_at(char **argv, struct source *source)
 		code = name_bind_to_read(comparison.name, &comparison.vas);
 	if (code)
 		return code;
-	code = source_each(source, &comparison.user);
+	comparison.segment = malloc(SOURCE_SEGMENT);
+	if (comparison.segment)
+		code = source_each(source, &comparison.user);
+	else
+		code = fail(EXIT_REFUSED, "no memory");
+	free(comparison.segment);
 	vas_unbind(comparison.vas);
 	return code;
 }

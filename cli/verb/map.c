@@ -71,7 +71,7 @@ static void print_picture(const struct cells *cells)
 	       text_size(cells->size).s, blocks[0], blocks[1], blocks[2], blocks[3], blocks[4]);
 	if (cells->nr_unknown)
 		puts("  ?: hugetlb pages, of which the system does not tell which are resident, or\n"
-		     "     memory of a restored snapshot that may be still to come");
+		     "     memory of a restored snapshot that is still to come");
 }
 
 static void print_json(const struct cells *cells, const struct regions *regions, uint64_t resident)
@@ -104,8 +104,9 @@ static void print_head(const char *name, const struct regions *regions, uint64_t
 {
 	uint64_t size = regions_size(regions);
 
-	printf("%s: %s in %zu region%s, %s resident (%.0f %%)\n\n", name, text_size(size).s,
-	       regions->nr, regions->nr == 1 ? "" : "s", text_size(resident).s,
+	printf("%s: %s in %zu region%s, %s resident (%.0f %%)\n\n",
+	       text_shown(name, strlen(name)).s, text_size(size).s, regions->nr,
+	       regions->nr == 1 ? "" : "s", text_size(resident).s,
 	       size ? 100.0 * (double)resident / (double)size : 0.0);
 }
 

@@ -43,17 +43,31 @@ static int take(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t 
 
 static int read_range(const char *name, uint64_t gpa, uint64_t len, struct printer *printer)
 {
-	struct vas *vas;
-	int code = name_bind_to_read(name, &vas);
+	struct regions regions;
+	struct copy copy = { .name = name, .regions = &regions, .sink = &printer->sink };
+	int code = name_bind_to_read(name, &copy.vas), err;
 
 	if (code)
 		return code;
 	printer->sink.take = take;
 	printer->output.gpa = gpa;
-	code = copy_out(vas, name, gpa, len, &printer->sink);
+	err = regions_get(copy.vas, &regions);
+	if (err)
+		code = fail_vas(err, name);
+	else
+		code = copy_out(&copy, gpa, len);
+	regions_clean(&regions);
 	output_end(&printer->output);
-	vas_unbind(vas);
+	vas_unbind(copy.vas);
 	return code;
+}
+
+static int open_output(const char *path, FILE **file)
+{
+	int fd = output_open(path);
+
+	*file = fd < 0 ? NULL : fdopen(fd, "w");
+	return *file ? EXIT_OK : fail(EXIT_REFUSED, "%s: %s", path, strerror(errno));
 }
 
 static int read_into(char **argv, const char *path, struct printer *printer)
@@ -63,9 +77,11 @@ static int read_into(char **argv, const char *path, struct printer *printer)
 
 	if (code)
 		return code;
-	printer->output.file = path ? fopen(path, "we") : stdout;
-	if (!printer->output.file)
-		return fail(EXIT_REFUSED, "%s: %s", path, strerror(errno));
+	printer->output.file = stdout;
+	if (path)
+		code = open_output(path, &printer->output.file);
+	if (code)
+		return code;
 	code = read_range(argv[0], gpa, len, printer);
 	if (path && (ferror(printer->output.file) | fclose(printer->output.file)))
 		return fail(EXIT_REFUSED, "%s: cannot write it: %s", path, strerror(errno));

@@ -12,6 +12,7 @@
 
 static const struct option longs[] = {
 	{ "lazy", no_argument, NULL, 'l' },
+	{ "any-folder", no_argument, NULL, 'a' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -39,21 +40,25 @@ static int hold_lazy(struct vas *vas, const char *file, int as_json)
 
 static int run(int argc, char **argv)
 {
-	struct options options = { argc, argv, ":ljh", longs, 0 };
-	int as_json = 0, is_lazy = 0, c, code, err;
+	struct options options = { argc, argv, ":lajh", longs, 0 };
+	int as_json = 0, c, code, err;
+	uint32_t flags = 0;
 	struct vas *vas;
 
 	while ((c = option_next(&options)) >= 0) {
 		as_json |= c == 'j';
-		is_lazy |= c == 'l';
+		if (c == 'l')
+			flags |= VAS_RESTORE_LAZY;
+		if (c == 'a')
+			flags |= VAS_RESTORE_ANY_FOLDER;
 	}
 	if (c == OPTION_STOP ||
 	    option_rest(&options, 1, 1, "which file? vas restore FILE") == OPTION_STOP)
 		return options.status;
-	err = vas_snapshot_restore(argv[optind], is_lazy ? VAS_RESTORE_LAZY : 0, &vas);
+	err = vas_snapshot_restore(argv[optind], flags, &vas);
 	if (err)
-		return fail_vas(err, argv[optind]);
-	if (is_lazy)
+		return hold_fail(err, argv[optind]);
+	if (flags & VAS_RESTORE_LAZY)
 		code = hold_lazy(vas, argv[optind], as_json);
 	else
 		code = hold_until_signal(vas, as_json);
@@ -65,8 +70,9 @@ const struct verb verb_restore = {
 	.name = "restore",
 	.args = "[OPTION...] FILE",
 	.summary = "Make a vas of a snapshot, and hold it open",
-	.help = "  -l, --lazy   at once: memory comes as it is touched, and the rest meanwhile\n"
-		"  -j, --json   print what was made as JSON\n"
+	.help = "  -l, --lazy         at once: memory comes as it is touched, and the rest meanwhile\n"
+		"  -a, --any-folder   read parents that the snapshot names in other folders than its own\n"
+		"  -j, --json         print what was made as JSON\n"
 		"\n"
 		"Parents of an incremental snapshot are read too, and every page is checked. Until all of a lazy\n"
 		"one is there, only programs that use libvas may touch it.\n",

@@ -16,9 +16,18 @@
 
 static const struct option longs[] = {
 	{ "parent", required_argument, NULL, 'p' },
+	{ "any-folder", no_argument, NULL, 'a' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
+};
+
+struct job {
+	const char *name; /* of the vas */
+	const char *file;
+	const char *parent; /* NULL: none */
+	int any_folder;
+	int as_json;
 };
 
 static int folder_of(const char *path, char folder[PATH_MAX])
@@ -35,38 +44,41 @@ static int folder_of(const char *path, char folder[PATH_MAX])
 
 /*
  * As the new snapshot will name it: from its own folder if both are there, so that the folder can
- * be moved; else from the root.
+ * be moved; else from the root. A name with a slash says that other folders are meant.
  */
-static int name_parent(const char *file, const char *parent, char name[PATH_MAX])
+static int name_parent(const struct job *job, char name[PATH_MAX])
 {
 	char here[PATH_MAX], there[PATH_MAX], copy[PATH_MAX];
-	int code = folder_of(file, here);
+	const char *folder = there;
+	int code = folder_of(job->file, here);
 
 	if (!code)
-		code = folder_of(parent, there);
+		code = folder_of(job->parent, there);
 	if (code)
 		return code;
-	strcpy(copy, parent);
-	if (snprintf(name, PATH_MAX, "%s%s%s", strcmp(here, there) ? there : "",
-		     strcmp(here, there) ? "/" : "", basename(copy)) < PATH_MAX)
+	strcpy(copy, job->parent);
+	if (!strcmp(here, there))
+		folder = job->any_folder ? "." : "";
+	if (snprintf(name, PATH_MAX, "%s%s%s", folder, *folder ? "/" : "", basename(copy)) <
+	    PATH_MAX)
 		return EXIT_OK;
 	return fail_usage("--parent: the path is too long");
 }
 
-static int tell(const char *file, const char *parent, int as_json)
+static int tell(const struct job *job)
 {
 	struct stat st;
 
-	if (stat(file, &st))
-		return fail(EXIT_REFUSED, "%s: %s", file, strerror(errno));
-	if (!as_json) {
-		note("%s takes %s on disk", file, text_size((uint64_t)st.st_blocks * 512).s);
+	if (stat(job->file, &st))
+		return fail(EXIT_REFUSED, "%s: %s", job->file, strerror(errno));
+	if (!job->as_json) {
+		note("%s takes %s on disk", job->file, text_size((uint64_t)st.st_blocks * 512).s);
 		return EXIT_OK;
 	}
 	json_open(NULL, '{');
-	json_text("file", file, strlen(file));
-	if (parent)
-		json_text("parent", parent, strlen(parent));
+	json_text("file", job->file, strlen(job->file));
+	if (job->parent)
+		json_text("parent", job->parent, strlen(job->parent));
 	else
 		json_null("parent");
 	json_number("size", (uint64_t)st.st_size);
@@ -75,15 +87,15 @@ static int tell(const char *file, const char *parent, int as_json)
 	return EXIT_OK;
 }
 
-static int save(const char *name, const char *file, const char *parent, int as_json)
+static int save(const struct job *job)
 {
 	struct vas *vas;
-	int code = hold_adopt(name, &vas), err;
+	int code = hold_adopt(job->name, &vas), err;
 
 	if (code)
 		return code;
-	err = vas_snapshot_save(vas, file, parent, NULL);
-	code = err ? fail_vas(err, name) : tell(file, parent, as_json);
+	err = vas_snapshot_save(vas, job->file, job->parent, NULL);
+	code = err ? hold_fail(err, job->name) : tell(job);
 	/* It was there without an owner before, and is again. */
 	vas_unbind(vas);
 	return code;
@@ -91,26 +103,29 @@ static int save(const char *name, const char *file, const char *parent, int as_j
 
 static int run(int argc, char **argv)
 {
-	struct options options = { argc, argv, ":p:jh", longs, 0 };
-	const char *parent = NULL;
+	struct options options = { argc, argv, ":p:ajh", longs, 0 };
+	struct job job = { 0 };
 	char relative[PATH_MAX];
-	int as_json = 0, c, code;
+	int c, code;
 
 	while ((c = option_next(&options)) >= 0) {
 		if (c == 'p')
-			parent = optarg;
-		as_json |= c == 'j';
+			job.parent = optarg;
+		job.any_folder |= c == 'a';
+		job.as_json |= c == 'j';
 	}
 	if (c == OPTION_STOP ||
 	    option_rest(&options, 2, 2, "into which file? vas snapshot NAME FILE") == OPTION_STOP)
 		return options.status;
-	if (parent) {
-		code = name_parent(argv[optind + 1], parent, relative);
+	job.name = argv[optind];
+	job.file = argv[optind + 1];
+	if (job.parent) {
+		code = name_parent(&job, relative);
 		if (code)
 			return code;
-		parent = relative;
+		job.parent = relative;
 	}
-	return save(argv[optind], argv[optind + 1], parent, as_json);
+	return save(&job);
 }
 
 const struct verb verb_snapshot = {
@@ -118,6 +133,7 @@ const struct verb verb_snapshot = {
 	.args = "[OPTION...] NAME FILE",
 	.summary = "Save a vas's memory and layout to a file",
 	.help = "  -p, --parent=FILE   save only what differs from this snapshot, which must stay as it is\n"
+		"  -a, --any-folder    the parent's own parents may lie in other folders than it does\n"
 		"  -j, --json          print what was made as JSON\n"
 		"\n"
 		"The file is sparse, and appears under its name when it is whole. The vas must have no living\n"

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/ui/output.h"
 #include "cli/target/parse.h"
 #include "cli/ui/verb.h"
 
@@ -78,7 +79,7 @@ static int open_fd(struct endpoint *e, const char *text, int open_flags)
 	if (!strcmp(text, "-"))
 		fd = dup(is_output ? STDOUT_FILENO : STDIN_FILENO);
 	else if (strncmp(text, "fd:", 3))
-		fd = open(text, open_flags | O_CLOEXEC, 0666);
+		fd = is_output ? output_open(text) : open(text, open_flags | O_CLOEXEC);
 	else if (parse_number(text + 3, &number))
 		return fail_usage("'%s' names no fd: write fd:3", text);
 	else

@@ -33,6 +33,13 @@ int hold_adopt(const char *name, struct vas **vas)
 	return code;
 }
 
+int hold_fail(int err, const char *file)
+{
+	if (err != -EXDEV)
+		return fail_vas(err, file);
+	return fail(EXIT_REFUSED, "%s: %s: give --any-folder if it may be", file, vas_error());
+}
+
 int hold_tell(struct vas *vas, int as_json)
 {
 	struct vas_info info;

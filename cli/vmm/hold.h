@@ -8,6 +8,9 @@
 /* Bind to the vas so named and own it: it must have no living owner. An exit code. */
 int hold_adopt(const char *name, struct vas **vas);
 
+/* Say why a snapshot's file is no vas to hold. An exit code. */
+int hold_fail(int err, const char *file);
+
 /* Print PID/FD of the vas, which is here to stay for a while. An exit code. */
 int hold_tell(struct vas *vas, int as_json);
 

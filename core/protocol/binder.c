@@ -146,8 +146,8 @@ static void begin_life(struct vas_proto *proto, uint32_t index,
 	uint32_t claims = __atomic_load_n(&binder->claims, __ATOMIC_RELAXED) + 1;
 
 	/* Never a count whose tag is 0 or the immortal one. */
-	claims &= UINT32_MAX >> VAS_TAG_INDEX_BITS;
-	if (!claims || claims == UINT32_MAX >> VAS_TAG_INDEX_BITS)
+	claims &= ~0u >> VAS_TAG_INDEX_BITS;
+	if (!claims || claims == ~0u >> VAS_TAG_INDEX_BITS)
 		claims = 1;
 	binder->pid = about->pid;
 	binder->flags = about->flags;

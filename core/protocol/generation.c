@@ -91,8 +91,9 @@ int vas_generation_copy(struct vas_proto *proto, struct vas_generation *g)
 	for (tries = 0; err == -EAGAIN && tries < MAX_TRIES; tries++) {
 		uint64_t generation = begin(proto);
 
+		proto->ops->yield();
 		err = copy(proto, generation, g);
-		if (err == -ENOMEM)
+		if (err && err != -EPROTO && err != -EAGAIN)
 			break;
 		err = verdict(proto, generation, err, &strikes);
 	}

@@ -32,8 +32,8 @@
 #include "core/range.h"
 
 #define VAS_NO_TAG	  0u
-#define VAS_TAG_IMMORTAL  UINT32_MAX /* of an entry that no death frees: see lib/lazy */
-#define VAS_NO_ENTRY	  UINT32_MAX
+#define VAS_TAG_IMMORTAL  (~0u) /* of an entry that no death frees: see lib/lazy */
+#define VAS_NO_ENTRY	  (~0u)
 #define VAS_SCAN_NS	  50000000ull	/* what a call without a deadline may look for */
 #define VAS_SCAN_ROOM	  (64ull << 30) /* bytes that one scan may mark for dead holders of pins */
 #define VAS_SCAN_REMEMBER 64u
@@ -281,9 +281,8 @@ void vas_drain_release(struct vas_proto *proto);
 int vas_generation_read(struct vas_proto *proto, struct vas_state *state);
 
 /*
- * The same with the backings (VAS_MAX_BACKINGS of them) and the regions, checked as a whole. `room`
- * asks for memory for the state's nr_regions entries: NULL: not needed, as the regions of this
- * state are known; an ERR_PTR is not one of its answers: -ENOMEM goes to *err.
+ * The same with the backings and the regions, checked as a whole. `room` has seen the state and
+ * makes room for its nr_regions entries; any error of its own ends the reading.
  */
 struct vas_generation {
 	struct vas_state state;
@@ -291,7 +290,8 @@ struct vas_generation {
 	struct vas_region_entry
 		*regions; /* from room(); whatever the result, the caller's to free */
 	/*
-	 * 0, -ENOMEM. May leave `regions` NULL: then they are not read. Called again for each try.
+	 * Called again for each try. May leave `regions` NULL, if they are known: they are not
+	 * read.
 	 */
 	int (*room)(struct vas_generation *generation);
 };

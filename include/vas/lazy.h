@@ -56,6 +56,13 @@ VAS_API int vas_layout_commit_lazy(struct vas_layout *layout, struct vas_source 
 VAS_API int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns);
 
 /*
+ * The first page in [*gpa, end) that is still to come: 1, and *gpa is its address; 0, and *gpa is end:
+ * none. What is not to come is in the file already, or zero: ask this before the file, for pages go
+ * from the one to the other. -EPROTO: the control area is damaged.
+ */
+VAS_API int vas_lazy_next(struct vas *vas, uint64_t *gpa, uint64_t end);
+
+/*
  * For a consumer that gives somebody addresses of its own mapping of the vas's file, who asks nobody
  * (KVM): faults there, in this process or in the kernel on its behalf, fetch the page. [hva, +size)
  * shows the file from `offset` on. Before it may be touched; and the reverse before it is unmapped.

@@ -134,20 +134,29 @@ VAS_API int vas_handover_take(int sock, uint32_t bind_flags, struct vas **vas, v
 			      size_t *size);
 
 /*
- * Snapshots: a file that appears under its name whole or not at all (written beside it, fsync,
- * rename). Sparse; checksummed. The vas is frozen while it is written, which fails as vas_freeze()
- * does, unless it is frozen already.
+ * Snapshots: a file that appears under its name whole or not at all. Sparse; checksummed; mode 0600.
+ * It has no name while it is written (O_TMPFILE), then, synced, "<path>.unfinished" for a moment, then
+ * its own: a saver that is killed leaves nothing but, seldom, that, which the next save to the same path
+ * removes. (Where the file system has no nameless files, it has the second name from the beginning.)
+ * -EBUSY: another save to the same path is going on. The vas is frozen while it is written, which fails
+ * as vas_freeze() does, unless it is frozen already.
+ *
+ * Memory that was never touched is not read, and stays so. -EIO: a region's file was cut, or one of its
+ * pages failed: nothing is saved then, for what is lost is not zeros.
  *
  * With a parent, only what differs from it is written. `parent` is a path, stored as it is: from the
- * snapshot's own folder if it does not begin with a slash. Which pages differ is found in one of two
- * ways. With a tracker that has been attached since before the parent was saved, and whose epoch is
- * open, that epoch's pages are: memory is not read beyond them, and who writes without marking is
- * missed. Without one, each page that was ever touched is compared with the parent's bytes, which
- * needs no history and misses nobody.
+ * snapshot's own folder if it does not begin with a slash. With a slash in it, be it "./name", the
+ * parent's own parents may lie in other folders too; see VAS_RESTORE_ANY_FOLDER.
+ *
+ * Which pages differ is found in one of two ways. With a tracker that has been attached since before the
+ * parent was saved, and whose epoch is open, that epoch's pages are: memory is not read beyond them, and
+ * who writes without marking is missed. Without one, each page that was ever touched is compared with
+ * the parent's bytes, which needs no history and misses nobody.
  *
  * The parent and those before it are opened and checked first: -ENOENT: one is not there; -EPROTO:
- * damaged, or another snapshot has taken its place; -EINVAL: with a tracker, a snapshot of another
- * vas, or a tracker without a parent; -EEXIST: path is one of them; -ELOOP: 64 of them are the most.
+ * damaged, no regular file, or another snapshot has taken its place; -EINVAL: with a tracker, a snapshot
+ * of another vas, or a tracker without a parent; -EEXIST: path is one of them; -EXDEV: one further on is
+ * in another folder; -ELOOP: 64 of them are the most.
  */
 struct vas_tracker;
 VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
@@ -158,8 +167,17 @@ VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *par
 #define VAS_RESTORE_PRIVATE 4u /* a private mapping of the file */
 
 /*
- * A new vas, owned, with the snapshot's layout and bytes; at most one flag. Without flags: parents
- * first, every page checked. -EPROTO: damaged, or a parent is not what it was; -ENOENT.
+ * A snapshot names its parent, so whoever made the file says what else is read. Without this flag, which
+ * goes with any of those above, that is only a regular file in the same folder, by a name without a
+ * slash, and no symbolic link; else -EXDEV (-EPROTO for a link).
+ */
+#define VAS_RESTORE_ANY_FOLDER 8u
+
+/*
+ * A new vas, owned, with the snapshot's layout and bytes; at most one of the first three flags. Without
+ * them: parents first, every page checked. -EPROTO: damaged, no regular file, or a parent is not what it
+ * was; -ENOENT; -EXDEV: a parent in another folder; -ELOOP. What it takes to find that out is bounded by
+ * the bytes that the files really have, not by what they claim.
  *
  * LAZY: at once, however large. It is a vas as any other, for whoever binds to it, once
  * vas_lazy_wait() says that all is there; <vas/lazy.h> tells who may touch it before. Pages are

@@ -239,6 +239,13 @@ VAS_API int vas_backing_offer(struct vas *vas, int fd);
 VAS_API int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, size_t *done);
 
 /*
+ * vas_read() for those who only look, at much of it: memory that was never touched reads as zeros and
+ * takes no memory for that, in huge pages too. Pages that are to arrive do come, no others. Slower
+ * where little is in memory: it is read from the files.
+ */
+VAS_API int vas_peek(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done);
+
+/*
  * Compare with buf as memcmp does: *order (not NULL) is < 0, 0 or > 0, and *done is then the length
  * of the equal part.
  */

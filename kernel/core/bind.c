@@ -15,7 +15,7 @@
 #include "counters.h"
 #include "dirty.h"
 #include "local.h"
-#include "binder.h"
+#include "proto.h"
 #include "section.h"
 #include "inode.h"
 #include "trace.h"
@@ -109,6 +109,7 @@ static int open_windows(struct vas *vas)
 	if (err)
 		close_windows(vas);
 	vas->control = vas->control_window.addr;
+	vas_proto_init(vas);
 	return err;
 }
 
@@ -130,7 +131,6 @@ static struct vas *alloc_binding(const struct vas_ops *ops, void *priv)
 	vas->ops = ops;
 	vas->priv = priv;
 	mutex_init(&vas->view_lock);
-	mutex_init(&vas->reclaim_lock);
 	INIT_WORK(&vas->refresh, refresh_work);
 	vas_account_init(&vas->account);
 	vas_dirty_init(vas);
@@ -151,21 +151,21 @@ static int join(struct vas *vas)
 	int err;
 
 	if (!vas->readonly) {
-		err = vas_binder_claim(vas);
+		err = vas_proto_join(vas);
 		if (err)
 			return err;
 	}
 	err = vas_slot_pool_init(vas);
 	if (err && !vas->readonly)
-		vas_binder_release(vas);
+		vas_binder_release(&vas->proto);
 	return err;
 }
 
 static void leave(struct vas *vas)
 {
-	if (!vas->readonly)
-		vas_binder_release(vas);
 	vas_slot_pool_clean(vas);
+	if (!vas->readonly)
+		vas_binder_release(&vas->proto);
 }
 
 static int init_binding(struct vas *vas, struct file *file)

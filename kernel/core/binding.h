@@ -13,6 +13,8 @@
 #include <linux/vas.h>
 
 #include "account.h"
+#include "core/protocol/protocol.h"
+
 #include "backing.h"
 #include "pages.h"
 
@@ -34,8 +36,7 @@ struct vas_inode_info;
  * @pins_window: the pins
  * @trackers_window: the trackers
  * @control: in @control_window; anybody may write it
- * @binder: our index in it
- * @reclaim_lock: one thread at a time clears what dead binders have left
+ * @proto: who we are to the other binders, core/protocol
  * @pool: the slot pool: what sections take in turn, one shared slot each
  * @nr_pool: how many
  * @pool_wait: sections that may sleep wait here for a slot
@@ -62,8 +63,7 @@ struct vas {
 	struct vas_pages pins_window;
 	struct vas_pages trackers_window;
 	struct vas_control *control;
-	u32 binder;
-	struct mutex reclaim_lock;
+	struct vas_proto proto;
 
 	struct vas_slot_holder *pool;
 	unsigned int nr_pool;

@@ -50,7 +50,7 @@ static void show_binding(struct seq_file *seq, const struct vas *vas)
 {
 	seq_printf(seq, "%llu %pU %s %s binder=%u slots=%u generation=%llu refs=%u\n",
 		   (u64)vas->info->inode->i_ino, vas->sb->uuid, vas->ops->name,
-		   vas->readonly ? "observer" : "binder", vas->binder, vas->nr_pool,
+		   vas->readonly ? "observer" : "binder", vas->proto.index, vas->nr_pool,
 		   READ_ONCE(vas->control->generation), refcount_read(&vas->refs));
 }
 

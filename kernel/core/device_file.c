@@ -15,7 +15,7 @@
 #include "backing.h"
 #include "freeze.h"
 #include "mapping.h"
-#include "binder.h"
+#include "proto.h"
 #include "inode.h"
 
 /**

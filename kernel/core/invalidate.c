@@ -31,7 +31,7 @@ static atomic_t nr_mappings = ATOMIC_INIT(0);
 
 static enum vas_request request_of(const struct vas_mapping *mapping)
 {
-	switch (vas_pin_state(mapping)) {
+	switch (vas_mapping_pin_state(mapping)) {
 	case VAS_PIN_INVALIDATE:
 		return VAS_REQUEST_UNMAP;
 	case VAS_PIN_QUIESCE:
@@ -53,7 +53,7 @@ static void keep_promise(struct vas_mapping *mapping)
 	mapping->is_quiet = quiet;
 	spin_unlock(&info->lock);
 	if (quiet)
-		vas_pin_answer(mapping);
+		vas_mapping_answer(mapping);
 }
 
 static void quiesce(struct vas_mapping *mapping, ktime_t deadline)
@@ -156,7 +156,7 @@ static void look_at(struct vas_mapping *mapping)
 		return;
 	mapping->notify = notify;
 	if (request == VAS_REQUEST_QUIESCE && mapping->is_quiet)
-		vas_pin_answer(mapping);
+		vas_mapping_answer(mapping);
 	else if (request != mapping->request || again)
 		vas_mapping_request_locked(mapping, request,
 					   ktime_add_ms(ktime_get(), DEADLINE_MS));

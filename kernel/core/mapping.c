@@ -12,7 +12,6 @@
 #include "dirty.h"
 #include "mapping.h"
 #include "memory.h"
-#include "binder.h"
 #include "inode.h"
 #include "trace.h"
 #include "view.h"
@@ -117,7 +116,7 @@ static int claim_pin(struct vas_mapping *mapping)
 	mapping->generation = section.view->generation;
 	err = check_range(&section, mapping);
 	if (!err)
-		err = vas_pin_claim(mapping);
+		err = vas_mapping_claim_pin(mapping);
 	if (vas_leave(&section) && !err)
 		err = -EAGAIN;
 	return err;
@@ -132,14 +131,10 @@ static int acquire(struct vas_mapping *mapping)
 		err = vas_dirty_prepare(mapping->vas, mapping->gpa, mapping->len, 0);
 	if (!err)
 		err = claim_pin(mapping);
-	if (err == -ENOSPC) {
-		vas_binder_reclaim(mapping->vas);
-		err = claim_pin(mapping);
-	}
 	if (!err)
 		err = pin_pages(mapping);
 	if (!err)
-		vas_pin_tell_generation(mapping);
+		vas_mapping_tell_generation(mapping);
 	if (!err && !(mapping->flags & VAS_MAPPING_PAGES))
 		err = vas_pages_map(&mapping->window, flags);
 	return err;
@@ -167,7 +162,7 @@ static void withdraw(struct vas_mapping *mapping)
 
 	vas_pages_clean(&mapping->window);
 	spin_lock(&info->lock);
-	vas_pin_release_locked(mapping);
+	vas_mapping_release_pin_locked(mapping);
 	list_del(&mapping->in_inode);
 	spin_unlock(&info->lock);
 	wake_up_all(&info->wait);
@@ -248,7 +243,7 @@ int vas_mapping_create(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_
 	mapping->gpa = gpa;
 	mapping->len = len;
 	mapping->flags = flags;
-	mapping->pin = VAS_NO_PIN;
+	mapping->pin = VAS_NO_ENTRY;
 	vas_invalidate_begin(mapping);
 	err = init_mapping(mapping);
 	if (err) {
@@ -355,7 +350,7 @@ EXPORT_SYMBOL_GPL(vas_mapping_len);
 bool vas_mapping_request(const struct vas_mapping *mapping)
 {
 	return READ_ONCE(mapping->request) != VAS_REQUEST_NONE ||
-	       vas_pin_state(mapping) != VAS_PIN_HELD;
+	       vas_mapping_pin_state(mapping) != VAS_PIN_HELD;
 }
 EXPORT_SYMBOL_GPL(vas_mapping_request);
 

@@ -29,8 +29,8 @@ enum vas_request {
  * @len: its length
  * @flags: VAS_MAPPING_*
  * @window: the pages
- * @pin: number of the pin; VAS_NO_PIN for observers. Set once, and taken back under @vas->info's
- *	lock, as others look at the pin
+ * @pin: number of the pin record; VAS_NO_ENTRY for observers. Set once, and taken back under the
+ *	space's lock, as others look at the record
  * @generation: of the layout that the pages are of; 0: of more than one
  * @in_inode: link in the mappings of @vas->info; like the following, under its lock
  * @is_live: vas_mapping_create() is done with it; before, there are no requests
@@ -72,12 +72,11 @@ struct vas_mapping {
 void vas_mapping_put(struct vas_mapping *mapping);
 
 /* pin.c */
-#define VAS_NO_PIN U32_MAX
-int vas_pin_claim(struct vas_mapping *mapping);
-void vas_pin_tell_generation(struct vas_mapping *mapping);
-void vas_pin_release_locked(struct vas_mapping *mapping);
-u32 vas_pin_state(const struct vas_mapping *mapping);
-void vas_pin_answer(struct vas_mapping *mapping);
+int vas_mapping_claim_pin(struct vas_mapping *mapping);
+void vas_mapping_tell_generation(struct vas_mapping *mapping);
+void vas_mapping_release_pin_locked(struct vas_mapping *mapping);
+u32 vas_mapping_pin_state(const struct vas_mapping *mapping);
+void vas_mapping_answer(struct vas_mapping *mapping);
 
 /* invalidate.c */
 void vas_invalidate_exit(void);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Pins: what everybody can see of our maps. docs/design/pins.md. */
+/*
+ * Pins: what everybody can see of our maps. docs/design/pins.md; the rules are
+ * core/protocol/pin.c's.
+ */
 #include <linux/sched.h>
 
 #include <linux/vas.h>
@@ -8,65 +11,40 @@
 #include "mapping.h"
 
 /*
- * NULL: there is none, or none yet. Somebody may look through all maps while vas_mapping_create()
- * claims it.
+ * In a section of the layout that has the range: after P5 the owner sees all its pins. The map's
+ * generation is told later, once all pages are there. -ENOSPC. May sleep.
  */
-static struct vas_pin *binder_of(const struct vas_mapping *mapping)
+int vas_mapping_claim_pin(struct vas_mapping *mapping)
 {
-	u32 pin = READ_ONCE(mapping->pin);
-
-	return pin == VAS_NO_PIN ? NULL : (struct vas_pin *)mapping->vas->pins_window.addr + pin;
-}
-
-static void fill(struct vas_pin *pin, const struct vas_mapping *mapping)
-{
-	u32 flags = 0;
-
-	if (mapping->flags & VAS_MAPPING_WRITE)
-		flags |= VAS_PIN_WRITABLE;
-	if (mapping->flags & VAS_MAPPING_MARKS)
-		flags |= VAS_PIN_MARKS;
-	WRITE_ONCE(pin->gpa, mapping->gpa);
-	WRITE_ONCE(pin->size, mapping->len);
-	WRITE_ONCE(pin->flags, flags);
-	WRITE_ONCE(pin->tid, current->pid);
-	WRITE_ONCE(pin->generation, 0); /* until vas_pin_tell_generation() */
-	/* The pin is whole; pairs with the owner's acquire of the state. */
-	smp_store_release(&pin->state, VAS_PIN_HELD);
-}
-
-/* In a section of the layout that has the range: after P5 the owner sees all its pins. -ENOSPC. */
-int vas_pin_claim(struct vas_mapping *mapping)
-{
+	struct vas_pin_about about = {
+		.gpa = mapping->gpa,
+		.size = mapping->len,
+		.flags = (mapping->flags & VAS_MAPPING_WRITE ? VAS_PIN_WRITABLE : 0) |
+			 (mapping->flags & VAS_MAPPING_MARKS ? VAS_PIN_MARKS : 0),
+		.tid = current->pid,
+	};
 	struct vas *vas = mapping->vas;
-	struct vas_pin *pins = vas->pins_window.addr;
-	u32 i;
+	struct vas_scan scan;
+	u32 pin;
 
 	if (vas->readonly)
 		return 0;
-	for (i = 0; i < vas->sb->nr_pins; i++) {
-		if (READ_ONCE(pins[i].binder))
-			continue;
-		__atomic_fetch_or(&vas->control->pins_claimed, i, __ATOMIC_SEQ_CST);
-		if (cmpxchg(&pins[i].binder, 0, vas->binder + 1))
-			continue;
-		fill(&pins[i], mapping);
-		WRITE_ONCE(mapping->pin, i);
-		return 0;
-	}
-	return -ENOSPC;
+	vas_scan_begin(&scan, &vas->proto, 0);
+	pin = vas_pin_claim(&scan, &about);
+	if (pin == VAS_NO_ENTRY)
+		return -ENOSPC;
+	WRITE_ONCE(mapping->pin, pin);
+	return 0;
 }
 
 /*
  * Whose layout the map shows, once all pages are there: an owner that takes the range away and puts
  * something else there does not request maps of the new.
  */
-void vas_pin_tell_generation(struct vas_mapping *mapping)
+void vas_mapping_tell_generation(struct vas_mapping *mapping)
 {
-	struct vas_pin *pin = binder_of(mapping);
-
-	if (pin)
-		WRITE_ONCE(pin->generation, mapping->generation);
+	if (mapping->pin != VAS_NO_ENTRY)
+		vas_pin_set_generation(&mapping->vas->proto, mapping->pin, mapping->generation);
 }
 
 /* Count up what the owner waits for. Its futex we cannot wake: it looks again every few ms. */
@@ -75,35 +53,35 @@ static void count_answer(struct vas *vas)
 	__atomic_fetch_add(&vas->control->answer, 1, __ATOMIC_RELEASE);
 }
 
-/* Under info->lock, as all looks are: none must take the next one's pin for ours. */
-void vas_pin_release_locked(struct vas_mapping *mapping)
+/* Under the info's lock, as all looks are: none must take the next one's pin for ours. */
+void vas_mapping_release_pin_locked(struct vas_mapping *mapping)
 {
-	struct vas_pin *pin = binder_of(mapping);
+	u32 pin = mapping->pin;
 
-	if (!pin)
+	if (pin == VAS_NO_ENTRY)
 		return;
-	WRITE_ONCE(mapping->pin, VAS_NO_PIN);
-	WRITE_ONCE(pin->generation, 0);
-	/* What was done to the range comes before; pairs with the owner's acquire of the state. */
-	smp_store_release(&pin->state, VAS_PIN_FREE);
-	/* Others may have written there: what isn't ours any more is left alone. */
-	cmpxchg(&pin->binder, mapping->vas->binder + 1, 0);
+	WRITE_ONCE(mapping->pin, VAS_NO_ENTRY);
+	vas_pin_release(&mapping->vas->proto, pin);
 	count_answer(mapping->vas);
 }
 
-/* The pin's state as the owner has it, whatever that may be: enum vas_pin_state, or nonsense. */
-u32 vas_pin_state(const struct vas_mapping *mapping)
+/*
+ * What the owner says in the pin, whatever that may be: enum vas_pin_state, or nonsense. Somebody
+ * may look through all maps while vas_mapping_create() claims it.
+ */
+u32 vas_mapping_pin_state(const struct vas_mapping *mapping)
 {
-	const struct vas_pin *pin = binder_of(mapping);
+	u32 pin = READ_ONCE(mapping->pin);
 
-	return pin ? smp_load_acquire(&pin->state) : VAS_PIN_HELD;
+	return pin == VAS_NO_ENTRY ? VAS_PIN_HELD : vas_pin_state(&mapping->vas->proto, pin);
 }
 
 /* The holder is quiet: answer, if there was a request. */
-void vas_pin_answer(struct vas_mapping *mapping)
+void vas_mapping_answer(struct vas_mapping *mapping)
 {
-	struct vas_pin *pin = binder_of(mapping);
+	u32 pin = READ_ONCE(mapping->pin);
 
-	if (pin && cmpxchg(&pin->state, VAS_PIN_QUIESCE, VAS_PIN_QUIESCED) == VAS_PIN_QUIESCE)
+	if (pin != VAS_NO_ENTRY && vas_mapping_pin_state(mapping) == VAS_PIN_QUIESCE &&
+	    vas_pin_answer(&mapping->vas->proto, pin))
 		count_answer(mapping->vas);
 }

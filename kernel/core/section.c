@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * docs/design/sections.md, seen from the kernel. A process has a slot per thread. Here a section
- * may begin in any context, so it takes one of the binding's slots for as long as it lasts; the
- * first guess is by processor. The owner's membarrier does not reach kernel threads: the fence is
- * ours.
+ * docs/design/sections.md, seen from the kernel. A process has a slot a thread; we come in any
+ * context, so a section takes one of the binding's slots for as long as it lasts, the first guess
+ * by processor. The owner's membarrier does not reach kernel threads: the fence is ours.
  */
 #include "section.h"
 
@@ -12,7 +11,6 @@
 #include <linux/slab.h>
 
 #include "binding.h"
-#include "binder.h"
 #include "inode.h"
 #include "view.h"
 #include "workqueue.h"
@@ -21,26 +19,11 @@
 #define SLOTS_PER_CPU 2
 #define MAX_POOL      64
 
-static int claim_slots(struct vas *vas, unsigned int wanted)
-{
-	struct vas_slot *slots = vas->slots_window.addr;
-	u32 i;
-
-	for (i = 0; i < vas->sb->nr_slots && vas->nr_pool < wanted; i++) {
-		if (READ_ONCE(slots[i].binder) || cmpxchg(&slots[i].binder, 0, vas->binder + 1))
-			continue;
-		WRITE_ONCE(slots[i].generation, 0);
-		WRITE_ONCE(slots[i].tid, 0);
-		vas->pool[vas->nr_pool++].slot = &slots[i].generation;
-	}
-	return vas->nr_pool ? 0 : -EAGAIN;
-}
-
-/* Observers have no slots. -EAGAIN: no slot is free. vas_binder_release() gives the slots back. */
+/* Observers have no slots. -EAGAIN: none is free. */
 int vas_slot_pool_init(struct vas *vas)
 {
-	unsigned int wanted = min_t(unsigned int, SLOTS_PER_CPU *num_possible_cpus(), MAX_POOL);
-	int err;
+	unsigned int i, wanted = min_t(unsigned int, SLOTS_PER_CPU *num_possible_cpus(), MAX_POOL);
+	struct vas_scan scan;
 
 	init_waitqueue_head(&vas->pool_wait);
 	if (vas->readonly)
@@ -48,18 +31,27 @@ int vas_slot_pool_init(struct vas *vas)
 	vas->pool = kcalloc(wanted, sizeof(*vas->pool), GFP_KERNEL_ACCOUNT);
 	if (!vas->pool)
 		return -ENOMEM;
-	err = claim_slots(vas, wanted);
-	if (err) {
-		vas_binder_reclaim(vas);
-		err = claim_slots(vas, wanted);
+	vas_scan_begin(&scan, &vas->proto, 0);
+	for (i = 0; i < wanted; i++) {
+		struct vas_slot_holder *holder = &vas->pool[i];
+
+		holder->entry = vas_slot_claim(&scan, 0, &holder->slot);
+		if (holder->entry == VAS_NO_ENTRY)
+			break;
 	}
-	if (err)
-		kfree(vas->pool);
-	return err;
+	vas->nr_pool = i;
+	if (i)
+		return 0;
+	kfree(vas->pool);
+	return -EAGAIN;
 }
 
 void vas_slot_pool_clean(struct vas *vas)
 {
+	unsigned int i;
+
+	for (i = 0; i < vas->nr_pool; i++)
+		vas_slot_release(&vas->proto, vas->pool[i].entry);
 	kfree(vas->pool);
 	vas->pool = NULL;
 	vas->nr_pool = 0;

@@ -22,12 +22,14 @@
  * struct vas_slot_holder - one shared slot, and who is in it
  * @busy: bit 0: a section has it; also the lock that orders the holders
  * @slot: the slot's generation word; anybody may write it, we never read it
+ * @entry: its place in the table
  * @hint: where in its map the last section found its region; the holder's
  */
 struct vas_slot_holder {
 	unsigned long busy;
 	u64 *slot;
 	u32 hint;
+	u32 entry;
 } ____cacheline_aligned_in_smp;
 
 int vas_slot_pool_init(struct vas *vas);

@@ -27,59 +27,25 @@ static void free_rcu_view(struct rcu_head *rcu)
 	vas_view_free(container_of(rcu, struct vas_view, rcu));
 }
 
-static struct vas_view *alloc_view(const struct vas_state *state)
+/* A generation as core reads it, into a view of our own. */
+struct reading {
+	struct vas_generation g;
+	struct vas_view *view;
+};
+
+/* Each try may need another size. */
+static int room(struct vas_generation *g)
 {
-	struct vas_view *view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
-	u32 nr = max(state->nr_regions, 1u);
+	struct reading *r = container_of(g, struct reading, g);
+	u32 nr = max(g->state.nr_regions, 1u);
 
-	if (!view)
-		return NULL;
-	view->regions = kvmalloc_array(nr, sizeof(*view->regions), VAS_GFP_LARGE);
-	view->map.entries = kvmalloc_array(nr, sizeof(*view->map.entries), VAS_GFP_LARGE);
-	if (!view->regions || !view->map.entries) {
-		vas_view_free(view);
-		return NULL;
-	}
-	view->generation = state->generation;
-	view->flags = state->flags;
-	return view;
-}
-
-/* Copy and check the state of the generation of now. -EAGAIN: it changed meanwhile. */
-static int read_state(const struct vas *vas, struct vas_state *state)
-{
-	u64 generation =
-		smp_load_acquire(&vas->control->generation); /* pairs with the owner's P3 */
-	int err;
-
-	memcpy(state, &vas->control->state[generation & 1], sizeof(*state));
-	/* The copy is older than this look; pairs with the owner's P3 of a later change. */
-	smp_rmb();
-	if (READ_ONCE(vas->control->generation) != generation)
-		return -EAGAIN;
-	err = vas_state_check(vas->sb, state, generation);
 	/* Pages that are not filled yet would be zeros to us, who send no requests for them. */
-	return !err && state->flags & VAS_STATE_LAZY ? -EBUSY : err;
-}
-
-static int read_table(const struct vas *vas, const struct vas_state *state,
-		      struct vas_region_entry *regions, struct vas_backing_entry *backings)
-{
-	const struct vas_extent *extents = vas->sb->extents;
-	int err;
-
-	err = vas_backing_read(&vas->backings[0], extents[VAS_EXT_TABLE0 + state->table].offset,
-			       regions, state->nr_regions * sizeof(*regions));
-	if (err)
-		return err;
-	err = vas_backing_read(&vas->backings[0], extents[VAS_EXT_BACKINGS].offset, backings,
-			       state->nr_backings * sizeof(*backings));
-	if (err)
-		return err;
-	smp_rmb(); /* as in read_state() */
-	if (READ_ONCE(vas->control->generation) != state->generation)
-		return -EAGAIN;
-	return vas_table_check(vas->sb, state, regions, backings);
+	if (g->state.flags & VAS_STATE_LAZY)
+		return -EBUSY;
+	kvfree(r->view->regions);
+	g->regions = kvmalloc_array(nr, sizeof(*g->regions), VAS_GFP_LARGE);
+	r->view->regions = g->regions;
+	return g->regions ? 0 : -ENOMEM;
 }
 
 static u32 entry_flags(struct vas *vas, const struct vas_region_entry *region,
@@ -122,43 +88,51 @@ static void fill_map(struct vas *vas, const struct vas_state *state, struct vas_
 	view->map.nr = state->nr_regions;
 }
 
-static int build(struct vas *vas, const struct vas_state *state, struct vas_view **result)
+static int build(struct vas *vas, struct reading *r)
 {
-	struct vas_backing_entry *backings;
-	struct vas_view *view;
-	int err;
+	struct vas_view *view = r->view;
+	int err = vas_generation_copy(&vas->proto, &r->g);
 
-	backings = kmalloc_array(state->nr_backings, sizeof(*backings), GFP_KERNEL_ACCOUNT);
-	if (!backings)
+	if (err)
+		return err;
+	view->generation = r->g.state.generation;
+	view->flags = r->g.state.flags;
+	view->map.entries = kvmalloc_array(max(r->g.state.nr_regions, 1u),
+					   sizeof(*view->map.entries), VAS_GFP_LARGE);
+	if (!view->map.entries)
 		return -ENOMEM;
-	view = alloc_view(state);
-	if (!view) {
-		err = -ENOMEM;
-		goto out_free_backings;
-	}
-	err = read_table(vas, state, view->regions, backings);
+	fill_map(vas, &r->g.state, view, r->g.backings);
+	return 0;
+}
+
+/* Too large for the stack: the backings are copied with it. */
+static struct vas_view *build_current(struct vas *vas)
+{
+	struct reading *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	struct vas_view *view;
+	int err = -ENOMEM;
+
+	if (!r)
+		return ERR_PTR(-ENOMEM);
+	r->g.room = room;
+	r->view = kzalloc(sizeof(*r->view), GFP_KERNEL_ACCOUNT);
+	view = r->view;
+	if (view)
+		err = build(vas, r);
 	if (err) {
 		vas_view_free(view);
-		goto out_free_backings;
+		view = ERR_PTR(err);
 	}
-	fill_map(vas, state, view, backings);
-	*result = view;
-out_free_backings:
-	kfree(backings);
-	return err;
+	kfree(r);
+	return view;
 }
 
 static int rebuild_locked(struct vas *vas)
 {
-	struct vas_view *old, *view;
-	struct vas_state state;
-	int err;
+	struct vas_view *old, *view = build_current(vas);
 
-	err = read_state(vas, &state);
-	if (!err)
-		err = build(vas, &state, &view);
-	if (err)
-		return err;
+	if (IS_ERR(view))
+		return PTR_ERR(view);
 	vas_count(VAS_COUNT_VIEWS, 1);
 	trace_vas_generation(vas, view->generation, view->flags);
 	old = rcu_replace_pointer(vas->view, view, lockdep_is_held(&vas->view_lock));

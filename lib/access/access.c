@@ -13,6 +13,7 @@
 #include "lib/base/error.h"
 #include "lib/handle/barrier.h"
 #include "lib/handle/sigbus.h"
+#include "lib/access/resident.h"
 #include "lib/handle/thread.h"
 
 #define MAX_TRIES 100
@@ -99,6 +100,8 @@ struct copy {
 	size_t done;
 	uint32_t prot;
 	bool checked; /* by the kernel, which answers with an error where we would get a signal */
+	bool peeks;   /* leaves what was never touched untouched ... */
+	bool is_ours; /* ... of files of which the kernel tells what is in memory */
 };
 
 /* Bytes that the kernel could copy between buf and hva. */
@@ -127,6 +130,34 @@ static size_t copy_range(const struct copy *c, char *hva, size_t len)
 	return len;
 }
 
+/* From the map what is in memory, and the rest from the file, which allocates nothing. */
+static size_t peek_run(struct vas *vas, const struct copy *c, char *hva, size_t len)
+{
+	const struct view *view = vas_view_of(vas);
+	uint64_t gpa = c->gpa + c->done;
+	const struct vas_region_map_entry *e = vas_region_map_find(&view->map, gpa);
+	size_t there, copied;
+
+	if (view->set->regions[e->region].flags & VAS_REGION_LOCAL)
+		return copy_range(c, hva, len);
+	there = c->is_ours ? vas_resident_present(hva, len) : 0;
+	copied = there ? copy_range(c, hva, there) : 0;
+	if (copied < there || there == len)
+		return copied;
+	return there +
+	       vas_resident_read(vas, e, gpa + there, c->buf + c->done + there, len - there);
+}
+
+/* As far as one file goes, where the file may be read. */
+static uint64_t step_of(struct vas *vas, const struct copy *c, uint64_t gpa)
+{
+	uint64_t left = vas_lazy_step(vas, gpa, c->len - c->done);
+	const struct vas_region_map_entry *e =
+		c->peeks ? vas_region_map_find(&vas_view_of(vas)->map, gpa) : NULL;
+
+	return e && e->gpa + e->size - gpa < left ? e->gpa + e->size - gpa : left;
+}
+
 /* In a section: range by range, until all is done or something stops it. */
 static int copy_ranges(struct vas *vas, struct copy *c)
 {
@@ -137,15 +168,19 @@ static int copy_ranges(struct vas *vas, struct copy *c)
 	c->done = 0;
 	while (c->done < c->len) {
 		uint64_t address, gpa = c->gpa + c->done;
-		uint64_t left = vas_lazy_step(vas, gpa, c->len - c->done);
+		uint64_t left = step_of(vas, c, gpa);
 		uint64_t range = vas_region_map_range(&view->map, gpa, left, flags, &address);
 		int err = range ? vas_lazy_range(vas, gpa, range) : 0;
 		size_t copied;
 
 		if (err)
 			return err;
-		copied = range ? copy_range(c, (char *)(uintptr_t)address, range) : 0;
-
+		if (!range)
+			copied = 0;
+		else if (c->peeks)
+			copied = peek_run(vas, c, (char *)(uintptr_t)address, range);
+		else
+			copied = copy_range(c, (char *)(uintptr_t)address, range);
 		if (c->prot == VAS_PROT_WRITE && copied)
 			vas_mark(vas, gpa, copied);
 		c->done += copied;
@@ -201,6 +236,22 @@ int vas_copy_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t
 	struct copy c = { .gpa = gpa, .buf = buf, .len = len, .prot = prot };
 	int err = repeat_copy(vas, &c);
 
+	if (done)
+		*done = c.done;
+	return err;
+}
+
+int vas_peek(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
+{
+	struct copy c = {
+		.gpa = gpa, .buf = buf, .len = len, .prot = VAS_PROT_READ, .peeks = true
+	};
+	struct resident resident;
+	int err;
+
+	vas_resident_init(&resident, vas);
+	c.is_ours = resident.is_ours;
+	err = repeat_copy(vas, &c);
 	if (done)
 		*done = c.done;
 	return err;

@@ -141,19 +141,27 @@ static int get_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64
 	return vas->lazy_ops->fetch(vas->lazy, word * WORD_SIZE) ? fail_damaged(word) : 0;
 }
 
+/* All words of what comes before end. */
+static uint64_t words_to(uint64_t end)
+{
+	return (end + WORD_SIZE - 1) / WORD_SIZE;
+}
+
 /* Each word with missing pages of the range: get it, or, if `get` is NULL, find one: 1. */
 static int walk(struct vas *vas, uint64_t gpa, uint64_t len,
 		int (*get)(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word))
 {
-	uint64_t word, end;
+	uint64_t word, end, nr;
 	struct vas_log log;
 	int err = missing_log(vas, &log);
 
 	if (err <= 0 || !len || gpa >= vas->sb.limit)
 		return err < 0 ? err : 0;
 	end = len > vas->sb.limit - gpa ? vas->sb.limit : gpa + len;
+	nr = words_to(end);
 	err = 0;
-	for (word = gpa / WORD_SIZE; !err && word * WORD_SIZE < end; word++) {
+	for (word = vas_log_next(&log, gpa / WORD_SIZE, nr); !err && word < nr;
+	     word = vas_log_next(&log, word + 1, nr)) {
 		uint64_t mask = mask_of(word, gpa, end);
 
 		/* Acquire: the page is there before its bit goes; partner: the filler's release. */
@@ -166,6 +174,31 @@ static int walk(struct vas *vas, uint64_t gpa, uint64_t len,
 int vas_lazy_range_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 {
 	return walk(vas, gpa, len, get_word);
+}
+
+int vas_lazy_next(struct vas *vas, uint64_t *gpa, uint64_t end)
+{
+	uint64_t bits, word, nr, from = *gpa;
+	struct vas_log log;
+	int err = vas_is_lazy(vas) ? missing_log(vas, &log) : 0;
+
+	*gpa = end;
+	if (err <= 0)
+		return err;
+	if (end > vas->sb.limit)
+		end = vas->sb.limit;
+	nr = words_to(end);
+	for (word = vas_log_next(&log, from / WORD_SIZE, nr); word < nr;
+	     word = vas_log_next(&log, word + 1, nr)) {
+		/* Acquire: as in walk(). */
+		bits = __atomic_load_n(&log.words[word], __ATOMIC_ACQUIRE) &
+		       mask_of(word, from, end);
+		if (!bits)
+			continue;
+		*gpa = word * WORD_SIZE + (uint64_t)__builtin_ctzll(bits) * VAS_PAGE_SIZE;
+		return 1;
+	}
+	return 0;
 }
 
 int vas_lazy_enter(struct vas *vas, uint64_t gpa, uint64_t len)
@@ -207,9 +240,11 @@ void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t n
 
 	if (missing_log(vas, &missing) <= 0)
 		return;
-	for (i = 0; i < nr; i++)
-		for (word = regions[i].gpa / WORD_SIZE;
-		     word * WORD_SIZE < regions[i].gpa + regions[i].size; word++) {
+	for (i = 0; i < nr; i++) {
+		uint64_t end = words_to(regions[i].gpa + regions[i].size);
+
+		for (word = vas_log_next(&missing, regions[i].gpa / WORD_SIZE, end); word < end;
+		     word = vas_log_next(&missing, word + 1, end)) {
 			/*
 			 * Acquire: of a bit that is gone, the page is there for the caller's next
 			 * look.
@@ -219,6 +254,7 @@ void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t n
 			if (bits)
 				vas_log_mark_word(log, word, bits);
 		}
+	}
 }
 
 /* ---- all of it ---------------------------------------------------------------------------- */

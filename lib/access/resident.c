@@ -3,7 +3,9 @@
  * SEEK_HOLE looks at every page up to the next hole, however far that is, so it is no way to look
  * at a large guest range by range. mincore() looks at the pages that it is given. What it says is
  * there, is there; what it says is not may be swapped out, and then SEEK_DATA knows. Of files that
- * are not the caller's own it says nothing but "there", and SEEK_HOLE must do.
+ * are not the caller's own it says nothing but "there", and SEEK_HOLE must do. hugetlbfs calls
+ * everything data, and mincore() tells there of what this process has touched alone: the rest can
+ * only be read.
  */
 #include "lib/access/resident.h"
 
@@ -30,18 +32,20 @@ void vas_resident_init(struct resident *r, const struct vas *vas)
 	errno = saved_errno;
 }
 
-/* Bytes from hva on, at most len, whose pages are there. */
-static uint64_t present(const void *hva, uint64_t len)
+uint64_t vas_resident_present(const void *hva, uint64_t len)
 {
 	unsigned char pages[RESIDENT_MAX / VAS_PAGE_SIZE + 1];
 	uint64_t before = (uintptr_t)hva % VAS_PAGE_SIZE, nr, i;
 	char *from = (char *)(uintptr_t)hva - before;
+	int saved_errno = errno;
 
 	len = len < RESIDENT_MAX ? len : RESIDENT_MAX;
 	nr = (before + len + VAS_PAGE_SIZE - 1) / VAS_PAGE_SIZE;
 	nr = nr < sizeof(pages) ? nr : sizeof(pages);
-	if (mincore(from, nr * VAS_PAGE_SIZE, pages))
+	if (mincore(from, nr * VAS_PAGE_SIZE, pages)) {
+		errno = saved_errno;
 		return 0;
+	}
 	for (i = 0; i < nr && pages[i] & 1; i++)
 		;
 	nr = i * VAS_PAGE_SIZE;
@@ -84,25 +88,49 @@ struct range vas_resident_at(struct resident *r, const struct vas *vas,
 	const struct vas_region *region = &view->set->regions[e->region];
 	int fd = region->backing ? vas->backings[region->backing].fd : vas->lock_fd;
 	uint64_t left = e->gpa + e->size - gpa, there;
+	uint64_t page_size = vas->backings[region->backing].entry.page_size;
 	off_t offset = (off_t)(region->offset + (gpa - e->gpa)), next;
-	int saved_errno;
 
 	if (region->flags & VAS_REGION_LOCAL)
-		return (struct range){ least(left, range), false };
+		return (struct range){ .len = least(left, range) };
 	if (r->generation == view->state.generation && gpa < r->data_end)
-		return (struct range){ least(least(left, range), r->data_end - gpa), false };
-	saved_errno = errno;
-	there = r->is_ours ? present(hva, range) : 0;
-	errno = saved_errno;
+		return (struct range){ .len = least(least(left, range), r->data_end - gpa) };
+	there = r->is_ours ? vas_resident_present(hva, range) : 0;
 	if (there)
-		return (struct range){ there, false };
+		return (struct range){ .len = there };
+	if (page_size != VAS_PAGE_SIZE)
+		return (struct range){ .len = least(least(left, range),
+						    page_size - (uint64_t)offset % page_size),
+				       .is_unsure = true };
 	next = seek(fd, offset, SEEK_DATA);
 	if (next < 0 || (uint64_t)(next - offset) >= left)
-		return (struct range){ left, true };
+		return (struct range){ .len = left, .is_hole = true };
 	if (next > offset)
-		return (struct range){ (uint64_t)(next - offset), true };
-	there = data_at(r, fd, offset, vas->backings[region->backing].entry.page_size, left);
+		return (struct range){ .len = (uint64_t)(next - offset), .is_hole = true };
+	there = data_at(r, fd, offset, page_size, left);
 	r->generation = view->state.generation;
 	r->data_end = gpa + there;
-	return (struct range){ least(there, range), false };
+	return (struct range){ .len = least(there, range) };
+}
+
+size_t vas_resident_read(const struct vas *vas, const struct vas_region_map_entry *e, uint64_t gpa,
+			 void *buf, size_t len)
+{
+	const struct vas_region *region = &vas_view_of(vas)->set->regions[e->region];
+	int fd = region->backing ? vas->backings[region->backing].fd : vas->lock_fd;
+	uint64_t offset = region->offset + (gpa - e->gpa);
+	int saved_errno = errno;
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t nr = pread(fd, (char *)buf + done, len - done, (off_t)(offset + done));
+
+		if (nr < 0 && errno == EINTR)
+			continue;
+		if (nr <= 0)
+			break;
+		done += (size_t)nr;
+	}
+	errno = saved_errno;
+	return done;
 }

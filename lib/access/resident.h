@@ -17,7 +17,8 @@ struct resident {
 
 struct range {
 	uint64_t len;
-	bool is_hole; /* memory of a file that was never touched: zeros */
+	bool is_hole;	/* memory of a file that was never touched: zeros */
+	bool is_unsure; /* one or the other, hugetlbfs does not tell: vas_resident_read() it */
 };
 
 void vas_resident_init(struct resident *r, const struct vas *vas);
@@ -30,5 +31,17 @@ void vas_resident_init(struct resident *r, const struct vas *vas);
 struct range vas_resident_at(struct resident *r, const struct vas *vas,
 			     const struct vas_region_map_entry *e, uint64_t gpa, const void *hva,
 			     uint64_t range);
+
+/* Bytes from hva on, at most len, whose pages are in memory for certain. Only of the caller's own
+ * files. */
+uint64_t vas_resident_present(const void *hva, uint64_t len);
+
+/*
+ * In a section: bytes from gpa on, which the reachable entry e holds to the last, read from the
+ * file, where a hole gives zeros and stays one. How many: fewer where the file was cut or a page is
+ * bad. Not of local memory.
+ */
+size_t vas_resident_read(const struct vas *vas, const struct vas_region_map_entry *e, uint64_t gpa,
+			 void *buf, size_t len);
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/access/lazy.h"
@@ -174,8 +175,9 @@ struct search {
 	/* The next places to look at, or none, and how much of gpa they settle. */
 	const uint8_t *hay;
 	uint64_t nr;
-	uint64_t skip; /* without hay: places that cannot match */
-	bool is_match; /* without hay: memory that was never touched is one */
+	uint64_t skip;	 /* without hay: places that cannot match */
+	bool is_match;	 /* without hay: memory that was never touched is one */
+	uint8_t *bounce; /* what may be a hole and is no address to look at; NULL: not needed yet */
 	uint8_t seam[2 * MAX_PATTERN];
 };
 
@@ -203,8 +205,13 @@ static void look_across(struct vas *vas, struct search *s)
 		at.len = at.len < range ? at.len : range;
 		if (at.is_hole)
 			memset(s->seam + got, 0, at.len);
+		else if (at.is_unsure)
+			at.len = vas_resident_read(vas, vas_region_map_find(&view->map, gpa), gpa,
+						   s->seam + got, at.len);
 		else
 			memcpy(s->seam + got, (const void *)(uintptr_t)address, at.len);
+		if (!at.len)
+			break;
 		first = first ? first : at.len;
 		got += at.len;
 	}
@@ -214,6 +221,22 @@ static void look_across(struct vas *vas, struct search *s)
 	}
 	s->hay = s->seam;
 	s->nr = got - s->needle.len + 1 < first ? got - s->needle.len + 1 : first;
+}
+
+/* In a section: huge pages that are perhaps holes, copied. What cannot be had cannot match. */
+static void look_into(struct vas *vas, struct search *s, const struct vas_region_map_entry *e,
+		      uint64_t len)
+{
+	uint64_t got;
+
+	if (!s->bounce)
+		s->bounce = malloc(CHUNK + MAX_PATTERN);
+	got = s->bounce ? vas_resident_read(vas, e, s->gpa, s->bounce, len) : 0;
+	s->skip = len;
+	if (got < s->needle.len)
+		return;
+	s->hay = s->bounce;
+	s->nr = got - s->needle.len + 1;
 }
 
 /* In a section: what is at gpa. Holes of files are not read: that would fill them. */
@@ -248,6 +271,8 @@ static void look(struct vas *vas, struct search *s)
 	} else if (at.is_hole) {
 		s->is_match = s->needle.zeros && s->end - s->gpa >= len;
 		s->skip = at.len - (len - 1); /* a match may begin with the hole's last zeros */
+	} else if (at.is_unsure) {
+		look_into(vas, s, e, at.len);
 	} else {
 		s->hay = (const uint8_t *)(uintptr_t)address;
 		s->nr = at.len - len + 1;
@@ -285,16 +310,17 @@ int vas_search(struct vas *vas, uint64_t gpa, uint64_t len, const struct vas_pat
 
 	if (err)
 		return err;
+	s.bounce = NULL;
 	s.gpa = gpa;
 	s.end = len > UINT64_MAX - gpa ? UINT64_MAX : gpa + len;
 	if (s.end > vas->sb.limit)
 		s.end = vas->sb.limit;
 	vas_resident_init(&s.resident, vas);
-	while (!hit && s.gpa < s.end) {
+	while (!hit && s.gpa < s.end)
 		hit = step(vas, &s);
-		if (hit < 0)
-			return hit;
-	}
+	free(s.bounce);
+	if (hit < 0)
+		return hit;
 	if (!hit)
 		return vas_error_set(-ENOENT, "no match");
 	*found = s.gpa;

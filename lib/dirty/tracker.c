@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/access/lazy.h"
@@ -187,12 +188,30 @@ void vas_tracker_detach(struct vas_tracker *d)
 
 /* ---- an epoch ----------------------------------------------------------------------------- */
 
+/*
+ * What a file that was cut has lost is no hole of it: marked, so that whoever reads it gets
+ * the error.
+ */
+static void mark_cut(struct vas_tracker *d, const struct vas_region *region, int fd)
+{
+	uint64_t size = 0;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return;
+	if ((uint64_t)st.st_size > region->offset)
+		size = (uint64_t)st.st_size - region->offset;
+	if (size < region->size)
+		vas_log_mark_again(&d->log, region->gpa + size, region->size - size);
+}
+
 /* What of the region was ever touched, in its tracker's log; holes hold zeros and always did. */
 static void mark_touched(struct vas_tracker *d, const struct vas_region *region)
 {
 	int fd = region->flags & VAS_REGION_LOCAL ? -1 : d->vas->backings[region->backing].fd;
 	off_t data, hole = (off_t)region->offset, end = (off_t)(region->offset + region->size);
 
+	mark_cut(d, region, fd);
 	while (fd >= 0 && hole < end) {
 		data = lseek(fd, hole, SEEK_DATA);
 		if (data < 0 && errno == ENXIO)

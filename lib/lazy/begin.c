@@ -115,7 +115,7 @@ static int claim_log(struct lazy *a)
 	return 0;
 }
 
-/* A log of what is missing, published for everyone. */
+/* A log of what is missing, published for everyone. Its upper levels stay when pages have come. */
 static int publish_log(struct lazy *a)
 {
 	struct vas *vas = a->vas;
@@ -126,7 +126,7 @@ static int publish_log(struct lazy *a)
 	if (err)
 		return err;
 	for (i = 0; i < a->nr_words; i++) {
-		a->log.words[a->words[i].gpa / WORD_SIZE] = a->words[i].bits;
+		vas_log_mark_word(&a->log, a->words[i].gpa / WORD_SIZE, a->words[i].bits);
 		pages += (uint64_t)__builtin_popcountll(a->words[i].bits);
 	}
 	vas->ctl->lazy_left = pages;

@@ -23,7 +23,7 @@ int layout_take(struct vas *vas, struct vas_region **regions, size_t *nr)
 	return there == (ssize_t)*nr ? 0 : vas_error_set(-ESTALE, "the layout changed just now");
 }
 
-static int describe_backing(int fd, struct stream_backing *backing)
+static int describe_backing(int fd, const struct vas_region *region, struct stream_backing *backing)
 {
 	struct statfs fs;
 	struct stat st;
@@ -32,6 +32,14 @@ static int describe_backing(int fd, struct stream_backing *backing)
 		return fd;
 	if (fstat(fd, &st) || fstatfs(fd, &fs))
 		return vas_error_set(-errno, "a backing: %s", strerror(errno));
+	/* What is gone is not zeros. */
+	if ((uint64_t)st.st_size < region->offset + region->size)
+		return vas_error_set(
+			-EIO,
+			"the memory of region %s at gpa %#llx is lost: its file was cut "
+			"to %llu bytes",
+			region->name, (unsigned long long)region->gpa,
+			(unsigned long long)st.st_size);
 	backing->size = (uint64_t)st.st_size;
 	backing->page_size = fs.f_type == HUGETLBFS_MAGIC ? (uint32_t)fs.f_bsize : VAS_PAGE_SIZE;
 	return 0;
@@ -53,7 +61,7 @@ static int describe_region(struct vas *vas, const struct vas_region *region,
 	memcpy(entry->name, region->name, sizeof(entry->name));
 	if (!region->backing)
 		return 0;
-	return describe_backing(vas_backing_fd(vas, region->backing),
+	return describe_backing(vas_backing_fd(vas, region->backing), region,
 				&layout->backings[region->backing]);
 }
 

@@ -13,7 +13,7 @@ int layout_take(struct vas *vas, struct vas_region **regions, size_t *nr);
 
 /*
  * struct stream_layout and the entries behind it, malloced. -EOPNOTSUPP: a region is local memory
- * of this process.
+ * of this process; -EIO: one's file was cut.
  */
 int layout_describe(struct vas *vas, const struct vas_region *regions, size_t nr,
 		    struct stream_layout **layout);

@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <vas/access.h>
 
 /* Mostly the first few bytes decide. */
-static bool is_zero(const char *page)
+bool page_is_zero(const char *page)
 {
 	const uint64_t *p = (const uint64_t *)page;
 	size_t i, j;
@@ -23,6 +24,58 @@ static bool is_zero(const char *page)
 	return true;
 }
 
+/* Runs of bits, from the lowest on. */
+static unsigned int run_of(uint64_t bits)
+{
+	bits >>= __builtin_ctzll(bits);
+	return bits == UINT64_MAX ? 64 : (unsigned int)__builtin_ctzll(~bits);
+}
+
+static uint64_t mask_of(unsigned int first, unsigned int nr)
+{
+	return (nr == 64 ? UINT64_MAX : (1ull << nr) - 1) << first;
+}
+
+/* nr pages that were read behind those in raw: zeros go, the others close up. */
+static void sift(struct pages *pages, char *raw, unsigned int first, unsigned int nr)
+{
+	const char *from = raw + pages->size;
+	unsigned int i;
+
+	for (i = first; i < first + nr; i++, from += VAS_PAGE_SIZE) {
+		if (page_is_zero(from)) {
+			pages->zero |= 1ull << i;
+			continue;
+		}
+		if (from != raw + pages->size)
+			memmove(raw + pages->size, from, VAS_PAGE_SIZE);
+		pages->data |= 1ull << i;
+		pages->size += VAS_PAGE_SIZE;
+	}
+}
+
+int pages_read(struct vas *vas, const struct vas_dirty_word *word, char *raw, struct pages *pages)
+{
+	uint64_t bits = word->bits;
+
+	*pages = (struct pages){ 0 };
+	while (bits) {
+		unsigned int first = (unsigned int)__builtin_ctzll(bits), nr = run_of(bits);
+		size_t done;
+		int err = vas_peek(vas, word->gpa + first * VAS_PAGE_SIZE, raw + pages->size,
+				   nr * VAS_PAGE_SIZE, &done);
+
+		if (err && err != -EFAULT)
+			return err;
+		/* A page that is in no region any more is left out. */
+		if (err)
+			nr = (unsigned int)(done / VAS_PAGE_SIZE);
+		sift(pages, raw, first, nr);
+		bits &= ~mask_of(first, err ? nr + 1 : nr);
+	}
+	return 0;
+}
+
 /*
  * A page's first look is a miss that no prefetcher foresees: they stop at the ends of pages. The
  * page after the next is asked for by the time it is needed; if it is none, that is no fault.
@@ -36,69 +89,17 @@ static void foresee(const char *page)
 		__builtin_prefetch(ahead + i * 64);
 }
 
-/* One page, in a section, from where it is; false: not plainly there. */
-static bool take_page(struct vas *vas, uint64_t gpa, char *to, bool *zero)
+/* To touch what is not in memory would allocate it. */
+static bool is_in_memory(char *pages, unsigned int nr)
 {
-	const char *page = vas_translate(vas, gpa, VAS_PAGE_SIZE, VAS_PROT_READ);
+	unsigned char there[64];
+	unsigned int i;
 
-	if (!page)
+	if (mincore(pages, nr * VAS_PAGE_SIZE, there))
 		return false;
-	foresee(page);
-	*zero = is_zero(page);
-	if (!*zero)
-		memcpy(to, page, VAS_PAGE_SIZE);
-	return true;
-}
-
-/* The long way: borders within the page, failing memory. */
-static int read_page(struct vas *vas, uint64_t gpa, char *to, bool *zero)
-{
-	int err = vas_read(vas, gpa, to, VAS_PAGE_SIZE, NULL);
-
-	*zero = !err && is_zero(to);
-	return err;
-}
-
-/* Bring one page to raw, or find it zero: -ENOENT if it is in no region any more. */
-static int get_page(struct vas *vas, uint64_t gpa, char *to, bool *zero)
-{
-	int err = vas_enter(vas);
-	bool taken;
-
-	if (err)
-		return err;
-	taken = take_page(vas, gpa, to, zero) && !vas_page_failed(vas);
-	vas_leave(vas);
-	if (taken)
-		return 0;
-	err = read_page(vas, gpa, to, zero);
-	return err == -EFAULT ? -ENOENT : err;
-}
-
-int pages_read(struct vas *vas, const struct vas_dirty_word *word, char *raw, struct pages *pages)
-{
-	char *to = raw;
-	uint64_t bits;
-	bool zero;
-
-	*pages = (struct pages){ 0 };
-	for (bits = word->bits; bits; bits &= bits - 1) {
-		unsigned int bit = (unsigned int)__builtin_ctzll(bits);
-		int err = get_page(vas, word->gpa + bit * VAS_PAGE_SIZE, to, &zero);
-
-		if (err == -ENOENT)
-			continue;
-		if (err)
-			return err;
-		if (zero) {
-			pages->zero |= 1ull << bit;
-		} else {
-			pages->data |= 1ull << bit;
-			to += VAS_PAGE_SIZE;
-		}
-	}
-	pages->size = (size_t)(to - raw);
-	return 0;
+	for (i = 0; i < nr && there[i] & 1; i++)
+		;
+	return i == nr;
 }
 
 static void add_segment(struct pages_segments *segments, char *page)
@@ -111,26 +112,37 @@ static void add_segment(struct pages_segments *segments, char *page)
 		segments->iov[segments->nr++] = (struct iovec){ page, VAS_PAGE_SIZE };
 }
 
-static bool find_pages(struct vas *vas, const struct vas_dirty_word *word, struct pages *pages,
-		       struct pages_segments *segments)
+static void find_run(char *page, unsigned int first, unsigned int nr, struct pages *pages,
+		     struct pages_segments *segments)
 {
-	uint64_t bits;
+	unsigned int i;
 
-	for (bits = word->bits; bits; bits &= bits - 1) {
-		uint64_t bit = bits & -bits;
-		uint64_t gpa = word->gpa + (uint64_t)__builtin_ctzll(bits) * VAS_PAGE_SIZE;
-		char *page = vas_translate(vas, gpa, VAS_PAGE_SIZE, VAS_PROT_READ);
-
-		if (!page)
-			return false;
+	for (i = first; i < first + nr; i++, page += VAS_PAGE_SIZE) {
 		foresee(page);
-		if (is_zero(page)) {
-			pages->zero |= bit;
+		if (page_is_zero(page)) {
+			pages->zero |= 1ull << i;
 		} else {
-			pages->data |= bit;
+			pages->data |= 1ull << i;
 			pages->size += VAS_PAGE_SIZE;
 			add_segment(segments, page);
 		}
+	}
+}
+
+static bool find_pages(struct vas *vas, const struct vas_dirty_word *word, struct pages *pages,
+		       struct pages_segments *segments)
+{
+	uint64_t bits = word->bits;
+
+	while (bits) {
+		unsigned int first = (unsigned int)__builtin_ctzll(bits), nr = run_of(bits);
+		char *page = vas_translate(vas, word->gpa + first * VAS_PAGE_SIZE,
+					   nr * VAS_PAGE_SIZE, VAS_PROT_READ);
+
+		if (!page || !is_in_memory(page, nr))
+			return false;
+		find_run(page, first, nr, pages, segments);
+		bits &= ~mask_of(first, nr);
 	}
 	return !vas_page_failed(vas);
 }

@@ -13,6 +13,8 @@ struct pages {
 	size_t size;   /* of the bytes */
 };
 
+bool page_is_zero(const char *page);
+
 /* The word's pages with bytes into raw (256 KiB), one after the other. */
 int pages_read(struct vas *vas, const struct vas_dirty_word *word, char *raw, struct pages *pages);
 

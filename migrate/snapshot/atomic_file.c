@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The file has no name while it is written (O_TMPFILE), so that nothing is left of a saver that is
+ * killed. linkat() does not replace, hence a name beside the place for a moment, and rename().
+ * Where there are no nameless files it has that name from the beginning. Who is killed with it
+ * there leaves it, without the lock that savers hold, and the next one takes it away.
+ */
 #include "migrate/snapshot/atomic_file.h"
 
 #include <errno.h>
@@ -7,19 +13,77 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
+static int fail_opening(const struct atomic_file *file)
+{
+	return vas_error_set(-errno, "cannot make %s: %s", file->temporary, strerror(errno));
+}
+
+/* ---- what the dead have left -------------------------------------------------------------- */
+
+/* Is fd's file the one under the name still? */
+static int is_named(int fd, const char *name)
+{
+	struct stat mine, named;
+
+	return !fstat(fd, &mine) && !lstat(name, &named) && mine.st_dev == named.st_dev &&
+	       mine.st_ino == named.st_ino;
+}
+
+static int remove_leftover(const struct atomic_file *file)
+{
+	const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	int fd = open(file->temporary, flags), err = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : fail_opening(file);
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+		err = vas_error_set(-EBUSY, "somebody else is about to save to %s", file->path);
+	else if (is_named(fd, file->temporary) && unlink(file->temporary))
+		err = vas_error_set(-errno, "cannot remove %s, which a save has left behind: %s",
+				    file->temporary, strerror(errno));
+	close(fd);
+	return err;
+}
+
+/* ---- opening, writing --------------------------------------------------------------------- */
+
+static int open_folder(const struct atomic_file *file, int flags)
+{
+	char folder[PATH_MAX];
+
+	strcpy(folder, file->path);
+	return open(dirname(folder), flags | O_CLOEXEC, 0600);
+}
+
 int atomic_open(struct atomic_file *file, const char *path)
 {
+	int err;
+
 	*file = (struct atomic_file){ .path = path, .fd = -1 };
-	if (snprintf(file->temporary, sizeof(file->temporary), "%s.XXXXXX", path) >=
+	if (snprintf(file->temporary, sizeof(file->temporary), "%s.unfinished", path) >=
 	    (int)sizeof(file->temporary))
 		return vas_error_set(-ENAMETOOLONG, "the path is too long");
-	file->fd = mkostemp(file->temporary, O_CLOEXEC);
-	return file->fd < 0 ? vas_error_set(-errno, "cannot make %s: %s", file->temporary,
-					    strerror(errno)) :
-			      0;
+	err = remove_leftover(file);
+	if (err)
+		return err;
+	file->fd = open_folder(file, O_TMPFILE | O_RDWR);
+	/* What a kernel or a file system says that has no such files. */
+	if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+		file->fd = open(file->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		file->is_named = file->fd >= 0;
+	}
+	if (file->fd < 0)
+		return fail_opening(file);
+	/*
+	 * Nobody else has it yet. Where there are no locks, savers at one time are not kept apart.
+	 */
+	flock(file->fd, LOCK_EX | LOCK_NB);
+	return 0;
 }
 
 int atomic_write(const struct atomic_file *file, const void *bytes, size_t size, uint64_t offset)
@@ -33,7 +97,7 @@ int atomic_write(const struct atomic_file *file, const void *bytes, size_t size,
 			continue;
 		if (nr <= 0)
 			return vas_error_set(nr ? -errno : -ENOSPC, "cannot write %s: %s",
-					     file->temporary, strerror(nr ? errno : ENOSPC));
+					     file->path, strerror(nr ? errno : ENOSPC));
 		p += nr;
 		size -= (size_t)nr;
 		offset += (uint64_t)nr;
@@ -41,18 +105,29 @@ int atomic_write(const struct atomic_file *file, const void *bytes, size_t size,
 	return 0;
 }
 
-int atomic_settle(struct atomic_file *file)
-{
-	char folder[PATH_MAX];
-	int fd, err = 0;
+/* ---- the end ------------------------------------------------------------------------------ */
 
-	if (fsync(file->fd) || rename(file->temporary, file->path))
-		return vas_error_set(-errno, "cannot put %s in its place: %s", file->path,
-				     strerror(errno));
-	close(file->fd);
-	file->fd = -1;
-	strcpy(folder, file->path);
-	fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+static int give_name(struct atomic_file *file)
+{
+	char self[64];
+	int err;
+
+	if (file->is_named)
+		return 0;
+	err = remove_leftover(file);
+	if (err)
+		return err;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", file->fd);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, file->temporary, AT_SYMLINK_FOLLOW))
+		return fail_opening(file);
+	file->is_named = true;
+	return 0;
+}
+
+static int sync_folder(const struct atomic_file *file)
+{
+	int err = 0, fd = open_folder(file, O_RDONLY | O_DIRECTORY);
+
 	if (fd < 0 || fsync(fd))
 		err = vas_error_set(-errno, "cannot sync the folder of %s: %s", file->path,
 				    strerror(errno));
@@ -61,11 +136,29 @@ int atomic_settle(struct atomic_file *file)
 	return err;
 }
 
+int atomic_settle(struct atomic_file *file)
+{
+	int err;
+
+	if (fsync(file->fd))
+		return vas_error_set(-errno, "cannot sync %s: %s", file->path, strerror(errno));
+	err = give_name(file);
+	if (err)
+		return err;
+	if (rename(file->temporary, file->path))
+		return vas_error_set(-errno, "cannot put %s in its place: %s", file->path,
+				     strerror(errno));
+	close(file->fd);
+	file->fd = -1;
+	return sync_folder(file);
+}
+
 void atomic_clean(struct atomic_file *file)
 {
 	if (file->fd < 0)
 		return;
+	if (file->is_named)
+		unlink(file->temporary);
 	close(file->fd);
-	unlink(file->temporary);
 	file->fd = -1;
 }

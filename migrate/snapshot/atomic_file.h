@@ -4,15 +4,18 @@
 #define MIGRATE_ATOMIC_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct atomic_file {
 	const char *path;
 	char temporary[PATH_MAX];
-	int fd; /* -1: nothing to clean */
+	bool is_named; /* it is there under `temporary` */
+	int fd;	       /* -1: nothing to clean */
 };
 
+/* Mode 0600: it holds guest memory. -EBUSY: somebody else is about to put a file there. */
 int atomic_open(struct atomic_file *file, const char *path);
 int atomic_write(const struct atomic_file *file, const void *bytes, size_t size, uint64_t offset);
 

@@ -2,35 +2,74 @@
 #include "migrate/snapshot/chain.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vas/consumer.h>
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-/* The image at `here`, and where its parent is: 1 if it has one. */
-static int open_next(struct chain *chain, char here[PATH_MAX])
+bool chain_has(const struct chain *chain, const struct stat *st)
 {
-	struct image *image = &chain->images[chain->nr];
-	char parent[PATH_MAX];
-	int err = image_open(image, here);
+	struct stat other;
+	uint32_t i;
 
-	if (err)
-		return err;
-	chain->nr++;
-	if (chain->nr > 1 && memcmp(image[-1].header.parent_id, image->header.id, 16))
-		return vas_error_set(-EPROTO, "%s is not the snapshot that its child was made on",
-				     here);
-	if (!image->header.parent[0])
+	for (i = 0; i < chain->nr; i++)
+		if (!fstat(chain->images[i].fd, &other) && other.st_dev == st->st_dev &&
+		    other.st_ino == st->st_ino)
+			return true;
+	return false;
+}
+
+/* Where the image's parent is: 1, or 0 if it has none. */
+static int find_parent(const struct image *image, char here[PATH_MAX], uint32_t flags)
+{
+	const char *name = image->header.parent;
+	char parent[PATH_MAX];
+	int err;
+
+	if (!*name)
 		return 0;
-	err = snapshot_parent_path(here, image->header.parent, parent);
+	/* It is whoever made the file that says what is opened here. */
+	if (strchr(name, '/') && !(flags & CHAIN_ANY_FOLDER))
+		return vas_error_set(-EXDEV, "%s wants a parent from another folder, %s", here,
+				     name);
+	err = snapshot_parent_path(here, name, parent);
 	if (err)
 		return err;
 	strcpy(here, parent);
 	return 1;
 }
 
-static int open_images(struct chain *chain, const char *path)
+/* Not a second time: a circle would be read as often as a chain is long. */
+static int check_new(const struct chain *chain, const char *here)
+{
+	struct stat st;
+
+	if (!chain->nr || stat(here, &st) || !chain_has(chain, &st))
+		return 0;
+	return vas_error_set(-ELOOP, "%s is its own parent", here);
+}
+
+/* The image at `here`, and where its parent is: 1 if it has one. */
+static int open_next(struct chain *chain, char here[PATH_MAX], uint32_t flags)
+{
+	struct image *image = &chain->images[chain->nr];
+	int follow = !chain->nr || flags & CHAIN_ANY_FOLDER ? 0 : O_NOFOLLOW;
+	int err = check_new(chain, here);
+
+	if (!err)
+		err = image_open(image, here, follow);
+	if (err)
+		return err;
+	chain->nr++;
+	if (chain->nr > 1 && memcmp(image[-1].header.parent_id, image->header.id, 16))
+		return vas_error_set(-EPROTO, "%s is not the snapshot that its child was made on",
+				     here);
+	return find_parent(image, here, flags);
+}
+
+static int open_images(struct chain *chain, const char *path, uint32_t flags)
 {
 	char here[PATH_MAX];
 	int more = 1;
@@ -39,7 +78,7 @@ static int open_images(struct chain *chain, const char *path)
 		return vas_error_set(-ENAMETOOLONG, "the path is too long");
 	strcpy(here, path);
 	while (more > 0 && chain->nr < SNAPSHOT_MAX_PARENTS)
-		more = open_next(chain, here);
+		more = open_next(chain, here, flags);
 	return more <= 0 ? more :
 			   vas_error_set(-ELOOP, "more than %d snapshots on each other",
 					 SNAPSHOT_MAX_PARENTS);
@@ -77,13 +116,13 @@ static int list_words(struct chain *chain)
 	return 0;
 }
 
-int chain_open(struct chain *chain, const char *path)
+int chain_open(struct chain *chain, const char *path, uint32_t flags)
 {
 	int err;
 
 	memset(chain, 0, sizeof(*chain));
 	chain->images = calloc(SNAPSHOT_MAX_PARENTS, sizeof(*chain->images));
-	err = chain->images ? open_images(chain, path) :
+	err = chain->images ? open_images(chain, path, flags) :
 			      vas_error_set(-ENOMEM, "no memory to read snapshots with");
 	if (!err)
 		err = list_words(chain);

@@ -6,6 +6,8 @@
 #ifndef MIGRATE_CHAIN_H
 #define MIGRATE_CHAIN_H
 
+#include <stdbool.h>
+#include <sys/stat.h>
 #include <vas/dirty.h>
 
 #include "migrate/snapshot/image.h"
@@ -25,12 +27,19 @@ struct chain {
 	char *raw; /* the bytes of one word */
 };
 
+/* Parents that are named by a path, elsewhere than in their child's folder, may be opened. */
+#define CHAIN_ANY_FOLDER 1u
+
 /*
  * -ENOENT: a parent is not there; -EPROTO: a parent is another snapshot than its child was made on,
- * or one is damaged; -ELOOP: too many.
+ * or one is damaged; -EXDEV: a parent in another folder, and without CHAIN_ANY_FOLDER; -ELOOP: too
+ * many, or one twice.
  */
-int chain_open(struct chain *chain, const char *path);
+int chain_open(struct chain *chain, const char *path, uint32_t flags);
 void chain_close(struct chain *chain);
+
+/* Is this file one of them? */
+bool chain_has(const struct chain *chain, const struct stat *st);
 
 /*
  * The next word, from entry *at on, of which any page is known: its pages with bytes. 0: no more.

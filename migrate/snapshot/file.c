@@ -34,7 +34,7 @@ static int check_header(int fd, const struct snapshot_header *header)
 		return vas_error_set(-EPROTO, "the snapshot's header is damaged");
 	if (fstat(fd, &st) || header->nr_words > UINT64_MAX / 64 ||
 	    __builtin_add_overflow(header->words_offset, size, &end) ||
-	    end != (uint64_t)st.st_size || header->layout_size > header->words_offset ||
+	    end != (uint64_t)st.st_size || header->layout_size > SNAPSHOT_MAX_LAYOUT ||
 	    header->data_offset > header->words_offset ||
 	    header->data_offset != snapshot_data_offset(header->layout_size) ||
 	    !memchr(header->parent, '\0', sizeof(header->parent)))
@@ -43,12 +43,42 @@ static int check_header(int fd, const struct snapshot_header *header)
 	return 0;
 }
 
-int snapshot_open(const char *path, struct snapshot_header *header)
+/*
+ * The path may be another's choice. To open a FIFO or a device may hang or do something, so it is
+ * looked at before: O_PATH opens nothing, and what is opened then is what was looked at.
+ */
+static int open_regular(const char *path, int flags)
 {
-	int err, fd = open(path, O_RDONLY | O_CLOEXEC);
+	int at = open(path, O_PATH | O_CLOEXEC | flags), fd = -1;
+	char self[64];
+	struct stat st;
+
+	if (at < 0 || fstat(at, &st))
+		goto err_close;
+	if (!S_ISREG(st.st_mode)) {
+		close(at);
+		return vas_error_set(-EPROTO, "%s is no regular file, and so no snapshot", path);
+	}
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", at);
+	fd = open(self, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		goto err_close;
+	close(at);
+	return fd;
+
+err_close:
+	fd = vas_error_set(-errno, "cannot open %s: %s", path, strerror(errno));
+	if (at >= 0)
+		close(at);
+	return fd;
+}
+
+int snapshot_open(const char *path, int flags, struct snapshot_header *header)
+{
+	int err, fd = open_regular(path, flags);
 
 	if (fd < 0)
-		return vas_error_set(-errno, "cannot open %s: %s", path, strerror(errno));
+		return fd;
 	if (pread(fd, header, sizeof(*header), 0) != sizeof(*header))
 		err = vas_error_set(-EPROTO, "%s is too short to be a snapshot", path);
 	else
@@ -62,9 +92,15 @@ int snapshot_open(const char *path, struct snapshot_header *header)
 int snapshot_read(int fd, const struct snapshot_header *header, const struct vas_extent *where,
 		  uint64_t sum, void **bytes)
 {
-	char *p = malloc(where->size + 1);
 	uint64_t at = 0;
+	char *p;
 
+	if (where->size &&
+	    lseek(fd, (off_t)where->offset, SEEK_HOLE) < (off_t)(where->offset + where->size))
+		return vas_error_set(-EPROTO,
+				     "the snapshot has a hole where its layout or its list of "
+				     "pages should be");
+	p = malloc(where->size + 1);
 	if (!p)
 		return vas_error_set(-ENOMEM, "no memory for %llu bytes of a snapshot",
 				     (unsigned long long)where->size);

@@ -10,10 +10,16 @@
 
 uint64_t snapshot_key(const struct snapshot_header *header);
 
-/* Open it and check the header: an fd, -EPROTO, or why it cannot be opened. */
-int snapshot_open(const char *path, struct snapshot_header *header);
+/*
+ * Open it and check the header: an fd, -EPROTO, or why it cannot be opened. Only a regular file is
+ * opened to be read. flags: O_NOFOLLOW or 0.
+ */
+int snapshot_open(const char *path, int flags, struct snapshot_header *header);
 
-/* All of [offset, offset + size), malloced, if the sum is right. */
+/*
+ * All of [offset, offset + size), malloced, if the sum is right. What is read so has no holes, so
+ * one is refused: memory is taken for what the file really has.
+ */
 int snapshot_read(int fd, const struct snapshot_header *header, const struct vas_extent *where,
 		  uint64_t sum, void **bytes);
 

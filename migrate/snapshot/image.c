@@ -51,7 +51,7 @@ static int check_words(const struct image *image)
 		const struct snapshot_word *word = &image->words[i];
 
 		if (word->gpa % STREAM_WORD_SIZE || word->gpa >= VAS_MAX_GPA ||
-		    word->data & word->zero)
+		    word->data & word->zero || !(word->data | word->zero))
 			return vas_error_set(-EPROTO,
 					     "the snapshot's list of pages makes no sense");
 	}
@@ -69,13 +69,13 @@ void image_close(struct image *image)
 	image->fd = -1;
 }
 
-int image_open(struct image *image, const char *path)
+int image_open(struct image *image, const char *path, int flags)
 {
 	struct vas_extent layout, words;
 	int err;
 
 	memset(image, 0, sizeof(*image));
-	image->fd = snapshot_open(path, &image->header);
+	image->fd = snapshot_open(path, flags, &image->header);
 	if (image->fd < 0)
 		return image->fd;
 	layout = (struct vas_extent){ sizeof(image->header), image->header.layout_size };

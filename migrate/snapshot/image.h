@@ -18,8 +18,8 @@ static inline const struct vas_region_entry *image_regions(const struct image *i
 	return (const struct vas_region_entry *)(image->layout + 1);
 }
 
-/* -ENOENT and so on from open(); -EPROTO: damaged, or no snapshot. */
-int image_open(struct image *image, const char *path);
+/* -ENOENT and so on from open(); -EPROTO: damaged, or no snapshot. flags: as snapshot_open(). */
+int image_open(struct image *image, const char *path, int flags);
 void image_close(struct image *image);
 
 /* The region that holds gpa, or NULL. */

@@ -126,7 +126,7 @@ err_end:
 	return err;
 }
 
-int restore_lazily(const char *path, uint32_t lazy_flags, struct vas **out)
+int restore_lazily(const char *path, uint32_t lazy_flags, uint32_t chain_flags, struct vas **out)
 {
 	struct lazy *lazy = calloc(1, sizeof(*lazy));
 	struct vas *vas;
@@ -135,7 +135,7 @@ int restore_lazily(const char *path, uint32_t lazy_flags, struct vas **out)
 	if (!lazy)
 		return vas_error_set(-ENOMEM, "no memory to restore with");
 	lazy->source = (struct vas_source){ fetch, end };
-	err = chain_open(&lazy->chain, path);
+	err = chain_open(&lazy->chain, path, chain_flags);
 	if (err) {
 		free(lazy);
 		return err;

@@ -99,7 +99,7 @@ static int map_image(const struct image *image, struct vas **out)
 int restore_privately(const char *path, struct vas **vas)
 {
 	struct image image;
-	int err = image_open(&image, path);
+	int err = image_open(&image, path, 0);
 
 	if (err)
 		return err;

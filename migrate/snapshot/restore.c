@@ -8,6 +8,7 @@
 #include <vas/migrate.h>
 
 #include "migrate/snapshot/chain.h"
+#include "migrate/base/pages.h"
 #include "migrate/snapshot/restore.h"
 #include "migrate/stream/target.h"
 
@@ -18,9 +19,11 @@ static void load_pages(const struct target *target, uint64_t gpa, const char *pa
 
 	for (; bits; bits &= bits - 1) {
 		unsigned int bit = (unsigned int)__builtin_ctzll(bits);
+		const char *page = pages + bit * VAS_PAGE_SIZE;
 
-		if (target_iov(target, gpa, 1ull << bit, iov) == 1)
-			memcpy(iov[0].iov_base, pages + bit * VAS_PAGE_SIZE, VAS_PAGE_SIZE);
+		/* New memory is zero. A file may claim more zeros than it has bytes. */
+		if (!page_is_zero(page) && target_iov(target, gpa, 1ull << bit, iov) == 1)
+			memcpy(iov[0].iov_base, page, VAS_PAGE_SIZE);
 	}
 }
 
@@ -55,7 +58,7 @@ static int load(struct chain *chain, char *pages, struct vas **vas)
 	return err;
 }
 
-static int restore_eagerly(const char *path, struct vas **vas)
+static int restore_eagerly(const char *path, uint32_t chain_flags, struct vas **vas)
 {
 	char *pages = malloc(STREAM_WORD_SIZE);
 	struct chain chain;
@@ -63,7 +66,7 @@ static int restore_eagerly(const char *path, struct vas **vas)
 
 	if (!pages)
 		return vas_error_set(-ENOMEM, "no memory to restore with");
-	err = chain_open(&chain, path);
+	err = chain_open(&chain, path, chain_flags);
 	if (!err) {
 		err = load(&chain, pages, vas);
 		chain_close(&chain);
@@ -89,13 +92,15 @@ int restore_create(const struct stream_layout *layout, struct vas **vas)
 
 int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas)
 {
-	switch (flags) {
+	uint32_t chain_flags = flags & VAS_RESTORE_ANY_FOLDER ? CHAIN_ANY_FOLDER : 0;
+
+	switch (flags & ~VAS_RESTORE_ANY_FOLDER) {
 	case 0:
-		return restore_eagerly(path, vas);
+		return restore_eagerly(path, chain_flags, vas);
 	case VAS_RESTORE_LAZY:
-		return restore_lazily(path, 0, vas);
+		return restore_lazily(path, 0, chain_flags, vas);
 	case VAS_RESTORE_CLONE:
-		return restore_lazily(path, VAS_LAZY_ON_TOUCH, vas);
+		return restore_lazily(path, VAS_LAZY_ON_TOUCH, chain_flags, vas);
 	case VAS_RESTORE_PRIVATE:
 		return restore_privately(path, vas);
 	default:

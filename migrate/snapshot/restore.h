@@ -10,8 +10,8 @@
 /* A vas without regions, as the snapshot's layout wants it. */
 int restore_create(const struct stream_layout *layout, struct vas **vas);
 
-/* Pages are filled as they are touched; lazy_flags: VAS_LAZY_*. */
-int restore_lazily(const char *path, uint32_t lazy_flags, struct vas **vas);
+/* Pages come as they are touched; lazy_flags: VAS_ARRIVE_*, chain_flags: CHAIN_*. */
+int restore_lazily(const char *path, uint32_t lazy_flags, uint32_t chain_flags, struct vas **vas);
 
 /* As private mappings of the file: memory of this process alone. */
 int restore_privately(const char *path, struct vas **vas);

@@ -33,18 +33,6 @@ static int save_words(struct save *s)
 
 /* ---- the parent --------------------------------------------------------------------------- */
 
-static bool is_in_chain(const struct chain *chain, const struct stat *st)
-{
-	struct stat other;
-	uint32_t i;
-
-	for (i = 0; i < chain->nr; i++)
-		if (!fstat(chain->images[i].fd, &other) && other.st_dev == st->st_dev &&
-		    other.st_ino == st->st_ino)
-			return true;
-	return false;
-}
-
 static int check_parent(const struct save *s)
 {
 	struct stat st;
@@ -53,7 +41,7 @@ static int check_parent(const struct save *s)
 		return vas_error_set(-ELOOP,
 				     "%d snapshots on each other are the most: make a full one",
 				     SNAPSHOT_MAX_PARENTS);
-	if (!stat(s->file.path, &st) && is_in_chain(&s->parent, &st))
+	if (!stat(s->file.path, &st) && chain_has(&s->parent, &st))
 		return vas_error_set(-EEXIST,
 				     "%s is what the new snapshot would stand on: give it "
 				     "another name",
@@ -76,7 +64,7 @@ static int open_parent(struct save *s, const char *parent)
 	strcpy(s->header.parent, parent);
 	err = snapshot_parent_path(s->file.path, parent, path);
 	if (!err)
-		err = chain_open(&s->parent, path);
+		err = chain_open(&s->parent, path, strchr(parent, '/') ? CHAIN_ANY_FOLDER : 0);
 	if (!err)
 		err = check_parent(s);
 	if (!err)

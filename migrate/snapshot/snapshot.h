@@ -37,6 +37,9 @@ struct snapshot_header {
 };
 _Static_assert(sizeof(struct snapshot_header) == 4096, "a header is a page");
 
+#define SNAPSHOT_MAX_LAYOUT \
+	(sizeof(struct stream_layout) + VAS_MAX_REGIONS * sizeof(struct vas_region_entry))
+
 /* Pages of a word: those with bytes, in `data`, are summed one after the other, as in a stream. */
 struct snapshot_word {
 	uint64_t gpa;

@@ -28,3 +28,26 @@ is_equal "$(stat -c %s "$tmp/pipe")" 24576
 
 expect 3 dump "$mine-small" -o "$tmp/no/such/folder"
 err_has "$tmp/no/such/folder: No such file or directory"
+
+# What has no holes to keep: zeros are written there, and whoever wants none of it gets away with it.
+expect 0 dump "$mine-small" -o /dev/null
+"$VAS" dump "$mine-small" >/dev/null || die "to /dev/null: $?"
+"$VAS" dump "$mine-small" >>"$tmp/new"
+cmp "$tmp/file" "$tmp/new"
+# A file that was there becomes the image, or stays as it was; nothing old shows in the holes.
+tr '\0' x </dev/zero | head -c 65536 >"$tmp/old"
+"$VAS" dump "$mine-small" 1<>"$tmp/old"
+cmp "$tmp/file" "$tmp/old"
+echo before >"$tmp/old"
+code=0
+"$VAS" dump "$mine-small" >>"$tmp/old" 2>"$tmp/err" || code=$?
+is_equal $code 2
+err_has "instead of >>"
+is_equal "$(cat "$tmp/old")" before
+code=0
+{
+	echo first
+	"$VAS" dump "$mine-small" 2>"$tmp/err" || code=$?
+} >"$tmp/old"
+is_equal $code 2
+is_equal "$(cat "$tmp/old")" first

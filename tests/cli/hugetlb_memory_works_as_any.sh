@@ -22,6 +22,12 @@ is_equal "$(json "j['cell'] >= 2 << 20")" True
 is_equal "$(resident "$mine")" $(((2 + 1) << 21))
 expect 0 find "$mine" needle
 out_is 0x3ffffe
+expect 0 find "$mine" --hex "$(printf '00%.0s' 1 2 3 4 5 6) 6e 65 65 64 6c 65 00 00"
+out_is 0x3ffff8
+head -c 8388608 /dev/zero >"$tmp/zeros"
+expect 1 compare "$mine" 0 --file "$tmp/zeros"
+err_has "differs at 0x3ffffe"
+is_equal "$(resident "$mine")" $(((2 + 1) << 21)) "after find and compare"
 expect 3 create --memory 1T --hugetlb --reserve
 expect 3 create --region 4K:4K --hugetlb
 err_has "region at 0x1000"

@@ -4,11 +4,12 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# restores FILE ONE TWO: what is made of a snapshot holds these words, at 1 MiB and at 5 MiB
+# restores FILE ONE TWO [OPTION]: what is made of a snapshot holds these words, at 1 MiB and at 5 MiB
 restores()
 {
 	: >"$tmp/ref"
-	"$VAS" restore "$1" >"$tmp/ref" 2>"$tmp/hold.err" &
+	# shellcheck disable=SC2086 # no option is no word
+	"$VAS" restore ${4:-} "$1" >"$tmp/ref" 2>"$tmp/hold.err" &
 	pid=$!
 	started="$started $pid"
 	wait_until is_created
@@ -41,12 +42,25 @@ expect 0 snapshot -p child fd:9 "$tmp/grandchild" --json
 is_equal "$(json "j['parent']")" "$tmp/a/child"
 
 restores child "one  " "two  "
-restores "$tmp/grandchild" three "two  "
+restores "$tmp/grandchild" three "two  " --any-folder
+# It is the file that names a parent there: only somebody who asked for it reads it.
+for verb in restore "restore --lazy" clone; do
+	# shellcheck disable=SC2086 # words
+	expect 3 $verb "$tmp/grandchild"
+	err_has "grandchild wants a parent from another folder, $tmp/a/child: give --any-folder"
+done
+cd "$tmp"
+expect 3 snapshot --parent grandchild fd:9 great-grandchild
+err_has "give --any-folder"
+expect 0 snapshot --any-folder --parent grandchild fd:9 great-grandchild
+restores great-grandchild three "two  " -a
+rm great-grandchild
+cd "$tmp/a"
 # Those of one folder are found in another place; the one elsewhere is not.
 cd "$tmp"
 mv a b
 restores "$tmp/b/child" "one  " "two  "
-expect 3 restore grandchild
+expect 3 restore --any-folder grandchild
 err_has "a/child: No such file"
 
 # What cannot be a parent, and what cannot be a child of it.

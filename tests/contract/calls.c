@@ -25,16 +25,28 @@ static int finish(const struct request *r, size_t *done)
 	return (int)r->result;
 }
 
+static int copy_out(struct subject *s, struct request *r, void *buf, size_t *done)
+{
+	if (!fits(r->len))
+		test_fail(__FILE__, __LINE__, "a read of %zu bytes does not fit", (size_t)r->len);
+	call(s, r);
+	if (r->done <= r->len)
+		memcpy(buf, s->data, r->done);
+	return finish(r, done);
+}
+
 int subject_read(struct subject *s, uint64_t gpa, void *buf, size_t len, size_t *done)
 {
 	struct request r = { .op = REQ_READ, .gpa = gpa, .len = len };
 
-	if (!fits(len))
-		test_fail(__FILE__, __LINE__, "a read of %zu bytes does not fit", len);
-	call(s, &r);
-	if (r.done <= len)
-		memcpy(buf, s->data, r.done);
-	return finish(&r, done);
+	return copy_out(s, &r, buf, done);
+}
+
+int subject_peek(struct subject *s, uint64_t gpa, void *buf, size_t len, size_t *done)
+{
+	struct request r = { .op = REQ_PEEK, .gpa = gpa, .len = len };
+
+	return copy_out(s, &r, buf, done);
 }
 
 int subject_write(struct subject *s, uint64_t gpa, const void *buf, size_t len, size_t *done)

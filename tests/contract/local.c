@@ -205,6 +205,9 @@ static int64_t execute(struct vas *vas, struct request *r)
 	case REQ_READ:
 		r->out_size = (uint32_t)r->len;
 		return vas_read(vas, r->gpa, r->data, r->len, (size_t *)&r->done);
+	case REQ_PEEK:
+		r->out_size = (uint32_t)r->len;
+		return vas_peek(vas, r->gpa, r->data, r->len, (size_t *)&r->done);
 	case REQ_WRITE:
 		return vas_write(vas, r->gpa, r->data, r->len, (size_t *)&r->done);
 	case REQ_FILL:

@@ -42,6 +42,7 @@ enum request_op {
 	REQ_EVENT,     /* takes data: name; gives result: its id, value: the eventfd's count */
 	REQ_BIND,      /* takes fd, flags: VAS_BIND_* */
 	REQ_RECEIVE,   /* takes fd: a socket to vas_recv_fds() from, flags: VAS_BIND_* */
+	REQ_PEEK,      /* gives data[len], done */
 	REQ_NR
 };
 

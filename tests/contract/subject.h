@@ -44,6 +44,8 @@
 
 #define CAN_WHOLE 524288u /* all its memory is there: its layout may change, its owner may end */
 
+#define CAN_PEEK 1048576u /* vas_peek(), which is the library's */
+
 #define CAN_ACCESS    (CAN_READ | CAN_FILL | CAN_COMPARE | CAN_SEARCH | CAN_FIELD | CAN_VECTORS)
 #define CAN_ALL_READ  (CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY | CAN_WHOLE)
 #define CAN_ALL_WRITE (CAN_ALL_READ | CAN_WRITE | CAN_PIN)
@@ -151,6 +153,7 @@ void owner_pattern(struct subject *s, uint64_t gpa, uint64_t len, uint64_t salt)
 
 /* calls.c: the requests as functions; results and errors as in <vas/vas.h>. */
 int subject_read(struct subject *s, uint64_t gpa, void *buf, size_t len, size_t *done);
+int subject_peek(struct subject *s, uint64_t gpa, void *buf, size_t len, size_t *done);
 int subject_write(struct subject *s, uint64_t gpa, const void *buf, size_t len, size_t *done);
 int subject_fill(struct subject *s, uint64_t gpa, uint8_t byte, size_t len, size_t *done);
 

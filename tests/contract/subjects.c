@@ -11,7 +11,7 @@ static void require_hugetlb(void)
 	hugetlb_require(HUGETLB_PAGES);
 }
 
-#define BOUND (CAN_ALL_WRITE | CAN_REBIND)
+#define BOUND (CAN_ALL_WRITE | CAN_PEEK | CAN_REBIND)
 
 /* What comes at once: each unit of a subject that has such by itself. */
 #define FILLED_AT_ONCE (64 * VAS_PAGE_SIZE)
@@ -19,7 +19,7 @@ static void require_hugetlb(void)
 const struct subject_kind subject_kinds[] = {
 	{
 		.name = "owner",
-		.can = CAN_ALL_WRITE | CAN_LOCAL | CAN_SPARSE | CAN_FREE,
+		.can = CAN_PEEK | CAN_ALL_WRITE | CAN_LOCAL | CAN_SPARSE | CAN_FREE,
 		.ops = &subject_owner,
 	},
 	{
@@ -34,12 +34,13 @@ const struct subject_kind subject_kinds[] = {
 	},
 	{
 		.name = "sent",
-		.can = (CAN_ALL_WRITE & ~CAN_OFFER) | CAN_RECEIVE | CAN_SPARSE | CAN_FREE,
+		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_OFFER) | CAN_RECEIVE | CAN_SPARSE |
+		       CAN_FREE,
 		.ops = &subject_sent,
 	},
 	{
 		.name = "observer",
-		.can = CAN_ALL_READ | CAN_REBIND | CAN_OBSERVE | CAN_SPARSE | CAN_FREE,
+		.can = CAN_PEEK | CAN_ALL_READ | CAN_REBIND | CAN_OBSERVE | CAN_SPARSE | CAN_FREE,
 		.bind_flags = VAS_BIND_OBSERVE,
 		.ops = &subject_process,
 	},
@@ -89,7 +90,7 @@ const struct subject_kind subject_kinds[] = {
 	},
 	{
 		.name = "backing-sent",
-		.can = (CAN_ALL_WRITE & ~CAN_OFFER) | CAN_RECEIVE | CAN_KEEP,
+		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_OFFER) | CAN_RECEIVE | CAN_KEEP,
 		.file = FILE_BACKING,
 		.ops = &subject_sent,
 	},
@@ -102,7 +103,7 @@ const struct subject_kind subject_kinds[] = {
 	},
 	{
 		.name = "arriving-owner",
-		.can = (CAN_ALL_WRITE & ~CAN_WHOLE) | CAN_LOCAL | CAN_FREE,
+		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_WHOLE) | CAN_LOCAL | CAN_FREE,
 		.ops = &subject_owner,
 		.arrives = FILLED_ON_TOUCH,
 		.unit = FILLED_AT_ONCE,
@@ -130,14 +131,14 @@ const struct subject_kind subject_kinds[] = {
 	},
 	{
 		.name = "arriving-sent",
-		.can = (CAN_ALL_WRITE & ~CAN_WHOLE & ~CAN_OFFER) | CAN_RECEIVE | CAN_SPARSE |
-		       CAN_FREE,
+		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_WHOLE & ~CAN_OFFER) | CAN_RECEIVE |
+		       CAN_SPARSE | CAN_FREE,
 		.ops = &subject_sent,
 		.arrives = FILLED_ON_TOUCH,
 	},
 	{
 		.name = "arriving-observer",
-		.can = (CAN_ALL_READ & ~CAN_WHOLE) | CAN_REBIND | CAN_OBSERVE | CAN_FREE,
+		.can = CAN_PEEK | (CAN_ALL_READ & ~CAN_WHOLE) | CAN_REBIND | CAN_OBSERVE | CAN_FREE,
 		.bind_flags = VAS_BIND_OBSERVE,
 		.ops = &subject_process,
 		.arrives = FILLED_BY_ITSELF,

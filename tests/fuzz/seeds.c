@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Write the seed corpus: seeds bind DIR, seeds recv DIR. */
+/* Write the seed corpus: seeds bind DIR, seeds recv DIR, seeds snapshot DIR. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <vas/migrate.h>
 
 #include "pieces.h"
+#include "snapshot_parts.h"
 
 #define HEAD 19 /* as recv.c has it: number of fds, 16 kinds, cut */
 
@@ -85,6 +87,42 @@ static int seed_recv(void)
 	return save("one-fd", buf, HEAD + (size_t)nr);
 }
 
+/* A snapshot, and one on it, in each way to restore. */
+static int seed_snapshot(void)
+{
+	const struct vas_options options = { .limit = 1 << 20,
+					     .ram_size = 1 << 20,
+					     .name = "seed" };
+	const struct vas_region ram = { .size = 1 << 20, .name = "ram" };
+	char folder[] = "/tmp/seeds-XXXXXX", base[64], child[64], name[32];
+	static uint8_t buf[65536];
+	struct vas *owner;
+	int err = 0;
+
+	CHECK(mkdtemp(folder));
+	snprintf(base, sizeof(base), "%s/base", folder);
+	snprintf(child, sizeof(child), "%s/child", folder);
+	CHECK_OK(vas_create(&options, &owner));
+	CHECK_OK(vas_region_add(owner, &ram, NULL));
+	CHECK_OK(vas_write(owner, 0, "of the seed", 12, NULL));
+	CHECK_OK(vas_snapshot_save(owner, base, NULL, NULL));
+	CHECK_OK(vas_write(owner, 32, "of the child", 13, NULL));
+	CHECK_OK(vas_snapshot_save(owner, child, "base", NULL));
+	parts_set_id(base, PARTS_HOSTILE_ID, "");
+	parts_set_id(child, PARTS_BASE_ID, "base");
+	for (uint8_t mode = 0; mode < 2 * PARTS_IS_SAVED_ON; mode++) {
+		snprintf(name, sizeof(name), "base-%u", mode);
+		err |= save(name, buf, parts_collect(base, mode, buf));
+		snprintf(name, sizeof(name), "child-%u", mode);
+		err |= save(name, buf, parts_collect(child, mode, buf));
+	}
+	CHECK_OK(unlink(base));
+	CHECK_OK(unlink(child));
+	CHECK_OK(rmdir(folder));
+	vas_destroy(owner);
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3) {
@@ -93,7 +131,9 @@ int main(int argc, char **argv)
 			return seed_bind();
 		if (!strcmp(argv[1], "recv"))
 			return seed_recv();
+		if (!strcmp(argv[1], "snapshot"))
+			return seed_snapshot();
 	}
-	fprintf(stderr, "usage: %s bind|recv DIR\n", argv[0]);
+	fprintf(stderr, "usage: %s bind|recv|snapshot DIR\n", argv[0]);
 	return 2;
 }

@@ -116,6 +116,28 @@ static void *mark(void *arg)
 	return NULL;
 }
 
+TEST(the_next_word_is_the_first_that_is_marked)
+{
+	struct test_random random = { test_seed() };
+	void *memory;
+	struct vas_log log = log_of(&memory);
+	const uint64_t nr = (log.nr_pages + 63) / 64;
+
+	CHECK_EQ(vas_log_next(&log, 0, nr), nr);
+	for (int i = 0; i < 20; i++)
+		vas_log_mark_word(&log, test_random_below(&random, nr), 1);
+	for (int i = 0; i < 2000; i++) {
+		uint64_t from = test_random_below(&random, nr);
+		uint64_t end = test_random_below(&random, nr + 1), want = from;
+
+		while (want < end && !log.words[want])
+			want++;
+		test_note("[%llu, %llu)", (unsigned long long)from, (unsigned long long)end);
+		CHECK_EQ(vas_log_next(&log, from, end), want < end ? want : end);
+	}
+	free(memory);
+}
+
 TEST(marks_of_two_threads_lose_nothing)
 {
 	void *memory;
