@@ -7,7 +7,7 @@
 #include <vas/dirty.h>
 #include <vas/migrate.h>
 
-#include "cli/vmm/endpoint.h"
+#include "cli/endpoint/endpoint.h"
 #include "cli/vmm/hold.h"
 #include "cli/ui/json.h"
 #include "cli/target/parse.h"
@@ -19,6 +19,7 @@ static const struct option longs[] = {
 	{ "compress", required_argument, NULL, 'z' },
 	{ "rate", required_argument, NULL, 'r' },
 	{ "downtime", required_argument, NULL, 'd' },
+	{ "max-downtime", required_argument, NULL, 'D' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -88,12 +89,12 @@ static int send_vas(const char *name, const struct endpoint *endpoint,
 	return code;
 }
 
-static int take_downtime(const char *text, uint64_t *ns)
+static int take_milliseconds(const char *option, uint64_t *ns)
 {
 	int ms;
 
-	if (parse_number(text, &ms) || !ms)
-		return fail_usage("--downtime: '%s' is no number of milliseconds", text);
+	if (parse_number(optarg, &ms) || !ms)
+		return fail_usage("%s: '%s' is no number of milliseconds", option, optarg);
 	*ns = (uint64_t)ms * 1000000;
 	return EXIT_OK;
 }
@@ -101,7 +102,9 @@ static int take_downtime(const char *text, uint64_t *ns)
 static int take_option(struct vas_migrate_options *options, int *channels, int c)
 {
 	if (c == 'd')
-		return take_downtime(optarg, &options->downtime_ns);
+		return take_milliseconds("--downtime", &options->downtime_ns);
+	if (c == 'D')
+		return take_milliseconds("--max-downtime", &options->max_downtime_ns);
 	if (c == 'c' &&
 	    (parse_number(optarg, channels) || *channels < 1 || *channels > ENDPOINT_MAX))
 		return fail_usage("'%s' is no number of channels: write 1 to %d", optarg,
@@ -121,7 +124,7 @@ static int take_option(struct vas_migrate_options *options, int *channels, int c
 
 static int run(int argc, char **argv)
 {
-	struct options options = { argc, argv, ":c:z:r:d:jh", longs, 0 };
+	struct options options = { argc, argv, ":c:z:r:d:D:jh", longs, 0 };
 	struct vas_migrate_options migrate = { 0 };
 	struct endpoint endpoint;
 	int c, channels = 1, as_json = 0, code;
@@ -153,9 +156,10 @@ const struct verb verb_send = {
 		"  -z, --compress=KIND   lz4 or zstd\n"
 		"  -r, --rate=BYTES      a second, at most\n"
 		"  -d, --downtime=MS     the last round, for which writers stop, may take so long; 300 unless given\n"
+		"  -D, --max-downtime=MS give up when they have stood still for so long; 30000 unless given\n"
 		"  -j, --json            print how far it is as JSON, an object ten times a second and a round\n"
 		"\n"
-		"ENDPOINT is unix:PATH, tcp:HOST:PORT, fd:N, a file's path, or -. The vas must have no living\n"
-		"owner: a machine that runs is moved by the process that runs it.\n",
+		"ENDPOINT is unix:PATH, tcp:HOST:PORT (an IPv6 address in brackets), fd:N, a file's path, or -.\n"
+		"The vas must have no living owner: a machine that runs is moved by the process that runs it.\n",
 	.run = run,
 };

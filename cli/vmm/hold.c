@@ -48,6 +48,8 @@ int hold_tell(struct vas *vas, int as_json)
 
 	if (err)
 		return fail_vas(err, "the new vas");
+	/* Whoever reads this may be gone: no reason for the memory to go, too. */
+	signal(SIGPIPE, SIG_IGN);
 	if (!as_json) {
 		printf("%d/%d\n", getpid(), vas_fd(vas));
 	} else {

@@ -93,6 +93,17 @@ VAS_API int vas_mark_dirty(struct vas *vas, uint64_t gpa, uint64_t len);
 VAS_API int vas_mark_dirty_word(struct vas *vas, uint64_t gpa, uint64_t bits);
 
 /*
+ * Have a map of vas's memory watched that the caller has made and not libvas: a page of it that
+ * cannot be had (no free huge page, a file that was cut) becomes one of zeros that is nobody's, and
+ * vas_page_failed() is true from then on, instead of SIGBUS ending the process. A number for
+ * vas_unwatch(), which must come before munmap() and before the handle's end (and does nothing for
+ * a negative number); -ENOSPC: too many maps are watched in this process. Of a handle with
+ * VAS_BIND_NO_SIGBUS, the application's handler calls vas_handle_sigbus().
+ */
+VAS_API int vas_watch(struct vas *vas, void *hva, size_t size);
+VAS_API void vas_unwatch(int watch);
+
+/*
  * For a consumer that refuses something: remember the sentence for this thread's vas_error(), and
  * return err, a negative errno.
  */

@@ -59,8 +59,20 @@ struct vas_migrate_options {
 	uint64_t rate;	      /* bytes a second at most, all channels together; 0: as it goes */
 	uint64_t downtime_ns; /* the last round may take so long; 0: 300 ms */
 	uint64_t freeze_ns;   /* what writers get to stop; 0: 1 s */
-	uint64_t stall_ns;    /* the peer may make no progress for so long; 0: 30 s */
-	uint32_t max_rounds;  /* then the last round comes however much is left; 0: 30 */
+	/*
+	 * The peer may make no progress for so long: no chunk is complete on any channel, however
+	 * many bytes of one come or go. (A chunk of more than 256 KiB gets so long for each 256
+	 * KiB.) 0: 30 s, but over a pipe, whose reader cannot say that it lives, for ever.
+	 */
+	uint64_t stall_ns;
+	uint32_t max_rounds; /* then the last round comes however much is left; 0: 30 */
+	/*
+	 * From the call of pause() on, all that is left, the destination's accept() included, takes
+	 * so long at most, whatever the peer does; then -ETIMEDOUT, and this vas runs on. 0: 30 s,
+	 * with STILL for ever. The time that pause(), save() and the freeze take counts; they are
+	 * not cut short.
+	 */
+	uint64_t max_downtime_ns;
 	const struct vas_migrate_ops *ops;
 	void *arg;
 };
@@ -81,7 +93,7 @@ struct vas_migrate_target_ops {
 	 * All has arrived and is verified, and the source does not know yet: what a VMM may fail to do (a
 	 * VM, vCPUs, devices, with this state) it does now. Other than 0 refuses: the source runs on, and
 	 * that is what vas_migrate_recv() returns. Nothing may run in the vas yet. The source is frozen
-	 * meanwhile, and waits no longer than its stall_ns.
+	 * meanwhile, and waits no longer than its stall_ns and max_downtime_ns.
 	 */
 	int (*accept)(void *arg, struct vas *vas, const void *state, size_t size);
 	/* The reverse, for a source that has given up since: vas_migrate_recv() fails. May be NULL. */
@@ -96,7 +108,7 @@ struct vas_migrate_target {
 	uint32_t flags;
 	uint32_t create_flags;			  /* VAS_CREATE_* in addition to the source's */
 	uint64_t max_ram;			  /* refuse a vas with more; 0: no bound */
-	uint64_t stall_ns;			  /* 0: 30 s */
+	uint64_t stall_ns;			  /* as the source's */
 	const struct vas_migrate_target_ops *ops; /* may be NULL */
 	void *arg;
 };
@@ -123,11 +135,33 @@ VAS_API int vas_migrate_recv(const struct vas_migrate_target *target, struct vas
 			     struct vas_migrate_result *result);
 
 /*
+ * The beginning of a channel: which it is, of a stream with how many, all of which have one
+ * session.
+ */
+struct vas_migrate_hello {
+	uint32_t channel;
+	uint32_t nr_channels;
+	uint8_t session[16];
+};
+
+/*
+ * For those who listen: is this connection the channel of a stream, and which? Nothing is taken
+ * from the socket, and nothing is waited for. -EAGAIN: too little has come to tell; -ECONNRESET: it
+ * is closed; -EPROTO: a stream does not begin so; -EOPNOTSUPP: one of a newer version. Everybody
+ * can say hello: nothing tells who it is.
+ */
+VAS_API int vas_migrate_peek(int sock, struct vas_migrate_hello *hello);
+
+/*
  * Hand ownership to another process on this host, over a connected Unix socket; nothing is copied,
  * binders and guest memory stay as they are. The old owner calls give, the new one take. At no time
  * are there two owners; if either dies half way, the other owns the vas, or it can be adopted.
  * Consumers (KVM) must be detached before: -EBUSY. After give has returned 0 the handle is a
  * binder's. On an error the caller is the owner still. state as in migration: may be NULL and 0.
+ *
+ * Neither waits for ever, whatever the socket's flags are: for give to begin 30 s, for each message
+ * 5 s from its beginning, and 1 s more for each 16 MiB of state. Then -ETIMEDOUT. Layout changes of
+ * other threads wait as long.
  */
 VAS_API int vas_handover_give(struct vas *vas, int sock, const void *state, size_t size);
 VAS_API int vas_handover_take(int sock, uint32_t bind_flags, struct vas **vas, void **state,

@@ -309,7 +309,10 @@ VAS_API int vas_handle_sigbus(const void *siginfo);
 
 #define VAS_SEND_READONLY 1u /* the receiver observes: read-only fds */
 
-/* Send the vas, its backings and its events over a connected Unix socket, in one message. */
+/*
+ * Send the vas, its backings and its events over a connected Unix socket, in one message. -EAGAIN:
+ * a non-blocking socket is full; -ETIMEDOUT: any other takes nothing for 5 s.
+ */
 VAS_API int vas_send_fds(struct vas *vas, int sock, uint32_t flags);
 
 /*

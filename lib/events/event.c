@@ -204,7 +204,8 @@ static int event_to_entry(const struct vas_event *event, struct vas_event_entry 
 		.data = event->data,
 		.gsi = event->gsi,
 	};
-	memcpy(e->name, event->name, sizeof(e->name));
+	/* Nothing of what follows its end. */
+	memcpy(e->name, event->name, strnlen(event->name, sizeof(e->name)));
 	if (entry_is_valid(e))
 		return 0;
 	return vas_error_set(-EINVAL,

@@ -155,13 +155,15 @@ static int insert(struct vas_layout *layout, const struct vas_region *region)
 
 int vas_layout_add(struct vas_layout *layout, const struct vas_region *region, uint64_t *id)
 {
+	size_t len = strnlen(region->name, sizeof(region->name) - 1);
 	struct vas_region added = *region;
 	int err = check_region(layout, region);
 
 	if (err)
 		return err;
 	added.id = layout->next_id;
-	added.name[VAS_REGION_NAME_LEN - 1] = '\0';
+	/* What follows the name's end in the caller's memory has no place in the file. */
+	memset(added.name + len, 0, sizeof(added.name) - len);
 	err = insert(layout, &added);
 	if (err)
 		return err;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,10 +12,12 @@
 #include "lib/base/error.h"
 #include "lib/events/event.h"
 #include "lib/handle/file.h"
+#include "lib/share/fd_passing.h"
 
 #define MESSAGE_MAGIC 0x3147534d53415656ull /* "VVASMSG1" */
 #define MAX_FDS	      252		    /* the kernel's SCM_MAX_FD is 253 */
-#define REST_NS	      2000000000ull	    /* a peer that has begun a message must finish it */
+#define SEND_NS	      (5 * NSEC_PER_SEC)    /* a peer that reads nothing */
+#define REST_NS	      (2 * NSEC_PER_SEC)    /* a peer that has begun a message must finish it */
 
 enum fd_kind { FD_VAS, FD_BACKING, FD_EVENT };
 
@@ -108,7 +111,7 @@ static int pack(struct vas *vas, struct parcel *p, uint32_t flags)
 	return err;
 }
 
-static int send_parcel(int sock, struct parcel *p)
+static int send_parcel(int sock, struct parcel *p, struct deadline deadline)
 {
 	struct iovec iov = { &p->message, sizeof(p->message) };
 	union control control = { 0 };
@@ -120,22 +123,28 @@ static int send_parcel(int sock, struct parcel *p)
 	};
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	ssize_t sent;
+	int err;
 
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
 	cmsg->cmsg_len = CMSG_LEN(p->message.nr_fds * sizeof(int));
 	memcpy(CMSG_DATA(cmsg), p->fds, p->message.nr_fds * sizeof(int));
 	do {
-		sent = sendmsg(sock, &msg, MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
-	if (sent < 0)
-		return vas_error_set(-errno, "cannot send the vas: %s", strerror(errno));
+		sent = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		err = sent < 0 ? -errno : 0;
+		if (err == -EAGAIN)
+			err = deadline_wait(sock, POLLOUT, deadline);
+		else if (err == -EINTR)
+			err = 0;
+	} while (sent < 0 && !err);
+	if (err)
+		return vas_error_set(err, "cannot send the vas: %s", strerror(-err));
 	if (sent != (ssize_t)sizeof(p->message))
 		return vas_error_set(-EIO, "the socket took only part of the message");
 	return 0;
 }
 
-int vas_send_fds(struct vas *vas, int sock, uint32_t flags)
+int vas_pass_send(struct vas *vas, int sock, uint32_t flags, struct deadline deadline)
 {
 	struct parcel p;
 	uint32_t i;
@@ -149,10 +158,18 @@ int vas_send_fds(struct vas *vas, int sock, uint32_t flags)
 	err = pack(vas, &p, flags);
 	pthread_mutex_unlock(&vas->lock);
 	if (!err)
-		err = send_parcel(sock, &p);
+		err = send_parcel(sock, &p, deadline);
 	for (i = 0; i < p.message.nr_fds; i++)
 		close(p.fds[i]);
 	return err;
+}
+
+int vas_send_fds(struct vas *vas, int sock, uint32_t flags)
+{
+	bool waits = !(fcntl(sock, F_GETFL) & O_NONBLOCK);
+	int err = vas_pass_send(vas, sock, flags, deadline_in(waits ? SEND_NS : 0));
+
+	return err == -ETIMEDOUT && !waits ? vas_error_set(-EAGAIN, "the socket is full") : err;
 }
 
 /* ---- receive ------------------------------------------------------------------------------ */
@@ -205,24 +222,10 @@ static ssize_t receive_some(int sock, struct received *a, size_t have)
 	return msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC) ? -EPROTO : nr;
 }
 
-/* The deadline is the message's, not the byte's: a peer that dribbles gains nothing. */
-static int wait_for_rest(int sock, uint64_t deadline_ns)
-{
-	struct pollfd poll_fd = { .fd = sock, .events = POLLIN };
-	uint64_t now = vas_now_ns();
-	int nr;
-
-	if (now >= deadline_ns)
-		return -EPROTO;
-	nr = poll(&poll_fd, 1, (int)((deadline_ns - now) / 1000000) + 1);
-	if (nr < 0 && errno != EINTR)
-		return -errno;
-	return nr == 0 ? -EPROTO : 0;
-}
-
+/* Waits for a message to begin as the socket does; the rest of it has a deadline. */
 static int receive(int sock, struct received *a)
 {
-	uint64_t deadline_ns = UINT64_MAX;
+	struct deadline deadline = { 0 };
 	size_t have = 0;
 
 	while (have < sizeof(a->message)) {
@@ -240,9 +243,9 @@ static int receive(int sock, struct received *a)
 					     have ? "the peer closed in the middle of a message" :
 						    "the peer closed the socket");
 		if (!have)
-			deadline_ns = vas_deadline_ns(REST_NS);
+			deadline = deadline_in(REST_NS);
 		have += (size_t)nr;
-		if (have < sizeof(a->message) && wait_for_rest(sock, deadline_ns))
+		if (have < sizeof(a->message) && deadline_wait(sock, POLLIN, deadline))
 			return vas_error_set(-EPROTO, "the peer sent half a message and no more");
 	}
 	return 0;
@@ -299,6 +302,17 @@ static int unpack(struct received *a, uint32_t bind_flags, struct vas **out)
 	else
 		*out = vas;
 	return err;
+}
+
+int vas_pass_recv(int sock, uint32_t bind_flags, struct deadline deadline, struct vas **vas)
+{
+	int err = deadline_wait(sock, POLLIN, deadline);
+
+	if (err)
+		return vas_error_set(err,
+				     err == -ETIMEDOUT ? "nobody sends a vas" : "the socket: %s",
+				     strerror(-err));
+	return vas_recv_fds(sock, bind_flags, vas);
 }
 
 int vas_recv_fds(int sock, uint32_t bind_flags, struct vas **out)

@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,13 +24,17 @@
 #include <vas/migrate.h>
 
 #include "lib/access/view.h"
+#include "lib/base/deadline.h"
 #include "lib/base/error.h"
 #include "lib/handle/lock.h"
 #include "lib/layout/adopt.h"
+#include "lib/share/fd_passing.h"
 
 #define MAGIC	  0x52564f44u /* "DOVR" */
 #define MAX_STATE (256u << 20)
-#define ANSWER_MS 5000
+#define ANSWER_NS (5 * NSEC_PER_SEC)
+#define BEGIN_NS  (30 * NSEC_PER_SEC)
+#define MIN_RATE  (16u << 20) /* bytes a second: a state gets time for so many more */
 
 enum word { READY = 1, YOURS, MINE };
 
@@ -40,15 +45,40 @@ struct message {
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
+static struct deadline deadline_for(size_t size)
+{
+	return deadline_in(ANSWER_NS + size * NSEC_PER_SEC / MIN_RATE);
+}
+
+static int wait_for_peer(int sock, short events, struct deadline deadline)
+{
+	int err = deadline_wait(sock, events, deadline);
+
+	if (err == -ETIMEDOUT)
+		return vas_error_set(err, "the other process does not answer in time");
+	return err ? vas_error_set(err, "cannot wait for the other process: %s", strerror(-err)) :
+		     0;
+}
+
+/* Whether nr < 0 is a reason to wait and try again. */
+static bool is_not_yet(ssize_t nr)
+{
+	return nr < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
 static int send_all(int sock, const void *bytes, size_t size)
 {
+	struct deadline deadline = deadline_for(size);
 	const char *p = bytes;
+	int err = 0;
 
-	while (size) {
-		ssize_t nr = send(sock, p, size, MSG_NOSIGNAL);
+	while (size && !err) {
+		ssize_t nr = send(sock, p, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-		if (nr < 0 && errno == EINTR)
+		if (is_not_yet(nr)) {
+			err = wait_for_peer(sock, POLLOUT, deadline);
 			continue;
+		}
 		if (nr < 0)
 			return vas_error_set(errno == EPIPE ? -ECONNRESET : -errno,
 					     "cannot write to the other process: %s",
@@ -56,22 +86,21 @@ static int send_all(int sock, const void *bytes, size_t size)
 		p += nr;
 		size -= (size_t)nr;
 	}
-	return 0;
+	return err;
 }
 
 static int recv_all(int sock, void *bytes, size_t size)
 {
-	struct pollfd poll_fd = { .fd = sock, .events = POLLIN };
+	struct deadline deadline = deadline_for(size);
 	char *p = bytes;
 
 	while (size) {
-		ssize_t nr = poll(&poll_fd, 1, ANSWER_MS);
+		int err = wait_for_peer(sock, POLLIN, deadline);
+		ssize_t nr = err ? 0 : recv(sock, p, size, MSG_DONTWAIT);
 
-		if (!nr)
-			return vas_error_set(-ETIMEDOUT, "the other process does not answer");
-		if (nr > 0)
-			nr = recv(sock, p, size, 0);
-		if (nr < 0 && (errno == EINTR || errno == EAGAIN))
+		if (err)
+			return err;
+		if (is_not_yet(nr))
 			continue;
 		if (nr <= 0)
 			return vas_error_set(-ECONNRESET, "the other process is gone");
@@ -162,7 +191,7 @@ static int give(struct vas *vas, int sock, const void *state, size_t size)
 	int err = check_give(vas, size);
 
 	if (!err)
-		err = vas_send_fds(vas, sock, 0);
+		err = vas_pass_send(vas, sock, 0, deadline_in(ANSWER_NS));
 	if (!err)
 		err = send_word(sock, (uint32_t)size);
 	if (!err)
@@ -226,7 +255,7 @@ static int take(struct vas *vas, int sock, void **state, size_t *size)
 int vas_handover_take(int sock, uint32_t bind_flags, struct vas **out, void **state, size_t *size)
 {
 	struct vas *vas;
-	int err = vas_recv_fds(sock, bind_flags, &vas);
+	int err = vas_pass_recv(sock, bind_flags, deadline_in(BEGIN_NS), &vas);
 
 	if (err)
 		return err;

@@ -104,9 +104,9 @@ static bool is_in_memory(char *pages, unsigned int nr)
 
 static void add_segment(struct pages_segments *segments, char *page)
 {
-	struct iovec *last = &segments->iov[segments->nr - 1];
+	struct iovec *last = segments->nr ? &segments->iov[segments->nr - 1] : NULL;
 
-	if (segments->nr && (char *)last->iov_base + last->iov_len == page)
+	if (last && (char *)last->iov_base + last->iov_len == page)
 		last->iov_len += VAS_PAGE_SIZE;
 	else
 		segments->iov[segments->nr++] = (struct iovec){ page, VAS_PAGE_SIZE };

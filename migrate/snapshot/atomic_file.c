@@ -18,6 +18,8 @@
 #include <unistd.h>
 #include <vas/consumer.h>
 
+#include "lib/base/write_signals.h"
+
 static int fail_opening(const struct atomic_file *file)
 {
 	return vas_error_set(-errno, "cannot make %s: %s", file->temporary, strerror(errno));
@@ -86,23 +88,44 @@ int atomic_open(struct atomic_file *file, const char *path)
 	return 0;
 }
 
-int atomic_write(const struct atomic_file *file, const void *bytes, size_t size, uint64_t offset)
+static int write_all(int fd, const void *bytes, size_t size, uint64_t offset)
 {
 	const char *p = bytes;
 
 	while (size) {
-		ssize_t nr = pwrite(file->fd, p, size, (off_t)offset);
+		ssize_t nr = pwrite(fd, p, size, (off_t)offset);
 
 		if (nr < 0 && errno == EINTR)
 			continue;
 		if (nr <= 0)
-			return vas_error_set(nr ? -errno : -ENOSPC, "cannot write %s: %s",
-					     file->path, strerror(nr ? errno : ENOSPC));
+			return nr ? -errno : -ENOSPC;
 		p += nr;
 		size -= (size_t)nr;
 		offset += (uint64_t)nr;
 	}
 	return 0;
+}
+
+int atomic_write(const struct atomic_file *file, const void *bytes, size_t size, uint64_t offset)
+{
+	struct write_signals signals;
+	int err;
+
+	write_signals_block(&signals);
+	err = write_all(file->fd, bytes, size, offset);
+	write_signals_restore(&signals, err);
+	return err ? vas_error_set(err, "cannot write %s: %s", file->temporary, strerror(-err)) : 0;
+}
+
+int atomic_truncate(const struct atomic_file *file, uint64_t size)
+{
+	struct write_signals signals;
+	int err;
+
+	write_signals_block(&signals);
+	err = ftruncate(file->fd, (off_t)size) ? -errno : 0;
+	write_signals_restore(&signals, err);
+	return err ? vas_error_set(err, "cannot size %s: %s", file->temporary, strerror(-err)) : 0;
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */

@@ -18,6 +18,7 @@ struct atomic_file {
 /* Mode 0600: it holds guest memory. -EBUSY: somebody else is about to put a file there. */
 int atomic_open(struct atomic_file *file, const char *path);
 int atomic_write(const struct atomic_file *file, const void *bytes, size_t size, uint64_t offset);
+int atomic_truncate(const struct atomic_file *file, uint64_t size);
 
 /* In its place, and there to stay: the file's bytes first, then the folder's. */
 int atomic_settle(struct atomic_file *file);

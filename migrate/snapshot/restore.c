@@ -13,7 +13,7 @@
 #include "migrate/stream/target.h"
 
 /* Pages of a parent that have no place any more, as the layout has changed since, are left out. */
-static void load_pages(const struct target *target, uint64_t gpa, const char *pages, uint64_t bits)
+static void load_pages(struct target *target, uint64_t gpa, const char *pages, uint64_t bits)
 {
 	struct iovec iov[64];
 
@@ -27,7 +27,7 @@ static void load_pages(const struct target *target, uint64_t gpa, const char *pa
 	}
 }
 
-static int load_words(struct chain *chain, const struct target *target, char *pages)
+static int load_words(struct chain *chain, struct target *target, char *pages)
 {
 	struct vas_dirty_word word;
 	uint64_t data;

@@ -119,8 +119,8 @@ static int write_rest(struct save *s)
 	s->header.header_sum =
 		sum_add(s->key, &s->header, offsetof(struct snapshot_header, header_sum));
 	err = atomic_write(&s->file, s->words, size, s->header.words_offset);
-	if (!err && ftruncate(s->file.fd, (off_t)(s->header.words_offset + size)))
-		err = -errno;
+	if (!err)
+		err = atomic_truncate(&s->file, s->header.words_offset + size);
 	return err ? err : atomic_write(&s->file, &s->header, sizeof(s->header), 0);
 }
 

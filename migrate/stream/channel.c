@@ -8,15 +8,8 @@
 #include "migrate/base/pages.h"
 #include "migrate/stream/sender.h"
 
-#define NAP_NS 50000000ull
-
-uint64_t sender_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-}
+#define NAP_NS	 50000000ull
+#define ALIVE_NS NSEC_PER_SEC
 
 int channel_init(struct channel *c, struct sender *sender, uint32_t index)
 {
@@ -25,7 +18,7 @@ int channel_init(struct channel *c, struct sender *sender, uint32_t index)
 								   0;
 
 	c->sender = sender;
-	wire_init(&c->wire, sender->options.fds[index], sender->options.stall_ns, &sender->cancel);
+	wire_init(&c->wire, sender->options.fds[index], sender->options.stall_ns, &sender->group);
 	wire_set_key(&c->wire, sender->session, index, false);
 	c->raw = aligned_alloc(VAS_PAGE_SIZE, STREAM_WORD_SIZE);
 	if (!c->raw)
@@ -43,25 +36,41 @@ void channel_clean(struct channel *c)
 
 /* ---- sending ------------------------------------------------------------------------------ */
 
+/* So that the destination, which gets nothing for a while, knows that there will be more. */
+static int show_life(struct channel *c)
+{
+	struct stream_header header = { .type = STREAM_ALIVE, .round = c->sender->round };
+	uint64_t last_ns = __atomic_load_n(&c->wire.group->last_ns, __ATOMIC_RELAXED);
+
+	if (monotonic_ns() - last_ns < ALIVE_NS)
+		return 0;
+	return wire_send(&c->wire, &header, NULL);
+}
+
 /* No faster than the rate allows, which the channels share evenly. */
-static void pace(const struct channel *c)
+static int pace(struct channel *c)
 {
 	const struct sender *s = c->sender;
-	uint64_t due_ns, now = sender_now_ns();
+	uint64_t due_ns, now = monotonic_ns();
+	int err = 0;
 
 	if (!s->options.rate)
-		return;
+		return 0;
 	due_ns = s->start_ns +
 		 (uint64_t)((double)(__atomic_load_n(&s->bytes_sent, __ATOMIC_RELAXED) -
 				     s->start_bytes) *
 			    1e9 / (double)s->options.rate);
-	while (now < due_ns && !__atomic_load_n(&s->cancel, __ATOMIC_RELAXED)) {
+	while (!err && now < due_ns) {
 		uint64_t left = due_ns - now;
 		struct timespec nap = { .tv_nsec = (long)(left < NAP_NS ? left : NAP_NS) };
 
 		nanosleep(&nap, NULL);
-		now = sender_now_ns();
+		now = monotonic_ns();
+		err = wire_check(&c->wire);
+		if (!err)
+			err = show_life(c);
 	}
+	return err;
 }
 
 static void count(struct channel *c, const struct stream_header *header, uint64_t bytes)
@@ -140,8 +149,7 @@ static int send_word(struct channel *c, const struct vas_dirty_word *word)
 	if (!send_in_place(c, word, &header, &err))
 		err = send_copy(c, word, &header);
 	count(c, &header, c->wire.bytes - before);
-	pace(c);
-	return err;
+	return err ? err : pace(c);
 }
 
 static int send_words(struct channel *c)
@@ -151,9 +159,8 @@ static int send_words(struct channel *c)
 	int err = 0;
 
 	for (i = 0; !err && i < s->nr_words; i++) {
-		if (__atomic_load_n(&s->cancel, __ATOMIC_RELAXED))
-			return vas_error_set(-ECANCELED, "canceled");
-		if (stream_channel_of(s->words[i].gpa, s->nr_channels) == c->wire.channel)
+		err = wire_check(&c->wire);
+		if (!err && stream_channel_of(s->words[i].gpa, s->nr_channels) == c->wire.channel)
 			err = send_word(c, &s->words[i]);
 	}
 	return err;
@@ -170,7 +177,7 @@ void *channel_run(void *arg)
 	pthread_mutex_lock(&s->lock);
 	/* One channel's end is the end of all. */
 	if (c->err)
-		__atomic_store_n(&s->cancel, true, __ATOMIC_RELAXED);
+		__atomic_store_n(&s->group.cancel, true, __ATOMIC_RELAXED);
 	s->nr_running--;
 	pthread_cond_signal(&s->ended);
 	pthread_mutex_unlock(&s->lock);

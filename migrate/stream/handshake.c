@@ -8,6 +8,8 @@
 #include "migrate/base/layout.h"
 #include "migrate/stream/migration.h"
 
+#define GIVE_UP_NS 50000000ull
+
 int send_hellos(struct migration *m)
 {
 	struct sender *s = &m->sender;
@@ -115,26 +117,40 @@ int wait_for_ready(struct migration *m)
 }
 
 /*
+ * A destination that reads END must find ABORT behind it, or it takes us for dead: it is sent, even
+ * if the socket's buffer was full.
+ */
+static void give_up(struct migration *m)
+{
+	struct wire *wire = &m->sender.channels[0].wire;
+	struct stream_header header = { .type = STREAM_ABORT };
+
+	wire_make_room(wire);
+	m->sender.group.limit.at_ns = UINT64_MAX;
+	wire->stall_ns = GIVE_UP_NS;
+	wire_send(wire, &header, NULL);
+	wire_shut(wire);
+}
+
+/*
  * DONE decides: once the destination has written it, it may run. A sender that will not wait any
  * longer sends ABORT and shuts the socket, then looks once more: what had been written by then is
  * there to be read.
  */
 int wait_for_done(struct migration *m)
 {
-	struct wire *wire = &m->sender.channels[0].wire;
-	struct stream_header header = { .type = STREAM_ABORT };
+	struct stream_header header;
 	int err;
 
 	if (m->sender.options.flags & VAS_MIGRATE_ONE_WAY)
 		return 0;
-	m->back.cancel = NULL;
 	err = wire_recv_header(&m->back, &header);
 	if (err == -ETIMEDOUT) {
-		struct stream_header give_up = { .type = STREAM_ABORT };
-
-		wire_send(wire, &give_up, NULL);
-		wire_shut(wire);
-		err = wire_recv_header(&m->back, &header);
+		give_up(m);
+		if (wire_recv_header(&m->back, &header))
+			return vas_error_set(
+				err, "the destination has not said in time that it has all");
+		err = 0;
 	}
 	if (!err && header.type != STREAM_DONE)
 		err = vas_error_set(-EPROTO, "the destination does not say that it is done");

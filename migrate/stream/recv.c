@@ -7,11 +7,11 @@
 #include <vas/consumer.h>
 #include <vas/migrate.h>
 
+#include "migrate/stream/hello.h"
 #include "migrate/base/pack.h"
 #include "migrate/stream/target.h"
 #include "migrate/stream/wire.h"
 
-#define STALL_NS 30000000000ull
 #define LAYOUT_MAX_SIZE \
 	(sizeof(struct stream_layout) + VAS_MAX_REGIONS * sizeof(struct vas_region_entry))
 
@@ -36,7 +36,7 @@ struct receiver {
 	uint8_t session[16];
 	uint32_t flags;	  /* of HELLO */
 	struct wire back; /* channel 0, the other way */
-	bool cancel;
+	struct wire_group group;
 	struct target target;
 	void *state;
 	size_t state_size;
@@ -64,16 +64,6 @@ static int recv_packed(struct source *src, const struct stream_header *header,
 	return err;
 }
 
-static int clear_pages(struct source *src, const struct stream_header *header)
-{
-	struct iovec iov[64];
-	int i, nr = target_iov(&src->receiver->target, header->gpa, header->zero, iov);
-
-	for (i = 0; i < nr; i++)
-		memset(iov[i].iov_base, 0, iov[i].iov_len);
-	return nr < 0 ? nr : 0;
-}
-
 static int recv_word(struct source *src, const struct stream_header *header)
 {
 	size_t size = (size_t)__builtin_popcountll(header->data) * VAS_PAGE_SIZE;
@@ -94,7 +84,13 @@ static int recv_word(struct source *src, const struct stream_header *header)
 		err = recv_packed(src, header, iov, nr);
 	else
 		err = wire_recv_payload(&src->wire, header, iov, nr);
-	return err ? err : clear_pages(src, header);
+	if (!err)
+		err = target_clear(&src->receiver->target, header->gpa, header->zero);
+	/* The kernel, which writes for us, gets no SIGBUS. */
+	if (err == -EFAULT)
+		err = vas_error_set(-ENOMEM, "no memory, or no free huge page, at gpa %#llx",
+				    (unsigned long long)header->gpa);
+	return err ? err : target_check(&src->receiver->target);
 }
 
 /* ---- a channel ---------------------------------------------------------------------------- */
@@ -140,6 +136,10 @@ static int recv_chunks(struct source *src)
 		case STREAM_STATE:
 			err = recv_state(src, &header);
 			break;
+		case STREAM_ALIVE:
+			if (header.length)
+				err = vas_error_set(-EPROTO, "a sign of life with a payload");
+			break;
 		case STREAM_END:
 			return check_end(src, &header);
 		default:
@@ -158,7 +158,7 @@ static void *source_run(void *arg)
 	src->err = recv_chunks(src);
 	if (src->err) {
 		strncpy(src->error, vas_error(), sizeof(src->error) - 1);
-		__atomic_store_n(&src->receiver->cancel, true, __ATOMIC_RELAXED);
+		__atomic_store_n(&src->receiver->group.cancel, true, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
@@ -173,7 +173,7 @@ static int run_sources(struct receiver *r)
 				      &r->sources[started]);
 	if (err) {
 		vas_error_set(err, "no thread for a channel: %s", strerror(-err));
-		__atomic_store_n(&r->cancel, true, __ATOMIC_RELAXED);
+		__atomic_store_n(&r->group.cancel, true, __ATOMIC_RELAXED);
 	}
 	for (i = 0; i < started; i++)
 		pthread_join(r->sources[i].thread, NULL);
@@ -188,13 +188,10 @@ static int run_sources(struct receiver *r)
 static int check_hello(struct receiver *r, uint32_t i, const struct stream_header *header,
 		       const struct stream_hello *hello)
 {
-	struct wire *wire = &r->sources[i].wire;
+	int err = hello_check(&r->sources[i].wire, header, hello);
 
-	if (hello->version != STREAM_VERSION)
-		return vas_error_set(-EOPNOTSUPP, "a stream of version %u", hello->version);
-	wire_set_key(wire, hello->session, i, false);
-	if (wire_check_hello(wire, header, hello))
-		return -EPROTO;
+	if (err)
+		return err;
 	if (hello->channel != i || hello->nr_channels != r->nr || hello->flags & ~STREAM_ONE_WAY)
 		return vas_error_set(-EPROTO, "channel %u of %u comes where %u of %u should",
 				     hello->channel, hello->nr_channels, i, r->nr);
@@ -277,8 +274,7 @@ static int source_init(struct receiver *r, const struct vas_migrate_target *opti
 	struct source *src = &r->sources[i];
 
 	src->receiver = r;
-	wire_init(&src->wire, options->fds[i], options->stall_ns ? options->stall_ns : STALL_NS,
-		  &r->cancel);
+	wire_init(&src->wire, options->fds[i], options->stall_ns, &r->group);
 	src->raw = aligned_alloc(VAS_PAGE_SIZE, STREAM_WORD_SIZE);
 	if (!src->raw)
 		return vas_error_set(-ENOMEM, "no memory for buffers");
@@ -360,8 +356,10 @@ static int receive(struct receiver *r, const struct vas_migrate_target *options,
 	if (err)
 		return err;
 	err = conclude(r, options, *vas, result);
-	if (err)
+	if (err) {
+		target_clean(&r->target);
 		vas_destroy(*vas);
+	}
 	return err;
 }
 
@@ -397,6 +395,7 @@ int vas_migrate_recv(const struct vas_migrate_target *options, struct vas **vas,
 	if (!r)
 		return vas_error_set(-ENOMEM, "no memory to receive with");
 	r->nr = options->nr_fds;
+	r->group.limit.at_ns = UINT64_MAX;
 	err = receive(r, options, vas, result);
 	if (!err)
 		fill_result(r, result);

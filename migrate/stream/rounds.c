@@ -39,7 +39,7 @@ static int collect(struct migration *m)
 void fill_progress(struct migration *m, uint64_t sent_before, struct vas_migrate_progress *progress)
 {
 	struct sender *s = &m->sender;
-	uint64_t now = sender_now_ns(), round_ns = now - s->start_ns + 1, done;
+	uint64_t now = monotonic_ns(), round_ns = now - s->start_ns + 1, done;
 
 	*progress = (struct vas_migrate_progress){
 		.round = s->round,
@@ -77,7 +77,7 @@ static int wait_for_channels(struct migration *m, uint64_t sent_before)
 
 	pthread_mutex_lock(&s->lock);
 	while (s->nr_running) {
-		uint64_t until_ns = sender_now_ns() + PROGRESS_NS;
+		uint64_t until_ns = monotonic_ns() + PROGRESS_NS;
 		struct timespec until = { (time_t)(until_ns / 1000000000ull),
 					  (long)(until_ns % 1000000000ull) };
 
@@ -87,7 +87,7 @@ static int wait_for_channels(struct migration *m, uint64_t sent_before)
 		if (!err)
 			err = tell(m, sent_before);
 		if (err)
-			__atomic_store_n(&s->cancel, true, __ATOMIC_RELAXED);
+			__atomic_store_n(&s->group.cancel, true, __ATOMIC_RELAXED);
 		pthread_mutex_lock(&s->lock);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -111,7 +111,7 @@ static int start_channels(struct sender *s, uint32_t *started)
 	s->nr_running -= s->nr_channels - *started;
 	pthread_mutex_unlock(&s->lock);
 	if (err)
-		__atomic_store_n(&s->cancel, true, __ATOMIC_RELAXED);
+		__atomic_store_n(&s->group.cancel, true, __ATOMIC_RELAXED);
 	return err ? vas_error_set(err, "no thread for a channel: %s", strerror(-err)) : 0;
 }
 
@@ -137,7 +137,7 @@ static int send_round(struct migration *m)
 	uint32_t started, i;
 	int err, told;
 
-	s->start_ns = sender_now_ns();
+	s->start_ns = monotonic_ns();
 	s->start_bytes = s->bytes_sent;
 	err = start_channels(s, &started);
 	told = wait_for_channels(m, before);
@@ -163,6 +163,7 @@ static int stop_writers(struct migration *m)
 	const struct vas_migrate_options *options = &m->sender.options;
 	int err = 0;
 
+	m->sender.group.limit = deadline_in(options->max_downtime_ns);
 	if (options->ops->pause)
 		err = options->ops->pause(options->arg);
 	if (err)

@@ -10,9 +10,9 @@
 #include "migrate/base/layout.h"
 #include "migrate/stream/migration.h"
 
-#define DOWNTIME_NS 300000000ull
-#define STALL_NS    30000000000ull
-#define MAX_ROUNDS  30u
+#define DOWNTIME_NS	300000000ull
+#define MAX_DOWNTIME_NS (30 * NSEC_PER_SEC)
+#define MAX_ROUNDS	30u
 #define FLAGS_KNOWN \
 	(VAS_MIGRATE_LZ4 | VAS_MIGRATE_ZSTD | VAS_MIGRATE_STOP_FIRST | VAS_MIGRATE_ONE_WAY)
 
@@ -48,8 +48,9 @@ static void fill_defaults(struct vas_migrate_options *options)
 		options->downtime_ns = DOWNTIME_NS;
 	if (!options->freeze_ns)
 		options->freeze_ns = VAS_TIMEOUT_DEFAULT_NS;
-	if (!options->stall_ns)
-		options->stall_ns = STALL_NS;
+	if (!options->max_downtime_ns)
+		options->max_downtime_ns =
+			options->flags & VAS_MIGRATE_STOP_FIRST ? UINT64_MAX : MAX_DOWNTIME_NS;
 	if (!options->max_rounds)
 		options->max_rounds = MAX_ROUNDS;
 	if (!options->ops)
@@ -66,6 +67,7 @@ static int migration_init(struct migration *m, struct vas *vas,
 	s->vas = vas;
 	s->options = *options;
 	fill_defaults(&s->options);
+	s->group.limit.at_ns = UINT64_MAX;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -75,7 +77,7 @@ static int migration_init(struct migration *m, struct vas *vas,
 		return vas_error_set(-EIO, "no random bytes for the session");
 	for (; !err && s->nr_channels < options->nr_fds; s->nr_channels++)
 		err = channel_init(&s->channels[s->nr_channels], s, s->nr_channels);
-	m->begun_ns = s->start_ns = sender_now_ns();
+	m->begun_ns = s->start_ns = monotonic_ns();
 	return err;
 }
 

@@ -29,7 +29,7 @@ struct sender {
 	uint32_t nr_channels;
 	uint8_t session[16];
 	uint32_t round;
-	bool cancel;
+	struct wire_group group;
 	bool stopped; /* frozen: nobody writes */
 
 	/* This round's work: the tracker's list. */
@@ -48,8 +48,6 @@ struct sender {
 	uint64_t pages_zero;
 	uint64_t bytes_sent;
 };
-
-uint64_t sender_now_ns(void);
 
 int channel_init(struct channel *channel, struct sender *sender, uint32_t index);
 void channel_clean(struct channel *channel);

@@ -6,6 +6,8 @@
  *	channel 0:  HELLO LAYOUT WORD... STATE END	channel n:  HELLO WORD... END
  *	and back, on channel 0 of a socket:  WAIT... READY (the layout is made) DONE, or less
  *
+ * ALIVE may stand between any two chunks of the way there that follow LAYOUT (channel 0) or HELLO.
+ *
  * A page always goes over the same channel (stream_channel_of()), so that channels need no order
  * among each other.
  */
@@ -34,7 +36,8 @@ enum stream_type {
 	STREAM_READY,
 	STREAM_DONE,
 	STREAM_ABORT,
-	STREAM_WAIT, /* the next segment of memory is there */
+	STREAM_WAIT,  /* the next segment of memory is there */
+	STREAM_ALIVE, /* nothing to send just now */
 };
 
 /* stream_header.flags: how the payload of a word is packed. */

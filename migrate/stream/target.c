@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <vas/access.h>
 #include <vas/consumer.h>
 
+#include "lib/base/write_signals.h"
 #include "migrate/stream/populate.h"
 
 #ifndef MFD_HUGE_2MB
@@ -49,10 +51,23 @@ static int create(struct target *t, const struct stream_layout *layout, uint32_t
 	return err == -EINVAL ? -EPROTO : err;
 }
 
+static int size_backing(int fd, uint64_t size)
+{
+	struct write_signals signals;
+	int err;
+
+	write_signals_block(&signals);
+	err = ftruncate(fd, (off_t)size) ? -errno : 0;
+	write_signals_restore(&signals, err);
+	if (!err && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		err = -errno;
+	return err;
+}
+
 static int make_backing(const struct stream_backing *backing)
 {
 	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd;
+	int fd, err;
 
 	if (backing->size > INT64_MAX ||
 	    (backing->page_size != VAS_PAGE_SIZE && backing->page_size != HUGE_SIZE))
@@ -62,10 +77,9 @@ static int make_backing(const struct stream_backing *backing)
 	fd = memfd_create("vas-backing", flags);
 	if (fd < 0)
 		return vas_error_set(-errno, "cannot make a backing: %s", strerror(errno));
-	if (ftruncate(fd, (off_t)backing->size) ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
-		int err = vas_error_set(-errno, "cannot size a backing: %s", strerror(errno));
-
+	err = size_backing(fd, backing->size);
+	if (err) {
+		vas_error_set(err, "cannot size a backing: %s", strerror(-err));
 		close(fd);
 		return err;
 	}
@@ -114,6 +128,30 @@ static int make_region(char *p, const struct vas_region *region,
 	return err;
 }
 
+static uint64_t *written_word(const struct target_region *r, uint64_t gpa)
+{
+	return &r->written[gpa / STREAM_WORD_SIZE - r->gpa / STREAM_WORD_SIZE];
+}
+
+static int watch_region(struct target *t, struct target_region *r)
+{
+	uint64_t first = r->gpa / STREAM_WORD_SIZE;
+	uint64_t last = (r->gpa + r->size - 1) / STREAM_WORD_SIZE;
+
+	r->written = calloc(last - first + 1, sizeof(*r->written));
+	if (!r->written)
+		return vas_error_set(-ENOMEM, "no memory for a list of pages");
+	r->watch = vas_watch(t->vas, r->hva, r->size);
+	return r->watch < 0 ? r->watch : 0;
+}
+
+static void unmap_region(struct target_region *r)
+{
+	vas_unwatch(r->watch);
+	munmap(r->hva, r->size);
+	free(r->written);
+}
+
 static int map_region(struct target *t, const struct vas_region *region,
 		      const struct target_options *options)
 {
@@ -121,15 +159,17 @@ static int map_region(struct target *t, const struct vas_region *region,
 	struct target_region *to = &t->regions[t->nr];
 	void *p = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
 		       (off_t)region->offset);
+	int err;
 
 	if (p == MAP_FAILED)
 		return vas_error_set(-ENOMEM, "cannot map region %s: %s", region->name,
 				     strerror(errno));
 	if (options->create_flags & VAS_CREATE_THP)
 		madvise(p, region->size, MADV_HUGEPAGE);
-	*to = (struct target_region){ region->gpa, region->size, p };
+	*to = (struct target_region){ region->gpa, region->size, p, -1, NULL };
 	t->nr++;
-	return options->populated ? make_region(p, region, options) : 0;
+	err = watch_region(t, to);
+	return err || !options->populated ? err : make_region(p, region, options);
 }
 
 static int add_region(struct target *t, const struct vas_region_entry *entry,
@@ -171,7 +211,9 @@ static int add_regions(struct target *t, const struct stream_layout *layout,
 		if (__builtin_add_overflow(ram, entries[i].size, &ram) ||
 		    (options->max_ram && ram > options->max_ram))
 			return vas_error_set(-E2BIG,
-					     "the stream's vas has more RAM than is allowed");
+					     "the stream's vas has more than the %llu bytes of "
+					     "memory that are allowed",
+					     (unsigned long long)options->max_ram);
 		err = add_region(t, &entries[i], numbers, options);
 	}
 	return err;
@@ -200,13 +242,13 @@ int target_init(struct target *t, const struct stream_layout *layout, size_t siz
 
 /* ---- filling it --------------------------------------------------------------------------- */
 
-static const struct target_region *find(const struct target *t, uint64_t gpa)
+static struct target_region *find(const struct target *t, uint64_t gpa)
 {
 	uint32_t low = 0, high = t->nr;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		const struct target_region *r = &t->regions[middle];
+		struct target_region *r = &t->regions[middle];
 
 		if (gpa < r->gpa)
 			high = middle;
@@ -218,25 +260,43 @@ static const struct target_region *find(const struct target *t, uint64_t gpa)
 	return NULL;
 }
 
-int target_iov(const struct target *t, uint64_t gpa, uint64_t bits, struct iovec iov[64])
+static int check_word(const struct target *t, uint64_t gpa)
 {
-	const struct target_region *r = NULL;
-	int nr = 0;
-
+	/* gpa + 256 KiB cannot wrap: gpa is below a limit of at most 2^52. */
 	if (gpa % STREAM_WORD_SIZE || gpa >= t->limit)
 		return vas_error_set(-EPROTO, "the stream has pages at gpa %#llx",
 				     (unsigned long long)gpa);
+	return 0;
+}
+
+/* The page's region, of which `r` (may be NULL) is the likeliest. */
+static struct target_region *region_of(const struct target *t, struct target_region *r,
+				       uint64_t page)
+{
+	if (!r || page < r->gpa || page - r->gpa >= r->size)
+		r = find(t, page);
+	if (r && page - r->gpa <= r->size - VAS_PAGE_SIZE)
+		return r;
+	vas_error_set(-EPROTO, "the stream has a page at gpa %#llx, in no region",
+		      (unsigned long long)page);
+	return NULL;
+}
+
+int target_iov(struct target *t, uint64_t gpa, uint64_t bits, struct iovec iov[64])
+{
+	struct target_region *r = NULL;
+	int nr = 0, err = check_word(t, gpa);
+
+	if (err)
+		return err;
 	for (; bits; bits &= bits - 1) {
 		uint64_t page = gpa + (uint64_t)__builtin_ctzll(bits) * VAS_PAGE_SIZE;
 		char *hva;
 
-		/* gpa + 256 KiB cannot wrap: gpa is below a limit of at most 2^52. */
-		if (!r || page < r->gpa || page - r->gpa >= r->size)
-			r = find(t, page);
-		if (!r || page - r->gpa > r->size - VAS_PAGE_SIZE)
-			return vas_error_set(-EPROTO,
-					     "the stream has a page at gpa %#llx, in no region",
-					     (unsigned long long)page);
+		r = region_of(t, r, page);
+		if (!r)
+			return -EPROTO;
+		*written_word(r, gpa) |= bits & -bits;
 		hva = r->hva + (page - r->gpa);
 		if (nr && (char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len == hva)
 			iov[nr - 1].iov_len += VAS_PAGE_SIZE;
@@ -246,11 +306,39 @@ int target_iov(const struct target *t, uint64_t gpa, uint64_t bits, struct iovec
 	return nr;
 }
 
+int target_clear(struct target *t, uint64_t gpa, uint64_t bits)
+{
+	struct target_region *r = NULL;
+	int err = check_word(t, gpa);
+
+	for (; !err && bits; bits &= bits - 1) {
+		uint64_t page = gpa + (uint64_t)__builtin_ctzll(bits) * VAS_PAGE_SIZE;
+		uint64_t bit = bits & -bits;
+
+		r = region_of(t, r, page);
+		if (!r)
+			return -EPROTO;
+		if (*written_word(r, gpa) & bit)
+			memset(r->hva + (page - r->gpa), 0, VAS_PAGE_SIZE);
+		*written_word(r, gpa) &= ~bit;
+	}
+	return err;
+}
+
+int target_check(const struct target *t)
+{
+	if (!vas_page_failed(t->vas))
+		return 0;
+	return vas_error_set(-ENOMEM, "no memory, or no free huge page, for what has arrived");
+}
+
 int target_publish(struct target *t, struct vas **vas)
 {
 	struct vas_layout *layout = t->layout;
-	int err;
+	int err = target_check(t);
 
+	if (err)
+		return err;
 	t->layout = NULL;
 	err = vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
 	if (err)
@@ -265,7 +353,7 @@ void target_clean(struct target *t)
 	uint32_t i;
 
 	for (i = 0; i < t->nr; i++)
-		munmap(t->regions[i].hva, t->regions[i].size);
+		unmap_region(&t->regions[i]);
 	free(t->regions);
 	if (t->layout)
 		vas_layout_abort(t->layout);

@@ -16,6 +16,11 @@ struct target_region {
 	uint64_t gpa;
 	uint64_t size;
 	char *hva;
+	int watch;
+	/*
+	 * By words of gpa, a bit for each page that was written: the others are zero, and absent.
+	 */
+	uint64_t *written;
 };
 
 struct target {
@@ -38,10 +43,19 @@ struct target_options {
 int target_init(struct target *target, const struct stream_layout *layout, size_t size,
 		const struct target_options *options);
 
-/* Where these pages of a word belong: up to 64 iovecs, or -EPROTO if one is in no region. */
-int target_iov(const struct target *target, uint64_t gpa, uint64_t bits, struct iovec iov[64]);
+/*
+ * Where these pages of a word are to be written: up to 64 iovecs, or -EPROTO if one is in no
+ * region. A word is one thread's at a time.
+ */
+int target_iov(struct target *target, uint64_t gpa, uint64_t bits, struct iovec iov[64]);
 
-/* It is complete: a vas with a layout, that the caller owns. */
+/* Make these pages of a word zero: only what was written costs anything, and that once. */
+int target_clear(struct target *target, uint64_t gpa, uint64_t bits);
+
+/* -ENOMEM: a page that was written was not to be had, and is not what it should be. */
+int target_check(const struct target *target);
+
+/* It is complete: a vas with a layout, that the caller owns, and closes after target_clean(). */
 int target_publish(struct target *target, struct vas **vas);
 
 /* Free what there is; the vas too, unless it was published. */

@@ -7,14 +7,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
+#include "lib/base/write_signals.h"
 #include "migrate/base/sum.h"
 
 #define SLICE_MS     100
-#define LOCAL_BUFFER (2 << 20) /* bytes, as the kernel counts them: twice what may be in flight */
+#define STALL_NS     (30 * NSEC_PER_SEC)
+#define LOCAL_BUFFER (2 << 20)	/* bytes, as the kernel counts them: twice what may be in flight */
+#define LAST_ROOM    (64 << 10) /* of a buffer, kept for wire_make_room() */
 
 static const int timeout_options[2] = { SO_SNDTIMEO, SO_RCVTIMEO };
 
@@ -51,7 +53,7 @@ static void size_buffer(const struct wire *wire, int size)
 static void enlarge_buffer(struct wire *wire)
 {
 	socklen_t size = sizeof(int);
-	int domain;
+	int domain, now;
 
 	if (getsockopt(wire->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) || domain != AF_UNIX ||
 	    getsockopt(wire->fd, SOL_SOCKET, SO_SNDBUF, &wire->buffer, &size))
@@ -60,6 +62,22 @@ static void enlarge_buffer(struct wire *wire)
 		size_buffer(wire, LOCAL_BUFFER);
 	else
 		wire->buffer = 0;
+	/* Of what there is now some is kept: without privilege it could not be had later. */
+	if (wire->buffer && !getsockopt(wire->fd, SOL_SOCKET, SO_SNDBUF, &now, &size) &&
+	    now > wire->buffer + LAST_ROOM)
+		size_buffer(wire, now - LAST_ROOM);
+}
+
+void wire_make_room(const struct wire *wire)
+{
+	socklen_t size = sizeof(int);
+	int now;
+
+	/*
+	 * Not where it would make the buffer smaller: a limit may apply to us that does not to it.
+	 */
+	if (wire->buffer && !getsockopt(wire->fd, SOL_SOCKET, SO_SNDBUF, &now, &size))
+		size_buffer(wire, now + LAST_ROOM);
 }
 
 void wire_clean(const struct wire *wire)
@@ -73,15 +91,19 @@ void wire_clean(const struct wire *wire)
 		size_buffer(wire, wire->buffer);
 }
 
-void wire_init(struct wire *wire, int fd, uint64_t stall_ns, const bool *cancel)
+void wire_init(struct wire *wire, int fd, uint64_t stall_ns, struct wire_group *group)
 {
 	struct stat st;
 
-	*wire = (struct wire){ .fd = fd, .stall_ns = stall_ns, .cancel = cancel };
+	*wire = (struct wire){ .fd = fd,
+			       .stall_ns = stall_ns ? stall_ns : STALL_NS,
+			       .group = group };
 	if (fstat(fd, &st))
 		return; /* the first transfer will tell */
 	wire->is_socket = S_ISSOCK(st.st_mode);
 	wire->is_pipe = !wire->is_socket && !S_ISREG(st.st_mode);
+	if (!wire->is_socket && !stall_ns)
+		wire->stall_ns = UINT64_MAX;
 	if (wire->is_socket) {
 		set_timeouts(wire);
 		enlarge_buffer(wire);
@@ -102,24 +124,72 @@ void wire_shut(const struct wire *wire)
 
 /* ---- bytes -------------------------------------------------------------------------------- */
 
-/* Wait until the fd is ready, at most stall_ns. */
-static int wait_ready(const struct wire *wire, short events)
+/* A chunk under way. */
+struct transfer {
+	uint64_t begun_ns;
+	uint64_t stall_ns;
+};
+
+static struct transfer begin(const struct wire *wire, uint64_t size)
+{
+	uint64_t parts = size / (STREAM_WORD_SIZE + sizeof(struct stream_header)) + 1;
+	struct transfer t = { .begun_ns = monotonic_ns() };
+
+	if (__builtin_mul_overflow(wire->stall_ns, parts, &t.stall_ns))
+		t.stall_ns = UINT64_MAX;
+	return t;
+}
+
+static struct deadline deadline_of(const struct wire *wire, const struct transfer *t)
+{
+	uint64_t last_ns = __atomic_load_n(&wire->group->last_ns, __ATOMIC_RELAXED);
+
+	return deadline_after(last_ns > t->begun_ns ? last_ns : t->begun_ns, t->stall_ns);
+}
+
+int wire_check(const struct wire *wire)
+{
+	if (__atomic_load_n(&wire->group->cancel, __ATOMIC_RELAXED))
+		return vas_error_set(-ECANCELED, "canceled");
+	if (!deadline_left_ns(wire->group->limit))
+		return vas_error_set(-ETIMEDOUT,
+				     "writers have stood still for as long as they may");
+	return 0;
+}
+
+static int check(const struct wire *wire, const struct transfer *t)
+{
+	int err = wire_check(wire);
+
+	if (!err && !deadline_left_ns(deadline_of(wire, t)))
+		err = vas_error_set(-ETIMEDOUT, "the peer makes no progress");
+	return err;
+}
+
+static int wait_ready(const struct wire *wire, const struct transfer *t, short events)
 {
 	struct pollfd poll_fd = { .fd = wire->fd, .events = events };
-	uint64_t slices = wire->stall_ns / (SLICE_MS * 1000000ull) + 1;
+	int nr, err;
 
-	while (slices--) {
-		int nr = poll(&poll_fd, 1, SLICE_MS);
+	do {
+		struct deadline d = deadline_earlier(deadline_of(wire, t), wire->group->limit);
 
-		if (wire->cancel && __atomic_load_n(wire->cancel, __ATOMIC_RELAXED))
-			return vas_error_set(-ECANCELED, "canceled");
-		if (nr > 0)
-			return 0;
+		nr = poll(&poll_fd, 1, deadline_poll_ms(d, SLICE_MS));
 		if (nr < 0 && errno != EINTR)
 			return vas_error_set(-errno, "cannot wait for the peer: %s",
 					     strerror(errno));
-	}
-	return vas_error_set(-ETIMEDOUT, "the peer makes no progress");
+		err = nr > 0 ? 0 : check(wire, t);
+	} while (nr <= 0 && !err);
+	return err;
+}
+
+static size_t size_of(const struct iovec *iov, int nr)
+{
+	size_t size = 0;
+
+	while (nr--)
+		size += iov[nr].iov_len;
+	return size;
 }
 
 static void advance(struct iovec **iov, int *nr, size_t done)
@@ -144,75 +214,78 @@ static ssize_t write_pipe(int fd, const struct iovec *iov)
 static ssize_t write_some(const struct wire *wire, struct iovec *iov, int nr)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)nr };
-	int err;
 
 	if (wire->is_socket)
 		return sendmsg(wire->fd, &msg, MSG_NOSIGNAL);
-	if (!wire->is_pipe)
-		return writev(wire->fd, iov, nr);
-	err = wait_ready(wire, POLLOUT);
-	if (!err)
-		return write_pipe(wire->fd, iov);
-	errno = -err;
-	return -1;
-}
-
-static int write_all(struct wire *wire, struct iovec *iov, int nr)
-{
-	while (nr) {
-		ssize_t done = write_some(wire, iov, nr);
-		int err = done < 0 ? -errno : 0;
-
-		if (err == -EAGAIN)
-			err = wait_ready(wire, POLLOUT);
-		else if (err == -EINTR)
-			err = 0;
-		else if (err == -EPIPE || err == -ECONNRESET)
-			return vas_error_set(-ECONNRESET, "the peer has closed the stream");
-		if (err)
-			return vas_error_set(err, "cannot write the stream: %s", strerror(-err));
-		if (done > 0) {
-			wire->bytes += (uint64_t)done;
-			advance(&iov, &nr, (size_t)done);
-		}
-	}
-	return 0;
+	return wire->is_pipe ? write_pipe(wire->fd, iov) : writev(wire->fd, iov, nr);
 }
 
 static ssize_t read_some(const struct wire *wire, struct iovec *iov, int nr)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)nr };
+
+	return wire->is_socket ? recvmsg(wire->fd, &msg, 0) : readv(wire->fd, iov, nr);
+}
+
+static ssize_t move_some(struct wire *wire, short events, struct iovec **iov, int *nr)
+{
+	ssize_t done = events == POLLOUT ? write_some(wire, *iov, *nr) : read_some(wire, *iov, *nr);
+
+	if (done > 0) {
+		wire->bytes += (uint64_t)done;
+		advance(iov, nr, (size_t)done);
+	}
+	return done;
+}
+
+/* All of it: POLLOUT or POLLIN says where to. -ENODATA: there is no more, without a sentence. */
+static int transfer(struct wire *wire, short events, struct iovec *iov, int nr)
+{
+	struct transfer t = begin(wire, size_of(iov, nr));
+	int err = wire->is_pipe ? wait_ready(wire, &t, events) : 0;
+
+	while (nr && !err) {
+		ssize_t done = move_some(wire, events, &iov, &nr);
+
+		if (!done)
+			return -ENODATA;
+		if (done < 0 && errno != EAGAIN && errno != EINTR)
+			return vas_error_set(-errno, "the stream: %s", strerror(errno));
+		/* What could be had at once was not late: the clock comes second. */
+		if (nr && (wire->is_pipe || (done < 0 && errno == EAGAIN)))
+			err = wait_ready(wire, &t, events);
+		else if (nr)
+			err = check(wire, &t);
+	}
+	if (!err)
+		__atomic_store_n(&wire->group->last_ns, monotonic_ns(), __ATOMIC_RELAXED);
+	return err;
+}
+
+static int write_all(struct wire *wire, struct iovec *iov, int nr)
+{
+	struct write_signals signals;
 	int err;
 
-	if (wire->is_socket)
-		return recvmsg(wire->fd, &msg, 0);
-	err = wire->is_pipe ? wait_ready(wire, POLLIN) : 0;
-	if (!err)
-		return readv(wire->fd, iov, nr);
-	errno = -err;
-	return -1;
+	if (wire->is_socket) {
+		err = transfer(wire, POLLOUT, iov, nr);
+	} else {
+		write_signals_block(&signals);
+		err = transfer(wire, POLLOUT, iov, nr);
+		write_signals_restore(&signals, err);
+	}
+	if (err == -EPIPE || err == -ECONNRESET)
+		return vas_error_set(-ECONNRESET, "the peer has closed the stream");
+	return err;
 }
 
 static int read_all(struct wire *wire, struct iovec *iov, int nr)
 {
-	while (nr) {
-		ssize_t done = read_some(wire, iov, nr);
-		int err = done < 0 ? -errno : 0;
+	int err = transfer(wire, POLLIN, iov, nr);
 
-		if (!done || err == -ECONNRESET)
-			return vas_error_set(-ECONNRESET, "the stream ends too early");
-		if (err == -EAGAIN)
-			err = wait_ready(wire, POLLIN);
-		else if (err == -EINTR)
-			err = 0;
-		if (err)
-			return vas_error_set(err, "cannot read the stream: %s", strerror(-err));
-		if (done > 0) {
-			wire->bytes += (uint64_t)done;
-			advance(&iov, &nr, (size_t)done);
-		}
-	}
-	return 0;
+	if (err == -ENODATA || err == -ECONNRESET)
+		return vas_error_set(-ECONNRESET, "the stream ends too early");
+	return err;
 }
 
 /* ---- chunks ------------------------------------------------------------------------------- */
@@ -236,10 +309,14 @@ int wire_send_segments(struct wire *wire, struct stream_header *header,
 		       const struct iovec *segments, int nr)
 {
 	struct iovec iov[WIRE_MAX_IOV] = { { header, sizeof(*header) } };
+	int err;
 
 	if (nr >= WIRE_MAX_IOV)
 		return -EINVAL;
 	memcpy(iov + 1, segments, (size_t)nr * sizeof(*segments));
+	err = wire_check(wire);
+	if (err)
+		return err;
 	header->magic = STREAM_MAGIC;
 	header->sequence = wire->sequence++;
 	header->payload_sum = sum_of(wire, segments, nr);
@@ -256,9 +333,11 @@ int wire_send(struct wire *wire, struct stream_header *header, const void *paylo
 
 int wire_recv_header(struct wire *wire, struct stream_header *header)
 {
-	struct iovec iov = { header, sizeof(*header) };
+	struct iovec iov = { (char *)header + wire->have, sizeof(*header) - wire->have };
+	uint64_t before = wire->bytes;
 	int err = read_all(wire, &iov, 1);
 
+	wire->have = err ? wire->have + (size_t)(wire->bytes - before) : 0;
 	if (err)
 		return err;
 	if (header->magic != STREAM_MAGIC)

@@ -125,49 +125,70 @@ TEST(tracking_that_begins_is_seen_by_the_next_mark)
 	CHECK_EQ(control_nr_dirty(&c), 1);
 }
 
-TEST(the_map_of_a_dead_binder_counts_as_dirty)
+/* Of nobody who lives, and of the owner, who does. */
+#define DEAD_TAG (7u << VAS_TAG_INDEX_BITS | 500)
+
+static uint32_t owners_tag(void)
 {
-	int other = device_open();
+	return c.binders[0].claims << VAS_TAG_INDEX_BITS;
+}
+
+/* All entries are the owner's but pin 9 and slot 40: whoever needs one takes those. */
+static void fill_tables(const struct vas_pin *pin)
+{
+	for (uint32_t i = 0; i < c.sb->nr_pins; i++)
+		if (!c.pins[i].tag)
+			c.pins[i].tag = owners_tag();
+	for (uint32_t i = 0; i < c.sb->nr_slots; i++)
+		if (!c.slots[i].tag)
+			c.slots[i].tag = owners_tag();
+	c.control->pins_claimed = UINT32_MAX;
+	c.pins[9] = *pin;
+	c.slots[40].tag = DEAD_TAG;
+	c.slots[40].generation = 1;
+}
+
+TEST(what_a_dead_binder_has_left_is_marked_by_who_takes_it)
+{
+	const struct vas_pin pin = { .state = VAS_PIN_HELD,
+				     .tag = DEAD_TAG,
+				     .gpa = 2 * PAGE,
+				     .size = PAGE,
+				     .flags = VAS_PIN_WRITABLE };
+	uint32_t id;
 
 	setup();
-	/* As if it had died: a record, a slot and a pin whose byte nobody locks. */
-	c.binders[5].state = 1;
-	c.control->pins_claimed = 9;
-	c.pins[9] = (struct vas_pin){ .state = VAS_PIN_HELD,
-				      .tag = 6,
-				      .gpa = 2 * PAGE,
-				      .size = PAGE,
-				      .flags = VAS_PIN_WRITABLE };
-	c.slots[40].tag = 6;
-	c.slots[40].generation = 1;
+	fill_tables(&pin);
 	/* It was marking when it died: a bit that nobody would find, and at which each marker stops. */
 	c.log[0] = 1 << 2;
-	for (int i = 0; i < 8; i++)
-		device_bind(device_open(), vas_fd(vas));
-	CHECK_EQ(c.pins[9].tag, 0);
-	CHECK_EQ(c.slots[40].generation, 0);
-	CHECK_EQ(c.slots[40].tag, 0);
-	CHECK_EQ(c.control->log_incomplete, 1);
+	CHECK_OK(device_map(device, 0, PAGE, 0, &id));
+	CHECK(c.pins[9].tag != DEAD_TAG);
 	CHECK(control_is_dirty(&c, 2 * PAGE));
 	CHECK_EQ(control_nr_dirty(&c), 1);
+	CHECK_EQ(c.control->log_incomplete, 0);
+	CHECK_OK(device_bind(device_open(), vas_fd(vas)));
+	CHECK(c.slots[40].tag != DEAD_TAG);
+	CHECK_EQ(c.slots[40].generation, 0);
+	CHECK_EQ(c.control->log_incomplete, 1);
 	CHECK_OK(control_clear_log(&c));
-	close(other);
 }
 
 /* What it says costs nobody memory: all counts as dirty instead. */
 TEST(a_dead_binder_may_have_mapped_everything)
 {
+	const struct vas_pin pin = { .state = VAS_PIN_HELD,
+				     .tag = DEAD_TAG,
+				     .size = 1ull << 42,
+				     .flags = VAS_PIN_WRITABLE };
+	uint32_t id;
+
 	setup();
 	vas = device_vas(1ull << 42, MIB, 0);
+	device = device_bound(vas_fd(vas));
 	c = control_open(vas_fd(vas));
-	c.binders[5].state = 1;
-	c.control->pins_claimed = 9;
-	c.pins[9] = (struct vas_pin){
-		.state = VAS_PIN_HELD, .tag = 6, .size = 1ull << 42, .flags = VAS_PIN_WRITABLE
-	};
-	for (int i = 0; i < 8; i++)
-		CHECK_OK(device_bind(device_open(), vas_fd(vas)));
-	CHECK_EQ(c.pins[9].tag, 0);
+	fill_tables(&pin);
+	CHECK_OK(device_map(device, 0, PAGE, 0, &id));
+	CHECK(c.pins[9].tag != DEAD_TAG);
 	CHECK_EQ(c.control->log_incomplete, 1);
 	CHECK(device_counter("log_pages") == 0);
 }

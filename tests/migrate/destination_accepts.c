@@ -129,7 +129,7 @@ TEST(accepted_too_late_is_withdrawn)
 	struct vas *vas = shadow_vas(SIZE);
 	struct move m = { .slow = 1 };
 
-	CHECK_EQ(move(&m, vas), -ECONNRESET);
+	CHECK_EQ(move(&m, vas), -ETIMEDOUT);
 	CHECK_EQ(m.recv_err, -ECONNRESET);
 	CHECK_EQ(m.accepted, 1);
 	CHECK_EQ(m.withdrawn, 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* A vas changes its owner without a byte being copied, and is never without one for long. */
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -130,6 +131,46 @@ TEST(local_memory_stays_where_it_is)
 	CHECK_OK(vas_region_add(vas, &region, NULL));
 	CHECK_EQ(vas_handover_give(vas, pair[0], NULL, 0), -EOPNOTSUPP);
 	vas_destroy(vas);
+}
+
+TEST(one_that_reads_nothing_gets_nothing)
+{
+	const size_t size = 8 << 20;
+	struct vas *vas = shadow_vas(1 << 20);
+	struct vas_region region = { .gpa = 1 << 20, .size = 4096, .offset = 1 << 20 };
+	void *state = calloc(1, size);
+	int pair[2];
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	CHECK_EQ(vas_handover_give(vas, pair[0], state, size), -ETIMEDOUT);
+	CHECK_OK(vas_region_add(vas, &region, NULL));
+	free(state);
+	vas_destroy(vas);
+}
+
+ROLE(giver_that_dribbles)
+{
+	struct vas *vas = shadow_vas(1 << 20);
+	int nr = 0;
+
+	CHECK_OK(vas_send_fds(vas, sock, 0));
+	CHECK_EQ(send(sock, (uint32_t[]){ 0x52564f44, 1 << 20 }, 8, 0), 8);
+	while (nr < 1 << 20 && send(sock, "x", 1, MSG_NOSIGNAL) == 1) {
+		poll(NULL, 0, 20);
+		nr++;
+	}
+	return 0;
+}
+
+TEST(one_that_dribbles_its_state_gives_nothing)
+{
+	size_t size;
+	void *state;
+	struct vas *vas;
+	int sock;
+
+	test_spawn("giver_that_dribbles", &sock);
+	CHECK_EQ(vas_handover_take(sock, 0, &vas, &state, &size), -ETIMEDOUT);
 }
 
 ROLE(old_owner_that_dies)

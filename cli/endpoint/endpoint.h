@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Where a stream goes to or comes from: an address (cli/endpoint/address.h), fd:N (a socket or pipe
+ * that the command inherits), or a file's PATH ("-" is stdin or stdout).
+ */
+#ifndef CLI_ENDPOINT_H
+#define CLI_ENDPOINT_H
+
+#define ENDPOINT_MAX 8
+
+struct endpoint {
+	int fds[ENDPOINT_MAX]; /* one a channel */
+	int nr;
+	int is_one_way; /* a file or pipe: nobody answers */
+};
+
+/* Connect nr channels, or open the file for writing. An exit code. */
+int endpoint_connect(struct endpoint *endpoint, const char *text, int nr);
+
+/*
+ * Wait for the nr channels of a stream to come, for wait_s seconds (0: for ever), or open the file
+ * for reading. An exit code. Signals that end the command do so after what it has left in the file
+ * system is gone.
+ */
+int endpoint_accept(struct endpoint *endpoint, const char *text, int nr, int wait_s);
+
+void endpoint_close(struct endpoint *endpoint);
+
+#endif
