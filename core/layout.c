@@ -135,6 +135,8 @@ int vas_region_check(const struct vas_superblock *sb, const struct vas_region_en
 	if (region->flags & VAS_REGION_LOCAL) {
 		if (region->offset || region->backing)
 			return -EINVAL;
+	} else if (region->flags & VAS_REGION_DEVICE) {
+		return -EINVAL;
 	} else {
 		if (!(backing->flags & VAS_BACKING_USED) ||
 		    !vas_range_fits(region->offset, region->size, backing->size))

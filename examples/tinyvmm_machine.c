@@ -54,11 +54,15 @@ static int vcpu_enter(struct vcpu *vcpu)
 
 static void vcpu_leave(struct vcpu *vcpu)
 {
-	pthread_mutex_lock(&vcpu->machine->lock);
+	struct machine *machine = vcpu->machine;
+
+	pthread_mutex_lock(&machine->lock);
 	vcpu->in_range = 0;
 	vcpu->is_busy = 1;
-	pthread_cond_broadcast(&vcpu->machine->changed);
-	pthread_mutex_unlock(&vcpu->machine->lock);
+	pthread_cond_broadcast(&machine->changed);
+	if (machine->pauses)
+		vas_kvm_wake(machine->kvm);
+	pthread_mutex_unlock(&machine->lock);
 }
 
 static void vcpu_port_io(struct vcpu *vcpu)
@@ -188,10 +192,22 @@ static int vm_create(struct machine *machine)
 	return 0;
 }
 
+/* Where vas.ko is not loaded, or its device not ours to open, no module needs to be asked by it. */
+static int modules_attach(struct machine *machine)
+{
+	int err = vas_module_attach(machine->vas, &machine->module);
+
+	return err == -ENODEV || err == -EACCES ? 0 : err;
+}
+
 int machine_create(struct machine *machine, struct vas *vas, unsigned int nr_vcpus,
 		   uint32_t kvm_flags)
 {
-	struct vas_kvm_options options = { .flags = kvm_flags, .pause = machine_pause };
+	struct vas_kvm_options options = { .flags = kvm_flags,
+					   .pause = machine_pause,
+					   .is_paused = machine_is_paused,
+					   .resume = machine_resume,
+					   .priv = machine };
 	struct sigaction action = { .sa_handler = kick_handler };
 	pthread_condattr_t attr;
 	unsigned int i;
@@ -204,10 +220,11 @@ int machine_create(struct machine *machine, struct vas *vas, unsigned int nr_vcp
 	pthread_cond_init(&machine->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	sigaction(KICK_SIGNAL, &action, NULL);
-	options.priv = machine;
 	err = vm_create(machine);
 	if (!err)
 		err = vas_kvm_attach(vas, machine->vm_fd, &options, &machine->kvm);
+	if (!err)
+		err = modules_attach(machine);
 	for (i = 0; i < nr_vcpus && !err; i++) {
 		err = vcpu_create(machine, i);
 		if (!err)
@@ -223,6 +240,7 @@ void machine_destroy(struct machine *machine)
 	int size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	unsigned int i;
 
+	vas_module_detach(machine->module);
 	vas_kvm_detach(machine->kvm);
 	for (i = 0; i < machine->nr_vcpus; i++) {
 		if (machine->vcpus[i].run)
@@ -310,20 +328,34 @@ static int vcpus_are_out(const struct machine *machine)
 	return 1;
 }
 
-void machine_pause(void *priv, int on)
+void machine_pause(void *priv)
 {
 	struct machine *machine = priv;
 
 	pthread_mutex_lock(&machine->lock);
-	if (on) {
-		machine->pauses++;
-		vcpus_kick(machine);
-		while (!vcpus_are_out(machine))
-			pthread_cond_wait(&machine->changed, &machine->lock);
-	} else {
-		machine->pauses--;
-		pthread_cond_broadcast(&machine->changed);
-	}
+	machine->pauses++;
+	vcpus_kick(machine);
+	pthread_mutex_unlock(&machine->lock);
+}
+
+int machine_is_paused(void *priv)
+{
+	struct machine *machine = priv;
+	int are_out;
+
+	pthread_mutex_lock(&machine->lock);
+	are_out = vcpus_are_out(machine);
+	pthread_mutex_unlock(&machine->lock);
+	return are_out;
+}
+
+void machine_resume(void *priv)
+{
+	struct machine *machine = priv;
+
+	pthread_mutex_lock(&machine->lock);
+	machine->pauses--;
+	pthread_cond_broadcast(&machine->changed);
 	pthread_mutex_unlock(&machine->lock);
 }
 

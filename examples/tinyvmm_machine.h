@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include <vas/kvm.h>
+#include <vas/module.h>
 #include <vas/vas.h>
 
 #define MACHINE_MAX_VCPUS 8
@@ -32,7 +33,8 @@ struct vcpu {
 
 struct machine {
 	struct vas *vas;
-	struct vas_kvm *kvm; /* the vas, attached */
+	struct vas_kvm *kvm;	   /* the vas, attached */
+	struct vas_module *module; /* the same, for kernel modules; NULL: there are none */
 	int kvm_fd;
 	int vm_fd;
 	struct vcpu vcpus[MACHINE_MAX_VCPUS];
@@ -49,7 +51,7 @@ struct machine {
 	int status;
 };
 
-/* 0 or -errno. The vas is attached with machine_pause as its pause hook; kvm_flags: VAS_KVM_*. */
+/* 0 or -errno. The vas is attached with machine_pause() and so on; kvm_flags: VAS_KVM_*. */
 int machine_create(struct machine *machine, struct vas *vas, unsigned int nr_vcpus,
 		   uint32_t kvm_flags);
 void machine_destroy(struct machine *machine);
@@ -62,8 +64,13 @@ int machine_start(struct machine *machine);
 void machine_stop(struct machine *machine, int status);
 int machine_wait(struct machine *machine);
 
-/* Get all vCPUs out of KVM_RUN and keep them out, until as often called with 0. */
-void machine_pause(void *machine, int on);
+/*
+ * Begin to get all vCPUs out of KVM_RUN, and keep them out until resumed as often. Whether they are
+ * out; or wait for it with machine_settle().
+ */
+void machine_pause(void *machine);
+int machine_is_paused(void *machine);
+void machine_resume(void *machine);
 
 /*
  * While they are out: wait until the devices have done what the guests did last, and let KVM finish

@@ -26,10 +26,10 @@ static int mover_pause(void *arg)
 	struct mover *mover = arg;
 	int err;
 
-	machine_pause(mover->machine, 1);
+	machine_pause(mover->machine);
 	err = machine_settle(mover->machine, SETTLE_NS);
 	if (err)
-		machine_pause(mover->machine, 0);
+		machine_resume(mover->machine);
 	else
 		mover->quiet(mover->machine, 1);
 	return err;
@@ -40,7 +40,7 @@ static void mover_resume(void *arg)
 	struct mover *mover = arg;
 
 	mover->quiet(mover->machine, 0);
-	machine_pause(mover->machine, 0);
+	machine_resume(mover->machine);
 }
 
 static int mover_save(void *arg, void **state, size_t *size)

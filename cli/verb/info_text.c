@@ -46,6 +46,8 @@ static void print_state(const struct vas_info *info)
 
 static const char *backing_name(const struct vas_region *region, char text[16])
 {
+	if (region->flags & VAS_REGION_DEVICE)
+		return "device";
 	if (region->flags & VAS_REGION_LOCAL)
 		return "local";
 	if (!region->backing)

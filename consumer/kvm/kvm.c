@@ -6,22 +6,95 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+/* ---- what is under way --------------------------------------------------------------------- */
+
+void vas_kvm_wake(struct vas_kvm *kvm)
+{
+	const uint64_t one = 1;
+
+	if (write(kvm->wake_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is readable, which is all that counts */
+}
+
+int vas_kvm_under_way(struct vas_kvm *kvm, enum kvm_work work)
+{
+	kvm->work = work;
+	vas_kvm_wake(kvm);
+	return VAS_CONSUMER_UNDER_WAY;
+}
+
+static int kvm_fd(struct vas_consumer *consumer)
+{
+	return kvm_of(consumer)->wake_fd;
+}
+
+static int pause_go_on(struct vas_kvm *kvm)
+{
+	kvm->work = KVM_WORK_PAUSE;
+	return kvm->options.is_paused(kvm->options.priv) ? 0 : VAS_CONSUMER_UNDER_WAY;
+}
+
+static int track_go_on(struct vas_kvm *kvm)
+{
+	int err = vas_kvm_slots_track(kvm, &kvm->at);
+
+	if (!err && kvm->at < kvm->nr_touched)
+		return vas_kvm_under_way(kvm, KVM_WORK_TRACK);
+	if (!err)
+		return 0;
+	vas_kvm_slots_untrack(kvm);
+	kvm->tracking = 0;
+	return vas_error_set(err, "KVM cannot switch its dirty log on: %s", strerror(-err));
+}
+
+static int kvm_finish(struct vas_consumer *consumer)
+{
+	struct vas_kvm *kvm = kvm_of(consumer);
+	uint64_t count;
+	int err = 0;
+
+	/* Emptied before looking: what happens from here on makes it readable again. */
+	if (read(kvm->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return -errno;
+	if (kvm->work == KVM_WORK_PAUSE)
+		return pause_go_on(kvm);
+	pthread_mutex_lock(&kvm->lock);
+	if (kvm->work == KVM_WORK_PREPARE)
+		err = vas_kvm_layout_go_on(kvm);
+	else if (kvm->work == KVM_WORK_TRACK)
+		err = track_go_on(kvm);
+	pthread_mutex_unlock(&kvm->lock);
+	return err;
+}
+
 /* ---- dirty log and freeze ------------------------------------------------------------------ */
 
-static int kvm_track(struct vas_consumer *consumer, int on)
+static int kvm_track(struct vas_consumer *consumer, uint64_t deadline_ns)
 {
 	struct vas_kvm *kvm = kvm_of(consumer);
 	int err;
 
+	(void)deadline_ns;
 	pthread_mutex_lock(&kvm->lock);
-	err = vas_kvm_slots_track(kvm, on);
-	if (!err)
-		kvm->tracking = on;
+	kvm->tracking = 1;
+	kvm->at = 0;
+	err = track_go_on(kvm);
 	pthread_mutex_unlock(&kvm->lock);
-	return err ? vas_error_set(err, "KVM cannot switch its dirty log: %s", strerror(-err)) : 0;
+	return err;
+}
+
+static void kvm_untrack(struct vas_consumer *consumer)
+{
+	struct vas_kvm *kvm = kvm_of(consumer);
+
+	pthread_mutex_lock(&kvm->lock);
+	vas_kvm_slots_untrack(kvm);
+	kvm->tracking = 0;
+	pthread_mutex_unlock(&kvm->lock);
 }
 
 static int kvm_harvest(struct vas_consumer *consumer)
@@ -38,13 +111,28 @@ static int kvm_harvest(struct vas_consumer *consumer)
 	return err ? vas_error_set(err, "cannot take KVM's dirty log: %s", strerror(-err)) : 0;
 }
 
-static int kvm_freeze(struct vas_consumer *consumer, int on)
+static int kvm_freeze(struct vas_consumer *consumer, enum vas_freeze_reason reason,
+		      uint64_t deadline_ns)
 {
 	struct vas_kvm *kvm = kvm_of(consumer);
 
-	if (kvm->options.pause)
-		kvm->options.pause(kvm->options.priv, on);
-	return 0;
+	(void)deadline_ns;
+	if (reason == VAS_FREEZE_LAYOUT)
+		kvm->paused_for_layout = kvm->options.pause && vas_kvm_layout_replaces(kvm);
+	if (!kvm->options.pause || (reason == VAS_FREEZE_LAYOUT && !kvm->paused_for_layout))
+		return 0;
+	kvm->options.pause(kvm->options.priv);
+	return pause_go_on(kvm);
+}
+
+static void kvm_thaw(struct vas_consumer *consumer, enum vas_freeze_reason reason)
+{
+	struct vas_kvm *kvm = kvm_of(consumer);
+
+	if (kvm->options.pause && (reason == VAS_FREEZE_WRITERS || kvm->paused_for_layout))
+		kvm->options.resume(kvm->options.priv);
+	if (reason == VAS_FREEZE_LAYOUT)
+		kvm->paused_for_layout = 0;
 }
 
 static const struct vas_consumer_ops kvm_ops = {
@@ -52,9 +140,14 @@ static const struct vas_consumer_ops kvm_ops = {
 	.prepare = vas_kvm_layout_prepare,
 	.commit = vas_kvm_layout_commit,
 	.abort = vas_kvm_layout_abort,
-	.track = kvm_track,
-	.harvest = kvm_harvest,
+	.retry = vas_kvm_layout_retry,
 	.freeze = kvm_freeze,
+	.thaw = kvm_thaw,
+	.track = kvm_track,
+	.untrack = kvm_untrack,
+	.harvest = kvm_harvest,
+	.fd = kvm_fd,
+	.finish = kvm_finish,
 };
 
 /* ---- attach -------------------------------------------------------------------------------- */
@@ -91,6 +184,9 @@ static int options_check(const struct vas_kvm_options *o)
 	if (reserved || o->flags & ~(VAS_KVM_DIRTY_BITMAP | VAS_KVM_DIRTY_RING) ||
 	    o->ring_pages & (o->ring_pages - 1))
 		return vas_error_set(-EINVAL, "bad options: flags, ring_pages or reserved fields");
+	if (!o->pause != !o->is_paused || !o->pause != !o->resume)
+		return vas_error_set(-EINVAL,
+				     "bad options: pause, is_paused and resume go together");
 	return 0;
 }
 
@@ -128,9 +224,10 @@ static int machine_init(struct vas_kvm *kvm)
 		return vas_error_set(-EINVAL, "this KVM has no such slots or address space");
 	kvm->can_readonly = vas_kvm_capability(kvm, KVM_CAP_READONLY_MEM);
 	err = vas_info(kvm->vas, &info);
+	if (!err)
+		err = vas_file_maps_get(kvm->vas, &kvm->maps);
 	if (err)
 		return err;
-	kvm->files[0].size = info.ram_size;
 	err = vas_kvm_slots_init(kvm, nr_slots);
 	if (err)
 		return vas_error_set(err, "no memory for %u memslots", nr_slots);
@@ -147,6 +244,9 @@ static void machine_free(struct vas_kvm *kvm)
 	vas_kvm_slots_clean(kvm);
 	free(kvm->bitmap);
 	free(kvm->routes);
+	if (kvm->maps)
+		vas_file_maps_put(kvm->maps);
+	close(kvm->wake_fd);
 	close(kvm->vm_fd);
 	pthread_mutex_destroy(&kvm->lock);
 	free(kvm);
@@ -156,28 +256,38 @@ static int machine_new(struct vas *vas, int vm_fd, const struct vas_kvm_options 
 		       struct vas_kvm **kvm)
 {
 	struct vas_kvm *k = calloc(1, sizeof(*k));
+	int err;
 
 	if (!k)
 		return vas_error_set(-ENOMEM, "no memory");
 	k->vm_fd = fcntl(vm_fd, F_DUPFD_CLOEXEC, 0);
-	if (k->vm_fd < 0) {
-		int err = -errno;
-
-		free(k);
-		return vas_error_set(err, "cannot duplicate the VM's fd: %s", strerror(-err));
-	}
+	err = -errno;
+	if (k->vm_fd < 0)
+		goto err_free;
+	k->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = -errno;
+	if (k->wake_fd < 0)
+		goto err_close;
 	pthread_mutex_init(&k->lock, NULL);
 	k->consumer.ops = &kvm_ops;
+	k->consumer.flags = VAS_CONSUMER_DEVICE_REGIONS;
 	k->vas = vas;
 	if (options)
 		k->options = *options;
 	*kvm = k;
 	return 0;
+
+err_close:
+	close(k->vm_fd);
+err_free:
+	free(k);
+	return vas_error_set(err, "cannot duplicate the VM's fd, or make one: %s", strerror(-err));
 }
 
 int vas_kvm_attach(struct vas *vas, int vm_fd, const struct vas_kvm_options *options,
 		   struct vas_kvm **kvm)
 {
+	uint64_t timeout_ns = options && options->timeout_ns ? options->timeout_ns : UINT64_MAX;
 	struct vas_kvm *k = NULL;
 	int err;
 
@@ -190,7 +300,7 @@ int vas_kvm_attach(struct vas *vas, int vm_fd, const struct vas_kvm_options *opt
 		return err;
 	err = machine_init(k);
 	if (!err)
-		err = vas_consumer_attach(vas, &k->consumer);
+		err = vas_consumer_attach(vas, &k->consumer, timeout_ns, NULL);
 	if (err) {
 		machine_free(k);
 		return err;
@@ -211,4 +321,9 @@ void vas_kvm_detach(struct vas_kvm *kvm)
 uint32_t vas_kvm_dirty_log(const struct vas_kvm *kvm)
 {
 	return kvm->dirty_log;
+}
+
+struct vas_consumer *vas_kvm_consumer(struct vas_kvm *kvm)
+{
+	return &kvm->consumer;
 }

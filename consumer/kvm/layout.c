@@ -30,10 +30,11 @@ static struct kvm_slot slot_for(const struct vas_kvm *kvm, const struct vas_regi
 {
 	struct kvm_slot slot = { .gpa = region->gpa, .size = region->size };
 
-	slot.readonly = !!(region->flags & VAS_REGION_READONLY);
-	if (slot.readonly)
+	/* Nobody writes to read-only memory, and no log has what is a device's. */
+	slot.unlogged = !!(region->flags & (VAS_REGION_READONLY | VAS_REGION_DEVICE));
+	if (region->flags & VAS_REGION_READONLY)
 		slot.flags = KVM_MEM_READONLY;
-	else if (kvm->tracking)
+	else if (kvm->tracking && !slot.unlogged)
 		slot.flags = KVM_MEM_LOG_DIRTY_PAGES;
 	return slot;
 }
@@ -68,13 +69,13 @@ static int pending_add(struct vas_kvm *kvm, const struct vas_region *region, int
 		return err;
 	pending->number = NO_SLOT;
 	pending->slot = slot_for(kvm, region);
-	err = vas_kvm_map_get(kvm, region, &pending->slot.map);
+	err = vas_file_map_get(kvm->maps, region, &pending->slot.map);
 	if (err)
 		return err;
 	if (!late)
 		err = pending_add_early(kvm, pending);
 	if (err) {
-		vas_kvm_map_put(kvm, &pending->slot.map, region->size);
+		vas_file_map_put(kvm->maps, &pending->slot.map);
 		return err;
 	}
 	kvm->nr_pending++;
@@ -89,7 +90,7 @@ static void pending_undo(struct vas_kvm *kvm)
 		if (pending->number != NO_SLOT)
 			vas_kvm_slot_remove(kvm, pending->number);
 		else
-			vas_kvm_map_put(kvm, &pending->slot.map, pending->slot.size);
+			vas_file_map_put(kvm->maps, &pending->slot.map);
 	}
 	free(kvm->pending);
 	kvm->pending = NULL;
@@ -108,35 +109,48 @@ static int is_late(const struct vas_delta *delta, const struct vas_region *regio
 	return *at < delta->nr_removed && removed[*at].gpa < region->gpa + region->size;
 }
 
+int vas_kvm_layout_go_on(struct vas_kvm *kvm)
+{
+	const struct vas_delta *delta = kvm->delta;
+	size_t end =
+		kvm->at + KVM_SEGMENT < delta->nr_added ? kvm->at + KVM_SEGMENT : delta->nr_added;
+	int err = 0;
+
+	for (; !err && kvm->at < end; kvm->at++) {
+		const struct vas_region *region = &delta->added[kvm->at];
+
+		err = pending_add(kvm, region, is_late(delta, region, &kvm->late_at));
+	}
+	if (err)
+		pending_undo(kvm);
+	else if (kvm->at < delta->nr_added)
+		return vas_kvm_under_way(kvm, KVM_WORK_PREPARE);
+	return err;
+}
+
 static int prepare_locked(struct vas_kvm *kvm, const struct vas_delta *delta)
 {
-	size_t at = 0, i;
-	int err;
-
 	if (kvm->nr_used - delta->nr_removed + delta->nr_added > kvm->nr_slots)
 		return vas_error_set(-ENOSPC,
 				     "the layout has more regions than KVM has memslots here (%u)",
 				     kvm->nr_slots);
+	kvm->delta = delta;
+	kvm->at = kvm->late_at = 0;
 	if (!delta->nr_added)
 		return 0;
 	kvm->pending = calloc(delta->nr_added, sizeof(*kvm->pending));
 	if (!kvm->pending)
 		return vas_error_set(-ENOMEM, "no memory for %zu memslots", delta->nr_added);
-	for (i = 0; i < delta->nr_added; i++) {
-		err = pending_add(kvm, &delta->added[i], is_late(delta, &delta->added[i], &at));
-		if (err) {
-			pending_undo(kvm);
-			return err;
-		}
-	}
-	return 0;
+	return vas_kvm_layout_go_on(kvm);
 }
 
-int vas_kvm_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta)
+int vas_kvm_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta,
+			   uint64_t deadline_ns)
 {
 	struct vas_kvm *kvm = kvm_of(consumer);
 	int err;
 
+	(void)deadline_ns; /* nobody else to tell it to: it is looked at between two pieces */
 	pthread_mutex_lock(&kvm->lock);
 	err = prepare_locked(kvm, delta);
 	pthread_mutex_unlock(&kvm->lock);
@@ -180,7 +194,8 @@ static void removed_commit(struct vas_kvm *kvm, const struct vas_delta *delta)
 	}
 }
 
-static void pending_commit(struct vas_kvm *kvm)
+/* 0, or -errno: KVM could not take all of it. */
+static int pending_commit(struct vas_kvm *kvm)
 {
 	size_t i;
 
@@ -197,43 +212,46 @@ static void pending_commit(struct vas_kvm *kvm)
 	free(kvm->pending);
 	kvm->pending = NULL;
 	kvm->nr_pending = 0;
-	vas_kvm_slots_retry(kvm);
+	return vas_kvm_slots_retry(kvm);
 }
 
-static int has_late(const struct vas_kvm *kvm)
+int vas_kvm_layout_replaces(const struct vas_kvm *kvm)
 {
 	size_t i;
 
+	/* pending is ours alone between prepare and commit: the change lock is held. */
 	for (i = 0; i < kvm->nr_pending; i++)
 		if (kvm->pending[i].number == NO_SLOT)
 			return 1;
 	return 0;
 }
 
-void vas_kvm_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta)
+static int tell_absent(const struct vas_kvm *kvm, int err)
 {
-	struct vas_kvm *kvm = kvm_of(consumer);
-	/* pending is ours alone between prepare and commit: the change lock is held. */
-	int pause = kvm->options.pause && has_late(kvm);
-
-	if (pause)
-		kvm->options.pause(kvm->options.priv, 1);
-	pthread_mutex_lock(&kvm->lock);
-	removed_commit(kvm, delta);
-	pending_commit(kvm);
-	pthread_mutex_unlock(&kvm->lock);
-	if (pause)
-		kvm->options.pause(kvm->options.priv, 0);
-}
-
-int vas_kvm_status(struct vas_kvm *kvm)
-{
-	int err;
-
-	pthread_mutex_lock(&kvm->lock);
-	err = vas_kvm_slots_retry(kvm);
-	pthread_mutex_unlock(&kvm->lock);
 	return err ? vas_error_set(err, "KVM refuses memory of %u regions: %s", kvm->nr_absent,
 				   strerror(-err)) :
 		     0;
+}
+
+int vas_kvm_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta)
+{
+	struct vas_kvm *kvm = kvm_of(consumer);
+	int err;
+
+	pthread_mutex_lock(&kvm->lock);
+	removed_commit(kvm, delta);
+	err = tell_absent(kvm, pending_commit(kvm));
+	pthread_mutex_unlock(&kvm->lock);
+	return err;
+}
+
+int vas_kvm_layout_retry(struct vas_consumer *consumer)
+{
+	struct vas_kvm *kvm = kvm_of(consumer);
+	int err;
+
+	pthread_mutex_lock(&kvm->lock);
+	err = tell_absent(kvm, vas_kvm_slots_retry(kvm));
+	pthread_mutex_unlock(&kvm->lock);
+	return err;
 }

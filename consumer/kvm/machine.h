@@ -5,7 +5,6 @@
  *	kvm.c		attach and detach, the ops
  *	layout.c	prepare, commit, abort
  *	slot.c		memslots, by number and by gpa
- *	map.c		KVM's own mapping of the files
  *	bitmap.c	dirty log by bitmap
  *	ring.c		dirty log by ring
  *	event.c	ioeventfds, irqfds
@@ -20,29 +19,21 @@
 #include <vas/event.h>
 #include <vas/kvm.h>
 
+#include "consumer/file_map.h"
+
 #define NO_SLOT UINT32_MAX
 
-/* How a memslot's memory came to be at its hva. */
-enum kvm_map_kind {
-	KVM_MAP_LOCAL, /* the owner's own memory */
-	KVM_MAP_FILE,  /* part of the mapping of the whole backing */
-	KVM_MAP_ALONE, /* a mapping of its own */
-};
-
-struct kvm_map {
-	char *hva;
-	enum kvm_map_kind kind;
-	uint32_t backing;
-};
+/* Memslots between two looks at the deadline: each may cost KVM a millisecond. */
+#define KVM_SEGMENT 64u
 
 struct kvm_slot {
 	uint64_t gpa;
 	uint64_t size; /* 0: the number is free */
-	struct kvm_map map;
-	uint32_t readonly;
-	uint32_t flags;	 /* KVM_MEM_*, as KVM has them */
-	uint32_t absent; /* KVM could not take it: vas_kvm_status() */
-	uint32_t next;	 /* number + 1 of the next with this hash, or of the next free one */
+	struct vas_file_map map;
+	uint32_t unlogged; /* nobody writes it, or nobody is to know */
+	uint32_t flags;	   /* KVM_MEM_*, as KVM has them */
+	uint32_t absent;   /* KVM could not take it: we are out of step */
+	uint32_t next;	   /* number + 1 of the next with this hash, or of the next free one */
 };
 
 /* A region on its way in: between prepare and commit or abort. */
@@ -51,13 +42,8 @@ struct kvm_pending {
 	uint32_t number; /* NO_SLOT: KVM gets it at commit, after something else went */
 };
 
-/* The mapping of a whole backing. */
-struct kvm_file {
-	char *base;
-	uint64_t size;
-	uint32_t users;
-	int too_large; /* it could not be had: map each region alone */
-};
+/* What is under way, for finish to go on with. */
+enum kvm_work { KVM_WORK_NONE, KVM_WORK_PREPARE, KVM_WORK_TRACK, KVM_WORK_PAUSE };
 
 struct kvm_vcpu_ring {
 	int vcpu_fd;
@@ -87,6 +73,16 @@ struct vas_kvm {
 	uint32_t ring_entries; /* of each vCPU's ring, a power of two */
 	struct vas *vas;
 
+	struct vas_file_maps *maps;
+
+	/* The step that is under way; for the thread that commits. */
+	enum kvm_work work;
+	int wake_fd; /* readable: there is more to do, or to be asked */
+	int paused_for_layout;
+	const struct vas_delta *delta;
+	size_t at;	/* how far: in delta->added, or in slots */
+	size_t late_at; /* in delta->removed */
+
 	/* Everything below. Never held while calling pause(): a vCPU's thread may be waiting for
 	 * it. */
 	pthread_mutex_t lock;
@@ -102,8 +98,6 @@ struct vas_kvm {
 
 	struct kvm_pending *pending;
 	size_t nr_pending;
-
-	struct kvm_file files[VAS_MAX_BACKINGS];
 
 	int tracking;
 	uint64_t *bitmap;
@@ -121,9 +115,18 @@ static inline struct vas_kvm *kvm_of(struct vas_consumer *consumer)
 	return (struct vas_kvm *)consumer;
 }
 
-int vas_kvm_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta);
-void vas_kvm_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta);
+int vas_kvm_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta,
+			   uint64_t deadline_ns);
+int vas_kvm_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta);
 void vas_kvm_layout_abort(struct vas_consumer *consumer, const struct vas_delta *delta);
+int vas_kvm_layout_retry(struct vas_consumer *consumer);
+/* A piece of what prepare has begun: as an op answers. With the lock held. */
+int vas_kvm_layout_go_on(struct vas_kvm *kvm);
+/* Something that is prepared takes the place of another: see vas_kvm_options. */
+int vas_kvm_layout_replaces(const struct vas_kvm *kvm);
+
+/* A piece is done and there is more: remember what of, and be called again. */
+int vas_kvm_under_way(struct vas_kvm *kvm, enum kvm_work work);
 
 /* What KVM calls a slot of ours. */
 static inline uint32_t vas_kvm_slot_id(const struct vas_kvm *kvm, uint32_t number)
@@ -146,12 +149,9 @@ void vas_kvm_slot_remove(struct vas_kvm *kvm, uint32_t number);
 int vas_kvm_slot_set(struct vas_kvm *kvm, uint32_t number, const struct kvm_slot *slot);
 int vas_kvm_slot_delete(struct vas_kvm *kvm, uint32_t number);
 int vas_kvm_slots_retry(struct vas_kvm *kvm);
-/* Dirty logging on or off for all; undone if it fails half-way. */
-int vas_kvm_slots_track(struct vas_kvm *kvm, int on);
-
-/* Memory for a region; to be put back when its memslot is gone. With the lock held. */
-int vas_kvm_map_get(struct vas_kvm *kvm, const struct vas_region *region, struct kvm_map *map);
-void vas_kvm_map_put(struct vas_kvm *kvm, const struct kvm_map *map, uint64_t size);
+/* Dirty logging for a piece of the slots from *at on, which moves up to nr_touched; off for all. */
+int vas_kvm_slots_track(struct vas_kvm *kvm, size_t *at);
+void vas_kvm_slots_untrack(struct vas_kvm *kvm);
 
 /* Dirty pages into the vas's log. With the lock held. */
 int vas_kvm_bitmap_init(struct vas_kvm *kvm);

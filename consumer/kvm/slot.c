@@ -88,7 +88,7 @@ static void slot_unhash(struct vas_kvm *kvm, uint32_t number)
 /*
  * The only place where KVM is told of memory. A VM with private memory would use
  * KVM_SET_USER_MEMORY_REGION2 here, with KVM_MEM_GUEST_MEMFD, and a guest_memfd and offset that
- * struct kvm_map would carry beside the hva.
+ * struct vas_file_map would carry beside the hva.
  */
 static int region_set(struct vas_kvm *kvm, const struct kvm_userspace_memory_region *region)
 {
@@ -126,7 +126,7 @@ void vas_kvm_slot_remove(struct vas_kvm *kvm, uint32_t number)
 		vas_kvm_slot_delete(kvm, number); /* of a slot that exists: cannot fail */
 	slot_unhash(kvm, number);
 	vas_kvm_slot_release(kvm, number);
-	vas_kvm_map_put(kvm, &slot.map, slot.size);
+	vas_file_map_put(kvm->maps, &slot.map);
 }
 
 int vas_kvm_slots_retry(struct vas_kvm *kvm)
@@ -146,36 +146,35 @@ int vas_kvm_slots_retry(struct vas_kvm *kvm)
 	return 0;
 }
 
-static int slot_track(struct vas_kvm *kvm, uint32_t number, int on)
+static int slot_set_flags(struct vas_kvm *kvm, uint32_t number, uint32_t flags)
 {
 	struct kvm_slot *slot = &kvm->slots[number];
-	uint32_t flags = slot->flags;
+	uint32_t before = slot->flags;
 	int err;
 
-	/* KVM never writes to read-only memory, nor does a guest. */
-	if (!slot->size || slot->readonly)
+	if (!slot->size || slot->unlogged || flags == before)
 		return 0;
-	slot->flags = on ? flags | KVM_MEM_LOG_DIRTY_PAGES : flags & ~KVM_MEM_LOG_DIRTY_PAGES;
+	slot->flags = flags;
 	err = slot->absent ? 0 : vas_kvm_slot_set(kvm, number, slot);
 	if (err)
-		slot->flags = flags;
+		slot->flags = before;
 	return err;
 }
 
-int vas_kvm_slots_track(struct vas_kvm *kvm, int on)
+int vas_kvm_slots_track(struct vas_kvm *kvm, size_t *at)
+{
+	size_t end = *at + KVM_SEGMENT < kvm->nr_touched ? *at + KVM_SEGMENT : kvm->nr_touched;
+	int err = 0;
+
+	for (; !err && *at < end; ++*at)
+		err = slot_set_flags(kvm, *at, kvm->slots[*at].flags | KVM_MEM_LOG_DIRTY_PAGES);
+	return err;
+}
+
+void vas_kvm_slots_untrack(struct vas_kvm *kvm)
 {
 	uint32_t i;
-	int err;
 
-	for (i = 0; i < kvm->nr_touched; i++) {
-		err = slot_track(kvm, i, on);
-		if (err)
-			goto err_undo;
-	}
-	return 0;
-
-err_undo:
-	while (i--)
-		slot_track(kvm, i, !on);
-	return err;
+	for (i = 0; i < kvm->nr_touched; i++)
+		slot_set_flags(kvm, i, kvm->slots[i].flags & ~KVM_MEM_LOG_DIRTY_PAGES);
 }

@@ -236,7 +236,7 @@ static inline void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 	uint64_t page = gpa >> VAS_PAGE_SHIFT;
 
 	if (page < view->nr_dirty && len - 1 < VAS_PAGE_SIZE - (gpa & (VAS_PAGE_SIZE - 1))) {
-		/* W2 in DESIGN.md, "Dirty log": marked since the last harvest. */
+		/* W2 in docs/design/dirty.md: marked since the last harvest. */
 		if (!(__atomic_load_n(&view->dirty[page / 64], __ATOMIC_RELAXED) >> (page % 64) &
 		      1))
 			vas_mark_page(vas, page);

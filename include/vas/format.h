@@ -161,7 +161,13 @@ struct vas_control {
 /* vas_region_entry.flags */
 #define VAS_REGION_READONLY 1u /* ROM to the guest and to binders */
 #define VAS_REGION_LOCAL    2u /* memory of the owner's process: others see the range, not the bytes */
-#define VAS_REGION_KNOWN    3u
+/*
+ * With LOCAL: not RAM, but a device's registers or memory (a BAR), as the owner's process has it
+ * mapped. Nobody accesses its bytes but consumers that ask for such regions: it is never saved,
+ * logged or sent.
+ */
+#define VAS_REGION_DEVICE 4u
+#define VAS_REGION_KNOWN  7u
 
 struct vas_region_entry {
 	uint64_t gpa;

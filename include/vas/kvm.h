@@ -3,9 +3,9 @@
  * Pass a vas to KVM: one memslot a region, kept in step with every later change of the layout;
  * doorbells as ioeventfds, interrupts as irqfds; KVM's dirty log delivered into the vas's.
  *
- * KVM is given a mapping of the files of its own, at addresses that are congruent to the file's
- * offsets modulo 2 MiB, so that it can use large pages wherever gpa and offset allow it, as they
- * always do where offset = gpa. Local regions are given to KVM where they are.
+ * KVM is given a mapping of the files, at addresses that are congruent to the file's offsets modulo
+ * 2 MiB, so that it can use large pages wherever gpa and offset allow it, as they always do where
+ * offset = gpa. Local regions, and a device's (VAS_REGION_DEVICE), are given to KVM where they are.
  *
  * All calls are for the process that created the VM. They may come from any thread, and none of
  * them needs the vCPUs to be stopped, but see `pause`.
@@ -26,20 +26,25 @@ struct vas_kvm_options {
 	uint32_t nr_slots;	/* 0: all that KVM has, from first_slot on */
 	uint32_t address_space; /* KVM_CAP_MULTI_ADDRESS_SPACE: 0, or 1 for SMM */
 	uint32_t flags;		/* VAS_KVM_* */
-	uint32_t
-		ring_pages; /* VAS_KVM_DIRTY_RING: pages a vCPU's ring has, a power of two; 0: 16 */
+	uint32_t ring_pages;	/* VAS_KVM_DIRTY_RING: of a vCPU's ring, a power of two; 0: 16 */
 	uint32_t reserved0;
 	/*
 	 * KVM cannot replace a memslot in one step: a region that grows, shrinks, changes its flags
-	 * or moves onto itself is gone for a moment. If a vCPU may touch it meanwhile, pause(priv,
-	 * 1) must get all vCPUs out of KVM_RUN and keep them out until pause(priv, 0). It is called
-	 * in the thread that commits; a vCPU's own thread that commits counts as out. It is called
-	 * for a freeze as well, and calls nest. NULL: the caller knows that no vCPU touches what
-	 * changes, and stops them itself before it freezes.
+	 * or moves onto itself is gone for a moment. If a vCPU may touch it meanwhile, pause() must
+	 * begin to get all vCPUs out of KVM_RUN, and keep them out until resume(); it does not wait
+	 * for them. is_paused() says whether all are out now: it is asked once, and again after
+	 * each vas_kvm_wake(), with which the VMM tells that the last one may have gone out. All
+	 * three are called in the thread that commits; a vCPU's own thread that commits counts as
+	 * out. They are called for a freeze as well, and calls nest. vCPUs that do not come out in
+	 * time fail the commit or the freeze, and resume() is called then. All NULL: the caller
+	 * knows that no vCPU touches what changes, and stops them itself before it freezes.
 	 */
-	void (*pause)(void *priv, int on);
+	void (*pause)(void *priv);
+	int (*is_paused)(void *priv);
+	void (*resume)(void *priv);
 	void *priv;
-	uint64_t reserved[4];
+	uint64_t timeout_ns; /* for attaching; 0: as long as it takes */
+	uint64_t reserved[2];
 };
 
 /*
@@ -59,8 +64,8 @@ struct vas_kvm_options {
  * -EINVAL: not a KVM VM, or options; -EXDEV: a VM of another process; -ENOSPC: more regions than
  * slots; -EFBIG: a region of 8 TiB or more; -EEXIST: the VMM has a memslot there; -EOPNOTSUPP: this
  * KVM has no dirty ring, or no read-only memory; -EBUSY: the ring is wanted, but there are vCPUs
- * already; -EPERM: not the owner; -ENXIO: a backing's fd is not at hand; -ENOMEM. After an error
- * nothing is attached.
+ * already; -EPERM: not the owner; -ENXIO: a backing's fd is not there; -ENOMEM; else as
+ * vas_consumer_attach(). After an error nothing is attached.
  */
 VAS_API int vas_kvm_attach(struct vas *vas, int vm_fd, const struct vas_kvm_options *options,
 			   struct vas_kvm **kvm);
@@ -70,11 +75,14 @@ VAS_API void vas_kvm_detach(struct vas_kvm *kvm);
 VAS_API uint32_t vas_kvm_dirty_log(const struct vas_kvm *kvm);
 
 /*
- * 0: KVM has every region. Replacing a memslot can fail for want of kernel memory when it is too
- * late to refuse the change; then this tries again, as does every later change, and returns the
- * error if it fails again. Until then a vCPU's access there is an MMIO exit.
+ * The consumer that it is, for vas_consumer_status(): replacing a memslot can fail for want of
+ * kernel memory when it is too late to refuse the change. KVM is out of step then, and a vCPU's
+ * access to what is missing is an MMIO exit, until vas_consumer_retry() or a later change succeeds.
  */
-VAS_API int vas_kvm_status(struct vas_kvm *kvm);
+VAS_API struct vas_consumer *vas_kvm_consumer(struct vas_kvm *kvm);
+
+/* Have is_paused() asked again, if somebody waits for it. From any thread, and never blocks. */
+VAS_API void vas_kvm_wake(struct vas_kvm *kvm);
 
 /*
  * Tie an event of the vas to the VM: KVM_IOEVENTFD or KVM_IRQFD. Untied at detach. For an interrupt

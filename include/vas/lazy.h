@@ -41,10 +41,11 @@ struct vas_source {
 #define VAS_LAZY_ON_TOUCH 1u
 
 /*
- * Commit a layout, the vas's first, whose pages in `words` (sorted by gpa, each once) the source has;
- * all other pages are zero. The layout is freed and the source ends, whatever the result.
- * -EOPNOTSUPP: a region is not in the vas's own file, or its pages are not of 4 KiB; -EINVAL: not the
- * first layout; -ENOSPC: all trackers are in use; -ENOMEM; else as vas_layout_commit().
+ * Commit a layout, the vas's first, whose pages in `words` (sorted by gpa, each once) the source
+ * has; all other pages are zero. The layout is freed and the source ends, whatever the result.
+ * -EOPNOTSUPP: a region is not in the vas's own file, or its pages are not of 4 KiB; -EINVAL: not
+ * the first layout; -ENOSPC: all trackers are in use; -EBUSY: a consumer pins memory; -ENOMEM; else
+ * as vas_layout_commit().
  */
 VAS_API int vas_layout_commit_lazy(struct vas_layout *layout, struct vas_source *source,
 				   const struct vas_dirty_word *words, size_t nr, uint32_t flags);

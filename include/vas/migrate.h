@@ -82,7 +82,8 @@ struct vas_migrate_options {
  * frozen, to be destroyed (with ONE_WAY: all is written; thaw it or not). Any error: this vas runs on as
  * before, the destination has nothing, and sockets among fds are shut down.
  * -EBUSY: writers did not freeze; -ECANCELED; -ESTALE: the layout changed meanwhile; -ETIMEDOUT;
- * -ECONNRESET; -EOPNOTSUPP: it has regions of local memory; else from the fds or a consumer.
+ * -ECONNRESET; -EOPNOTSUPP: it has regions of local memory or of devices, or a consumer
+ * that does not log; else from the fds or a consumer.
  * report (may be NULL) is the last progress.
  */
 VAS_API int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *options,

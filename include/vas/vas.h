@@ -124,10 +124,14 @@ struct vas_info {
 	uint32_t nr_threads; /* slots in use */
 	uint32_t nr_pins;
 	uint32_t nr_events;
-	uint32_t state_flags;		   /* VAS_STATE_* */
-	uint32_t owner_pid;		   /* as the owner says; 0 if the vas has no living owner */
-	char consumers[VAS_CONSUMERS_LEN]; /* attached by the owner, as it says: "kvm" */
-	enum vas_role role;		   /* of this handle */
+	uint32_t state_flags; /* VAS_STATE_* */
+	uint32_t owner_pid;   /* as the owner says; 0 if the vas has no living owner */
+	/*
+	 * Attached by the owner, as it says: "kvm,module"; "kvm!": it is out of step,
+	 * <vas/consumer.h>.
+	 */
+	char consumers[VAS_CONSUMERS_LEN];
+	enum vas_role role; /* of this handle */
 	int has_window;
 	uint64_t nr_lazy; /* pages that are still to come: <vas/lazy.h> */
 };
@@ -181,7 +185,8 @@ struct vas_blocker {
 	uint32_t tid;
 	uint64_t gpa; /* the range that it holds: a pin's, or what the change takes away */
 	uint64_t size;
-	char name[VAS_REGION_NAME_LEN]; /* the process's or the consumer's name */
+	/* The process's; the consumer's, or of whom that was waiting for, a kernel module say. */
+	char name[VAS_REGION_NAME_LEN];
 };
 
 #define VAS_TIMEOUT_DEFAULT_NS 1000000000ull
@@ -189,14 +194,24 @@ struct vas_blocker {
 /*
  * Make the change real, for everyone or for no one. Consumers are asked first; then the new layout
  * is published, holders of long-lived maps in ranges that go away are asked to let go, and the call
- * waits, at most timeout_ns, until no section is inside the old one. Memory of the vas's own file
- * that no region holds any more is given back to the system.
+ * waits until no section is inside the old one. All of that takes at most timeout_ns. Memory of the
+ * vas's own file that no region holds any more is given back to the system.
  * -EBUSY: the deadline passed; the old layout stands again, and *blocker (may be NULL) says who. Memory
  * that the failed one brought may be in use still, until a commit succeeds; one that changes nothing will
  * do. Any other error is a consumer's refusal. The layout is freed whatever the result.
  */
 VAS_API int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns,
 			      struct vas_blocker *blocker);
+
+/*
+ * Give the memory of a range back to the system, for the owner: it reads as zeros from then on,
+ * which counts as written. What a balloon device does. Page aligned, to the backing's pages;
+ * regions that hold some of it are not local, and holes are an error. -EPERM: not the owner;
+ * -EINVAL: not aligned; -EFAULT: a hole; -EBUSY: a consumer pins memory, *blocker (may be NULL)
+ * says which; -EAGAIN: frozen, or pages are still to come; -EOPNOTSUPP: a backing that cannot, or
+ * local memory.
+ */
+VAS_API int vas_discard(struct vas *vas, uint64_t gpa, uint64_t len, struct vas_blocker *blocker);
 
 /* One change, begun and committed with the default timeout. */
 VAS_API int vas_region_add(struct vas *vas, const struct vas_region *region, uint64_t *id);

@@ -36,6 +36,7 @@ struct vas_inode_info;
  * @pins_window: the pins
  * @trackers_window: the trackers
  * @control: in @control_window; anybody may write it
+ * @pid: of the process that bound; informational
  * @proto: who we are to the other binders, core/protocol
  * @pool: the slot pool: what sections take in turn, one shared slot each
  * @nr_pool: how many
@@ -63,6 +64,7 @@ struct vas {
 	struct vas_pages pins_window;
 	struct vas_pages trackers_window;
 	struct vas_control *control;
+	u32 pid;
 	struct vas_proto proto;
 
 	struct vas_slot_holder *pool;

@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -22,16 +23,18 @@
  * struct attachment - an open /dev/vas
  * @lock: one ioctl at a time
  * @backing: the owner's file, opened again; .file is NULL before VAS_KO_ATTACH
- * @info: of the file that it is attached to
- * @ranges: of the change that is prepared, or NULL
- * @frozen: VAS_KO_FREEZE has succeeded
+ * @info: of the file that it is attached to; set once, and read without the lock by poll
+ * @ranges: of the change that is prepared, or is being so, or NULL
+ * @freeze: its .drain is NULL if nothing is frozen, or being so
+ * @step: what is under way, if anything is
  */
 struct attachment {
 	struct mutex lock;
 	struct vas_backing backing;
 	struct vas_inode_info *info;
 	struct vas_ko_range *ranges;
-	bool frozen;
+	struct vas_inode_freeze freeze;
+	enum { STEP_NONE, STEP_TAKE, STEP_FREEZE } step;
 };
 
 static int device_open(struct inode *inode, struct file *file)
@@ -45,6 +48,12 @@ static int device_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static void end_step(struct attachment *attachment, int step)
+{
+	if (attachment->step == step)
+		attachment->step = STEP_NONE;
+}
+
 static void give_back(struct attachment *attachment)
 {
 	if (!attachment->ranges)
@@ -52,13 +61,14 @@ static void give_back(struct attachment *attachment)
 	vas_inode_release(attachment->info);
 	kvfree(attachment->ranges);
 	attachment->ranges = NULL;
+	end_step(attachment, STEP_TAKE);
 }
 
 static void thaw(struct attachment *attachment)
 {
-	if (attachment->frozen)
-		vas_inode_thaw(attachment->info);
-	attachment->frozen = false;
+	if (attachment->freeze.drain)
+		vas_inode_thaw(attachment->info, &attachment->freeze);
+	end_step(attachment, STEP_FREEZE);
 }
 
 static int device_release(struct inode *inode, struct file *file)
@@ -89,7 +99,7 @@ static int take_inode(struct attachment *attachment)
 		vas_inode_put(info);
 		return err;
 	}
-	attachment->info = info;
+	smp_store_release(&attachment->info, info); /* pairs with device_poll() */
 	return 0;
 }
 
@@ -129,10 +139,81 @@ static long ioctl_attach(struct attachment *attachment, const void __user *user)
 	return err;
 }
 
+/* ---- what is under way --------------------------------------------------------------------- */
+
 static ktime_t deadline_of(u64 timeout_ns)
 {
 	return ktime_add_safe(ktime_get(), min_t(u64, timeout_ns, KTIME_MAX));
 }
+
+/* In jiffies, and never 0: a deadline that has passed still allows one look. */
+static long time_left(ktime_t deadline)
+{
+	s64 left_ns = ktime_to_ns(ktime_sub(deadline, ktime_get()));
+
+	return left_ns > 0 ? min_t(u64, nsecs_to_jiffies64(left_ns) + 1, MAX_SCHEDULE_TIMEOUT) : 1;
+}
+
+/* True: nobody is in the way any more, and nothing is under way. */
+static bool look(struct attachment *attachment, struct vas_ko_blocker *blocker)
+{
+	bool is_done = true;
+
+	if (attachment->step == STEP_TAKE)
+		is_done = vas_inode_is_released(attachment->info, blocker);
+	else if (attachment->step == STEP_FREEZE)
+		is_done = vas_inode_is_frozen(attachment->info, &attachment->freeze, blocker);
+	if (is_done)
+		attachment->step = STEP_NONE;
+	return is_done;
+}
+
+/* 0, -EBUSY: the deadline passed, -EINTR. */
+static int wait(struct attachment *attachment, ktime_t deadline, struct vas_ko_blocker *blocker)
+{
+	long left = wait_event_killable_timeout(attachment->info->wait, look(attachment, blocker),
+						time_left(deadline));
+
+	return left > 0 ? 0 : left ? -EINTR : -EBUSY;
+}
+
+/* What has just begun: to its end, or only looked at. */
+static int go_on(struct attachment *attachment, u32 flags, ktime_t deadline,
+		 struct vas_ko_blocker *blocker)
+{
+	if (flags & VAS_KO_NOWAIT)
+		return look(attachment, blocker) ? 0 : VAS_KO_UNDER_WAY;
+	return wait(attachment, deadline, blocker);
+}
+
+static long ioctl_finish(struct attachment *attachment, struct vas_ko_finish __user *user)
+{
+	struct vas_ko_finish finish = {};
+
+	if (look(attachment, &finish.blocker))
+		return 0;
+	return copy_to_user(user, &finish, sizeof(finish)) ? -EFAULT : VAS_KO_UNDER_WAY;
+}
+
+/* Readable when nothing is under way. While an ioctl is at it, the next look has to tell. */
+static __poll_t device_poll(struct file *file, poll_table *table)
+{
+	struct attachment *attachment = file->private_data;
+	struct vas_inode_info *info = smp_load_acquire(&attachment->info);
+	struct vas_ko_blocker blocker;
+	bool is_done;
+
+	if (!info)
+		return EPOLLERR;
+	poll_wait(file, &info->wait, table);
+	if (!mutex_trylock(&attachment->lock))
+		return EPOLLIN | EPOLLRDNORM;
+	is_done = look(attachment, &blocker);
+	mutex_unlock(&attachment->lock);
+	return is_done ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+/* ---- ranges -------------------------------------------------------------------------------- */
 
 /* Sorted, none empty, no two with a byte in common. */
 static int check_ranges(const struct vas_ko_range *ranges, u32 nr)
@@ -153,7 +234,7 @@ static int read_ranges(const struct vas_ko_prepare *prepare, struct vas_ko_range
 {
 	int err;
 
-	if (prepare->flags || prepare->nr > VAS_KO_MAX_RANGES)
+	if (prepare->flags & ~VAS_KO_NOWAIT || prepare->nr > VAS_KO_MAX_RANGES)
 		return -EINVAL;
 	*ranges = kvmalloc_array(max(prepare->nr, 1u), sizeof(**ranges), VAS_GFP_LARGE);
 	if (!*ranges)
@@ -167,52 +248,73 @@ static int read_ranges(const struct vas_ko_prepare *prepare, struct vas_ko_range
 	return err;
 }
 
+/* Only what was wanted, and failed, has a blocker to tell of. */
+static int tell(struct vas_ko_blocker __user *user, const struct vas_ko_blocker *blocker,
+		int result)
+{
+	if (result && copy_to_user(user, blocker, sizeof(*blocker)))
+		return -EFAULT;
+	return result;
+}
+
 static long ioctl_prepare(struct attachment *attachment, struct vas_ko_prepare __user *user)
 {
 	struct vas_ko_prepare prepare;
 	struct vas_ko_range *ranges;
-	int err;
+	ktime_t deadline;
+	int result;
 
-	if (attachment->ranges)
+	if (attachment->ranges || attachment->step)
 		return -EINPROGRESS;
 	if (copy_from_user(&prepare, user, sizeof(prepare)))
 		return -EFAULT;
-	err = read_ranges(&prepare, &ranges);
-	if (err)
-		return err;
-	err = vas_inode_invalidate(attachment->info, ranges, prepare.nr,
-				   deadline_of(prepare.timeout_ns), &prepare.blocker);
-	if (!err) {
-		attachment->ranges = ranges;
-		return 0;
-	}
-	kvfree(ranges);
-	if (copy_to_user(&user->blocker, &prepare.blocker, sizeof(prepare.blocker)))
-		return -EFAULT;
-	return err;
+	result = read_ranges(&prepare, &ranges);
+	if (result)
+		return result;
+	memset(&prepare.blocker, 0, sizeof(prepare.blocker));
+	deadline = deadline_of(prepare.timeout_ns);
+	attachment->ranges = ranges;
+	attachment->step = STEP_TAKE;
+	vas_inode_invalidate(attachment->info, ranges, prepare.nr, deadline);
+	result = go_on(attachment, prepare.flags, deadline, &prepare.blocker);
+	result = tell(&user->blocker, &prepare.blocker, result);
+	if (result < 0)
+		give_back(attachment);
+	return result;
 }
+
+/* ---- freeze -------------------------------------------------------------------------------- */
 
 static long ioctl_freeze(struct attachment *attachment, struct vas_ko_freeze __user *user)
 {
 	struct vas_ko_freeze freeze;
-	int err;
+	ktime_t deadline;
+	int result;
 
-	if (attachment->frozen)
+	if (attachment->freeze.drain || attachment->step)
 		return -EINPROGRESS;
 	if (copy_from_user(&freeze, user, sizeof(freeze)))
 		return -EFAULT;
-	err = vas_inode_freeze(attachment->info, deadline_of(freeze.timeout_ns), &freeze.blocker);
-	attachment->frozen = !err;
-	if (err && copy_to_user(&user->blocker, &freeze.blocker, sizeof(freeze.blocker)))
-		return -EFAULT;
-	return err;
+	if (freeze.flags & ~VAS_KO_NOWAIT || freeze.pad)
+		return -EINVAL;
+	memset(&freeze.blocker, 0, sizeof(freeze.blocker));
+	deadline = deadline_of(freeze.timeout_ns);
+	result = vas_inode_freeze(attachment->info, &attachment->freeze, deadline);
+	if (result)
+		return result;
+	attachment->step = STEP_FREEZE;
+	result = go_on(attachment, freeze.flags, deadline, &freeze.blocker);
+	result = tell(&user->blocker, &freeze.blocker, result);
+	if (result < 0)
+		thaw(attachment);
+	return result;
 }
 
 static long ioctl_info(struct attachment *attachment, struct vas_ko_info __user *user)
 {
 	struct vas_ko_info info = {
-		.frozen = attachment->frozen,
-		.prepared = attachment->ranges != NULL,
+		.frozen = attachment->freeze.drain && attachment->step != STEP_FREEZE,
+		.prepared = attachment->ranges && attachment->step != STEP_TAKE,
 	};
 
 	vas_inode_count(attachment->info, &info.nr_bindings, &info.nr_mappings);
@@ -239,6 +341,8 @@ static long locked_ioctl(struct attachment *attachment, unsigned int cmd, void _
 		return 0;
 	case VAS_KO_INFO:
 		return ioctl_info(attachment, user);
+	case VAS_KO_FINISH:
+		return ioctl_finish(attachment, user);
 	default:
 		return -ENOTTY;
 	}
@@ -261,6 +365,7 @@ static const struct file_operations device_fops = {
 	.open = device_open,
 	.release = device_release,
 	.unlocked_ioctl = device_ioctl,
+	.poll = device_poll,
 };
 
 static struct miscdevice vas_device = {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Freezing all bindings and invalidating ranges work alike. A flag keeps new users out; those who
- * are in get a request, or are waited for. If one does not comply in time everything is put back.
+ * Both ways to hold all bindings work alike: a flag keeps new users out, and those who are in are
+ * asked, or waited for. The beginning waits for nobody; the caller looks whether all have complied,
+ * whenever the space's wait queue is woken, and puts everything back if it has waited long enough.
  */
 #include "freeze.h"
 
-#include <linux/completion.h>
 #include <linux/refcount.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/string.h>
 
@@ -16,18 +17,10 @@
 #include "binding.h"
 #include "counters.h"
 #include "mapping.h"
-#include "section.h"
 #include "inode.h"
+#include "section.h"
 #include "trace.h"
 #include "view.h"
-
-/* In jiffies, and never 0: a deadline that has passed still allows one look. */
-static long time_left(ktime_t deadline)
-{
-	s64 left_ns = ktime_to_ns(ktime_sub(deadline, ktime_get()));
-
-	return left_ns > 0 ? min_t(u64, nsecs_to_jiffies64(left_ns) + 1, MAX_SCHEDULE_TIMEOUT) : 1;
-}
 
 static bool is_in_the_way(const struct vas_mapping *mapping, enum vas_request request)
 {
@@ -63,7 +56,8 @@ static void request_all(struct vas_inode_info *info, enum vas_request request, k
 	spin_lock(&info->lock);
 	list_for_each_entry(mapping, &info->mappings, in_inode)
 	{
-		if (!is_in_the_way(mapping, request))
+		if (!is_in_the_way(mapping, request) ||
+		    (mapping->is_by_owner && mapping->request == request))
 			continue;
 		mapping->is_by_owner = true;
 		vas_mapping_request_locked(mapping, request, deadline);
@@ -91,6 +85,7 @@ static void release_all(struct vas_inode_info *info, enum vas_request request)
 	spin_unlock(&info->lock);
 }
 
+/* Whoever of them is in the way of the wish: a map's holder; nobody by name if a section is. */
 static void report(struct vas_inode_info *info, enum vas_request request,
 		   struct vas_ko_blocker *blocker)
 {
@@ -102,6 +97,7 @@ static void report(struct vas_inode_info *info, enum vas_request request,
 	if (mapping) {
 		blocker->gpa = mapping->gpa;
 		blocker->size = mapping->len;
+		blocker->pid = mapping->vas->pid;
 		strscpy(blocker->name, mapping->vas->ops->name, sizeof(blocker->name));
 	}
 	spin_unlock(&info->lock);
@@ -118,19 +114,13 @@ static void report_section(struct vas_inode_info *info, struct vas_ko_blocker *b
 		if (!vas_slot_pool_is_busy(vas))
 			continue;
 		strscpy(blocker->name, vas->ops->name, sizeof(blocker->name));
+		blocker->pid = vas->pid;
 		break;
 	}
 	spin_unlock(&info->lock);
 }
 
-/* 0, -EBUSY: the deadline passed, -EINTR. */
-static int wait_clear(struct vas_inode_info *info, enum vas_request request, ktime_t deadline)
-{
-	long left = wait_event_killable_timeout(info->wait, is_clear(info, request),
-						time_left(deadline));
-
-	return left > 0 ? 0 : left ? -EINTR : -EBUSY;
-}
+/* ---- ranges -------------------------------------------------------------------------------- */
 
 /* From now on is_in_the_way() and vas_mapping_create() go by these ranges. */
 static void want(struct vas_inode_info *info, const struct vas_ko_range *ranges, u32 nr)
@@ -142,23 +132,24 @@ static void want(struct vas_inode_info *info, const struct vas_ko_range *ranges,
 }
 
 /*
- * Take ranges, sorted, from all holders. They are requested to unmap, and no new maps are made
- * there until vas_inode_release(); the ranges must live until then. -EBUSY: one did not, *blocker
- * says who, and nothing is taken; -EINTR.
+ * Take ranges, sorted, from all holders: they are asked to unmap, and no new maps are made there
+ * until vas_inode_release(), up to which the ranges must live. They are gone when
+ * vas_inode_is_released() says so.
  */
-int vas_inode_invalidate(struct vas_inode_info *info, const struct vas_ko_range *ranges, u32 nr,
-			 ktime_t deadline, struct vas_ko_blocker *blocker)
+void vas_inode_invalidate(struct vas_inode_info *info, const struct vas_ko_range *ranges, u32 nr,
+			  ktime_t deadline)
 {
-	int err;
-
 	want(info, ranges, nr);
 	request_all(info, VAS_REQUEST_UNMAP, deadline);
-	err = wait_clear(info, VAS_REQUEST_UNMAP, deadline);
-	if (err) {
-		report(info, VAS_REQUEST_UNMAP, blocker);
-		vas_inode_release(info);
-	}
-	return err;
+}
+
+/* If not, *blocker says who keeps what. */
+bool vas_inode_is_released(struct vas_inode_info *info, struct vas_ko_blocker *blocker)
+{
+	if (is_clear(info, VAS_REQUEST_UNMAP))
+		return true;
+	report(info, VAS_REQUEST_UNMAP, blocker);
+	return false;
 }
 
 void vas_inode_release(struct vas_inode_info *info)
@@ -167,14 +158,25 @@ void vas_inode_release(struct vas_inode_info *info)
 	release_all(info, VAS_REQUEST_UNMAP);
 }
 
-/* Waiting for sections that may be in the old state, but not for ever. */
-struct drain {
+/* ---- sections ------------------------------------------------------------------------------ */
+
+/**
+ * struct vas_drain - waiting for sections that may be in the old state, but not for ever
+ * @rcu: for the callback
+ * @refs: the waiter's and the callback's
+ * @lock: protects @space
+ * @space: whose wait queue is woken; NULL: nobody waits any more
+ * @is_done: there are none
+ */
+struct vas_drain {
 	struct rcu_head rcu;
-	struct completion done;
 	refcount_t refs;
+	spinlock_t lock;
+	struct vas_inode_info *info;
+	bool is_done;
 };
 
-static void put_drain(struct drain *drain)
+static void put_drain(struct vas_drain *drain)
 {
 	if (refcount_dec_and_test(&drain->refs))
 		kfree(drain);
@@ -182,65 +184,94 @@ static void put_drain(struct drain *drain)
 
 static void drained(struct rcu_head *rcu)
 {
-	struct drain *drain = container_of(rcu, struct drain, rcu);
+	struct vas_drain *drain = container_of(rcu, struct vas_drain, rcu);
 
-	complete(&drain->done);
+	smp_store_release(&drain->is_done, true); /* pairs with vas_inode_is_frozen() */
+	spin_lock(&drain->lock);
+	if (drain->info)
+		wake_up_all(&drain->info->wait);
+	spin_unlock(&drain->lock);
 	put_drain(drain);
 }
 
-static int drain_sections(struct vas_inode_info *info, ktime_t deadline)
+static struct vas_drain *drain_sections(struct vas_inode_info *info)
 {
-	struct drain *drain = kzalloc(sizeof(*drain), GFP_KERNEL_ACCOUNT);
-	long left;
+	struct vas_drain *drain = kzalloc(sizeof(*drain), GFP_KERNEL_ACCOUNT);
 
 	if (!drain)
-		return -ENOMEM;
-	init_completion(&drain->done);
-	refcount_set(&drain->refs, 2); /* ours and the callback's */
+		return NULL;
+	refcount_set(&drain->refs, 2);
+	spin_lock_init(&drain->lock);
+	drain->info = info;
 	call_srcu(&info->srcu, &drain->rcu, drained);
-	left = wait_for_completion_killable_timeout(&drain->done, time_left(deadline));
+	return drain;
+}
+
+/* The space may go: the callback, should it come yet, leaves it alone. */
+static void forget_drain(struct vas_drain *drain)
+{
+	spin_lock(&drain->lock);
+	drain->info = NULL;
+	spin_unlock(&drain->lock);
 	put_drain(drain);
-	return left > 0 ? 0 : left ? -EINTR : -EBUSY;
+}
+
+/* ---- freeze -------------------------------------------------------------------------------- */
+
+/*
+ * Keep all bindings from writing until vas_inode_thaw(). They do when vas_inode_is_frozen() says
+ * so. -ENOMEM: nothing is frozen.
+ */
+int vas_inode_freeze(struct vas_inode_info *info, struct vas_inode_freeze *freeze, ktime_t deadline)
+{
+	*freeze = (struct vas_inode_freeze){ .deadline = deadline };
+	WRITE_ONCE(info->frozen, true);
+	freeze->drain = drain_sections(info);
+	if (!freeze->drain) {
+		WRITE_ONCE(info->frozen, false);
+		return -ENOMEM;
+	}
+	/* At once, so that holders have all the time there is; again when no more can appear. */
+	request_all(info, VAS_REQUEST_QUIESCE, deadline);
+	return 0;
 }
 
 /*
- * Keep all bindings from writing until vas_inode_thaw(). -EBUSY: a section or a map's holder did
- * not comply, *blocker says who, and nothing is frozen; -EINTR, -ENOMEM.
+ * Sections that begin once they were drained see that it is frozen, so there are no new writable
+ * maps from then on either. If not frozen, *blocker says who is in the way.
  */
-int vas_inode_freeze(struct vas_inode_info *info, ktime_t deadline, struct vas_ko_blocker *blocker)
+bool vas_inode_is_frozen(struct vas_inode_info *info, struct vas_inode_freeze *freeze,
+			 struct vas_ko_blocker *blocker)
 {
-	int err;
-
 	memset(blocker, 0, sizeof(*blocker));
-	WRITE_ONCE(info->frozen, true);
-	/*
-	 * Sections that begin once this has returned see it; there are no new writable maps either.
-	 */
-	err = drain_sections(info, deadline);
-	if (err)
-		goto err_report_section;
-	request_all(info, VAS_REQUEST_QUIESCE, deadline);
-	err = wait_clear(info, VAS_REQUEST_QUIESCE, deadline);
-	if (err)
-		goto err_report;
-	vas_count(VAS_COUNT_FREEZES, 1);
-	trace_vas_freeze(info->inode, true, 0);
-	return 0;
-err_report_section:
-	report_section(info, blocker);
-	goto err_thaw;
-err_report:
-	report(info, VAS_REQUEST_QUIESCE, blocker);
-err_thaw:
-	trace_vas_freeze(info->inode, true, err);
-	vas_inode_thaw(info);
-	return err;
+	if (!smp_load_acquire(&freeze->drain->is_done)) {
+		report_section(info, blocker);
+		return false;
+	}
+	if (!freeze->asked_all) {
+		request_all(info, VAS_REQUEST_QUIESCE, freeze->deadline);
+		freeze->asked_all = true;
+	}
+	if (!is_clear(info, VAS_REQUEST_QUIESCE)) {
+		report(info, VAS_REQUEST_QUIESCE, blocker);
+		return false;
+	}
+	if (!freeze->is_counted) {
+		vas_count(VAS_COUNT_FREEZES, 1);
+		trace_vas_freeze(info->inode, true, 0);
+		freeze->is_counted = true;
+	}
+	return true;
 }
 
-void vas_inode_thaw(struct vas_inode_info *info)
+void vas_inode_thaw(struct vas_inode_info *info, struct vas_inode_freeze *freeze)
 {
 	WRITE_ONCE(info->frozen, false);
+	if (!freeze->is_counted) /* given up */
+		trace_vas_freeze(info->inode, true, -EBUSY);
 	trace_vas_freeze(info->inode, false, 0);
 	release_all(info, VAS_REQUEST_QUIESCE);
 	wake_up_all(&info->wait);
+	forget_drain(freeze->drain);
+	freeze->drain = NULL;
 }

@@ -152,12 +152,15 @@ static void look_at(struct vas_mapping *mapping)
 	enum vas_request request = request_of(mapping);
 	bool again = request != VAS_REQUEST_NONE && notify != mapping->notify;
 
+	/* Whoever has promised through /dev/vas answers in the record, too. */
+	if (request == VAS_REQUEST_QUIESCE && mapping->is_quiet)
+		vas_mapping_answer(mapping);
 	if (mapping->is_by_owner)
 		return;
 	mapping->notify = notify;
 	if (request == VAS_REQUEST_QUIESCE && mapping->is_quiet)
-		vas_mapping_answer(mapping);
-	else if (request != mapping->request || again)
+		return;
+	if (request != mapping->request || again)
 		vas_mapping_request_locked(mapping, request,
 					   ktime_add_ms(ktime_get(), DEADLINE_MS));
 }

@@ -125,6 +125,7 @@ ssize_t vas_local_copy(struct vas *vas, unsigned long hva, void *buf, size_t len
 
 static int find_region(struct vas *vas, u64 gpa, u64 *id)
 {
+	const struct vas_region_entry *region;
 	const struct vas_region_map_entry *entry;
 	struct vas_section section;
 	int err;
@@ -134,9 +135,11 @@ static int find_region(struct vas *vas, u64 gpa, u64 *id)
 		return err;
 	entry = vas_region_map_find(&section.view->map, gpa);
 	err = -ENOENT;
-	if (entry && entry->gpa == gpa &&
-	    section.view->regions[entry->region].flags & VAS_REGION_LOCAL) {
-		*id = section.view->regions[entry->region].id;
+	region = entry ? &section.view->regions[entry->region] : NULL;
+	/* What a device has is no memory, whoever says where it is. */
+	if (region && entry->gpa == gpa && region->flags & VAS_REGION_LOCAL &&
+	    !(region->flags & VAS_REGION_DEVICE)) {
+		*id = region->id;
 		err = 0;
 	}
 	vas_leave(&section);

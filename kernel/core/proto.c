@@ -106,6 +106,7 @@ int vas_proto_join(struct vas *vas)
 {
 	struct vas_binder_about about = { .pid = current->tgid };
 
+	vas->pid = current->tgid;
 	strscpy(about.comm, vas->ops->name, sizeof(about.comm));
 	return vas_binder_claim(&vas->proto, &about, (u32)ktime_get_ns());
 }

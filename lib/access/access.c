@@ -21,6 +21,16 @@
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
+static const char *why_unreachable(const struct view *view, const struct vas_region_map_entry *e)
+{
+	uint32_t flags = view->set->regions[e->region].flags;
+
+	if (flags & VAS_REGION_DEVICE)
+		return "it is a device's, and not RAM";
+	return flags & VAS_REGION_LOCAL ? "it is local to the owner's process" :
+					  "its backing's fd was not sent";
+}
+
 int vas_access_error(const struct view *view, enum vas_role role, uint64_t gpa, uint32_t prot)
 {
 	const struct vas_region_map_entry *e = vas_region_map_find(&view->map, gpa);
@@ -29,10 +39,7 @@ int vas_access_error(const struct view *view, enum vas_role role, uint64_t gpa, 
 		return vas_error_set(-EFAULT, "no region holds gpa %#llx", (unsigned long long)gpa);
 	if (!(e->flags & VAS_REGION_MAP_REACHABLE))
 		return vas_error_set(-ENXIO, "the memory at gpa %#llx is out of reach here: %s",
-				     (unsigned long long)gpa,
-				     view->set->regions[e->region].flags & VAS_REGION_LOCAL ?
-					     "it is local to the owner's process" :
-					     "its backing's fd was not sent");
+				     (unsigned long long)gpa, why_unreachable(view, e));
 	if (prot == VAS_PROT_READ || e->flags & VAS_REGION_MAP_WRITABLE)
 		return vas_error_set(-EIO,
 				     "the page at gpa %#llx failed: no memory for it, or its file "

@@ -168,7 +168,7 @@ static uint32_t map_flags(const struct vas *vas, const struct view *view, uint32
 		flags |= VAS_REGION_MAP_ROM;
 	else if (vas->role != VAS_ROLE_OBSERVER && !(view->state.flags & VAS_STATE_FROZEN))
 		flags |= VAS_REGION_MAP_WRITABLE;
-	if (region->hva || is_available(vas, region))
+	if ((region->hva && !(region->flags & VAS_REGION_DEVICE)) || is_available(vas, region))
 		flags |= VAS_REGION_MAP_REACHABLE;
 	if (view->window && is_available(vas, region))
 		flags |= VAS_REGION_MAP_WINDOW;

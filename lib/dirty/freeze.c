@@ -6,6 +6,7 @@
 #include <vas/dirty.h>
 
 #include "lib/base/clock.h"
+#include "lib/layout/consumer.h"
 #include "lib/base/error.h"
 #include "lib/base/futex.h"
 #include "lib/handle/generation.h"
@@ -26,27 +27,6 @@ static int wait_for_pins(struct vas *vas, uint64_t deadline_ns, struct vas_block
 		     0;
 }
 
-static int freeze_consumers(struct vas *vas, struct vas_blocker *blocker)
-{
-	struct vas_consumer *c, *undo;
-	int err;
-
-	for (c = vas->consumers; c; c = c->next) {
-		err = c->ops->freeze ? c->ops->freeze(c, 1) : 0;
-		if (err)
-			goto err_thaw;
-	}
-	return 0;
-
-err_thaw:
-	for (undo = vas->consumers; undo != c; undo = undo->next)
-		if (undo->ops->freeze)
-			undo->ops->freeze(undo, 0);
-	blocker->kind = VAS_BLOCKER_CONSUMER;
-	strncpy(blocker->name, c->ops->name, sizeof(blocker->name) - 1);
-	return err;
-}
-
 static void thaw_writers(struct vas *vas)
 {
 	struct pin_set all = vas_pins_all(vas);
@@ -58,8 +38,19 @@ static void thaw_writers(struct vas *vas)
 	vas_notify_everyone(vas);
 }
 
-/* Binders first, consumers last: a guest that still runs is paused for as short as can be. */
-static int freeze(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker)
+/* Nobody is asked any more: neither sections, nor holders of pins. */
+static int wait_for_binders(struct vas *vas, const struct step *step)
+{
+	int err = vas_publish_wait(vas, NULL, step->deadline_ns, step->blocker);
+
+	return err ? err : wait_for_pins(vas, step->deadline_ns, step->blocker);
+}
+
+/*
+ * Binders first, and the consumers that can ask them at once; the others last: a guest that still
+ * runs is paused for as short as can be.
+ */
+static int freeze(struct vas *vas, const struct step *step)
 {
 	struct pin_set all = vas_pins_all(vas);
 	int err;
@@ -70,36 +61,45 @@ static int freeze(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blo
 	vas_publish(vas, NULL, 0);
 	/* At once, so that holders have all the time there is. */
 	vas_pins_ask(vas, &all, VAS_PINS_QUIESCE, NULL);
-	err = vas_publish_wait(vas, NULL, deadline_ns, blocker);
-	if (!err)
-		err = wait_for_pins(vas, deadline_ns, blocker);
-	if (!err)
-		err = freeze_consumers(vas, blocker);
+	err = vas_step_start(vas, step, STEP_BINDERS);
 	if (err)
-		thaw_writers(vas);
+		goto err_thaw_writers;
+	err = wait_for_binders(vas, step);
+	if (err)
+		goto err_thaw_consumers;
+	err = vas_step_start(vas, step, STEP_OTHERS);
+	if (!err)
+		err = vas_step_finish(vas, step);
+	if (err)
+		goto err_thaw_writers;
+	return 0;
+
+err_thaw_consumers:
+	vas_step_undo(vas, step);
+err_thaw_writers:
+	thaw_writers(vas);
 	return err;
 }
 
 int vas_freeze(struct vas *vas, uint64_t timeout_ns, struct vas_blocker *blocker)
 {
-	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
 	struct vas_blocker nobody;
+	struct step step = { .kind = STEP_FREEZE_WRITERS,
+			     .deadline_ns = vas_deadline_ns(timeout_ns),
+			     .blocker = blocker ? blocker : &nobody };
 	int err;
 
-	if (!blocker)
-		blocker = &nobody;
-	memset(blocker, 0, sizeof(*blocker));
+	memset(step.blocker, 0, sizeof(*step.blocker));
 	if (vas->role != VAS_ROLE_OWNER)
 		return vas_error_set(-EPERM, "only the owner of a vas freezes it");
 	pthread_mutex_lock(&vas->change);
-	err = freeze(vas, deadline_ns, blocker);
+	err = freeze(vas, &step);
 	pthread_mutex_unlock(&vas->change);
 	return err;
 }
 
 int vas_thaw(struct vas *vas)
 {
-	struct vas_consumer *c;
 	int err = 0;
 
 	if (vas->role != VAS_ROLE_OWNER)
@@ -107,9 +107,7 @@ int vas_thaw(struct vas *vas)
 	pthread_mutex_lock(&vas->change);
 	if (vas->own.flags & VAS_STATE_FROZEN) {
 		thaw_writers(vas);
-		for (c = vas->consumers; c; c = c->next)
-			if (c->ops->freeze)
-				c->ops->freeze(c, 0);
+		vas_step_undo(vas, &(struct step){ .kind = STEP_FREEZE_WRITERS });
 	} else {
 		err = vas_error_set(-EINVAL, "the vas is not frozen");
 	}

@@ -188,48 +188,6 @@ void vas_tracker_detach(struct vas_tracker *d)
 
 /* ---- an epoch ----------------------------------------------------------------------------- */
 
-/*
- * What a file that was cut has lost is no hole of it: marked, so that whoever reads it gets
- * the error.
- */
-static void mark_cut(struct vas_tracker *d, const struct vas_region *region, int fd)
-{
-	uint64_t size = 0;
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st))
-		return;
-	if ((uint64_t)st.st_size > region->offset)
-		size = (uint64_t)st.st_size - region->offset;
-	if (size < region->size)
-		vas_log_mark_again(&d->log, region->gpa + size, region->size - size);
-}
-
-/* What of the region was ever touched, in its tracker's log; holes hold zeros and always did. */
-static void mark_touched(struct vas_tracker *d, const struct vas_region *region)
-{
-	int fd = region->flags & VAS_REGION_LOCAL ? -1 : d->vas->backings[region->backing].fd;
-	off_t data, hole = (off_t)region->offset, end = (off_t)(region->offset + region->size);
-
-	mark_cut(d, region, fd);
-	while (fd >= 0 && hole < end) {
-		data = lseek(fd, hole, SEEK_DATA);
-		if (data < 0 && errno == ENXIO)
-			return;
-		if (data < 0)
-			break; /* a file that cannot tell: all of it */
-		hole = lseek(fd, data, SEEK_HOLE);
-		if (hole < 0)
-			break;
-		if (data >= end)
-			return;
-		vas_log_mark_again(&d->log, region->gpa + (uint64_t)(data - (off_t)region->offset),
-				   (uint64_t)((hole < end ? hole : end) - data));
-	}
-	if (hole < end)
-		vas_log_mark_again(&d->log, region->gpa, region->size);
-}
-
 static int mark_all(struct vas_tracker *d)
 {
 	struct region_set *set;
@@ -249,7 +207,7 @@ static int mark_all(struct vas_tracker *d)
 	if (!err)
 		vas_lazy_mark(d->vas, set->regions, set->nr, &d->log);
 	for (i = 0; !err && i < set->nr; i++)
-		mark_touched(d, &set->regions[i]);
+		vas_log_mark_touched(d->vas, &d->log, &set->regions[i]);
 	if (!err)
 		vas_drain_unlock(d->vas);
 	pthread_mutex_lock(&d->vas->lock);
@@ -280,10 +238,7 @@ static int mark_pins(struct vas_tracker *d)
 	return 0;
 }
 
-/*
- * The log was incomplete, or there are new regions whose bytes nobody has marked: then all is
- * dirty.
- */
+/* Marks were incomplete, or regions came whose bytes nobody has marked: then all is dirty. */
 static int catch_up(struct vas_tracker *d)
 {
 	uint32_t incomplete = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/layout/consumer.h"
 #include "lib/base/error.h"
 #include "lib/base/futex.h"
 #include "lib/handle/lock.h"
@@ -67,34 +68,20 @@ static bool is_wanted(struct vas *vas)
 	return false;
 }
 
-static int track_consumers(struct vas *vas, int on)
-{
-	struct vas_consumer *c, *undo;
-	int err;
-
-	for (c = vas->consumers; c; c = c->next) {
-		err = c->ops->track ? c->ops->track(c, on) : 0;
-		if (err && on)
-			goto err_off;
-	}
-	return 0;
-
-err_off:
-	for (undo = vas->consumers; undo != c; undo = undo->next)
-		if (undo->ops->track)
-			undo->ops->track(undo, 0);
-	return err;
-}
-
+/* Sections and consumers by the same deadline. */
 static int tracking_on(struct vas *vas)
 {
+	struct vas_blocker blocker;
+	const struct step track = { .kind = STEP_TRACK,
+				    .deadline_ns = vas_deadline_ns(VAS_TIMEOUT_DEFAULT_NS),
+				    .blocker = &blocker };
 	int err;
 
 	vas_publish_flag(vas, VAS_STATE_TRACKING, true);
 	vas_publish(vas, NULL, 0);
-	err = vas_publish_wait(vas, NULL, vas_deadline_ns(VAS_TIMEOUT_DEFAULT_NS), NULL);
+	err = vas_publish_wait(vas, NULL, track.deadline_ns, &blocker);
 	if (!err)
-		err = track_consumers(vas, 1);
+		err = vas_step_take(vas, &track);
 	if (err) {
 		vas_publish_flag(vas, VAS_STATE_TRACKING, false);
 		vas_publish(vas, NULL, 0);
@@ -110,20 +97,36 @@ int vas_tracking_update(struct vas *vas)
 		return 0;
 	if (wanted)
 		return tracking_on(vas);
-	track_consumers(vas, 0);
+	vas_step_undo(vas, &(struct step){ .kind = STEP_TRACK });
 	vas_publish_flag(vas, VAS_STATE_TRACKING, false);
 	vas_publish(vas, NULL, 0);
 	return 0;
 }
 
-int vas_consumers_harvest(struct vas *vas)
+/* What was ever touched of all that a consumer may write: it does not say what it has written. */
+static void mark_always_dirty(struct vas *vas)
+{
+	uint32_t i;
+
+	for (i = 0; i < vas->own.nr; i++)
+		if (!(vas->own.regions[i].flags & VAS_REGION_READONLY))
+			vas_log_mark_touched(vas, &vas->log, &vas->own.regions[i]);
+}
+
+int vas_consumer_harvest(struct vas *vas, struct vas_consumer *consumer)
+{
+	if (consumer->flags & VAS_CONSUMER_ALWAYS_DIRTY)
+		mark_always_dirty(vas);
+	return consumer->ops->harvest ? consumer->ops->harvest(consumer) : 0;
+}
+
+static int harvest_consumers(struct vas *vas)
 {
 	struct vas_consumer *c;
 	int err = 0;
 
 	for (c = vas->consumers; !err && c; c = c->next)
-		if (c->ops->harvest)
-			err = c->ops->harvest(c);
+		err = vas_consumer_harvest(vas, c);
 	return err;
 }
 
@@ -135,7 +138,7 @@ static int update_and_harvest(struct vas *vas)
 	find_missing_marks(vas);
 	err = vas_tracking_update(vas);
 	if (!err)
-		err = vas_consumers_harvest(vas);
+		err = harvest_consumers(vas);
 	pthread_mutex_unlock(&vas->change);
 	return err;
 }

@@ -10,8 +10,8 @@
 /* The owner: tracking on if any living tracker is in use, else off. vas->change is held. */
 int vas_tracking_update(struct vas *vas);
 
-/* The owner: move what consumers have logged into the log. vas->change is held. */
-int vas_consumers_harvest(struct vas *vas);
+/* The owner: move what the consumer has logged into the log. vas->change is held. */
+int vas_consumer_harvest(struct vas *vas, struct vas_consumer *consumer);
 
 /* The owner: what trackers of other processes have asked for, if they have. */
 void vas_tracking_serve(struct vas *vas);

@@ -134,7 +134,8 @@ struct vas {
 	 */
 	pthread_mutex_t change;
 	struct own_layout own;
-	struct vas_consumer *consumers;
+	struct vas_consumer *consumers; /* in the order in which their steps start */
+	struct vas_consumer *last_consumer;
 	struct stale stale;
 
 	/* Our own threads, before the drain lock; taken last. */

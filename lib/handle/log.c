@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -157,4 +158,48 @@ void vas_tracker_clear(struct vas *vas, uint32_t i)
 	range = vas_log_range_of(&log, 0, vas->sb.limit);
 	while (vas_log_take(&log, &range, words, BATCH))
 		;
+}
+
+/*
+ * What a file that was cut has lost is no hole of it: marked, so that whoever reads it gets the
+ * error.
+ */
+static void mark_cut(const struct vas_log *log, const struct vas_region *region, int fd)
+{
+	uint64_t size = 0;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return;
+	if ((uint64_t)st.st_size > region->offset)
+		size = (uint64_t)st.st_size - region->offset;
+	if (size < region->size)
+		vas_log_mark_again(log, region->gpa + size, region->size - size);
+}
+
+void vas_log_mark_touched(struct vas *vas, const struct vas_log *log,
+			  const struct vas_region *region)
+{
+	int fd = region->flags & VAS_REGION_LOCAL ? -1 : vas->backings[region->backing].fd;
+	off_t data, hole = (off_t)region->offset, end = (off_t)(region->offset + region->size);
+
+	if (region->flags & VAS_REGION_DEVICE)
+		return;
+	mark_cut(log, region, fd);
+	while (fd >= 0 && hole < end) {
+		data = lseek(fd, hole, SEEK_DATA);
+		if (data < 0 && errno == ENXIO)
+			return;
+		if (data < 0)
+			break; /* a file that cannot tell: all of it */
+		hole = lseek(fd, data, SEEK_HOLE);
+		if (hole < 0)
+			break;
+		if (data >= end)
+			return;
+		vas_log_mark_again(log, region->gpa + (uint64_t)(data - (off_t)region->offset),
+				   (uint64_t)((hole < end ? hole : end) - data));
+	}
+	if (hole < end)
+		vas_log_mark_again(log, region->gpa, region->size);
 }

@@ -27,6 +27,13 @@ int vas_log_is_broken(struct vas *vas);
  */
 void vas_log_set_incomplete(struct vas *vas);
 
+/*
+ * Mark what of the region was ever touched, on all levels; holes hold zeros and always did. Of a
+ * region that is a device's, nothing.
+ */
+void vas_log_mark_touched(struct vas *vas, const struct vas_log *log,
+			  const struct vas_region *region);
+
 /* H0: the levels above all bits that are set. Under the drain lock. */
 int vas_log_repair(struct vas *vas);
 

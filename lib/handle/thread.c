@@ -211,6 +211,7 @@ static void after_fork_in_child(void)
 		vas->fork_count++;
 		vas->notifier = NULL;
 		vas->cleanups = NULL;
+		vas->consumers = vas->last_consumer = NULL; /* they follow the parent */
 		vas->lazy = NULL;
 		/* Whoever holds one of these still: the way in and out is not inlined. */
 		for (t = vas->threads; t; t = t->next)

@@ -1,45 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include <vas/consumer.h>
+/* Consumers come and go, follow what is committed, and say what they are. */
+#include "lib/layout/consumer.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/dirty/tracking.h"
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
-#include "lib/handle/handle.h"
+#include "lib/layout/stale.h"
 
-static struct vas_delta all_added(const struct vas *vas)
+#define ALL_FLAGS                                                                \
+	(VAS_CONSUMER_PINS | VAS_CONSUMER_UNLOGGED | VAS_CONSUMER_ALWAYS_DIRTY | \
+	 VAS_CONSUMER_DEVICE_REGIONS | VAS_CONSUMER_BINDERS)
+
+/* ---- the list ------------------------------------------------------------------------------ */
+
+/* Behind all others; but those with binders behind them stand before those that have none. */
+static void list_add(struct vas *vas, struct vas_consumer *consumer)
 {
-	return (struct vas_delta){ .added = vas->own.regions, .nr_added = vas->own.nr };
+	struct vas_consumer *before = vas->last_consumer;
+
+	while (consumer->flags & VAS_CONSUMER_BINDERS && before &&
+	       !(before->flags & VAS_CONSUMER_BINDERS))
+		before = before->previous;
+	consumer->previous = before;
+	consumer->next = before ? before->next : vas->consumers;
+	*(before ? &before->next : &vas->consumers) = consumer;
+	*(consumer->next ? &consumer->next->previous : &vas->last_consumer) = consumer;
 }
 
-static int start_tracking(struct vas *vas, struct vas_consumer *consumer)
+static void list_remove(struct vas *vas, struct vas_consumer *consumer)
 {
-	if (!(vas->own.flags & VAS_STATE_TRACKING) || !consumer->ops->track)
-		return 0;
-	return consumer->ops->track(consumer, 1);
+	*(consumer->previous ? &consumer->previous->next : &vas->consumers) = consumer->next;
+	*(consumer->next ? &consumer->next->previous : &vas->last_consumer) = consumer->previous;
+	consumer->next = consumer->previous = NULL;
 }
 
-static int attach(struct vas *vas, struct vas_consumer *consumer)
+struct vas_consumer *vas_consumers_with(const struct vas *vas, uint32_t flags)
 {
-	struct vas_delta delta = all_added(vas);
-	int err;
+	struct vas_consumer *c;
 
-	consumer->vas = vas;
-	err = consumer->ops->prepare(consumer, &delta);
-	if (err)
-		return err;
-	consumer->ops->commit(consumer, &delta);
-	err = start_tracking(vas, consumer);
-	if (err) {
-		struct vas_delta back = { .removed = delta.added, .nr_removed = delta.nr_added };
-
-		consumer->ops->commit(consumer, &back);
-		return err;
-	}
-	consumer->next = vas->consumers;
-	vas->consumers = consumer;
-	return 0;
+	for (c = vas->consumers; c && !(c->flags & flags); c = c->next)
+		;
+	return c;
 }
 
 /* Informational, for others; the names that have room. */
@@ -50,46 +56,210 @@ static void tell_consumers(struct vas *vas)
 	size_t len = 0;
 
 	for (c = vas->consumers; c && len < sizeof(names); c = c->next)
-		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? "," : "",
-					c->ops->name);
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s%s", len ? "," : "",
+					c->ops->name, c->out_of_step ? "!" : "");
 	vas_binder_set_consumers(&vas->proto, names);
 }
 
-int vas_consumer_attach(struct vas *vas, struct vas_consumer *consumer)
+/* ---- in step, out of step ------------------------------------------------------------------ */
+
+static void set_status(struct vas *vas, struct vas_consumer *c, int err)
 {
+	bool changed = c->out_of_step != err;
+
+	__atomic_store_n(&c->out_of_step, err, __ATOMIC_RELEASE);
+	if (changed)
+		tell_consumers(vas);
+}
+
+static void commit_one(struct vas *vas, struct vas_consumer *c, const struct vas_delta *delta)
+{
+	c->steps &= ~(1u << STEP_PREPARE);
+	set_status(vas, c, c->ops->commit(c, delta));
+}
+
+void vas_consumers_commit(struct vas *vas, const struct delta *delta)
+{
+	struct vas_consumer *c;
+
+	for (c = vas->consumers; c; c = c->next)
+		commit_one(vas, c, vas_delta_for(delta, c));
+}
+
+static void retry_one(struct vas *vas, struct vas_consumer *c)
+{
+	if (c->out_of_step && c->ops->retry)
+		set_status(vas, c, c->ops->retry(c));
+}
+
+void vas_consumers_retry(struct vas *vas)
+{
+	struct vas_consumer *c;
+
+	for (c = vas->consumers; c; c = c->next)
+		retry_one(vas, c);
+}
+
+int vas_consumer_status(const struct vas_consumer *consumer)
+{
+	return __atomic_load_n(&consumer->out_of_step, __ATOMIC_ACQUIRE);
+}
+
+int vas_consumer_retry(struct vas_consumer *consumer)
+{
+	struct vas *vas = consumer->vas;
 	int err;
 
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas attaches consumers to it");
 	pthread_mutex_lock(&vas->change);
-	err = attach(vas, consumer);
-	if (!err)
-		tell_consumers(vas);
+	retry_one(vas, consumer);
+	err = consumer->out_of_step;
 	pthread_mutex_unlock(&vas->change);
 	return err;
+}
+
+/* ---- attach -------------------------------------------------------------------------------- */
+
+static int check_flags(const struct vas *vas, const struct vas_consumer *c)
+{
+	uint32_t unlogged = VAS_CONSUMER_UNLOGGED | VAS_CONSUMER_ALWAYS_DIRTY;
+
+	if (c->flags & ~ALL_FLAGS || (c->flags & unlogged) == unlogged)
+		return vas_error_set(-EINVAL,
+				     "consumer %s: unknown flags, or flags that contradict each "
+				     "other: %#x",
+				     c->ops->name, c->flags);
+	if (c->flags & VAS_CONSUMER_PINS && vas->own.flags & VAS_STATE_LAZY)
+		return vas_error_set(-EBUSY,
+				     "%s pins memory, and pages are still to come: "
+				     "vas_lazy_wait() first",
+				     c->ops->name);
+	if (c->flags & VAS_CONSUMER_UNLOGGED && vas->own.flags & VAS_STATE_TRACKING)
+		return vas_error_set(-EBUSY, "%s writes without logging, and the vas is tracked",
+				     c->ops->name);
+	return 0;
+}
+
+/* Frozen and tracking before it can write anything. */
+static int take_over_state(struct vas *vas, struct vas_consumer *c, const struct step *freeze,
+			   const struct step *track)
+{
+	int err = 0;
+
+	if (vas->own.flags & VAS_STATE_FROZEN)
+		err = vas_step_take_one(vas, freeze, c);
+	if (err || !(vas->own.flags & VAS_STATE_TRACKING))
+		return err;
+	err = vas_step_take_one(vas, track, c);
+	if (err)
+		vas_step_undo_one(freeze, c);
+	return err;
+}
+
+static int attach(struct vas *vas, struct vas_consumer *c, const struct step *prepare)
+{
+	struct step freeze = *prepare, track = *prepare;
+	int err = check_flags(vas, c);
+
+	freeze.kind = STEP_FREEZE_WRITERS;
+	track.kind = STEP_TRACK;
+	if (err)
+		return err;
+	list_add(vas, c);
+	if (c->flags & VAS_CONSUMER_PINS)
+		err = vas_memory_populate(vas, vas->own.regions, vas->own.nr, prepare->deadline_ns);
+	if (!err)
+		err = take_over_state(vas, c, &freeze, &track);
+	if (err)
+		goto err_remove;
+	err = vas_step_take_one(vas, prepare, c);
+	if (err)
+		goto err_undo;
+	tell_consumers(vas);
+	commit_one(vas, c, vas_delta_for(prepare->delta, c));
+	return 0;
+
+err_undo:
+	vas_step_undo_one(&track, c);
+	vas_step_undo_one(&freeze, c);
+err_remove:
+	list_remove(vas, c);
+	return err;
+}
+
+int vas_consumer_attach(struct vas *vas, struct vas_consumer *consumer, uint64_t timeout_ns,
+			struct vas_blocker *blocker)
+{
+	struct vas_blocker nobody;
+	struct delta delta;
+	struct step prepare = { STEP_PREPARE, &delta, vas_deadline_ns(timeout_ns),
+				blocker ? blocker : &nobody };
+	int err;
+
+	memset(prepare.blocker, 0, sizeof(*prepare.blocker));
+	if (vas->role != VAS_ROLE_OWNER)
+		return vas_error_set(-EPERM, "only the owner of a vas attaches consumers to it");
+	*consumer =
+		(struct vas_consumer){ .ops = consumer->ops, .flags = consumer->flags, .vas = vas };
+	pthread_mutex_lock(&vas->change);
+	err = vas_delta_init(&delta, NULL, 0, vas->own.regions, vas->own.nr);
+	if (!err)
+		err = attach(vas, consumer, &prepare);
+	vas_delta_clean(&delta);
+	pthread_mutex_unlock(&vas->change);
+	return err;
+}
+
+/* ---- detach -------------------------------------------------------------------------------- */
+
+static bool is_hidden(const struct vas_consumer *c, const struct vas_region *region)
+{
+	return region->flags & VAS_REGION_DEVICE && !(c->flags & VAS_CONSUMER_DEVICE_REGIONS);
+}
+
+/* Without a copy of the layout, so that it cannot fail: in runs of regions that it was told of. */
+static void take_all_away(struct vas *vas, struct vas_consumer *c)
+{
+	const struct vas_region *first = vas->own.regions, *all_end = first + vas->own.nr, *end;
+
+	do {
+		while (first < all_end && is_hidden(c, first))
+			first++;
+		for (end = first; end < all_end && !is_hidden(c, end); end++)
+			;
+		c->ops->commit(c, &(struct vas_delta){ .removed = first,
+						       .nr_removed = (size_t)(end - first),
+						       .gone = first,
+						       .nr_gone = (size_t)(end - first) });
+		first = end;
+	} while (first < all_end);
+}
+
+static void detach(struct vas *vas, struct vas_consumer *c)
+{
+	/* What it has logged so far must not be lost with it. */
+	if (vas->own.flags & VAS_STATE_TRACKING)
+		vas_consumer_harvest(vas, c);
+	take_all_away(vas, c);
+	vas_step_undo_one(&(struct step){ .kind = STEP_TRACK }, c);
+	vas_step_undo_one(&(struct step){ .kind = STEP_FREEZE_WRITERS }, c);
+	list_remove(vas, c);
+	tell_consumers(vas);
 }
 
 void vas_consumer_detach(struct vas_consumer *consumer)
 {
 	struct vas *vas = consumer->vas;
-	struct vas_delta delta = { 0 };
-	struct vas_consumer **p;
+	struct vas_consumer *c;
 
 	pthread_mutex_lock(&vas->change);
-	for (p = &vas->consumers; *p && *p != consumer; p = &(*p)->next)
+	for (c = vas->consumers; c && c != consumer; c = c->next)
 		;
-	if (*p) {
-		*p = consumer->next;
-		tell_consumers(vas);
-		/* What it has logged so far must not be lost with it. */
-		if (vas->own.flags & VAS_STATE_TRACKING && consumer->ops->harvest)
-			consumer->ops->harvest(consumer);
-		delta.removed = vas->own.regions;
-		delta.nr_removed = vas->own.nr;
-		consumer->ops->commit(consumer, &delta);
-	}
+	if (c)
+		detach(vas, c);
 	pthread_mutex_unlock(&vas->change);
 }
+
+/* ---- marks --------------------------------------------------------------------------------- */
 
 int vas_mark_dirty(struct vas *vas, uint64_t gpa, uint64_t len)
 {

@@ -5,19 +5,22 @@
 
 #include <vas/consumer.h>
 
-/*
- * gone: the ranges that no longer hold the bytes that they held, sorted by gpa: `removed`, less
- * what stays of regions that only grew or shrank.
- */
 struct delta {
 	struct vas_delta head;
-	struct vas_region *memory; /* all three arrays */
-	struct vas_region *gone;
-	size_t nr_gone;
+	struct vas_delta ram;	   /* without regions that are a device's */
+	struct vas_region *memory; /* all arrays */
 };
 
+/* An old or a new layout of no regions may be NULL. -ENOMEM; then clean does nothing. */
 int vas_delta_init(struct delta *delta, const struct vas_region *old, size_t nr_old,
 		   const struct vas_region *new, size_t nr_new);
+/* The one that the consumer is told of, as it takes regions that are a device's or not. */
+static inline const struct vas_delta *vas_delta_for(const struct delta *delta,
+						    const struct vas_consumer *consumer)
+{
+	return consumer->flags & VAS_CONSUMER_DEVICE_REGIONS ? &delta->head : &delta->ram;
+}
+
 void vas_delta_clean(struct delta *delta);
 
 #endif

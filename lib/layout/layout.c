@@ -8,7 +8,7 @@
 
 #include "core/layout.h"
 #include "core/range.h"
-#include "lib/layout/delta.h"
+#include "lib/layout/consumer.h"
 #include "lib/base/error.h"
 #include "lib/layout/stale.h"
 #include "lib/layout/layout.h"
@@ -241,42 +241,6 @@ int vas_layout_move(struct vas_layout *layout, uint64_t id, uint64_t gpa)
 
 /* ---- making it real ----------------------------------------------------------------------- */
 
-static int prepare_consumers(struct vas *vas, const struct vas_delta *delta,
-			     struct vas_blocker *blocker)
-{
-	struct vas_consumer *c, *undo;
-	int err;
-
-	for (c = vas->consumers; c; c = c->next) {
-		err = c->ops->prepare(c, delta);
-		if (err)
-			goto err_abort;
-	}
-	return 0;
-
-err_abort:
-	for (undo = vas->consumers; undo != c; undo = undo->next)
-		undo->ops->abort(undo, delta);
-	if (blocker) {
-		memset(blocker, 0, sizeof(*blocker));
-		blocker->kind = VAS_BLOCKER_CONSUMER;
-		strncpy(blocker->name, c->ops->name, sizeof(blocker->name) - 1);
-	}
-	return err;
-}
-
-static void finish_consumers(struct vas *vas, const struct vas_delta *delta, bool committed)
-{
-	struct vas_consumer *c;
-
-	for (c = vas->consumers; c; c = c->next) {
-		if (committed)
-			c->ops->commit(c, delta);
-		else
-			c->ops->abort(c, delta);
-	}
-}
-
 /* The old layout again, as a generation of its own. It was published before, so there is room. */
 static void roll_back(struct vas *vas, struct vas_region *old, uint32_t nr,
 		      const struct delta *delta)
@@ -291,81 +255,115 @@ static void roll_back(struct vas *vas, struct vas_region *old, uint32_t nr,
 	vas_stale_add_failed(vas, delta->head.added, delta->head.nr_added, failed);
 }
 
-static int switch_layout(struct vas_layout *layout, const struct delta *delta, uint64_t deadline_ns,
-			 struct vas_blocker *blocker)
+/* P1 to P4. *old is a copy of what was there: for a roll_back(), or to be freed. */
+static int publish(struct vas_layout *layout, struct vas_region **old)
 {
 	struct vas *vas = layout->vas;
-	uint32_t old_nr = vas->own.nr;
-	struct vas_region *old = malloc((old_nr ? old_nr : 1) * sizeof(*old));
-	struct pin_set gone;
+	size_t size = vas->own.nr * sizeof(**old);
 	int err;
 
-	if (!old) {
-		vas_memory_release(vas, delta);
+	*old = malloc(size + 1);
+	if (!*old)
 		return vas_error_set(-ENOMEM, "no memory for a copy of the layout");
-	}
-	memcpy(old, vas->own.regions, old_nr * sizeof(*old));
+	memcpy(*old, vas->own.regions, size);
 	vas->own.next_id = layout->next_id; /* seen by others from here on, so never used again */
 	err = vas_publish(vas, layout->regions, layout->nr);
-	if (err) {
-		vas_memory_release(vas, delta);
-		goto err_free;
-	}
-	layout->regions = NULL;
-	gone = vas_pins_on(delta->gone, delta->nr_gone, 0, vas->own.generation);
-	/* What only brings memory, or lets a region grow, has nobody to wait for. */
-	if (gone.nr)
-		err = vas_publish_wait(vas, &gone, deadline_ns, blocker);
-	if (err) {
-		roll_back(vas, old, old_nr, delta);
-		return err;
-	}
-err_free:
-	free(old);
+	if (err)
+		free(*old);
+	else
+		layout->regions = NULL;
 	return err;
 }
 
-static int commit(struct vas_layout *layout, const struct delta *delta, uint64_t deadline_ns,
-		  struct vas_blocker *blocker)
+/* P5. What only brings memory, or lets a region grow, has nobody to wait for. */
+static int wait_for_old(struct vas *vas, const struct delta *delta, const struct step *step)
 {
-	struct vas *vas = layout->vas;
-	int err = vas_stale_settle(vas, deadline_ns, blocker);
+	struct pin_set gone =
+		vas_pins_on(delta->head.gone, delta->head.nr_gone, 0, vas->own.generation);
+
+	if (!gone.nr)
+		return 0;
+	return vas_publish_wait(vas, &gone, step->deadline_ns, step->blocker);
+}
+
+/* P6. Nobody is in the old layout any more, and consumers stand still where it would show. */
+static void tear_down(struct vas *vas, const struct delta *delta, const struct step *freeze)
+{
+	vas_consumers_commit(vas, delta);
+	vas_step_undo(vas, freeze);
+	vas_stale_add(vas, delta->head.gone, delta->head.nr_gone);
+	vas_stale_punch(vas);
+}
+
+/* What an earlier change has left behind goes first, and those that are out of step catch up. */
+static int begin(struct vas *vas, const struct step *prepare)
+{
+	int err = vas_stale_settle(vas, prepare->deadline_ns, prepare->blocker);
 
 	if (err)
 		return err;
-	err = vas_memory_reserve(vas, delta);
+	vas_consumers_retry(vas);
+	return vas_memory_reserve(vas, prepare->delta, prepare->deadline_ns);
+}
+
+static int commit(struct vas_layout *layout, const struct step *prepare)
+{
+	const struct delta *delta = prepare->delta;
+	struct step freeze = *prepare;
+	struct vas *vas = layout->vas;
+	uint32_t old_nr = vas->own.nr;
+	struct vas_region *old;
+	int err;
+
+	freeze.kind = STEP_FREEZE_LAYOUT;
+	err = begin(vas, prepare);
 	if (err)
 		return err;
-	err = prepare_consumers(vas, &delta->head, blocker);
-	if (err) {
-		vas_memory_release(vas, delta);
-		return err;
-	}
-	err = switch_layout(layout, delta, deadline_ns, blocker);
-	finish_consumers(vas, &delta->head, !err);
+	err = vas_step_take(vas, prepare);
 	if (err)
-		return err;
-	vas_stale_add(vas, delta->gone, delta->nr_gone);
-	vas_stale_punch(vas);
+		goto err_release;
+	err = publish(layout, &old);
+	if (err)
+		goto err_abort;
+	err = wait_for_old(vas, delta, prepare);
+	if (!err)
+		err = vas_step_take(vas, &freeze);
+	if (err)
+		goto err_roll_back;
+	tear_down(vas, delta, &freeze);
+	free(old);
 	return 0;
+
+err_roll_back:
+	roll_back(vas, old, old_nr, delta);
+	vas_step_undo(vas, prepare);
+	return err;
+err_abort:
+	vas_step_undo(vas, prepare);
+err_release:
+	vas_memory_release(vas, delta);
+	return err;
 }
 
 int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns, struct vas_blocker *blocker)
 {
-	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
 	struct vas *vas = layout->vas;
+	struct vas_blocker nobody;
 	struct delta delta;
+	struct step prepare = { STEP_PREPARE, &delta, vas_deadline_ns(timeout_ns),
+				blocker ? blocker : &nobody };
 	int err;
 
+	memset(prepare.blocker, 0, sizeof(*prepare.blocker));
 	err = vas_delta_init(&delta, vas->own.regions, vas->own.nr, layout->regions, layout->nr);
 	/*
 	 * One that changes nothing promises the same: what an earlier one has left is used by
 	 * nobody.
 	 */
 	if (!err && (delta.head.nr_removed || delta.head.nr_added))
-		err = commit(layout, &delta, deadline_ns, blocker);
+		err = commit(layout, &prepare);
 	else if (!err)
-		err = vas_stale_settle(vas, deadline_ns, blocker);
+		err = vas_stale_settle(vas, prepare.deadline_ns, prepare.blocker);
 	vas_delta_clean(&delta);
 	layout_free(layout);
 	return err;

@@ -10,11 +10,15 @@
 
 #include "core/layout.h"
 #include "core/range.h"
+#include "lib/layout/consumer.h"
 #include "lib/access/view.h"
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/handle/generation.h"
 #include "lib/handle/pins.h"
 #include "lib/layout/publish.h"
+
+#define POPULATE_SIZE (64ull << 20) /* allocated at once */
 
 static int is_in_file(const struct vas_region *region)
 {
@@ -217,31 +221,72 @@ int vas_stale_settle(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *
 	return err;
 }
 
-int vas_memory_reserve(struct vas *vas, const struct delta *delta)
+/* ---- memory that is there before it is used ------------------------------------------------- */
+
+static bool must_reserve(const struct vas *vas)
 {
-	size_t i;
+	return vas->create_flags & VAS_CREATE_RESERVE || vas_consumers_with(vas, VAS_CONSUMER_PINS);
+}
 
-	if (!(vas->create_flags & VAS_CREATE_RESERVE))
-		return 0;
-	for (i = 0; i < delta->head.nr_added; i++) {
-		const struct vas_region *r = &delta->head.added[i];
-		int err;
+/* In pieces, with a look at the clock between. */
+static int populate_region(const struct vas *vas, const struct vas_region *r, uint64_t deadline_ns)
+{
+	int fd = vas->backings[r->backing].fd;
+	uint64_t at, len;
 
-		if (!is_in_file(r) || !fallocate(vas->fd, 0, (off_t)r->offset, (off_t)r->size))
-			continue;
-		err = errno == ENOSPC ? -ENOMEM : -errno;
-		vas_memory_release(vas, delta);
-		return vas_error_set(err, "cannot reserve %llu bytes of memory: %s",
-				     (unsigned long long)r->size, strerror(-err));
+	for (at = 0; at < r->size; at += len) {
+		len = r->size - at < POPULATE_SIZE ? r->size - at : POPULATE_SIZE;
+		if (fallocate(fd, 0, (off_t)(r->offset + at), (off_t)len)) {
+			int err = errno == ENOSPC ? -ENOMEM : -errno;
+
+			return vas_error_set(err, "cannot reserve %llu bytes of memory: %s",
+					     (unsigned long long)r->size, strerror(-err));
+		}
+		if (vas_now_ns() >= deadline_ns && at + len < r->size)
+			return vas_error_set(
+				-EBUSY, "region %s: its memory is not allocated in time", r->name);
 	}
 	return 0;
+}
+
+/*
+ * VAS_CREATE_RESERVE is for the vas's own file. A consumer that pins wants all: but a further
+ * backing that cannot allocate, or is sealed, has what it has.
+ */
+int vas_memory_populate(struct vas *vas, const struct vas_region *regions, size_t nr,
+			uint64_t deadline_ns)
+{
+	bool all = vas_consumers_with(vas, VAS_CONSUMER_PINS);
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < nr; i++) {
+		if (regions[i].flags & VAS_REGION_LOCAL || (regions[i].backing && !all))
+			continue;
+		err = populate_region(vas, &regions[i], deadline_ns);
+		if (regions[i].backing && err != -ENOMEM && err != -EBUSY)
+			err = 0;
+	}
+	return err;
+}
+
+int vas_memory_reserve(struct vas *vas, const struct delta *delta, uint64_t deadline_ns)
+{
+	int err;
+
+	if (!must_reserve(vas))
+		return 0;
+	err = vas_memory_populate(vas, delta->head.added, delta->head.nr_added, deadline_ns);
+	if (err)
+		vas_memory_release(vas, delta);
+	return err;
 }
 
 void vas_memory_release(struct vas *vas, const struct delta *delta)
 {
 	size_t i;
 
-	if (!(vas->create_flags & VAS_CREATE_RESERVE))
+	if (!must_reserve(vas))
 		return;
 	for (i = 0; i < delta->head.nr_added; i++) {
 		const struct vas_region *r = &delta->head.added[i];

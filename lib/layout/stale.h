@@ -6,9 +6,16 @@
 #include "lib/layout/delta.h"
 #include "lib/handle/handle.h"
 
-/* VAS_CREATE_RESERVE: allocate what the delta brings, -ENOMEM; and give it back if it fails. */
-int vas_memory_reserve(struct vas *vas, const struct delta *delta);
+/*
+ * VAS_CREATE_RESERVE, or a consumer that pins: allocate what the delta brings; and give it back if
+ * the change fails. -ENOMEM; -EBUSY: the deadline passed.
+ */
+int vas_memory_reserve(struct vas *vas, const struct delta *delta, uint64_t deadline_ns);
 void vas_memory_release(struct vas *vas, const struct delta *delta);
+
+/* Allocate the memory of these regions. What is allocated when it fails stays so. */
+int vas_memory_populate(struct vas *vas, const struct vas_region *regions, size_t nr,
+			uint64_t deadline_ns);
 
 /* These ranges are stale, as far as they are in the file and no region holds them. */
 void vas_stale_add(struct vas *vas, const struct vas_region *ranges, size_t nr);

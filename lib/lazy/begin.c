@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/layout/consumer.h"
 #include "lib/base/error.h"
 #include "lib/layout/layout.h"
 #include "lib/handle/lock.h"
@@ -56,6 +57,9 @@ static int check(const struct vas_layout *layout)
 	if (vas->sb.page_size != VAS_PAGE_SIZE || vas->sb.features_optional & VAS_FEATURE_THP)
 		return vas_error_set(-EOPNOTSUPP,
 				     "memory in huge pages cannot arrive page by page");
+	if (vas_consumers_with(vas, VAS_CONSUMER_PINS))
+		return vas_error_set(-EBUSY, "consumer %s pins memory, which cannot arrive then",
+				     vas_consumers_with(vas, VAS_CONSUMER_PINS)->ops->name);
 	for (i = 0; i < layout->nr; i++)
 		if (layout->regions[i].backing || layout->regions[i].flags & VAS_REGION_LOCAL)
 			return vas_error_set(-EOPNOTSUPP,

@@ -48,6 +48,9 @@ static int describe_backing(int fd, const struct vas_region *region, struct stre
 static int describe_region(struct vas *vas, const struct vas_region *region,
 			   struct stream_layout *layout, struct vas_region_entry *entry)
 {
+	if (region->flags & VAS_REGION_DEVICE)
+		return vas_error_set(-EOPNOTSUPP, "region %s is a device's, not RAM: it stays here",
+				     region->name);
 	if (region->flags & VAS_REGION_LOCAL)
 		return vas_error_set(-EOPNOTSUPP,
 				     "region %s is local memory: it cannot go elsewhere",

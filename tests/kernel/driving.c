@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* /dev/vas: an owner takes ranges back from modules, and freezes them. */
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -136,6 +137,7 @@ TEST(a_holder_that_refuses_stops_the_change_and_is_named)
 	CHECK_EQ(blocker.gpa, MIB);
 	CHECK_EQ(blocker.size, PAGE);
 	CHECK_STR(blocker.name, "vas_test");
+	CHECK_EQ(blocker.pid, getpid());
 	CHECK_EQ(info_of(drive).prepared, 0);
 	CHECK_OK(device_map(device, MIB, PAGE, 0, &other));
 	device_policy(device, VAS_TEST_COMPLY);
@@ -176,6 +178,11 @@ TEST(nonsense_is_refused)
 	CHECK_EQ(prepare(drive, PAGE, 0, 0, NULL), -EINVAL);
 	CHECK_EQ(prepare(drive, UINT64_MAX, UINT64_MAX, 0, NULL), -EINVAL);
 	CHECK_EQ(prepare(drive, PAGE, UINT64_MAX, 0, NULL), -EINVAL);
+	arg.flags = 2;
+	CHECK_EQ(call(drive, VAS_KO_PREPARE, &arg), -EINVAL);
+	CHECK_EQ(call(drive, VAS_KO_FREEZE, &(struct vas_ko_freeze){ .flags = 2 }), -EINVAL);
+	CHECK_EQ(call(drive, VAS_KO_FREEZE, &(struct vas_ko_freeze){ .pad = 1 }), -EINVAL);
+	arg.flags = 0;
 	arg.ranges = 16;
 	CHECK_EQ(call(drive, VAS_KO_PREPARE, &arg), -EFAULT);
 	arg.nr = UINT32_MAX;
@@ -327,4 +334,147 @@ TEST(a_section_that_does_not_end_stops_the_freeze_of_its_own_vas_only)
 	close(drive);
 	CHECK_OK(device_load_stop(device).err);
 	CHECK_OK(freeze(stuck.drive, 60 * SECOND, NULL));
+}
+
+/* ---- begun, looked at, ended --------------------------------------------------------------- */
+
+static int begin_prepare(int drive, uint64_t gpa, uint64_t size)
+{
+	struct vas_ko_range range = { gpa, size };
+	struct vas_ko_prepare arg = { .ranges = (uintptr_t)&range,
+				      .nr = 1,
+				      .flags = VAS_KO_NOWAIT,
+				      .timeout_ns = 100 * SECOND };
+	int result = ioctl(drive, VAS_KO_PREPARE, &arg);
+
+	return result < 0 ? -errno : result;
+}
+
+static int begin_freeze(int drive)
+{
+	struct vas_ko_freeze arg = { .flags = VAS_KO_NOWAIT, .timeout_ns = 100 * SECOND };
+	int result = ioctl(drive, VAS_KO_FREEZE, &arg);
+
+	return result < 0 ? -errno : result;
+}
+
+static int finish(int drive, struct vas_ko_blocker *blocker)
+{
+	struct vas_ko_finish arg = { 0 };
+	int result = ioctl(drive, VAS_KO_FINISH, &arg);
+
+	if (blocker)
+		*blocker = arg.blocker;
+	return result < 0 ? -errno : result;
+}
+
+/* As the fd says, without and with waiting; then there are news. */
+static int is_readable(int drive, int timeout_ms)
+{
+	struct pollfd fd = { .fd = drive, .events = POLLIN };
+
+	return poll(&fd, 1, timeout_ms) == 1 && fd.revents & POLLIN;
+}
+
+static void wait_for_end(int drive)
+{
+	CHECK(is_readable(drive, 100000));
+	while (finish(drive, NULL) == VAS_KO_UNDER_WAY)
+		CHECK(is_readable(drive, 100000));
+	CHECK_OK(finish(drive, NULL));
+}
+
+TEST(what_nobody_is_in_the_way_of_is_done_at_once)
+{
+	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
+	int drive = state_of(vas);
+
+	CHECK(is_readable(drive, 0));
+	CHECK_OK(finish(drive, NULL));
+	CHECK_OK(begin_prepare(drive, 0, MIB));
+	CHECK_EQ(info_of(drive).prepared, 1);
+	CHECK_OK(call(drive, VAS_KO_COMMIT, NULL));
+}
+
+TEST(a_change_that_is_begun_polls_readable_when_all_have_let_go)
+{
+	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
+	struct vas_ko_blocker blocker;
+	uint32_t id;
+
+	device_policy(device, VAS_TEST_REFUSE);
+	CHECK_OK(device_map(device, MIB, PAGE, 0, &id));
+	CHECK_EQ(begin_prepare(drive, 0, 4 * MIB), VAS_KO_UNDER_WAY);
+	CHECK_EQ(finish(drive, &blocker), VAS_KO_UNDER_WAY);
+	CHECK_STR(blocker.name, "vas_test");
+	CHECK_EQ(blocker.pid, getpid());
+	CHECK_EQ(blocker.gpa, MIB);
+	CHECK(!is_readable(drive, 0));
+	CHECK_EQ(info_of(drive).prepared, 0);
+	CHECK_EQ(begin_prepare(drive, 0, MIB), -EINPROGRESS);
+	CHECK_EQ(begin_freeze(drive), -EINPROGRESS);
+	CHECK_OK(device_unmap(device, id));
+	wait_for_end(drive);
+	CHECK_EQ(info_of(drive).prepared, 1);
+	CHECK_EQ(device_map(device, MIB, PAGE, 0, &id), -EAGAIN);
+	CHECK_OK(call(drive, VAS_KO_COMMIT, NULL));
+	CHECK_OK(device_map(device, MIB, PAGE, 0, &id));
+}
+
+TEST(a_change_that_is_begun_can_be_given_up)
+{
+	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
+	uint32_t id, other;
+
+	device_policy(device, VAS_TEST_HANG);
+	CHECK_OK(device_map(device, MIB, PAGE, 0, &id));
+	CHECK_EQ(begin_prepare(drive, 0, 4 * MIB), VAS_KO_UNDER_WAY);
+	CHECK_OK(call(drive, VAS_KO_ABORT, NULL));
+	CHECK_OK(finish(drive, NULL));
+	CHECK_OK(device_map(device, 2 * MIB, PAGE, 0, &other));
+	device_policy(device, VAS_TEST_COMPLY);
+}
+
+TEST(a_freeze_that_is_begun_ends_with_the_last_promise)
+{
+	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas), result;
+	uint64_t word = 1;
+	uint32_t id;
+
+	device_policy(device, VAS_TEST_REFUSE);
+	CHECK_OK(device_map(device, MIB, PAGE, VAS_MAPPING_WRITE, &id));
+	result = begin_freeze(drive);
+	CHECK_EQ(result, VAS_KO_UNDER_WAY);
+	CHECK_EQ(info_of(drive).frozen, 0);
+	/* It has begun: nobody begins to write. */
+	CHECK_EQ(device_write(device, 0, &word, sizeof(word), NULL), -EAGAIN);
+	CHECK_EQ(begin_freeze(drive), -EINPROGRESS);
+	CHECK_OK(device_unmap(device, id));
+	wait_for_end(drive);
+	CHECK_EQ(info_of(drive).frozen, 1);
+	CHECK_OK(call(drive, VAS_KO_THAW, NULL));
+	CHECK_OK(device_write(device, 0, &word, sizeof(word), NULL));
+}
+
+/* Over and over, and the last time by the end of the fd, while sections may be drained still. */
+TEST(a_freeze_that_is_begun_can_be_given_up_at_any_time)
+{
+	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
+	struct vas_test_load load = { .gpa = 0, .len = MIB, .seed = 5 };
+	struct vas_test_load_result result;
+	int device = device_bound(vas_fd(vas)), drive = state_of(vas);
+
+	CHECK_OK(device_load(device, &load));
+	for (int i = 0; i < 200; i++) {
+		CHECK(begin_freeze(drive) >= 0);
+		CHECK_OK(call(drive, VAS_KO_THAW, NULL));
+	}
+	CHECK(begin_freeze(drive) >= 0);
+	close(drive);
+	result = device_load_stop(device);
+	CHECK_OK(result.err);
+	CHECK_EQ(result.wrong, 0);
 }

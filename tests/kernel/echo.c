@@ -8,8 +8,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <vas/dirty.h>
+
 #include "../kvm/echo_device.h"
-#include "include/uapi/linux/vas.h"
 #include "kernel/modules/example/vas_example.h"
 
 static const struct vas_event pin = { .kind = VAS_EVENT_IRQ, .id = ECHO_IRQ_ID, .gsi = ECHO_GSI };
@@ -109,34 +110,32 @@ TEST(a_module_that_leaves_is_replaced_by_the_next)
 	fixture_clean(&f);
 }
 
-/* Memory comes and goes beside the echo page, and the module is frozen and thawed. */
+/* Memory comes and goes beside the echo page, and guest and module are frozen and thawed. */
 TEST(the_owner_changes_the_layout_under_guest_and_module)
 {
 	struct vas_region region = { .gpa = 8 << 20, .size = 1 << 20, .offset = 8 << 20 };
-	struct vas_ko_freeze freeze = { .timeout_ns = 20000000000 };
-	struct vas_ko_attach attach;
+	struct vas_info info;
 	struct fixture f;
-	int foo, drive = open("/dev/vas", O_RDWR | O_CLOEXEC);
 	uint64_t id;
+	int foo;
 
 	fixture_init(&f, 0);
+	CHECK_OK(vas_info(f.vas, &info));
+	CHECK_STR(info.consumers, "module,kvm");
 	echo_init(&f, &pin);
 	f.box->rounds = UINT32_MAX;
-	attach = (struct vas_ko_attach){ .fd = vas_fd(f.vas) };
-	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
 	foo = foo_start(&f, FOO_BY_MAP);
 	fixture_start(&f);
 	for (int i = 0; i < 10; i++) {
 		CHECK_OK(vas_region_add(f.vas, &region, &id));
 		wait_for_rounds(&f, 5);
-		CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
-		CHECK_OK(ioctl(drive, VAS_KO_THAW));
+		CHECK_OK(vas_freeze(f.vas, 20000000000, NULL));
+		CHECK_OK(vas_thaw(f.vas));
 		CHECK_OK(vas_region_remove(f.vas, id));
 		wait_for_rounds(&f, 5);
 	}
 	f.box->turn = 1;
 	fixture_finish(&f);
 	close(foo);
-	close(drive);
 	fixture_clean(&f);
 }

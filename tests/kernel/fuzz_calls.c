@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* Every ioctl of every module, results ignored: what counts is what the kernel says of it. */
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -229,14 +230,24 @@ static void do_drive(struct fuzz *f)
 	struct vas_ko_prepare prepare = {
 		.ranges = (uintptr_t)ranges,
 		.nr = (uint32_t)below(f, 4),
+		.flags = (uint32_t)below(f, 3),
 		.timeout_ns = below(f, 50000000),
 	};
-	struct vas_ko_freeze freeze = { .timeout_ns = below(f, 50000000) };
+	struct vas_ko_freeze freeze = { .flags = (uint32_t)below(f, 3),
+					.timeout_ns = below(f, 50000000) };
+	struct pollfd poll_fd = { .fd = f->drive, .events = POLLIN };
+	struct vas_ko_finish finish;
 	struct vas_ko_info info;
 
 	for (uint64_t i = 0; i < 3; i++)
 		ranges[i] = (struct vas_ko_range){ i * MIB + below(f, MIB), below(f, MIB) };
-	switch (below(f, 6)) {
+	switch (below(f, 8)) {
+	case 6:
+		poll(&poll_fd, 1, (int)below(f, 50));
+		break;
+	case 7:
+		ioctl(f->drive, VAS_KO_FINISH, &finish);
+		break;
 	case 0:
 		ioctl(f->drive, VAS_KO_PREPARE, &prepare);
 		break;

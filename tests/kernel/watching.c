@@ -62,12 +62,12 @@ TEST(debugfs_tells_who_is_bound_and_who_has_maps)
 	CHECK_EQ(device_counter("pinned_folios"), 0);
 }
 
+/* One of each kind of thing that is traced. */
 static int has_resumed(void *device)
 {
 	return device_counts(*(int *)device).resumed == 1;
 }
 
-/* One of each kind of thing that is traced. */
 static void do_everything(void)
 {
 	struct vas *vas = device_vas(64 * MIB, MIB, 0);
@@ -81,7 +81,7 @@ static void do_everything(void)
 	CHECK_OK(ioctl(drive, VAS_KO_ATTACH, &attach));
 	CHECK_OK(ioctl(drive, VAS_KO_FREEZE, &freeze));
 	CHECK_OK(ioctl(drive, VAS_KO_THAW));
-	test_wait(has_resumed, &device, 60000); /* or it would hear only of what comes next */
+	test_wait(has_resumed, &device, 100000); /* or the next request may overtake this one */
 	device_remove(vas, region);
 	CHECK_EQ(device_unmap(device, id), -ENOENT);
 	close(device);

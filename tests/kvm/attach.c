@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <vas/dirty.h>
+
 #include "consumer/kvm/machine.h"
 #include "kvm_fixture.h"
 
@@ -201,8 +203,10 @@ TEST(bad_options_are_refused)
 	int vm_fd = vm_create();
 
 	check_refused(vas, vm_fd, &options, -EINVAL, "options");
-	options = (struct vas_kvm_options){ .reserved = { 0, 0, 0, 1 } };
+	options = (struct vas_kvm_options){ .reserved = { 0, 1 } };
 	check_refused(vas, vm_fd, &options, -EINVAL, "options");
+	options = (struct vas_kvm_options){ .pause = machine_pause };
+	check_refused(vas, vm_fd, &options, -EINVAL, "pause, is_paused and resume go together");
 	options = (struct vas_kvm_options){ .ring_pages = 3 };
 	check_refused(vas, vm_fd, &options, -EINVAL, "options");
 	options = (struct vas_kvm_options){ .address_space = 7 };
@@ -242,7 +246,7 @@ TEST(a_region_too_many_is_refused_later_too)
 	/* One goes and one comes in one change: there is room for that. */
 	CHECK_OK(vas_region_at(vas, 0, &region));
 	CHECK_OK(vas_region_resize(vas, region.id, 2 * MIB));
-	CHECK_OK(vas_kvm_status(kvm));
+	CHECK_OK(vas_consumer_status(vas_kvm_consumer(kvm)));
 	vas_kvm_detach(kvm);
 	CHECK_EQ(slots_take_away(vm_fd), 0);
 	vas_destroy(vas);
@@ -336,10 +340,155 @@ TEST(a_file_too_large_to_map_is_mapped_by_region)
 	maps = test_count_maps();
 	CHECK_OK(vas_kvm_attach(vas, vm_fd, NULL, &kvm));
 	CHECK_OK(vas_region_add(vas, &region, &id));
-	CHECK_EQ(kvm->slots[0].map.kind, KVM_MAP_ALONE);
+	CHECK_EQ(kvm->slots[0].map.kind, FILE_MAP_ALONE);
 	CHECK_EQ((uintptr_t)kvm->slots[0].map.hva % (2 * MIB), 0);
 	CHECK_OK(vas_region_remove(vas, id));
 	vas_kvm_detach(kvm);
 	check_maps(maps + 3);
+	vas_destroy(vas);
+}
+
+/* ---- in step with the layout --------------------------------------------------------------- */
+
+/* Both have the same mapping of the file, and the one that stays keeps it. */
+TEST(two_machines_share_one_mapping_of_the_file)
+{
+	struct vas *vas = vas_with_regions(4, 0);
+	int first_fd = vm_create(), second_fd = vm_create(), maps;
+	struct vas_kvm *first, *second;
+
+	CHECK_OK(vas_kvm_attach(vas, first_fd, NULL, &first));
+	maps = test_count_maps();
+	CHECK_OK(vas_kvm_attach(vas, second_fd, NULL, &second));
+	check_maps(maps);
+	CHECK(first->slots[0].map.hva == second->slots[0].map.hva);
+	vas_kvm_detach(first);
+	CHECK_EQ(*second->slots[0].map.hva, 0);
+	vas_kvm_detach(second);
+	vas_destroy(vas);
+}
+
+TEST(a_devices_region_is_given_to_kvm_and_not_logged)
+{
+	void *bar = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vas_region region = {
+		.gpa = MIB, .size = MIB, .hva = bar, .flags = VAS_REGION_LOCAL | VAS_REGION_DEVICE
+	};
+	struct vas *vas = vas_with_regions(1, 0);
+	struct vas_tracker *dirty;
+	struct vas_kvm *kvm;
+	int vm_fd = vm_create();
+
+	CHECK_OK(vas_kvm_attach(vas, vm_fd, NULL, &kvm));
+	CHECK_OK(vas_region_add(vas, &region, NULL));
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
+	CHECK(kvm->slots[0].flags & KVM_MEM_LOG_DIRTY_PAGES);
+	CHECK_EQ(kvm->slots[1].gpa, MIB);
+	CHECK(kvm->slots[1].map.hva == bar);
+	CHECK_EQ(kvm->slots[1].flags, 0);
+	vas_tracker_detach(dirty);
+	vas_kvm_detach(kvm);
+	vas_destroy(vas);
+}
+
+/* A region grows to where the VMM has a memslot, which shows when the old one is gone. */
+TEST(what_kvm_cannot_replace_leaves_it_out_of_step_until_it_can)
+{
+	void *own = mmap(NULL, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const struct vas_kvm_options options = { .first_slot = 1 };
+	struct vas_options create = { .limit = 16 * MIB };
+	struct vas_region region = { .size = MIB };
+	struct vas_consumer *consumer;
+	struct vas_info info;
+	struct vas_kvm *kvm;
+	int vm_fd = vm_create();
+	struct vas *vas;
+	uint64_t id;
+
+	CHECK_OK(vas_create(&create, &vas));
+	CHECK_OK(vas_region_add(vas, &region, &id));
+	CHECK_OK(vas_kvm_attach(vas, vm_fd, &options, &kvm));
+	consumer = vas_kvm_consumer(kvm);
+	CHECK_OK(slot_set(vm_fd, 0, 3 * MIB, MIB, own));
+	CHECK_OK(vas_region_resize(vas, id, 4 * MIB));
+	CHECK_EQ(vas_consumer_status(consumer), -EEXIST);
+	CHECK_EQ(vas_consumer_retry(consumer), -EEXIST);
+	CHECK_HAS(vas_error(), "KVM refuses memory of 1 regions");
+	CHECK_OK(vas_info(vas, &info));
+	CHECK_STR(info.consumers, "kvm!");
+	CHECK_OK(slot_set(vm_fd, 0, 3 * MIB, 0, own));
+	CHECK_OK(vas_consumer_retry(consumer));
+	CHECK_OK(vas_consumer_status(consumer));
+	CHECK_EQ(slot_set(vm_fd, 0, 3 * MIB, MIB, own), -EEXIST);
+	vas_kvm_detach(kvm);
+	CHECK_EQ(slots_take_away(vm_fd), 0);
+	vas_destroy(vas);
+}
+
+/* ---- vCPUs that do not come out ------------------------------------------------------------ */
+
+struct vmm {
+	int pauses;
+	int are_out;
+	int nr_looks;
+	struct vas_kvm *kvm;
+};
+
+static void vmm_pause(void *priv)
+{
+	((struct vmm *)priv)->pauses++;
+}
+
+/* Out at the second look, of which we tell at the first. */
+static int vmm_is_paused(void *priv)
+{
+	struct vmm *vmm = priv;
+
+	vmm->nr_looks++;
+	if (vmm->are_out)
+		vas_kvm_wake(vmm->kvm);
+	return vmm->are_out && vmm->nr_looks > 1;
+}
+
+static void vmm_resume(void *priv)
+{
+	((struct vmm *)priv)->pauses--;
+}
+
+TEST(vcpus_that_do_not_come_out_fail_what_needs_it_and_go_on)
+{
+	struct vmm vmm = { 0 };
+	const struct vas_kvm_options options = {
+		.pause = vmm_pause, .is_paused = vmm_is_paused, .resume = vmm_resume, .priv = &vmm
+	};
+	struct vas *vas = vas_with_regions(2, 0);
+	struct vas_blocker blocker;
+	struct vas_layout *layout;
+	struct vas_region region;
+	int vm_fd = vm_create();
+
+	CHECK_OK(vas_kvm_attach(vas, vm_fd, &options, &vmm.kvm));
+	CHECK_EQ(vas_freeze(vas, 20000000, &blocker), -EBUSY);
+	CHECK_EQ(blocker.kind, VAS_BLOCKER_CONSUMER);
+	CHECK_STR(blocker.name, "kvm");
+	CHECK_EQ(vmm.pauses, 0);
+	CHECK_OK(vas_region_at(vas, 0, &region));
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_OK(vas_layout_resize(layout, region.id, 2 * MIB));
+	CHECK_EQ(vas_layout_commit(layout, 20000000, &blocker), -EBUSY);
+	CHECK_STR(blocker.name, "kvm");
+	CHECK_EQ(vmm.pauses, 0);
+	CHECK_OK(vas_region_at(vas, 0, &region));
+	CHECK_EQ(region.size, MIB);
+	vmm.are_out = 1;
+	vmm.nr_looks = 0;
+	CHECK_OK(vas_region_resize(vas, region.id, 2 * MIB));
+	CHECK_EQ(vmm.pauses, 0);
+	vmm.nr_looks = 0;
+	CHECK_OK(vas_freeze(vas, VAS_TIMEOUT_DEFAULT_NS, &blocker));
+	CHECK_EQ(vmm.pauses, 1);
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(vmm.pauses, 0);
+	vas_kvm_detach(vmm.kvm);
 	vas_destroy(vas);
 }

@@ -25,9 +25,20 @@ static const struct vas_consumer_ops *ops(struct fixture *f)
 	return f->machine.kvm->consumer.ops;
 }
 
-static void track(struct fixture *f, int on)
+/* It is done in pieces: never more than there are slots. */
+static void track(struct fixture *f)
 {
-	CHECK_OK(ops(f)->track(&f->machine.kvm->consumer, on));
+	struct vas_consumer *consumer = &f->machine.kvm->consumer;
+	int err = ops(f)->track(consumer, UINT64_MAX);
+
+	while (err == VAS_CONSUMER_UNDER_WAY)
+		err = ops(f)->finish(consumer);
+	CHECK_OK(err);
+}
+
+static void untrack(struct fixture *f)
+{
+	ops(f)->untrack(&f->machine.kvm->consumer);
 }
 
 static void harvest(struct fixture *f)
@@ -84,14 +95,15 @@ static void harvest_is_exact(uint32_t flags)
 	f.box->level = STEP;
 	f.box->turn = 1;
 	seed = f.box->seed;
-	track(&f, 1);
+	track(&f);
 	fixture_start(&f);
 	for (step = 0; step < NR_STEPS; step++) {
 		CHECK_EQ(vas_doorbell_wait(f.vas, DOORBELL, DEADLINE), 1);
 		/* Out of KVM_RUN, so that nothing is left in the processor. */
-		machine_pause(&f.machine, 1);
+		machine_pause(&f.machine);
+		test_wait(machine_is_paused, &f.machine, 60000);
 		harvest(&f);
-		machine_pause(&f.machine, 0);
+		machine_resume(&f.machine);
 		test_note("step %u", step);
 		check_step(&f, &seed);
 		__atomic_store_n(&f.box->turn, 1, __ATOMIC_RELEASE);
@@ -149,7 +161,7 @@ static void copy_is_complete(uint32_t flags)
 	fixture_init_dirty(&f, flags, MANY_GPA, MANY);
 	f.box->rounds = 10000;
 	exit_often(&f);
-	track(&f, 1);
+	track(&f);
 	fixture_start(&f);
 	while (f.box->done < f.box->rounds) {
 		uint64_t done = f.box->done;
@@ -189,7 +201,7 @@ TEST(ring_that_fills_is_collected_by_the_vcpu)
 	fixture_init_dirty(&f, VAS_KVM_DIRTY_RING, MANY_GPA, MANY);
 	f.box->rounds = 10000;
 	exit_often(&f);
-	track(&f, 1);
+	track(&f);
 	fixture_start(&f);
 	fixture_finish(&f);
 	harvest(&f);
@@ -216,13 +228,13 @@ static void resize_keeps_marks(uint32_t flags)
 	fixture_init_dirty(&f, flags, GPA, PAGES);
 	seed = f.box->seed;
 	page = ((guest_random(&seed) >> 32) * PAGES) >> 32;
-	track(&f, 1);
+	track(&f);
 	fixture_start(&f);
 	fixture_finish(&f);
 	CHECK_OK(vas_region_at(f.vas, GPA, &region));
 	CHECK_OK(vas_region_resize(f.vas, region.id, region.size + VAS_PAGE_SIZE));
 	CHECK(log_take(&f, GPA + page * VAS_PAGE_SIZE));
-	track(&f, 0);
+	untrack(&f);
 	fixture_clean(&f);
 }
 
@@ -239,8 +251,8 @@ TEST(nothing_is_logged_while_tracking_is_off)
 
 	fixture_init_dirty(&f, 0, GPA, PAGES);
 	f.box->rounds = STEP;
-	track(&f, 1);
-	track(&f, 0);
+	track(&f);
+	untrack(&f);
 	fixture_start(&f);
 	fixture_finish(&f);
 	harvest(&f);

@@ -152,7 +152,7 @@ TEST(region_that_is_replaced_is_never_gone_for_the_guest)
 	f.box->turn = 1;
 	fixture_finish(&f);
 	CHECK_EQ(f.nr_mmio_writes, 0);
-	CHECK_OK(vas_kvm_status(f.machine.kvm));
+	CHECK_OK(vas_consumer_status(vas_kvm_consumer(f.machine.kvm)));
 	fixture_clean(&f);
 }
 

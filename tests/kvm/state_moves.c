@@ -39,7 +39,7 @@ static void await_progress(struct fixture *f, uint64_t more)
 
 static void save(struct fixture *f, void **state, size_t *size)
 {
-	machine_pause(&f->machine, 1);
+	machine_pause(&f->machine);
 	CHECK_OK(machine_settle(&f->machine, SETTLE));
 	CHECK_OK(machine_save(&f->machine, state, size));
 }
@@ -111,7 +111,7 @@ TEST(machine_that_has_stopped_has_no_state_to_save)
 	f.box->rounds = 1;
 	fixture_start(&f);
 	fixture_finish(&f);
-	machine_pause(&f.machine, 1);
+	machine_pause(&f.machine);
 	CHECK_EQ(machine_settle(&f.machine, SETTLE), -ESHUTDOWN);
 	fixture_clean(&f);
 }

@@ -444,6 +444,8 @@ TEST(there_are_only_so_many_trackers)
 
 /* ---- consumers ---------------------------------------------------------------------------- */
 
+#define LONG_NS 60000000000ull
+
 struct fake {
 	struct vas_consumer head;
 	int on;
@@ -452,27 +454,41 @@ struct fake {
 	uint64_t dirty_gpa;
 };
 
-static int fake_prepare(struct vas_consumer *c, const struct vas_delta *delta)
+static int fake_prepare(struct vas_consumer *c, const struct vas_delta *delta, uint64_t deadline_ns)
+{
+	(void)c;
+	(void)delta;
+	(void)deadline_ns;
+	return 0;
+}
+
+static int fake_commit(struct vas_consumer *c, const struct vas_delta *delta)
 {
 	(void)c;
 	(void)delta;
 	return 0;
 }
 
-static void fake_commit(struct vas_consumer *c, const struct vas_delta *delta)
+static void fake_abort(struct vas_consumer *c, const struct vas_delta *delta)
 {
 	(void)c;
 	(void)delta;
 }
 
-static int fake_track(struct vas_consumer *c, int on)
+static int fake_track(struct vas_consumer *c, uint64_t deadline_ns)
 {
 	struct fake *fake = (struct fake *)c;
 
+	(void)deadline_ns;
 	if (fake->refuses)
 		return -EIO;
-	fake->on = on;
+	fake->on++;
 	return 0;
+}
+
+static void fake_untrack(struct vas_consumer *c)
+{
+	((struct fake *)c)->on--;
 }
 
 static int fake_harvest(struct vas_consumer *c)
@@ -484,8 +500,9 @@ static const struct vas_consumer_ops fake_ops = {
 	.name = "fake",
 	.prepare = fake_prepare,
 	.commit = fake_commit,
-	.abort = fake_commit,
+	.abort = fake_abort,
 	.track = fake_track,
+	.untrack = fake_untrack,
 	.harvest = fake_harvest,
 };
 
@@ -496,7 +513,7 @@ TEST(a_consumers_log_is_in_the_harvest)
 	const struct vas_dirty_word *words;
 	struct vas_tracker *dirty;
 
-	CHECK_OK(vas_consumer_attach(vas, &fake.head));
+	CHECK_OK(vas_consumer_attach(vas, &fake.head, LONG_NS, NULL));
 	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	CHECK(fake.on);
 	CHECK_EQ(begin_and_take(dirty, &words), 1);
@@ -509,17 +526,17 @@ TEST(a_consumers_log_is_in_the_harvest)
 
 TEST(a_consumers_refusal_undoes_all)
 {
-	struct fake first = { .head.ops = &fake_ops, .refuses = 1 },
-		    second = { .head.ops = &fake_ops };
+	struct fake second = { .head.ops = &fake_ops, .refuses = 1 };
+	struct fake first = { .head.ops = &fake_ops };
 	struct vas *vas = shadow_vas(SIZE);
 	struct vas_tracker *dirty;
 	struct vas_info info;
 
-	CHECK_OK(vas_consumer_attach(vas, &first.head));
-	CHECK_OK(vas_consumer_attach(vas, &second.head));
+	CHECK_OK(vas_consumer_attach(vas, &first.head, LONG_NS, NULL));
+	CHECK_OK(vas_consumer_attach(vas, &second.head, LONG_NS, NULL));
 	CHECK_EQ(vas_tracker_attach(vas, "test", 0, &dirty), -EIO);
 	CHECK_OK(vas_info(vas, &info));
 	CHECK(!(info.state_flags & VAS_STATE_TRACKING));
-	CHECK(!second.on);
+	CHECK(!first.on);
 	vas_destroy(vas);
 }

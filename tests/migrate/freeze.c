@@ -12,6 +12,7 @@
 
 #define SIZE	 (4ull << 20)
 #define SHORT_NS 50000000ull
+#define LONG_NS	 60000000000ull
 
 TEST(writers_are_turned_away_until_thaw)
 {
@@ -148,56 +149,90 @@ struct fake {
 	int refuses;
 };
 
-static int fake_prepare(struct vas_consumer *c, const struct vas_delta *delta)
+static int fake_prepare(struct vas_consumer *c, const struct vas_delta *delta, uint64_t deadline_ns)
+{
+	(void)c;
+	(void)delta;
+	(void)deadline_ns;
+	return 0;
+}
+
+static int fake_commit(struct vas_consumer *c, const struct vas_delta *delta)
 {
 	(void)c;
 	(void)delta;
 	return 0;
 }
 
-static void fake_commit(struct vas_consumer *c, const struct vas_delta *delta)
+static void fake_abort(struct vas_consumer *c, const struct vas_delta *delta)
 {
 	(void)c;
 	(void)delta;
 }
 
-static int fake_freeze(struct vas_consumer *c, int on)
+static int fake_freeze(struct vas_consumer *c, enum vas_freeze_reason reason, uint64_t deadline_ns)
 {
 	struct fake *fake = (struct fake *)c;
 
-	if (on && fake->refuses)
+	(void)deadline_ns;
+	CHECK_EQ(reason, VAS_FREEZE_WRITERS);
+	if (fake->refuses)
 		return -EIO;
-	fake->frozen += on ? 1 : -1;
+	fake->frozen++;
 	return 0;
+}
+
+static void fake_thaw(struct vas_consumer *c, enum vas_freeze_reason reason)
+{
+	CHECK_EQ(reason, VAS_FREEZE_WRITERS);
+	((struct fake *)c)->frozen--;
 }
 
 static const struct vas_consumer_ops fake_ops = {
 	.name = "fake",
 	.prepare = fake_prepare,
 	.commit = fake_commit,
-	.abort = fake_commit,
+	.abort = fake_abort,
 	.freeze = fake_freeze,
+	.thaw = fake_thaw,
 };
 
 TEST(consumers_freeze_together_or_not_at_all)
 {
-	struct fake first = { .head.ops = &fake_ops, .refuses = 1 },
-		    second = { .head.ops = &fake_ops };
+	struct fake second = { .head.ops = &fake_ops, .refuses = 1 };
+	struct fake first = { .head.ops = &fake_ops };
 	struct vas *vas = shadow_vas(SIZE);
 	struct vas_blocker blocker;
 
-	CHECK_OK(vas_consumer_attach(vas, &first.head));
-	CHECK_OK(vas_consumer_attach(vas, &second.head));
+	CHECK_OK(vas_consumer_attach(vas, &first.head, LONG_NS, NULL));
+	CHECK_OK(vas_consumer_attach(vas, &second.head, LONG_NS, NULL));
 	CHECK_EQ(vas_freeze(vas, SHORT_NS, &blocker), -EIO);
 	CHECK_EQ(blocker.kind, VAS_BLOCKER_CONSUMER);
 	CHECK_STR(blocker.name, "fake");
-	CHECK_EQ(second.frozen, 0);
+	CHECK_EQ(first.frozen, 0);
 	CHECK_OK(vas_write(vas, 0, "a", 1, NULL));
-	first.refuses = 0;
-	CHECK_OK(vas_freeze(vas, SHORT_NS, &blocker));
+	second.refuses = 0;
+	CHECK_OK(vas_freeze(vas, LONG_NS, &blocker));
 	CHECK_EQ(first.frozen + second.frozen, 2);
 	CHECK_OK(vas_thaw(vas));
 	CHECK_EQ(first.frozen + second.frozen, 0);
+	vas_destroy(vas);
+}
+
+/* And thawed as it leaves: it is as it was when it came. */
+TEST(who_comes_to_a_frozen_vas_is_frozen)
+{
+	struct fake fake = { .head.ops = &fake_ops };
+	struct vas *vas = shadow_vas(SIZE);
+
+	CHECK_OK(vas_freeze(vas, LONG_NS, NULL));
+	CHECK_OK(vas_consumer_attach(vas, &fake.head, LONG_NS, NULL));
+	CHECK_EQ(fake.frozen, 1);
+	vas_consumer_detach(&fake.head);
+	CHECK_EQ(fake.frozen, 0);
+	CHECK_OK(vas_consumer_attach(vas, &fake.head, LONG_NS, NULL));
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(fake.frozen, 0);
 	vas_destroy(vas);
 }
 

@@ -64,10 +64,10 @@ static int source_pause(void *arg)
 	struct fixture *f = arg;
 	int err;
 
-	machine_pause(&f->machine, 1);
+	machine_pause(&f->machine);
 	err = machine_settle(&f->machine, SETTLE_NS);
 	if (err)
-		machine_pause(&f->machine, 0);
+		machine_resume(&f->machine);
 	return err;
 }
 
@@ -75,7 +75,7 @@ static void source_resume(void *arg)
 {
 	struct fixture *f = arg;
 
-	machine_pause(&f->machine, 0);
+	machine_resume(&f->machine);
 }
 
 static int source_save(void *arg, void **state, size_t *size)

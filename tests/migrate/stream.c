@@ -258,11 +258,11 @@ TEST(the_layout_arrives_as_it_is)
 	vas_destroy(vas);
 }
 
-TEST(local_memory_is_refused)
+static void check_refused(uint32_t flags)
 {
 	static char page[VAS_PAGE_SIZE] __attribute__((aligned(4096)));
 	struct vas_region region = {
-		.gpa = SIZE, .size = sizeof(page), .hva = page, .flags = VAS_REGION_LOCAL
+		.gpa = SIZE, .size = sizeof(page), .hva = page, .flags = flags
 	};
 	struct vas *vas = shadow_vas(SIZE);
 	struct move m;
@@ -273,6 +273,16 @@ TEST(local_memory_is_refused)
 	CHECK_EQ(m.send_err, -EOPNOTSUPP);
 	CHECK_EQ(m.recv_err, -ECONNRESET);
 	vas_destroy(vas);
+}
+
+TEST(local_memory_is_refused)
+{
+	check_refused(VAS_REGION_LOCAL);
+}
+
+TEST(a_devices_memory_is_refused)
+{
+	check_refused(VAS_REGION_LOCAL | VAS_REGION_DEVICE);
 }
 
 /* ---- ends --------------------------------------------------------------------------------- */

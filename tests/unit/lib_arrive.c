@@ -326,31 +326,60 @@ TEST(an_adopter_tells_that_all_is_there)
 
 /* ---- a beginning that fails ---------------------------------------------------------------- */
 
-static int refuse(struct vas_consumer *consumer, const struct vas_delta *delta)
+static int refuse(struct vas_consumer *consumer, const struct vas_delta *delta,
+		  uint64_t deadline_ns)
 {
-	(void)consumer;
-	return delta->nr_added ? -ENOTSUP : 0;
+	(void)deadline_ns;
+	if (!delta->nr_added || consumer->flags & VAS_CONSUMER_PINS)
+		return 0;
+	return -ENOTSUP;
 }
 
-static void follow(struct vas_consumer *consumer, const struct vas_delta *delta)
+static int follow(struct vas_consumer *consumer, const struct vas_delta *delta)
+{
+	(void)consumer;
+	(void)delta;
+	return 0;
+}
+
+static void forget(struct vas_consumer *consumer, const struct vas_delta *delta)
 {
 	(void)consumer;
 	(void)delta;
 }
 
-TEST(a_layout_that_is_refused_does_not_arrive)
+static const struct vas_consumer_ops refusing_ops = {
+	.name = "refuses",
+	.prepare = refuse,
+	.commit = follow,
+	.abort = forget,
+};
+
+TEST(memory_does_not_come_lazily_under_one_that_pins)
 {
-	static const struct vas_consumer_ops ops = {
-		.name = "refuses",
-		.prepare = refuse,
-		.commit = follow,
-		.abort = follow,
-	};
-	struct vas_consumer consumer = { .ops = &ops };
+	struct vas_consumer pins = { .ops = &refusing_ops, .flags = VAS_CONSUMER_PINS };
 	struct vas *owner = empty_vas();
 	struct source s;
 
-	CHECK_OK(vas_consumer_attach(owner, &consumer));
+	CHECK_OK(vas_consumer_attach(owner, &pins, LONG_NS, NULL));
+	CHECK_EQ(try_to_restore(owner, &s, 0, SIZE, 0), -EBUSY);
+	CHECK_HAS(vas_error(), "consumer refuses pins memory");
+	vas_consumer_detach(&pins);
+	restore(owner, &s, 0, VAS_LAZY_ON_TOUCH);
+	CHECK_EQ(vas_consumer_attach(owner, &pins, LONG_NS, NULL), -EBUSY);
+	CHECK_HAS(vas_error(), "pages are still to come");
+	CHECK_OK(vas_lazy_wait(owner, LONG_NS));
+	CHECK_OK(vas_consumer_attach(owner, &pins, LONG_NS, NULL));
+	vas_destroy(owner);
+}
+
+TEST(a_layout_that_is_refused_does_not_arrive)
+{
+	struct vas_consumer consumer = { .ops = &refusing_ops };
+	struct vas *owner = empty_vas();
+	struct source s;
+
+	CHECK_OK(vas_consumer_attach(owner, &consumer, LONG_NS, NULL));
 	for (uint32_t flags = 0; flags <= VAS_LAZY_ON_TOUCH; flags++) {
 		CHECK_EQ(try_to_restore(owner, &s, 0, SIZE, flags), -ENOTSUP);
 		CHECK_EQ(s.nr_ends, 1);

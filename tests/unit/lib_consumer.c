@@ -1,98 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include <vas/consumer.h>
+/* Consumers come, follow changes of the layout, fall out of step, and go. */
+#include <sys/wait.h>
 
-#include "simple_vas.h"
-
-/* A consumer that writes down what it is told, and refuses what it is told to refuse. */
-struct recorder {
-	struct vas_consumer consumer;
-	char log[64]; /* p, c, a: prepare, commit, abort */
-	int refuse;
-	struct vas_region removed[8], added[8];
-	size_t nr_removed, nr_added;
-};
-
-static void note(struct recorder *r, char what, const struct vas_delta *delta)
-{
-	size_t len = strlen(r->log);
-
-	CHECK(len + 1 < sizeof(r->log));
-	r->log[len] = what;
-	CHECK(delta->nr_removed <= 8 && delta->nr_added <= 8);
-	for (size_t i = 0; i < delta->nr_removed; i++)
-		r->removed[i] = delta->removed[i];
-	for (size_t i = 0; i < delta->nr_added; i++)
-		r->added[i] = delta->added[i];
-	r->nr_removed = delta->nr_removed;
-	r->nr_added = delta->nr_added;
-}
-
-static int prepare(struct vas_consumer *consumer, const struct vas_delta *delta)
-{
-	struct recorder *r = (struct recorder *)consumer;
-
-	note(r, 'p', delta);
-	return r->refuse ? vas_error_set(r->refuse, "the recorder refuses") : 0;
-}
-
-static void commit(struct vas_consumer *consumer, const struct vas_delta *delta)
-{
-	note((struct recorder *)consumer, 'c', delta);
-}
-
-static void undo(struct vas_consumer *consumer, const struct vas_delta *delta)
-{
-	note((struct recorder *)consumer, 'a', delta);
-}
-
-static const struct vas_consumer_ops ops = {
-	.name = "recorder",
-	.prepare = prepare,
-	.commit = commit,
-	.abort = undo,
-};
-
-static void check_log(struct recorder *r, const char *want)
-{
-	CHECK_STR(r->log, want);
-	r->log[0] = '\0';
-	memset(r->log, 0, sizeof(r->log));
-}
+#include "recorder.h"
 
 TEST(attaching_brings_all_regions_and_detaching_takes_them)
 {
-	struct recorder r = { .consumer.ops = &ops };
 	struct vas *vas = simple_vas();
+	struct recorder r;
 
 	simple_add(vas, 5, 1);
 	simple_add(vas, 1, 1);
-	CHECK_OK(vas_consumer_attach(vas, &r.consumer));
-	check_log(&r, "pc");
+	recorder_init(&r, 'A', 0);
+	CHECK_OK(vas_consumer_attach(vas, &r.consumer, LONG_NS, NULL));
+	check_journal("Ap Ac");
 	CHECK_EQ(r.nr_added, 2);
 	CHECK_EQ(r.nr_removed, 0);
 	CHECK_EQ(r.added[0].gpa, PAGE);
 	CHECK_EQ(r.added[1].gpa, 5 * PAGE);
 	vas_consumer_detach(&r.consumer);
-	check_log(&r, "c");
+	check_journal("Ac");
 	CHECK_EQ(r.nr_removed, 2);
+	CHECK_EQ(r.nr_gone, 2);
 	CHECK_EQ(r.nr_added, 0);
 	simple_add(vas, 9, 1);
-	check_log(&r, "");
+	check_journal("");
 	vas_destroy(vas);
 }
 
 TEST(a_change_is_prepared_then_committed)
 {
-	struct recorder r = { .consumer.ops = &ops };
 	struct vas *vas = simple_vas();
+	struct recorder r;
 	uint64_t id;
 
-	CHECK_OK(vas_consumer_attach(vas, &r.consumer));
-	check_log(&r, "pc");
+	recorder_init(&r, 'A', 0);
+	recorder_attach(vas, &r);
 	id = simple_add(vas, 1, 2);
-	check_log(&r, "pc");
+	check_journal("Ap AF Ac AT");
 	CHECK_OK(vas_region_resize(vas, id, PAGE));
-	check_log(&r, "pc");
+	check_journal("Ap AF Ac AT");
 	CHECK_EQ(r.nr_removed, 1);
 	CHECK_EQ(r.nr_added, 1);
 	CHECK_EQ(r.removed[0].id, id);
@@ -103,34 +50,50 @@ TEST(a_change_is_prepared_then_committed)
 	vas_destroy(vas);
 }
 
+TEST(what_is_gone_is_only_what_has_lost_its_bytes)
+{
+	struct vas *vas = simple_vas();
+	struct recorder r;
+	uint64_t id;
+
+	recorder_init(&r, 'A', 0);
+	recorder_attach(vas, &r);
+	id = simple_add(vas, 1, 2);
+	CHECK_OK(vas_region_resize(vas, id, 3 * PAGE));
+	CHECK_EQ(r.nr_removed, 1);
+	CHECK_EQ(r.nr_gone, 0);
+	CHECK_OK(vas_region_resize(vas, id, PAGE));
+	CHECK_EQ(r.nr_gone, 1);
+	CHECK_EQ(r.gone[0].gpa, 2 * PAGE);
+	CHECK_EQ(r.gone[0].size, 2 * PAGE);
+	CHECK_OK(vas_region_move(vas, id, 4 * PAGE));
+	CHECK_EQ(r.nr_gone, 1);
+	CHECK_EQ(r.gone[0].gpa, PAGE);
+	vas_destroy(vas);
+}
+
 TEST(one_that_refuses_stops_the_change_for_all)
 {
-	struct recorder first = { .consumer.ops = &ops }, second = { .consumer.ops = &ops };
-	const struct vas_region region = simple_region(1, 1);
 	struct vas *vas = simple_vas();
+	struct recorder first, second;
 	struct vas_blocker blocker;
-	struct vas_layout *layout;
 	uint8_t byte;
 
-	CHECK_OK(vas_consumer_attach(vas, &first.consumer));
-	CHECK_OK(vas_consumer_attach(vas, &second.consumer));
-	check_log(&first, "pc");
-	check_log(&second, "pc");
-	first.refuse = -ENOSPC;
-	CHECK_OK(vas_layout_begin(vas, &layout));
-	CHECK_OK(vas_layout_add(layout, &region, NULL));
-	CHECK_EQ(vas_layout_commit(layout, 0, &blocker), -ENOSPC);
+	recorder_init(&first, 'A', 0);
+	recorder_init(&second, 'B', 0);
+	recorder_attach(vas, &first);
+	recorder_attach(vas, &second);
+	second.refuse = -ENOSPC;
+	CHECK_EQ(commit_add(vas, 1, 0, &blocker), -ENOSPC);
 	CHECK_STR(vas_error(), "the recorder refuses");
 	CHECK_EQ(blocker.kind, VAS_BLOCKER_CONSUMER);
 	CHECK_STR(blocker.name, "recorder");
 	CHECK_EQ(vas_read(vas, PAGE, &byte, 1, NULL), -EFAULT);
 	/* Whoever had prepared was told; the one that refused needs no telling. */
-	check_log(&first, "p");
-	check_log(&second, "pa");
-	first.refuse = 0;
+	check_journal("Ap Bp Aa");
+	second.refuse = 0;
 	simple_add(vas, 1, 1);
-	check_log(&first, "pc");
-	check_log(&second, "pc");
+	check_journal("Ap Bp AF BF Ac Bc BT AT");
 	vas_consumer_detach(&first.consumer);
 	vas_consumer_detach(&second.consumer);
 	vas_destroy(vas);
@@ -138,19 +101,19 @@ TEST(one_that_refuses_stops_the_change_for_all)
 
 TEST(a_deadline_that_passes_aborts_consumers)
 {
-	struct recorder r = { .consumer.ops = &ops };
 	struct vas *vas = simple_vas();
 	uint64_t id = simple_add(vas, 1, 1);
 	struct vas_mapping *mapping;
 	struct vas_layout *layout;
+	struct recorder r;
 
-	CHECK_OK(vas_consumer_attach(vas, &r.consumer));
+	recorder_init(&r, 'A', 0);
+	recorder_attach(vas, &r);
 	CHECK_OK(vas_mapping_create(vas, PAGE, PAGE, 0, &mapping));
-	check_log(&r, "pc");
 	CHECK_OK(vas_layout_begin(vas, &layout));
 	CHECK_OK(vas_layout_remove(layout, id));
-	CHECK_EQ(vas_layout_commit(layout, 1000000, NULL), -EBUSY);
-	check_log(&r, "pa");
+	CHECK_EQ(vas_layout_commit(layout, SHORT_NS, NULL), -EBUSY);
+	check_journal("Ap Aa");
 	vas_mapping_destroy(mapping);
 	vas_consumer_detach(&r.consumer);
 	vas_destroy(vas);
@@ -158,30 +121,128 @@ TEST(a_deadline_that_passes_aborts_consumers)
 
 TEST(what_refuses_at_attach_is_not_attached)
 {
-	struct recorder r = { .consumer.ops = &ops, .refuse = -EBUSY };
 	struct vas *vas = simple_vas(), *binder;
+	struct recorder r;
 
-	CHECK_EQ(vas_consumer_attach(vas, &r.consumer), -EBUSY);
-	check_log(&r, "p");
+	recorder_init(&r, 'A', 0);
+	r.refuse = -EBUSY;
+	CHECK_EQ(vas_consumer_attach(vas, &r.consumer, LONG_NS, NULL), -EBUSY);
+	check_journal("Ap");
 	simple_add(vas, 1, 1);
-	check_log(&r, "");
+	check_journal("");
 	CHECK_OK(vas_bind(vas_fd(vas), 0, &binder));
-	CHECK_EQ(vas_consumer_attach(binder, &r.consumer), -EPERM);
+	CHECK_EQ(vas_consumer_attach(binder, &r.consumer, LONG_NS, NULL), -EPERM);
 	vas_unbind(binder);
 	vas_destroy(vas);
 }
 
 TEST(consumers_go_with_the_handle)
 {
-	struct recorder r = { .consumer.ops = &ops };
 	struct vas *vas = simple_vas();
+	struct recorder r;
 
 	simple_add(vas, 1, 1);
-	CHECK_OK(vas_consumer_attach(vas, &r.consumer));
-	check_log(&r, "pc");
+	recorder_init(&r, 'A', 0);
+	recorder_attach(vas, &r);
 	vas_destroy(vas);
-	check_log(&r, "c");
+	check_journal("Ac");
 }
+
+TEST(a_child_leaves_its_parents_consumers_alone)
+{
+	struct vas *vas = simple_vas();
+	struct recorder r;
+	int status;
+	pid_t pid;
+
+	simple_add(vas, 1, 1);
+	recorder_init(&r, 'A', 0);
+	recorder_attach(vas, &r);
+	pid = fork();
+	if (!pid) {
+		vas_consumer_detach(&r.consumer);
+		vas_unbind(vas);
+		_exit(*journal != 0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	vas_destroy(vas);
+}
+
+/* ---- out of step --------------------------------------------------------------------------- */
+
+static void check_told(struct vas *vas, const char *consumers)
+{
+	struct vas_info info;
+
+	CHECK_OK(vas_info(vas, &info));
+	CHECK_STR(info.consumers, consumers);
+}
+
+TEST(one_that_cannot_follow_is_out_of_step_and_the_change_holds)
+{
+	struct vas *vas = simple_vas();
+	struct recorder first, second;
+
+	recorder_init(&first, 'A', 0);
+	recorder_init(&second, 'B', 0);
+	recorder_attach(vas, &first);
+	recorder_attach(vas, &second);
+	check_told(vas, "recorder,recorder");
+	first.out_of_step = -ENOMEM;
+	CHECK_OK(commit_add(vas, 1, LONG_NS, NULL));
+	CHECK_OK(vas_write(vas, PAGE, "a", 1, NULL));
+	CHECK_EQ(vas_consumer_status(&first.consumer), -ENOMEM);
+	CHECK_OK(vas_consumer_status(&second.consumer));
+	check_told(vas, "recorder!,recorder");
+	vas_destroy(vas);
+}
+
+TEST(one_out_of_step_tries_again_before_the_next_change)
+{
+	struct vas *vas = simple_vas();
+	struct recorder r;
+
+	recorder_init(&r, 'A', 0);
+	recorder_attach(vas, &r);
+	r.out_of_step = -ENOMEM;
+	CHECK_OK(commit_add(vas, 1, LONG_NS, NULL));
+	check_journal("Ap AF Ac AT");
+	CHECK_OK(commit_add(vas, 2, LONG_NS, NULL));
+	check_journal("Ar Ap AF Ac AT");
+	CHECK_EQ(vas_consumer_status(&r.consumer), -ENOMEM);
+	r.out_of_step = 0;
+	CHECK_OK(commit_add(vas, 3, LONG_NS, NULL));
+	CHECK_OK(vas_consumer_status(&r.consumer));
+	check_journal("Ar Ap AF Ac AT");
+	CHECK_OK(commit_add(vas, 4, LONG_NS, NULL));
+	check_journal("Ap AF Ac AT");
+	check_told(vas, "recorder");
+	vas_destroy(vas);
+}
+
+TEST(one_out_of_step_tries_again_when_it_is_told_to)
+{
+	struct vas *vas = simple_vas();
+	struct recorder r;
+
+	recorder_init(&r, 'A', 0);
+	recorder_attach(vas, &r);
+	CHECK_OK(vas_consumer_retry(&r.consumer));
+	check_journal("");
+	r.out_of_step = -ENOMEM;
+	CHECK_OK(commit_add(vas, 1, LONG_NS, NULL));
+	check_journal("Ap AF Ac AT");
+	CHECK_EQ(vas_consumer_retry(&r.consumer), -ENOMEM);
+	r.out_of_step = 0;
+	CHECK_OK(vas_consumer_retry(&r.consumer));
+	CHECK_OK(vas_consumer_status(&r.consumer));
+	check_journal("Ar Ar");
+	check_told(vas, "recorder");
+	vas_destroy(vas);
+}
+
+/* ---- marks --------------------------------------------------------------------------------- */
 
 TEST(marks_outside_of_the_address_space_are_refused)
 {

@@ -16,6 +16,11 @@
  *	          0, or -EBUSY <-- all quiet, or the deadline
  *	VAS_KO_THAW -------------> writes go on ------------> resume()
  *
+ * With VAS_KO_NOWAIT, PREPARE and FREEZE only begin, and return VAS_KO_UNDER_WAY, unless nobody is
+ * in the way. The fd polls readable (POLLIN) when there may be news; VAS_KO_FINISH then returns 0,
+ * or VAS_KO_UNDER_WAY and who is in the way. The deadline is for the modules to know, and the
+ * caller's to enforce: ABORT and THAW end what is under way as well.
+ *
  * Closing the fd aborts, thaws and detaches.
  */
 #ifndef _UAPI_LINUX_VAS_H
@@ -32,10 +37,21 @@ struct vas_ko_range {
 	__u64 size;
 };
 
-/* Who was in the way, with -EBUSY: whose map, or, if size is 0, whose access that has not ended. */
+/* Results besides 0 and -1. */
+#define VAS_KO_UNDER_WAY 1
+
+/* vas_ko_prepare.flags, vas_ko_freeze.flags */
+#define VAS_KO_NOWAIT 1u
+
+/*
+ * Who was or is in the way: the module, the process that has bound it (0: not known), and the map.
+ * If size is 0, an access of the module has not ended; an empty name: not known whose.
+ */
 struct vas_ko_blocker {
 	__u64 gpa;
 	__u64 size;
+	__u32 pid;
+	__u32 pad;
 	char name[VAS_KO_NAME_LEN];
 };
 
@@ -47,13 +63,19 @@ struct vas_ko_attach {
 struct vas_ko_prepare {
 	__u64 ranges; /* user address of struct vas_ko_range[nr], what the change takes away */
 	__u32 nr;
-	__u32 flags; /* 0 */
+	__u32 flags; /* VAS_KO_NOWAIT */
 	__u64 timeout_ns;
 	struct vas_ko_blocker blocker; /* out */
 };
 
 struct vas_ko_freeze {
+	__u32 flags; /* VAS_KO_NOWAIT */
+	__u32 pad;   /* 0 */
 	__u64 timeout_ns;
+	struct vas_ko_blocker blocker; /* out */
+};
+
+struct vas_ko_finish {
 	struct vas_ko_blocker blocker; /* out */
 };
 
@@ -77,5 +99,6 @@ struct vas_ko_info {
 #define VAS_KO_FREEZE  _IOWR(VAS_KO_MAGIC, 4, struct vas_ko_freeze)
 #define VAS_KO_THAW    _IO(VAS_KO_MAGIC, 5)
 #define VAS_KO_INFO    _IOR(VAS_KO_MAGIC, 6, struct vas_ko_info)
+#define VAS_KO_FINISH  _IOR(VAS_KO_MAGIC, 7, struct vas_ko_finish)
 
 #endif

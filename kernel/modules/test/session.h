@@ -87,7 +87,7 @@ int session_sg_access(struct session *s, void *access);
 int session_sg_unmap(struct session *s, void *unused);
 void session_sg_invalidate(struct session *s, struct vas_mapping *mapping);
 
-/* doordoordoordoordoordoordoordoordoorbell.c */
+/* doordoordoordoordoordoordoordoordoordoorbell.c */
 int session_doorbell_start(struct session *s, void *doorbell);
 int session_doorbell_stop(struct session *s, void *nr_rings);
 
