@@ -18,8 +18,8 @@ struct dirty {
 	uint64_t size;
 	uint64_t *flat; /* a bitmap of the limit's own */
 	uint64_t *copy; /* where its scan moves words to */
-	uint64_t *
-		gpas; /* nr_gpas, a power of two, or all of the sparse case's, or none: half of all */
+	/* nr_gpas, a power of two, or all of the sparse case's, or none: half of all. */
+	uint64_t *gpas;
 	uint64_t nr_gpas;
 	void *rust; /* NULL, or to be closed */
 	void (*close_rust)(void *bitmap);
@@ -28,7 +28,10 @@ struct dirty {
 	size_t log_size;
 };
 
-/* size bytes of gpa, HALF_LIMIT at most if half of all is to be dirty, and room for nr_gpas addresses; dirty_close() also after a failure. */
+/*
+ * size bytes of gpa, HALF_LIMIT at most if half of all is to be dirty, and room for nr_gpas
+ * addresses; dirty_close() also after a failure.
+ */
 int dirty_open(struct dirty *d, uint64_t size, uint64_t nr_gpas);
 void dirty_close(struct dirty *d);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * How long until the first byte of a snapshot can be used, until all of it is there, and what a touch
- * of a page that has not come costs. The snapshot is of random data and in the page cache.
+ * How long until the first byte of a snapshot can be used, until all of it is there, and what a
+ * touch of a page that has not come costs. The snapshot is of random data and in the page cache.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Sections: translating inside of one for each access, beside translating alone, beside liburcu's memb
- * flavour and a pthread rwlock round the same translation; by one thread and by two at once. And the
- * owner's side: a commit that has to wait, with 64 idle and 2 busy threads bound.
+ * Sections: translating inside of one for each access, beside translating alone, beside liburcu's
+ * memb flavour and a pthread rwlock round the same translation; by one thread and by two at once.
+ * And the owner's side: a commit that has to wait, with 64 idle and 2 busy threads bound.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -81,7 +81,9 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "");
 	code = dispatch(argc, argv);
-	/* What was asked for and did not arrive (a full disk, say) is a failure. */
+	/*
+	 * Output that was requested and could not be written (a full disk, for one) is a failure.
+	 */
 	if (ferror(stdout) | fflush(stdout))
 		return fail(EXIT_REFUSED, "cannot write the output: %s", strerror(errno));
 	return code;

@@ -2,7 +2,7 @@
 /*
  * Process addresses for the memory behind regions: what KVM, vhost and VFIO's type 1 are given. One
  * mapping of each whole file, shared by all consumers of a vas in this process, where the address
- * space has room for it: then a region that comes or goes costs no mmap, and 32,000 regions are one
+ * space has room for it: then adding or removing a region costs no mmap, and 32,000 regions are one
  * VMA. Else one a region. Addresses are congruent to the file's offsets modulo 2 MiB, or the file's
  * page size if that is larger, so that large pages can be used wherever gpa and offset allow it.
  * What a region has by itself (local memory, a device's) is where its owner has it.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Byte strings in memory that others may be writing: each byte is read or written once, by an access
- * that says so. For names; not for anything whose bytes belong together.
+ * Byte strings in memory that others may be writing: each byte is read or written once, by an
+ * access that says so. For names; not for anything whose bytes belong together.
  */
 #ifndef VAS_CORE_BYTES_H
 #define VAS_CORE_BYTES_H

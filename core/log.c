@@ -105,7 +105,7 @@ static uint64_t bits_within(uint64_t i, uint64_t first, uint64_t end)
 	return mask;
 }
 
-/* A pass over a log: from where to where. */
+/* A walk over a log: from where to where. */
 struct taking {
 	const struct vas_log *log;
 	const struct vas_log_others *others;
@@ -131,8 +131,8 @@ static uint64_t take_word(const struct taking *t, uint64_t word)
 
 /*
  * H1: the words under one summary word whose top bit is clear already. The summary's bits go before
- * the words, so that a marker that comes meanwhile sets them again: it sees them clear, or its word's
- * bit was in place before and is taken here.
+ * the words, so that a marker that runs meanwhile sets them again: it sees them clear, or its
+ * word's bit was in place before and is taken here.
  */
 static void take_summary(struct taking *t, uint64_t s, struct vas_log_range *range)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Where the parts of a dirty log lie, and marking: DESIGN.md, "Dirty log". The words are shared with
+ * Where the parts of a dirty log lie, and marking: docs/design/dirty.md. The words are shared with
  * every writer, so all access is atomic; marking never waits.
  */
 #ifndef VAS_CORE_LOG_H
@@ -29,11 +29,12 @@ void vas_log_layout(uint64_t limit, struct vas_log_layout *layout);
 void vas_log_init(struct vas_log *log, void *memory, uint64_t limit);
 
 /*
- * Set bits, unless all are set: then it is a load, and the cache line stays shared. true if it was they
- * that were missing.
+ * Set bits, unless all are set: then it is a load, and the cache line stays shared. true if it was
+ * they that were missing.
  *
  * The loads of W4 and W5 are ordered after the locked or before them, and that is what the taker
- * relies on: a marker that sees a level still set has its bit below it in place. W2 needs no order: H3.
+ * relies on: a marker that sees a level still set has its bit below it in place. W2 needs no order:
+ * H3.
  */
 static inline bool vas_log_set_bits(uint64_t *word, uint64_t bits)
 {
@@ -44,9 +45,9 @@ static inline bool vas_log_set_bits(uint64_t *word, uint64_t bits)
 }
 
 /*
- * W2 to W5 for some pages of one word. A bit that is set already was set by somebody who sees to the
- * levels above, in a section or under a pin; if it dies on the way there, the levels are repaired
- * (vas_control.log_incomplete), or its pin is marked again.
+ * W2 to W5 for some pages of one word. A bit that is set already was set by somebody who sees to
+ * the levels above, in a section or under a pin; if it dies on the way there, the levels are
+ * repaired (vas_control.log_incomplete), or its pin is marked again.
  */
 static inline void vas_log_mark_word(const struct vas_log *log, uint64_t word, uint64_t bits)
 {
@@ -66,8 +67,8 @@ void vas_log_mark_word_again(const struct vas_log *log, uint64_t word, uint64_t 
 void vas_log_mark_again(const struct vas_log *log, uint64_t gpa, uint64_t len);
 
 /*
- * The levels above a word that is not 0: whoever died between its bit and these has left them unset, and
- * no marker sets them, for each stops at the bit.
+ * The levels above a word that is not 0: whoever died between its bit and these has left them
+ * unset, and no marker sets them, for each stops at the bit.
  */
 void vas_log_repair_word(const struct vas_log *log, uint64_t word);
 
@@ -87,8 +88,8 @@ struct vas_log_range {
 struct vas_log_range vas_log_range_of(const struct vas_log *log, uint64_t gpa, uint64_t len);
 
 /*
- * H1: clear up to nr words that are not 0, store them in `words`, and return their number. range->next
- * moves on to what was not looked at; at range->end all was. One taker at a time.
+ * H1: clear up to nr words that are not 0, store them in `words`, and return their number.
+ * range->next moves on to what was not looked at; at range->end all was. One taker at a time.
  */
 uint64_t vas_log_take(const struct vas_log *log, struct vas_log_range *range,
 		      struct vas_dirty_word *words, uint64_t nr);
@@ -99,7 +100,10 @@ struct vas_log_others {
 	uint32_t nr;
 };
 
-/* H1 and H2: the same, and what is taken is in all the others' logs, at whatever step the taker dies. */
+/*
+ * H1 and H2: the same, and what is taken is in all the others' logs, at whatever step the taker
+ * dies.
+ */
 uint64_t vas_log_move(const struct vas_log *log, struct vas_log_range *range,
 		      const struct vas_log_others *others, struct vas_dirty_word *words,
 		      uint64_t nr);

@@ -6,7 +6,9 @@ const struct vas_region_map_entry *vas_region_map_next(const struct vas_region_m
 {
 	uint32_t low = 0, nr = map->nr;
 
-	/* Invariant: entries before low end at or before gpa, those from low + nr on end after it. */
+	/*
+	 * Invariant: entries before low end at or before gpa, those from low + nr on end after it.
+	 */
 	while (nr) {
 		const struct vas_region_map_entry *e = &map->entries[low + nr / 2];
 

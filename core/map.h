@@ -9,7 +9,7 @@
 #include "core/range.h"
 
 #define VAS_REGION_MAP_WRITABLE	 1u /* for binders, in the present state */
-#define VAS_REGION_MAP_REACHABLE 2u /* address is good; else the region is there but not at hand */
+#define VAS_REGION_MAP_REACHABLE 2u /* address is good; else the memory is not available here */
 #define VAS_REGION_MAP_ROM	 4u /* never writable */
 #define VAS_REGION_MAP_WINDOW	 8u /* address is window + gpa */
 
@@ -33,8 +33,8 @@ const struct vas_region_map_entry *vas_region_map_next(const struct vas_region_m
 						       uint64_t gpa);
 
 /*
- * The longest run from gpa, at most len, in which addresses are contiguous and every entry has all
- * of `flags`: its length, and the first address. 0 if gpa itself has none.
+ * The longest range from gpa, at most len, in which addresses are contiguous and every entry has
+ * all of `flags`: its length, and the first address. 0 if gpa itself has none.
  */
 uint64_t vas_region_map_range(const struct vas_region_map *map, uint64_t gpa, uint64_t len,
 			      uint32_t flags, uint64_t *address);

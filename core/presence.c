@@ -37,7 +37,7 @@ void vas_presence_fill(const struct vas_region_map *map, uint32_t flags, uint32_
 	uint64_t start = 0, end = 0;
 	uint32_t i;
 
-	/* Adjacent entries are one run: a granule may lie over their border. */
+	/* Adjacent entries are one range: a granule may lie over their border. */
 	for (i = 0; i <= map->nr; i++) {
 		const struct vas_region_map_entry *e = &map->entries[i];
 

@@ -2,8 +2,8 @@
 /*
  * The dirty log: marking, harvesting with summary levels by one or two trackers, the begin of a
  * tracker, freezing, and the death of a writer or of a harvester at any step. Steps are named as in
- * DESIGN.md, "Dirty log"; code: core/log.c (W, H1, H2), lib/tracker.c and lib/dirty.c (H), lib/lock.c
- * (D), lib/freeze.c.
+ * docs/design/dirty.md; code: core/log.c (W, H1, H2), lib/dirty/tracker.c and lib/dirty/tracking.c (H),
+ * lib/handle/lock.c (D), lib/dirty/freeze.c.
  *
  * Guest memory is two pages, each with a word of the log of its own (one bit); the two share a
  * summary word and a top bit. Each writer has a cell in each page; mem[CELL(p, w)] is not what was
@@ -14,7 +14,7 @@
  * check: -DWRITERS=2 -DWRITER_DIES
  * deep:  -DWRITERS=2 -DWRITER_DIES -DNEWCOMER
  * check: -DWRITERS=2 -DUNTRACKED
- * check: -DWRITERS=2 -DPIECES
+ * check: -DWRITERS=2 -DSEGMENTS
  * check: -DTRACKERS=2
  * check: -DTRACKERS=2 -DHARVESTER_DIES
  * check: -DTRACKERS=2 -DHARVESTER_DIES -DABORTS
@@ -31,7 +31,7 @@
  * break: MARK_AFTER_LEAVE
  * break: CLEAR_SUMMARY_AFTER_SCAN -DMORE
  * break: CLEAR_TOP_AFTER_SCAN
- * break: TOP_NOT_RESTORED -DPIECES
+ * break: TOP_NOT_RESTORED -DSEGMENTS
  * break: HARVEST_WITHOUT_MEMBARRIER
  * break: HARVEST_WITHOUT_LOCK -DTRACKERS=2
  * break: FREEZE_WITHOUT_DRAIN
@@ -41,7 +41,7 @@
  * break: BEGIN_WITHOUT_MEMBARRIER -DTRACKERS=2 -DBEGIN
  * break: NO_REPAIR -DWRITERS=2 -DWRITER_DIES
  * break: ALL_DIRTY_INSTEAD -DWRITERS=2 -DWRITER_DIES
- * break: RECLAIM_BEFORE_LOST -DWRITERS=2 -DWRITER_DIES -DNEWCOMER
+ * break: RECLAIM_BEFORE_INCOMPLETE -DWRITERS=2 -DWRITER_DIES -DNEWCOMER
  * break: NO_REPAIR -DTRACKERS=2 -DHARVESTER_DIES
  * break: CLEAR_WORD_BEFORE_OR -DTRACKERS=2 -DHARVESTER_DIES
  * break: DELIVER_ENDS_EARLY -DTRACKERS=2 -DHARVESTER_DIES -DHEIR
@@ -89,8 +89,8 @@ byte generation;
 /* mem[PIN], the state of a pin on page 0. */
 #define FREE 0
 #define HELD 1
-#define ASKED 2
-#define QUIET 3
+#define INVALIDATE 2
+#define QUIESCED 3
 
 /* The log, and each tracker's own. */
 bit word[PAGES], summary[PAGES], top;
@@ -99,7 +99,7 @@ bit own_word[PAGES * TRACKERS], own_summary[PAGES * TRACKERS];
 #define OWN_SUMMARY(t, p) own_summary[(t) * PAGES + (p)]
 bit in_use[TRACKERS];
 bit draining;				/* a harvester is at it, or died at it */
-byte lost, repaired;			/* deaths that may have left marks half done; seen to */
+byte incomplete, repaired;			/* deaths that may have left marks half done; seen to */
 byte drain_lock;			/* the kernel's: 1 + tracker */
 bit frozen;				/* the owner says so: a last harvest may begin */
 bit dead[WRITERS], harvester_dead;
@@ -199,7 +199,7 @@ proctype Mapper(byte w)
 	{
 	do
 	:: store(w, CELL(0, w), EVERY_TRACKER)
-	:: d_step { mem[PIN] == ASKED && drained(w) -> mem[PIN] = QUIET }; break
+	:: d_step { mem[PIN] == INVALIDATE && drained(w) -> mem[PIN] = QUIESCED }; break
 	:: mem[PIN] == HELD ->
 #ifdef PIN_FREED_BEFORE_MARK
 		store(w, PIN, FREE);
@@ -234,8 +234,8 @@ inline harvest_begin(t)
 	d_step { drain_lock == 0 -> drain_lock = 1 + t };
 #endif
 	if
-	:: draining || lost != repaired ->
-		seen = lost;
+	:: draining || incomplete != repaired ->
+		seen = incomplete;
 #ifdef ALL_DIRTY_INSTEAD
 		pages = 3;
 #elif !defined(NO_REPAIR)
@@ -246,7 +246,7 @@ inline harvest_begin(t)
 		od;
 #endif
 		atomic { repaired = seen; seen = 0 }
-	:: !draining && lost == repaired
+	:: !draining && incomplete == repaired
 	fi;
 	draining = 1
 }
@@ -290,7 +290,7 @@ inline harvest(t, may_stop)
 #endif
 			p++
 		:: p < PAGES && !summary[p] -> p++
-#ifdef PIECES
+#ifdef SEGMENTS
 		:: may_stop && p == 1 -> break
 #endif
 		:: p == PAGES -> break
@@ -298,7 +298,7 @@ inline harvest(t, may_stop)
 #ifdef CLEAR_TOP_AFTER_SCAN
 		top = 0;
 #endif
-#if defined(PIECES) && !defined(TOP_NOT_RESTORED)
+#if defined(SEGMENTS) && !defined(TOP_NOT_RESTORED)
 		/* Enough for now: the rest is still to be found. */
 		if
 		:: p < PAGES && summary[p] -> top = 1
@@ -396,12 +396,12 @@ inline assert_nothing_lost(t)
 /* D: what died inside of a section may have left a mark half done: count it, then free the slot. */
 inline reclaim(s)
 {
-#ifndef RECLAIM_BEFORE_LOST
-	lost++;
+#ifndef RECLAIM_BEFORE_INCOMPLETE
+	incomplete++;
 	mem[SLOT(s)] = 0
 #else
 	mem[SLOT(s)] = 0;
-	lost++
+	incomplete++
 #endif
 }
 
@@ -459,8 +459,8 @@ proctype Owner()
 #if defined(MAPPER) && !defined(FREEZE_WITHOUT_ASKING)
 	/* Ask, and wait until the holder is quiet, gone or dead. A dead one's page is marked for it. */
 	do
-	:: d_step { mem[PIN] == HELD -> mem[PIN] = ASKED }
-	:: mem[PIN] == FREE || mem[PIN] == QUIET -> break
+	:: d_step { mem[PIN] == HELD -> mem[PIN] = INVALIDATE }
+	:: mem[PIN] == FREE || mem[PIN] == QUIESCED -> break
 	:: dead[1] && mem[PIN] != FREE ->
 #ifndef RECLAIM_WITHOUT_MARK
 		word[0] = 1;

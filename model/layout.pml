@@ -2,8 +2,8 @@
 /*
  * How a layout changes under use: publish, sections, the wait and its deadline, going back, the
  * death of a binder or of the owner at any step, reclaiming, adoption. Steps are named as in
- * DESIGN.md, "Sections"; code: lib/layout.c (P), include/vas/access.h and lib/view.c (E), lib/lock.c
- * (reclaim), lib/adopt.c (A).
+ * docs/design/sections.md; code: lib/layout/ (P, A), include/vas/access.h and lib/access/ (E),
+ * lib/handle/lock.c (reclaim).
  *
  * Guest memory is two ranges. A layout has one region, in one of them: its id is in the table twice
  * (so that a half-written table shows), and the id's lowest bit is the range. Each change removes

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * Long-lived maps: pins, asking for the range back with a deadline, freezing, thawing, waiting for
- * it, and the death of a holder or of the owner at any step. DESIGN.md, "Long-lived maps"; code:
- * lib/pin.c, lib/publish.c, lib/freeze.c, lib/garbage.c, lib/notify.c.
+ * it, and the death of a holder or of the owner at any step. docs/design/pins.md; code:
+ * lib/access/mapping.c, lib/layout/publish.c, lib/layout/stale.c, lib/dirty/freeze.c,
+ * lib/handle/notify.c.
  *
  * There is one range. ram is the region whose bytes are in it, 0 when they were given back; a holder
  * that finds another there than it has mapped used torn-down memory. What layout.pml has checked is
@@ -22,9 +23,9 @@
  * break: ASK_BEFORE_WAIT
  * break: TEARDOWN_UNDER_PIN
  * break: FREEZE_WITHOUT_ASKING
- * break: GARBAGE_UNDER_PIN -DOPS=3 -DHOLDERS=1
+ * break: STALE_UNDER_PIN -DOPS=3 -DHOLDERS=1
  * break: CHANGE_WHILE_FROZEN
- * break: QUIET_BY_STORE
+ * break: QUIESCED_BY_STORE
  * break: KEEP_ONCE
  * break: NOTIFY_FIRST
  * break: UNPIN_BINDER_FIRST -DOPS=2
@@ -56,9 +57,9 @@
 /* mem[PIN(k)]: enum vas_pin_state */
 #define FREE 0
 #define HELD 1
-#define ASKED 2
+#define INVALIDATE 2
 #define QUIESCE 3
-#define QUIET 4
+#define QUIESCED 4
 
 #define OWNER 1
 #define ADOPTER 2
@@ -145,19 +146,19 @@ proctype Holder(byte i)
 			do
 			:: region != 0 -> use()
 			:: region != 0 -> unpin(); break
-#ifndef QUIET_BY_STORE
-			:: d_step { mem[PIN(k)] == QUIESCE && drained(i) -> mem[PIN(k)] = QUIET };
+#ifndef QUIESCED_BY_STORE
+			:: d_step { mem[PIN(k)] == QUIESCE && drained(i) -> mem[PIN(k)] = QUIESCED };
 #else
 			:: mem[PIN(k)] == QUIESCE ->
-				store(i, PIN(k), QUIET);
+				store(i, PIN(k), QUIESCED);
 				drained(i);
 #endif
 				do
 				:: n = notify;
 					if
 					:: mem[PIN(k)] == HELD -> break
-					:: mem[PIN(k)] == ASKED -> break
-					:: mem[PIN(k)] == QUIET -> notify != n
+					:: mem[PIN(k)] == INVALIDATE -> break
+					:: mem[PIN(k)] == QUIESCED -> notify != n
 					:: else
 					fi
 				od;
@@ -201,18 +202,18 @@ inline reclaim(s)
  * Ask each holder, by compare-and-swap, and wait until all have complied: ok. The first look may be
  * before the sections have ended, but there is one after that.
  */
-inline ask_pins(wish)
+inline request_pins(request)
 {
 	ok = 1;
 	do
 	:: s == HOLDERS -> s = 0; break
-	:: d_step { s < HOLDERS && (!PINNED(s) || (wish == QUIESCE && mem[PIN(s)] == QUIET)) -> s++ }
+	:: d_step { s < HOLDERS && (!PINNED(s) || (request == QUIESCE && mem[PIN(s)] == QUIESCED)) -> s++ }
 	:: s < HOLDERS && PINNED(s) && HOLDER_IS_DEAD(s) -> reclaim(s)
-	:: s < HOLDERS && PINNED(s) && !(wish == QUIESCE && mem[PIN(s)] == QUIET) ->
+	:: s < HOLDERS && PINNED(s) && !(request == QUIESCE && mem[PIN(s)] == QUIESCED) ->
 		x = mem[PIN(s)];
 		d_step {
 			if
-			:: x != FREE && x != wish && mem[PIN(s)] == x -> mem[PIN(s)] = wish
+			:: x != FREE && x != request && mem[PIN(s)] == x -> mem[PIN(s)] = request
 			:: else
 			fi;
 			x = 0
@@ -251,7 +252,7 @@ inline remove()
 	l = layout;
 	publish(0, 0);
 #ifdef ASK_BEFORE_WAIT
-	ask_pins(ASKED);
+	request_pins(INVALIDATE);
 	if
 	:: ok -> wait_sections()
 	:: else
@@ -260,7 +261,7 @@ inline remove()
 	wait_sections();
 #ifndef TEARDOWN_UNDER_PIN
 	if
-	:: ok -> ask_pins(ASKED)
+	:: ok -> request_pins(INVALIDATE)
 	:: else
 	fi;
 #endif
@@ -278,9 +279,9 @@ inline add()
 	if
 	:: kept ->							/* P0 */
 		wait_sections();
-#ifndef GARBAGE_UNDER_PIN
+#ifndef STALE_UNDER_PIN
 		if
-		:: ok -> ask_pins(ASKED);
+		:: ok -> request_pins(INVALIDATE);
 			if
 			:: !ok -> keep_pins(); notify++
 			:: ok
@@ -323,7 +324,7 @@ inline freeze()
 	wait_sections();
 #ifndef FREEZE_WITHOUT_ASKING
 	if
-	:: ok -> ask_pins(QUIESCE)
+	:: ok -> request_pins(QUIESCE)
 	:: else
 	fi;
 #endif
@@ -332,7 +333,7 @@ inline freeze()
 		all_quiet = 1;
 #ifdef CHANGE_WHILE_FROZEN
 		/* A removal that fails: its holders are told to keep what they have. */
-		ask_pins(ASKED);
+		request_pins(INVALIDATE);
 		keep_pins();
 		notify++;
 #endif

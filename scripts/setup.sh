@@ -4,7 +4,7 @@
 set -eu
 
 base="gcc g++ libc6-dev meson ninja-build pkg-config make python3 scdoc binutils
-	clang lld libclang-rt-14-dev shellcheck universal-ctags spin
+	clang clang-format lld libclang-rt-14-dev shellcheck universal-ctags spin
 	qemu-system-x86 cpio xz-utils zstd util-linux groff-base
 	libjson-c-dev libncurses-dev libxxhash-dev libzstd-dev liblz4-dev"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"

@@ -14,8 +14,8 @@ struct goal {
 };
 
 /*
- * Constant means that the log of the number of regions isn't in it; a few instructions more or less are
- * where the structures happen to lie.
+ * Constant means that the log of the number of regions isn't in it; a few instructions more or less
+ * are where the structures happen to lie.
  */
 static const struct goal goals_of_all[] = {
 	{ "vas-cache", "from/8/1", "kvm", "from/8/1", 1.2 },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * What access to guest memory costs inside the kernel, beside KVM's and the plain copies that both are
- * made of. Runs inside the machine that scripts/bench-kernel.sh boots. Under QEMU's -icount the
+ * What access to guest memory costs inside the kernel, beside KVM's and the plain copies that both
+ * are made of. Runs inside the machine that scripts/bench-kernel.sh boots. Under QEMU's -icount the
  * processor's clock counts instructions, and VAS_BENCH_UNIT=insns says so.
  */
 #include <errno.h>

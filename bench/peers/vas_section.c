@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* A back end's way: one section round a burst, and in it a translation and a memcpy for each buffer. */
+/*
+ * A back end's way: one section round a burst, and in it a translation and a memcpy for each
+ * buffer.
+ */
 #include <string.h>
 
 #include <vas/vas.h>

@@ -250,7 +250,7 @@ int search_run(struct search *search)
 					    .regions = search->regions,
 					    .gpa = search->gpa,
 					    .end = search->end };
-	/* With fewer threads than wished for, even with none but this one, it works as well. */
+	/* With fewer threads than requested, even with none but this one, it works as well. */
 	while (nr < search->nr_threads - 1 &&
 	       pthread_create(&threads[nr], NULL, worker, search) == 0)
 		nr++;

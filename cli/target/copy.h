@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Reading a range piece by piece, without allocating what was never touched. */
+/* Reading a range segment by segment, without allocating what was never touched. */
 #ifndef CLI_COPY_H
 #define CLI_COPY_H
 
@@ -8,7 +8,7 @@
 #define COPY_SEGMENT (1u << 20)
 
 /*
- * Takes a piece at gpa, of at most COPY_SEGMENT bytes: 0 to go on, else what copy_out() returns.
+ * Takes a segment at gpa, of at most COPY_SEGMENT bytes: 0 to go on, else what copy_out() returns.
  * bytes is NULL for memory that was never touched, of any length.
  */
 struct sink {

@@ -16,8 +16,8 @@
 int name_bind(const char *name, enum vas_role role, struct vas **vas);
 
 /*
- * The same to read contents: as an observer, unless there are pages that come only to binders who ask
- * for them.
+ * The same to read contents: as an observer, unless there are pages that are filled only for
+ * binders, who can send requests.
  */
 int name_bind_to_read(const char *name, struct vas **vas);
 

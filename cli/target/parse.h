@@ -18,7 +18,7 @@ int parse_number(const char *text, int *number);
 /*
  * Pairs of hex digits, with or without spaces between: "de ad beef". With mask (else NULL), a digit
  * may be '?', which matches anything: its bits are 0 in both. The caller frees *bytes, and *mask
- * with it: they are one piece of memory.
+ * with it: they are one allocation.
  */
 int parse_hex(const char *text, uint8_t **bytes, uint8_t **mask, size_t *len);
 

@@ -128,7 +128,7 @@ static void extent_of_region(struct extents *extents, struct extent *extent)
 	extent->kind = EXTENT_UNREACHABLE;
 	if (fd < 0 || is_coming(extents->vas, extent))
 		return;
-	/* SEEK_HOLE looks at each page up to the hole: ask it once for each stretch of data. */
+	/* SEEK_HOLE looks at each page up to the hole: call it once for each range of data. */
 	if (extent->gpa < extents->data_end) {
 		extent->kind = EXTENT_DATA;
 		extent->len = least(extent->len, extents->data_end - extent->gpa);
@@ -178,8 +178,8 @@ static uint64_t file_data(int fd, uint64_t at, uint64_t end)
 }
 
 /*
- * All blocks of the file, less those of the control area, which is small. What comes before the tables was
- * allocated when the vas was made, but is told as a hole where nobody has touched it.
+ * All blocks of the file, less those of the control area, which is small. What comes before the
+ * tables was allocated when the vas was made, but is told as a hole where nobody has touched it.
  */
 uint64_t file_resident(int fd, const struct vas_info *info)
 {

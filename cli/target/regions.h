@@ -23,9 +23,9 @@ enum extent_kind {
 	EXTENT_DATA,	/* memory that is there */
 	EXTENT_EMPTY,	/* memory that was never touched: zeros, and reading would allocate it */
 	EXTENT_UNKNOWN, /* one of these two: hugetlbfs cannot tell */
-	EXTENT_LAZY,	/* pages of it are still to come: ask libvas, not the file */
+	EXTENT_LAZY,	/* some pages are not filled: look by libvas, not the file */
 	EXTENT_HOLE,	/* no region */
-	EXTENT_UNREACHABLE, /* a region whose memory cannot be had here, or is lost: its file was cut */
+	EXTENT_UNREACHABLE, /* memory that cannot be had here, or is gone: its file was cut */
 };
 
 /* There is memory, or may be. */

@@ -9,7 +9,7 @@
 #include "cli/ui/verb.h"
 
 struct source {
-	uint8_t *bytes; /* at hand, or NULL: */
+	uint8_t *bytes; /* available, or NULL: */
 	int fd;		/* to be read */
 	size_t len;
 	size_t taken;
@@ -38,8 +38,8 @@ struct source {
 int source_option(struct source *source, int option, const char *value);
 
 /*
- * Give all bytes to `use`, piece by piece; it returns an exit code, and other than EXIT_OK ends it.
- * at: how many bytes came before. An exit code.
+ * Give all bytes to `use`, segment by segment. It returns an exit code; other than EXIT_OK ends it.
+ * at: how many bytes were before. An exit code.
  */
 struct user {
 	int (*use)(struct user *user, uint64_t at, const uint8_t *bytes, size_t len);

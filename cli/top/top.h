@@ -62,7 +62,9 @@ void top_clean(struct top *top);
 
 const char *top_order_name(enum top_order order);
 
-/* Count in this vas: the rate since the last call, and the working set; NULL: it cannot be tracked. */
+/*
+ * Count in this vas: the rate since the last call, and the working set; NULL: it cannot be tracked.
+ */
 struct top_track *top_track_new(const struct holder *holder);
 int top_track_look(struct top_track *track, uint64_t *dirty_rate, uint64_t *working_set);
 void top_track_free(struct top_track *track);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Guest memory on its way out: as a dump for people, as hex digits, or raw. */
+/* Guest memory as output: as a dump, as hex digits, or raw. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Text for people: sizes, names that others chose, tables, and a line of progress. */
+/* Text for terminals: sizes, names that others chose, tables, and a line of progress. */
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
 

@@ -22,7 +22,7 @@ void verb_print_help(const struct verb *verb)
 	printf("usage: vas %s %s\n\n%s.\n\n%s", verb->name, verb->args, verb->summary, verb->help);
 }
 
-static void say(const char *format, va_list args)
+static void print_message(const char *format, va_list args)
 {
 	char *line;
 
@@ -42,7 +42,7 @@ int fail(int code, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(format, args);
+	print_message(format, args);
 	va_end(args);
 	return code;
 }
@@ -52,7 +52,7 @@ int fail_usage(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(format, args);
+	print_message(format, args);
 	va_end(args);
 	fprintf(stderr, "Try 'vas %s%s--help'.\n", verb_now ? verb_now->name : "",
 		verb_now ? " " : "");
@@ -74,7 +74,7 @@ void note(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(format, args);
+	print_message(format, args);
 	va_end(args);
 }
 

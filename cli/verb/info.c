@@ -33,7 +33,7 @@ static int get_events(struct facts *facts)
 	return nr < 0 ? (int)nr : 0;
 }
 
-/* Of the vas's file, and of the further ones as far as they are at hand. */
+/* Of the vas's file, and of the further ones as far as they are available. */
 static uint64_t count_resident(const struct facts *facts)
 {
 	uint64_t resident = file_resident(vas_fd(facts->vas), &facts->info);

@@ -18,7 +18,9 @@ static const struct option longs[] = {
 	{ 0 },
 };
 
-/* Others use it meanwhile; they are told when all of it is there, and so is whoever started this. */
+/*
+ * Others use it meanwhile; they are told when all of it is there, and so is whoever started this.
+ */
 static int hold_lazy(struct vas *vas, const char *file, int as_json)
 {
 	int code, err = -ETIMEDOUT;

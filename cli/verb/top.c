@@ -31,7 +31,7 @@ struct request {
 	int number; /* of looks; 0: until a signal */
 };
 
-/* 1: a signal has come. */
+/* 1: a signal is pending. */
 static int wait_or_signal(uint64_t ns)
 {
 	struct timespec delay = { (time_t)(ns / 1000000000ull), (long)(ns % 1000000000ull) };

@@ -29,7 +29,7 @@ void child_argv_free(char **argv);
  */
 int child_run(struct child *child, char **argv);
 
-/* From now on those signals wait to be waited for; 1 if one has come. */
+/* From now on those signals stay pending until they are waited for; 1 if one is. */
 void block_signals(void);
 int has_signal(void);
 int signals_fd(void); /* readable when one has; -1: not to be had */

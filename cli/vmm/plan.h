@@ -57,9 +57,9 @@ enum { PLAN_MACHINE = 1000, PLAN_REGION, PLAN_HUGETLB, PLAN_THP, PLAN_RESERVE };
 int plan_option(struct plan *plan, int option, const char *value);
 
 /*
- * Create it all, and own it. The machine's RAM is one piece at the start of the file, in the order
- * of its gpa, as a VMM has it that maps it in one; further regions come behind it, or, as long as
- * no RAM is moved, at the offset that is their gpa. An exit code.
+ * Create it all, and own it. The machine's RAM is one extent at the start of the file, in the order
+ * of its gpa, as a VMM has it that maps it in one; further regions lie behind it, or, as long as no
+ * RAM is moved, at the offset that is their gpa. An exit code.
  */
 int plan_create(struct plan *plan, struct vas **vas);
 void plan_clean(struct plan *plan);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Events tied to KVM: doorbells as ioeventfds, interrupts as irqfds. */
+/* Events attached to KVM: doorbells as ioeventfds, interrupts as irqfds. */
 #include "consumer/kvm/machine.h"
 
 #include <errno.h>
@@ -66,7 +66,7 @@ static int fd_dup(int fd)
 		       vas_error_set(-errno, "cannot duplicate an eventfd: %s", strerror(errno));
 }
 
-/* The event's eventfds as duplicates, or -errno with the story told. */
+/* The event's eventfds as duplicates, or -errno with the error set. */
 static int attached_fds_get(struct vas *vas, struct kvm_event *attached)
 {
 	int fd = vas_event_fd(vas, attached->event.id);

@@ -96,7 +96,10 @@ static void pending_undo(struct vas_kvm *kvm)
 	kvm->pending = NULL;
 }
 
-/* Does the region lie where one that goes still is? *at only moves up: both lists are sorted. */
+/*
+ * Does the region overlap one that is removed and still there? *at only moves up: both lists are
+ * sorted.
+ */
 static int is_late(const struct vas_delta *delta, const struct vas_region *region, size_t *at)
 {
 	const struct vas_region *removed = delta->removed;
@@ -109,7 +112,8 @@ static int is_late(const struct vas_delta *delta, const struct vas_region *regio
 int vas_kvm_layout_go_on(struct vas_kvm *kvm)
 {
 	const struct vas_delta *delta = kvm->delta;
-	size_t end = kvm->at + KVM_PIECE < delta->nr_added ? kvm->at + KVM_PIECE : delta->nr_added;
+	size_t end =
+		kvm->at + KVM_SEGMENT < delta->nr_added ? kvm->at + KVM_SEGMENT : delta->nr_added;
 	int err = 0;
 
 	for (; !err && kvm->at < end; kvm->at++) {

@@ -3,12 +3,12 @@
  * What the KVM binder keeps of one VM, and which file does what with it:
  *
  *	kvm.c		attach and detach, the ops
- *	kvm_layout.c	prepare, commit, abort
- *	kvm_slot.c	memslots, by number and by gpa
- *	kvm_bitmap.c	dirty log by bitmap
- *	kvm_ring.c	dirty log by ring
- *	kvm_event.c	ioeventfds, irqfds
- *	kvm_route.c	interrupt routes
+ *	layout.c	prepare, commit, abort
+ *	slot.c		memslots, by number and by gpa
+ *	bitmap.c	dirty log by bitmap
+ *	ring.c		dirty log by ring
+ *	event.c	ioeventfds, irqfds
+ *	route.c	interrupt routes
  */
 #ifndef BIND_KVM_MACHINE_H
 #define BIND_KVM_MACHINE_H
@@ -24,7 +24,7 @@
 #define NO_SLOT UINT32_MAX
 
 /* Memslots between two looks at the deadline: each may cost KVM a millisecond. */
-#define KVM_PIECE 64u
+#define KVM_SEGMENT 64u
 
 struct kvm_slot {
 	uint64_t gpa;
@@ -53,8 +53,8 @@ struct kvm_vcpu_ring {
 };
 
 /*
- * KVM finds what it is to untie by the same fields and the same eventfd, and the event may be gone
- * from the vas by then: all of it is kept here, the fds as duplicates.
+ * KVM finds what it is to detach by the same fields and the same eventfd. The event may be gone
+ * from the vas by then, so all of it is kept here, the fds as duplicates.
  */
 struct kvm_event {
 	struct vas_event event;
@@ -161,12 +161,12 @@ int vas_kvm_ring_init(struct vas_kvm *kvm);
 int vas_kvm_ring_harvest(struct vas_kvm *kvm);
 void vas_kvm_rings_clean(struct vas_kvm *kvm);
 
-/* Routes. With the lock held; set: these, and those of the ties. */
+/* Routes. With the lock held; set: these, and those of the attached events. */
 int vas_kvm_routes_init(struct vas_kvm *kvm);
 int vas_kvm_routes_set(struct vas_kvm *kvm, const struct kvm_irq_routing_entry *own, size_t nr_own);
 int vas_kvm_gsi_is_routed(const struct vas_kvm *kvm, uint32_t gsi);
 
-/* Untie everything. */
+/* Detach everything. */
 void vas_kvm_events_clean(struct vas_kvm *kvm);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * The VM's interrupt routes. KVM takes them only as a whole: the VMM's own, and one for each
- * interrupt by message that is tied.
+ * attached interrupt by message.
  */
 #include "consumer/kvm/machine.h"
 

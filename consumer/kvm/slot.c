@@ -163,7 +163,7 @@ static int slot_set_flags(struct vas_kvm *kvm, uint32_t number, uint32_t flags)
 
 int vas_kvm_slots_track(struct vas_kvm *kvm, size_t *at)
 {
-	size_t end = *at + KVM_PIECE < kvm->nr_touched ? *at + KVM_PIECE : kvm->nr_touched;
+	size_t end = *at + KVM_SEGMENT < kvm->nr_touched ? *at + KVM_SEGMENT : kvm->nr_touched;
 	int err = 0;
 
 	for (; !err && *at < end; ++*at)

@@ -61,8 +61,9 @@ static bool index_is_locked(struct vas_proto *proto, uint32_t index)
 }
 
 /*
- * The claimer locks, then counts up; so who has seen the count finds the lock, or its holder is dead. One
- * that has the lock and has not counted yet makes the life before it look alive for a moment longer.
+ * The claimer locks, then counts up; so who has seen the count finds the lock, or its holder is
+ * dead. One that has the lock and has not counted yet makes the life before it look alive for a
+ * moment longer.
  */
 static bool look(struct vas_proto *proto, uint32_t tag)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The fields of what is shared entry by entry. Private to core/protocol, and to tests that forge them:
- * everybody else goes by the functions of core/protocol/protocol.h.
+ * The fields of what is shared entry by entry. Private to core/protocol, and to tests that forge
+ * them: everybody else goes by the functions of core/protocol/protocol.h.
  */
 #ifndef VAS_CORE_PROTOCOL_ENTRIES_H
 #define VAS_CORE_PROTOCOL_ENTRIES_H
@@ -12,8 +12,8 @@
 #define VAS_TAG_INDEX	   ((1u << VAS_TAG_INDEX_BITS) - 1)
 
 /*
- * A thread's place for its sections; binders write. Only the thread stores generation. Of a slot that is
- * free (tag 0) it may be anything: whoever claims one stores 0 first.
+ * A thread's place for its sections; binders write. Only the thread stores generation. Of a slot
+ * that is free (tag 0) it may be anything: whoever claims one stores 0 first.
  */
 struct vas_slot {
 	uint64_t

@@ -3,18 +3,20 @@
  * Pins. model/pin.pml.
  *
  * Order: the fields of a pin are written before its state becomes HELD (release), and whoever looks
- * reads the state first (acquire). A pin that was just taken from the dead shows its old state and range
- * for a moment; who asks it then asks in vain, and asks again in the next round. A holder does what it
- * did to the range before it stores FREE, or swaps to QUIESCED (release).
+ * reads the state first (acquire). A pin that was just taken from the dead shows its old state and
+ * range for a moment; who asks it then asks in vain, and asks again in the next round. A holder
+ * does what it did to the range before it stores FREE, or swaps to QUIESCED (release).
  */
 #include <linux/errno.h>
 
 #include "core/protocol/entries.h"
 #include "core/protocol/protocol.h"
 
+#define MAX_TRIES 100
+
 /*
- * The records that may be in use are below it: the next power of two, so that a claimer says so with one
- * or, before it claims.
+ * The pins that may be in use are below it. It is the next power of two, so that a claimer
+ * announces itself with one or, before it claims.
  */
 static uint32_t pins_end(const struct vas_proto *proto)
 {
@@ -49,9 +51,9 @@ static void lose_marks(struct vas_proto *proto)
 }
 
 /*
- * A writable map counts as dirty until it is gone, the death of its holder included. What a pin says is
- * anybody's word, so a scan marks only so much one by one; beyond that, all that was ever touched is
- * dirty.
+ * A writable map counts as dirty until it is gone, the death of its holder included. What a pin
+ * says is anybody's word, so a scan marks only so much one by one; beyond that, all that was ever
+ * touched is dirty.
  */
 static void mark_dead(struct vas_scan *scan, const struct vas_pin_about *about)
 {
@@ -69,7 +71,7 @@ static void mark_dead(struct vas_scan *scan, const struct vas_pin_about *about)
 		lose_marks(proto);
 }
 
-/* The marks come before the tag goes. The state stays: whoever claims the record sets it. */
+/* The marks come before the tag goes. The state stays: whoever claims the pin sets it. */
 static void reap(struct vas_scan *scan, uint32_t i, const struct vas_pin_about *about, uint32_t tag)
 {
 	mark_dead(scan, about);
@@ -192,6 +194,23 @@ static uint32_t state_for(uint32_t flags, uint32_t state, enum vas_pin_request r
 	}
 }
 
+/*
+ * True if it was changed. A holder that changes it meanwhile is looked at in the next round; but
+ * after a request is taken back there is none. A holder that has just answered would wait for a
+ * thaw that was, so that is tried until it reads HELD or FREE; not for ever, as a hostile holder
+ * may keep changing it. model/pin.pml, keep_pins().
+ */
+static bool set_state(struct vas_pin *pin, uint32_t state, uint32_t wanted)
+{
+	uint32_t tries = wanted == VAS_PIN_HELD ? MAX_TRIES : 1;
+
+	while (state != wanted && state != VAS_PIN_FREE && tries--)
+		if (__atomic_compare_exchange_n(&pin->state, &state, wanted, 0, __ATOMIC_ACQ_REL,
+						__ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
 static void report(const struct vas_proto *proto, const struct vas_pin_about *about, uint32_t tag,
 		   struct vas_pin_blocker *blocker)
 {
@@ -220,10 +239,7 @@ uint32_t vas_pins_request(struct vas_scan *scan, const struct vas_pin_set *set,
 			reap(scan, i, &about, tag);
 			continue;
 		}
-		/* A holder that changes it meanwhile is looked at in the next round. */
-		if (state != wanted)
-			*told += __atomic_compare_exchange_n(&proto->pins[i].state, &state, wanted,
-							     0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		*told += set_state(&proto->pins[i], state, wanted);
 		if (!nr++ && blocker)
 			report(proto, &about, tag, blocker);
 	}

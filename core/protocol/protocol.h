@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What the users of one vas agree on through shared memory: who lives, whose a slot, pin or tracker is,
- * what a generation says. The same objects in libvas and in vas.ko; docs/design/sections.md has the
- * steps.
+ * What the users of one vas agree on through shared memory: who lives, whose a slot, pin or tracker
+ * is, what a generation says. The same objects in libvas and in vas.ko; docs/design/sections.md has
+ * the steps.
  *
  *	binder.c	an index is claimed with a lock on its byte; a tag names one life of it
  *	slot.c		a thread's place for sections: claim, release, the dead one's taken away
@@ -11,13 +11,14 @@
  *	generation.c	state and table, copied and checked
  *
  * Everything here is in memory that any writer of the vas may change at any time. So nothing is
- * trusted: indices are checked at each use, no loop is longer than a table of the checked superblock,
- * and whoever walks a table does so under a struct vas_scan, which bounds the whole walk.
+ * trusted: indices are checked at each use, no loop is longer than a table of the checked
+ * superblock, and whoever walks a table does so under a struct vas_scan, which bounds the whole
+ * walk.
  *
  * Tags. An entry is claimed by a compare-and-swap of its tag from 0, or from a dead one's, to one's
- * own: binder index, and how often that index was claimed. A tag that is not its index's present one, or
- * whose index's byte nobody has locked for writing, is dead and never lives again. Hence no lock is
- * needed to take an entry from the dead: a swap that comes too late finds another tag.
+ * own: binder index, and how often that index was claimed. A tag that is not its index's present
+ * one, or whose index's byte nobody has locked for writing, is dead and never lives again. Hence no
+ * lock is needed to take an entry from the dead: a swap that comes too late finds another tag.
  *
  * Read locks are no life: anybody who may read the file can take them. A process that dies at any
  * instruction loses its write lock with its last file description.
@@ -56,7 +57,7 @@ struct vas_proto_ops {
 	int (*copy)(struct vas_proto *proto, void *to, uint64_t offset, uint64_t size);
 };
 
-/* What scans have done since the handle was made: for tests and for people who look for a hog. */
+/* What scans have done since the handle was made: for tests, and to find a hog. */
 struct vas_proto_work {
 	uint64_t entries; /* looked at */
 	uint64_t looks;	  /* at locks */
@@ -78,8 +79,9 @@ struct vas_proto {
 };
 
 /*
- * One walk, or several that belong to one call: a deadline and an allowance for all of it. It remembers
- * who was found alive or dead, so that a table full of one binder's entries costs one look.
+ * One walk, or several that belong to one call: a deadline and an allowance for all of it. It
+ * remembers who was found alive or dead, so that a table full of one binder's entries costs one
+ * look.
  */
 struct vas_scan {
 	struct vas_proto *proto;
@@ -116,9 +118,10 @@ struct vas_binder_about {
 };
 
 /*
- * Take an index: a lock on its byte, and a tag that nobody had before. The lowest that can be had; where
- * locks are so slow that none was found in time, one from `start` on (any number), so that who tries again
- * goes on elsewhere. -EAGAIN: all are taken, or none was found; -errno of ops->lock.
+ * Take an index: a lock on its byte, and a tag that nobody had before. The lowest that can be had;
+ * where locks are so slow that none was found in time, one from `start` on (any number), so that
+ * who tries again goes on elsewhere. -EAGAIN: all are taken, or none was found; -errno of
+ * ops->lock.
  */
 int vas_binder_claim(struct vas_proto *proto, const struct vas_binder_about *about, uint32_t start);
 
@@ -143,8 +146,8 @@ uint32_t vas_binder_tag(const struct vas_proto *proto, uint32_t index);
 /* ---- slot.c ------------------------------------------------------------------------------- */
 
 /*
- * Claim a slot for a thread, a free one or a dead one's: its place, or VAS_NO_ENTRY. *word is what the
- * section protocol writes, and is 0.
+ * Claim a slot for a thread, a free one or a dead one's: its place, or VAS_NO_ENTRY. *word is what
+ * the section protocol writes, and is 0.
  */
 uint32_t vas_slot_claim(struct vas_scan *scan, uint32_t tid, uint64_t **word);
 
@@ -155,8 +158,8 @@ void vas_slot_release(struct vas_proto *proto, uint32_t slot);
 bool vas_slot_is_inside(const struct vas_proto *proto, uint32_t slot, uint64_t generation);
 
 /*
- * Take it from a holder that is dead: true. If it died inside a section, marks may be missing, and the
- * log says so before the slot is empty. Looks anew each time it is called.
+ * Take it from a holder that is dead: true. If it died inside a section, marks may be missing, and
+ * the log says so before the slot is empty. Looks anew each time it is called.
  */
 bool vas_slot_reap(struct vas_scan *scan, uint32_t slot);
 
@@ -195,13 +198,13 @@ void vas_pin_release(struct vas_proto *proto, uint32_t pin);
 /* enum vas_pin_state, or nonsense that a peer has written. */
 uint32_t vas_pin_state(const struct vas_proto *proto, uint32_t pin);
 
-/* The holder is quiet: false if it was not asked to be. The caller wakes `answer`. */
+/* The holder is quiet: false if there was no request. The caller wakes `answer`. */
 bool vas_pin_answer(struct vas_proto *proto, uint32_t pin);
 
-/* Is one of our own pins asked for something? */
+/* Is there a request to one of our own pins? */
 bool vas_pins_are_requested(struct vas_scan *scan);
 
-/* What is asked of the holders of pins. */
+/* What is requested of the holders of pins. */
 enum vas_pin_request { VAS_PINS_KEEP, VAS_PINS_INVALIDATE, VAS_PINS_QUIESCE };
 
 /* Which pins: those for which `hits` is true. */
@@ -216,10 +219,10 @@ struct vas_pin_blocker {
 };
 
 /*
- * Ask the holders; with QUIESCE only of writable pins, and those that are quiet already have complied.
- * What a dead holder has pinned is marked and given back on the way. Returns how many have not
- * complied; *told counts those whose state has changed, for whom the caller wakes `notify`. A scan that
- * expires counts as one that has not complied.
+ * Send the holders a request; with QUIESCE only those of writable pins, and those that are quiet
+ * already have complied. What a dead holder has pinned is marked and given back on the way. Returns
+ * how many have not complied; *told counts those whose state has changed, for whom the caller wakes
+ * `notify`. A scan that expires counts as one that has not complied.
  */
 uint32_t vas_pins_request(struct vas_scan *scan, const struct vas_pin_set *set,
 			  enum vas_pin_request request, uint32_t *told,
@@ -231,7 +234,9 @@ bool vas_pins_reap(struct vas_scan *scan);
 /* Is there a writable pin that does not mark for itself? */
 bool vas_pins_are_dirty(struct vas_scan *scan);
 
-/* Mark those, all levels, in a log of the caller's. False: they are too large to mark one by one. */
+/*
+ * Mark those, all levels, in a log of the caller's. False: they are too large to mark one by one.
+ */
 bool vas_pins_mark(struct vas_scan *scan, const struct vas_log *log);
 
 uint32_t vas_pins_count(struct vas_scan *scan);
@@ -261,27 +266,33 @@ bool vas_tracker_is_alive(struct vas_scan *scan, uint32_t tracker);
 bool vas_tracker_about(struct vas_scan *scan, uint32_t tracker, struct vas_tracker_about *about);
 
 /*
- * The right to take words from the logs, of one binder at a time: 0; -EBUSY: a living one has it; 1: it
- * was taken from a dead one, which may have cleared a summary bit whose word is still there: repair.
+ * The right to take words from the logs, of one binder at a time: 0; -EBUSY: a living one has it;
+ * 1: it was taken from a dead one, which may have cleared a summary bit whose word is still there:
+ * repair.
  */
 int vas_drain_trylock(struct vas_scan *scan);
 void vas_drain_release(struct vas_proto *proto);
 
 /* ---- generation.c ------------------------------------------------------------------------- */
 
-/* The state of the generation that holds now, checked: 0; -EPROTO; -EAGAIN: it never stood still. */
+/*
+ * The state of the generation that holds now, checked: 0; -EPROTO; -EAGAIN: it never stood still.
+ */
 int vas_generation_read(struct vas_proto *proto, struct vas_state *state);
 
 /*
- * The same with the backings and the regions, checked as a whole. `room` has seen the state and makes
- * room for its nr_regions entries; any error of its own ends the reading.
+ * The same with the backings and the regions, checked as a whole. `room` has seen the state and
+ * makes room for its nr_regions entries; any error of its own ends the reading.
  */
 struct vas_generation {
 	struct vas_state state;
 	struct vas_backing_entry backings[VAS_MAX_BACKINGS];
 	struct vas_region_entry
 		*regions; /* from room(); whatever the result, the caller's to free */
-	/* Called again for each try. May leave `regions` NULL, if they are known: they are not read. */
+	/*
+	 * Called again for each try. May leave `regions` NULL, if they are known: they are not
+	 * read.
+	 */
 	int (*room)(struct vas_generation *generation);
 };
 

@@ -2,10 +2,11 @@
 /*
  * Slots. model/slot.pml has who owns one, model/layout.pml what it says.
  *
- * Order, for processors that let a later load or store pass an earlier store: a claimer swaps the tag
- * (release: its record is whole), then stores 0 (release), and only then sections (E1). So who sees a
- * section's generation in the slot sees the tag. An owner that looks at P5 has passed P4, which made
- * every store of before it visible; a thread that comes later has taken the new generation at E3.
+ * Order, for processors that let a later load or store pass an earlier store: a claimer swaps the
+ * tag (release: its record is whole), then stores 0 (release), and only then sections (E1). So who
+ * sees a section's generation in the slot sees the tag. An owner that looks at P5 has passed P4,
+ * which made every store of before it visible; a thread that comes later has taken the new
+ * generation at E3.
  */
 #include <linux/errno.h>
 

@@ -90,8 +90,8 @@ bool vas_tracker_about(struct vas_scan *scan, uint32_t i, struct vas_tracker_abo
 }
 
 /*
- * H0. The word is the lock: whoever swaps it from 0, or from a dead one's tag. A tag that is dead never
- * lives again, so a swap that comes late cannot take it from somebody.
+ * H0. The word is the lock: whoever swaps it from 0, or from a dead one's tag. A tag that is dead
+ * never lives again, so a swap that comes late cannot take it from somebody.
  */
 int vas_drain_trylock(struct vas_scan *scan)
 {

@@ -36,7 +36,7 @@ struct vas_slot_holder;
 struct vas_view;
 
 /**
- * struct vas_ops - what a module wants to be told
+ * struct vas_ops - what a module is called for
  * @owner: THIS_MODULE: cannot be unloaded while a binding with these ops lives
  * @name: shown in debugfs and trace events, and to the owner as the name of a blocker
  * @invalidate: The range of @mapping leaves the guest's address space. Stop every user of the

@@ -70,7 +70,9 @@ static inline int vas_compat_lock_pid(const struct file_lock *lock)
 #endif
 }
 
-/* The folio of the page cache that holds file offset `offset`, referenced, or NULL. Does not sleep. */
+/*
+ * The folio of the page cache that holds file offset `offset`, referenced, or NULL. Does not sleep.
+ */
 static inline struct folio *vas_compat_folio(struct address_space *mapping, u64 offset,
 					     unsigned int shift)
 {

@@ -203,15 +203,15 @@ static u64 healthy_len(const struct vas_backing *backing, struct folio *folio, u
  * vas_segment_get - reach bytes of a backing
  * @backing: in which
  * @offset: where in the file
- * @len: how much is wanted; @span may have less
- * @flags: VAS_SPAN_*
- * @span: filled in, to be given back with vas_segment_put()
+ * @len: how much is wanted; @segment may have less
+ * @flags: VAS_SEGMENT_*
+ * @segment: filled in, to be given back with vas_segment_put()
  *
  * May sleep, unless VAS_SEGMENT_ATOMIC.
  *
- * Return: 0; -ENODATA: not in memory, most likely a hole (read it through the file, or ask for
- * VAS_SEGMENT_ALLOC); -EAGAIN: the same, with VAS_SEGMENT_ATOMIC; -EIO: no memory, beyond the end, or bad
- * memory; -EOPNOTSUPP: a file whose pages are not for us.
+ * Return: 0; -ENODATA: not in memory, most likely a hole (read it through the file, or pass
+ * VAS_SEGMENT_ALLOC); -EAGAIN: the same, with VAS_SEGMENT_ATOMIC; -EIO: no memory, beyond the end,
+ * or bad memory; -EOPNOTSUPP: a file whose pages are not for us.
  */
 int vas_segment_get(const struct vas_backing *backing, u64 offset, u64 len, u32 flags,
 		    struct vas_segment *segment)
@@ -248,8 +248,8 @@ void vas_segment_put(struct vas_segment *segment)
  *
  * Until then the regions in it are there, but out of reach (-ENXIO). May sleep.
  *
- * Return: the number of the backing; -ENOENT: the layout has none that is this file; -EEXIST: it is at
- * hand already; -EBADF and others: as from opening it.
+ * Return: the number of the backing; -ENOENT: the layout has none that is this file; -EEXIST: it is
+ * available already; -EBADF and others: as from opening it.
  */
 int vas_backing_offer(struct vas *vas, int fd)
 {

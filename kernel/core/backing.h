@@ -18,7 +18,7 @@ enum vas_backing_kind {
 
 /**
  * struct vas_backing - an open file that holds guest memory
- * @file: an open file description of our own; NULL: not at hand
+ * @file: an open file description of our own; NULL: not available
  * @kind: by what means pages are found
  * @shift: log2 of the page size
  * @size: the file's size when it was opened; sealed, unless @kind is VAS_BACKING_OTHER
@@ -31,10 +31,10 @@ struct vas_backing {
 };
 
 /**
- * struct vas_segment - a stretch of a backing that is contiguous in the kernel
+ * struct vas_segment - a range of a backing that is contiguous in the kernel
  * @addr: its address, good as long as @folio is referenced
  * @len: its length in bytes
- * @folio: what it lies in; the holder of the span has a reference
+ * @folio: what it lies in; the holder of the segment has a reference
  */
 struct vas_segment {
 	void *addr;
@@ -59,7 +59,7 @@ int vas_segment_get(const struct vas_backing *backing, u64 offset, u64 len, u32 
 		    struct vas_segment *segment);
 void vas_segment_put(struct vas_segment *segment);
 
-/* Reclaim may drop a clean page of shmem: what was written has to say so, each time. */
+/* Reclaim may drop a clean page of shmem, so a page is set dirty each time it was written. */
 static inline void vas_folio_dirty(struct folio *folio)
 {
 	if (unlikely(!folio_test_dirty(folio)))

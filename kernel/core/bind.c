@@ -221,20 +221,20 @@ static void destroy_binding(struct vas *vas)
  * @priv: passed to the ops
  * @result: the binding, with one reference, which vas_put() drops
  *
- * Everything in the file is checked, as its other users are not trusted: kind, seals, size, superblock,
- * layout. A file that cannot be written gives a binding that only observes. The binding keeps
- * the file, the calling process's mm_struct and @ops->owner for as long as a reference lives; the end of
- * the process, of the VMM or of the guest does not invalidate it. May sleep.
+ * Everything in the file is checked, as its other users are not trusted: kind, seals, size,
+ * superblock, layout. A file that cannot be written gives a binding that only observes. The binding
+ * keeps the file, the calling process's mm_struct and @ops->owner for as long as a reference lives;
+ * the end of the process, of the VMM or of the guest does not invalidate it. May sleep.
  *
  * The pages that the binding pins (parts of the control area, maps, the dirty log's pages that it
  * writes) count as pinned by the calling process, which without CAP_IPC_LOCK may pin as much as its
  * RLIMIT_MEMLOCK says when it binds. A kernel thread that has no process's mm may pin anything.
  *
- * Return: 0; -EPERM: seals are missing; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a version or
- * required feature that is not known; -EAGAIN: as many binders or threads as there can be;
- * -EBUSY: its memory is still arriving; -ENODEV: @ops->owner is being unloaded; -EBADF: not open
- * for reading; -EINVAL: not a regular file; -ENOMEM: no memory, or more than the process may pin;
- * -EINTR: a fatal signal came first; -EIO.
+ * Return: 0; -EPERM: seals are missing; -EPROTO: not a vas, or a damaged one; -EOPNOTSUPP: a
+ * version or required feature that is not known; -EAGAIN: as many binders or threads as there can
+ * be; -EBUSY: its memory is lazy, and not all of it is filled; -ENODEV: @ops->owner is being
+ * unloaded; -EBADF: not open for reading; -EINVAL: not a regular file; -ENOMEM: no memory, or more
+ * than the process may pin; -EINTR: a fatal signal came first; -EIO.
  */
 int vas_bind_file(struct file *file, const struct vas_ops *ops, void *priv, struct vas **result)
 {
@@ -302,9 +302,9 @@ EXPORT_SYMBOL_GPL(vas_get);
  * vas_put - drop a reference
  * @vas: the binding; NULL is allowed
  *
- * With the last one the binding ends: its place in the control area is given back, ops->release() is
- * called, then the module that bound may be unloaded. Maps and caches have references of their own.
- * May sleep.
+ * With the last one the binding ends: its place in the control area is given back, ops->release()
+ * is called, then the module that bound may be unloaded. Maps and caches have references of their
+ * own. May sleep.
  */
 void vas_put(struct vas *vas)
 {

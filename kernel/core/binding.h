@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* One module's tie to one vas. */
+/* One module's handle of one vas. */
 #ifndef VAS_KERNEL_BINDING_H
 #define VAS_KERNEL_BINDING_H
 
@@ -32,22 +32,22 @@ struct vas_inode_info;
  *	order, under @view_lock
  * @control_window: the control struct
  * @slots_window: the slots; binders only, as are the following
- * @binders_window: the binder records
+ * @binders_window: the binder table
  * @pins_window: the pins
  * @trackers_window: the trackers
  * @control: in @control_window; anybody may write it
  * @pid: of the process that bound; informational
  * @proto: who we are to the other binders, core/protocol
- * @lanes: what sections take in turn, one shared slot each
+ * @pool: the slot pool: what sections take in turn, one shared slot each
  * @nr_pool: how many
- * @pool_wait: sections that may sleep wait here for a lane
- * @view: the layout in use: SRCU of @space, written under @view_lock
+ * @pool_wait: sections that may sleep wait here for a slot
+ * @view: the layout in use: SRCU of @info, written under @view_lock
  * @view_lock: one builds a view at a time
  * @refresh: builds a view for those that cannot sleep
  * @locals: by region id, where local memory is; written under @view_lock
  * @log_pages: pages of the dirty log, by their number in the file; pinned once, until the end
- * @space: what all bindings to this file in this kernel share
- * @in_inode: link, under the space's lock
+ * @info: what all bindings to this file in this kernel share
+ * @in_inode: link, under @info's lock
  */
 struct vas {
 	refcount_t refs;

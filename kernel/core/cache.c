@@ -46,7 +46,9 @@ void vas_cache_clean(struct vas_cache *cache)
 }
 EXPORT_SYMBOL_GPL(vas_cache_clean);
 
-/* Take over a span at gpa as all that its folio has of the stretch's region, before gpa and after. */
+/*
+ * Take over a segment at gpa as all that its folio has of the range's region, before gpa and after.
+ */
 static void keep(struct vas_cache *cache, const struct vas_section *section,
 		 const struct vas_memory_range *range, struct vas_segment *segment, u64 gpa)
 {
@@ -99,7 +101,7 @@ static bool is_valid(const struct vas_cache *cache, const struct vas_section *se
 		      READ_ONCE(cache->folio->mapping) == cache->file);
 }
 
-/* Dirty pages of shmem are what reclaim keeps; the log's pages are at hand before vas_mark(). */
+/* Dirty pages of shmem are what reclaim keeps; the log's pages are available before vas_mark(). */
 static int get_writable(struct vas_cache *cache, const struct vas_section *section, u64 gpa,
 			size_t len, u32 flags)
 {
@@ -144,8 +146,8 @@ static __always_inline void *address(const struct vas_cache *cache, u64 gpa)
  * @section: in which the caller is
  * @gpa: start of the range
  * @len: its length, not 0
- * @flags: VAS_PROT_WRITE, if it will be written, in a section with VAS_PROT_WRITE: then call vas_mark() after;
- *	VAS_NO_SLEEP: do not sleep
+ * @flags: VAS_PROT_WRITE, if it will be written, in a section with VAS_PROT_WRITE: then call
+ *	vas_mark() after; VAS_NO_SLEEP: do not sleep
  *
  * The address is good until vas_leave(), or until the next call for this cache. Use READ_ONCE() and
  * WRITE_ONCE() and their like for what the guest changes meanwhile.

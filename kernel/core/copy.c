@@ -63,7 +63,7 @@ static u32 segment_flags(u32 flags)
 	       (flags & VAS_NO_SLEEP ? VAS_SEGMENT_ATOMIC : 0);
 }
 
-/* Copy what is contiguous at the start of a stretch: bytes, or -errno. */
+/* Copy what is contiguous at the start of a range: bytes, or -errno. */
 static ssize_t copy_range(struct vas *vas, struct copy *copy, const struct vas_memory_range *range)
 {
 	struct vas_segment segment;
@@ -163,14 +163,14 @@ static int run(struct vas *vas, struct copy *copy, size_t *done)
  * @len: how much; any length, across regions, 0 is fine
  * @done: how much of it was written; may be NULL
  *
- * Stops at the first byte that cannot be written; all before it are. The width of single accesses is
- * memcpy's: fields that the guest reads meanwhile want vas_cache_at() and WRITE_ONCE(). Dirty pages
- * are logged while somebody tracks them. May sleep, in any task: the caller's, a kernel thread, a
- * work queue.
+ * Stops at the first byte that cannot be written; all before it are. The width of single accesses
+ * is memcpy's: fields that the guest reads meanwhile want vas_cache_at() and WRITE_ONCE(). Dirty
+ * pages are logged while somebody tracks them. May sleep, in any task: the caller's, a kernel
+ * thread, a work queue.
  *
- * Return: 0; -EFAULT: a hole; -EACCES: read-only memory or binding; -EIO: the page is not to be had;
- * -ENXIO: the backing's fd is not at hand, or the memory is local to another process; -EAGAIN:
- * frozen; -ENOMEM: the log's page for it may not be pinned, see vas_bind_file(); or what
+ * Return: 0; -EFAULT: a hole; -EACCES: read-only memory or binding; -EIO: the page is not to be
+ * had; -ENXIO: the backing's fd is not available, or the memory is local to another process;
+ * -EAGAIN: frozen; -ENOMEM: the log's page for it may not be pinned, see vas_bind_file(); or what
  * vas_enter() says.
  */
 int vas_copy_to(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *done)
@@ -211,8 +211,9 @@ EXPORT_SYMBOL_GPL(vas_copy_from);
  * @len: how much; keep it short
  * @done: how much of it was written; may be NULL
  *
- * Return: as vas_copy_to(), and -EAGAIN wherever that would have slept: a page that isn't in memory, a
- * layout that has just changed. The same copy in process context, or the same later, may succeed.
+ * Return: as vas_copy_to(), and -EAGAIN wherever that would have slept: a page that isn't in
+ * memory, a layout that has just changed. The same copy in process context, or the same later, may
+ * succeed.
  */
 int vas_copy_to_atomic(struct vas *vas, u64 gpa, const void *buf, size_t len, size_t *done)
 {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* /sys/kernel/debug/vas: bindings, maps, counters. For people, and for tests that look for leaks. */
+/*
+ * /sys/kernel/debug/vas: bindings, maps, counters. Informational, and for tests that look for
+ * leaks.
+ */
 #include "debugfs.h"
 
 #include <linux/debugfs.h>
@@ -45,7 +48,7 @@ DEFINE_SHOW_ATTRIBUTE(counters);
 
 static void show_binding(struct seq_file *seq, const struct vas *vas)
 {
-	seq_printf(seq, "%llu %pU %s %s binder=%u lanes=%u generation=%llu refs=%u\n",
+	seq_printf(seq, "%llu %pU %s %s binder=%u slots=%u generation=%llu refs=%u\n",
 		   (u64)vas->info->inode->i_ino, vas->sb->uuid, vas->ops->name,
 		   vas->readonly ? "observer" : "binder", vas->proto.index, vas->nr_pool,
 		   READ_ONCE(vas->control->generation), refcount_read(&vas->refs));

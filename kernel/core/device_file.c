@@ -20,15 +20,15 @@
 #include "inode.h"
 
 /**
- * struct drive - an open /dev/vas
+ * struct attachment - an open /dev/vas
  * @lock: one ioctl at a time
  * @backing: the owner's file, opened again; .file is NULL before VAS_KO_ATTACH
- * @space: what it drives; set once, and read without the lock by poll
+ * @info: of the file that it is attached to; set once, and read without the lock by poll
  * @ranges: of the change that is prepared, or is being so, or NULL
  * @freeze: its .drain is NULL if nothing is frozen, or being so
  * @step: what is under way, if anything is
  */
-struct drive {
+struct attachment {
 	struct mutex lock;
 	struct vas_backing backing;
 	struct vas_inode_info *info;
@@ -39,57 +39,57 @@ struct drive {
 
 static int device_open(struct inode *inode, struct file *file)
 {
-	struct drive *drive = kzalloc(sizeof(*drive), GFP_KERNEL_ACCOUNT);
+	struct attachment *attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
 
-	if (!drive)
+	if (!attachment)
 		return -ENOMEM;
-	mutex_init(&drive->lock);
-	file->private_data = drive;
+	mutex_init(&attachment->lock);
+	file->private_data = attachment;
 	return 0;
 }
 
-static void end_step(struct drive *drive, int step)
+static void end_step(struct attachment *attachment, int step)
 {
-	if (drive->step == step)
-		drive->step = STEP_NONE;
+	if (attachment->step == step)
+		attachment->step = STEP_NONE;
 }
 
-static void give_back(struct drive *drive)
+static void give_back(struct attachment *attachment)
 {
-	if (!drive->ranges)
+	if (!attachment->ranges)
 		return;
-	vas_inode_release(drive->info);
-	kvfree(drive->ranges);
-	drive->ranges = NULL;
-	end_step(drive, STEP_TAKE);
+	vas_inode_release(attachment->info);
+	kvfree(attachment->ranges);
+	attachment->ranges = NULL;
+	end_step(attachment, STEP_TAKE);
 }
 
-static void thaw(struct drive *drive)
+static void thaw(struct attachment *attachment)
 {
-	if (drive->freeze.drain)
-		vas_inode_thaw(drive->info, &drive->freeze);
-	end_step(drive, STEP_FREEZE);
+	if (attachment->freeze.drain)
+		vas_inode_thaw(attachment->info, &attachment->freeze);
+	end_step(attachment, STEP_FREEZE);
 }
 
 static int device_release(struct inode *inode, struct file *file)
 {
-	struct drive *drive = file->private_data;
+	struct attachment *attachment = file->private_data;
 
-	if (drive->info) {
-		give_back(drive);
-		thaw(drive);
-		vas_inode_close_device(drive->info);
-		vas_inode_put(drive->info);
-		vas_backing_close(&drive->backing);
+	if (attachment->info) {
+		give_back(attachment);
+		thaw(attachment);
+		vas_inode_close_device(attachment->info);
+		vas_inode_put(attachment->info);
+		vas_backing_close(&attachment->backing);
 	}
-	kfree(drive);
+	kfree(attachment);
 	return 0;
 }
 
-/* Become the file's only driver. */
-static int take_inode(struct drive *drive)
+/* Become the file's only /dev/vas. */
+static int take_inode(struct attachment *attachment)
 {
-	struct vas_inode_info *info = vas_inode_get(file_inode(drive->backing.file));
+	struct vas_inode_info *info = vas_inode_get(file_inode(attachment->backing.file));
 	int err;
 
 	if (!info)
@@ -99,33 +99,33 @@ static int take_inode(struct drive *drive)
 		vas_inode_put(info);
 		return err;
 	}
-	smp_store_release(&drive->info, info); /* pairs with drive_poll() */
+	smp_store_release(&attachment->info, info); /* pairs with device_poll() */
 	return 0;
 }
 
-static int attach_file(struct drive *drive, struct file *file)
+static int attach_file(struct attachment *attachment, struct file *file)
 {
 	int err;
 
-	err = vas_backing_open(&drive->backing, file, VAS_OPEN_READONLY | VAS_OPEN_SEALED);
+	err = vas_backing_open(&attachment->backing, file, VAS_OPEN_READONLY | VAS_OPEN_SEALED);
 	if (err)
 		return err;
 	err = -EPERM;
-	if (drive->backing.size >= sizeof(struct vas_superblock) &&
-	    vas_current_owns(file, drive->backing.size - sizeof(struct vas_superblock)))
-		err = take_inode(drive);
+	if (attachment->backing.size >= sizeof(struct vas_superblock) &&
+	    vas_current_owns(file, attachment->backing.size - sizeof(struct vas_superblock)))
+		err = take_inode(attachment);
 	if (err)
-		vas_backing_close(&drive->backing);
+		vas_backing_close(&attachment->backing);
 	return err;
 }
 
-static long ioctl_attach(struct drive *drive, const void __user *user)
+static long ioctl_attach(struct attachment *attachment, const void __user *user)
 {
 	struct vas_ko_attach attach;
 	struct file *file;
 	int err;
 
-	if (drive->info)
+	if (attachment->info)
 		return -EEXIST;
 	if (copy_from_user(&attach, user, sizeof(attach)))
 		return -EFAULT;
@@ -134,7 +134,7 @@ static long ioctl_attach(struct drive *drive, const void __user *user)
 	file = fget(attach.fd);
 	if (!file)
 		return -EBADF;
-	err = attach_file(drive, file);
+	err = attach_file(attachment, file);
 	fput(file);
 	return err;
 }
@@ -155,60 +155,61 @@ static long time_left(ktime_t deadline)
 }
 
 /* True: nobody is in the way any more, and nothing is under way. */
-static bool look(struct drive *drive, struct vas_ko_blocker *blocker)
+static bool look(struct attachment *attachment, struct vas_ko_blocker *blocker)
 {
 	bool is_done = true;
 
-	if (drive->step == STEP_TAKE)
-		is_done = vas_inode_is_released(drive->info, blocker);
-	else if (drive->step == STEP_FREEZE)
-		is_done = vas_inode_is_frozen(drive->info, &drive->freeze, blocker);
+	if (attachment->step == STEP_TAKE)
+		is_done = vas_inode_is_released(attachment->info, blocker);
+	else if (attachment->step == STEP_FREEZE)
+		is_done = vas_inode_is_frozen(attachment->info, &attachment->freeze, blocker);
 	if (is_done)
-		drive->step = STEP_NONE;
+		attachment->step = STEP_NONE;
 	return is_done;
 }
 
 /* 0, -EBUSY: the deadline passed, -EINTR. */
-static int wait(struct drive *drive, ktime_t deadline, struct vas_ko_blocker *blocker)
+static int wait(struct attachment *attachment, ktime_t deadline, struct vas_ko_blocker *blocker)
 {
-	long left = wait_event_killable_timeout(drive->info->wait, look(drive, blocker),
+	long left = wait_event_killable_timeout(attachment->info->wait, look(attachment, blocker),
 						time_left(deadline));
 
 	return left > 0 ? 0 : left ? -EINTR : -EBUSY;
 }
 
 /* What has just begun: to its end, or only looked at. */
-static int go_on(struct drive *drive, u32 flags, ktime_t deadline, struct vas_ko_blocker *blocker)
+static int go_on(struct attachment *attachment, u32 flags, ktime_t deadline,
+		 struct vas_ko_blocker *blocker)
 {
 	if (flags & VAS_KO_NOWAIT)
-		return look(drive, blocker) ? 0 : VAS_KO_UNDER_WAY;
-	return wait(drive, deadline, blocker);
+		return look(attachment, blocker) ? 0 : VAS_KO_UNDER_WAY;
+	return wait(attachment, deadline, blocker);
 }
 
-static long ioctl_finish(struct drive *drive, struct vas_ko_finish __user *user)
+static long ioctl_finish(struct attachment *attachment, struct vas_ko_finish __user *user)
 {
 	struct vas_ko_finish finish = {};
 
-	if (look(drive, &finish.blocker))
+	if (look(attachment, &finish.blocker))
 		return 0;
 	return copy_to_user(user, &finish, sizeof(finish)) ? -EFAULT : VAS_KO_UNDER_WAY;
 }
 
 /* Readable when nothing is under way. While an ioctl is at it, the next look has to tell. */
-static __poll_t drive_poll(struct file *file, poll_table *table)
+static __poll_t device_poll(struct file *file, poll_table *table)
 {
-	struct drive *drive = file->private_data;
-	struct vas_inode_info *info = smp_load_acquire(&drive->info);
+	struct attachment *attachment = file->private_data;
+	struct vas_inode_info *info = smp_load_acquire(&attachment->info);
 	struct vas_ko_blocker blocker;
 	bool is_done;
 
 	if (!info)
 		return EPOLLERR;
 	poll_wait(file, &info->wait, table);
-	if (!mutex_trylock(&drive->lock))
+	if (!mutex_trylock(&attachment->lock))
 		return EPOLLIN | EPOLLRDNORM;
-	is_done = look(drive, &blocker);
-	mutex_unlock(&drive->lock);
+	is_done = look(attachment, &blocker);
+	mutex_unlock(&attachment->lock);
 	return is_done ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
@@ -256,14 +257,14 @@ static int tell(struct vas_ko_blocker __user *user, const struct vas_ko_blocker 
 	return result;
 }
 
-static long ioctl_prepare(struct drive *drive, struct vas_ko_prepare __user *user)
+static long ioctl_prepare(struct attachment *attachment, struct vas_ko_prepare __user *user)
 {
 	struct vas_ko_prepare prepare;
 	struct vas_ko_range *ranges;
 	ktime_t deadline;
 	int result;
 
-	if (drive->ranges || drive->step)
+	if (attachment->ranges || attachment->step)
 		return -EINPROGRESS;
 	if (copy_from_user(&prepare, user, sizeof(prepare)))
 		return -EFAULT;
@@ -272,25 +273,25 @@ static long ioctl_prepare(struct drive *drive, struct vas_ko_prepare __user *use
 		return result;
 	memset(&prepare.blocker, 0, sizeof(prepare.blocker));
 	deadline = deadline_of(prepare.timeout_ns);
-	drive->ranges = ranges;
-	drive->step = STEP_TAKE;
-	vas_inode_invalidate(drive->info, ranges, prepare.nr, deadline);
-	result = go_on(drive, prepare.flags, deadline, &prepare.blocker);
+	attachment->ranges = ranges;
+	attachment->step = STEP_TAKE;
+	vas_inode_invalidate(attachment->info, ranges, prepare.nr, deadline);
+	result = go_on(attachment, prepare.flags, deadline, &prepare.blocker);
 	result = tell(&user->blocker, &prepare.blocker, result);
 	if (result < 0)
-		give_back(drive);
+		give_back(attachment);
 	return result;
 }
 
 /* ---- freeze -------------------------------------------------------------------------------- */
 
-static long ioctl_freeze(struct drive *drive, struct vas_ko_freeze __user *user)
+static long ioctl_freeze(struct attachment *attachment, struct vas_ko_freeze __user *user)
 {
 	struct vas_ko_freeze freeze;
 	ktime_t deadline;
 	int result;
 
-	if (drive->freeze.drain || drive->step)
+	if (attachment->freeze.drain || attachment->step)
 		return -EINPROGRESS;
 	if (copy_from_user(&freeze, user, sizeof(freeze)))
 		return -EFAULT;
@@ -298,50 +299,50 @@ static long ioctl_freeze(struct drive *drive, struct vas_ko_freeze __user *user)
 		return -EINVAL;
 	memset(&freeze.blocker, 0, sizeof(freeze.blocker));
 	deadline = deadline_of(freeze.timeout_ns);
-	result = vas_inode_freeze(drive->info, &drive->freeze, deadline);
+	result = vas_inode_freeze(attachment->info, &attachment->freeze, deadline);
 	if (result)
 		return result;
-	drive->step = STEP_FREEZE;
-	result = go_on(drive, freeze.flags, deadline, &freeze.blocker);
+	attachment->step = STEP_FREEZE;
+	result = go_on(attachment, freeze.flags, deadline, &freeze.blocker);
 	result = tell(&user->blocker, &freeze.blocker, result);
 	if (result < 0)
-		thaw(drive);
+		thaw(attachment);
 	return result;
 }
 
-static long ioctl_info(struct drive *drive, struct vas_ko_info __user *user)
+static long ioctl_info(struct attachment *attachment, struct vas_ko_info __user *user)
 {
 	struct vas_ko_info info = {
-		.frozen = drive->freeze.drain && drive->step != STEP_FREEZE,
-		.prepared = drive->ranges && drive->step != STEP_TAKE,
+		.frozen = attachment->freeze.drain && attachment->step != STEP_FREEZE,
+		.prepared = attachment->ranges && attachment->step != STEP_TAKE,
 	};
 
-	vas_inode_count(drive->info, &info.nr_bindings, &info.nr_mappings);
+	vas_inode_count(attachment->info, &info.nr_bindings, &info.nr_mappings);
 	return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
-static long locked_ioctl(struct drive *drive, unsigned int cmd, void __user *user)
+static long locked_ioctl(struct attachment *attachment, unsigned int cmd, void __user *user)
 {
 	if (cmd == VAS_KO_ATTACH)
-		return ioctl_attach(drive, user);
-	if (!drive->info)
+		return ioctl_attach(attachment, user);
+	if (!attachment->info)
 		return -ENXIO;
 	switch (cmd) {
 	case VAS_KO_PREPARE:
-		return ioctl_prepare(drive, user);
+		return ioctl_prepare(attachment, user);
 	case VAS_KO_COMMIT:
 	case VAS_KO_ABORT:
-		give_back(drive);
+		give_back(attachment);
 		return 0;
 	case VAS_KO_FREEZE:
-		return ioctl_freeze(drive, user);
+		return ioctl_freeze(attachment, user);
 	case VAS_KO_THAW:
-		thaw(drive);
+		thaw(attachment);
 		return 0;
 	case VAS_KO_INFO:
-		return ioctl_info(drive, user);
+		return ioctl_info(attachment, user);
 	case VAS_KO_FINISH:
-		return ioctl_finish(drive, user);
+		return ioctl_finish(attachment, user);
 	default:
 		return -ENOTTY;
 	}
@@ -349,13 +350,13 @@ static long locked_ioctl(struct drive *drive, unsigned int cmd, void __user *use
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct drive *drive = file->private_data;
+	struct attachment *attachment = file->private_data;
 	long result;
 
-	if (mutex_lock_killable(&drive->lock))
+	if (mutex_lock_killable(&attachment->lock))
 		return -EINTR;
-	result = locked_ioctl(drive, cmd, (void __user *)arg);
-	mutex_unlock(&drive->lock);
+	result = locked_ioctl(attachment, cmd, (void __user *)arg);
+	mutex_unlock(&attachment->lock);
 	return result;
 }
 
@@ -364,10 +365,10 @@ static const struct file_operations device_fops = {
 	.open = device_open,
 	.release = device_release,
 	.unlocked_ioctl = device_ioctl,
-	.poll = drive_poll,
+	.poll = device_poll,
 };
 
-static struct miscdevice drive_device = {
+static struct miscdevice vas_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "vas",
 	.mode = 0666, /* what it does is allowed by the fd that it is given */
@@ -376,10 +377,10 @@ static struct miscdevice drive_device = {
 
 int vas_device_file_init(void)
 {
-	return misc_register(&drive_device);
+	return misc_register(&vas_device);
 }
 
 void vas_device_file_exit(void)
 {
-	misc_deregister(&drive_device);
+	misc_deregister(&vas_device);
 }

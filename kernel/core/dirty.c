@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * DESIGN.md, "Dirty log". The log is as sparse as the guest's address space, so only those of its
- * pages are held that somebody here may write: pinned before the first write to what they stand for,
- * as marking comes after a write and must not fail, and kept until the binding ends.
+ * docs/design/dirty.md. The log is as sparse as the guest's address space, so only those of its
+ * pages are held that somebody here may write. They are pinned before the first write to what they
+ * stand for, as marking comes after a write and must not fail, and kept until the binding ends.
  */
 #include "dirty.h"
 
@@ -89,10 +89,10 @@ static int hold_page(struct vas *vas, u64 number, u32 flags)
 	old = xa_cmpxchg(&vas->log_pages, number, NULL, virt_to_page(segment.addr),
 			 GFP_KERNEL_ACCOUNT);
 	if (old)
-		goto err_put_span;
+		goto err_put_segment;
 	vas_count(VAS_COUNT_LOG_PAGES, 1);
 	return 0;
-err_put_span:
+err_put_segment:
 	vas_segment_put(&segment);
 	err = xa_err(old); /* 0: somebody was faster */
 err_uncharge:
@@ -139,7 +139,7 @@ static u64 *level_base(const void *page, const struct place *place, int level)
 	return (u64 *)((uintptr_t)page - (uintptr_t)(first * sizeof(u64)));
 }
 
-/* NULL: not at hand. */
+/* NULL: not available. */
 static u64 *held_base(struct vas *vas, const struct place *place, int level)
 {
 	struct page *page = xa_load(&vas->log_pages, place->page[level]);
@@ -170,7 +170,9 @@ static bool mark_chunks(struct vas *vas, u64 gpa, u64 len)
 {
 	bool all = true;
 
-	/* W1 before W2; pairs with the harvester's membarrier, H3, which doesn't reach the kernel. */
+	/*
+	 * W1 before W2; pairs with the harvester's membarrier, H3, which doesn't reach the kernel.
+	 */
 	smp_mb();
 	while (len) {
 		u64 nr = in_chunk(gpa, len);
@@ -196,31 +198,31 @@ void vas_dirty_mark(struct vas *vas, u64 gpa, u64 len)
 static int mark_left(struct vas *vas, u64 gpa, u64 len)
 {
 	struct vas_log log = { .nr_pages = vas->sb->limit >> VAS_PAGE_SHIFT };
-	struct vas_segment spans[NR_LEVELS];
+	struct vas_segment segments[NR_LEVELS];
 	struct place place;
 	int level, err = 0;
 
 	find_place(vas, gpa, &place);
 	for (level = WORDS; level < NR_LEVELS; level++) {
-		err = get_page_of_log(vas, place.page[level], &spans[level]);
+		err = get_page_of_log(vas, place.page[level], &segments[level]);
 		if (err)
-			goto out_put_spans;
-		vas_folio_dirty(spans[level].folio);
+			goto out_put_segments;
+		vas_folio_dirty(segments[level].folio);
 	}
-	log.words = level_base(spans[WORDS].addr, &place, WORDS);
-	log.summary = level_base(spans[SUMMARY].addr, &place, SUMMARY);
-	log.top = level_base(spans[TOP].addr, &place, TOP);
+	log.words = level_base(segments[WORDS].addr, &place, WORDS);
+	log.summary = level_base(segments[SUMMARY].addr, &place, SUMMARY);
+	log.top = level_base(segments[TOP].addr, &place, TOP);
 	vas_log_mark_again(&log, gpa, len);
-out_put_spans:
+out_put_segments:
 	while (level-- > WORDS)
-		vas_segment_put(&spans[level]);
+		vas_segment_put(&segments[level]);
 	return err;
 }
 
 /*
  * Mark what somebody has left who died, maybe half way. Nothing of the log is kept, since what was
- * left is anybody's word. *allowance: in how many chunks, this time and in calls to come; -E2BIG:
- * in more. -ENOMEM, -EIO. May sleep.
+ * left may be anything. *allowance: in how many chunks, this time and in calls to come; -E2BIG: in
+ * more. -ENOMEM, -EIO. May sleep.
  */
 int vas_dirty_mark_left(struct vas *vas, u64 gpa, u64 len, u32 *allowance)
 {
@@ -248,9 +250,9 @@ int vas_dirty_mark_left(struct vas *vas, u64 gpa, u64 len, u32 *allowance)
  * @gpa: where
  * @len: how much
  *
- * After the write. For those who write by address: in a writable map with VAS_MAPPING_MARKS, or behind
- * vas_cache_at() with VAS_PROT_WRITE, before vas_leave(), and only there: elsewhere the log may not be at hand,
- * and the mark is lost. Does nothing while nobody tracks.
+ * After the write. For those who write by address: in a writable map with VAS_MAPPING_MARKS, or
+ * behind vas_cache_at() with VAS_PROT_WRITE, before vas_leave(), and only there: elsewhere the log
+ * may not be available, and the mark is dropped. Does nothing while nobody tracks.
  */
 void vas_mark(struct vas *vas, u64 gpa, u64 len)
 {
@@ -259,8 +261,8 @@ void vas_mark(struct vas *vas, u64 gpa, u64 len)
 	int idx;
 
 	/*
-	 * The write comes before the look at the generation. Who turns tracking on publishes first and
-	 * reads memory then: either we see that, or our write is seen.
+	 * The write comes before the look at the generation. Who turns tracking on publishes first
+	 * and reads memory then: either we see that, or our write is seen.
 	 */
 	smp_mb();
 	idx = srcu_read_lock(&vas->info->srcu);
@@ -269,8 +271,8 @@ void vas_mark(struct vas *vas, u64 gpa, u64 len)
 		  READ_ONCE(vas->control->generation) != view->generation;
 	srcu_read_unlock(&vas->info->srcu, idx);
 	/*
-	 * What is not prepared was written in a section of before tracking, whose beginning waits for
-	 * that section: it needs no mark.
+	 * What is not prepared was written in a section of before tracking, whose beginning waits
+	 * for that section: it needs no mark.
 	 */
 	if (tracked)
 		mark_chunks(vas, gpa, len);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Doorbells and interrupts: eventfds that somebody else has tied to the guest.
+ * Doorbells and interrupts: eventfds that somebody else has attached to the guest.
  *
  * An eventfd's waiters are called with its lock held and interrupts off, and must not raise another
  * eventfd from there: what may sleep, or does, goes through a work item.
@@ -56,8 +56,8 @@ static void enqueue(struct file *file, wait_queue_head_t *head, poll_table *tabl
 }
 
 /*
- * A doorbell that rang before: as wake() would, so that ring() is never called twice at once, and so
- * that an interrupt that it raises is put off until the lock is released.
+ * A doorbell that rang before: as wake() would, so that ring() is never called twice at once, and
+ * so that an interrupt that it raises is put off until the lock is released.
  */
 static void ring_again(struct vas_doorbell *doorbell)
 {
@@ -72,7 +72,7 @@ static void ring_again(struct vas_doorbell *doorbell)
 
 /**
  * vas_doorbell_attach - be called whenever a doorbell rings
- * @bell: the caller's, all zeros but for @ring and @flags
+ * @doorbell: the caller's, all zeros but for @ring and @flags
  * @fd: the doorbell's eventfd, of the calling process; not kept
  *
  * A doorbell that rang before is answered now. May sleep.
@@ -102,10 +102,11 @@ EXPORT_SYMBOL_GPL(vas_doorbell_attach);
 
 /**
  * vas_doorbell_detach - be called no more
- * @bell: attached
+ * @doorbell: attached
  *
  * Once this returns ring() does not run and will not: what it uses may go. A ring that has not been
- * answered is left in the eventfd, for whoever attaches next. Not to be called from ring(). May sleep.
+ * answered is left in the eventfd, for whoever attaches next. Not to be called from ring(). May
+ * sleep.
  */
 void vas_doorbell_detach(struct vas_doorbell *doorbell)
 {

@@ -29,7 +29,7 @@ static bool is_in_the_way(const struct vas_mapping *mapping, enum vas_request re
 	return mapping->flags & VAS_MAPPING_WRITE && !READ_ONCE(mapping->is_quiet);
 }
 
-/* The space's lock is held. */
+/* info->lock is held. */
 static struct vas_mapping *find_blocker(struct vas_inode_info *info, enum vas_request request)
 {
 	struct vas_mapping *mapping;
@@ -65,7 +65,7 @@ static void request_all(struct vas_inode_info *info, enum vas_request request, k
 	spin_unlock(&info->lock);
 }
 
-/* Those who were asked may go on, unless they are frozen as well. */
+/* Those who got a request may go on, unless they are frozen as well. */
 static void release_all(struct vas_inode_info *info, enum vas_request request)
 {
 	struct vas_mapping *mapping;
@@ -133,8 +133,8 @@ static void want(struct vas_inode_info *info, const struct vas_ko_range *ranges,
 
 /*
  * Take ranges, sorted, from all holders: they are asked to unmap, and no new maps are made there
- * until vas_inode_release(), up to which the ranges must live. They are gone when vas_inode_is_released()
- * says so.
+ * until vas_inode_release(), up to which the ranges must live. They are gone when
+ * vas_inode_is_released() says so.
  */
 void vas_inode_invalidate(struct vas_inode_info *info, const struct vas_ko_range *ranges, u32 nr,
 			  ktime_t deadline)
@@ -219,8 +219,8 @@ static void forget_drain(struct vas_drain *drain)
 /* ---- freeze -------------------------------------------------------------------------------- */
 
 /*
- * Keep all bindings from writing until vas_inode_thaw(). They do when vas_inode_is_frozen() says so.
- * -ENOMEM: nothing is frozen.
+ * Keep all bindings from writing until vas_inode_thaw(). They do when vas_inode_is_frozen() says
+ * so. -ENOMEM: nothing is frozen.
  */
 int vas_inode_freeze(struct vas_inode_info *info, struct vas_inode_freeze *freeze, ktime_t deadline)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What an owner does to all bindings of a space at once: take ranges away, freeze. */
+/* What an owner does to all bindings of a file at once: take ranges away, freeze. */
 #ifndef VAS_KERNEL_FREEZE_H
 #define VAS_KERNEL_FREEZE_H
 

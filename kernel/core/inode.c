@@ -49,7 +49,7 @@ static struct vas_inode_info *create_locked(struct inode *inode)
 	return info;
 }
 
-/* The space of a file that the caller holds open; NULL: no memory. May sleep. */
+/* The state of a file that the caller holds open; NULL: no memory. May sleep. */
 struct vas_inode_info *vas_inode_get(struct inode *inode)
 {
 	struct vas_inode_info *info;
@@ -116,7 +116,7 @@ static u32 find_wanted(const struct vas_inode_info *info, u64 gpa)
 	return low;
 }
 
-/* A change that is under way takes away some of the range; the space's lock is held. */
+/* A change that is under way takes away some of the range; info->lock is held. */
 bool vas_inode_is_invalid(const struct vas_inode_info *info, u64 gpa, u64 len)
 {
 	u32 i = find_wanted(info, gpa);
@@ -125,7 +125,7 @@ bool vas_inode_is_invalid(const struct vas_inode_info *info, u64 gpa, u64 len)
 	       vas_ranges_overlap(gpa, len, info->wanted[i].gpa, info->wanted[i].size);
 }
 
-/* Become the only driver: -EBUSY if there is one. */
+/* Become the only /dev/vas of the file: -EBUSY if there is one. */
 int vas_inode_open_device(struct vas_inode_info *info)
 {
 	int err = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What all bindings to one file have in common, so that its owner can ask all of them at once. */
+/* What all bindings to one file have in common, so that its owner can reach all of them at once. */
 #ifndef VAS_KERNEL_INODE_H
 #define VAS_KERNEL_INODE_H
 
@@ -17,16 +17,16 @@ struct vas_ko_range;
  * struct vas_inode_info - one vas, as this kernel's modules know it
  * @srcu: protects the views of all bindings, and is what a freeze waits for, so that it never waits
  *	for another vas's sections. First, as each section takes it
- * @node: link in the list of all spaces; like @refs, under vas_inodes_lock
- * @refs: bindings and drivers
- * @inode: of the file; whoever has a reference to the space holds the file open
- * @lock: protects all that follows but @wait, and what the mappings are asked
+ * @node: link in the list of all files; like @refs, under vas_inodes_lock
+ * @refs: bindings, and an open /dev/vas
+ * @inode: of the file; whoever has a reference to this struct holds the file open
+ * @lock: protects all that follows but @wait, and the mappings' requests
  * @bindings: all bindings
  * @mappings: all maps of all bindings
  * @wanted: ranges that a change is about to take away: no new maps there
  * @nr_wanted: how many
  * @frozen: an owner has frozen us through /dev/vas; read without the lock, too, by sections
- * @has_device_file: somebody drives this space
+ * @has_device_file: an open /dev/vas is attached
  * @wait: woken when a map has gone or answered
  */
 struct vas_inode_info {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Asking holders of maps: to let go, to be quiet, to go on.
+ * Requests to holders of maps: to unmap, to quiesce, to go on.
  *
- * The wish comes through /dev/vas, whose caller waits for the answer, or is found in the pin records,
- * which are looked through now and then, as the kernel cannot sleep on the owner's futex. Either way
- * the holder's op runs in the mapping's own work: one that hangs keeps nobody else waiting.
+ * The request comes through /dev/vas, whose caller waits for the answer, or is found in the pins.
+ * Those are looked through now and then, as the kernel cannot sleep on the owner's futex. Either
+ * way the holder's op runs in the mapping's own work: one that hangs keeps nobody else waiting.
  */
 #include <linux/jiffies.h>
 #include <linux/mutex.h>
@@ -77,7 +77,7 @@ static void tell(struct vas_mapping *mapping, enum vas_request request, ktime_t 
 	wake_up_all(&mapping->vas->info->wait);
 }
 
-/* Until the holder was told of the last ask; those before it may have been overtaken. */
+/* Until the holder was told of the last request; those before it may have been overtaken. */
 static void tell_all(struct vas_mapping *mapping)
 {
 	struct vas_inode_info *info = mapping->vas->info;
@@ -99,11 +99,11 @@ static void tell_all(struct vas_mapping *mapping)
 	}
 }
 
-static void ask(struct work_struct *work)
+static void request_work(struct work_struct *work)
 {
-	struct vas_mapping *mapping = container_of(work, struct vas_mapping, ask);
+	struct vas_mapping *mapping = container_of(work, struct vas_mapping, request_work);
 
-	/* The map stays one while its holder is asked, even if the holder drops it. */
+	/* The map stays one while its holder's op runs, even if the holder drops it. */
 	if (refcount_inc_not_zero(&mapping->users)) {
 		tell_all(mapping);
 		vas_mapping_destroy(mapping);
@@ -111,7 +111,7 @@ static void ask(struct work_struct *work)
 	vas_mapping_put(mapping);
 }
 
-/* Have the holder told, even if it was before; the space's lock is held. */
+/* Have the holder told, even if it was before; info->lock is held. */
 void vas_mapping_request_locked(struct vas_mapping *mapping, enum vas_request request,
 				ktime_t deadline)
 {
@@ -122,15 +122,16 @@ void vas_mapping_request_locked(struct vas_mapping *mapping, enum vas_request re
 	if (!mapping->is_live)
 		return;
 	mapping->nr_requests++;
-	/* Cannot be 0: the mapping is in the space's list. */
+	/* Cannot be 0: the mapping is in info's list. */
 	refcount_inc(&mapping->refs);
-	if (!queue_work(vas_workqueue, &mapping->ask))
+	if (!queue_work(vas_workqueue, &mapping->request_work))
 		refcount_dec(&mapping->refs);
 }
 
 /*
- * An owner that gave up and asks again may have done both between two looks: the count of its
- * notifications tells that something has happened, so a holder that did not comply is asked again.
+ * An owner that gave up and tries again may have done both between two looks. The count of its
+ * notifications shows that something has happened, so a holder that did not comply gets the request
+ * again.
  */
 static void look_at(struct vas_mapping *mapping)
 {
@@ -174,7 +175,7 @@ static void look(struct work_struct *work)
 /* A mapping comes to be; each is followed by one vas_invalidate_end(). */
 void vas_invalidate_begin(struct vas_mapping *mapping)
 {
-	INIT_WORK(&mapping->ask, ask);
+	INIT_WORK(&mapping->request_work, request_work);
 	atomic_inc(&nr_mappings);
 	queue_delayed_work(vas_workqueue, &look_work, LOOK_EVERY);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * "Can't you switch the mm temporarily?" For memory that only page tables know, yes: a kernel thread
- * borrows the binder's mm for the copy, and runs at the speed of copy_to_user(). A process that has an mm
- * of its own cannot, and goes page by page.
+ * "Can't you switch the mm temporarily?" For memory that only page tables know, yes: a kernel
+ * thread borrows the binder's mm for the copy, and runs at the speed of copy_to_user(). A process
+ * that has an mm of its own cannot, and goes page by page.
  */
 #include "local.h"
 
@@ -111,8 +111,8 @@ static ssize_t copy_elsewhere(struct vas *vas, unsigned long hva, void *buf, siz
 }
 
 /*
- * Copy between buf and the binder's memory: how much was copied, or -EIO: not there any more; -ENXIO: the
- * process is gone; -EAGAIN: VAS_NO_SLEEP, and it would sleep.
+ * Copy between buf and the binder's memory: how much was copied, or -EIO: not there any more;
+ * -ENXIO: the process is gone; -EAGAIN: VAS_NO_SLEEP, and it would sleep.
  */
 ssize_t vas_local_copy(struct vas *vas, unsigned long hva, void *buf, size_t len, u32 flags)
 {
@@ -157,8 +157,8 @@ static int find_region(struct vas *vas, u64 gpa, u64 *id)
  * lives and has the memory mapped. Should the table ever name a larger size the region is out of
  * reach. May sleep.
  *
- * Return: 0; -EPERM: another process's binding; -ENOENT: no such region; -EEXIST: its memory is known;
- * -EINVAL: not a range of user addresses, page aligned; -ENOMEM; or as vas_enter().
+ * Return: 0; -EPERM: another process's binding; -ENOENT: no such region; -EEXIST: its memory is
+ * known; -EINVAL: not a range of user addresses, page aligned; -ENOMEM; or as vas_enter().
  */
 int vas_local_offer(struct vas *vas, u64 gpa, u64 size, unsigned long hva)
 {

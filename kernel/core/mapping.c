@@ -101,8 +101,8 @@ static int pin_pages(struct vas_mapping *mapping)
 }
 
 /*
- * The pin, in a section: a change that takes the range away either comes before, and is seen here, or
- * finds the pin. After that the layout holds until we are asked.
+ * The pin, in a section: a change that takes the range away either comes before, and is seen here,
+ * or finds the pin. After that the layout holds until there is a request.
  */
 static int claim_pin(struct vas_mapping *mapping)
 {
@@ -140,7 +140,7 @@ static int acquire(struct vas_mapping *mapping)
 	return err;
 }
 
-/* Known to those who ask, but not yet live. -EAGAIN: the range is about to go. */
+/* Listed, but not yet live. -EAGAIN: the range is about to go. */
 static int announce(struct vas_mapping *mapping)
 {
 	struct vas_inode_info *info = mapping->vas->info;
@@ -168,7 +168,7 @@ static void withdraw(struct vas_mapping *mapping)
 	wake_up_all(&info->wait);
 }
 
-/* From here on the holder is asked. -EAGAIN: somebody has tried to, meanwhile. */
+/* From here on the holder gets requests. -EAGAIN: there was one meanwhile. */
 static int go_live(struct vas_mapping *mapping)
 {
 	struct vas_inode_info *info = mapping->vas->info;
@@ -208,21 +208,22 @@ static int init_mapping(struct vas_mapping *mapping)
  * vas_mapping_create - map guest memory for long
  * @vas: the binding
  * @gpa: start of the range
- * @len: its length, not 0; may span regions
- * @flags: VAS_MAPPING_WRITE: to be written, too; VAS_MAPPING_MARKS: the caller marks what it writes;
- *	VAS_MAPPING_PAGES: pin the pages, but give them no address
+ * @len: its length, not 0; may reach over regions
+ * @flags: VAS_MAPPING_WRITE: to be written, too; VAS_MAPPING_MARKS: the caller marks what it
+ *	writes; VAS_MAPPING_PAGES: pin the pages, but give them no address
  * @result: the map, with one reference, which vas_mapping_destroy() drops
  *
  * The pages are pinned, holes filled, and contiguous at vas_mapping_addr(), from then on good in
- * any context, until the last vas_mapping_destroy(): even if the range leaves the guest's address space by
- * force. Everybody can see the map, and the owner may ask for it: see struct vas_ops. All of a
- * writable map counts as dirty for as long as it lives, unless VAS_MAPPING_MARKS promises vas_mark() after
- * each write. An observer's map is seen by nobody, and goes stale in silence. May sleep.
+ * any context, until the last vas_mapping_destroy(): even if the range leaves the guest's address
+ * space by force. Everybody can see the map, and the owner may request it: see struct vas_ops. All
+ * of a writable map counts as dirty for as long as it lives, unless VAS_MAPPING_MARKS promises
+ * vas_mark() after each write. An observer's map is seen by nobody, and goes stale in silence. May
+ * sleep.
  *
- * Return: 0; -EINVAL: @flags; -EFAULT, -EACCES, -ENXIO, -EIO, -EAGAIN: as vas_copy_to(), and -EAGAIN
- * while the owner takes the range away; -ENOSPC: no pin is free; -EOPNOTSUPP: a backing whose pages
- * are not for us; -E2BIG; -ENOMEM: no memory, or the process that bound may not pin as much, see
- * vas_bind_file(); -EINTR: a fatal signal came first.
+ * Return: 0; -EINVAL: @flags; -EFAULT, -EACCES, -ENXIO, -EIO, -EAGAIN: as vas_copy_to(), and
+ * -EAGAIN while the owner takes the range away; -ENOSPC: no pin is free; -EOPNOTSUPP: a backing
+ * whose pages are not for us; -E2BIG; -ENOMEM: no memory, or the process that bound may not pin as
+ * much, see vas_bind_file(); -EINTR: a fatal signal came first.
  */
 int vas_mapping_create(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **result)
 {
@@ -344,7 +345,8 @@ EXPORT_SYMBOL_GPL(vas_mapping_len);
  *
  * For holders that look now and then instead of being called.
  *
- * Return: VAS_REQUEST_NONE: nothing; VAS_REQUEST_UNMAP: destroy it; VAS_REQUEST_QUIESCE: do not write.
+ * Return: VAS_REQUEST_NONE: nothing; VAS_REQUEST_UNMAP: destroy it; VAS_REQUEST_QUIESCE: do not
+ * write.
  */
 enum vas_request vas_mapping_request(const struct vas_mapping *mapping)
 {
@@ -359,8 +361,8 @@ EXPORT_SYMBOL_GPL(vas_mapping_request);
  * @mapping: the map
  *
  * Nothing keeps a process from punching a hole into the file where somebody has it mapped: what is
- * written there afterwards reaches nobody. This tells; mapping anew helps. A page that is being swapped
- * counts as detached, too. Linear in the number of pages.
+ * written there afterwards reaches nobody. This tells; mapping anew helps. A page that is being
+ * swapped counts as detached, too. Linear in the number of pages.
  *
  * Return: true if all pages were attached at the time of the look.
  */

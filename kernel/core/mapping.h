@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* A long-lived map, its pin in the control area, and what its holder is asked. */
+/* A long-lived map, its pin in the control area, and the requests to its holder. */
 #ifndef VAS_KERNEL_MAPPING_H
 #define VAS_KERNEL_MAPPING_H
 
@@ -15,8 +15,9 @@
 
 /**
  * struct vas_mapping - a range of guest memory, pinned and contiguous in the kernel
- * @users: what vas_mapping_create(), vas_mapping_get() and vas_mapping_destroy() count; at 0 the range is let go
- * @refs: keep the struct: one for @users, one while @ask is queued or runs
+ * @users: what vas_mapping_create(), vas_mapping_get() and vas_mapping_destroy() count; at 0 the
+ *	range is let go
+ * @refs: keep the struct: one for @users, one while @request_work is queued or runs
  * @vas: the binding; a reference, as long as @users
  * @gpa: start of the range, as asked for; constant, as are the following
  * @len: its length
@@ -25,17 +26,17 @@
  * @pin: number of the pin record; VAS_NO_ENTRY for observers. Set once, and taken back under the
  *	space's lock, as others look at the record
  * @generation: of the layout that the pages are of; 0: of more than one
- * @in_inode: link in the space's mappings; like the following, under the space's lock
- * @is_live: vas_mapping_create() is done with it; before, nobody is asked
- * @wish: what the owner wants; the holder reads it without the lock, too
+ * @in_inode: link in the mappings of @vas->info; like the following, under its lock
+ * @is_live: vas_mapping_create() is done with it; before, there are no requests
+ * @request: what the owner wants; the holder reads it without the lock, too
  * @nr_requests: counts what the holder is to be told
  * @nr_told: of those, what it was told or is being told
  * @is_quiet: the holder has promised not to write, and that is what is wanted
- * @is_by_owner: @wish came through /dev/vas, so the pin record does not change it
- * @notify: the owner's count of notifications when the pin record was looked at last
- * @deadline: for @wish
- * @ask: tells the holder, ask.c
- * @has_promised: the holder waits to be told that it may go on; for @ask only
+ * @is_by_owner: @request came through /dev/vas, so the pin does not change it
+ * @notify: the owner's count of notifications when the pin was looked at last
+ * @deadline: for @request
+ * @request_work: tells the holder, invalidate.c
+ * @has_promised: the holder waits to be told that it may go on; for @request_work only
  */
 struct vas_mapping {
 	refcount_t users;
@@ -57,11 +58,11 @@ struct vas_mapping {
 	bool is_by_owner;
 	u32 notify;
 	ktime_t deadline;
-	struct work_struct ask;
+	struct work_struct request_work;
 	bool has_promised;
 };
 
-/* map.c */
+/* mapping.c */
 void vas_mapping_put(struct vas_mapping *mapping);
 
 /* pin.c */
@@ -72,7 +73,7 @@ u32 vas_mapping_pin_state(const struct vas_mapping *mapping);
 enum vas_request vas_mapping_pin_request(const struct vas_mapping *mapping);
 void vas_mapping_answer(struct vas_mapping *mapping);
 
-/* ask.c */
+/* invalidate.c */
 void vas_invalidate_exit(void);
 void vas_invalidate_begin(struct vas_mapping *mapping);
 void vas_invalidate_end(void);

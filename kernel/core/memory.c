@@ -3,7 +3,9 @@
 
 #include "section.h"
 
-/* The same region as last time, most likely: then the cost does not depend on how many there are. */
+/*
+ * The same region as last time, most likely: then the cost does not depend on how many there are.
+ */
 static const struct vas_region_map_entry *find_entry(const struct vas_section *section, u64 gpa)
 {
 	const struct vas_region_map *map = &section->view->map;
@@ -23,7 +25,7 @@ static const struct vas_region_map_entry *find_entry(const struct vas_section *s
 
 /*
  * The part of [gpa, gpa + len) that lies in the region that holds gpa. -EFAULT: none does; -EACCES:
- * VAS_PROT_WRITE, and it cannot be written; -ENXIO: its memory is not at hand.
+ * VAS_PROT_WRITE, and it cannot be written; -ENXIO: its memory is not available.
  */
 int vas_memory_range_find(const struct vas_section *section, u64 gpa, u64 len, u32 flags,
 			  struct vas_memory_range *range)

@@ -27,8 +27,8 @@ struct vas_memory_range {
 };
 
 /*
- * memcpy(), but whole pages by what the kernel has for them: without a fast "rep movsb" that is three
- * times shorter than a memcpy() of newer kernels.
+ * memcpy(), but whole pages by what the kernel has for them: without a fast "rep movsb" that is
+ * three times shorter than a memcpy() of newer kernels.
  */
 static __always_inline void vas_bytes_copy(void *to, const void *from, size_t len)
 {

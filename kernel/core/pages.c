@@ -132,8 +132,8 @@ int vas_pages_add(struct vas_pages *window, const struct vas_backing *backing, u
 }
 
 /*
- * The same for memory of a process, which is not mixed with pages of files (-ENXIO), as is a process
- * that is gone.
+ * The same for memory of a process, which is not mixed with pages of files (-ENXIO), as is a
+ * process that is gone.
  */
 int vas_pages_add_user(struct vas_pages *window, struct mm_struct *mm, unsigned long hva, u64 len,
 		       u32 flags)

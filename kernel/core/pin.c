@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Pins: what everybody can see of our maps. docs/design/pins.md; the rules are core/protocol/pin.c's. */
+/*
+ * Pins: what everybody can see of our maps. docs/design/pins.md; the rules are
+ * core/protocol/pin.c's.
+ */
 #include <linux/sched.h>
 
 #include <linux/vas.h>
@@ -36,7 +39,7 @@ int vas_mapping_claim_pin(struct vas_mapping *mapping)
 
 /*
  * Whose layout the map shows, once all pages are there: an owner that takes the range away and puts
- * something else there does not ask for maps of the new.
+ * something else there does not request maps of the new.
  */
 void vas_mapping_tell_generation(struct vas_mapping *mapping)
 {
@@ -63,8 +66,8 @@ void vas_mapping_release_pin_locked(struct vas_mapping *mapping)
 }
 
 /*
- * What the owner says in the pin, whatever that may be: enum vas_pin_state, or nonsense. Who looks through
- * all maps comes while vas_mapping_create() claims it.
+ * What the owner says in the pin, whatever that may be: enum vas_pin_state, or nonsense. Somebody
+ * may look through all maps while vas_mapping_create() claims it.
  */
 u32 vas_mapping_pin_state(const struct vas_mapping *mapping)
 {
@@ -87,7 +90,7 @@ enum vas_request vas_mapping_pin_request(const struct vas_mapping *mapping)
 	}
 }
 
-/* The holder is quiet: say so if it was asked. */
+/* The holder is quiet: answer, if there was a request. */
 void vas_mapping_answer(struct vas_mapping *mapping)
 {
 	u32 pin = READ_ONCE(mapping->pin);

@@ -112,8 +112,8 @@ int vas_proto_join(struct vas *vas)
 }
 
 /*
- * The owner's lock, on the superblock's first byte, is held, and this process has taken it. A request to
- * read stands against write locks only: others have read locks there for a moment.
+ * The owner's lock, on the superblock's first byte, is held, and this process has taken it. A
+ * request to read stands against write locks only: others have read locks there for a moment.
  */
 bool vas_current_owns(struct file *file, u64 superblock_offset)
 {

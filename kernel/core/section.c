@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * DESIGN.md, "Sections", seen from the kernel. A process has a slot a thread; we come in any
- * context, so a section takes one of the binding's slots for as long as it lasts, the first guess by
- * processor. The owner's membarrier does not reach kernel threads: the fence is ours.
+ * docs/design/sections.md, seen from the kernel. A process has a slot a thread; we come in any
+ * context, so a section takes one of the binding's slots for as long as it lasts, the first guess
+ * by processor. The owner's membarrier does not reach kernel threads: the fence is ours.
  */
 #include "section.h"
 
@@ -71,7 +71,10 @@ static struct vas_slot_holder *search(struct vas *vas)
 	return NULL;
 }
 
-/* The slot of this processor is busy: any other, or, if the caller may sleep, the next that is free. */
+/*
+ * The slot of this processor is busy: any other, or, if the caller may sleep, the next that is
+ * free.
+ */
 int vas_slot_pool_wait(struct vas *vas, u32 flags, struct vas_slot_holder **slot_holder)
 {
 	*slot_holder = search(vas);
@@ -154,12 +157,12 @@ int vas_section_follow(struct vas_section *section, u32 flags)
  * @section: filled in; to be given to vas_leave() in the same task
  *
  * Until vas_leave() no change of the layout completes: what the layout now names may be accessed
- * through vas_cache_at(). Keep it short: the owner waits, with a deadline. Sections may nest, but one
- * that waits for another thread's section is a deadlock of the caller's making.
+ * through vas_cache_at(). Keep it short: the owner waits, with a deadline. Sections may nest, but
+ * one that waits for another thread's section is a deadlock of the caller's making.
  *
- * Return: 0; -EACCES: VAS_PROT_WRITE on a binding that can only read; -EAGAIN: frozen and VAS_PROT_WRITE, or the
- * layout has changed or all slots are busy and VAS_NO_SLEEP; -EINTR: a fatal signal came first;
- * -EPROTO: the control area is damaged; -ENOMEM, -EIO.
+ * Return: 0; -EACCES: VAS_PROT_WRITE on a binding that can only read; -EAGAIN: frozen and
+ * VAS_PROT_WRITE, or the layout has changed or all slots are busy and VAS_NO_SLEEP; -EINTR: a fatal
+ * signal came first; -EPROTO: the control area is damaged; -ENOMEM, -EIO.
  */
 int vas_enter(struct vas *vas, u32 flags, struct vas_section *section)
 {
@@ -171,8 +174,8 @@ EXPORT_SYMBOL_GPL(vas_enter);
  * vas_leave - end a section
  * @section: as filled in by vas_enter()
  *
- * Return: 0, or for an observer -EAGAIN: the layout has changed meanwhile, and what was read may not
- * be what it then named. Others may ignore the result.
+ * Return: 0, or for an observer -EAGAIN: the layout has changed meanwhile, and what was read may
+ * not be what it then named. Others may ignore the result.
  */
 int vas_leave(struct vas_section *section)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Lanes: the shared slots that a binding's sections take in turn. And the short way into a section and
- * out again, inlined in those that do it for a few bytes.
+ * The slot pool: the shared slots that a binding's sections take in turn. And the short way into a
+ * section and out again, inlined in those that do it for a few bytes.
  */
 #ifndef VAS_KERNEL_SECTION_H
 #define VAS_KERNEL_SECTION_H
@@ -39,7 +39,7 @@ void vas_slot_pool_wake(struct vas *vas);
 bool vas_slot_pool_is_busy(const struct vas *vas);
 int vas_section_follow(struct vas_section *section, u32 flags);
 
-/* Looked at before, as a busy lane's cache line is better left where it is. */
+/* Looked at before, as a busy slot's cache line is better left where it is. */
 static __always_inline bool vas_slot_pool_try(struct vas_slot_holder *slot_holder)
 {
 	return !test_bit(0, &slot_holder->busy) && !test_and_set_bit_lock(0, &slot_holder->busy);
@@ -62,7 +62,10 @@ static __always_inline void vas_slot_pool_put(struct vas *vas, struct vas_slot_h
 	/* L: what the section did comes before; pairs with the owner's look at the slot, P5. */
 	smp_store_release(slot_holder->slot, 0);
 	clear_bit_unlock(0, &slot_holder->busy);
-	/* Free first, then look for those who wait; pairs with prepare_to_wait() in vas_slot_pool_wait(). */
+	/*
+	 * Free first, then look for those who wait; pairs with prepare_to_wait() in
+	 * vas_slot_pool_wait().
+	 */
 	smp_mb__after_atomic();
 	if (unlikely(waitqueue_active(&vas->pool_wait)))
 		vas_slot_pool_wake(vas);
@@ -83,7 +86,10 @@ static __always_inline bool vas_section_publish(struct vas_section *section)
 	return smp_load_acquire(&vas->control->generation) == view->generation;
 }
 
-/* Frozen by the control area's word, or by an owner that told us through /dev/vas and waits for SRCU. */
+/*
+ * Frozen by the control area's word, or by an owner that told us through /dev/vas and waits for
+ * SRCU.
+ */
 static __always_inline int vas_section_allows(const struct vas_section *section, u32 flags)
 {
 	if (!(flags & VAS_PROT_WRITE))

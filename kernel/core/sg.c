@@ -100,11 +100,12 @@ static int map_ranges(struct vas *vas, const struct vas_range *ranges, unsigned 
  * @vas: the binding
  * @ranges: what, in the order in which it shall be in the list
  * @nr: how many, not 0
- * @flags: VAS_MAPPING_WRITE if a device or anybody else will write; VAS_MAPPING_MARKS as for vas_mapping_create()
+ * @flags: VAS_MAPPING_WRITE if a device or anybody else will write; VAS_MAPPING_MARKS as for
+ *	vas_mapping_create()
  * @sg: its @max_segment is set by the caller; the rest is filled in
  *
- * sg->table is then ready for dma_map_sgtable(). Each range is a map of its own, in sg->mappings: what
- * is said of maps holds, and ops are called with those. May sleep.
+ * sg->table is then ready for dma_map_sgtable(). Each range is a map of its own, in sg->mappings:
+ * what is said of maps holds, and ops are called with those. May sleep.
  *
  * Return: 0, or as vas_mapping_create(); nothing is pinned then.
  */

@@ -39,7 +39,7 @@ static int room(struct vas_generation *g)
 	struct reading *r = container_of(g, struct reading, g);
 	u32 nr = max(g->state.nr_regions, 1u);
 
-	/* Pages that are still to come would be zeros to us, who ask nobody for them. */
+	/* Pages that are not filled yet would be zeros to us, who send no requests for them. */
 	if (g->state.flags & VAS_STATE_LAZY)
 		return -EBUSY;
 	kvfree(r->view->regions);

@@ -18,8 +18,8 @@ struct vas_backing;
  * @rcu: frees it once no section is in it
  * @generation: which the state and table had
  * @flags: VAS_STATE_*
- * @map: the regions; an entry's address is its offset in its backing or, if local, its hva; its region
- *	indexes @regions
+ * @map: the regions; an entry's address is its offset in its backing or, if local, its hva; its
+ *	region indexes @regions
  * @regions: the table
  */
 struct vas_view {

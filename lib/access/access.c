@@ -62,15 +62,15 @@ int vas_write_end_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 	const struct view *view = vas_view_of(vas);
 	const struct thread *t = vas_thread_find(vas);
 	uint64_t hva = 0;
-	bool lost;
+	bool is_gone;
 
 	/* Of a view newer than the section, nothing is known about the pointer. */
-	lost = !t || t->head.serial != view->head.serial ||
+	is_gone = !t || t->head.serial != view->head.serial ||
 	       vas_region_map_range(&view->map, gpa, len, VAS_REGION_MAP_REACHABLE, &hva) < len ||
 	       vas_fault_in_sections(vas, (uintptr_t)hva, len);
 	vas_leave(vas);
 	vas_fault_heal(vas);
-	if (!lost)
+	if (!is_gone)
 		return 0;
 	return vas_error_set(-EIO,
 			     "a page of [%#llx, +%#llx) failed, and what was written to it is "
@@ -146,7 +146,7 @@ static uint64_t step_of(struct vas *vas, const struct copy *c, uint64_t gpa)
 	return e && e->gpa + e->size - gpa < left ? e->gpa + e->size - gpa : left;
 }
 
-/* In a section: run by run, until all is done or something stops it. */
+/* In a section: range by range, until all is done or something stops it. */
 static int copy_ranges(struct vas *vas, struct copy *c)
 {
 	const struct view *view = vas_view_of(vas);

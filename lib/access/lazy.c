@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Waiting for pages that are still to come: whoever touches them. The other side: lazy_fill.c. */
+/*
+ * Waiting for pages that are not filled yet, on the side of whoever touches them. The owner's side:
+ * lib/lazy/.
+ */
 #include "lib/access/lazy.h"
 
 #include <errno.h>
@@ -22,7 +25,7 @@
 #include "lib/handle/lock.h"
 #include "lib/handle/log.h"
 
-#define LAZY_NS	  10000000000ull /* as long as the owner may take to bring a word */
+#define LAZY_NS	  10000000000ull /* as long as the owner may take to fill a word */
 #define LOOK_NS	  5000000ull	 /* between two looks at whether it lives */
 #define MAX_TRIES 100
 #define LOOKS	  1024 /* at words, between two at the clock */
@@ -31,7 +34,7 @@ int vas_lazy_by_state(struct vas *vas)
 {
 	struct vas_state state;
 
-	/* The owner's threads go by what it has of its own, and fetch for themselves. */
+	/* The owner's threads go by its own copy, and fetch for themselves. */
 	return vas->role == VAS_ROLE_OWNER || vas_state_read(vas, &state) ||
 	       state.flags & VAS_STATE_LAZY;
 }
@@ -69,8 +72,8 @@ static bool owner_lives(struct vas *vas)
 }
 
 /*
- * One at a time: who finds another's wish there waits for that to be done, and comes again. It rings all
- * the same: the other may have died before it did.
+ * One at a time: who finds another's request there waits for that to be done, and tries again. It
+ * wakes the filler all the same: the other may have died before it did.
  */
 static void request(struct vas *vas, uint64_t word)
 {
@@ -123,7 +126,7 @@ static void wait_for_answer(struct vas *vas, uint32_t seen, uint64_t deadline_ns
 static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word,
 			 uint64_t deadline_ns)
 {
-	/* An observer only watches what comes by itself. */
+	/* An observer only waits for what the background fills. */
 	uint64_t own_ns = vas_deadline_ns(vas->role == VAS_ROLE_OBSERVER ? LAZY_NS / 2 : LAZY_NS);
 
 	deadline_ns = own_ns < deadline_ns ? own_ns : deadline_ns;
@@ -132,9 +135,9 @@ static int wait_for_word(struct vas *vas, const uint64_t *bits, uint64_t mask, u
 		int err = check_filled(vas, word, deadline_ns);
 
 		/*
-		 * After that: of an owner that was gone, nothing comes any more, and what it had brought
-		 * is no error. The log first: once the state says that all is there, its place is a
-		 * tracker's. Acquire: as in walk().
+		 * After that: if the owner is gone, nothing is filled any more, and what it had
+		 * filled is no error. The log first: once the state says that all is there, its
+		 * place is a tracker's. Acquire: as in walk().
 		 */
 		if (!(__atomic_load_n(bits, __ATOMIC_ACQUIRE) & mask) || !vas_is_lazy(vas))
 			return 0;
@@ -272,7 +275,10 @@ void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t n
 
 		for (word = vas_log_next(&missing, regions[i].gpa / WORD_SIZE, end); word < end;
 		     word = vas_log_next(&missing, word + 1, end)) {
-			/* Acquire: of a bit that is gone, the page is there for the caller's next look. */
+			/*
+			 * Acquire: of a bit that is gone, the page is there for the caller's next
+			 * look.
+			 */
 			uint64_t bits = __atomic_load_n(&missing.words[word], __ATOMIC_ACQUIRE);
 
 			if (bits)
@@ -283,7 +289,7 @@ void vas_lazy_mark(struct vas *vas, const struct vas_region *regions, uint32_t n
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-/* A binder asks for each word, so that pages come that come only when asked for. */
+/* A binder requests each word, so that pages are filled that are filled on request only. */
 static int ask_for_all(struct vas *vas, uint64_t deadline_ns)
 {
 	ssize_t i, nr = vas_regions(vas, NULL, 0);
@@ -345,7 +351,7 @@ int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns)
 	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
 	int err = 0;
 
-	/* A look, with no time at all, is no wish. */
+	/* A look, with no time at all, is no request. */
 	if (timeout_ns && vas->role == VAS_ROLE_OWNER)
 		fetch_all(vas);
 	else if (timeout_ns && vas_is_lazy(vas))

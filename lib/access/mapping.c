@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Long-lived maps and the pins that tell of them. DESIGN.md, "Long-lived maps". */
+/* Long-lived maps and the pins that tell of them. docs/design/pins.md. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static void release_pin(struct vas_mapping *m)
 
 /* ---- the map itself ----------------------------------------------------------------------- */
 
-/* All of the range is in regions that are at hand and allow the access. */
+/* All of the range is in regions that are available and allow the access. */
 static int check_range(const struct vas_mapping *m, uint32_t *nr_segments)
 {
 	const struct vas_region_map *map = &m->vas->view->map;
@@ -235,7 +235,9 @@ void *vas_mapping_addr(const struct vas_mapping *m)
 	return m->hva;
 }
 
-/* W1 before W2, where H3 may be no membarrier: the holder's last stores, then the look at the log. */
+/*
+ * W1 before W2, where H3 may be no membarrier: the holder's last stores, then the look at the log.
+ */
 static void mark_mapping(const struct vas_mapping *m)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * SEEK_HOLE looks at every page up to the next hole, however far that is, so it is no way to ask of
- * a large guest piece by piece. mincore() looks at the pages it is asked of. What it says is there,
- * is there; what it says is not may be swapped out, and then SEEK_DATA knows. Of files that are not
- * the caller's own it says nothing but "there", and SEEK_HOLE must do. hugetlbfs calls everything
- * data, and mincore() tells there of what this process has touched alone: the rest can only be
- * read.
+ * SEEK_HOLE looks at every page up to the next hole, however far that is, so it is no way to look
+ * at a large guest range by range. mincore() looks at the pages that it is given. What it says is
+ * there, is there; what it says is not may be swapped out, and then SEEK_DATA knows. Of files that
+ * are not the caller's own it says nothing but "there", and SEEK_HOLE must do. hugetlbfs calls
+ * everything data, and mincore() tells there of what this process has touched alone: the rest can
+ * only be read.
  */
 #include "lib/access/resident.h"
 

@@ -25,8 +25,8 @@ void vas_resident_init(struct resident *r, const struct vas *vas);
 
 /*
  * In a section: what is at gpa, which the reachable entry e holds, and how far that goes on: for
- * data at most run bytes, which are contiguous from hva on; for a hole perhaps more, up to the end
- * of e.
+ * data at most `range` bytes, which are contiguous from hva on; for a hole perhaps more, up to the
+ * end of e.
  */
 struct range vas_resident_at(struct resident *r, const struct vas *vas,
 			     const struct vas_region_map_entry *e, uint64_t gpa, const void *hva,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Searching: chunk by chunk, each in a section of its own, over what the files really hold. Two bytes
- * of the pattern are compared for a vector of places at once (the "generic SIMD" way of W. Mula), two
- * that are rare (the way of Rust's memchr); what both match is looked at in full.
+ * Searching: chunk by chunk, each in a section of its own, over what the files really hold. Two
+ * bytes of the pattern are compared for a vector of places at once (the "generic SIMD" way of W.
+ * Mula), two that are rare (the way of Rust's memchr); what both match is looked at in full.
  */
 #include <errno.h>
 #include <limits.h>
@@ -104,8 +104,8 @@ typedef uint8_t vector __attribute__((vector_size(32), aligned(1)));
 typedef uint64_t words __attribute__((vector_size(32)));
 
 /*
- * GCC's way to have it twice. A sanitizer's runtime is not there yet when the clone is chosen, as the
- * program is loaded; clang does not know `optimize`.
+ * GCC's way to have it twice. A sanitizer's runtime is not there yet when the clone is chosen, as
+ * the program is loaded; clang does not know `optimize`.
  */
 #if defined(__SANITIZE_THREAD__) || defined(__clang__)
 #define CLONES
@@ -113,10 +113,12 @@ typedef uint64_t words __attribute__((vector_size(32)));
 #define CLONES __attribute__((target_clones("avx2", "default")))
 #endif
 
-/* Vectors that are looked at together: to ask one if it is all zero costs more than to compare it. */
+/* Vectors that are looked at together: to test one for zero costs more than to compare it. */
 #define AT_ONCE 4
 
-/* The first place in a vector's worth that matches: of those where `hit` has a byte that is not 0. */
+/*
+ * The first place in a vector's worth that matches: of those where `hit` has a byte that is not 0.
+ */
 static const uint8_t *match_among(const struct needle *n, const uint8_t *hay, const words *hit)
 {
 	size_t i, at;
@@ -170,8 +172,8 @@ struct search {
 	struct resident resident;
 	uint64_t gpa;
 	uint64_t end;
-	uint64_t
-		sure; /* bytes from gpa on that are not to come: a hole beyond them may be one yet */
+	/* Bytes from gpa on that are filled: a hole beyond them may be a missing page. */
+	uint64_t sure;
 	/* The next places to look at, or none, and how much of gpa they settle. */
 	const uint8_t *hay;
 	uint64_t nr;
@@ -182,9 +184,8 @@ struct search {
 };
 
 /*
- * In a section: the last places of a stretch that is shorter than the pattern, with what follows
- * it, which is elsewhere in this process's address space, or was never touched: side by side in
- * seam.
+ * In a section: the last places of a range that is shorter than the pattern, with what follows it,
+ * which is elsewhere in this process's address space, or was never touched: side by side in seam.
  */
 static void look_across(struct vas *vas, struct search *s)
 {

@@ -68,7 +68,7 @@ int vas_enter_slow(struct vas *vas)
 			     MAX_TRIES);
 }
 
-/* depth is not 0, but perhaps only for the fence; or the thread has no tie at hand. */
+/* depth is not 0, but perhaps only for the fence; or the thread is not registered. */
 int vas_enter_nested(struct vas *vas)
 {
 	struct thread *t = vas_thread_find(vas);
@@ -140,8 +140,9 @@ static __attribute__((noinline)) void mark_levels(struct vas *vas, uint64_t page
 }
 
 /*
- * W3 to W5 of a page that is not marked, where W1 needs no fence. What is needed after the locked or is at
- * hand before it, since no load overtakes that; and it is one line of the cache.
+ * W3 to W5 of a page that is not marked, where W1 needs no fence. What is needed after the locked
+ * or is in registers before it, since no load overtakes that; and the function is one line of the
+ * cache.
  */
 __attribute__((aligned(64))) void vas_mark_page(struct vas *vas, uint64_t page)
 {

@@ -34,7 +34,7 @@ static void view_free(struct view *view)
 	free(view);
 }
 
-/* ---- pieces ------------------------------------------------------------------------------- */
+/* ---- segments ----------------------------------------------------------------------------- */
 
 static bool same_bytes(const struct vas_region *a, const struct vas_region *b)
 {
@@ -42,7 +42,7 @@ static bool same_bytes(const struct vas_region *a, const struct vas_region *b)
 	       a->backing == b->backing && a->flags == b->flags;
 }
 
-/* A living view's piece for the same bytes at the same place, or NULL. */
+/* A living view's segment for the same bytes at the same place, or NULL. */
 static struct segment *segment_in(const struct view *living, const struct window *window,
 				  const struct vas_region *region)
 {
@@ -57,8 +57,8 @@ static struct segment *segment_in(const struct view *living, const struct window
 }
 
 /*
- * Used again, and not mapped a second time over itself: retired views count as well, for a region may
- * come back (a change that was rolled back) before they go and take their pieces with them.
+ * Used again, and not mapped a second time over itself: retired views count as well, for a region
+ * may be back (a change that was rolled back) before they go and take their segments with them.
  */
 static struct segment *known_segment(struct vas *vas, const struct view *view,
 				     const struct vas_region *region)
@@ -248,7 +248,7 @@ static int fill_presence(struct vas *vas, struct view *view)
 	if (!view->window)
 		return 0;
 	view->head.base = view->window->base;
-	/* While pages are to come every access goes the slow way, which asks for them. */
+	/* While memory is lazy every access goes the slow way, which waits for the pages. */
 	if (view->state.flags & VAS_STATE_LAZY)
 		return 0;
 	vas_presence_fill(&view->map, VAS_REGION_MAP_WINDOW, shift, view->presence);
@@ -288,8 +288,8 @@ static int view_build(struct vas *vas, struct snapshot *snapshot, struct view **
 	view->set = snapshot->set;
 	view->head.flags = snapshot->state.flags;
 	/*
-	 * Where each look needs a fence before it, marking is the slow way's. While nobody tracks there
-	 * is nothing to look at, and a look would allocate the log's page.
+	 * Where each look needs a fence before it, marking is the slow way's. While nobody tracks
+	 * there is nothing to look at, and a look would allocate the log's page.
 	 */
 	if (!vas->fence && vas->role != VAS_ROLE_OBSERVER &&
 	    view->head.flags & VAS_STATE_TRACKING) {

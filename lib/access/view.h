@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Views: what one generation looks like in this process. DESIGN.md, "Translation". All functions are
- * called with vas->lock held.
+ * Views: what one generation looks like in this process: docs/design/translation.md. All functions
+ * are called with vas->lock held.
  */
 #ifndef VAS_LIB_VIEW_H
 #define VAS_LIB_VIEW_H
@@ -11,7 +11,9 @@
 
 struct window;
 
-/* A region's own map: over the window, or, without one, wherever there was room. Shared by views. */
+/*
+ * A region's own map: over the window, or, without one, wherever there was room. Shared by views.
+ */
 struct segment {
 	uint32_t refs;
 	struct window *window; /* NULL: a map by itself */
@@ -23,10 +25,10 @@ struct segment {
 
 /* Address space for all of [0, limit), 2 MiB aligned. */
 struct window {
-	uint32_t refs; /* views and pieces */
+	uint32_t refs; /* views and segments */
 	char *base;
 	uint64_t size;
-	int shows_file; /* offset = gpa: the file is mapped under the pieces */
+	int shows_file; /* offset = gpa: the file is mapped under the segments */
 	int watch;
 	struct vas *vas;
 };
@@ -53,7 +55,7 @@ static inline const struct view *vas_view_of(const struct vas *vas)
 /* Bring vas->view up to date with the generation that now holds. */
 int vas_view_refresh(struct vas *vas);
 
-/* Build a view anew although the generation is the same: a backing's fd has come. */
+/* Build a view anew although the generation is the same: a backing's fd is there now. */
 int vas_view_rebuild(struct vas *vas);
 
 /* Map all that the newest view shows once more, over itself: 0, or some of it could not be. */
@@ -65,7 +67,10 @@ void vas_view_reap(struct vas *vas);
 /* Free all of them: nobody is in a call. */
 void vas_view_free_all(struct vas *vas);
 
-/* Map part of a region's backing at hva (MAP_FIXED), or anywhere if NULL: the address or MAP_FAILED. */
+/*
+ * Map part of a region's backing at hva (MAP_FIXED), or anywhere if NULL: the address or
+ * MAP_FAILED.
+ */
 void *vas_map_backing(struct vas *vas, const struct vas_region *region, uint64_t offset,
 		      uint64_t size, void *hva);
 

@@ -151,7 +151,7 @@ err_free:
 	return NULL;
 }
 
-/* Nobody can be using the piece: what the window would show without it is there again. */
+/* Nobody can be using the segment: what the window would show without it is there again. */
 static void uncover(struct segment *segment)
 {
 	/* The last reference takes the whole window with it. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Windows and the pieces in them: counted, under vas->lock. */
+/* Windows and the segments in them: counted, under vas->lock. */
 #ifndef VAS_LIB_WINDOW_H
 #define VAS_LIB_WINDOW_H
 
@@ -11,7 +11,7 @@
 struct window *vas_window_new(struct vas *vas);
 void vas_window_put(struct window *window);
 
-/* The region's bytes are at base + gpa without a piece. */
+/* The region's bytes are at base + gpa without a segment. */
 bool vas_window_shows(const struct window *window, const struct vas_region *region);
 
 /* What the window shows in a range without pieces, again: 0, or it could not be mapped. */

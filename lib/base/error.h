@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The story of a failure, for vas_error(). Fast paths tell none. */
+/* The sentence about a failure, for vas_error(). Fast paths set none. */
 #ifndef VAS_LIB_ERROR_H
 #define VAS_LIB_ERROR_H
 

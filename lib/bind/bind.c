@@ -65,7 +65,10 @@ static struct vas *handle_new(uint32_t bind_flags)
 	pthread_mutex_init(&vas->change, NULL);
 	pthread_mutex_init(&vas->drain, NULL);
 	vas_event_set_init(&vas->events);
-	/* A fork in another thread must find it, however little of it is there yet: lib/handle/thread.c. */
+	/*
+	 * A fork in another thread must find it, however little of it is there yet:
+	 * lib/handle/thread.c.
+	 */
 	if (vas_handle_register(vas)) {
 		free(vas);
 		return NULL;

@@ -36,8 +36,8 @@ int vas_notifications(struct vas *vas)
 }
 
 /*
- * Of the living, as far as they can be found in a scan's time: a peer that has filled the tables, or
- * holds very many locks, makes the counts too low.
+ * Of the living, as far as they can be found in a scan's time: a peer that has filled the tables,
+ * or holds very many locks, makes the counts too low.
  */
 static void count(struct vas *vas, struct vas_info *info)
 {
@@ -48,7 +48,9 @@ static void count(struct vas *vas, struct vas_info *info)
 	vas_scan_begin(&scan, &vas->proto, 0);
 	for (i = 0; vas_binder_next(&scan, &i, &about); i++) {
 		info->nr_binders++;
-		/* What the owner says that it has attached: informational, as are processes' names. */
+		/*
+		 * What the owner says that it has attached: informational, as are processes' names.
+		 */
 		if (about.flags & VAS_BINDER_OWNER && info->owner_pid)
 			memcpy(info->consumers, about.consumers, sizeof(info->consumers));
 	}

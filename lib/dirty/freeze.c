@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Freeze and thaw: all writers stop, or none does. DESIGN.md, "Freezing". */
+/* Freeze and thaw: all writers stop, or none does. docs/design/freeze.md. */
 #include <errno.h>
 #include <string.h>
 

@@ -37,8 +37,8 @@ struct vas_tracker {
 	bool open;
 	bool all; /* the next epoch has everything that was ever touched */
 	uint32_t incomplete_seen;
-	uint32_t
-		incomplete_repaired; /* vas_control.log_incomplete, when this tracker last repaired the log */
+	/* vas_control.log_incomplete, when this tracker last repaired the log. */
+	uint32_t incomplete_repaired;
 	uint64_t regions_seen; /* generation of the regions at the last begin */
 	/* What this epoch has harvested, until it is committed. */
 	struct vas_dirty_word *pending;
@@ -65,25 +65,25 @@ static int claim_entry(struct vas_tracker *d)
 /* H0: the drain lock, and what writers that died half way through a mark have left. */
 static int lock_and_repair(struct vas_tracker *d)
 {
-	uint32_t lost;
+	uint32_t incomplete;
 	int err = vas_drain_lock(d->vas);
 
 	if (err)
 		return err;
-	lost = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
-	if (lost == d->incomplete_repaired)
+	incomplete = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
+	if (incomplete == d->incomplete_repaired)
 		return 0;
 	err = vas_log_repair(d->vas);
 	if (err)
 		vas_drain_unlock(d->vas);
 	else
-		d->incomplete_repaired = lost;
+		d->incomplete_repaired = incomplete;
 	return err;
 }
 
 /*
- * What was written until now is for the trackers that are there already. The barrier is H3: the tracker
- * may copy memory now, and a write whose mark has just been taken must be seen.
+ * What was written until now is for the trackers that are there already. The barrier is H3: the
+ * tracker may copy memory now, and a write whose mark has just been taken must be seen.
  */
 static int activate(struct vas_tracker *d, const char *name)
 {
@@ -212,7 +212,7 @@ static int mark_all(struct vas_tracker *d)
 	if (err)
 		return err;
 	err = vas_drain_lock(d->vas);
-	/* What is to come first: a page that comes meanwhile is found among what was touched. */
+	/* Missing pages first: a page that is filled meanwhile is found among what was touched. */
 	if (!err)
 		vas_lazy_mark(d->vas, set->regions, set->nr, &d->log);
 	for (i = 0; !err && i < set->nr; i++)
@@ -226,8 +226,8 @@ static int mark_all(struct vas_tracker *d)
 }
 
 /*
- * In the tracker's own log, which the others have no use for: were it the shared one, a tracker that died
- * on the way would leave bits there without their levels, and nothing that tells of it.
+ * In the tracker's own log, which the others have no use for: were it the shared one, a tracker
+ * that died on the way would leave bits there without their levels, and nothing that tells of it.
  */
 static int mark_pins(struct vas_tracker *d)
 {
@@ -247,20 +247,20 @@ static int mark_pins(struct vas_tracker *d)
 	return 0;
 }
 
-/* Marks were lost, or regions came whose bytes nobody has marked: then all is dirty. */
+/* Marks were incomplete, or regions came whose bytes nobody has marked: then all is dirty. */
 static int catch_up(struct vas_tracker *d)
 {
-	uint32_t lost = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
+	uint32_t incomplete = __atomic_load_n(&d->vas->ctl->log_incomplete, __ATOMIC_ACQUIRE);
 	uint64_t regions = regions_generation(d->vas);
 	int err;
 
-	if (!d->all && lost == d->incomplete_seen && regions == d->regions_seen)
+	if (!d->all && incomplete == d->incomplete_seen && regions == d->regions_seen)
 		return 0;
 	err = mark_all(d);
 	if (err)
 		return err;
 	d->all = false;
-	d->incomplete_seen = lost;
+	d->incomplete_seen = incomplete;
 	d->regions_seen = regions;
 	return 0;
 }
@@ -304,8 +304,8 @@ static int make_room(struct vas_tracker *d, size_t nr)
 }
 
 /*
- * Its own log first: what is there is older than what is in the shared one. Both up to the same place,
- * where *gpa is then.
+ * Its own log first: what is there is older than what is in the shared one. Both up to the same
+ * place, where *gpa is then.
  */
 static uint64_t take(struct vas_tracker *d, uint64_t *gpa, uint64_t end,
 		     struct vas_dirty_word *words, uint64_t nr)

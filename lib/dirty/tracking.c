@@ -47,10 +47,10 @@ ssize_t vas_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t 
 /* ---- on and off --------------------------------------------------------------------------- */
 
 /*
- * Before each epoch: who died in a section, or with a writable map, has written what it did not mark. A
- * table too full of nonsense to be looked through in a scan's time counts as such a death.
+ * Before each epoch: who died in a section, or with a writable map, has written what it did not
+ * mark. A table too full of nonsense to be looked through in a scan's time counts as such a death.
  */
-static void find_lost_marks(struct vas *vas)
+static void find_missing_marks(struct vas *vas)
 {
 	struct vas_scan scan;
 
@@ -121,7 +121,7 @@ static int update_and_harvest(struct vas *vas)
 	int err;
 
 	pthread_mutex_lock(&vas->change);
-	find_lost_marks(vas);
+	find_missing_marks(vas);
 	err = vas_tracking_update(vas);
 	if (!err)
 		err = harvest_consumers(vas);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The dirty log between its users: who switches it on. DESIGN.md, "Dirty log". */
+/* The dirty log between its users: who switches it on. docs/design/dirty.md. */
 #ifndef VAS_LIB_TRACKING_H
 #define VAS_LIB_TRACKING_H
 

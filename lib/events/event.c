@@ -171,7 +171,7 @@ int vas_event_exists(const struct vas *vas, uint32_t id)
 	return entry_find(vas, id_matches, &id, &copy) >= 0;
 }
 
-int vas_event_still_exists(const struct vas *vas, uint32_t id, uint32_t *index)
+int vas_event_exists_at(const struct vas *vas, uint32_t id, uint32_t *index)
 {
 	uint32_t i = __atomic_load_n(index, __ATOMIC_RELAXED);
 	struct vas_event_entry copy;

@@ -23,7 +23,7 @@ void vas_event_adopt(struct vas *vas);
 uint32_t vas_event_count(struct vas *vas);
 int vas_event_exists(const struct vas *vas, uint32_t id);
 /* The same for one that is looked up again and again: quick if the entry is where it was. */
-int vas_event_still_exists(const struct vas *vas, uint32_t id, uint32_t *index);
+int vas_event_exists_at(const struct vas *vas, uint32_t id, uint32_t *index);
 
 /* Make the eventfd(s) of a new event; close all that there are of one. With the handle's lock held.
  */

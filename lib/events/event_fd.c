@@ -44,7 +44,7 @@ void vas_event_set_clean(struct vas_event_set *set)
 		fds_close(&set->fds[i]);
 }
 
-/* The tie of an event, or with id 0 a free one. */
+/* The eventfds of an event, or with id 0 a free entry. */
 static struct vas_event_fds *fds_find(struct vas_event_set *set, uint32_t id)
 {
 	size_t i;
@@ -145,7 +145,7 @@ int vas_event_accept(struct vas *vas, uint32_t id, int which, int fd)
 		return vas_error_set(-ENOSPC, "more events were sent than a vas can have");
 	if (fds->fd[which] >= 0)
 		return vas_error_set(-EEXIST, "the eventfd of event %u is there already", id);
-	/* A lock-free reader may be looking at a tie that exists: it sees -1 or the fd. */
+	/* A lock-free reader may be looking at an entry that exists: it sees -1 or the fd. */
 	__atomic_store_n(&fds->fd[which], fd, __ATOMIC_RELEASE);
 	__atomic_store_n(&fds->id, id, __ATOMIC_RELEASE);
 	return 0;
@@ -158,7 +158,7 @@ static int event_fd(struct vas *vas, uint32_t id, enum vas_event_which which)
 	struct vas_event_fds *fds = id ? fds_find(&vas->events, id) : NULL;
 	int fd = -1;
 
-	if (fds ? !vas_event_still_exists(vas, id, &fds->index) : !vas_event_exists(vas, id))
+	if (fds ? !vas_event_exists_at(vas, id, &fds->index) : !vas_event_exists(vas, id))
 		return vas_error_set(-ENOENT, "there is no event with id %u", id);
 	if (fds)
 		fd = __atomic_load_n(&fds->fd[which], __ATOMIC_ACQUIRE);

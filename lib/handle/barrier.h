@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The expensive half of an asymmetric barrier: P4 and H3 in DESIGN.md. */
+/* The expensive half of an asymmetric barrier: P4 and H3 in docs/design/. */
 #ifndef VAS_LIB_BARRIER_H
 #define VAS_LIB_BARRIER_H
 

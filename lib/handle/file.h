@@ -11,7 +11,7 @@ int vas_file_create(struct vas *vas);
 /* Seals, size and superblock of fd, into vas->sb. */
 int vas_file_check(struct vas *vas, int fd);
 
-/* A new open file description of the same file. -errno, with the story told. */
+/* A new open file description of the same file. -errno, with the error set. */
 int vas_file_reopen(int fd, int open_flags);
 
 /* Allocate [offset, offset + size): 0, -ENOMEM (which a full tmpfs is too) or -errno. */
@@ -21,7 +21,7 @@ int vas_file_allocate(int fd, uint64_t offset, uint64_t size);
 int vas_control_map(struct vas *vas);
 void vas_control_unmap(struct vas *vas);
 
-/* What a backing's entry has to say of this file. -EINVAL if it cannot be one. */
+/* What a backing's entry for this file has to be. -EINVAL if it cannot be one. */
 int vas_file_describe(int fd, struct vas_backing_entry *entry);
 
 /* Give up a backing's fd. */

@@ -26,8 +26,8 @@ struct snapshot {
 
 /*
  * Take one; `known` (may be NULL) is a region set of `known_generation` that is used again if the
- * regions have not changed since. -EPROTO: damaged; -EAGAIN: it never stood still; -ENOMEM. vas->lock
- * is held.
+ * regions have not changed since. -EPROTO: damaged; -EAGAIN: it never stood still; -ENOMEM.
+ * vas->lock is held.
  */
 int vas_snapshot_take(struct vas *vas, struct region_set *known, uint64_t known_generation,
 		      struct snapshot *snapshot);

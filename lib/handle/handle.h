@@ -2,8 +2,8 @@
 /*
  * The private side of a handle, and which lock protects what.
  *
- * Lock order: handles_lock (lib/handle/thread.c), change, lock, registry (lib/handle/sigbus.c), drain. A fork
- * holds handles_lock, every lock, and registry; the child's others are made anew.
+ * Lock order: handles_lock (lib/handle/thread.c), change, lock, registry (lib/handle/sigbus.c),
+ * drain. A fork holds handles_lock, every lock, and registry; the child's others are made anew.
  */
 #ifndef VAS_LIB_HANDLE_H
 #define VAS_LIB_HANDLE_H
@@ -84,7 +84,7 @@ struct lazy;
 struct view;
 struct notifier;
 
-/* How the owner's own threads get pages that are still to come: lib/lazy is above those who ask. */
+/* How the owner's own threads have missing pages filled: lib/lazy is above those who call this. */
 struct vas_lazy_ops {
 	/* Fill the word that holds gpa. -errno: it cannot be had. */
 	int (*fetch)(struct lazy *lazy, uint64_t gpa);
@@ -121,7 +121,9 @@ struct vas {
 	struct view *view;    /* the newest; head.view points into it */
 	struct view *retired; /* replaced, perhaps still in use by a section */
 	uint64_t next_serial;
-	/* Of the newest view, for those who may not look into it: they are in no section. Atomic. */
+	/*
+	 * Of the newest view, for those who may not look into it: they are in no section. Atomic.
+	 */
 	uint64_t seen_generation;
 	uint32_t seen_flags;
 	uint64_t nr_maps; /* of the newest view, as vas_maps_charge() knows */
@@ -133,7 +135,10 @@ struct vas {
 	int forked;	/* in a child: bind anew before the next use */
 	uint32_t fork_count;
 
-	/* change: the owner's layout, consumers and garbage; held from begin to commit or abort. */
+	/*
+	 * change: the owner's layout, consumers and stale ranges; held from begin to commit or
+	 * abort.
+	 */
 	pthread_mutex_t change;
 	struct own_layout own;
 	struct vas_consumer *consumers; /* in the order in which their steps start */
@@ -145,7 +150,7 @@ struct vas {
 
 	struct vas_cleanup *cleanups; /* lock */
 	const struct vas_lazy_ops *lazy_ops;
-	struct lazy *lazy; /* the owner's; change. NULL: no pages are to come by us */
+	struct lazy *lazy; /* the owner's; change. NULL: we fill no lazy memory */
 
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */

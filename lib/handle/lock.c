@@ -50,8 +50,9 @@ uint64_t vas_owner_byte(const struct vas *vas)
 }
 
 /*
- * Who waits for the owner's end (lib/handle/notify.c) gets a read lock for a moment when it comes: wait
- * for that to pass. An observer that stays there is no owner and keeps nobody from it: 1, without the lock.
+ * Who waits for the owner's end (lib/handle/notify.c) gets a read lock for a moment when it comes:
+ * wait for that to pass. An observer that stays there is no owner and keeps nobody from it: 1,
+ * without the lock.
  */
 static int lock_or_pass_readers(struct vas *vas)
 {

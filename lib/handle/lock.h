@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Locks on bytes of the file: who has one for writing lives. A lock goes with its open file description,
- * so it ends with the process however that dies. Read locks count for nothing: who may only read the
- * file can take them.
+ * Locks on bytes of the file: who has one for writing lives. A lock goes with its open file
+ * description, so it ends with the process however that dies. Read locks count for nothing: who may
+ * only read the file can take them.
  */
 #ifndef VAS_LIB_LOCK_H
 #define VAS_LIB_LOCK_H

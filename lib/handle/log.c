@@ -38,7 +38,9 @@ void vas_log_set_incomplete(struct vas *vas)
 
 /* ---- repairing ---------------------------------------------------------------------------- */
 
-/* The words that lie in [from, to) of the file: read, for looking at a hole in a map would fill it. */
+/*
+ * The words that lie in [from, to) of the file: read, for looking at a hole in a map would fill it.
+ */
 static int repair_part(struct vas *vas, off_t from, off_t to)
 {
 	off_t start = (off_t)vas->sb.extents[VAS_EXT_LOG].offset;
@@ -152,8 +154,11 @@ void vas_tracker_clear(struct vas *vas, uint32_t i)
 		;
 }
 
-/* What a file that was cut has lost is no hole of it: marked, so that whoever reads it gets the error. */
-static void mark_lost(const struct vas_log *log, const struct vas_region *region, int fd)
+/*
+ * What a file that was cut has lost is no hole of it: marked, so that whoever reads it gets the
+ * error.
+ */
+static void mark_cut(const struct vas_log *log, const struct vas_region *region, int fd)
 {
 	uint64_t size = 0;
 	struct stat st;
@@ -174,7 +179,7 @@ void vas_log_mark_touched(struct vas *vas, const struct vas_log *log,
 
 	if (region->flags & VAS_REGION_DEVICE)
 		return;
-	mark_lost(log, region, fd);
+	mark_cut(log, region, fd);
 	while (fd >= 0 && hole < end) {
 		data = lseek(fd, hole, SEEK_DATA);
 		if (data < 0 && errno == ENXIO)

@@ -10,7 +10,9 @@
 /* Tracker i's own log: what others have drained for it. Under the drain lock. */
 void vas_tracker_log(const struct vas *vas, uint32_t i, struct vas_log *log);
 
-/* What an earlier tracker with this index has left in its log goes; its memory goes back as well. */
+/*
+ * What an earlier tracker with this index has left in its log goes; its memory goes back as well.
+ */
 void vas_tracker_clear(struct vas *vas, uint32_t i);
 
 /*
@@ -20,8 +22,8 @@ void vas_tracker_clear(struct vas *vas, uint32_t i);
 int vas_log_is_broken(struct vas *vas);
 
 /*
- * Marks may be missing, nobody knows which, or be half done: every tracker repairs the log and takes
- * everything as dirty.
+ * Marks may be missing, nobody knows which, or be half done: every tracker repairs the log and
+ * takes everything as dirty.
  */
 void vas_log_set_incomplete(struct vas *vas);
 
@@ -36,15 +38,15 @@ void vas_log_mark_touched(struct vas *vas, const struct vas_log *log,
 int vas_log_repair(struct vas *vas);
 
 /*
- * The drain lock, against all processes: -EBUSY after 1 s. What a taker that died half way has left is
- * repaired here.
+ * The drain lock, against all processes: -EBUSY after 1 s. What a taker that died half way has left
+ * is repaired here.
  */
 int vas_drain_lock(struct vas *vas);
 void vas_drain_unlock(struct vas *vas);
 
 /*
- * Take up to nr words from the shared log, for tracker `self`; the other trackers find them in their
- * own logs. Under the drain lock.
+ * Take up to nr words from the shared log, for tracker `self`; the other trackers find them in
+ * their own logs. Under the drain lock.
  */
 uint64_t vas_drain(struct vas *vas, uint32_t self, struct vas_log_range *range,
 		   struct vas_dirty_word *words, uint64_t nr);

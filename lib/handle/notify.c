@@ -35,13 +35,13 @@ void vas_notify_answer(struct vas *vas)
 
 /*
  * Two threads that sleep: one on the futex, one on the lock of the owner's byte, which the kernel
- * grants when the owner dies. Both only ring the eventfd; what happened is for
+ * grants when the owner dies. Both only write to the eventfd; what happened is for
  * vas_notifications() to find out.
  */
 struct notifier {
 	struct vas *vas;
 	int event_fd;
-	int lock_fd; /* its own description: waiting for the owner's byte must not be us owning it */
+	int lock_fd; /* its own description: waiting for the owner's byte is not owning it */
 	pthread_t futex_thread;
 	pthread_t lock_thread;
 	bool stop;
@@ -79,7 +79,7 @@ static void *wait_on_futex(void *arg)
 	return NULL;
 }
 
-/* Wait for the owner to go; ring; wait for a new one to come (the futex tells of that). */
+/* Wait for the owner to go; write to the eventfd; wait for a new one (the futex is woken then). */
 static void *wait_on_lock(void *arg)
 {
 	struct notifier *n = arg;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Waking those who wait: two futexes in the control area, and a thread that turns one into an fd. */
+/*
+ * Waking those who wait: two futexes in the control area, and a thread that turns one into an fd.
+ */
 #ifndef VAS_LIB_NOTIFY_H
 #define VAS_LIB_NOTIFY_H
 
@@ -11,8 +13,8 @@ void vas_notify_everyone(struct vas *vas);
 void vas_notify_answer(struct vas *vas);
 
 /*
- * The two halves of vas_notifications(): empty the eventfd, -EINVAL if there is none; then VAS_NOTIFY_*
- * for what is not as it was at the last look. What happens in between wakes again.
+ * The two halves of vas_notifications(): empty the eventfd, -EINVAL if there is none; then
+ * VAS_NOTIFY_* for what is not as it was at the last look. What happens in between wakes again.
  */
 int vas_notify_drain(struct vas *vas);
 int vas_notify_collect(struct vas *vas);

@@ -42,7 +42,9 @@ static int mark(struct vas_proto *proto, uint64_t gpa, uint64_t len)
 	return 0;
 }
 
-/* By the file, not the map: looking at a hole in a map fills it, and a page that fails is an error. */
+/*
+ * By the file, not the map: looking at a hole in a map fills it, and a page that fails is an error.
+ */
 static int copy(struct vas_proto *proto, void *to, uint64_t offset, uint64_t size)
 {
 	ssize_t nr = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Failing pages: DESIGN.md, "Failing pages". In a watched range a page that raises SIGBUS gets
+ * Failing pages: docs/design/translation.md. In a watched range a page that raises SIGBUS gets
  * zeros in its place, and is noted in its handle.
  *
  *	handler (any thread)			who copies (lib/access/access.c)
@@ -11,9 +11,9 @@
  *
  * N2 comes before N3, so that nobody takes the zeros for memory. Nothing is mapped outside of what
  * is watched. A process that has as many maps as it may have (vm.max_map_count) still gets its
- * zeros: there are spare maps that the handler gives up, and when those are used up all of the range
- * becomes zeros at once, which needs no further map. Its accesses fail then until there is room
- * again.
+ * zeros: there are spare maps that the handler gives up, and when those are used up all of the
+ * range becomes zeros at once, which needs no further map. Its accesses fail then until there is
+ * room again.
  */
 #ifndef VAS_LIB_FAULT_H
 #define VAS_LIB_FAULT_H

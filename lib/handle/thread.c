@@ -22,7 +22,7 @@ __thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
 
 const struct vas_thread vas_unregistered_thread = { .depth = DEPTH_FENCE };
 
-/* Protects the list, and every thread's ties against others than that thread. */
+/* Protects the list, and every thread's registrations against others than that thread. */
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct vas *handles;
 static pthread_key_t exit_key;
@@ -57,9 +57,9 @@ static void put_slot(struct vas *vas, struct thread *t)
 	vas_slot_release(&vas->proto, t->slot);
 }
 
-/* ---- a thread's ties ---------------------------------------------------------------------- */
+/* ---- registered threads ------------------------------------------------------------------- */
 
-/* Take the thread with these ties out of the handle's list. */
+/* Take the thread with these registrations out of the handle's list. */
 static struct thread *unlink_thread(struct vas *vas, struct vas_thread **registered)
 {
 	struct thread **p, *t = NULL;

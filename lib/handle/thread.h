@@ -34,7 +34,7 @@ void vas_handle_unregister(struct vas *vas);
 /* The handle's end: none of its threads has a slot any more. */
 void vas_threads_end(struct vas *vas);
 
-/* The calling thread's tie to the handle: NULL if it has none; made if need be. */
+/* The calling thread, as registered with the handle: NULL if it is not; registered if need be. */
 struct thread *vas_thread_find(struct vas *vas);
 int vas_thread_get(struct vas *vas, struct thread **thread);
 

@@ -74,9 +74,9 @@ static int inherit(struct vas *vas)
 }
 
 /*
- * A new generation, which undoes a half-written state. The other table is left as it is: it tells the
- * next adopter, should this one die before its first change, what this one knows from it. Only if
- * memory died with the owner is it needed now.
+ * A new generation, which undoes a half-written state. The other table is left as it is: it tells
+ * the next adopter, should this one die before its first change, what this one knows from it. Only
+ * if memory died with the owner is it needed now.
  */
 static int publish_inherited(struct vas *vas, bool incomplete_regions)
 {
@@ -106,7 +106,9 @@ static bool is_all_there(struct vas *vas)
 	return true;
 }
 
-/* If all is there and its owner died before it told, or while it did, this tells. */
+/*
+ * If all is there and its owner died before it published that, or while it did, this publishes it.
+ */
 static void adopt_lazy(struct vas *vas)
 {
 	uint32_t i;
@@ -145,7 +147,7 @@ int vas_publish_adopted(struct vas *vas)
 	vas_event_adopt(vas);
 	become_owner(vas);
 	err = publish_inherited(vas, incomplete_regions);
-	if (!err) /* whom the dead owner had asked for something */
+	if (!err) /* what the dead owner had requested */
 		vas_pins_ask(vas, &all, VAS_PINS_KEEP, NULL);
 	return err;
 }

@@ -49,7 +49,7 @@ struct vas_consumer *vas_consumers_with(const struct vas *vas, uint32_t flags)
 	return c;
 }
 
-/* For those who look from outside; the names that have room. */
+/* Informational, for others; the names that have room. */
 static void tell_consumers(struct vas *vas)
 {
 	char names[VAS_CONSUMERS_LEN] = "";

@@ -256,7 +256,9 @@ static void roll_back(struct vas *vas, struct vas_region *old, uint32_t nr,
 
 	if (vas_publish(vas, old, nr))
 		free(old);
-	/* Threads and maps may be using what was there for a moment: it goes with the next change. */
+	/*
+	 * Threads and maps may be using what was there for a moment: it goes with the next change.
+	 */
 	vas_stale_add_failed(vas, delta->head.added, delta->head.nr_added, failed);
 }
 
@@ -362,7 +364,10 @@ int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns, struct vas
 
 	memset(prepare.blocker, 0, sizeof(*prepare.blocker));
 	err = vas_delta_init(&delta, vas->own.regions, vas->own.nr, layout->regions, layout->nr);
-	/* One that changes nothing promises the same: what an earlier one has left is in nobody's hands. */
+	/*
+	 * One that changes nothing promises the same: what an earlier one has left is used by
+	 * nobody.
+	 */
 	if (!err && (delta.head.nr_removed || delta.head.nr_added))
 		err = commit(layout, &prepare);
 	else if (!err)

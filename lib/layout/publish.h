@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The owner's side of a change: write a generation, wait for the old one to empty. DESIGN.md,
- * "Sections"; the steps P1 to P6 are named there. vas->change is held in all of it.
+ * The owner's side of a change: write a generation, wait for the old one to empty. The steps
+ * P1 to P6 are those of docs/design/sections.md. vas->change is held in all of it.
  */
 #ifndef VAS_LIB_PUBLISH_H
 #define VAS_LIB_PUBLISH_H
@@ -11,15 +11,15 @@
 #include "lib/handle/handle.h"
 
 /*
- * P1 to P4: a new generation with vas->own's flags, with the backings as they are, and with new regions
- * (malloced; owned by vas->own from then on, and those that were there are freed) unless NULL.
- * -ENOMEM: the table cannot be allocated; nothing is published.
+ * P1 to P4: a new generation with vas->own's flags, with the backings as they are, and with new
+ * regions (malloced; owned by vas->own from then on, and those that were there are freed) unless
+ * NULL. -ENOMEM: the table cannot be allocated; nothing is published.
  */
 int vas_publish(struct vas *vas, struct vas_region *regions, uint32_t nr);
 
 /*
  * P5: no section in a generation before the present one, and none of these pins (NULL: never mind
- * pins). -EBUSY at the deadline, with the blocker, and pins are asked no more.
+ * pins). -EBUSY at the deadline, with the blocker, and requests to pins are taken back.
  */
 struct pin_set;
 int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadline_ns,

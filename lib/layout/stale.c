@@ -254,8 +254,8 @@ static int populate_region(const struct vas *vas, const struct vas_region *r, ui
 }
 
 /*
- * VAS_CREATE_RESERVE is for the vas's own file. A consumer that pins wants all: but a further backing
- * that cannot allocate, or is sealed, has what it has.
+ * VAS_CREATE_RESERVE is for the vas's own file. A consumer that pins wants all: but a further
+ * backing that cannot allocate, or is sealed, has what it has.
  */
 int vas_memory_populate(struct vas *vas, const struct vas_region *regions, size_t nr,
 			uint64_t deadline_ns)

@@ -17,7 +17,7 @@ void vas_memory_release(struct vas *vas, const struct delta *delta);
 int vas_memory_populate(struct vas *vas, const struct vas_region *regions, size_t nr,
 			uint64_t deadline_ns);
 
-/* These ranges are garbage, as far as they are in the file and no region holds them. */
+/* These ranges are stale, as far as they are in the file and no region holds them. */
 void vas_stale_add(struct vas *vas, const struct vas_region *ranges, size_t nr);
 
 /*

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* The beginning and the end of memory that arrives: its log, its threads, and what they work with. */
+/* The beginning and the end of lazy memory: its log, its threads, and what they work with. */
 #include "lib/lazy/lazy.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ void vas_lazy_forget(struct lazy *a)
 	vas_tracker_release(&a->vas->proto, a->index, VAS_TAG_IMMORTAL);
 }
 
-static void arrival_free(struct lazy *a)
+static void lazy_free(struct lazy *a)
 {
 	vas_lazy_close(a);
 	a->source->end(a->source);
@@ -36,14 +36,14 @@ static void arrival_free(struct lazy *a)
 	free(a);
 }
 
-/* The handle goes. What has not come never will: those who ask find that the owner is gone. */
-static void arrival_end(struct vas_cleanup *cleanup)
+/* The handle goes. What is not filled never will be: those who look find that the owner is gone. */
+static void lazy_end(struct vas_cleanup *cleanup)
 {
 	struct lazy *a = (struct lazy *)cleanup;
 
 	vas_lazy_stop(a);
 	a->vas->lazy = NULL;
-	arrival_free(a);
+	lazy_free(a);
 }
 
 static int check(const struct vas_layout *layout)
@@ -129,7 +129,7 @@ static int claim_log(struct lazy *a)
 	return 0;
 }
 
-/* A log of what is to come, told to everyone. Its upper levels stay when pages have come. */
+/* A log of what is missing, published for everyone. Its upper levels stay when pages have come. */
 static int publish_log(struct lazy *a)
 {
 	struct vas *vas = a->vas;
@@ -150,7 +150,7 @@ static int publish_log(struct lazy *a)
 	return 0;
 }
 
-static struct lazy *arrival_new(struct vas *vas, struct vas_source *source, uint32_t flags)
+static struct lazy *lazy_new(struct vas *vas, struct vas_source *source, uint32_t flags)
 {
 	struct lazy *a = calloc(1, sizeof(*a));
 
@@ -159,7 +159,7 @@ static struct lazy *arrival_new(struct vas *vas, struct vas_source *source, uint
 		vas_error_set(-ENOMEM, "no memory for a restore");
 		return NULL;
 	}
-	a->cleanup.end = arrival_end;
+	a->cleanup.end = lazy_end;
 	a->vas = vas;
 	a->source = source;
 	a->wake_fd = a->uffd = a->nothing_fd = -1;
@@ -169,7 +169,7 @@ static struct lazy *arrival_new(struct vas *vas, struct vas_source *source, uint
 	return a;
 }
 
-/* Nothing is to come any more. */
+/* Nothing is missing any more. */
 static void unpublish_log(struct lazy *a)
 {
 	vas_publish_flag(a->vas, VAS_STATE_LAZY, false);
@@ -178,7 +178,7 @@ static void unpublish_log(struct lazy *a)
 }
 
 /* vas->change is held by the layout. */
-static int arrival_start(struct lazy *a)
+static int lazy_start(struct lazy *a)
 {
 	int err = vas_lazy_open(a);
 
@@ -198,10 +198,10 @@ static int arrival_start(struct lazy *a)
 }
 
 /*
- * The layout was refused, and is as it was: empty. The filler may have brought pages, which go, or all of
- * them, and have told.
+ * The layout was refused, and is as it was: empty. The filler may have filled pages, which go, or
+ * all of them, and have published that.
  */
-static void arrival_cancel(struct lazy *a)
+static void lazy_cancel(struct lazy *a)
 {
 	struct vas *vas = a->vas;
 	uint32_t i;
@@ -215,29 +215,29 @@ static void arrival_cancel(struct lazy *a)
 		fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			  (off_t)a->regions[i].offset, (off_t)a->regions[i].size);
 	pthread_mutex_unlock(&vas->change);
-	arrival_free(a);
+	lazy_free(a);
 }
 
 int vas_layout_commit_lazy(struct vas_layout *layout, struct vas_source *source,
 			   const struct vas_dirty_word *words, size_t nr, uint32_t flags)
 {
 	NO_CANCEL;
-	struct lazy *a = arrival_new(layout->vas, source, flags);
+	struct lazy *a = lazy_new(layout->vas, source, flags);
 	int err = a ? check(layout) : -ENOMEM;
 
 	if (!err)
 		err = copy_words(a, layout, words, nr);
 	if (!err)
-		err = arrival_start(a);
+		err = lazy_start(a);
 	if (err) {
 		if (a)
-			arrival_free(a);
+			lazy_free(a);
 		vas_layout_abort(layout);
 		return err;
 	}
 	err = vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
 	if (err)
-		arrival_cancel(a);
+		lazy_cancel(a);
 	else
 		vas_cleanup_add(a->vas, &a->cleanup);
 	return err;

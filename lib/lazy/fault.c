@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Pages for those who ask nobody: KVM, and the kernel on a guest's behalf, by userfaultfd. It catches
- * faults in mappings of this process that were registered, and no others.
+ * Pages for those who send no requests: KVM, and the kernel on a guest's behalf, by userfaultfd. It
+ * catches faults in mappings of this process that were registered, and no others.
  */
 #include "lib/lazy/lazy.h"
 
@@ -73,7 +73,7 @@ int vas_lazy_open(struct lazy *a)
 	if (a->wake_fd < 0)
 		return vas_error_set(-errno, "cannot make an eventfd: %s", strerror(errno));
 	a->uffd = open_uffd();
-	/* Without it libvas's own way works still, and KVM is refused. */
+	/* Without it libvas's own way still works, and KVM is refused. */
 	if (a->uffd >= 0 && open_dest(a)) {
 		close(a->uffd);
 		a->uffd = -1;
@@ -111,7 +111,7 @@ static void on_fault(struct lazy *a, uint64_t address)
 		pthread_mutex_unlock(&a->lock);
 		return;
 	}
-	/* A page that is zero; or it has come meanwhile. */
+	/* A page that is zero; or it was filled meanwhile. */
 	if (ioctl(a->uffd, UFFDIO_ZEROPAGE, &zero))
 		ioctl(a->uffd, UFFDIO_WAKE, &zero.range);
 }

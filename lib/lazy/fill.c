@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Bringing pages: the owner's side of memory that arrives. DESIGN.md, "Memory that arrives". */
+/* Filling pages: the owner's side of lazy memory. docs/design/lazy.md. */
 #include "lib/lazy/lazy.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ bool vas_lazy_is_missing(struct lazy *a, uint64_t gpa)
 	return wants;
 }
 
-/* The next run of these pages that is one in the file too: its size, 0 at the end. */
+/* The next range of these pages that is one extent in the file: its size, 0 at the end. */
 static uint64_t next_range(const struct lazy *a, uint64_t gpa, uint64_t *bits, unsigned int *first,
 			   uint64_t *offset)
 {
@@ -204,12 +204,12 @@ static void serve(struct lazy *a)
 	if (!wanted)
 		return;
 	vas_lazy_fetch(a, wanted & ~(WORD_SIZE - 1));
-	/* Whoever wrote something else meanwhile asks again. */
+	/* Whoever wrote something else meanwhile requests it again. */
 	__atomic_store_n(&a->vas->ctl->lazy_request, 0, __ATOMIC_RELEASE);
 	vas_notify_answer(a->vas);
 }
 
-/* The next word that nobody has asked for: false, there is none. */
+/* The next word that nobody has requested: false, there is none. */
 static bool advance(struct lazy *a)
 {
 	if (!__atomic_load_n(&a->background, __ATOMIC_ACQUIRE) || a->next == a->nr_words)
@@ -269,7 +269,7 @@ void vas_lazy_stop(struct lazy *a)
 	}
 }
 
-/* For vas_lazy_wait() of the owner. */
+/* For the owner's vas_lazy_wait(). */
 static void fetch_all(struct vas *vas)
 {
 	if (!vas->lazy)

@@ -177,13 +177,13 @@ int vas_send_fds(struct vas *vas, int sock, uint32_t flags)
 
 /* ---- receive ------------------------------------------------------------------------------ */
 
-struct lazy {
+struct received {
 	struct message message;
 	int fds[253];
-	uint32_t nr_fds; /* that came, whatever the message says */
+	uint32_t nr_fds; /* received, whatever the message says */
 };
 
-static void keep_fds(struct lazy *a, struct msghdr *msg)
+static void keep_fds(struct received *a, struct msghdr *msg)
 {
 	struct cmsghdr *cmsg;
 
@@ -204,7 +204,7 @@ static void keep_fds(struct lazy *a, struct msghdr *msg)
 }
 
 /* One recvmsg, with whatever fds come: bytes, 0 at the end of the stream, or -errno. */
-static ssize_t receive_some(int sock, struct lazy *a, size_t have)
+static ssize_t receive_some(int sock, struct received *a, size_t have)
 {
 	struct iovec iov = { (char *)&a->message + have, sizeof(a->message) - have };
 	union control control;
@@ -226,7 +226,7 @@ static ssize_t receive_some(int sock, struct lazy *a, size_t have)
 }
 
 /* Waits for a message to begin as the socket does; the rest of it has a deadline. */
-static int receive(int sock, struct lazy *a)
+static int receive(int sock, struct received *a)
 {
 	struct deadline deadline = { 0 };
 	size_t have = 0;
@@ -254,7 +254,7 @@ static int receive(int sock, struct lazy *a)
 	return 0;
 }
 
-static int check_message(const struct lazy *a)
+static int check_message(const struct received *a)
 {
 	uint32_t i;
 
@@ -285,7 +285,7 @@ static int accept_fd(struct vas *vas, const struct message_fd *what, int *fd)
 	return err;
 }
 
-static int unpack(struct lazy *a, uint32_t bind_flags, struct vas **out)
+static int unpack(struct received *a, uint32_t bind_flags, struct vas **out)
 {
 	struct vas *vas;
 	uint32_t i;
@@ -321,7 +321,7 @@ int vas_pass_recv(int sock, uint32_t bind_flags, struct deadline deadline, struc
 int vas_recv_fds(int sock, uint32_t bind_flags, struct vas **out)
 {
 	NO_CANCEL;
-	struct lazy a = { 0 };
+	struct received a = { 0 };
 	int err = receive(sock, &a);
 
 	if (!err)

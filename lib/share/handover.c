@@ -10,7 +10,8 @@
  *		<-------------- MINE
  *
  * The lock decides, as always: nobody has it between YOURS and the new owner's taking it, and never
- * two. If the new one falls silent, the old one takes the lock again; if it cannot, it has been taken.
+ * two. If the new one falls silent, the old one takes the lock again; if it cannot, it has been
+ * taken.
  */
 #include <errno.h>
 #include <poll.h>
@@ -110,14 +111,14 @@ static int recv_all(int sock, void *bytes, size_t size)
 	return 0;
 }
 
-static int say(int sock, uint32_t word)
+static int send_word(int sock, uint32_t word)
 {
 	struct message message = { MAGIC, word };
 
 	return send_all(sock, &message, sizeof(message));
 }
 
-static int hear(int sock, uint32_t *word)
+static int recv_word(int sock, uint32_t *word)
 {
 	struct message message;
 	int err = recv_all(sock, &message, sizeof(message));
@@ -131,7 +132,7 @@ static int hear(int sock, uint32_t *word)
 static int expect(int sock, enum word wanted)
 {
 	uint32_t word;
-	int err = hear(sock, &word);
+	int err = recv_word(sock, &word);
 
 	if (!err && word != wanted)
 		err = vas_error_set(-EPROTO, "the other process says %u instead of %u", word,
@@ -193,7 +194,7 @@ static int give(struct vas *vas, int sock, const void *state, size_t size)
 	if (!err)
 		err = vas_pass_send(vas, sock, 0, deadline_in(ANSWER_NS));
 	if (!err)
-		err = say(sock, (uint32_t)size);
+		err = send_word(sock, (uint32_t)size);
 	if (!err)
 		err = send_all(sock, state, size);
 	if (!err)
@@ -202,7 +203,7 @@ static int give(struct vas *vas, int sock, const void *state, size_t size)
 		return err;
 	set_role(vas, VAS_ROLE_BINDER);
 	vas_unlock_owner(vas);
-	err = say(sock, YOURS);
+	err = send_word(sock, YOURS);
 	if (!err)
 		err = expect(sock, MINE);
 	return err ? take_back(vas, epoch, err) : 0;
@@ -224,7 +225,7 @@ int vas_handover_give(struct vas *vas, int sock, const void *state, size_t size)
 static int take_state(int sock, void **state, size_t *size)
 {
 	uint32_t there;
-	int err = hear(sock, &there);
+	int err = recv_word(sock, &there);
 
 	if (err)
 		return err;
@@ -242,14 +243,14 @@ static int take(struct vas *vas, int sock, void **state, size_t *size)
 	int err = take_state(sock, state, size);
 
 	if (!err)
-		err = say(sock, READY);
+		err = send_word(sock, READY);
 	if (!err)
 		err = expect(sock, YOURS);
 	if (!err)
 		err = vas_adopt(vas);
-	/* That the old one does not hear of it changes nothing: the lock is here. */
+	/* If the old one does not receive it, that changes nothing: the lock is here. */
 	if (!err)
-		say(sock, MINE);
+		send_word(sock, MINE);
 	return err;
 }
 

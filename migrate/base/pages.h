@@ -18,7 +18,9 @@ bool page_is_zero(const char *page);
 /* The word's pages with bytes into raw (256 KiB), one after the other. */
 int pages_read(struct vas *vas, const struct vas_dirty_word *word, char *raw, struct pages *pages);
 
-/* Where they are, in at most 64 pieces. The caller knows that nothing changes: the vas is frozen. */
+/*
+ * Where they are, in at most 64 segments. The caller knows that nothing changes: the vas is frozen.
+ */
 struct pages_segments {
 	struct iovec iov[64];
 	int nr;

@@ -5,8 +5,9 @@
 #include <stddef.h>
 
 /*
- * Let the kernel make these pages of a mapping now, on all processors. Pages come at their first touch
- * if it cannot (before Linux 5.14). -ENOMEM: there is no memory for them, and some are made.
+ * Let the kernel allocate these pages of a mapping now, on all processors. If it cannot (before
+ * Linux 5.14), pages are allocated at their first touch. -ENOMEM: there is no memory for them, and
+ * some are made.
  */
 int populate(char *p, size_t size);
 

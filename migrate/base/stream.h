@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The stream's bytes: vas-stream(5). Little endian. Each channel is a row of chunks, each a header and
- * `length` bytes of payload:
+ * The stream's bytes: vas-stream(5). Little endian. Each channel is a row of chunks, each a header
+ * and `length` bytes of payload:
  *
  *	channel 0:  HELLO LAYOUT WORD... STATE END	channel n:  HELLO WORD... END
  *	and back, on channel 0 of a socket:  WAIT... READY (the layout is made) DONE, or less
  *
  * ALIVE may stand between any two chunks of the way there that follow LAYOUT (channel 0) or HELLO.
  *
- * A page always goes over the same channel (stream_channel_of()), so that channels need no order among
- * each other.
+ * A page always goes over the same channel (stream_channel_of()), so that channels need no order
+ * among each other.
  */
 #ifndef MIGRATE_STREAM_H
 #define MIGRATE_STREAM_H
@@ -24,7 +24,7 @@
 #define STREAM_SUM_BLOCK 4096u
 #define STREAM_MAX_STATE (256u << 20)
 
-/* Of a region, for each of which a destination that populates says WAIT, once. */
+/* Of a region: for each, a destination that populates sends one WAIT. */
 #define STREAM_SEGMENT (1ull << 30)
 
 enum stream_type {
@@ -36,7 +36,7 @@ enum stream_type {
 	STREAM_READY,
 	STREAM_DONE,
 	STREAM_ABORT,
-	STREAM_WAIT,  /* the next piece of memory is there */
+	STREAM_WAIT,  /* the next segment of memory is there */
 	STREAM_ALIVE, /* nothing to send just now */
 };
 
@@ -54,8 +54,8 @@ struct stream_header {
 	uint64_t gpa;  /* WORD: of bit 0; END: chunks before it */
 	uint64_t data; /* WORD: pages whose bytes are the payload; END: pages in all */
 	uint64_t zero; /* WORD: pages that are zero now */
-	uint64_t
-		payload_sum; /* from the channel's key, each block: XXH3(XXH3(block), seed: sum so far) */
+	/* From the channel's key, each block: XXH3(XXH3(block), seed: sum so far). */
+	uint64_t payload_sum;
 	uint64_t header_sum; /* XXH3 of the header up to here, seeded with the key */
 };
 _Static_assert(sizeof(struct stream_header) == 64, "a header is 64 bytes");
@@ -75,7 +75,9 @@ struct stream_backing {
 	uint32_t pad;
 };
 
-/* Then backings[VAS_MAX_BACKINGS], of which 0 is not used, and nr_regions struct vas_region_entry. */
+/*
+ * Then backings[VAS_MAX_BACKINGS], of which 0 is not used, and nr_regions struct vas_region_entry.
+ */
 struct stream_layout {
 	uint64_t limit;
 	uint64_t ram_size;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Sums of payloads, block by block: the same however the blocks lie in memory. (The streaming functions
- * of XXH3 0.8.1 give wrong sums for pieces that are not contiguous.)
+ * Sums of payloads, block by block: the same however the blocks lie in memory. (The streaming
+ * functions of XXH3 0.8.1 give wrong sums for segments that are not contiguous.)
  */
 #ifndef MIGRATE_SUM_H
 #define MIGRATE_SUM_H

@@ -17,7 +17,9 @@ struct target_region {
 	uint64_t size;
 	char *hva;
 	int watch;
-	/* By words of gpa, a bit for each page that was written: the others are zero, and absent. */
+	/*
+	 * By words of gpa, a bit for each page that was written: the others are zero, and absent.
+	 */
 	uint64_t *written;
 };
 

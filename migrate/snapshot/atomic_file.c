@@ -81,7 +81,9 @@ int atomic_open(struct atomic_file *file, const char *path)
 	}
 	if (file->fd < 0)
 		return fail_opening(file);
-	/* Nobody else has it yet. Where there are no locks, savers at one time are not kept apart. */
+	/*
+	 * Nobody else has it yet. Where there are no locks, savers at one time are not kept apart.
+	 */
 	flock(file->fd, LOCK_EX | LOCK_NB);
 	return 0;
 }

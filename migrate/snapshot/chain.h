@@ -41,7 +41,9 @@ void chain_close(struct chain *chain);
 /* Is this file one of them? */
 bool chain_has(const struct chain *chain, const struct stat *st);
 
-/* The next word, from entry *at on, of which any page is known: its pages with bytes. 0: no more. */
+/*
+ * The next word, from entry *at on, of which any page is known: its pages with bytes. 0: no more.
+ */
 int chain_next(const struct chain *chain, size_t *at, struct vas_dirty_word *word);
 
 /*

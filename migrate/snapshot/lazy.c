@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* A snapshot and its parents as a source of pages that arrive: <vas/lazy.h>. */
+/* A snapshot and its parents as a source of lazy memory: <vas/lazy.h>. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -26,7 +26,7 @@ static const struct vas_region *region_of(const struct save *s, uint64_t gpa, ui
 	return NULL;
 }
 
-/* Each run of pages that is contiguous in the file is one write. */
+/* Each range of pages that is contiguous in the file is one write. */
 static int write_pages(struct save *s, uint64_t gpa, uint64_t bits)
 {
 	const char *from = s->raw;

@@ -75,8 +75,8 @@ static int open_parent(struct save *s, const char *parent)
 /* ---- the file ----------------------------------------------------------------------------- */
 
 /*
- * What the parent has and nobody may have written: memory that was given back since, or taken away with
- * its region and come again, holds zeros that the child has to tell of.
+ * What the parent has and nobody may have written: memory that was given back since, or removed
+ * with its region and added again, holds zeros that the child has to record.
  */
 static void mark_parents(const struct save *s)
 {

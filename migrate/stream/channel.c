@@ -93,9 +93,9 @@ static bool is_worth_a_chunk(const struct channel *c, const struct stream_header
 }
 
 /*
- * Of a vas that is frozen, from where it is. Addresses hold beyond the section, since a frozen vas's
- * layout does not change. Somebody who writes all the same makes the sum wrong: the destination
- * refuses, and the vas runs on here.
+ * Of a vas that is frozen, from where it is. Addresses hold beyond the section, since a frozen
+ * vas's layout does not change. Somebody who writes all the same makes the sum wrong: the
+ * destination refuses, and the vas runs on here.
  */
 static bool send_in_place(struct channel *c, const struct vas_dirty_word *word,
 			  struct stream_header *header, int *err)
@@ -103,7 +103,7 @@ static bool send_in_place(struct channel *c, const struct vas_dirty_word *word,
 	struct pages_segments segments;
 	struct pages pages;
 
-	if (!c->sender->still || c->pack.kind ||
+	if (!c->sender->stopped || c->pack.kind ||
 	    !pages_find(c->sender->vas, word, &pages, &segments))
 		return false;
 	header->data = pages.data;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* What is said beside the rounds: HELLO, LAYOUT, STATE, END, and what the destination answers. */
+/* The messages beside the rounds: HELLO, LAYOUT, STATE, END, and what the destination answers. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +94,9 @@ static uint64_t nr_segments(const struct migration *m)
 	return nr;
 }
 
-/* The destination has made the memory, populated if it wants that; it may also refuse, and be gone. */
+/*
+ * The destination has made the memory, populated if it wants that; it may also refuse, and be gone.
+ */
 int wait_for_ready(struct migration *m)
 {
 	struct stream_header header;
@@ -131,8 +133,9 @@ static void give_up(struct migration *m)
 }
 
 /*
- * DONE decides: once the destination has written it, it may run. A sender that waits no longer says so
- * and shuts the socket, then looks once more: what had been written by then is there to be read.
+ * DONE decides: once the destination has written it, it may run. A sender that will not wait any
+ * longer sends ABORT and shuts the socket, then looks once more: what had been written by then is
+ * there to be read.
  */
 int wait_for_done(struct migration *m)
 {

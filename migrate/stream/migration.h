@@ -20,14 +20,17 @@ struct migration {
 	bool frozen; /* by us */
 };
 
-/* Rounds: what was touched, then what was written meanwhile, until little is left; freeze; the rest. */
+/*
+ * Rounds: what was touched, then what was written meanwhile, until little is left; freeze; the
+ * rest.
+ */
 int migration_rounds(struct migration *m);
 /* After one that failed: what stop_writers() has stopped goes on. */
 void let_writers_go(struct migration *m);
 void fill_progress(struct migration *m, uint64_t sent_before,
 		   struct vas_migrate_progress *progress);
 
-/* What is said before the rounds, and behind them. */
+/* The handshake before the rounds, and after them. */
 int send_hellos(struct migration *m);
 int send_layout(struct migration *m);
 int wait_for_ready(struct migration *m);

@@ -226,7 +226,7 @@ static void open_back(struct receiver *r)
 	wire_set_key(&r->back, r->session, 0, true);
 }
 
-static int say(struct receiver *r, enum stream_type type)
+static int answer(struct receiver *r, enum stream_type type)
 {
 	struct stream_header header = { .type = type };
 
@@ -236,7 +236,7 @@ static int say(struct receiver *r, enum stream_type type)
 /* Making memory takes long, and the source has patience with those who give signs of life. */
 static int send_wait(void *receiver)
 {
-	return say(receiver, STREAM_WAIT);
+	return answer(receiver, STREAM_WAIT);
 }
 
 /* ---- the memory --------------------------------------------------------------------------- */
@@ -290,7 +290,7 @@ static int source_init(struct receiver *r, const struct vas_migrate_target *opti
 static int send_done(struct receiver *r, struct vas_migrate_result *result)
 {
 	struct stream_header header;
-	int err = say(r, STREAM_DONE);
+	int err = answer(r, STREAM_DONE);
 
 	if (err != -ECONNRESET)
 		return err;
@@ -348,7 +348,7 @@ static int receive(struct receiver *r, const struct vas_migrate_target *options,
 		err = recv_layout(r, options);
 	}
 	if (!err)
-		err = say(r, STREAM_READY);
+		err = answer(r, STREAM_READY);
 	if (!err)
 		err = run_sources(r);
 	if (!err)

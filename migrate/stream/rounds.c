@@ -70,7 +70,7 @@ static int tell(struct migration *m, uint64_t sent_before)
 	return vas_error_set(-ECANCELED, "canceled");
 }
 
-/* Until all channels have ended; the caller hears of it meanwhile. */
+/* Until all channels have ended; the caller's progress() is called meanwhile. */
 static int wait_for_channels(struct migration *m, uint64_t sent_before)
 {
 	struct sender *s = &m->sender;
@@ -172,8 +172,8 @@ static int stop_writers(struct migration *m)
 	m->paused = true;
 	err = vas_freeze(m->sender.vas, options->freeze_ns, NULL);
 	m->frozen = !err;
-	m->sender.still = !err || err == -EALREADY;
-	return m->sender.still ? 0 : err;
+	m->sender.stopped = !err || err == -EALREADY;
+	return m->sender.stopped ? 0 : err;
 }
 
 void let_writers_go(struct migration *m)

@@ -19,7 +19,7 @@ struct channel {
 	uint64_t pages; /* on the wire */
 	pthread_t thread;
 	int err;
-	char error[256]; /* the thread's story */
+	char error[256]; /* the thread's vas_error() */
 };
 
 struct sender {
@@ -30,7 +30,7 @@ struct sender {
 	uint8_t session[16];
 	uint32_t round;
 	struct wire_group group;
-	bool still; /* frozen: nobody writes */
+	bool stopped; /* frozen: nobody writes */
 
 	/* This round's work: the tracker's list. */
 	const struct vas_dirty_word *words;

@@ -46,8 +46,9 @@ static void size_buffer(const struct wire *wire, int size)
 }
 
 /*
- * A local socket's default holds so little that each side sleeps after every second chunk, and being
- * woken costs as much as the chunk. TCP sizes its buffers by itself, and stops if told a size.
+ * A local socket's default holds so little that each side sleeps after every second chunk, and
+ * being woken costs as much as the chunk. TCP sizes its buffers by itself, and stops if told a
+ * size.
  */
 static void enlarge_buffer(struct wire *wire)
 {
@@ -72,7 +73,9 @@ void wire_make_room(const struct wire *wire)
 	socklen_t size = sizeof(int);
 	int now;
 
-	/* Not where it would make the buffer smaller: a limit may apply to us that does not to it. */
+	/*
+	 * Not where it would make the buffer smaller: a limit may apply to us that does not to it.
+	 */
 	if (wire->buffer && !getsockopt(wire->fd, SOL_SOCKET, SO_SNDBUF, &now, &size))
 		size_buffer(wire, now + LAST_ROOM);
 }

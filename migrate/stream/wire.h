@@ -15,7 +15,7 @@
 
 /* What the channels of a stream share. */
 struct wire_group {
-	bool cancel;	       /* atomic: another thread's wish; looked at ten times a second */
+	bool cancel;	       /* atomic: another thread's request; looked at ten times a second */
 	uint64_t last_ns;      /* atomic: when a chunk was last complete, on any channel */
 	struct deadline limit; /* of everything; set while no channel's thread runs */
 };
@@ -51,7 +51,7 @@ void wire_set_key(struct wire *wire, const uint8_t session[16], uint32_t channel
 /* Fill in what every header has, and send it with its payload, which is summed here. */
 int wire_send(struct wire *wire, struct stream_header *header, const void *payload);
 
-/* The same with a payload in pieces of whole blocks, whose sizes add up to header->length. */
+/* The same with a payload in segments of whole blocks, whose sizes add up to header->length. */
 int wire_send_segments(struct wire *wire, struct stream_header *header,
 		       const struct iovec *segments, int nr);
 
@@ -68,7 +68,9 @@ int wire_check(const struct wire *wire);
  */
 int wire_recv_header(struct wire *wire, struct stream_header *header);
 
-/* The payload into iov, whose sizes add up to header->length, and its sum compared. iov is used up. */
+/*
+ * The payload into iov, whose sizes add up to header->length, and its sum compared. iov is used up.
+ */
 int wire_recv_payload(struct wire *wire, const struct stream_header *header,
 		      const struct iovec *iov, int nr);
 

@@ -247,6 +247,35 @@ TEST(what_the_dead_have_pinned_is_marked_and_given_back)
 	CHECK_EQ(s->control.log_incomplete, 0);
 }
 
+/* Between the look at a pin and the swap of its state, its holder answers. */
+static bool answers_meanwhile(const struct vas_pin_set *set, const struct vas_pin_about *about)
+{
+	(void)set;
+	(void)about;
+	s->pins[0].state = VAS_PIN_QUIESCED;
+	return true;
+}
+
+TEST(a_request_is_taken_back_from_a_holder_that_answers_meanwhile)
+{
+	struct vas_pin_about about = { .size = 4096, .flags = VAS_PIN_WRITABLE };
+	struct vas_pin_set meanwhile = { answers_meanwhile };
+	struct vas_proto *a, *b;
+	struct vas_scan scan;
+	uint32_t told;
+
+	share();
+	a = handle();
+	b = handle();
+	scan = scan_of(b);
+	CHECK_EQ(vas_pin_claim(&scan, &about), 0);
+	s->pins[0].state = VAS_PIN_QUIESCE;
+	scan = scan_of(a);
+	vas_pins_request(&scan, &meanwhile, VAS_PINS_KEEP, &told, NULL);
+	CHECK_EQ(vas_pin_state(b, 0), VAS_PIN_HELD);
+	CHECK_EQ(told, 1);
+}
+
 TEST(marks_that_cannot_be_made_make_the_log_incomplete)
 {
 	struct vas_pin_about about = { .size = 4096, .flags = VAS_PIN_WRITABLE };

@@ -87,14 +87,14 @@ static const struct field slot_list[] = {
 STRUCT(slot, vas_slot);
 
 static const struct field binder_list[] = {
-	F(vas_binder, state), F(vas_binder, pid),  F(vas_binder, flags),
+	F(vas_binder, state), F(vas_binder, pid),    F(vas_binder, flags),
 	F(vas_binder, comm),  F(vas_binder, claims),
 };
 STRUCT(binder, vas_binder);
 
 static const struct field pin_list[] = {
-	F(vas_pin, state), F(vas_pin, tag), F(vas_pin, gpa),
-	F(vas_pin, size),  F(vas_pin, flags),  F(vas_pin, tid),
+	F(vas_pin, state), F(vas_pin, tag),   F(vas_pin, gpa),
+	F(vas_pin, size),  F(vas_pin, flags), F(vas_pin, tid),
 };
 STRUCT(pin, vas_pin);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * /dev/vas: how the owner of a vas drives the kernel modules that are bound to it. An fd is one
- * driver of one vas:
+ * /dev/vas: how the owner of a vas freezes the kernel modules that are bound to it, and gets ranges
+ * back from them. An fd is attached to one vas:
  *
  *	owner                      /dev/vas                    modules
  *	VAS_KO_ATTACH -----------> is the process the owner?

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * KVM's own copies, which modules could use as long as KVM exported them. Writes come from a thread that
- * has loaded a vCPU: from any other KVM complains, and may lose the dirty bit.
+ * KVM's own copies, which modules could use as long as KVM exported them. Writes come from a thread
+ * that has loaded a vCPU: from any other KVM complains, and may lose the dirty bit.
  */
 #include <linux/fs.h>
 #include <linux/kvm_host.h>

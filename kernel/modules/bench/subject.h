@@ -34,7 +34,8 @@ struct job {
  * @end: undoes @begin; may be NULL
  * @owner: and @link: set by subjects_add()
  *
- * All are called in one kernel thread that has borrowed the asking process's mm, and return 0 or -errno.
+ * All are called in one kernel thread that has borrowed the asking process's mm, and return 0 or
+ * -errno.
  */
 struct subject {
 	const char *name;

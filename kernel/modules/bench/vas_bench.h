@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * /dev/vas_bench: has a subject, which is one way to do some work on guest memory, do it over and over
- * in a kernel thread, and says what it took.
+ * /dev/vas_bench: has a subject, which is one way to do some work on guest memory, do it over and
+ * over in a kernel thread, and says what it took.
  */
 #ifndef VAS_BENCH_H
 #define VAS_BENCH_H

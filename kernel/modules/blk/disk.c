@@ -28,7 +28,7 @@ static struct stream stream_of(struct vas *vas, const struct segment *segments, 
 	return stream;
 }
 
-/* The next piece of at most len bytes in one segment. */
+/* The next range of at most len bytes in one segment. */
 static u32 next_segment(struct stream *stream, u32 len, u64 *gpa)
 {
 	while (stream->nr && stream->at == stream->segment->len) {

@@ -137,7 +137,7 @@ static int queue_thread(void *data)
 	return 0;
 }
 
-/* The rings are wanted back: get them again when there is something to do. */
+/* The rings are requested back: map them again when there is something to do. */
 void queue_invalidate(struct queue *queue, struct vas_mapping *mapping)
 {
 	lock_queue(queue);

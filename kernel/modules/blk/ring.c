@@ -154,8 +154,8 @@ static int walk(struct ring *ring, struct chain *chain)
 }
 
 /*
- * The next request, without taking it off the ring: that is ring_give()'s. 1: there is one; 0: none;
- * -EPROTO: the ring makes no sense; or as vas_copy_from().
+ * The next request, without taking it off the ring: that is ring_give()'s. 1: there is one; 0:
+ * none; -EPROTO: the ring makes no sense; or as vas_copy_from().
  */
 int ring_take(struct ring *ring, struct chain *chain)
 {
@@ -191,12 +191,15 @@ void ring_give(struct ring *ring, const struct chain *chain, u32 written)
 	smp_store_release(&ring->used->idx, ring->next_used);
 }
 
-/* After some ring_give(): the guest wants to hear of them. */
+/* After some ring_give(): the guest wants to be notified. */
 bool ring_wants_interrupt(struct ring *ring)
 {
 	u16 old = ring->signalled, event;
 
-	/* The index before what the driver wrote before it looked at it: pairs with its full barrier. */
+	/*
+	 * The index before what the driver wrote before it looked at it: pairs with its full
+	 * barrier.
+	 */
 	smp_mb();
 	if (!ring->event_idx)
 		return !(READ_ONCE(ring->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
@@ -210,7 +213,7 @@ bool ring_is_empty(struct ring *ring)
 {
 	if (ring->event_idx)
 		WRITE_ONCE(*(__virtio16 *)&ring->used->ring[ring->size], ring->next_avail);
-	/* The wish for a kick before the last look: pairs with the driver's full barrier. */
+	/* The request for a kick before the last look: pairs with the driver's full barrier. */
 	smp_mb();
 	return READ_ONCE(ring->avail->idx) == ring->next_avail;
 }

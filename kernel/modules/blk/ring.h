@@ -42,7 +42,7 @@ struct chain {
  * @event_idx: VIRTIO_RING_F_EVENT_IDX was negotiated
  * @indirect: VIRTIO_RING_F_INDIRECT_DESC was negotiated
  * @gpa: of each part
- * @maps: of each part; NULL while they are asked back
+ * @maps: of each part; NULL while they are requested back
  * @desc: address in the first, and so on
  * @next_avail: the next request to take
  * @next_used: the next answer to give

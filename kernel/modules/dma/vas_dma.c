@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * DMA into and out of guest memory: two scatterlists of vas.ko, mapped for a device by the kernel's
- * own DMA API (through an IOMMU if there is one), and a device that walks them: QEMU's teaching device,
- * which moves data between memory and a buffer of 4 KiB, of which it never fills the last byte.
+ * own DMA API (through an IOMMU if there is one), and a device that walks them: QEMU's teaching
+ * device, which moves data between memory and a buffer of 4 KiB, of which it never fills the last
+ * byte.
  */
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * The "foo" for which all this is made: a kernel module that serves a guest and knows nothing of KVM.
- * It is given a vas and two eventfds, answers requests that the guest leaves in its memory, and lets go
- * of that memory when it is asked to.
+ * The "foo" for which all this is made: a kernel module that serves a guest and knows nothing of
+ * KVM. It is given a vas and two eventfds, answers requests that the guest leaves in its memory,
+ * and lets go of that memory on request.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -25,9 +25,9 @@
  * @gpa: of the struct echo_page in it
  * @flags: FOO_*
  * @cache: for short accesses
- * @mapping: with FOO_BY_MAP: the page, or NULL if it has been asked back
+ * @mapping: with FOO_BY_MAP: the page, or NULL if it has been requested back
  * @is_quiet: the memory is frozen: @mapping is not to be touched
- * @bell: rings when there is a request
+ * @doorbell: rings when there is a request
  * @irq: tells the guest of an answer
  * @retry: another try where the memory was frozen
  * @released: the binding has ended

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Maps, and what a session says when it is asked for them. */
+/* Maps, and what a session does when they are requested back. */
 #include <linux/mm.h>
 #include <linux/uaccess.h>
 

@@ -21,7 +21,7 @@ struct task_struct;
  * @cache: a cache of @vas
  * @maps_lock: protects @maps; ops take it, too
  * @maps: by id
- * @map_flags: VAS_MAP_*, by id
+ * @map_flags: VAS_MAPPING_*, by id
  * @policy: enum vas_test_policy
  * @policy_changed: ops that hang wait here
  * @counts: what the ops have seen; under @maps_lock
@@ -31,7 +31,7 @@ struct task_struct;
  * @sg_lock: protects @sg and @has_sg; ops take it, too
  * @sg: the scatterlist
  * @has_sg: there is one
- * @bell: the doorbell
+ * @doorbell: the doorbell
  * @irq: what it raises
  * @has_doorbell: there is one
  * @nr_rings: how often it rang
@@ -64,7 +64,7 @@ struct session {
 extern const struct vas_ops session_ops;
 extern atomic64_t session_nr_released;
 
-/* copy.c; arguments are what <vas_test.h> says of each command */
+/* copy.c; arguments are those of each command in <vas_test.h> */
 int session_copy(struct session *s, void *copy);
 
 /* maps.c */
@@ -87,7 +87,7 @@ int session_sg_access(struct session *s, void *access);
 int session_sg_unmap(struct session *s, void *unused);
 void session_sg_invalidate(struct session *s, struct vas_mapping *mapping);
 
-/* bell.c */
+/* doordoordoordoordoordoordoordoordoordoordoorbell.c */
 int session_doorbell_start(struct session *s, void *doorbell);
 int session_doorbell_stop(struct session *s, void *nr_rings);
 

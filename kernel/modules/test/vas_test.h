@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * /dev/vas_test: the in-kernel interface, one call an ioctl, for test programs. An open file is a
- * session: at most one binding, its maps, and how it behaves when it is asked for them. Results of the
- * calls are the ioctl's: 0 or errno.
+ * session: at most one binding, its maps, and how it behaves when they are requested back. Results
+ * of the calls are the ioctl's: 0 or errno.
  */
 #ifndef VAS_TEST_H
 #define VAS_TEST_H

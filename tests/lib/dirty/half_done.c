@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * What a marker, a taker or a tracker leaves behind that dies at each step of DESIGN.md, "Dirty log":
+ * What a marker, a taker or a tracker leaves behind that dies at each step of docs/design/dirty.md:
  * the log is put into that state by hand, and no write may be lost, then or later.
  */
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Memory that arrives: those who touch pages that are still to come, those who bring them, the
- * announcement that all are there, and the death of a binder or of the owner at any step, with an
- * adopter after it. Steps are named as in DESIGN.md, "Memory that arrives"; code: lib/arrive.c (A),
- * lib/arrive_begin.c and lib/arrive_fill.c (F), lib/arrive_fault.c, lib/arrive_place.c (U).
+ * Lazy memory: those who touch pages that are not filled yet, those who fill them, the announcement
+ * that all are there, and the death of a binder or of the owner at any step, with an adopter after
+ * it. Steps are named as in docs/design/lazy.md; code: lib/access/lazy.c (A), lib/lazy/begin.c and
+ * lib/lazy/fill.c (F), lib/lazy/fault.c and lib/lazy/place.c (U).
  *
  * There are two pages, each a word of the log by itself; two binders ask for any of them, or, ALONE, one.
  * A wait on a futex is a look at its count, and a sleep until it has changed. Waits for `answer` end after
@@ -44,27 +44,27 @@
  * deep:  -DOWNER_DIES -DALONE -DBACKGROUND -DADOPTER -DREUSE -DWAITER
  * deep:  -DGUEST -DTHREAD -DALONE -DBACKGROUND
  * break: LOG_AFTER_LAYOUT
- * break: ARRIVING_AFTER_LAYOUT
+ * break: LAZY_AFTER_LAYOUT
  * break: LAYOUT_BEFORE_FLAG
  * break: LOG_NOT_CLEARED -DSTALE
  * break: BIT_BEFORE_PAGE
  * break: PAGE_BEFORE_BIT
- * break: PRESENT_WHILE_ARRIVING
+ * break: PRESENT_WHILE_LAZY
  * break: FILL_WITHOUT_LOCK -DTHREAD -DALONE -DBACKGROUND
  * break: WANTED_BEFORE_LOCK -DTHREAD -DALONE -DBACKGROUND
  * break: FAILED_COUNTS -DFAILS -DBACKGROUND
  * break: FINISH_AFTER_LAST_OF_OWN -DTHREAD -DALONE -DBACKGROUND -DFAILS
- * break: LAST_WITHOUT_BELL -DTHREAD -DALONE -DWAITER
+ * break: LAST_WITHOUT_WAKEUP -DTHREAD -DALONE -DWAITER
  * break: ANSWER_BEFORE_CLEAR
  * break: ANSWER_SEEN_LATE
- * break: BELL_SEEN_LATE
- * break: RING_FOR_OWN_WISH -DBINDER_DIES
+ * break: WAKEUP_SEEN_LATE
+ * break: WAKE_FOR_OWN_REQUEST -DBINDER_DIES
  * break: MAP_ASKS_BEFORE -DMAPPER
- * break: TOUCHED_BEFORE_COMING -DTRACKER -DBACKGROUND
- * break: HOPE_LOOKED_FOR_LAST -DOWNER_DIES -DALONE -DBACKGROUND
- * break: HOPE_LOOKED_FOR_LAST -DOWNER_DIES -DALONE -DBACKGROUND -DWAITER
+ * break: TOUCHED_BEFORE_MISSING -DTRACKER -DBACKGROUND
+ * break: FILLED_LOOKED_FOR_LAST -DOWNER_DIES -DALONE -DBACKGROUND
+ * break: FILLED_LOOKED_FOR_LAST -DOWNER_DIES -DALONE -DBACKGROUND -DWAITER
  * break: LOG_LOOKED_AT_LAST -DOWNER_DIES -DALONE -DBACKGROUND -DADOPTER -DREUSE
- * break: STALE_IS_ARRIVING -DOWNER_DIES -DALONE -DBACKGROUND -DWAITER
+ * break: STALE_IS_LAZY -DOWNER_DIES -DALONE -DBACKGROUND -DWAITER
  * break: ADOPT_SILENTLY -DOWNER_DIES -DALONE -DADOPTER
  * break: ADOPT_KEEPS_THE_LOG -DOWNER_DIES -DALONE -DBACKGROUND -DADOPTER
  * break: ADOPT_KEEPS_THE_FLAG -DOWNER_DIES -DALONE -DBACKGROUND -DADOPTER
@@ -76,41 +76,41 @@
 
 /* A page of the file. */
 #define HOLE 0				/* zeros to who looks at it */
-#define CAME 1				/* as the source has it */
+#define FILLED 1				/* as the source has it */
 #define WRITTEN 2			/* and written since */
 byte page[PAGES];
 
 /* Generations; the numbers only tell them apart. */
 #define EMPTY 0				/* no regions */
-#define COMING 1			/* all pages, ARRIVING */
+#define LAZY 1			/* all pages, LAZY */
 #define WHOLE 2				/* all pages */
 #define EMPTY_ADOPTED 3
-#define COMING_ADOPTED 4
+#define LAZY_ADOPTED 4
 #define WHOLE_ADOPTED 5
 #define has_pages(g) ((g) % 3 != EMPTY)
-#define is_coming(g) ((g) % 3 == COMING)
+#define is_lazy(g) ((g) % 3 == LAZY)
 
 /* The control area. */
 byte generation;
-bit arriving;
-bit missing[PAGES];			/* the log that `arriving` names */
+bit lazy_log;
+bit missing[PAGES];			/* the log that `lazy_log` names */
 #define NOBODY 0
-#define ARRIVAL 1
+#define LAZY_LOG 1
 #define OTHER 2
 byte log_of;				/* whose it is: vas_tracker.binder */
-byte wish;				/* arrive_wanted: page + 1 */
+byte request;				/* lazy_request: page + 1 */
 #define NEVER 255
-byte failed;				/* arrive_failed: page + 1, or NEVER */
+byte failed;				/* lazy_failed: page + 1, or NEVER */
 byte owner_byte;			/* the kernel's: who has the owner's lock */
 
-/* Futexes: has it changed since this one looked? The owner's filler is at the bell. */
+/* Futexes: has it changed since this one looked? The owner's filler sleeps on the wakeup. */
 #define AWAY 0
 #define LOOKED 1
-#define RUNG 2
-byte ear[BINDERS];
-bit rung;
-#define ringing(b) (ear[b] == AWAY -> AWAY : RUNG)
-#define answer() d_step { ear[0] = ringing(0); ear[1] = ringing(1) }
+#define WOKEN 2
+byte futex[BINDERS];
+bit woken;
+#define woken_if(b) (futex[b] == AWAY -> AWAY : WOKEN)
+#define answer() d_step { futex[0] = woken_if(0); futex[1] = woken_if(1) }
 
 /* The owner's process. */
 bit lock, change;
@@ -121,25 +121,25 @@ byte left;
 #else
 #define background 0
 #endif
-/* Its guest's mapping: userfaultfd has it; a page that faulted, one that never comes. */
-bit watched, spoilt[PAGES];
+/* Its guest's mapping: userfaultfd has it; a page that faulted, one that is never filled. */
+bit watched, poisoned[PAGES];
 byte faulted;
 
 bit owner_dead, dead[BINDERS];
 /* Only for assertions. */
 bit refused[PAGES];
 bit announced;
-hidden byte zeros_seen, write_lost, error_without_cause, strange_wish, not_all_there, left_behind;
+hidden byte zeros_seen, write_lost, error_without_cause, strange_request, not_all_there, left_behind;
 
 #ifdef STALE
-#define is_to_come(p) ((p) == 0)
+#define is_to_fill(p) ((p) == 0)
 #else
-#define is_to_come(p) 1
+#define is_to_fill(p) 1
 #endif
 #ifdef FAILS
-#define can_come(p) ((p) == 1)
+#define can_fill(p) ((p) == 1)
 #else
-#define can_come(p) 1
+#define can_fill(p) 1
 #endif
 
 /* A load, or a store that is lost if a fill comes after it. */
@@ -160,11 +160,11 @@ inline place(p)
 		assert(!write_lost);
 		error_without_cause = refused[p];
 		assert(!error_without_cause);
-		page[p] = CAME							/* F3 */
+		page[p] = FILLED							/* F3 */
 	}
 }
 
-inline come(p)
+inline filled(p)
 {
 #ifdef BIT_BEFORE_PAGE
 	missing[p] = 0;
@@ -184,7 +184,7 @@ inline come(p)
 	}
 }
 
-inline not_come(p)
+inline not_filled(p)
 {
 	failed = p + 1;
 	d_step {
@@ -194,7 +194,7 @@ inline not_come(p)
 		:: else
 		fi;
 #endif
-		spoilt[p] = 1;
+		poisoned[p] = 1;
 		if
 		:: faulted == p + 1 -> faulted = 0
 		:: else
@@ -214,14 +214,14 @@ inline fetch(p)
 	d_step { lock == 0 -> lock = 1; w = wanting[p] };
 #endif
 	if
-	:: w && !done && can_come(p) -> come(p)
-	:: w && !done && !can_come(p) -> not_come(p)
+	:: w && !done && can_fill(p) -> filled(p)
+	:: w && !done && !can_fill(p) -> not_filled(p)
 	:: else
 	fi;
 	d_step { w = (left == 0); lock = 0 };
 	answer();
-#ifndef LAST_WITHOUT_BELL
-	d_step { rung = rung || w; w = 0 }
+#ifndef LAST_WITHOUT_WAKEUP
+	d_step { woken = woken || w; w = 0 }
 #else
 	w = 0
 #endif
@@ -235,7 +235,7 @@ inline finish()
 	watched = 0;
 	d_step { done = 1; faulted = 0; lock = 0 };
 	d_step { generation = WHOLE; announced = 1; check_all_there() };			/* F5 */
-	arriving = 0;
+	lazy_log = 0;
 	d_step { log_of = NOBODY; change = 0 };
 	answer()
 }
@@ -248,19 +248,19 @@ proctype Filler()
 	started;
 	do
 	:: true ->
-#ifndef BELL_SEEN_LATE
-		rung = 0;
+#ifndef WAKEUP_SEEN_LATE
+		woken = 0;
 #endif
-		p = wish;
+		p = request;
 		if
 		:: p == 0
 		:: p != 0 ->
-			d_step { p--; strange_wish = !is_to_come(p); assert(!strange_wish) };
+			d_step { p--; strange_request = !is_to_fill(p); assert(!strange_request) };
 			fetch(p);
 #ifdef ANSWER_BEFORE_CLEAR
-			wish = 0;
+			request = 0;
 #else
-			wish = 0;
+			request = 0;
 			answer();
 #endif
 			p = 0
@@ -282,12 +282,12 @@ proctype Filler()
 			:: lock == 0 && left != 0 ->
 #endif
 				if
-				:: wish != 0
-				:: wish == 0 ->
-#ifdef BELL_SEEN_LATE
-					rung = 0;
+				:: request != 0
+				:: request == 0 ->
+#ifdef WAKEUP_SEEN_LATE
+					woken = 0;
 #endif
-end:					rung
+end:					woken
 				fi
 			fi
 		fi
@@ -302,23 +302,23 @@ proctype Owner()
 
 	{
 	change = 1;
-	d_step { log_of == NOBODY -> log_of = ARRIVAL };				/* F1 */
+	d_step { log_of == NOBODY -> log_of = LAZY_LOG };				/* F1 */
 #ifndef LOG_NOT_CLEARED
 	d_step { missing[0] = 0; missing[1] = 0 };
 #endif
 #ifndef LOG_AFTER_LAYOUT
-	d_step { missing[0] = 1; missing[1] = missing[1] | is_to_come(1) };
+	d_step { missing[0] = 1; missing[1] = missing[1] | is_to_fill(1) };
 #endif
-#ifndef ARRIVING_AFTER_LAYOUT
-	arriving = 1;
+#ifndef LAZY_AFTER_LAYOUT
+	lazy_log = 1;
 #endif
 	started = 1;
 #ifdef LAYOUT_BEFORE_FLAG
 	generation = WHOLE;
 #endif
-	generation = COMING;
-#ifdef ARRIVING_AFTER_LAYOUT
-	arriving = 1;
+	generation = LAZY;
+#ifdef LAZY_AFTER_LAYOUT
+	lazy_log = 1;
 #endif
 #ifdef LOG_AFTER_LAYOUT
 	missing[0] = 1;
@@ -328,13 +328,13 @@ proctype Owner()
 #ifdef THREAD
 	p = 1;
 	if
-	:: arriving && missing[p] ->
+	:: lazy_log && missing[p] ->
 		fetch(p);
 		if
-		:: !can_come(p)
-		:: can_come(p) -> touch(p)
+		:: !can_fill(p)
+		:: can_fill(p) -> touch(p)
 		fi
-	:: !arriving || !missing[p] -> touch(p)
+	:: !lazy_log || !missing[p] -> touch(p)
 	fi;
 #endif
 	p = 0
@@ -343,22 +343,22 @@ proctype Owner()
 
 /* ---- touching: binders ----------------------------------------------------------------------- */
 
-/* vas_is_arriving(): what the present state says, if the view is not of it. */
-inline look_if_arriving()
+/* vas_is_lazy(): what the present state says, if the view is not of it. */
+inline look_if_lazy()
 {
-	is_on = arriving;
-#ifdef STALE_IS_ARRIVING
-	is_on = is_on && (seen != generation || is_coming(seen))
+	is_on = lazy_log;
+#ifdef STALE_IS_LAZY
+	is_on = is_on && (seen != generation || is_lazy(seen))
 #else
-	is_on = is_on && is_coming(generation)
+	is_on = is_on && is_lazy(generation)
 #endif
 }
 
 /*
  * What may make it useless to wait, and then, not before, whether there still is what to wait for: of what
- * an owner has left undone when it is seen to be dead, nothing comes any more.
+ * an owner has left undone when it is seen to be dead, nothing is filled any more.
  */
-inline look_for_hope()
+inline look_if_failed()
 {
 	lost = failed == p + 1 || failed == NEVER;
 	lost = lost || owner_byte == 0
@@ -370,57 +370,57 @@ inline look_if_missing()
 {
 	is_on = missing[p];
 	if
-	:: is_on -> look_if_arriving()
+	:: is_on -> look_if_lazy()
 	:: !is_on
 	fi
 }
 #else
 inline look_if_missing()
 {
-	look_if_arriving();
+	look_if_lazy();
 	is_on = is_on && missing[p]
 }
 #endif
 
-#define IS_SEEN (!missing[p] || !arriving || !is_coming(generation) || failed == p + 1 || \
+#define IS_SEEN (!missing[p] || !lazy_log || !is_lazy(generation) || failed == p + 1 || \
 		 failed == NEVER || owner_byte == 0)
 
 inline wait_for_answer(is_seen)
 {
 	if
-	:: ear[b] == RUNG
+	:: futex[b] == WOKEN
 	:: owner_dead && (is_seen)
 #ifdef IMPATIENT
 	:: true
 #endif
 	fi;
-	ear[b] = AWAY
+	futex[b] = AWAY
 }
 
 inline refuse()
 {
 	d_step {
-		/* Only what never comes. */
-		error_without_cause = !missing[p] || log_of != ARRIVAL;
+		/* Only what is never filled. */
+		error_without_cause = !missing[p] || log_of != LAZY_LOG;
 		assert(!error_without_cause);
 		refused[p] = 1;
 		no = 1
 	}
 }
 
-/* One wish at a time; but whoever finds another's rings as well, for that one may be dead. */
-inline make_wish()
+/* One request at a time; but whoever finds another's wakes as well, for that one may be dead. */
+inline make_request()
 {
 	d_step {
-		not_mine = wish != 0;
-		wish = (wish == 0 -> p + 1 : wish)
+		not_mine = request != 0;
+		request = (request == 0 -> p + 1 : request)
 	};
 	if
-#ifdef RING_FOR_OWN_WISH
+#ifdef WAKE_FOR_OWN_REQUEST
 	:: not_mine
-	:: !not_mine -> rung = 1
+	:: !not_mine -> woken = 1
 #else
-	:: true -> rung = 1
+	:: true -> woken = 1
 #endif
 	fi
 }
@@ -429,20 +429,20 @@ inline make_wish()
 inline ask()
 {
 	no = 0;
-	look_if_arriving();							/* A1 */
+	look_if_lazy();							/* A1 */
 	do
 	:: !is_on -> break
 	:: is_on ->
 #ifndef ANSWER_SEEN_LATE
-		ear[b] = LOOKED;
+		futex[b] = LOOKED;
 #endif
-#ifndef HOPE_LOOKED_FOR_LAST
-		look_for_hope();
+#ifndef FILLED_LOOKED_FOR_LAST
+		look_if_failed();
 		look_if_missing();						/* A2, A3 */
 #else
 		look_if_missing();
 		if
-		:: is_on -> look_for_hope()
+		:: is_on -> look_if_failed()
 		:: !is_on
 		fi;
 #endif
@@ -450,14 +450,14 @@ inline ask()
 		:: !is_on
 		:: is_on && lost -> refuse(); break
 		:: is_on && !lost ->
-			make_wish();						/* A4 */
+			make_request();						/* A4 */
 #ifdef ANSWER_SEEN_LATE
-			ear[b] = LOOKED;
+			futex[b] = LOOKED;
 #endif
 			wait_for_answer(IS_SEEN)
 		fi
 	od;
-	atomic { ear[b] = AWAY; is_on = 0; lost = 0; not_mine = 0 }
+	atomic { futex[b] = AWAY; is_on = 0; lost = 0; not_mine = 0 }
 }
 
 inline wait_for_pages()
@@ -491,9 +491,9 @@ proctype Binder(byte b)
 		assert(!zeros_seen)
 #else
 		if
-#ifndef PRESENT_WHILE_ARRIVING
-		:: is_coming(seen) -> ask()
-		:: !is_coming(seen)
+#ifndef PRESENT_WHILE_LAZY
+		:: is_lazy(seen) -> ask()
+		:: !is_lazy(seen)
 #else
 		:: true
 #endif
@@ -504,7 +504,7 @@ proctype Binder(byte b)
 		fi
 #endif
 	fi
-	} unless { d_step { dead[b] -> ear[b] = AWAY; p = 0; seen = 0; is_on = 0; lost = 0; no = 0; not_mine = 0 } }
+	} unless { d_step { dead[b] -> futex[b] = AWAY; p = 0; seen = 0; is_on = 0; lost = 0; no = 0; not_mine = 0 } }
 }
 
 /* vas_map() and vas_search(): they ask before the section, and must not find that this was too early. */
@@ -527,7 +527,7 @@ proctype Mapper(byte b)
 		:: !no && has_pages(seen) -> touch(p); break
 #else
 		:: !no && has_pages(seen) ->
-			look_if_arriving();
+			look_if_lazy();
 			if
 			:: is_on && missing[p]
 			:: else -> touch(p); break
@@ -537,7 +537,7 @@ proctype Mapper(byte b)
 	od
 }
 
-/* vas_arrive_wait() of another process: each page, then the end. */
+/* vas_lazy_wait() of another process: each page, then the end. */
 proctype Waiter(byte b)
 {
 	byte p, seen;
@@ -554,18 +554,18 @@ proctype Waiter(byte b)
 	:: p < PAGES && no -> goto over
 	:: p == PAGES -> break
 	od;
-	look_if_arriving();
+	look_if_lazy();
 	do
 	:: !is_on -> break
 	:: is_on ->
-		ear[b] = LOOKED;
-#ifdef HOPE_LOOKED_FOR_LAST
-		look_if_arriving();
+		futex[b] = LOOKED;
+#ifdef FILLED_LOOKED_FOR_LAST
+		look_if_lazy();
 		lost = failed != 0 || owner_byte == 0;
 #else
 		lost = failed != 0;
 		lost = lost || owner_byte == 0;
-		look_if_arriving();
+		look_if_lazy();
 #endif
 		if
 		:: is_on && lost ->
@@ -573,7 +573,7 @@ proctype Waiter(byte b)
 			d_step { error_without_cause = announced; assert(!error_without_cause) };
 			goto over
 		:: is_on && !lost ->
-			wait_for_answer(!arriving || !is_coming(generation) || failed ||
+			wait_for_answer(!lazy_log || !is_lazy(generation) || failed ||
 					owner_byte == 0)
 		:: !is_on
 		fi
@@ -590,15 +590,15 @@ inline mark_touched()
 	od
 }
 
-inline mark_coming()
+inline mark_missing()
 {
 	do
-	:: p < PAGES && arriving -> marked = marked | (missing[p] << p); p++
-	:: p == PAGES || !arriving -> p = 0; break
+	:: p < PAGES && lazy_log -> marked = marked | (missing[p] << p); p++
+	:: p == PAGES || !lazy_log -> p = 0; break
 	od
 }
 
-/* A tracker's epoch of everything that was ever touched, or is to come. */
+/* A tracker's epoch of everything that was ever touched, or is to be filled. */
 proctype Tracker()
 {
 	byte p, marked;
@@ -608,12 +608,12 @@ proctype Tracker()
 	:: !has_pages(generation) -> marked = 3
 	:: has_pages(generation)
 	fi;
-#ifndef TOUCHED_BEFORE_COMING
-	mark_coming();
+#ifndef TOUCHED_BEFORE_MISSING
+	mark_missing();
 	mark_touched();
 #else
 	mark_touched();
-	mark_coming();
+	mark_missing();
 #endif
 	assert(marked == 3)
 }
@@ -640,14 +640,14 @@ proctype Guest()
 	:: p = 1
 	fi;
 	do
-	:: page[p] != HOLE && !spoilt[p] -> touch(p); break
-	:: spoilt[p] -> break							/* SIGBUS */
-	:: page[p] == HOLE && !spoilt[p] ->
+	:: page[p] != HOLE && !poisoned[p] -> touch(p); break
+	:: poisoned[p] -> break							/* SIGBUS */
+	:: page[p] == HOLE && !poisoned[p] ->
 		if
 		:: d_step { watched && page[p] == HOLE -> faulted = p + 1 };	/* U1 */
 			faulted != p + 1
 		:: d_step { !watched && page[p] == HOLE ->
-				zeros_seen = !spoilt[p]; assert(!zeros_seen) }
+				zeros_seen = !poisoned[p]; assert(!zeros_seen) }
 		:: page[p] != HOLE
 		fi
 	od
@@ -675,7 +675,7 @@ end:		faulted != 0;
 			:: !w -> d_step {
 				/* A page of zeros, if there is none yet. */
 				if
-				:: page[p] == HOLE && !spoilt[p] -> zeros_seen = 1; assert(!zeros_seen)
+				:: page[p] == HOLE && !poisoned[p] -> zeros_seen = 1; assert(!zeros_seen)
 				:: else
 				fi;
 				if
@@ -701,7 +701,7 @@ proctype Killer()
 		owner_byte = 0;
 		/* What was its own nobody sees any more. */
 		wanting[0] = 0; wanting[1] = 0; left = 0; done = 0; started = 0;
-		lock = 0; change = 0; rung = 0; watched = 0; faulted = 0
+		lock = 0; change = 0; woken = 0; watched = 0; faulted = 0
 	}
 	:: skip
 	fi;
@@ -724,8 +724,8 @@ end:	owner_dead;
 	owner_byte = 2;
 	was = generation;
 	do
-	:: p < PAGES && is_coming(was) && missing[p] -> break
-	:: p < PAGES && !(is_coming(was) && missing[p]) -> p++
+	:: p < PAGES && is_lazy(was) && missing[p] -> break
+	:: p < PAGES && !(is_lazy(was) && missing[p]) -> p++
 	:: p == PAGES -> break
 	od;
 	if
@@ -733,13 +733,13 @@ end:	owner_dead;
 #ifndef ADOPT_SILENTLY
 		failed = NEVER;
 #endif
-		generation = COMING_ADOPTED
+		generation = LAZY_ADOPTED
 	:: p == PAGES ->
 #ifndef ADOPT_KEEPS_THE_LOG
-		arriving = 0;
+		lazy_log = 0;
 		d_step {
 			if
-			:: log_of == ARRIVAL -> log_of = NOBODY
+			:: log_of == LAZY_LOG -> log_of = NOBODY
 			:: else
 			fi
 		};
@@ -757,7 +757,7 @@ end:	owner_dead;
 #endif
 		/* The layout can change again, and the log is to be had. */
 		d_step {
-			left_behind = is_coming(generation) || arriving || log_of == ARRIVAL;
+			left_behind = is_lazy(generation) || lazy_log || log_of == LAZY_LOG;
 			assert(!left_behind)
 		}
 	fi
@@ -767,11 +767,11 @@ init {
 	d_step {
 		owner_byte = 1;
 		wanting[0] = 1;
-		wanting[1] = is_to_come(1);
-		left = 1 + is_to_come(1);
+		wanting[1] = is_to_fill(1);
+		left = 1 + is_to_fill(1);
 #ifdef STALE
 		/* Page 1 is zero and no more; a dead tracker has left a bit for it. */
-		page[1] = CAME;
+		page[1] = FILLED;
 		missing[1] = 1;
 #endif
 #ifdef GUEST
