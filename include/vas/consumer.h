@@ -190,9 +190,9 @@ VAS_API int vas_consumer_status(const struct vas_consumer *consumer);
 VAS_API int vas_consumer_retry(struct vas_consumer *consumer);
 
 /*
- * Something of this process that goes when the handle does: `end` is called once, by vas_unbind() or
- * vas_destroy(), after the consumers were detached and while the vas is still whole. Embedded in the
- * caller's own struct; the last that came goes first. Not in a child after a fork.
+ * Something of this process that goes when the handle does: `end` is called once, by vas_unbind()
+ * or vas_destroy(), after the consumers were detached and while the vas is still whole. Embedded in
+ * the caller's own struct; the last that came goes first. Not in a child after a fork.
  */
 struct vas_cleanup {
 	void (*end)(struct vas_cleanup *cleanup);
@@ -200,9 +200,11 @@ struct vas_cleanup {
 };
 VAS_API void vas_cleanup_add(struct vas *vas, struct vas_cleanup *cleanup);
 
-/* Mark a range in the dirty log, tracking or not: for a consumer's harvest. Out of range: -EINVAL. */
+/* Mark a range in the dirty log, tracking or not: for a consumer's harvest. Out of range: -EINVAL.
+ */
 VAS_API int vas_mark_dirty(struct vas *vas, uint64_t gpa, uint64_t len);
-/* The same for 64 pages at once: bit n of bits is the page at gpa + n * 4096; gpa 256 KiB aligned. */
+/* The same for 64 pages at once: bit n of bits is the page at gpa + n * 4096; gpa 256 KiB aligned.
+ */
 VAS_API int vas_mark_dirty_word(struct vas *vas, uint64_t gpa, uint64_t bits);
 
 /*

@@ -59,8 +59,8 @@ VAS_API int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout
 /*
  * Raise the interrupt, or ring the doorbell in the guest's place: the eventfd counts up, and stays
  * raised until it is taken, however often it is raised. Never sleeps, whatever peers do to the
- * eventfd: the kernel counts, when an AIO request (io_submit(2)) completes. In a process that may not
- * use AIO a thread writes instead, which takes much longer. -ENOENT, -ENXIO as vas_event_fd().
+ * eventfd: the kernel counts, when an AIO request (io_submit(2)) completes. In a process that may
+ * not use AIO a thread writes instead, which takes much longer. -ENOENT, -ENXIO as vas_event_fd().
  * -EAGAIN: neither can be had.
  */
 VAS_API int vas_irq_raise(struct vas *vas, uint32_t id);

@@ -124,20 +124,23 @@ struct vas_control {
 	uint32_t answer; /* futex: counts what the owner may wait for; binders write */
 
 	/*
-	 * The dirty log; binders write. A tracker of another process counts `tracking_request` up and
-	 * waits until the owner has copied it to `tracking_reply`: by then the owner has switched
-	 * tracking as the trackers in use need it, and moved its consumers' logs into the log.
+	 * The dirty log; binders write. A tracker of another process counts `tracking_request` up
+	 * and waits until the owner has copied it to `tracking_reply`: by then the owner has
+	 * switched tracking as the trackers in use need it, and moved its consumers' logs into the
+	 * log.
 	 */
 	uint32_t tracking_request;
 	uint32_t tracking_reply;
-	/* Counts up when marks may be missing: each tracker repairs the log and takes all as dirty. */
+	/* Counts up when marks may be missing: each tracker repairs the log and takes all as dirty.
+	 */
 	uint32_t log_incomplete;
 	uint32_t draining; /* the drain lock: tag of the binder that may take words; 0: nobody */
 
 	/*
-	 * Memory that is filled on first touch. lazy_log is 0, or 1 + the index of the tracker entry
-	 * whose log has a bit for each page that is still to come. Who wants a page stores its word's
-	 * gpa | 1 in lazy_request if that is 0, and wakes lazy_wakeup; binders write these two.
+	 * Memory that is filled on first touch. lazy_log is 0, or 1 + the index of the tracker
+	 * entry whose log has a bit for each page that is still to come. Who wants a page stores
+	 * its word's gpa | 1 in lazy_request if that is 0, and wakes lazy_wakeup; binders write
+	 * these two.
 	 */
 	uint32_t lazy_log;
 	uint32_t lazy_wakeup; /* futex */
@@ -147,8 +150,9 @@ struct vas_control {
 
 	uint32_t pins_claimed; /* or of the numbers of all pins that were ever claimed */
 	/*
-	 * Tag of the owner: who owns is who has the lock on the superblock's first byte *and* has put
-	 * its tag here. The lock alone decides while nobody but writers can keep it from an adopter.
+	 * Tag of the owner: who owns is who has the lock on the superblock's first byte *and* has
+	 * put its tag here. The lock alone decides while nobody but writers can keep it from an
+	 * adopter.
 	 */
 	uint32_t owner;
 	uint32_t owner_pid; /* informational */
@@ -162,7 +166,9 @@ struct vas_control {
 
 /* vas_region_entry.flags */
 #define VAS_REGION_READONLY 1u /* ROM to the guest and to binders */
-#define VAS_REGION_LOCAL    2u /* memory of the owner's process: others see the range, not the bytes */
+#define VAS_REGION_LOCAL \
+	2u /* memory of the owner's process: others see the range, not the bytes \
+				*/
 /*
  * With LOCAL: not RAM, but a device's registers or memory (a BAR), as the owner's process has it
  * mapped. Nobody accesses its bytes but consumers that ask for such regions: it is never saved,
@@ -182,9 +188,11 @@ struct vas_region_entry {
 };
 
 /* vas_backing_entry.flags */
-#define VAS_BACKING_USED     1u
-#define VAS_BACKING_UNSEALED 2u /* may shrink under us: a failing page is an error, not a promise */
-#define VAS_BACKING_KNOWN    3u
+#define VAS_BACKING_USED 1u
+#define VAS_BACKING_UNSEALED \
+	2u /* may shrink under us: a failing page is an error, not a promise \
+				 */
+#define VAS_BACKING_KNOWN 3u
 
 /* Which file a backing is; whoever is sent an fd compares. */
 struct vas_backing_entry {
@@ -197,8 +205,8 @@ struct vas_backing_entry {
 };
 
 /*
- * Slots, binders, pins and trackers: shared memory that binders write by rules that are written once, in
- * core/protocol. Their fields are private to it; the sizes are part of the format.
+ * Slots, binders, pins and trackers: shared memory that binders write by rules that are written
+ * once, in core/protocol. Their fields are private to it; the sizes are part of the format.
  */
 struct vas_slot;	  /* a thread's place for its sections */
 struct vas_binder;	  /* one bound handle: byte i of the extent is its lock */
@@ -233,8 +241,10 @@ enum vas_event_kind { VAS_EVENT_NONE, VAS_EVENT_DOORBELL, VAS_EVENT_IRQ };
 #define VAS_EVENT_PIO	    1u /* doorbell: addr is an I/O port, not a gpa */
 #define VAS_EVENT_DATAMATCH 2u /* doorbell: only writes of this value ring */
 #define VAS_EVENT_MSI	    4u /* irq: the route is addr/data, not an interrupt controller's pin */
-#define VAS_EVENT_RESAMPLE  8u /* irq: level-triggered; a second eventfd tells of the guest's EOI */
-#define VAS_EVENT_KNOWN	    15u
+#define VAS_EVENT_RESAMPLE \
+	8u /* irq: level-triggered; a second eventfd tells of the guest's EOI \
+				*/
+#define VAS_EVENT_KNOWN 15u
 
 struct vas_event_entry {
 	uint32_t kind;

@@ -93,9 +93,10 @@ VAS_API int vas_create(const struct vas_options *options, struct vas **vas);
  * fd and may close it at once: the handle opens the file again. Regions in further backings cannot
  * be accessed (-ENXIO) until vas_backing_offer() or vas_recv_fds() brings the backing's fd.
  *
- * -EINVAL: flags. -EPERM: seals are missing, as of any file that is no memfd. -EPROTO: not a vas, or a damaged one. -EOPNOTSUPP: the
- * vas needs a version or feature that this library does not know, or VAS_BIND_ADOPT in a process
- * that may not use membarrier. -EAGAIN: no binder slot is free. -ENOMEM.
+ * -EINVAL: flags. -EPERM: seals are missing, as of any file that is no memfd. -EPROTO: not a vas,
+ * or a damaged one. -EOPNOTSUPP: the vas needs a version or feature that this library does not
+ * know, or VAS_BIND_ADOPT in a process that may not use membarrier. -EAGAIN: no binder slot is
+ * free. -ENOMEM.
  */
 VAS_API int vas_bind(int fd, uint32_t flags, struct vas **vas);
 
@@ -169,8 +170,8 @@ VAS_API int vas_send_fds(struct vas *vas, int sock, uint32_t flags);
 /*
  * Receive what vas_send_fds() sent, and bind; bind_flags and errors as for vas_bind(). -EPROTO:
  * something else came, and its fds are closed, in a thread of their own if that may take long.
- * -EPERM: a backing that vas_backing_offer() does not take. -ECONNRESET: the peer closed. -EAGAIN: nothing there
- * on a non-blocking socket.
+ * -EPERM: a backing that vas_backing_offer() does not take. -ECONNRESET: the peer closed. -EAGAIN:
+ * nothing there on a non-blocking socket.
  */
 VAS_API int vas_recv_fds(int sock, uint32_t bind_flags, struct vas **vas);
 

@@ -17,8 +17,9 @@ extern "C" {
  * frees *state.
  *
  * vas_handover_give: 0: the handle is a binder's now. An error: the caller still owns the vas.
- * -EPERM: it does not. -ETIMEDOUT: the peer let too much time pass: 30 s to begin, 5 s a message, and
- * 1 s more for each 16 MiB of state; layout changes of other threads wait as long. -EBUSY: consumers (KVM) are attached. vas_handover_take: as vas_recv_fds().
+ * -EPERM: it does not. -ETIMEDOUT: the peer let too much time pass: 30 s to begin, 5 s a message,
+ * and 1 s more for each 16 MiB of state; layout changes of other threads wait as long. -EBUSY:
+ * consumers (KVM) are attached. vas_handover_take: as vas_recv_fds().
  */
 VAS_API int vas_handover_give(struct vas *vas, int sock, const void *state, size_t size);
 VAS_API int vas_handover_take(int sock, uint32_t bind_flags, struct vas **vas, void **state,

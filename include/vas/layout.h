@@ -92,8 +92,8 @@ VAS_API int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns,
 			      struct vas_blocker *blocker);
 
 /*
- * Give the memory of a range back to the system, as the owner: it reads as zeros from then on, which
- * counts as written. What a balloon device does. The range is aligned to the backing's pages.
+ * Give the memory of a range back to the system, as the owner: it reads as zeros from then on,
+ * which counts as written. What a balloon device does. The range is aligned to the backing's pages.
  *
  * -EPERM: not the owner. -EINVAL: not aligned. -EFAULT: a hole. -EBUSY: a consumer pins memory, and
  * *blocker (may be NULL) says which. -EAGAIN: frozen, or lazy pages are not all filled.
@@ -113,8 +113,8 @@ VAS_API int vas_region_move(struct vas *vas, uint64_t id, uint64_t gpa);
  * Make a further file usable as a backing; returns its number, 1 to 63. The fd is duplicated. A
  * memfd sealed against shrinking is best. Any other file is accepted and marked
  * VAS_BACKING_UNSEALED: its pages may fail, which is then an error of the access. The file is the
- * owner's choice, and waited for: of an fd from somebody else, ask F_GET_SEALS first. -EPERM: not the
- * owner. -ENOSPC: the table of backings is full.
+ * owner's choice, and waited for: of an fd from somebody else, ask F_GET_SEALS first. -EPERM: not
+ * the owner. -ENOSPC: the table of backings is full.
  */
 VAS_API int vas_backing_add(struct vas *vas, int fd);
 

@@ -47,23 +47,22 @@ struct vas_source {
  * ended.
  *
  * -EINVAL: not the first layout, the words, or VAS_CREATE_RESERVE. -EOPNOTSUPP: a region is not in
- * the vas's own file, or its pages are not of 4 KiB. -ENOSPC: all trackers are in use. -EBUSY: a consumer
- * pins memory. -ENOMEM.
- * Else as vas_layout_commit().
+ * the vas's own file, or its pages are not of 4 KiB. -ENOSPC: all trackers are in use. -EBUSY: a
+ * consumer pins memory. -ENOMEM. Else as vas_layout_commit().
  */
 VAS_API int vas_layout_commit_lazy(struct vas_layout *layout, struct vas_source *source,
 				   const struct vas_dirty_word *words, size_t nr, uint32_t flags);
 
 /*
- * Wait, at most timeout_ns, until all pages are filled; with VAS_LAZY_ON_TOUCH, fill them all. -EIO: some failed, or the
- * owner is gone. -ETIMEDOUT.
+ * Wait, at most timeout_ns, until all pages are filled; with VAS_LAZY_ON_TOUCH, fill them all.
+ * -EIO: some failed, or the owner is gone. -ETIMEDOUT.
  */
 VAS_API int vas_lazy_wait(struct vas *vas, uint64_t timeout_ns);
 
 /*
- * The first page in [*gpa, end) that is not filled yet: returns 1, and *gpa is its address; or 0, and
- * *gpa is end. A page that is filled is in the file, or zero: ask this before the file, for pages go
- * from the one to the other. -EPROTO: the control area is damaged.
+ * The first page in [*gpa, end) that is not filled yet: returns 1, and *gpa is its address; or 0,
+ * and *gpa is end. A page that is filled is in the file, or zero: ask this before the file, for
+ * pages go from the one to the other. -EPROTO: the control area is damaged.
  */
 VAS_API int vas_lazy_next(struct vas *vas, uint64_t *gpa, uint64_t end);
 

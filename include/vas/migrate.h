@@ -68,15 +68,15 @@ struct vas_migrate_options {
 	uint64_t freeze_ns;   /* how long writers have to stop; 0: 1 s */
 	/*
 	 * How long the peer may make no progress: no chunk is complete on any channel, however many
-	 * bytes of one come or go. A chunk of more than 256 KiB gets so long for each 256 KiB. 0: 30
-	 * s; over a pipe, whose reader cannot say that it lives, for ever.
+	 * bytes of one come or go. A chunk of more than 256 KiB gets so long for each 256 KiB. 0:
+	 * 30 s; over a pipe, whose reader cannot say that it lives, for ever.
 	 */
 	uint64_t stall_ns;
 	uint32_t max_rounds; /* after so many the last one comes, however much is left; 0: 30 */
 	/*
-	 * From the call of pause() on, how long all that is left may take, the destination's accept()
-	 * included; then -ETIMEDOUT, and this vas goes on. What pause(), save() and the freeze take
-	 * counts, but is not cut short. 0: 30 s; with VAS_MIGRATE_STOP_FIRST for ever.
+	 * From the call of pause() on, how long all that is left may take, the destination's
+	 * accept() included; then -ETIMEDOUT, and this vas goes on. What pause(), save() and the
+	 * freeze take counts, but is not cut short. 0: 30 s; with VAS_MIGRATE_STOP_FIRST for ever.
 	 */
 	uint64_t max_downtime_ns;
 	const struct vas_migrate_ops *ops;
@@ -103,7 +103,8 @@ struct vas_migrate_target_ops {
 	 * All is received and verified, and the source does not know yet: do now what may fail (a
 	 * VM, vCPUs, devices, with this state). Not 0 refuses: the source goes on, and
 	 * vas_migrate_recv() returns it. Nothing may run in the vas yet. The source is frozen
-	 * meanwhile, and waits no longer than its stall_ns and max_downtime_ns. state is the library's.
+	 * meanwhile, and waits no longer than its stall_ns and max_downtime_ns. state is the
+	 * library's.
 	 */
 	int (*accept)(void *arg, struct vas *vas, const void *state, size_t size);
 	/* Undo accept: the source has given up since. May be NULL. */
@@ -154,9 +155,9 @@ struct vas_migrate_hello {
 };
 
 /*
- * For those who listen: is this connection the channel of a stream, and which? Takes nothing from the
- * socket and waits for nothing. Anybody can say hello: it does not tell who it is. -EAGAIN: too few
- * bytes to tell. -ECONNRESET: closed. -EPROTO: no stream begins so. -EOPNOTSUPP: one of a newer
+ * For those who listen: is this connection the channel of a stream, and which? Takes nothing from
+ * the socket and waits for nothing. Anybody can say hello: it does not tell who it is. -EAGAIN: too
+ * few bytes to tell. -ECONNRESET: closed. -EPROTO: no stream begins so. -EOPNOTSUPP: one of a newer
  * version.
  */
 VAS_API int vas_migrate_peek(int sock, struct vas_migrate_hello *hello);
@@ -164,22 +165,22 @@ VAS_API int vas_migrate_peek(int sock, struct vas_migrate_hello *hello);
 struct vas_tracker; /* <vas/dirty.h> */
 
 /*
- * Save a snapshot: a sparse file with checksums, mode 0600, which appears under its name whole or not
- * at all. It has no name while it is written (O_TMPFILE), then, synced, "<path>.unfinished" for a
- * moment, then its own: a saver that is killed leaves nothing but, seldom, that, which the next save to
- * the same path removes. -EBUSY: another save to it is going on. The vas is frozen meanwhile, unless it
- * is frozen already; that fails as vas_freeze() does.
+ * Save a snapshot: a sparse file with checksums, mode 0600, which appears under its name whole or
+ * not at all. It has no name while it is written (O_TMPFILE), then, synced, "<path>.unfinished" for
+ * a moment, then its own: a saver that is killed leaves nothing but, seldom, that, which the next
+ * save to the same path removes. -EBUSY: another save to it is going on. The vas is frozen
+ * meanwhile, unless it is frozen already; that fails as vas_freeze() does.
  *
- * Memory that was never touched is not read, and stays so. -EIO: a region's file was truncated, or one
- * of its pages failed: nothing is saved then, for what is lost is not zeros.
+ * Memory that was never touched is not read, and stays so. -EIO: a region's file was truncated, or
+ * one of its pages failed: nothing is saved then, for what is lost is not zeros.
  *
  * With a parent, only what differs from it is written. parent is a path and is stored as it is; one
- * without a leading slash is relative to the snapshot's own folder. With a slash in it, be it "./name",
- * the parent's own parents may lie in other folders: VAS_RESTORE_ANY_FOLDER. With a tracker, which was
- * attached before the parent was saved and has an open epoch, the pages of that epoch are written:
- * no other memory is read, and a writer that does not mark is missed. With tracker NULL every page
- * that was ever touched is compared with the parent's: no history is needed, and no write is
- * missed.
+ * without a leading slash is relative to the snapshot's own folder. With a slash in it, be it
+ * "./name", the parent's own parents may lie in other folders: VAS_RESTORE_ANY_FOLDER. With a
+ * tracker, which was attached before the parent was saved and has an open epoch, the pages of that
+ * epoch are written: no other memory is read, and a writer that does not mark is missed. With
+ * tracker NULL every page that was ever touched is compared with the parent's: no history is
+ * needed, and no write is missed.
  *
  * The parent and its ancestors are opened and checked first. -ENOENT: one is not there. -EPROTO:
  * damaged, no regular file, or replaced by another snapshot. -EXDEV: one further on is in another
@@ -195,9 +196,9 @@ VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *par
 #define VAS_RESTORE_PRIVATE 4u /* map the file privately */
 
 /*
- * A snapshot names its parent, so who made the file says what else is read. Without this flag, which
- * goes with any of those above, that is only a regular file in the same folder, by a name without a
- * slash; else -EXDEV, or -EPROTO for a symbolic link.
+ * A snapshot names its parent, so who made the file says what else is read. Without this flag,
+ * which goes with any of those above, that is only a regular file in the same folder, by a name
+ * without a slash; else -EXDEV, or -EPROTO for a symbolic link.
  */
 #define VAS_RESTORE_ANY_FOLDER 8u
 
@@ -205,8 +206,8 @@ VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *par
  * Restore a snapshot: a new vas with its layout and bytes, owned by the caller. At most one of
  * the first three flags; without one all is read, parents first, and every page is checked. What a
  * damaged file costs is bounded by the bytes that it has, not by what it claims. -EINVAL: flags.
- * -ENOENT. -EPROTO: damaged, no regular file, or a parent was replaced. -EXDEV: a parent is in another
- * folder. -ELOOP: more than 64.
+ * -ENOENT. -EPROTO: damaged, no regular file, or a parent was replaced. -EXDEV: a parent is in
+ * another folder. -ELOOP: more than 64.
  *
  * VAS_RESTORE_LAZY returns at once, however large the snapshot. <vas/lazy.h> says who may touch the
  * vas before vas_lazy_wait() has returned 0; after that it is like any other. Pages are checked

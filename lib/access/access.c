@@ -65,9 +65,10 @@ int vas_write_end_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 	bool is_gone;
 
 	/* Of a view newer than the section, nothing is known about the pointer. */
-	is_gone = !t || t->head.serial != view->head.serial ||
-	       vas_region_map_range(&view->map, gpa, len, VAS_REGION_MAP_REACHABLE, &hva) < len ||
-	       vas_fault_in_sections(vas, (uintptr_t)hva, len);
+	is_gone =
+		!t || t->head.serial != view->head.serial ||
+		vas_region_map_range(&view->map, gpa, len, VAS_REGION_MAP_REACHABLE, &hva) < len ||
+		vas_fault_in_sections(vas, (uintptr_t)hva, len);
 	vas_leave(vas);
 	vas_fault_heal(vas);
 	if (!is_gone)

@@ -53,7 +53,4 @@ int vas_event_accept(struct vas *vas, uint32_t id, int which, int fd);
 /* Count an eventfd up, without sleeping whatever its other holders do: 0 or -errno. */
 int vas_eventfd_raise(int fd);
 
-/* A peer can send anything: reading or writing another kind of file could block or do harm. */
-int vas_fd_is_eventfd(int fd);
-
 #endif

@@ -14,6 +14,7 @@
 #include "lib/base/error.h"
 #include "lib/handle/handle.h"
 #include "lib/base/clock.h"
+#include "lib/handle/foreign.h"
 
 void vas_event_set_init(struct vas_event_set *set)
 {
@@ -116,17 +117,6 @@ int vas_event_list_fds(struct vas *vas, struct vas_event_fd_ref *refs, size_t ma
 			nr += event_fds(fds, refs + nr, max - nr);
 	}
 	return nr;
-}
-
-int vas_fd_is_eventfd(int fd)
-{
-	char path[32], target[32];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	len = readlink(path, target, sizeof(target));
-	return len == (ssize_t)strlen("anon_inode:[eventfd]") &&
-	       !memcmp(target, "anon_inode:[eventfd]", len);
 }
 
 int vas_event_accept(struct vas *vas, uint32_t id, int which, int fd)

@@ -3,12 +3,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/error.h"
-#include "lib/events/event.h"
 #include "lib/base/spawn.h"
+
+int vas_fd_is_eventfd(int fd)
+{
+	char path[32], target[32];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = readlink(path, target, sizeof(target));
+	return len == (ssize_t)strlen("anon_inode:[eventfd]") &&
+	       !memcmp(target, "anon_inode:[eventfd]", len);
+}
 
 int vas_foreign_check(int fd, uint32_t bind_flags)
 {

@@ -15,4 +15,7 @@ int vas_foreign_check(int fd, uint32_t bind_flags);
 /* Close fds (but for -1), without waiting for those that may take their time: a thread does. */
 void vas_foreign_discard(const int *fds, uint32_t nr);
 
+/* A peer can send anything: reading or writing another kind of file could block or do harm. */
+int vas_fd_is_eventfd(int fd);
+
 #endif

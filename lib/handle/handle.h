@@ -99,7 +99,8 @@ struct vas {
 	uint32_t bind_flags;
 
 	int fd;	     /* for mappings and for the caller */
-	int lock_fd; /* a description of its own that is never mapped or handed out: it has the locks */
+	int lock_fd; /* a description of its own that is never mapped or handed out: it has the
+			locks */
 	struct vas_superblock sb; /* the checked copy */
 
 	char *control; /* map of [ram_size, file_size) */
