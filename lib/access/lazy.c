@@ -15,7 +15,6 @@
 #include "lib/base/error.h"
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
-#include "lib/layout/publish.h"
 #include "lib/handle/generation.h"
 #include "lib/access/view.h"
 #include "lib/base/clock.h"
