@@ -47,6 +47,8 @@ static int open_holder(const char *name, const struct holder *holder, int flags,
 			    "%s: there is no such process, or it has no such file "
 			    "descriptor open; 'vas ls' lists those that have",
 			    name);
+	if (*fd == -EMEDIUMTYPE)
+		return fail(EXIT_REFUSED, "%s: this is no memory file, and so no vas", name);
 	if (*fd == -EACCES || *fd == -EPERM)
 		return fail(EXIT_REFUSED, "%s: this process belongs to another user: try as root",
 			    name);
@@ -150,14 +152,9 @@ static void offer_backings(struct vas *vas, const struct holder *holder)
 	if (vas_info(vas, &info) || info.nr_backings < 2)
 		return;
 	for (other.fd = 0; other.fd < most && other.fd < MOST_FDS; other.fd++) {
-		struct stat st;
-		char path[64];
 		int fd;
 
-		snprintf(path, sizeof(path), "/proc/%d/fd/%d", other.pid, other.fd);
-		/* Nothing else is opened: that might block, or do something. */
-		if (stat(path, &st) || !S_ISREG(st.st_mode))
-			continue;
+		/* What is no memory is not opened: that might block, or do something. */
 		fd = holder_open(&other, info.role == VAS_ROLE_OBSERVER ? O_RDONLY : O_RDWR);
 		if (fd < 0)
 			continue;

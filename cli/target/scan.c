@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/target/memory_file.h"
 #include "cli/target/parse.h"
 #include "cli/target/regions.h"
 
@@ -18,9 +19,14 @@
 int holder_open(const struct holder *holder, int flags)
 {
 	char path[64];
+	struct stat st;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", holder->pid, holder->fd);
+	if (lstat(path, &st))
+		return -errno;
+	if (!memory_file_stat(path, &st))
+		return -EMEDIUMTYPE;
 	fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	return fd < 0 ? -errno : fd;
 }
@@ -126,7 +132,7 @@ static int scan_fd(struct scan *scan, const struct holder *holder)
 	if (readlink(path, link, sizeof(link)) != sizeof(link) ||
 	    memcmp(link, MEMFD_LINK, strlen(MEMFD_LINK)) != 0)
 		return 0;
-	if (stat(path, &st) || !S_ISREG(st.st_mode))
+	if (!memory_file_stat(path, &st))
 		return 0;
 	for (size_t i = 0; i < scan->nr_found; i++)
 		if (scan->found[i].ino == st.st_ino && scan->found[i].dev == st.st_dev)

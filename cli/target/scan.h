@@ -33,7 +33,10 @@ struct scan {
 int scan_host(struct scan *scan);
 void scan_clean(struct scan *scan);
 
-/* An fd of a holder's that leads to the vas, opened with `flags` (O_RDONLY, O_RDWR), or -errno. */
+/*
+ * An fd of a holder's that leads to the vas, opened with `flags` (O_RDONLY, O_RDWR), or -errno.
+ * -EMEDIUMTYPE: it is in no file system of memory, and not opened.
+ */
 int holder_open(const struct holder *holder, int flags);
 
 /* The holder to name the vas by: its owner if that holds it, else the first. */

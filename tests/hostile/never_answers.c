@@ -106,7 +106,7 @@ static void mount_mute(struct mute *m)
 		be_file_system(dev);
 	/* The connection ends with the last holder of this. */
 	close(dev);
-	snprintf(path, sizeof(path), "%s/file", folder);
+	snprintf(path, sizeof(path), "%s/memfd:mute", folder); /* what it looks like in /proc */
 	m->fd = open(path, O_RDWR | O_CLOEXEC);
 	CHECK(m->fd >= 0);
 	CHECK_OK(umount2(folder, MNT_DETACH));
@@ -221,4 +221,51 @@ TEST(a_plain_file_is_taken_by_those_who_say_so)
 	CHECK_EQ(byte, 'P');
 	vas_unbind(bound);
 	vas_destroy(vas);
+}
+
+/* ---- looked at by the command --------------------------------------------------------------- */
+
+/* It has a file in it open, until the file system ends. Whoever closes one waits for it as well. */
+static void be_holder(int out)
+{
+	struct mute m;
+
+	mount_mute(&m);
+	CHECK_EQ(write(out, &m.fd, sizeof(m.fd)), sizeof(m.fd));
+	waitpid(m.server, NULL, 0);
+	_exit(0);
+}
+
+/* The command is done before the file system, which ends by itself, is gone. */
+static void check_verb(const char *verb, const char *name)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		execl(getenv("VAS"), "vas", verb, name, NULL);
+		_exit(127);
+	}
+	CHECK_EQ(wait(&status), pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) != 127);
+}
+
+TEST(the_command_looks_into_no_file_that_may_never_answer)
+{
+	char name[64];
+	int fd, out[2];
+	pid_t holder;
+
+	if (!getenv("VAS") || geteuid() || access("/dev/fuse", R_OK | W_OK))
+		test_skip("no command (VAS), no FUSE, or not root");
+	CHECK_OK(pipe2(out, O_CLOEXEC));
+	holder = fork();
+	if (!holder)
+		be_holder(out[1]);
+	CHECK_EQ(read(out[0], &fd, sizeof(fd)), sizeof(fd));
+	check_verb("ls", NULL);
+	snprintf(name, sizeof(name), "%d/%d", holder, fd);
+	check_verb("info", name);
+	kill(holder, SIGKILL);
+	CHECK_EQ(waitpid(holder, NULL, 0), holder);
 }
