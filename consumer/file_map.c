@@ -124,7 +124,7 @@ static int map_aligned(int fd, uint64_t offset, uint64_t size, char **hva)
 	return 0;
 }
 
-/* The same, and pages that are still to come in the vas's own file come when they are touched. */
+/* The same, and lazy pages of the vas's own file are filled when they are touched. */
 static int map_and_watch(struct vas_file_maps *maps, uint32_t backing, uint64_t offset,
 			 uint64_t size, char **hva)
 {

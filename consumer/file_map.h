@@ -7,7 +7,7 @@
  * page size if that is larger, so that large pages can be used wherever gpa and offset allow it.
  * What a region has by itself (local memory, a device's) is where its owner has it.
  *
- * A mapping lives as long as somebody uses it. Memory that is still to come is fetched by whoever
+ * A mapping lives as long as somebody uses it. Lazy memory is fetched by whoever
  * touches it there: vas_lazy_register().
  */
 #ifndef BIND_FILE_MAP_H

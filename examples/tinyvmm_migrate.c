@@ -129,7 +129,7 @@ struct lazy {
 };
 
 /* The source is not told yet: what KVM refuses here is no harm. */
-static int arrival_accept(void *arg, struct vas *vas, const void *state, size_t size)
+static int incoming_accept(void *arg, struct vas *vas, const void *state, size_t size)
 {
 	struct lazy *lazy = arg;
 	int nr = machine_state_vcpus(state, size), err;
@@ -145,7 +145,7 @@ static int arrival_accept(void *arg, struct vas *vas, const void *state, size_t 
 	return err;
 }
 
-static void arrival_withdraw(void *arg)
+static void incoming_withdraw(void *arg)
 {
 	struct lazy *lazy = arg;
 
@@ -154,7 +154,7 @@ static void arrival_withdraw(void *arg)
 
 int machine_receive(struct machine *machine, const char *path, uint32_t kvm_flags)
 {
-	static const struct vas_migrate_target_ops ops = { arrival_accept, arrival_withdraw };
+	static const struct vas_migrate_target_ops ops = { incoming_accept, incoming_withdraw };
 	struct lazy lazy = { machine, kvm_flags };
 	int fd = socket_connect(path), err;
 	const struct vas_migrate_target target = {

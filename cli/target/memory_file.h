@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 
 /*
- * Is the file behind the path (/proc/PID/fd/N, so nobody is asked for its name either) a regular one in
- * a memfd, tmpfs or hugetlbfs? Then *st is what there is to know of it. Never waits.
+ * Is the file behind the path (/proc/PID/fd/N, so nobody is asked for its name either) a regular
+ * one in a memfd, tmpfs or hugetlbfs? Then *st is what there is to know of it. Never waits.
  */
 int memory_file_stat(const char *path, struct stat *st);
 

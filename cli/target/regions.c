@@ -102,8 +102,8 @@ static void extent_of_file(int fd, uint64_t offset, uint64_t len, struct extent 
 }
 
 /*
- * Pages that are still to come, from gpa on, or how far there are none. Asked before the file is: a
- * page may come in between.
+ * Lazy pages that are not filled yet, from gpa on, or how far there are none. Asked before the
+ * file is: a page may come in between.
  */
 static int is_coming(struct vas *vas, struct extent *extent)
 {

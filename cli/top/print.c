@@ -105,7 +105,7 @@ static void print_entry(const struct top_entry *entry)
 	json_known("migration_round", entry->migration_round);
 	json_boolean("tracking", !!(info->state_flags & VAS_STATE_TRACKING));
 	json_boolean("frozen", !!(info->state_flags & VAS_STATE_FROZEN));
-	json_number("arriving", info->nr_lazy * VAS_PAGE_SIZE);
+	json_number("lazy", info->nr_lazy * VAS_PAGE_SIZE);
 	json_text("consumers", info->consumers, sizeof(info->consumers));
 	json_close();
 }

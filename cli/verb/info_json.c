@@ -78,7 +78,7 @@ static void print_head(const struct facts *facts)
 	json_number("generation", info->generation);
 	json_boolean("tracking", !!(info->state_flags & VAS_STATE_TRACKING));
 	json_boolean("frozen", !!(info->state_flags & VAS_STATE_FROZEN));
-	json_number("arriving", info->nr_lazy * VAS_PAGE_SIZE);
+	json_number("lazy", info->nr_lazy * VAS_PAGE_SIZE);
 	if (info->owner_pid)
 		json_number("owner_pid", info->owner_pid);
 	else

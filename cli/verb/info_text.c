@@ -30,7 +30,7 @@ static void print_state(const struct vas_info *info)
 	       info->state_flags & VAS_STATE_TRACKING ? ", dirty tracking" : "",
 	       info->state_flags & VAS_STATE_FROZEN ? ", frozen for writers" : "");
 	if (info->nr_lazy)
-		printf("             %s of a restored snapshot is still to come\n",
+		printf("             %s of a restored snapshot is not filled yet\n",
 		       text_size(info->nr_lazy * VAS_PAGE_SIZE).s);
 	if (info->owner_pid)
 		printf("owner       process %u", info->owner_pid);

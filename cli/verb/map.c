@@ -71,7 +71,7 @@ static void print_picture(const struct cells *cells)
 	       text_size(cells->size).s, blocks[0], blocks[1], blocks[2], blocks[3], blocks[4]);
 	if (cells->nr_unknown)
 		puts("  ?: hugetlb pages, of which the system does not tell which are resident, or\n"
-		     "     memory of a restored snapshot that is still to come");
+		     "     memory of a restored snapshot that is not filled yet");
 }
 
 static void print_json(const struct cells *cells, const struct regions *regions, uint64_t resident)

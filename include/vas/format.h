@@ -138,7 +138,7 @@ struct vas_control {
 
 	/*
 	 * Memory that is filled on first touch. lazy_log is 0, or 1 + the index of the tracker
-	 * entry whose log has a bit for each page that is still to come. Who wants a page stores
+	 * entry whose log has a bit for each page that is not filled yet. Who wants a page stores
 	 * its word's gpa | 1 in lazy_request if that is 0, and wakes lazy_wakeup; binders write
 	 * these two.
 	 */

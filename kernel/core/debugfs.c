@@ -56,7 +56,7 @@ static void show_binding(struct seq_file *seq, const struct vas *vas)
 
 static void show_mapping(struct seq_file *seq, const struct vas_mapping *mapping)
 {
-	seq_printf(seq, "%llu %s gpa=0x%llx len=0x%llx flags=%u wish=%u%s users=%u\n",
+	seq_printf(seq, "%llu %s gpa=0x%llx len=0x%llx flags=%u request=%u%s users=%u\n",
 		   (u64)mapping->vas->info->inode->i_ino, mapping->vas->ops->name, mapping->gpa,
 		   mapping->len, mapping->flags, mapping->request,
 		   mapping->is_quiet ? " quiet" : "", refcount_read(&mapping->users));

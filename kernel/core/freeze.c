@@ -85,7 +85,7 @@ static void release_all(struct vas_inode_info *info, enum vas_request request)
 	spin_unlock(&info->lock);
 }
 
-/* Whoever of them is in the way of the wish: a map's holder; nobody by name if a section is. */
+/* Whoever of them is in the way of the request: a map's holder; nobody by name if a section is. */
 static void report(struct vas_inode_info *info, enum vas_request request,
 		   struct vas_ko_blocker *blocker)
 {

@@ -53,7 +53,7 @@ TRACE_EVENT(vas_invalidate, TP_PROTO(const struct vas_mapping *mapping, enum vas
 				     __field(int, request)),
 	    TP_fast_assign(__entry->vas = mapping->vas; __entry->gpa = mapping->gpa;
 			   __entry->len = mapping->len; __entry->request = request;),
-	    TP_printk("vas=%p gpa=0x%llx len=0x%llx wish=%s", __entry->vas, __entry->gpa,
+	    TP_printk("vas=%p gpa=0x%llx len=0x%llx request=%s", __entry->vas, __entry->gpa,
 		      __entry->len, show_request(__entry->request)));
 
 /* The binding follows a new generation: its state says whether the vas is frozen or tracked. */

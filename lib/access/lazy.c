@@ -108,7 +108,7 @@ static int check_filled(struct vas *vas, uint64_t word, uint64_t deadline_ns)
 			"restored it ended",
 			gpa);
 	if (vas_now_ns() >= deadline_ns)
-		return vas_error_set(-ETIMEDOUT, "memory at gpa %#llx does not arrive%s", gpa,
+		return vas_error_set(-ETIMEDOUT, "memory at gpa %#llx is not filled%s", gpa,
 				     vas->role == VAS_ROLE_OBSERVER ?
 					     ", and an observer cannot ask for it" :
 					     "");
@@ -167,7 +167,7 @@ static int check_time(uint64_t word, uint64_t deadline_ns)
 {
 	if (deadline_ns == UINT64_MAX || word % LOOKS || vas_now_ns() < deadline_ns)
 		return 0;
-	return vas_error_set(-ETIMEDOUT, "memory is still to come");
+	return vas_error_set(-ETIMEDOUT, "memory is not filled yet");
 }
 
 /*
@@ -244,7 +244,7 @@ int vas_lazy_enter(struct vas *vas, uint64_t gpa, uint64_t len)
 			return 0;
 		vas_leave(vas);
 	}
-	return vas_error_set(-EAGAIN, "memory began to arrive %d times on the way into a section",
+	return vas_error_set(-EAGAIN, "memory became lazy %d times on the way into a section",
 			     MAX_TRIES);
 }
 
@@ -318,7 +318,7 @@ static int check_filled_all(struct vas *vas, uint64_t deadline_ns)
 				     "the process that restored this memory ended before all of it "
 				     "was there");
 	if (vas_now_ns() >= deadline_ns)
-		return vas_error_set(-ETIMEDOUT, "memory is still to come");
+		return vas_error_set(-ETIMEDOUT, "memory is not filled yet");
 	return 0;
 }
 

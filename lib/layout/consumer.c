@@ -132,7 +132,7 @@ static int check_flags(const struct vas *vas, const struct vas_consumer *c)
 				     c->ops->name, c->flags);
 	if (c->flags & VAS_CONSUMER_PINS && vas->own.flags & VAS_STATE_LAZY)
 		return vas_error_set(-EBUSY,
-				     "%s pins memory, and pages are still to come: "
+				     "%s pins memory, and lazy pages are not all filled: "
 				     "vas_lazy_wait() first",
 				     c->ops->name);
 	if (c->flags & VAS_CONSUMER_UNLOGGED && vas->own.flags & VAS_STATE_TRACKING)

@@ -83,7 +83,8 @@ static int discard(struct vas *vas, uint64_t gpa, uint64_t len, struct vas_block
 				     pins->ops->name);
 	}
 	if (vas->own.flags & (VAS_STATE_FROZEN | VAS_STATE_LAZY))
-		return vas_error_set(-EAGAIN, "the vas is frozen, or pages are still to come");
+		return vas_error_set(-EAGAIN,
+				     "the vas is frozen, or lazy pages are not all filled");
 	err = for_each_part(vas, gpa, len, check_part);
 	return err ? err : for_each_part(vas, gpa, len, punch_part);
 }

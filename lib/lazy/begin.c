@@ -52,21 +52,20 @@ static int check(const struct vas_layout *layout)
 	uint32_t i;
 
 	if (vas->own.nr)
-		return vas_error_set(-EINVAL, "only the first layout of a vas can arrive");
+		return vas_error_set(-EINVAL, "only the first layout of a vas can be lazy");
 	if (vas->create_flags & VAS_CREATE_RESERVE)
-		return vas_error_set(-EINVAL,
-				     "memory that is allocated before cannot arrive later");
+		return vas_error_set(-EINVAL, "memory that is allocated before cannot be lazy");
 	if (vas->sb.page_size != VAS_PAGE_SIZE || vas->sb.features_optional & VAS_FEATURE_THP)
 		return vas_error_set(-EOPNOTSUPP,
-				     "memory in huge pages cannot arrive page by page");
+				     "memory in huge pages cannot be filled page by page");
 	if (vas_consumers_with(vas, VAS_CONSUMER_PINS))
-		return vas_error_set(-EBUSY, "consumer %s pins memory, which cannot arrive then",
+		return vas_error_set(-EBUSY, "consumer %s pins memory, which cannot be lazy then",
 				     vas_consumers_with(vas, VAS_CONSUMER_PINS)->ops->name);
 	for (i = 0; i < layout->nr; i++)
 		if (layout->regions[i].backing || layout->regions[i].flags & VAS_REGION_LOCAL)
 			return vas_error_set(-EOPNOTSUPP,
 					     "region %s is not in the vas's own file, and "
-					     "cannot arrive",
+					     "cannot be lazy",
 					     layout->regions[i].name);
 	return vas_lazy_check_host();
 }

@@ -215,9 +215,10 @@ int vas_lazy_register(struct vas *vas, void *hva, uint64_t size, uint64_t offset
 	vas_lazy_lock(a);
 	if (!a->done && a->uffd < 0)
 		err = vas_error_set(
-			-EPERM, "pages are still to come, and only userfaultfd tells when a guest "
-				"touches one: be root, have vm.unprivileged_userfaultfd=1, or "
-				"vas_lazy_wait() first");
+			-EPERM,
+			"lazy pages are not all filled, and only userfaultfd tells when a guest "
+			"touches one: be root, have vm.unprivileged_userfaultfd=1, or "
+			"vas_lazy_wait() first");
 	else if (!a->done)
 		err = add_map(a, hva, size, offset);
 	pthread_mutex_unlock(&a->lock);

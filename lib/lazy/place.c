@@ -26,8 +26,8 @@ int vas_lazy_check_host(void)
 	/* A huge page would bring its other pages as zeros. */
 	if (strstr(text, "[always]") || strstr(text, "[within_size]") || strstr(text, "[force]"))
 		return vas_error_set(-EOPNOTSUPP,
-				     "memory cannot arrive page by page while %s says so: %s", path,
-				     text);
+				     "memory cannot be filled page by page while %s says so: %s",
+				     path, text);
 	return 0;
 }
 

@@ -149,7 +149,8 @@ static int check_give(const struct vas *vas, size_t size)
 	if (vas->role != VAS_ROLE_OWNER)
 		return vas_error_set(-EPERM, "only the owner of a vas hands it over");
 	if (vas->own.flags & VAS_STATE_LAZY)
-		return vas_error_set(-EBUSY, "pages are still to come: vas_lazy_wait() first");
+		return vas_error_set(-EBUSY,
+				     "lazy pages are not all filled: vas_lazy_wait() first");
 	if (vas->consumers)
 		return vas_error_set(-EBUSY, "detach the consumer %s first",
 				     vas->consumers->ops->name);

@@ -31,7 +31,7 @@ hold restore --lazy "$tmp/snapshot"
 "$VAS" read "$ref" 200M 40000000 --raw | cmp - "$tmp/bytes"
 wait_until grep -q "is there" "$tmp/hold.err"
 expect 0 info "$ref" --json
-is_equal "$(json "j['arriving']")" 0
+is_equal "$(json "j['lazy']")" 0
 # Now the bare file has it too.
 dd if="/proc/${ref%/*}/fd/${ref#*/}" bs=1M skip=1 count=38 2>/dev/null | cmp -n 39000000 - "$tmp/bytes"
 end "$pid"
@@ -55,10 +55,10 @@ for ref in $refs; do
 	out_is "clone $n"
 	"$VAS" read "$ref" 200M 100000 --raw | cmp -n 100000 - "$tmp/bytes"
 	expect 0 info "$ref" --json
-	json "j['arriving'] > 70000000 and j['resident'] < 2000000" | grep -qx True
+	json "j['lazy'] > 70000000 and j['resident'] < 2000000" | grep -qx True
 done
 expect 0 info "$ref"
-out_has "still to come"
+out_has "not filled yet"
 end "$pid"
 is_equal "$code" 0
 

@@ -366,7 +366,7 @@ TEST(memory_does_not_come_lazily_under_one_that_pins)
 	vas_consumer_detach(&pins);
 	restore(owner, &s, 0, VAS_LAZY_ON_TOUCH);
 	CHECK_EQ(vas_consumer_attach(owner, &pins, TEST_HANG_NS, NULL), -EBUSY);
-	CHECK_HAS(vas_error(), "pages are still to come");
+	CHECK_HAS(vas_error(), "lazy pages are not all filled");
 	CHECK_OK(vas_lazy_wait(owner, TEST_HANG_NS));
 	CHECK_OK(vas_consumer_attach(owner, &pins, TEST_HANG_NS, NULL));
 	vas_destroy(owner);

@@ -151,7 +151,7 @@ TEST(until_then_the_layout_stays)
 	vas = saved_vas(100);
 	CHECK_OK(vas_snapshot_restore("full", VAS_RESTORE_CLONE, &back));
 	CHECK_EQ(vas_region_add(back, &more, NULL), -EAGAIN);
-	CHECK_HAS(vas_error(), "still to come");
+	CHECK_HAS(vas_error(), "lazy pages are not all filled");
 	CHECK_EQ(vas_handover_give(back, -1, NULL, 0), -EBUSY);
 	CHECK_EQ(vas_lazy_wait(back, 0), -ETIMEDOUT);
 	CHECK_OK(vas_freeze(back, TEST_HANG_NS, NULL));
