@@ -51,23 +51,21 @@ static struct vas_virtq_desc fetch(const struct vas_virtq_desc *shared)
 	};
 }
 
-static int add_segment(struct vas_virtq_chain *chain, const struct vas_virtq_desc *desc)
+static inline int add_segment(struct vas_virtq_chain *chain, const struct vas_virtq_desc *desc)
 {
-	uint32_t nr = chain->nr_out + chain->nr_in, write = !!(desc->flags & VAS_VIRTQ_DESC_WRITE);
+	uint32_t nr = chain->nr_out + chain->nr_in, write = desc->flags / VAS_VIRTQ_DESC_WRITE & 1;
 
-	if (nr == chain->max_segments || (!write && chain->nr_in) ||
-	    !vas_range_fits(desc->gpa, desc->len, GPA_END) ||
-	    chain->len_out + chain->len_in + desc->len > MAX_CHAIN_LEN)
+	if (nr == chain->max_segments || !vas_range_fits(desc->gpa, desc->len, GPA_END))
 		return -EPROTO;
 	chain->segments[nr] = (struct vas_virtq_segment){ desc->gpa, desc->len, write };
 	if (write) {
 		chain->nr_in++;
 		chain->len_in += desc->len;
-	} else {
-		chain->nr_out++;
-		chain->len_out += desc->len;
+		return 0;
 	}
-	return 0;
+	chain->nr_out++;
+	chain->len_out += desc->len;
+	return chain->nr_in ? -EPROTO : 0;
 }
 
 /* The table is copied whole, then walked: `nr` of its entries at most, so that no loop lasts. */
@@ -150,7 +148,9 @@ int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *
 	chain->len_out = 0;
 	chain->len_in = 0;
 	err = walk(queue, chain);
-	return err ? err : 1;
+	if (err)
+		return err;
+	return chain->len_out + chain->len_in > MAX_CHAIN_LEN ? -EPROTO : 1;
 }
 
 void vas_split_queue_take(struct vas_split_queue *queue)
