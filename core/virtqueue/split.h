@@ -118,7 +118,7 @@ void vas_split_queue_take(struct vas_split_queue *queue);
 /* Answer a chain that was taken: the first `len` bytes of its in segments were written. */
 void vas_split_queue_give(struct vas_split_queue *queue, uint16_t head, uint32_t len);
 
-/* After one give or more: the driver wants an interrupt. True more often than needed, never less. */
+/* After one give or more: the driver wants an interrupt. Rather once too often than never. */
 bool vas_split_queue_wants_interrupt(struct vas_split_queue *queue);
 
 /* Have the driver kick for the next chain. True: there is one already, and maybe no kick. */
