@@ -13,7 +13,9 @@ case $seconds in
 	exit 2
 	;;
 esac
-[ $# -gt 0 ] || set -- bind recv snapshot
+targets='bind recv snapshot virtqueue'
+# shellcheck disable=SC2086 # a list of words
+[ $# -gt 0 ] || set -- $targets
 
 command -v clang >/dev/null || {
 	echo "fuzz: clang is not installed (./dev setup)" >&2
@@ -28,8 +30,8 @@ if ! [ -e build-fuzz/build.ninja ]; then
 	}
 	rm -f build-fuzz.log
 fi
-ninja -C build-fuzz --quiet tests/fuzz/fuzz_bind tests/fuzz/fuzz_recv tests/fuzz/fuzz_snapshot \
-	tests/fuzz/seeds
+# shellcheck disable=SC2046,SC2086 # lists of words
+ninja -C build-fuzz --quiet $(printf 'tests/fuzz/fuzz_%s ' $targets) tests/fuzz/seeds
 
 ASAN_OPTIONS=detect_leaks=1:use_sigaltstack=0:handle_sigbus=0
 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
@@ -41,7 +43,7 @@ for target; do
 	corpus=build-fuzz/corpus/$target
 	crashes=build-fuzz/crashes/$target
 	[ -x "$program" ] || {
-		echo "fuzz: there is no target '$target'; there are: bind recv snapshot" >&2
+		echo "fuzz: there is no target '$target'; there are: $targets" >&2
 		exit 2
 	}
 	mkdir -p "$corpus" "$crashes"

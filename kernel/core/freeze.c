@@ -164,8 +164,8 @@ void vas_inode_release(struct vas_inode_info *info)
  * struct vas_drain - waiting for sections that may be in the old state, but not for ever
  * @rcu: for the callback
  * @refs: the waiter's and the callback's
- * @lock: protects @space
- * @space: whose wait queue is woken; NULL: nobody waits any more
+ * @lock: protects @info
+ * @info: whose wait queue is woken; NULL: nobody waits any more
  * @is_done: there are none
  */
 struct vas_drain {

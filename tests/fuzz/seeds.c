@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Write the seed corpus: seeds bind DIR, seeds recv DIR, seeds snapshot DIR. */
+/* Write the seed corpus: seeds bind|recv|snapshot|virtqueue DIR. */
 #include <fcntl.h>
+#include <linux/virtio_ring.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -123,6 +124,31 @@ static int seed_snapshot(void)
 	return err;
 }
 
+/* As virtqueue.c has it: 5 bytes, then the parts of a ring of 4, then guest memory. */
+static int seed_virtqueue(void)
+{
+	static const struct vring_desc desc[4] = {
+		{ 0, 16, VRING_DESC_F_NEXT, 1 },
+		{ 64, 33, VRING_DESC_F_WRITE, 0 },
+		{ 0, 32, VRING_DESC_F_INDIRECT, 0 }, /* the first two once more, as a table */
+		{ 0, 1, VRING_DESC_F_NEXT, 2 },
+	};
+	static const uint16_t avail[] = { 0, 3, 0, 2, 3, 0, 1 };
+	uint8_t buf[5 + 2 * sizeof(desc) + sizeof(avail)] = { 0, 2, 0, 0, 8 };
+	char name[32];
+	int err = 0;
+
+	memcpy(buf + 5, desc, sizeof(desc));
+	memcpy(buf + 5 + sizeof(desc), avail, sizeof(avail));
+	memcpy(buf + 5 + sizeof(desc) + sizeof(avail), desc, sizeof(desc));
+	for (uint8_t features = 0; features < 8; features++) {
+		buf[0] = features;
+		snprintf(name, sizeof(name), "ring-%u", features);
+		err |= save(name, buf, sizeof(buf));
+	}
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3) {
@@ -133,7 +159,9 @@ int main(int argc, char **argv)
 			return seed_recv();
 		if (!strcmp(argv[1], "snapshot"))
 			return seed_snapshot();
+		if (!strcmp(argv[1], "virtqueue"))
+			return seed_virtqueue();
 	}
-	fprintf(stderr, "usage: %s bind|recv|snapshot DIR\n", argv[0]);
+	fprintf(stderr, "usage: %s bind|recv|snapshot|virtqueue DIR\n", argv[0]);
 	return 2;
 }

@@ -16,18 +16,6 @@
 
 #include <linux/vas.h>
 
-#include "ring.h"
-
-static struct stream stream_of(struct vas *vas, const struct segment *segments, u32 nr)
-{
-	struct stream stream = { .vas = vas, .segment = segments, .nr = nr };
-	u32 i;
-
-	for (i = 0; i < nr; i++)
-		stream.left += segments[i].len;
-	return stream;
-}
-
 /* The next range of at most len bytes in one segment. */
 static u32 next_segment(struct stream *stream, u32 len, u64 *gpa)
 {
@@ -136,7 +124,7 @@ static int disk_failed(struct request *request)
  * A request of which nothing was done yet. The chain must stay as it is until it is done. -EPROTO:
  * it makes no sense; or another error of vas_copy_from().
  */
-int disk_begin(struct disk *disk, const struct chain *chain, struct request *request)
+int disk_begin(struct disk *disk, const struct vas_virtq_chain *chain, struct request *request)
 {
 	struct virtio_blk_outhdr header;
 	u64 sector;
@@ -144,8 +132,9 @@ int disk_begin(struct disk *disk, const struct chain *chain, struct request *req
 
 	*request = (struct request){
 		.disk = disk,
-		.out = stream_of(disk->vas, chain->segments, chain->nr_out),
-		.in = stream_of(disk->vas, chain->segments + chain->nr_out, chain->nr_in),
+		.out = { disk->vas, chain->segments, chain->nr_out, 0, chain->len_out },
+		.in = { disk->vas, chain->segments + chain->nr_out, chain->nr_in, 0,
+			chain->len_in },
 		.status = VIRTIO_BLK_S_OK,
 	};
 	request->in_len = request->in.left;

@@ -5,11 +5,10 @@
 
 #include <linux/types.h>
 
+#include "core/virtqueue/chain.h"
 #include "vas_blk.h"
 
-struct chain;
 struct file;
-struct segment;
 struct vas;
 
 /* What a step of a request moves at most. */
@@ -41,7 +40,7 @@ struct disk {
  */
 struct stream {
 	struct vas *vas;
-	const struct segment *segment;
+	const struct vas_virtq_segment *segment;
 	u32 nr;
 	u32 at;
 	u64 left;
@@ -69,7 +68,7 @@ struct request {
 	u64 left;
 };
 
-int disk_begin(struct disk *disk, const struct chain *chain, struct request *request);
+int disk_begin(struct disk *disk, const struct vas_virtq_chain *chain, struct request *request);
 int disk_step(struct request *request, void *buffer, u32 *written);
 
 #endif

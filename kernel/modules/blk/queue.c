@@ -2,7 +2,6 @@
 #include "queue.h"
 
 #include <linux/kthread.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -47,10 +46,10 @@ static int get_request(struct queue *queue)
 
 	if (queue->has_request)
 		return 1;
-	result = ring_take(&queue->ring, queue->chain);
+	result = vas_split_queue_peek(&queue->ring.queue, &queue->chain);
 	if (result <= 0)
 		return result;
-	result = disk_begin(queue->disk, queue->chain, &queue->request);
+	result = disk_begin(queue->disk, &queue->chain, &queue->request);
 	queue->has_request = !result;
 	return result ? result : 1;
 }
@@ -58,6 +57,7 @@ static int get_request(struct queue *queue)
 /* 1: there may be more to do; 0: there is none; or why it was not done. */
 static int serve_step(struct queue *queue)
 {
+	struct vas_split_queue *ring = &queue->ring.queue;
 	u32 written;
 	int result;
 
@@ -68,7 +68,9 @@ static int serve_step(struct queue *queue)
 	if (result)
 		return result;
 	queue->has_request = false;
-	ring_give(&queue->ring, queue->chain, written);
+	/* Not before: whatever ends half-way is peeked at again, also by who goes on after us. */
+	vas_split_queue_take(ring);
+	vas_split_queue_give(ring, queue->chain.head, written);
 	queue->nr_requests++;
 	return 1;
 }
@@ -81,6 +83,7 @@ static bool is_wanted(struct queue *queue)
 /* The lock is held. 0: nothing left to do; 1: more; -EAGAIN: not now. */
 static int serve_batch(struct queue *queue)
 {
+	struct vas_split_queue *ring = &queue->ring.queue;
 	u64 before = queue->nr_requests;
 	int nr, result;
 
@@ -93,12 +96,12 @@ static int serve_batch(struct queue *queue)
 	result = 1;
 	for (nr = 0; nr < MAX_STEPS && result > 0 && !is_wanted(queue); nr++)
 		result = serve_step(queue);
-	if (queue->nr_requests != before && ring_wants_interrupt(&queue->ring))
+	if (queue->nr_requests != before && vas_split_queue_wants_interrupt(ring))
 		vas_irq_raise(&queue->call);
 	if (result < 0 && result != -EAGAIN && result != -EINTR)
 		break_queue(queue);
 	else if (!result)
-		result = !ring_is_empty(&queue->ring);
+		result = vas_split_queue_enable_kick(ring);
 	return result;
 }
 
@@ -195,21 +198,28 @@ static void detach_events(struct queue *queue)
 	vas_irq_detach(&queue->call);
 }
 
+static u32 ring_flags(u64 features)
+{
+	return (features & 1ull << VIRTIO_RING_F_EVENT_IDX ? VAS_SPLIT_EVENT_IDX : 0) |
+	       (features & 1ull << VIRTIO_RING_F_INDIRECT_DESC ? VAS_SPLIT_INDIRECT : 0);
+}
+
 static int init_ring(struct queue *queue, u64 features, const struct vas_blk_queue *config)
 {
 	struct ring *ring = &queue->ring;
 
-	if (!is_power_of_2(config->size) || config->size > VAS_BLK_MAX_SIZE)
+	if (config->size > VAS_BLK_MAX_SIZE)
 		return -EINVAL;
 	*ring = (struct ring){
 		.vas = queue->disk->vas,
-		.size = config->size,
-		.event_idx = features & 1ull << VIRTIO_RING_F_EVENT_IDX,
-		.indirect = features & 1ull << VIRTIO_RING_F_INDIRECT_DESC,
 		.gpa = { config->desc, config->avail, config->used },
-		.next_avail = config->next_avail,
-		.next_used = config->next_avail, /* a device that has stopped owes no answers */
-		.signalled = config->next_avail,
+		.queue = {
+			.size = config->size,
+			.flags = ring_flags(features),
+			.next_avail = config->next_avail,
+			/* A device that has stopped owes no answers. */
+			.next_used = config->next_avail,
+		},
 	};
 	return ring_init(ring);
 }
@@ -220,7 +230,9 @@ static struct queue *alloc_queue(struct disk *disk)
 
 	if (!queue)
 		return NULL;
-	queue->chain = kvmalloc(sizeof(*queue->chain), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	queue->chain.segments = kvmalloc_array(RING_MAX_SEGMENTS, sizeof(*queue->chain.segments),
+					       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	queue->chain.max_segments = RING_MAX_SEGMENTS;
 	queue->buffer = kvmalloc(DISK_BUFFER, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	queue->disk = disk;
 	mutex_init(&queue->lock);
@@ -230,7 +242,7 @@ static struct queue *alloc_queue(struct disk *disk)
 static void free_queue(struct queue *queue)
 {
 	kvfree(queue->buffer);
-	kvfree(queue->chain);
+	kvfree(queue->chain.segments);
 	kfree(queue);
 }
 
@@ -242,7 +254,7 @@ struct queue *queue_start(struct disk *disk, u64 features, const struct vas_blk_
 
 	if (!queue)
 		return ERR_PTR(-ENOMEM);
-	if (!queue->chain || !queue->buffer)
+	if (!queue->chain.segments || !queue->buffer)
 		goto err_free;
 	err = init_ring(queue, features, config);
 	if (err)
@@ -273,7 +285,7 @@ void queue_halt(struct queue *queue, struct vas_blk_stopped *stopped)
 {
 	lock_queue(queue);
 	queue->is_quiet = true;
-	stopped->next_avail = queue->ring.next_avail;
+	stopped->next_avail = queue->ring.queue.next_avail;
 	stopped->broken = queue->is_broken;
 	stopped->nr_requests = queue->nr_requests;
 	mutex_unlock(&queue->lock);

@@ -47,7 +47,7 @@ struct queue {
 	struct vas_doorbell kick;
 	struct vas_irq call;
 	struct vas_irq err;
-	struct chain *chain;
+	struct vas_virtq_chain chain;
 	struct request request;
 	bool has_request;
 	void *buffer;

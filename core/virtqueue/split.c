@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The device's side of a split virtqueue.
+ *
+ * Order, with the driver, which may be on another processor:
+ *
+ *	device							driver
+ *	peek: load avail->idx (acquire), then what it covers	entries, then (release) avail->idx
+ *	give: data, entry, then (release) used->idx		used->idx, then (acquire) the entry
+ *	used->idx, FULL, load used_event or flags		used_event, FULL, load used->idx
+ *	avail_event, FULL, load avail->idx			avail->idx, FULL, load avail_event
+ *
+ * In the last two each side stores, then looks at what the other stores: without a full barrier on
+ * both sides neither may see the other, and both would sleep.
+ */
+#include <linux/errno.h>
+
+#include "core/virtqueue/split.h"
+
+#define MAX_CHAIN_LEN (1ull << 32)
+#define GPA_END	      (~0ull)
+
+uint64_t vas_split_part_size(enum vas_split_part part, uint32_t size)
+{
+	switch (part) {
+	case VAS_SPLIT_DESC:
+		return sizeof(struct vas_virtq_desc) * size;
+	case VAS_SPLIT_AVAIL:
+		return sizeof(struct vas_virtq_avail) + sizeof(uint16_t) * (size + 1);
+	default:
+		return sizeof(struct vas_virtq_used) + sizeof(struct vas_virtq_used_elem) * size +
+		       sizeof(uint16_t);
+	}
+}
+
+uint64_t vas_split_part_align(enum vas_split_part part)
+{
+	static const uint64_t align[VAS_SPLIT_NR_PARTS] = { 16, 2, 4 };
+
+	return align[part];
+}
+
+/* Relaxed: the acquire of avail->idx came before. */
+static struct vas_virtq_desc fetch(const struct vas_virtq_desc *shared)
+{
+	return (struct vas_virtq_desc){
+		.gpa = __atomic_load_n(&shared->gpa, __ATOMIC_RELAXED),
+		.len = __atomic_load_n(&shared->len, __ATOMIC_RELAXED),
+		.flags = __atomic_load_n(&shared->flags, __ATOMIC_RELAXED),
+		.next = __atomic_load_n(&shared->next, __ATOMIC_RELAXED),
+	};
+}
+
+static inline int add_segment(struct vas_virtq_chain *chain, const struct vas_virtq_desc *desc)
+{
+	uint32_t nr = chain->nr_out + chain->nr_in, write = desc->flags / VAS_VIRTQ_DESC_WRITE & 1;
+
+	if (nr == chain->max_segments || !vas_range_fits(desc->gpa, desc->len, GPA_END))
+		return -EPROTO;
+	chain->segments[nr] = (struct vas_virtq_segment){ desc->gpa, desc->len, write };
+	if (write) {
+		chain->nr_in++;
+		chain->len_in += desc->len;
+		return 0;
+	}
+	chain->nr_out++;
+	chain->len_out += desc->len;
+	return chain->nr_in ? -EPROTO : 0;
+}
+
+/* The table is copied whole, then walked: `nr` of its entries at most, so that no loop lasts. */
+static int walk_table(const struct vas_virtq_desc *table, uint32_t nr,
+		      struct vas_virtq_chain *chain)
+{
+	uint32_t at = 0, seen;
+
+	for (seen = 0; seen < nr; seen++) {
+		const struct vas_virtq_desc *desc = &table[at];
+
+		if (desc->flags & VAS_VIRTQ_DESC_INDIRECT || add_segment(chain, desc))
+			return -EPROTO;
+		if (!(desc->flags & VAS_VIRTQ_DESC_NEXT))
+			return 0;
+		at = desc->next;
+		if (at >= nr)
+			return -EPROTO;
+	}
+	return -EPROTO;
+}
+
+/* A table ends its chain. Its descriptor's WRITE means nothing, and is ignored as virtio asks. */
+static int read_table(struct vas_split_queue *queue, const struct vas_virtq_desc *outer,
+		      struct vas_virtq_chain *chain)
+{
+	uint32_t nr = outer->len / sizeof(*queue->table);
+	int err;
+
+	if (!(queue->flags & VAS_SPLIT_INDIRECT) || outer->flags & VAS_VIRTQ_DESC_NEXT || !nr ||
+	    nr > queue->max_table || outer->len % sizeof(*queue->table) ||
+	    !vas_range_fits(outer->gpa, outer->len, GPA_END))
+		return -EPROTO;
+	err = queue->read(queue->user, outer->gpa, queue->table, outer->len);
+	if (err)
+		return err == -EFAULT ? -EPROTO : err;
+	return walk_table(queue->table, nr, chain);
+}
+
+static int walk(struct vas_split_queue *queue, struct vas_virtq_chain *chain)
+{
+	uint32_t at = chain->head, seen;
+
+	for (seen = 0; seen < queue->size; seen++) {
+		struct vas_virtq_desc desc = fetch(&queue->desc[at]);
+
+		if (desc.flags & VAS_VIRTQ_DESC_INDIRECT)
+			return read_table(queue, &desc, chain);
+		if (add_segment(chain, &desc))
+			return -EPROTO;
+		if (!(desc.flags & VAS_VIRTQ_DESC_NEXT))
+			return 0;
+		at = desc.next;
+		if (at >= queue->size)
+			return -EPROTO;
+	}
+	return -EPROTO; /* it goes round and round */
+}
+
+int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *chain)
+{
+	/* The index first, then what it covers: pairs with the driver's release. */
+	uint16_t idx = __atomic_load_n(&queue->avail->idx, __ATOMIC_ACQUIRE);
+	uint16_t pending = (uint16_t)(idx - queue->next_avail);
+	uint16_t taken = (uint16_t)(queue->next_avail - queue->next_used);
+	uint16_t head;
+	int err;
+
+	if (!pending)
+		return 0;
+	if ((uint32_t)pending + taken > queue->size)
+		return -EPROTO;
+	head = __atomic_load_n(&queue->avail->ring[queue->next_avail & (queue->size - 1)],
+			       __ATOMIC_RELAXED);
+	if (head >= queue->size)
+		return -EPROTO;
+	chain->head = head;
+	chain->nr_out = 0;
+	chain->nr_in = 0;
+	chain->len_out = 0;
+	chain->len_in = 0;
+	err = walk(queue, chain);
+	if (err)
+		return err;
+	return chain->len_out + chain->len_in > MAX_CHAIN_LEN ? -EPROTO : 1;
+}
+
+void vas_split_queue_take(struct vas_split_queue *queue)
+{
+	queue->next_avail++;
+}
+
+void vas_split_queue_give(struct vas_split_queue *queue, uint16_t head, uint32_t len)
+{
+	struct vas_virtq_used_elem *elem = &queue->used->ring[queue->next_used & (queue->size - 1)];
+
+	__atomic_store_n(&elem->head, head, __ATOMIC_RELAXED);
+	__atomic_store_n(&elem->len, len, __ATOMIC_RELAXED);
+	queue->next_used++;
+	/* All 65536 indices have gone by since: what is between it and now can't be told. */
+	if (queue->next_used == queue->signalled)
+		queue->signalled_is_valid = false;
+	/* Data and answer first, then the index: pairs with the driver's acquire. */
+	__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
+}
+
+bool vas_split_queue_wants_interrupt(struct vas_split_queue *queue)
+{
+	uint16_t old = queue->signalled, new = queue->next_used, event;
+	bool is_valid = queue->signalled_is_valid;
+
+	/* The index before what the driver wrote before it looked at that: its full barrier. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!(queue->flags & VAS_SPLIT_EVENT_IDX))
+		return !(__atomic_load_n(&queue->avail->flags, __ATOMIC_RELAXED) &
+			 VAS_VIRTQ_NO_INTERRUPT);
+	event = __atomic_load_n(&queue->avail->ring[queue->size], __ATOMIC_RELAXED);
+	queue->signalled = new;
+	queue->signalled_is_valid = true;
+	/* It is one of those from old up to, not including, new. */
+	return !is_valid || (uint16_t)(new - event - 1) < (uint16_t)(new - old);
+}
+
+bool vas_split_queue_enable_kick(struct vas_split_queue *queue)
+{
+	uint16_t *avail_event = (uint16_t *)&queue->used->ring[queue->size];
+
+	if (queue->flags & VAS_SPLIT_EVENT_IDX)
+		__atomic_store_n(avail_event, queue->next_avail, __ATOMIC_RELAXED);
+	/* The request before the last look: pairs with the driver's full barrier. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return __atomic_load_n(&queue->avail->idx, __ATOMIC_RELAXED) != queue->next_avail;
+}
