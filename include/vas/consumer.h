@@ -166,9 +166,10 @@ struct vas_consumer {
 /*
  * Attach to an owner's handle: the consumer is frozen and tracks, if the vas is and does; then the
  * present layout is prepared and committed, as one delta that only adds. -EPERM: not the owner;
- * -EINVAL: flags that contradict each other; -EBUSY: the deadline passed; or it pins and lazy pages
- * are not all filled, or it is unlogged and the vas is tracked; -ENOMEM; else what an op said.
- * Nothing is attached then, and *blocker (may be NULL) says who was in the way. A commit that fails attaches, out of step.
+ * -EINVAL: flags that contradict each other; -EBUSY: the deadline passed; or it pins and lazy
+ * pages are not all filled, or it is unlogged and the vas is tracked; -ENOMEM; else what an op
+ * said. Nothing is attached then, and *blocker (may be NULL) says who was in the way. A commit
+ * that fails attaches, out of step.
  */
 VAS_API int vas_consumer_attach(struct vas *vas, struct vas_consumer *consumer, uint64_t timeout_ns,
 				struct vas_blocker *blocker);

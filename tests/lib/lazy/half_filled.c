@@ -177,8 +177,8 @@ static void *touch_all(void *arg)
 }
 
 /*
- * A page that comes between the look at what is there and that at what is to come would be in neither;
- * many regions make it long.
+ * A page that comes between the look at what is there and that at what is to come would be in
+ * neither; many regions make it long.
  */
 TEST(a_tracker_of_everything_has_what_comes_meanwhile)
 {
