@@ -175,7 +175,9 @@ struct vas_control {
  * logged or sent.
  */
 #define VAS_REGION_DEVICE 4u
-#define VAS_REGION_KNOWN  7u
+/* May name bytes that another region has, too. Informational to all but the owner. */
+#define VAS_REGION_ALIAS 8u
+#define VAS_REGION_KNOWN 15u
 
 struct vas_region_entry {
 	uint64_t gpa;

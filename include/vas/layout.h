@@ -14,11 +14,18 @@ extern "C" {
 
 struct vas_layout; /* a change of the layout that is being put together */
 
-/* A range of guest memory, and where its bytes are. */
+/* For vas_layout_add(): offset = gpa. */
+#define VAS_OFFSET_GPA UINT64_MAX
+
+/*
+ * A range of guest memory, and where its bytes are. A byte of a backing is in one region, or all of
+ * them but one say VAS_REGION_ALIAS: so an offset that was forgotten is no second name of other
+ * memory. The dirty log is by gpa: what is written by one name is marked under that name alone.
+ */
 struct vas_region {
 	uint64_t gpa;	  /* aligned to the backing's page size */
 	uint64_t size;	  /* aligned likewise, not 0 */
-	uint64_t offset;  /* in the backing, aligned likewise */
+	uint64_t offset;  /* in the backing, aligned likewise; or VAS_OFFSET_GPA */
 	uint32_t backing; /* 0: the vas's own file */
 	uint32_t flags;	  /* VAS_REGION_* */
 	uint64_t id;	  /* chosen by the library; ignored by vas_layout_add() */
@@ -44,10 +51,11 @@ VAS_API int vas_region_by_id(struct vas *vas, uint64_t id, struct vas_region *re
  * vas_layout_begin: -EPERM: not the owner. -EDEADLK: the thread is in a section. -EAGAIN: lazy
  * pages are not all filled.
  *
- * Each change is checked when it is made, and one that fails changes nothing: -EINVAL: alignment,
- * size, flags, or not below the limit or within the backing. -EEXIST: overlaps a region. -ENOSPC:
- * max_regions are there. -ENOENT: no such id. -EBADF: no such backing. vas_layout_add() stores the
- * new region's id in *id, which may be NULL.
+ * Each change is checked when it is made, and one that fails changes nothing; vas_error() says which
+ * argument it is, and why. -EINVAL: alignment, size, flags, or not below the limit or within the
+ * backing. -EEXIST: overlaps a region, or has bytes of a backing that another has and neither says
+ * VAS_REGION_ALIAS. -ENOSPC: max_regions are there. -ENOENT: no such id. -EBADF: no such backing.
+ * vas_layout_add() stores the new region's id in *id, which may be NULL.
  */
 VAS_API int vas_layout_begin(struct vas *vas, struct vas_layout **layout);
 VAS_API int vas_layout_add(struct vas_layout *layout, const struct vas_region *region,

@@ -1,252 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Transactions: put a layout together, then make it real for everyone or for no one. */
+/* A layout is made real, for everyone or for no one. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/layout.h"
-#include "core/range.h"
-#include "lib/layout/consumer.h"
-#include "lib/base/error.h"
-#include "lib/layout/stale.h"
-#include "lib/layout/layout.h"
-#include "lib/handle/pins.h"
 #include "lib/base/cancel.h"
-#include "lib/layout/delta.h"
-#include "lib/base/name.h"
-#include "lib/layout/publish.h"
-#include "lib/handle/generation.h"
-#include "lib/handle/thread.h"
 #include "lib/base/clock.h"
-
-/* ---- putting it together ------------------------------------------------------------------ */
-
-static bool in_section(struct vas *vas)
-{
-	const struct thread *t = vas_thread_find(vas);
-
-	return t && vas_thread_is_inside(t);
-}
-
-int vas_layout_begin(struct vas *vas, struct vas_layout **out)
-{
-	NO_CANCEL;
-	struct vas_layout *layout;
-
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas changes its layout");
-	if (in_section(vas))
-		return vas_error_set(-EDEADLK,
-				     "a layout change inside a section would wait for itself");
-	layout = calloc(1, sizeof(*layout));
-	if (!layout)
-		return vas_error_set(-ENOMEM, "no memory for a layout");
-	pthread_mutex_lock(&vas->change);
-	if (vas->own.flags & VAS_STATE_LAZY) {
-		pthread_mutex_unlock(&vas->change);
-		free(layout);
-		return vas_error_set(-EAGAIN, "pages are still to come: vas_lazy_wait() first");
-	}
-	layout->vas = vas;
-	layout->nr = vas->own.nr;
-	layout->room = layout->nr + 16;
-	layout->next_id = vas->own.next_id;
-	layout->regions = malloc(layout->room * sizeof(*layout->regions));
-	if (!layout->regions) {
-		pthread_mutex_unlock(&vas->change);
-		free(layout);
-		return vas_error_set(-ENOMEM, "no memory for a layout of %u regions", vas->own.nr);
-	}
-	memcpy(layout->regions, vas->own.regions, layout->nr * sizeof(*layout->regions));
-	*out = layout;
-	return 0;
-}
-
-static void layout_free(struct vas_layout *layout)
-{
-	pthread_mutex_unlock(&layout->vas->change);
-	free(layout->regions);
-	free(layout);
-}
-
-void vas_layout_abort(struct vas_layout *layout)
-{
-	NO_CANCEL;
-	if (layout)
-		layout_free(layout);
-}
-
-/* The first region that ends after gpa: where one at gpa goes. */
-static uint32_t place(const struct vas_layout *layout, uint64_t gpa)
-{
-	uint32_t low = 0, high = layout->nr;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		const struct vas_region *r = &layout->regions[middle];
-
-		if (r->gpa + r->size <= gpa)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static int check_region(const struct vas_layout *layout, const struct vas_region *region)
-{
-	const struct vas *vas = layout->vas;
-	struct vas_region_entry entry;
-	int err;
-
-	if (region->backing >= VAS_MAX_BACKINGS ||
-	    !(vas->backings[region->backing].entry.flags & VAS_BACKING_USED))
-		return vas_error_set(-EBADF, "there is no backing %u", region->backing);
-	if (!!region->hva != !!(region->flags & VAS_REGION_LOCAL) ||
-	    (uintptr_t)region->hva % VAS_PAGE_SIZE)
-		return vas_error_set(-EINVAL,
-				     "hva is for VAS_REGION_LOCAL, which needs it, page aligned");
-	vas_region_to_entry(region, &entry);
-	err = vas_region_check(&vas->sb, &entry, &vas->backings[region->backing].entry);
-	if (err)
-		return vas_error_set(
-			err,
-			"region [%#llx, +%#llx) at offset %#llx: not aligned to its "
-			"pages, empty, beyond the limit or its backing, or flags unknown",
-			(unsigned long long)region->gpa, (unsigned long long)region->size,
-			(unsigned long long)region->offset);
-	return 0;
-}
-
-static int grow(struct vas_layout *layout)
-{
-	struct vas_region *regions;
-	uint32_t room = layout->room * 2;
-
-	if (layout->nr < layout->room)
-		return 0;
-	regions = realloc(layout->regions, room * sizeof(*regions));
-	if (!regions)
-		return vas_error_set(-ENOMEM, "no memory for a layout of %u regions", room);
-	layout->regions = regions;
-	layout->room = room;
-	return 0;
-}
-
-static int insert(struct vas_layout *layout, const struct vas_region *region)
-{
-	uint32_t at = place(layout, region->gpa);
-	struct vas_region *here = &layout->regions[at];
-	int err;
-
-	if (at < layout->nr && here->gpa < region->gpa + region->size)
-		return vas_error_set(
-			-EEXIST, "region [%#llx, +%#llx) would overlap [%#llx, +%#llx)",
-			(unsigned long long)region->gpa, (unsigned long long)region->size,
-			(unsigned long long)here->gpa, (unsigned long long)here->size);
-	if (layout->nr >= layout->vas->sb.max_regions)
-		return vas_error_set(-ENOSPC, "this vas was created for %u regions", layout->nr);
-	err = grow(layout);
-	if (err)
-		return err;
-	here = &layout->regions[at];
-	memmove(here + 1, here, (layout->nr - at) * sizeof(*here));
-	*here = *region;
-	layout->nr++;
-	return 0;
-}
-
-int vas_layout_add(struct vas_layout *layout, const struct vas_region *region, uint64_t *id)
-{
-	size_t len = strnlen(region->name, sizeof(region->name) - 1);
-	struct vas_region added = *region;
-	int err;
-
-	vas_name_clean(added.name, sizeof(added.name));
-	err = check_region(layout, &added);
-	if (err)
-		return err;
-	added.id = layout->next_id;
-	/* What follows the name's end in the caller's memory has no place in the file. */
-	memset(added.name + len, 0, sizeof(added.name) - len);
-	err = insert(layout, &added);
-	if (err)
-		return err;
-	layout->next_id++;
-	if (id)
-		*id = added.id;
-	return 0;
-}
-
-static struct vas_region *find_id(const struct vas_layout *layout, uint64_t id)
-{
-	uint32_t i;
-
-	for (i = 0; i < layout->nr; i++)
-		if (layout->regions[i].id == id)
-			return &layout->regions[i];
-	vas_error_set(-ENOENT, "there is no region with the id %llu", (unsigned long long)id);
-	return NULL;
-}
-
-static void take_out(struct vas_layout *layout, struct vas_region *region)
-{
-	struct vas_region *end = layout->regions + layout->nr--;
-
-	memmove(region, region + 1, (size_t)(end - region - 1) * sizeof(*region));
-}
-
-int vas_layout_remove(struct vas_layout *layout, uint64_t id)
-{
-	struct vas_region *region = find_id(layout, id);
-
-	if (!region)
-		return -ENOENT;
-	take_out(layout, region);
-	return 0;
-}
-
-/* Take the region out and put it back changed; as it was, if that cannot be. */
-static int change(struct vas_layout *layout, struct vas_region *region,
-		  const struct vas_region *changed)
-{
-	struct vas_region before = *region;
-	int err = check_region(layout, changed);
-
-	if (err)
-		return err;
-	take_out(layout, region);
-	err = insert(layout, changed);
-	if (err)
-		insert(layout, &before);
-	return err;
-}
-
-int vas_layout_resize(struct vas_layout *layout, uint64_t id, uint64_t size)
-{
-	struct vas_region *region = find_id(layout, id), changed;
-
-	if (!region)
-		return -ENOENT;
-	changed = *region;
-	changed.size = size;
-	return change(layout, region, &changed);
-}
-
-int vas_layout_move(struct vas_layout *layout, uint64_t id, uint64_t gpa)
-{
-	struct vas_region *region = find_id(layout, id), changed;
-
-	if (!region)
-		return -ENOENT;
-	changed = *region;
-	changed.gpa = gpa;
-	return change(layout, region, &changed);
-}
-
-/* ---- making it real ----------------------------------------------------------------------- */
+#include "lib/base/error.h"
+#include "lib/handle/pins.h"
+#include "lib/layout/consumer.h"
+#include "lib/layout/delta.h"
+#include "lib/layout/layout.h"
+#include "lib/layout/publish.h"
+#include "lib/layout/stale.h"
 
 /* The old layout again, as a generation of its own. It was published before, so there is room. */
 static void roll_back(struct vas *vas, struct vas_region *old, uint32_t nr,
@@ -373,7 +139,7 @@ int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns, struct vas
 	else if (!err)
 		err = vas_stale_settle(vas, prepare.deadline_ns, prepare.blocker);
 	vas_delta_clean(&delta);
-	layout_free(layout);
+	vas_layout_abort(layout);
 	return err;
 }
 
