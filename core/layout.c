@@ -69,7 +69,7 @@ int vas_superblock_plan(struct vas_superblock *sb)
 
 	if (counts_check(sb) || sizes_check(sb))
 		return -EINVAL;
-	at = sb->ram_size;
+	at = vas_control_start(sb);
 	for (i = 0; i < VAS_EXT_COUNT; i++) {
 		sb->extents[i].offset = at;
 		sb->extents[i].size = extent_size(sb, i);
@@ -83,7 +83,7 @@ int vas_superblock_plan(struct vas_superblock *sb)
 
 static int extents_check(const struct vas_superblock *sb)
 {
-	uint64_t end = sb->ram_size;
+	uint64_t end = vas_control_start(sb);
 	int i;
 
 	/* In the order of their ids, so that one pass shows that no two overlap. */
@@ -99,11 +99,12 @@ static int extents_check(const struct vas_superblock *sb)
 	return 0;
 }
 
-int vas_superblock_check(const struct vas_superblock *sb, uint64_t file_size)
+int vas_superblock_check(const struct vas_superblock *sb, uint64_t file_size,
+			 uint64_t features_known)
 {
 	if (sb->magic != VAS_MAGIC)
 		return -EPROTO;
-	if (sb->version != VAS_VERSION || sb->features_required & ~VAS_FEATURES_REQUIRED_KNOWN)
+	if (sb->version != VAS_VERSION || sb->features_required & ~features_known)
 		return -EOPNOTSUPP;
 	if (sb->file_size != file_size || file_size > MAX_FILE_SIZE || file_size < sizeof(*sb) ||
 	    sb->name[VAS_NAME_LEN - 1])

@@ -14,8 +14,18 @@
  */
 int vas_superblock_plan(struct vas_superblock *sb);
 
-/* -EPROTO: not a vas, or damaged; -EOPNOTSUPP: of a kind that this code does not know. */
-int vas_superblock_check(const struct vas_superblock *sb, uint64_t file_size);
+/* Where the control area begins: behind the RAM, if that is in the same file. */
+static inline uint64_t vas_control_start(const struct vas_superblock *sb)
+{
+	return sb->features_required & VAS_FEATURE_RAM_APART ? 0 : sb->ram_size;
+}
+
+/*
+ * -EPROTO: not a vas, or damaged; -EOPNOTSUPP: of a kind that the caller does not know, who knows
+ * these required features.
+ */
+int vas_superblock_check(const struct vas_superblock *sb, uint64_t file_size,
+			 uint64_t features_known);
 
 /* The state of a generation: -EPROTO, or 0. */
 int vas_state_check(const struct vas_superblock *sb, const struct vas_state *state,

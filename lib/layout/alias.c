@@ -140,10 +140,11 @@ int vas_alias_check(struct vas_layout *layout, const struct vas_region *region)
 		return 0;
 	return vas_error_set(
 		-EEXIST,
-		"region %s [%#llx, +%#llx) at offset %#llx of backing %u would have bytes of "
-		"region %s [%#llx, +%#llx): give it another offset, or VAS_REGION_ALIAS",
-		region->name, (unsigned long long)region->gpa, (unsigned long long)region->size,
-		(unsigned long long)region->offset, region->backing, other->name,
+		"region %s%s[%#llx, +%#llx) at offset %#llx of backing %u would have bytes of "
+		"region %s%s[%#llx, +%#llx): give it another offset, or VAS_REGION_ALIAS",
+		region->name, region->name[0] ? " " : "", (unsigned long long)region->gpa,
+		(unsigned long long)region->size, (unsigned long long)region->offset,
+		region->backing, other->name, other->name[0] ? " " : "",
 		(unsigned long long)other->gpa, (unsigned long long)other->size);
 }
 
