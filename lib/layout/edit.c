@@ -82,7 +82,7 @@ uint32_t vas_layout_place(const struct vas_layout *layout, uint64_t gpa)
 	return low;
 }
 
-/* ---- what is wrong with a region --------------------------------------------------------------- */
+/* ---- what is wrong with a region -------------------------------------------------------- */
 
 #define ULL(value) ((unsigned long long)(value))
 
@@ -164,7 +164,7 @@ static int check_region(const struct vas_layout *layout, const struct vas_region
 	return err ? err : check_hva(region);
 }
 
-/* ---- the changes ------------------------------------------------------------------------------- */
+/* ---- the changes --------------------------------------------------------------------------- */
 
 static int grow(struct vas_layout *layout)
 {
