@@ -51,7 +51,7 @@ VAS_API int vas_region_by_id(struct vas *vas, uint64_t id, struct vas_region *re
  * vas_layout_begin: -EPERM: not the owner. -EDEADLK: the thread is in a section. -EAGAIN: lazy
  * pages are not all filled.
  *
- * Each change is checked when it is made, and one that fails changes nothing; vas_error() says which
+ * Each change is checked when it is made. One that fails changes nothing; vas_error() says which
  * argument it is, and why. -EINVAL: alignment, size, flags, or not below the limit or within the
  * backing. -EEXIST: overlaps a region, or has bytes of a backing that another has and neither says
  * VAS_REGION_ALIAS. -ENOSPC: max_regions are there. -ENOENT: no such id. -EBADF: no such backing.
@@ -146,12 +146,16 @@ VAS_API int vas_backing_add(struct vas *vas, int fd);
  */
 VAS_API int vas_backing_remove(struct vas *vas, uint32_t backing);
 
-/* A backing's fd, which belongs to the handle; of 0, the file with the RAM. -ENXIO: this process does not have it. */
+/*
+ * A backing's fd, which belongs to the handle; of 0, the file with the RAM. -ENXIO: this process
+ * does not have it.
+ */
 VAS_API int vas_backing_fd(const struct vas *vas, uint32_t backing);
 
 /*
- * Give this handle the fd of a backing that the layout names, 0 if the RAM is apart. Device, inode, size and seals are
- * compared with the table; returns the backing's number, or -ENOENT. The fd is duplicated.
+ * Give this handle the fd of a backing that the layout names; of 0, if the RAM is apart. Device,
+ * inode, size and seals are compared with the table; returns the backing's number, or -ENOENT. The
+ * fd is duplicated.
  *
  * -EPERM: it is no memfd and in no tmpfs or hugetlbfs. Whoever chose it may serve its file system
  * (FUSE), where any call may wait for ever; VAS_BIND_PLAIN_FILES trusts peers with that.
