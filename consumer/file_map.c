@@ -128,7 +128,7 @@ static int map_aligned(int fd, uint64_t offset, uint64_t size, char **hva)
 static int map_and_watch(struct vas_file_maps *maps, uint32_t backing, uint64_t offset,
 			 uint64_t size, char **hva)
 {
-	int fd = backing ? vas_backing_fd(maps->vas, backing) : vas_fd(maps->vas);
+	int fd = vas_backing_fd(maps->vas, backing);
 	int err = map_aligned(fd, offset, size, hva);
 
 	if (err)
@@ -197,7 +197,7 @@ int vas_file_map_get(struct vas_file_maps *maps, const struct vas_region *region
 	if (region->flags & VAS_REGION_LOCAL)
 		return 0;
 	map->backing = region->backing;
-	fd = map->backing ? vas_backing_fd(maps->vas, map->backing) : vas_fd(maps->vas);
+	fd = vas_backing_fd(maps->vas, map->backing);
 	if (fd < 0)
 		return fd;
 	pthread_mutex_lock(&maps->lock);

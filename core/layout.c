@@ -69,7 +69,7 @@ int vas_superblock_plan(struct vas_superblock *sb)
 
 	if (counts_check(sb) || sizes_check(sb))
 		return -EINVAL;
-	at = sb->ram_size;
+	at = vas_control_start(sb);
 	for (i = 0; i < VAS_EXT_COUNT; i++) {
 		sb->extents[i].offset = at;
 		sb->extents[i].size = extent_size(sb, i);
@@ -83,7 +83,7 @@ int vas_superblock_plan(struct vas_superblock *sb)
 
 static int extents_check(const struct vas_superblock *sb)
 {
-	uint64_t end = sb->ram_size;
+	uint64_t end = vas_control_start(sb);
 	int i;
 
 	/* In the order of their ids, so that one pass shows that no two overlap. */
@@ -99,11 +99,12 @@ static int extents_check(const struct vas_superblock *sb)
 	return 0;
 }
 
-int vas_superblock_check(const struct vas_superblock *sb, uint64_t file_size)
+int vas_superblock_check(const struct vas_superblock *sb, uint64_t file_size,
+			 uint64_t features_known)
 {
 	if (sb->magic != VAS_MAGIC)
 		return -EPROTO;
-	if (sb->version != VAS_VERSION || sb->features_required & ~VAS_FEATURES_REQUIRED_KNOWN)
+	if (sb->version != VAS_VERSION || sb->features_required & ~features_known)
 		return -EOPNOTSUPP;
 	if (sb->file_size != file_size || file_size > MAX_FILE_SIZE || file_size < sizeof(*sb) ||
 	    sb->name[VAS_NAME_LEN - 1])
@@ -124,29 +125,53 @@ int vas_state_check(const struct vas_superblock *sb, const struct vas_state *sta
 	return 0;
 }
 
+/* Alone, of what is its own. */
+static enum vas_region_fault entry_fault(const struct vas_region_entry *region)
+{
+	const bool is_local = region->flags & VAS_REGION_LOCAL;
+
+	if (!region->size)
+		return VAS_REGION_IS_EMPTY;
+	if (region->flags & ~VAS_REGION_KNOWN)
+		return VAS_REGION_HAS_UNKNOWN_FLAGS;
+	if (region->name[VAS_REGION_NAME_LEN - 1])
+		return VAS_REGION_HAS_ENDLESS_NAME;
+	if (is_local && (region->offset || region->backing || region->flags & VAS_REGION_ALIAS))
+		return VAS_REGION_IS_LOCAL_AND_PLACED;
+	if (!is_local && region->flags & VAS_REGION_DEVICE)
+		return VAS_REGION_IS_DEVICE_BUT_NOT_LOCAL;
+	return VAS_REGION_IS_FINE;
+}
+
+enum vas_region_fault vas_region_fault(const struct vas_superblock *sb,
+				       const struct vas_region_entry *region,
+				       const struct vas_backing_entry *backing)
+{
+	const bool is_local = region->flags & VAS_REGION_LOCAL;
+	const uint64_t align = is_local ? VAS_PAGE_SIZE : backing->page_size;
+	const enum vas_region_fault fault = entry_fault(region);
+
+	if (fault)
+		return fault;
+	if (!is_local && !(backing->flags & VAS_BACKING_USED))
+		return VAS_REGION_HAS_NO_BACKING;
+	if (!vas_is_aligned(region->gpa, align))
+		return VAS_REGION_HAS_UNALIGNED_GPA;
+	if (!vas_is_aligned(region->size, align))
+		return VAS_REGION_HAS_UNALIGNED_SIZE;
+	if (!vas_is_aligned(region->offset, align))
+		return VAS_REGION_HAS_UNALIGNED_OFFSET;
+	if (!vas_range_fits(region->gpa, region->size, sb->limit))
+		return VAS_REGION_IS_BEYOND_LIMIT;
+	if (!is_local && !vas_range_fits(region->offset, region->size, backing->size))
+		return VAS_REGION_IS_BEYOND_BACKING;
+	return VAS_REGION_IS_FINE;
+}
+
 int vas_region_check(const struct vas_superblock *sb, const struct vas_region_entry *region,
 		     const struct vas_backing_entry *backing)
 {
-	uint64_t align = VAS_PAGE_SIZE;
-
-	if (!region->size || region->flags & ~VAS_REGION_KNOWN ||
-	    region->name[VAS_REGION_NAME_LEN - 1])
-		return -EINVAL;
-	if (region->flags & VAS_REGION_LOCAL) {
-		if (region->offset || region->backing)
-			return -EINVAL;
-	} else if (region->flags & VAS_REGION_DEVICE) {
-		return -EINVAL;
-	} else {
-		if (!(backing->flags & VAS_BACKING_USED) ||
-		    !vas_range_fits(region->offset, region->size, backing->size))
-			return -EINVAL;
-		align = backing->page_size;
-	}
-	if (!vas_is_aligned(region->gpa | region->size | region->offset, align) ||
-	    !vas_range_fits(region->gpa, region->size, sb->limit))
-		return -EINVAL;
-	return 0;
+	return vas_region_fault(sb, region, backing) ? -EINVAL : 0;
 }
 
 /* Of backing 0 only the RAM may be mapped as a region, never the control area. */

@@ -202,6 +202,16 @@ uint64_t file_resident(int fd, const struct vas_info *info)
 	return all > control ? all - control : 0;
 }
 
+uint64_t ram_resident(struct vas *vas, const struct vas_info *info)
+{
+	int fd = vas_backing_fd(vas, 0);
+	struct stat st;
+
+	if (fd == vas_fd(vas))
+		return file_resident(fd, info);
+	return fd >= 0 && !fstat(fd, &st) ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
 uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t gpa, uint64_t end)
 {
 	struct extents extents = { .vas = vas, .regions = regions, .gpa = gpa, .end = end };

@@ -62,5 +62,7 @@ uint64_t extents_data(struct vas *vas, const struct regions *regions, uint64_t g
 
 /* Bytes of guest RAM in the vas's file that take memory. Quick, however large the guest is. */
 uint64_t file_resident(int fd, const struct vas_info *info);
+/* The same of a vas, whose RAM may be a file of its own. */
+uint64_t ram_resident(struct vas *vas, const struct vas_info *info);
 
 #endif

@@ -36,7 +36,7 @@ static int get_events(struct facts *facts)
 /* Of the vas's file, and of the further ones as far as they are available. */
 static uint64_t count_resident(const struct facts *facts)
 {
-	uint64_t resident = file_resident(vas_fd(facts->vas), &facts->info);
+	uint64_t resident = ram_resident(facts->vas, &facts->info);
 	struct stat st;
 
 	for (uint32_t i = 1; i < facts->info.nr_backings; i++) {

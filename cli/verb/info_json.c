@@ -17,6 +17,7 @@ static void print_region(const struct vas_region *region)
 	json_boolean("readonly", !!(region->flags & VAS_REGION_READONLY));
 	json_boolean("local", !!(region->flags & VAS_REGION_LOCAL));
 	json_boolean("device", !!(region->flags & VAS_REGION_DEVICE));
+	json_boolean("alias", !!(region->flags & VAS_REGION_ALIAS));
 	json_close();
 }
 

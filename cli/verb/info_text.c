@@ -72,7 +72,8 @@ static int print_regions(const struct regions *regions)
 		table_add(&table, "%s", text_size(at->size).s);
 		table_add(&table, "%s", backing_name(at, text));
 		table_add(&table, "%s", text_gpa(at->offset).s);
-		table_add(&table, "%s", at->flags & VAS_REGION_READONLY ? "ro" : "rw");
+		table_add(&table, "%s%s", at->flags & VAS_REGION_READONLY ? "ro" : "rw",
+			  at->flags & VAS_REGION_ALIAS ? ",alias" : "");
 		table_add(&table, "%s", text_shown(at->name, sizeof(at->name)).s);
 	}
 	printf("\nregions\n");

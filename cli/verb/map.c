@@ -117,7 +117,7 @@ static uint64_t count_resident(struct vas *vas, const struct cells *cells,
 	uint64_t resident = 0;
 
 	if (cells->nr_unknown)
-		return file_resident(vas_fd(vas), info);
+		return ram_resident(vas, info);
 	for (size_t i = 0; i < cells->nr_rows * cells->width; i++)
 		resident += cells->all[i].resident;
 	return resident;

@@ -6,6 +6,8 @@
  *   ram_size ..... size - 4096     control area: everything below but the superblock
  *   last 4096 bytes                struct vas_superblock, written once, never changed
  *
+ * With VAS_FEATURE_RAM_APART the RAM is a second file, and the control area begins at 0.
+ *
  * All integers are little endian, all structs are padded by hand, all extents are page aligned.
  * Whoever may write guest RAM may write the control area: copy an entry once, check the copy, use
  * the copy. Only the owner writes what is not marked "binders write".
@@ -44,8 +46,9 @@
 #define VAS_REGION_NAME_LEN 24 /* of a region or event, with its NUL */
 #define VAS_CONSUMERS_LEN   32 /* names of consumers, with the NUL */
 
-/* A binder refuses a file with a required feature that it does not know. None is defined yet. */
-#define VAS_FEATURES_REQUIRED_KNOWN 0ull
+/* A binder refuses a file with a required feature that it does not know. */
+#define VAS_FEATURE_RAM_APART	    1ull /* RAM is a file of its own: backing 0, ram_size bytes */
+#define VAS_FEATURES_REQUIRED_KNOWN 1ull
 /* Optional ones may be ignored. */
 #define VAS_FEATURE_THP 1ull /* advise transparent huge pages on maps of the file */
 
@@ -78,7 +81,7 @@ struct vas_superblock {
 	uint8_t uuid[16];
 	char name[VAS_NAME_LEN];
 	uint64_t file_size;
-	uint64_t ram_size; /* file bytes that are guest RAM */
+	uint64_t ram_size; /* bytes that are guest RAM */
 	uint64_t limit; /* no gpa is at or above it; ram_size == limit unless the file is compact */
 	uint32_t max_regions;
 	uint32_t nr_slots;
@@ -108,7 +111,7 @@ struct vas_state {
 	uint32_t table;		     /* 0 or 1 */
 	uint32_t nr_regions;
 	uint32_t flags;
-	uint32_t nr_backings; /* entries in use, from 0; entry 0 is the file itself */
+	uint32_t nr_backings; /* entries in use, from 0; entry 0 is the RAM */
 	uint64_t pad[4];
 };
 
@@ -175,7 +178,9 @@ struct vas_control {
  * logged or sent.
  */
 #define VAS_REGION_DEVICE 4u
-#define VAS_REGION_KNOWN  7u
+/* May name bytes that another region has, too. Informational to all but the owner. */
+#define VAS_REGION_ALIAS 8u
+#define VAS_REGION_KNOWN 15u
 
 struct vas_region_entry {
 	uint64_t gpa;

@@ -58,6 +58,13 @@ VAS_API const char *vas_version(void);
 #define VAS_CREATE_RESERVE 4u  /* allocate a region's memory when it is added: ENOMEM then */
 #define VAS_CREATE_FENCE   8u  /* no membarrier: every section costs a full memory fence */
 #define VAS_CREATE_DUMP	   16u /* core dumps of this process hold guest memory */
+/*
+ * RAM is a file of its own, without the control area: backing 0, whose fd is vas_backing_fd(vas, 0)
+ * and not vas_fd(). vas_send_fds() passes both; who binds by vas_fd() alone needs
+ * vas_backing_offer(). It is sealed against a change of its size only, so that vas_ram_seal() can
+ * make a template of it. The control area takes no huge pages then. vas.ko does not know this form.
+ */
+#define VAS_CREATE_RAM_APART 32u
 
 /* What to create. 0 means the default in every field. Reserved fields must be 0. */
 struct vas_options {

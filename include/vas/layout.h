@@ -14,12 +14,19 @@ extern "C" {
 
 struct vas_layout; /* a change of the layout that is being put together */
 
-/* A range of guest memory, and where its bytes are. */
+/* For vas_layout_add(): offset = gpa. */
+#define VAS_OFFSET_GPA UINT64_MAX
+
+/*
+ * A range of guest memory, and where its bytes are. A byte of a backing is in one region, or all of
+ * them but one say VAS_REGION_ALIAS: so an offset that was forgotten is no second name of other
+ * memory. The dirty log is by gpa: what is written by one name is marked under that name alone.
+ */
 struct vas_region {
 	uint64_t gpa;	  /* aligned to the backing's page size */
 	uint64_t size;	  /* aligned likewise, not 0 */
-	uint64_t offset;  /* in the backing, aligned likewise */
-	uint32_t backing; /* 0: the vas's own file */
+	uint64_t offset;  /* in the backing, aligned likewise; or VAS_OFFSET_GPA */
+	uint32_t backing; /* 0: the vas's RAM */
 	uint32_t flags;	  /* VAS_REGION_* */
 	uint64_t id;	  /* chosen by the library; ignored by vas_layout_add() */
 	void *hva; /* VAS_REGION_LOCAL: the memory, which must outlive the region; else NULL */
@@ -44,10 +51,11 @@ VAS_API int vas_region_by_id(struct vas *vas, uint64_t id, struct vas_region *re
  * vas_layout_begin: -EPERM: not the owner. -EDEADLK: the thread is in a section. -EAGAIN: lazy
  * pages are not all filled.
  *
- * Each change is checked when it is made, and one that fails changes nothing: -EINVAL: alignment,
- * size, flags, or not below the limit or within the backing. -EEXIST: overlaps a region. -ENOSPC:
- * max_regions are there. -ENOENT: no such id. -EBADF: no such backing. vas_layout_add() stores the
- * new region's id in *id, which may be NULL.
+ * Each change is checked when it is made. One that fails changes nothing; vas_error() says which
+ * argument it is, and why. -EINVAL: alignment, size, flags, or not below the limit or within the
+ * backing. -EEXIST: overlaps a region, or has bytes of a backing that another has and neither says
+ * VAS_REGION_ALIAS. -ENOSPC: max_regions are there. -ENOENT: no such id. -EBADF: no such backing.
+ * vas_layout_add() stores the new region's id in *id, which may be NULL.
  */
 VAS_API int vas_layout_begin(struct vas *vas, struct vas_layout **layout);
 VAS_API int vas_layout_add(struct vas_layout *layout, const struct vas_region *region,
@@ -61,10 +69,11 @@ enum vas_blocker_kind {
 	VAS_BLOCKER_NONE,
 	VAS_BLOCKER_SECTION,
 	VAS_BLOCKER_PIN,
-	VAS_BLOCKER_CONSUMER
+	VAS_BLOCKER_CONSUMER,
+	VAS_BLOCKER_BINDER /* vas_ram_seal() */
 };
 
-/* Who kept a change or a freeze from happening. */
+/* Who kept a change, a freeze or a seal from happening. */
 struct vas_blocker {
 	enum vas_blocker_kind kind;
 	uint32_t pid; /* as it reports */
@@ -101,6 +110,19 @@ VAS_API int vas_layout_commit(struct vas_layout *layout, uint64_t timeout_ns,
  */
 VAS_API int vas_discard(struct vas *vas, uint64_t gpa, uint64_t len, struct vas_blocker *blocker);
 
+/*
+ * Make a template of a vas whose RAM is apart (VAS_CREATE_RAM_APART), as the owner: nobody can ever
+ * write the RAM again, by whatever fd or map. All its regions are read-only from then on, here and
+ * for who binds later. It can be done while nobody has the RAM mapped for writing: so binders have
+ * to unbind first. Observers may stay. A peer with a map of its own, or one that has sealed the
+ * file already, can keep it from happening, and no more.
+ *
+ * -EBUSY: somebody may have it mapped, and *blocker (may be NULL) says who as far as binders and
+ * pins tell. -EPERM: not the owner, or sealed already. -EOPNOTSUPP: RAM is not apart. -EAGAIN: lazy
+ * pages are not all filled. -ENXIO: an adopter without the RAM's fd.
+ */
+VAS_API int vas_ram_seal(struct vas *vas, struct vas_blocker *blocker);
+
 /* One change: begin, change, and commit with VAS_TIMEOUT_DEFAULT_NS. Errors as in the three. */
 VAS_API int vas_region_add(struct vas *vas, const struct vas_region *region, uint64_t *id);
 VAS_API int vas_region_remove(struct vas *vas, uint64_t id);
@@ -124,12 +146,16 @@ VAS_API int vas_backing_add(struct vas *vas, int fd);
  */
 VAS_API int vas_backing_remove(struct vas *vas, uint32_t backing);
 
-/* A backing's fd, which belongs to the handle. -ENXIO: this process does not have it. */
+/*
+ * A backing's fd, which belongs to the handle; of 0, the file with the RAM. -ENXIO: this process
+ * does not have it.
+ */
 VAS_API int vas_backing_fd(const struct vas *vas, uint32_t backing);
 
 /*
- * Give this handle the fd of a backing that the layout names. Device, inode, size and seals are
- * compared with the table; returns the backing's number, or -ENOENT. The fd is duplicated.
+ * Give this handle the fd of a backing that the layout names; of 0, if the RAM is apart. Device,
+ * inode, size and seals are compared with the table; returns the backing's number, or -ENOENT. The
+ * fd is duplicated.
  *
  * -EPERM: it is no memfd and in no tmpfs or hugetlbfs. Whoever chose it may serve its file system
  * (FUSE), where any call may wait for ever; VAS_BIND_PLAIN_FILES trusts peers with that.

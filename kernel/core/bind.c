@@ -21,6 +21,9 @@
 #include "trace.h"
 #include "view.h"
 
+/* Not VAS_FEATURE_RAM_APART: backing 0 is one file here. */
+#define FEATURES_KNOWN 0
+
 #define SEALS_NO_WRITING (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 
 static int read_superblock(struct vas *vas)
@@ -35,7 +38,7 @@ static int read_superblock(struct vas *vas)
 		return -ENOMEM;
 	err = vas_backing_read(file, file->size - sizeof(*vas->sb), vas->sb, sizeof(*vas->sb));
 	if (!err)
-		err = vas_superblock_check(vas->sb, file->size);
+		err = vas_superblock_check(vas->sb, file->size, FEATURES_KNOWN);
 	if (!err && vas->sb->page_size != 1ull << file->shift)
 		err = -EPROTO;
 	if (err)

@@ -21,13 +21,20 @@ static bool is_ours(int fd)
 	return fd < 0 || (fstat(fd, &st) == 0 && (st.st_uid == geteuid() || geteuid() == 0));
 }
 
+/* One whose file position is nobody else's, where there is one. */
+static int fd_of(const struct vas *vas, const struct vas_region *region)
+{
+	return region->backing || vas_has_ram_apart(vas) ? vas->backings[region->backing].fd :
+							   vas->lock_fd;
+}
+
 void vas_resident_init(struct resident *r, const struct vas *vas)
 {
 	int saved_errno = errno;
 	uint32_t i;
 
-	*r = (struct resident){ .is_ours = is_ours(vas->lock_fd) };
-	for (i = 1; r->is_ours && i < VAS_MAX_BACKINGS; i++)
+	*r = (struct resident){ .is_ours = true };
+	for (i = 0; r->is_ours && i < VAS_MAX_BACKINGS; i++)
 		r->is_ours = is_ours(vas->backings[i].fd);
 	errno = saved_errno;
 }
@@ -86,7 +93,7 @@ struct range vas_resident_at(struct resident *r, const struct vas *vas,
 {
 	const struct view *view = vas_view_of(vas);
 	const struct vas_region *region = &view->set->regions[e->region];
-	int fd = region->backing ? vas->backings[region->backing].fd : vas->lock_fd;
+	int fd = fd_of(vas, region);
 	uint64_t left = e->gpa + e->size - gpa, there;
 	uint64_t page_size = vas->backings[region->backing].entry.page_size;
 	off_t offset = (off_t)(region->offset + (gpa - e->gpa)), next;
@@ -117,7 +124,7 @@ size_t vas_resident_read(const struct vas *vas, const struct vas_region_map_entr
 			 void *buf, size_t len)
 {
 	const struct vas_region *region = &vas_view_of(vas)->set->regions[e->region];
-	int fd = region->backing ? vas->backings[region->backing].fd : vas->lock_fd;
+	int fd = fd_of(vas, region);
 	uint64_t offset = region->offset + (gpa - e->gpa);
 	int saved_errno = errno;
 	size_t done = 0;

@@ -179,7 +179,9 @@ static void choose_window(struct vas *vas, struct view *view)
 
 	if (vas->bind_flags & VAS_BIND_NO_WINDOW)
 		return;
-	if (window && (view->set == vas->view->set || window_serves(vas, window, view->set))) {
+	/* A file that was brought, or is gone, shows or does not: not in the same window. */
+	if (window && window->shows_file == vas_window_can_show(vas) &&
+	    (view->set == vas->view->set || window_serves(vas, window, view->set))) {
 		window->refs++;
 		view->window = window;
 		return;
@@ -195,7 +197,7 @@ static uint32_t map_flags(const struct vas *vas, const struct view *view, uint32
 	const struct vas_region *region = &view->set->regions[i];
 	uint32_t flags = 0;
 
-	if (region->flags & VAS_REGION_READONLY)
+	if (vas_region_is_readonly(vas, region))
 		flags |= VAS_REGION_MAP_ROM;
 	else if (vas->role != VAS_ROLE_OBSERVER && !(view->state.flags & VAS_STATE_FROZEN))
 		flags |= VAS_REGION_MAP_WRITABLE;
@@ -343,7 +345,7 @@ static void follow_backings(struct vas *vas, const struct snapshot *snapshot)
 
 	if (vas->role == VAS_ROLE_OWNER)
 		return;
-	for (i = 1; i < VAS_MAX_BACKINGS; i++) {
+	for (i = !vas_has_ram_apart(vas); i < VAS_MAX_BACKINGS; i++) {
 		struct backing *b = &vas->backings[i];
 
 		if (!memcmp(&b->entry, &snapshot->backings[i], sizeof(b->entry)))

@@ -26,9 +26,16 @@ void *vas_reserve(uint64_t size)
 	return p + excess;
 }
 
-static int prot_of(const struct vas *vas, uint32_t region_flags)
+bool vas_region_is_readonly(const struct vas *vas, const struct vas_region *region)
 {
-	if (vas->role == VAS_ROLE_OBSERVER || region_flags & VAS_REGION_READONLY)
+	if (region->flags & VAS_REGION_READONLY)
+		return true;
+	return !(region->flags & VAS_REGION_LOCAL) && vas->backings[region->backing].readonly;
+}
+
+static int prot_of(const struct vas *vas, const struct vas_region *region)
+{
+	if (vas->role == VAS_ROLE_OBSERVER || vas_region_is_readonly(vas, region))
 		return PROT_READ;
 	return PROT_READ | PROT_WRITE;
 }
@@ -54,16 +61,22 @@ void *vas_map_backing(struct vas *vas, const struct vas_region *region, uint64_t
 {
 	struct vas_extent extent = { .offset = region->offset + offset, .size = size };
 
-	return map_file(vas, region->backing, prot_of(vas, region->flags), extent, hva);
+	return map_file(vas, region->backing, prot_of(vas, region), extent, hva);
 }
 
 /* ---- windows ------------------------------------------------------------------------------ */
 
 static void *show_file(struct vas *vas, char *base, uint64_t gpa, uint64_t size)
 {
+	const struct vas_region all = { .size = vas->sb.ram_size };
 	struct vas_extent extent = { .offset = gpa, .size = size };
 
-	return map_file(vas, 0, prot_of(vas, 0), extent, base + gpa);
+	return map_file(vas, 0, prot_of(vas, &all), extent, base + gpa);
+}
+
+bool vas_window_can_show(const struct vas *vas)
+{
+	return vas->sb.ram_size == vas->sb.limit && vas->backings[0].fd >= 0;
 }
 
 struct window *vas_window_new(struct vas *vas)
@@ -80,7 +93,7 @@ struct window *vas_window_new(struct vas *vas)
 	window->base = base;
 	window->size = vas->sb.limit;
 	window->vas = vas;
-	window->shows_file = vas->sb.ram_size == vas->sb.limit;
+	window->shows_file = vas_window_can_show(vas);
 	if (window->shows_file && show_file(vas, base, 0, window->size) == MAP_FAILED)
 		goto err_unmap;
 	window->watch = vas_fault_watch(vas, base, window->size);

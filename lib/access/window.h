@@ -11,6 +11,12 @@
 struct window *vas_window_new(struct vas *vas);
 void vas_window_put(struct window *window);
 
+/* Nobody writes there: the region says so, or its file is sealed against it. */
+bool vas_region_is_readonly(const struct vas *vas, const struct vas_region *region);
+
+/* RAM is at hand, and its offset = gpa. */
+bool vas_window_can_show(const struct vas *vas);
+
 /* The region's bytes are at base + gpa without a segment. */
 bool vas_window_shows(const struct window *window, const struct vas_region *region);
 

@@ -42,7 +42,7 @@
 #define NR_TRACKERS	     4
 #define CREATE_KNOWN                                                                   \
 	(VAS_CREATE_HUGETLB | VAS_CREATE_THP | VAS_CREATE_RESERVE | VAS_CREATE_FENCE | \
-	 VAS_CREATE_DUMP)
+	 VAS_CREATE_DUMP | VAS_CREATE_RAM_APART)
 #define BIND_KNOWN                                                                     \
 	(VAS_BIND_OBSERVE | VAS_BIND_ADOPT | VAS_BIND_NO_WINDOW | VAS_BIND_NO_SIGBUS | \
 	 VAS_BIND_FENCE | VAS_BIND_DUMP | VAS_BIND_PLAIN_FILES)
@@ -85,7 +85,7 @@ static void handle_free(struct vas *vas)
 	vas_notify_stop(vas);
 	vas_view_free_all(vas);
 	vas_event_set_clean(&vas->events);
-	for (i = 1; i < VAS_MAX_BACKINGS; i++)
+	for (i = !vas_has_ram_apart(vas); i < VAS_MAX_BACKINGS; i++)
 		vas_backing_close(&vas->backings[i]);
 	if (vas->control && vas->lock_fd >= 0)
 		vas_binder_release(&vas->proto);
@@ -130,7 +130,8 @@ static int handle_open(struct vas *vas)
 	pthread_mutex_unlock(&vas->lock);
 	if (vas->lock_fd < 0)
 		return vas->lock_fd;
-	vas->backings[0].fd = vas->fd;
+	if (!vas_has_ram_apart(vas))
+		vas->backings[0].fd = vas->fd;
 	if (vas->role == VAS_ROLE_OBSERVER)
 		return 0;
 	return vas_binder_join(vas);
@@ -193,6 +194,8 @@ static int plan_superblock(struct vas *vas, const struct vas_options *options)
 	sb->nr_events = VAS_MAX_EVENTS;
 	sb->nr_backings = VAS_MAX_BACKINGS;
 	sb->nr_trackers = NR_TRACKERS;
+	if (options->flags & VAS_CREATE_RAM_APART)
+		sb->features_required |= VAS_FEATURE_RAM_APART;
 	if (options->flags & VAS_CREATE_THP)
 		sb->features_optional |= VAS_FEATURE_THP;
 	if (options->name)
@@ -207,7 +210,7 @@ static void describe_ram(struct vas *vas)
 	struct vas_backing_entry *entry = &vas->backings[0].entry;
 
 	memset(entry, 0, sizeof(*entry));
-	vas_file_describe(vas->fd, entry);
+	vas_file_describe(vas->backings[0].fd, entry);
 	entry->size = vas->sb.ram_size;
 	entry->page_size = vas->sb.page_size;
 }
@@ -232,7 +235,10 @@ static int create(struct vas *vas, const struct vas_options *options)
 	err = vas_file_create(vas);
 	if (err)
 		return err;
-	err = handle_open(vas);
+	if (vas_has_ram_apart(vas))
+		err = vas_ram_create(vas);
+	if (!err)
+		err = handle_open(vas);
 	if (err)
 		return err;
 	describe_ram(vas);
@@ -310,7 +316,9 @@ static int bind_fd(struct vas *vas, int fd)
 	err = handle_open(vas);
 	if (err)
 		return err;
-	describe_ram(vas);
+	/* One that is apart is in the table. */
+	if (!vas_has_ram_apart(vas))
+		describe_ram(vas);
 	if (!(vas->bind_flags & VAS_BIND_ADOPT))
 		return 0;
 	err = vas_barrier_reaches(vas);

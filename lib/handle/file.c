@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <linux/memfd.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,21 +30,25 @@
 #define STEP  (4ull << 20) /* of an allocation */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-static int make_memfd(const struct vas *vas)
+static int make_memfd(const struct vas *vas, const char *kind, unsigned int flags)
 {
-	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	char name[VAS_NAME_LEN + 8];
 	int fd;
 
-	if (vas->create_flags & VAS_CREATE_HUGETLB)
-		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
-	snprintf(name, sizeof(name), "vas:%s", vas->sb.name);
+	flags |= MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	snprintf(name, sizeof(name), "%s:%s", kind, vas->sb.name);
 	fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
 		fd = memfd_create(name, flags);
 	if (fd < 0)
 		return vas_error_set(-errno, "cannot create a memfd: %s", strerror(errno));
 	return fd;
+}
+
+/* The flags of the file that has the RAM. */
+static unsigned int ram_flags(const struct vas *vas)
+{
+	return vas->create_flags & VAS_CREATE_HUGETLB ? MFD_HUGETLB | MFD_HUGE_2MB : 0;
 }
 
 /*
@@ -103,9 +108,38 @@ static int set_size(int fd, uint64_t size)
 	return ftruncate(fd, (off_t)size) ? -errno : 0;
 }
 
+static int fail_size(int err, uint64_t size)
+{
+	return vas_error_set(err, "cannot make a file of %llu bytes%s: %s",
+			     (unsigned long long)size,
+			     err == -EFBIG  ? " (RLIMIT_FSIZE)" :
+			     err == -ENOMEM ? " (no memory or hugepages left)" :
+					      "",
+			     strerror(-err));
+}
+
+int vas_ram_create(struct vas *vas)
+{
+	int fd = make_memfd(vas, "vas-ram", ram_flags(vas)), err;
+
+	if (fd < 0)
+		return fd;
+	err = set_size(fd, vas->sb.ram_size);
+	if (!err && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
+		err = -errno;
+	if (!err && fchmod(fd, 0600))
+		err = -errno;
+	if (err) {
+		close(fd);
+		return fail_size(err, vas->sb.ram_size);
+	}
+	vas->backings[0].fd = fd;
+	return 0;
+}
+
 int vas_file_create(struct vas *vas)
 {
-	int fd = make_memfd(vas), err;
+	int fd = make_memfd(vas, "vas", vas_has_ram_apart(vas) ? 0 : ram_flags(vas)), err;
 
 	if (fd < 0)
 		return fd;
@@ -121,12 +155,7 @@ int vas_file_create(struct vas *vas)
 		err = -errno;
 	if (err) {
 		close(fd);
-		return vas_error_set(err, "cannot make a file of %llu bytes%s: %s",
-				     (unsigned long long)vas->sb.file_size,
-				     err == -EFBIG  ? " (RLIMIT_FSIZE)" :
-				     err == -ENOMEM ? " (no memory or hugepages left)" :
-						      "",
-				     strerror(-err));
+		return fail_size(err, vas->sb.file_size);
 	}
 	vas->fd = fd;
 	return 0;
@@ -163,7 +192,7 @@ int vas_file_check(struct vas *vas, int fd)
 	nr = pread(fd, &vas->sb, sizeof(vas->sb), st.st_size - (off_t)sizeof(vas->sb));
 	if (nr != (ssize_t)sizeof(vas->sb))
 		return vas_error_set(nr < 0 ? -errno : -EPROTO, "the superblock cannot be read");
-	err = vas_superblock_check(&vas->sb, (uint64_t)st.st_size);
+	err = vas_superblock_check(&vas->sb, (uint64_t)st.st_size, VAS_FEATURES_REQUIRED_KNOWN);
 	if (err == -EOPNOTSUPP)
 		return vas_error_set(
 			err, "version %u, required features %#llx: made by a newer libvas",
@@ -190,11 +219,11 @@ int vas_file_reopen(int fd, int open_flags)
 int vas_control_map(struct vas *vas)
 {
 	int prot = vas->role == VAS_ROLE_OBSERVER ? PROT_READ : PROT_READ | PROT_WRITE;
+	uint64_t start = vas_control_start(&vas->sb);
 	void *p;
 
-	vas->control_size = vas->sb.file_size - vas->sb.ram_size;
-	p = mmap(NULL, vas->control_size, prot, MAP_SHARED | MAP_NORESERVE, vas->fd,
-		 (off_t)vas->sb.ram_size);
+	vas->control_size = vas->sb.file_size - start;
+	p = mmap(NULL, vas->control_size, prot, MAP_SHARED | MAP_NORESERVE, vas->fd, (off_t)start);
 	if (p == MAP_FAILED)
 		return vas_error_set(-errno, "cannot map the control area (%zu bytes): %s",
 				     vas->control_size, strerror(errno));
@@ -245,6 +274,31 @@ int vas_file_describe(int fd, struct vas_backing_entry *entry)
 	entry->flags = VAS_BACKING_USED;
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		entry->flags |= VAS_BACKING_UNSEALED;
+	return 0;
+}
+
+static bool is_sealed(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+}
+
+int vas_backing_take(struct vas *vas, struct backing *backing, int fd)
+{
+	bool is_readonly = is_sealed(fd), is_apart = backing == vas->backings;
+	int copy;
+
+	if (is_readonly || (is_apart && vas->role == VAS_ROLE_OBSERVER))
+		copy = vas_file_reopen(fd, O_RDONLY);
+	else
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (copy == -1)
+		return vas_error_set(-errno, "cannot duplicate fd %d: %s", fd, strerror(errno));
+	if (copy < 0)
+		return copy;
+	backing->fd = copy;
+	backing->readonly = is_readonly;
 	return 0;
 }
 

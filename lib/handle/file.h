@@ -8,6 +8,9 @@
 /* Make and seal the file; the superblock's counts and sizes are planned already. Sets vas->fd. */
 int vas_file_create(struct vas *vas);
 
+/* The file of a RAM that is apart, which becomes backing 0. It may be sealed further. */
+int vas_ram_create(struct vas *vas);
+
 /* Seals, size and superblock of fd, into vas->sb. */
 int vas_file_check(struct vas *vas, int fd);
 
@@ -23,6 +26,12 @@ void vas_control_unmap(struct vas *vas);
 
 /* What a backing's entry for this file has to be. -EINVAL if it cannot be one. */
 int vas_file_describe(int fd, struct vas_backing_entry *entry);
+
+/*
+ * A duplicate of fd becomes the backing's; one that cannot write where nobody is to write by it, so
+ * that maps by it keep nobody from sealing the file.
+ */
+int vas_backing_take(struct vas *vas, struct backing *backing, int fd);
 
 /* Give up a backing's fd. */
 void vas_backing_close(struct backing *backing);

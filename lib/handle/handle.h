@@ -9,11 +9,13 @@
 #define VAS_LIB_HANDLE_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include <vas/access.h>
 #include <vas/consumer.h>
 #include <vas/event.h>
 
+#include "core/layout.h"
 #include "core/log.h"
 #include "core/map.h"
 #include "core/protocol/protocol.h"
@@ -23,6 +25,7 @@
 /* A file that regions lie in. fd -1: the layout names it, but nobody has brought it. */
 struct backing {
 	int fd;
+	int readonly; /* sealed against writing, so that not even a map for it can be had */
 	struct vas_backing_entry entry;
 };
 
@@ -98,12 +101,12 @@ struct vas {
 	uint32_t create_flags; /* VAS_CREATE_*; an adopter has 0 */
 	uint32_t bind_flags;
 
-	int fd;	     /* for mappings and for the caller */
+	int fd;	     /* for the control area and for the caller; RAM is backings[0] */
 	int lock_fd; /* a description of its own that is never mapped or handed out: it has the
 			locks */
 	struct vas_superblock sb; /* the checked copy */
 
-	char *control; /* map of [ram_size, file_size) */
+	char *control; /* map of the file from vas_control_start() on */
 	size_t control_size;
 	int control_watch; /* lib/handle/sigbus.h */
 
@@ -157,9 +160,14 @@ struct vas {
 	struct vas *next; /* handles_lock */
 };
 
+static inline bool vas_has_ram_apart(const struct vas *vas)
+{
+	return vas->sb.features_required & VAS_FEATURE_RAM_APART;
+}
+
 static inline void *vas_extent(const struct vas *vas, enum vas_extent_id id)
 {
-	return vas->control + (vas->sb.extents[id].offset - vas->sb.ram_size);
+	return vas->control + (vas->sb.extents[id].offset - vas_control_start(&vas->sb));
 }
 
 #endif

@@ -14,23 +14,15 @@
 #include "lib/handle/foreign.h"
 #include "lib/layout/publish.h"
 
-static int duplicate(int fd)
-{
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-
-	return copy < 0 ? vas_error_set(-errno, "cannot duplicate fd %d: %s", fd, strerror(errno)) :
-			  copy;
-}
-
 static int free_entry(const struct vas *vas)
 {
-	int i;
+	/* With a RAM that is apart, one less: all fds fit in one message. */
+	int i, nr = (int)VAS_MAX_BACKINGS - vas_has_ram_apart(vas);
 
-	for (i = 1; i < (int)VAS_MAX_BACKINGS; i++)
+	for (i = 1; i < nr; i++)
 		if (!(vas->backings[i].entry.flags & VAS_BACKING_USED))
 			return i;
-	return vas_error_set(-ENOSPC, "this vas has %u further backings already",
-			     VAS_MAX_BACKINGS - 1);
+	return vas_error_set(-ENOSPC, "this vas has %d further backings already", nr - 1);
 }
 
 /* Whether the fd allows the maps that its regions will need. */
@@ -47,7 +39,7 @@ static int check_mode(int fd)
 static int add(struct vas *vas, int fd)
 {
 	struct vas_backing_entry entry;
-	int err, i, copy;
+	int err, i;
 
 	err = check_mode(fd);
 	if (!err)
@@ -57,14 +49,13 @@ static int add(struct vas *vas, int fd)
 	i = free_entry(vas);
 	if (i < 0)
 		return i;
-	copy = duplicate(fd);
-	if (copy < 0)
-		return copy;
 	pthread_mutex_lock(&vas->lock);
-	vas->backings[i].entry = entry;
-	vas->backings[i].fd = copy;
+	err = vas_backing_take(vas, &vas->backings[i], fd);
+	if (!err)
+		vas->backings[i].entry = entry;
 	pthread_mutex_unlock(&vas->lock);
-	err = vas_publish(vas, NULL, 0);
+	if (!err)
+		err = vas_publish(vas, NULL, 0);
 	return err ? err : i;
 }
 
@@ -132,9 +123,9 @@ static bool is_same_file(const struct vas_backing_entry *a, const struct vas_bac
 static int accept(struct vas *vas, int fd, const struct vas_backing_entry *entry)
 {
 	uint32_t i;
-	int err, copy;
+	int err;
 
-	for (i = 1; i < VAS_MAX_BACKINGS; i++)
+	for (i = !vas_has_ram_apart(vas); i < VAS_MAX_BACKINGS; i++)
 		if (is_same_file(&vas->backings[i].entry, entry))
 			break;
 	if (i == VAS_MAX_BACKINGS)
@@ -145,10 +136,9 @@ static int accept(struct vas *vas, int fd, const struct vas_backing_entry *entry
 				     "the layout says that this file is sealed, and it is not");
 	if (vas->backings[i].fd >= 0)
 		return (int)i;
-	copy = duplicate(fd);
-	if (copy < 0)
-		return copy;
-	vas->backings[i].fd = copy;
+	err = vas_backing_take(vas, &vas->backings[i], fd);
+	if (err)
+		return err;
 	err = vas_view_rebuild(vas);
 	if (err)
 		vas_backing_close(&vas->backings[i]);

@@ -53,7 +53,8 @@ static uint64_t unused_from(const struct vas *vas, uint64_t *start, uint64_t end
 
 static void punch(struct vas *vas, uint64_t offset, uint64_t size)
 {
-	fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size);
+	fallocate(vas->backings[0].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+		  (off_t)size);
 }
 
 static void punch_unused(struct vas *vas, uint64_t start, uint64_t end)

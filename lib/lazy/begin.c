@@ -211,7 +211,7 @@ static void lazy_cancel(struct lazy *a)
 	if (!a->done)
 		unpublish_log(a);
 	for (i = 0; i < a->nr_regions; i++)
-		fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		fallocate(vas->backings[0].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			  (off_t)a->regions[i].offset, (off_t)a->regions[i].size);
 	pthread_mutex_unlock(&vas->change);
 	lazy_free(a);

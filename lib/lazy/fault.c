@@ -56,8 +56,8 @@ static int open_dest(struct lazy *a)
 
 	if (ioctl(a->uffd, UFFDIO_API, &api))
 		return -errno;
-	a->dest =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, a->vas->fd, 0);
+	a->dest = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		       a->vas->backings[0].fd, 0);
 	if (a->dest == MAP_FAILED) {
 		a->dest = NULL;
 		return -errno;

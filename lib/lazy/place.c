@@ -34,7 +34,7 @@ int vas_lazy_check_host(void)
 static int write_pages(const struct lazy *a, uint64_t offset, const char *pages, uint64_t size)
 {
 	while (size) {
-		ssize_t nr = pwrite(a->vas->fd, pages, size, (off_t)offset);
+		ssize_t nr = pwrite(a->vas->backings[0].fd, pages, size, (off_t)offset);
 
 		if (nr < 0 && errno == EINTR)
 			continue;

@@ -104,7 +104,7 @@ static int pack(struct vas *vas, struct parcel *p, uint32_t flags)
 	p->message.magic = MESSAGE_MAGIC;
 	memcpy(p->message.uuid, vas->sb.uuid, sizeof(p->message.uuid));
 	err = put_memory(p, FD_VAS, vas->fd, flags);
-	for (i = 1; !err && i < VAS_MAX_BACKINGS; i++)
+	for (i = !vas_has_ram_apart(vas); !err && i < VAS_MAX_BACKINGS; i++)
 		if (vas->backings[i].fd >= 0)
 			err = put_memory(p, FD_BACKING, vas->backings[i].fd, flags);
 	/* Who only looks neither waits for doorbells nor raises interrupts. */

@@ -155,7 +155,7 @@ static void unmap_region(struct target_region *r)
 static int map_region(struct target *t, const struct vas_region *region,
 		      const struct target_options *options)
 {
-	int fd = region->backing ? vas_backing_fd(t->vas, region->backing) : vas_fd(t->vas);
+	int fd = vas_backing_fd(t->vas, region->backing);
 	struct target_region *to = &t->regions[t->nr];
 	void *p = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
 		       (off_t)region->offset);
@@ -186,7 +186,7 @@ static int add_region(struct target *t, const struct vas_region_entry *entry,
 
 	memcpy(region.name, entry->name, sizeof(region.name) - 1);
 	if (entry->backing >= VAS_MAX_BACKINGS || numbers[entry->backing] == UINT32_MAX ||
-	    entry->flags & VAS_REGION_LOCAL)
+	    entry->flags & VAS_REGION_LOCAL || entry->offset == VAS_OFFSET_GPA)
 		return vas_error_set(-EPROTO, "the stream has a region without memory");
 	if (t->nr && entry->gpa < t->regions[t->nr - 1].gpa)
 		return vas_error_set(-EPROTO, "the stream's regions are not in order");

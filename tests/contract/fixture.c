@@ -36,8 +36,11 @@ static void open_store(struct subject *s)
 static void bring_backing(struct subject *s)
 {
 	/* The owner has it already, and whoever was sent the vas got it in the same message. */
-	if (s->kind->file == FILE_BACKING && s->kind->ops != &subject_owner &&
-	    s->kind->ops != &subject_sent)
+	if (s->kind->ops == &subject_owner || s->kind->ops == &subject_sent)
+		return;
+	if (s->kind->create_flags & VAS_CREATE_RAM_APART)
+		CHECK_EQ(subject_offer(s, vas_backing_fd(s->owner, 0)), 0);
+	if (s->kind->file == FILE_BACKING)
 		CHECK_EQ(subject_offer(s, s->backing_fd), 1);
 }
 

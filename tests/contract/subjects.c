@@ -83,6 +83,39 @@ const struct subject_kind subject_kinds[] = {
 		.ops = &subject_process,
 	},
 	{
+		.name = "ram-apart-owner",
+		.can = CAN_PEEK | CAN_ALL_WRITE | CAN_LOCAL | CAN_SPARSE | CAN_FREE,
+		.create_flags = VAS_CREATE_RAM_APART,
+		.ops = &subject_owner,
+	},
+	{
+		.name = "ram-apart",
+		.can = BOUND | CAN_SPARSE | CAN_FREE,
+		.create_flags = VAS_CREATE_RAM_APART,
+		.ops = &subject_process,
+	},
+	{
+		.name = "ram-apart-sent",
+		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_OFFER) | CAN_RECEIVE | CAN_SPARSE |
+		       CAN_FREE,
+		.create_flags = VAS_CREATE_RAM_APART,
+		.ops = &subject_sent,
+	},
+	{
+		.name = "ram-apart-observer",
+		.can = CAN_PEEK | CAN_ALL_READ | CAN_REBIND | CAN_OBSERVE | CAN_SPARSE | CAN_FREE,
+		.create_flags = VAS_CREATE_RAM_APART,
+		.bind_flags = VAS_BIND_OBSERVE,
+		.ops = &subject_process,
+	},
+	{
+		.name = "ram-apart-no-window",
+		.can = BOUND | CAN_SPARSE | CAN_FREE,
+		.create_flags = VAS_CREATE_RAM_APART,
+		.bind_flags = VAS_BIND_NO_WINDOW,
+		.ops = &subject_handle,
+	},
+	{
 		.name = "backing",
 		.can = BOUND | CAN_KEEP,
 		.file = FILE_BACKING,
@@ -111,6 +144,14 @@ const struct subject_kind subject_kinds[] = {
 	{
 		.name = "lazy",
 		.can = (BOUND & ~CAN_WHOLE) | CAN_FREE,
+		.ops = &subject_process,
+		.fills = FILLED_ON_TOUCH,
+		.unit = FILLED_AT_ONCE,
+	},
+	{
+		.name = "lazy-ram-apart",
+		.can = (BOUND & ~CAN_WHOLE) | CAN_FREE,
+		.create_flags = VAS_CREATE_RAM_APART,
 		.ops = &subject_process,
 		.fills = FILLED_ON_TOUCH,
 		.unit = FILLED_AT_ONCE,

@@ -44,11 +44,13 @@ TEST(a_plan_passes_its_own_check)
 {
 	struct vas_superblock sb = planned();
 
-	CHECK_OK(vas_superblock_check(&sb, sb.file_size));
+	CHECK_OK(vas_superblock_check(&sb, sb.file_size, VAS_FEATURES_REQUIRED_KNOWN));
 	CHECK_EQ(sb.file_size % 4096, 0);
-	CHECK_EQ(vas_superblock_check(&sb, sb.file_size + 4096), -EPROTO);
-	CHECK_EQ(vas_superblock_check(&sb, sb.file_size - 4096), -EPROTO);
-	CHECK_EQ(vas_superblock_check(&sb, 0), -EPROTO);
+	CHECK_EQ(vas_superblock_check(&sb, sb.file_size + 4096, VAS_FEATURES_REQUIRED_KNOWN),
+		 -EPROTO);
+	CHECK_EQ(vas_superblock_check(&sb, sb.file_size - 4096, VAS_FEATURES_REQUIRED_KNOWN),
+		 -EPROTO);
+	CHECK_EQ(vas_superblock_check(&sb, 0, VAS_FEATURES_REQUIRED_KNOWN), -EPROTO);
 }
 
 TEST(the_largest_limit_can_be_planned)
@@ -57,7 +59,7 @@ TEST(the_largest_limit_can_be_planned)
 
 	sb.limit = sb.ram_size = VAS_MAX_GPA;
 	CHECK_OK(vas_superblock_plan(&sb));
-	CHECK_OK(vas_superblock_check(&sb, sb.file_size));
+	CHECK_OK(vas_superblock_check(&sb, sb.file_size, VAS_FEATURES_REQUIRED_KNOWN));
 	sb.limit += 4096;
 	CHECK_EQ(vas_superblock_plan(&sb), -EINVAL);
 	sb = planned();
@@ -95,10 +97,14 @@ TEST(extents_that_overlap_or_leave_the_file_are_refused)
 
 			test_note("extent %d by %lld", i, (long long)by[k]);
 			sb.extents[i].offset += (uint64_t)by[k];
-			CHECK_EQ(vas_superblock_check(&sb, sb.file_size), -EPROTO);
+			CHECK_EQ(vas_superblock_check(&sb, sb.file_size,
+						      VAS_FEATURES_REQUIRED_KNOWN),
+				 -EPROTO);
 			sb = planned();
 			sb.extents[i].size += (uint64_t)by[k];
-			CHECK_EQ(vas_superblock_check(&sb, sb.file_size), -EPROTO);
+			CHECK_EQ(vas_superblock_check(&sb, sb.file_size,
+						      VAS_FEATURES_REQUIRED_KNOWN),
+				 -EPROTO);
 		}
 	}
 }

@@ -45,7 +45,7 @@ int fixture_init_around(struct fixture *f, struct vas *vas, uint32_t kvm_flags)
 
 	*f = (struct fixture){ .random = { test_seed() }, .vas = vas };
 	f->ram = mmap(NULL, FIXTURE_LIMIT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-		      vas_fd(vas), 0);
+		      vas_backing_fd(vas, 0), 0);
 	CHECK(f->ram != MAP_FAILED);
 	f->box = (void *)(f->ram + GUEST_MAILBOX);
 	f->list = (void *)(f->ram + FIXTURE_LIST);

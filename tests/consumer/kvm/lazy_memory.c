@@ -85,9 +85,9 @@ static void check_walked(struct vas *vas)
 	}
 }
 
-static void run_guest(uint32_t flags)
+static void run_guest(uint32_t create_flags, uint32_t flags)
 {
-	const struct vas_options options = { .limit = FIXTURE_LIMIT };
+	const struct vas_options options = { .limit = FIXTURE_LIMIT, .flags = create_flags };
 	struct test_random random = { test_seed() };
 	struct machine machine = { 0 };
 	struct image image = { 0 };
@@ -122,10 +122,15 @@ static void run_guest(uint32_t flags)
 
 TEST(guest_brings_what_it_touches)
 {
-	run_guest(VAS_LAZY_ON_TOUCH);
+	run_guest(0, VAS_LAZY_ON_TOUCH);
 }
 
 TEST(guest_runs_while_the_rest_comes)
 {
-	run_guest(0);
+	run_guest(0, 0);
+}
+
+TEST(guest_brings_what_it_touches_of_ram_that_is_apart)
+{
+	run_guest(VAS_CREATE_RAM_APART, VAS_LAZY_ON_TOUCH);
 }

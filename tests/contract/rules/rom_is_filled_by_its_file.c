@@ -7,7 +7,7 @@
 RULE(rom_is_filled_by_its_file, CAN_READ | CAN_WHOLE)
 {
 	struct vas_region rom = place_prepare(s, 1, 1);
-	int fd = rom.backing ? s->backing_fd : vas_fd(s->owner);
+	int fd = rom.backing ? s->backing_fd : vas_backing_fd(s->owner, 0);
 	uint8_t got[512];
 	uint8_t *file;
 

@@ -19,7 +19,7 @@ RULE(what_is_written_is_seen_by_all, CAN_READ | CAN_WRITE)
 	CHECK_MEM(got, want, sizeof(want));
 
 	/* With no library: at its offset in the file. */
-	fd = entry.backing ? s->backing_fd : vas_fd(s->owner);
+	fd = entry.backing ? s->backing_fd : vas_backing_fd(s->owner, 0);
 	file = mmap(NULL, entry.size, PROT_READ, MAP_SHARED, fd, (off_t)entry.offset);
 	CHECK(file != MAP_FAILED);
 	CHECK_MEM(file + 100, want, sizeof(want));

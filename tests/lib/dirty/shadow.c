@@ -7,7 +7,12 @@
 
 struct vas *shadow_vas(uint64_t size)
 {
-	struct vas_options options = { .limit = 2 * size, .name = "shadow" };
+	return shadow_vas_made(size, 0);
+}
+
+struct vas *shadow_vas_made(uint64_t size, uint32_t create_flags)
+{
+	struct vas_options options = { .limit = 2 * size, .name = "shadow", .flags = create_flags };
 	struct vas_region region = { .size = size, .name = "ram" };
 	struct vas *vas;
 

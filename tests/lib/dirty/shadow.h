@@ -15,6 +15,7 @@ struct shadow {
 
 /* A vas with RAM in [0, size), owned. */
 struct vas *shadow_vas(uint64_t size);
+struct vas *shadow_vas_made(uint64_t size, uint32_t create_flags);
 
 void shadow_init(struct shadow *s, struct vas *vas, uint64_t size);
 void shadow_clean(struct shadow *s);

@@ -5,41 +5,68 @@
 
 #include "tests/lib/simple_vas.h"
 
-static void refuse(struct vas *vas, struct vas_region region, int err)
+static void refuse_as(struct vas *vas, struct vas_region region, int err, const char *sentence)
 {
 	uint64_t generation = vas_generation(vas);
 
 	CHECK_EQ(vas_region_add(vas, &region, NULL), err);
-	CHECK(vas_error()[0]);
+	CHECK_HAS(vas_error(), sentence);
 	CHECK_EQ(vas_generation(vas), generation);
 }
 
-TEST(regions_that_make_no_sense_are_refused)
+static void refuse(struct vas *vas, struct vas_region region, int err)
+{
+	refuse_as(vas, region, err, "");
+}
+
+TEST(a_region_that_makes_no_sense_is_refused_and_told_why)
 {
 	struct vas *vas = simple_vas();
-	struct vas_region region = simple_region(1, 1);
 
-	refuse(vas, (struct vas_region){ .gpa = 1, .size = PAGE }, -EINVAL);
-	refuse(vas, (struct vas_region){ .gpa = PAGE, .size = 100 }, -EINVAL);
-	refuse(vas, (struct vas_region){ .gpa = PAGE, .size = 0 }, -EINVAL);
-	refuse(vas, (struct vas_region){ .gpa = PAGE, .size = PAGE, .offset = 5 }, -EINVAL);
-	refuse(vas, simple_region(256, 1), -EINVAL);
-	refuse(vas, simple_region(255, 2), -EINVAL);
-	refuse(vas, (struct vas_region){ .gpa = PAGE, .size = -PAGE, .offset = PAGE }, -EINVAL);
-	refuse(vas, (struct vas_region){ .size = PAGE, .offset = 256 * PAGE }, -EINVAL);
-	refuse(vas, (struct vas_region){ .size = 2 * PAGE, .offset = 255 * PAGE }, -EINVAL);
-	region.flags = 1u << 20;
-	refuse(vas, region, -EINVAL);
-	region.flags = VAS_REGION_LOCAL; /* without an hva */
-	refuse(vas, region, -EINVAL);
+	refuse_as(vas, (struct vas_region){ .gpa = 1, .size = PAGE }, -EINVAL,
+		  "gpa 0x1: not a multiple of 4096, the page size of backing 0");
+	refuse_as(vas, (struct vas_region){ .gpa = PAGE, .size = 100 }, -EINVAL,
+		  "size 0x64: not a multiple of 4096, the page size of backing 0");
+	refuse_as(vas, (struct vas_region){ .gpa = PAGE, .size = 0 }, -EINVAL,
+		  "size: a region of 0 bytes");
+	refuse_as(vas, (struct vas_region){ .gpa = PAGE, .size = PAGE, .offset = 5 }, -EINVAL,
+		  "offset 0x5: not a multiple of 4096, the page size of backing 0");
+	refuse_as(vas, simple_region(256, 1), -EINVAL,
+		  "gpa 0x100000, size 0x1000: ends above the limit, 0x100000");
+	refuse_as(vas, simple_region(255, 2), -EINVAL,
+		  "gpa 0xff000, size 0x2000: ends above the limit, 0x100000");
+	refuse_as(vas, (struct vas_region){ .gpa = PAGE, .size = -PAGE, .offset = PAGE }, -EINVAL,
+		  "ends above the limit");
+	refuse_as(vas, (struct vas_region){ .size = PAGE, .offset = 256 * PAGE }, -EINVAL,
+		  "offset 0x100000, size 0x1000: ends above the end of backing 0, 0x100000");
+	refuse_as(vas, (struct vas_region){ .size = 2 * PAGE, .offset = 255 * PAGE }, -EINVAL,
+		  "ends above the end of backing 0");
+	refuse_as(vas, (struct vas_region){ .size = PAGE, .flags = 1u << 20 }, -EINVAL,
+		  "flags 0x100000: 0x100000 is unknown");
+	refuse_as(vas, (struct vas_region){ .size = PAGE, .backing = 1 }, -EBADF,
+		  "backing 1: there is none");
+	refuse_as(vas, (struct vas_region){ .size = PAGE, .backing = ~0u }, -EBADF,
+		  "backing 4294967295: there is none");
+	vas_destroy(vas);
+}
+
+TEST(a_local_region_that_makes_no_sense_is_refused_and_told_why)
+{
+	static char page[PAGE] __attribute__((aligned(PAGE)));
+	struct vas *vas = simple_vas();
+	struct vas_region region = { .size = PAGE, .flags = VAS_REGION_LOCAL };
+
+	refuse_as(vas, region, -EINVAL, "hva: a region with VAS_REGION_LOCAL needs one");
+	region.hva = page + 8;
+	refuse_as(vas, region, -EINVAL, "not a multiple of 4096");
+	region.hva = page;
+	region.offset = PAGE;
+	refuse_as(vas, region, -EINVAL, "offset 0x1000, backing 0, flags 0x2: a region with");
+	region.offset = 0;
+	region.flags = VAS_REGION_DEVICE;
+	refuse_as(vas, region, -EINVAL, "flags 0x4: VAS_REGION_DEVICE comes with VAS_REGION_LOCAL");
 	region.flags = 0;
-	region.hva = vas; /* without the flag */
-	refuse(vas, region, -EINVAL);
-	region.hva = NULL;
-	region.backing = 1;
-	refuse(vas, region, -EBADF);
-	region.backing = ~0u;
-	refuse(vas, region, -EBADF);
+	refuse_as(vas, region, -EINVAL, "hva: only a region with VAS_REGION_LOCAL has one");
 	vas_destroy(vas);
 }
 

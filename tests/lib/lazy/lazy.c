@@ -144,7 +144,7 @@ TEST(a_tracker_of_everything_gets_it_all)
 
 TEST(until_then_the_layout_stays)
 {
-	struct vas_region more = { .gpa = SIZE, .size = 4096 };
+	struct vas_region more = { .gpa = SIZE, .size = 4096, .offset = SIZE };
 	struct vas *vas, *back;
 
 	enter_folder();

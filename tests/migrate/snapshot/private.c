@@ -66,7 +66,7 @@ static void poison(const char *path)
 
 TEST(neither_an_end_nor_a_failure_leaves_a_mapping)
 {
-	struct vas_region more = { .gpa = SIZE, .size = 1 << 20, .name = "more" };
+	struct vas_region more = { .gpa = SIZE, .size = 1 << 20, .offset = SIZE, .name = "more" };
 	struct vas *vas = shadow_vas(SIZE), *back;
 	int i, fds, maps;
 

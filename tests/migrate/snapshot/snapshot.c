@@ -46,6 +46,20 @@ static int restore_damaged(int fd, off_t at)
 	return err;
 }
 
+TEST(ram_that_is_apart_is_saved_as_any)
+{
+	struct test_random random = { test_seed() };
+	struct vas *vas = shadow_vas_made(SIZE, VAS_CREATE_RAM_APART);
+
+	enter_folder();
+	write_some(vas, &random, 100);
+	CHECK_OK(vas_snapshot_save(vas, "full", NULL, NULL));
+	CHECK(allocated("full") < 200 * VAS_PAGE_SIZE);
+	check_restores("full", vas);
+	vas_destroy(vas);
+	leave_folder();
+}
+
 TEST(a_damaged_snapshot_is_refused)
 {
 	struct test_random random = { test_seed() };

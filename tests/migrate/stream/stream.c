@@ -120,10 +120,10 @@ static int write_each_round(void *vas, const struct vas_migrate_progress *progre
 	return 0;
 }
 
-static void moves_while_written(uint32_t nr_channels, uint32_t flags)
+static void moves_while_written(uint32_t nr_channels, uint32_t flags, uint32_t create_flags)
 {
 	static const struct vas_migrate_ops ops = { .progress = write_each_round };
-	struct vas *vas = shadow_vas(SIZE);
+	struct vas *vas = shadow_vas_made(SIZE, create_flags);
 	struct writer writer = { vas, { test_seed() }, 0, 0 };
 	struct vas_info info;
 	pthread_t thread;
@@ -131,6 +131,7 @@ static void moves_while_written(uint32_t nr_channels, uint32_t flags)
 
 	fill_some(vas, &writer.random);
 	move_init(&m, vas, nr_channels, flags);
+	m.target.create_flags = create_flags;
 	m.options.downtime_ns = 1;
 	m.options.max_rounds = 4;
 	m.options.ops = &ops;
@@ -156,22 +157,27 @@ static void moves_while_written(uint32_t nr_channels, uint32_t flags)
 
 TEST(one_channel_moves_all_that_is_written)
 {
-	moves_while_written(1, 0);
+	moves_while_written(1, 0, 0);
 }
 
 TEST(three_channels_move_all_that_is_written)
 {
-	moves_while_written(3, 0);
+	moves_while_written(3, 0, 0);
 }
 
 TEST(eight_channels_with_lz4_move_all_that_is_written)
 {
-	moves_while_written(8, VAS_MIGRATE_LZ4);
+	moves_while_written(8, VAS_MIGRATE_LZ4, 0);
 }
 
 TEST(two_channels_with_zstd_move_all_that_is_written)
 {
-	moves_while_written(2, VAS_MIGRATE_ZSTD);
+	moves_while_written(2, VAS_MIGRATE_ZSTD, 0);
+}
+
+TEST(two_channels_move_ram_that_is_apart)
+{
+	moves_while_written(2, 0, VAS_CREATE_RAM_APART);
 }
 
 TEST(a_page_that_becomes_zero_arrives_as_zero)
