@@ -251,17 +251,17 @@ TEST(the_dead_make_room)
 
 	for (i = 0; i < c.sb->nr_slots; i++)
 		if (!c.slots[i].tag)
-			c.slots[i].tag = 20 + 1;
+			c.slots[i].tag = DEAD_TAG;
 	device = device_bound(vas_fd(vas));
-	for (i = 0; i < c.sb->nr_slots && c.slots[i].tag == 20 + 1; i++)
+	for (i = 0; i < c.sb->nr_slots && c.slots[i].tag == DEAD_TAG; i++)
 		;
 	CHECK(i < c.sb->nr_slots);
 	c.control->pins_claimed = c.sb->nr_pins - 1;
 	for (i = 0; i < c.sb->nr_pins; i++)
 		if (!c.pins[i].tag)
-			c.pins[i].tag = 20 + 1;
+			c.pins[i].tag = DEAD_TAG;
 	CHECK_OK(device_map(device, 0, 4096, VAS_MAPPING_WRITE, &id));
-	CHECK(c.pins[0].tag != 20 + 1);
+	CHECK(c.pins[0].tag != DEAD_TAG);
 	CHECK_OK(device_unmap(device, id));
 	CHECK_EQ(c.pins[0].tag, 0);
 	close(device);

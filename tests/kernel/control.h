@@ -10,6 +10,9 @@
 
 #include "core/protocol/entries.h"
 
+/* Of nobody who lives. */
+#define DEAD_TAG (7u << VAS_TAG_INDEX_BITS | 500)
+
 struct control {
 	int fd;
 	struct vas_superblock *sb; /* in the file, writable */

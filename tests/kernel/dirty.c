@@ -125,9 +125,7 @@ TEST(tracking_that_begins_is_seen_by_the_next_mark)
 	CHECK_EQ(control_nr_dirty(&c), 1);
 }
 
-/* Of nobody who lives, and of the owner, who does. */
-#define DEAD_TAG (7u << VAS_TAG_INDEX_BITS | 500)
-
+/* Who lives. */
 static uint32_t owners_tag(void)
 {
 	return c.binders[0].claims << VAS_TAG_INDEX_BITS;
