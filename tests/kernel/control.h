@@ -29,6 +29,9 @@ struct control {
 /* Map it; it stays mapped until the test ends. */
 struct control control_open(int fd);
 
+/* The tag of the owner, who lives. */
+uint32_t control_owners_tag(const struct control *c);
+
 /* Publish a new generation with these VAS_STATE_* flags, everything else as it was. */
 void control_flags(struct control *c, uint32_t flags);
 
