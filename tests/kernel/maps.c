@@ -15,10 +15,7 @@
 
 static uint32_t nr_pins(struct vas *vas)
 {
-	struct vas_info info;
-
-	CHECK_OK(vas_info(vas, &info));
-	return info.nr_pins;
+	return device_vas_info(vas).nr_pins;
 }
 
 static int remove_region(struct vas *vas, uint64_t id, uint64_t timeout_ns,
