@@ -149,8 +149,8 @@ static void begin_life(struct vas_proto *proto, uint32_t index,
 	claims &= ~0u >> VAS_TAG_INDEX_BITS;
 	if (!claims || claims == ~0u >> VAS_TAG_INDEX_BITS)
 		claims = 1;
-	binder->pid = about->pid;
-	binder->flags = about->flags;
+	__atomic_store_n(&binder->pid, about->pid, __ATOMIC_RELAXED);
+	__atomic_store_n(&binder->flags, about->flags, __ATOMIC_RELAXED);
 	vas_bytes_store(binder->comm, about->comm, sizeof(binder->comm));
 	vas_bytes_store(binder->consumers, about->consumers, sizeof(binder->consumers));
 	__atomic_store_n(&binder->claims, claims, __ATOMIC_RELEASE);

@@ -89,7 +89,6 @@ static int open_window(struct vas *vas, struct vas_pages *window, enum vas_exten
 
 static void close_windows(struct vas *vas)
 {
-	vas_pages_clean(&vas->trackers_window);
 	vas_pages_clean(&vas->pins_window);
 	vas_pages_clean(&vas->binders_window);
 	vas_pages_clean(&vas->slots_window);
@@ -107,8 +106,6 @@ static int open_windows(struct vas *vas)
 		err = open_window(vas, &vas->binders_window, VAS_EXT_BINDERS);
 	if (!err && !vas->readonly)
 		err = open_window(vas, &vas->pins_window, VAS_EXT_PINS);
-	if (!err && !vas->readonly)
-		err = open_window(vas, &vas->trackers_window, VAS_EXT_TRACKERS);
 	if (err)
 		close_windows(vas);
 	vas->control = vas->control_window.addr;

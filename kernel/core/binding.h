@@ -34,7 +34,6 @@ struct vas_inode_info;
  * @slots_window: the slots; binders only, as are the following
  * @binders_window: the binder table
  * @pins_window: the pins
- * @trackers_window: the trackers
  * @control: in @control_window; anybody may write it
  * @pid: of the process that bound; informational
  * @proto: who we are to the other binders, core/protocol
@@ -62,7 +61,6 @@ struct vas {
 	struct vas_pages slots_window;
 	struct vas_pages binders_window;
 	struct vas_pages pins_window;
-	struct vas_pages trackers_window;
 	struct vas_control *control;
 	u32 pid;
 	struct vas_proto proto;

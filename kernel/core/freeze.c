@@ -2,7 +2,7 @@
 /*
  * Both ways to hold all bindings work alike: a flag keeps new users out, and those who are in are
  * asked, or waited for. The beginning waits for nobody; the caller looks whether all have complied,
- * whenever the space's wait queue is woken, and puts everything back if it has waited long enough.
+ * whenever the info's wait queue is woken, and puts everything back if it has waited long enough.
  */
 #include "freeze.h"
 
@@ -207,7 +207,7 @@ static struct vas_drain *drain_sections(struct vas_inode_info *info)
 	return drain;
 }
 
-/* The space may go: the callback, should it come yet, leaves it alone. */
+/* The info may go: the callback, should it come yet, leaves it alone. */
 static void forget_drain(struct vas_drain *drain)
 {
 	spin_lock(&drain->lock);

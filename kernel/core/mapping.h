@@ -24,7 +24,7 @@
  * @flags: VAS_MAPPING_*
  * @window: the pages
  * @pin: number of the pin record; VAS_NO_ENTRY for observers. Set once, and taken back under the
- *	space's lock, as others look at the record
+ *	info's lock, as others look at the record
  * @generation: of the layout that the pages are of; 0: of more than one
  * @in_inode: link in the mappings of @vas->info; like the following, under its lock
  * @is_live: vas_mapping_create() is done with it; before, there are no requests

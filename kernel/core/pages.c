@@ -65,6 +65,26 @@ static u64 append_pages(struct vas_pages *window, struct folio *folio, u64 offse
 	return len;
 }
 
+/*
+ * A page that was only allocated, by fallocate(2), is zeroed by who first asks the file for it, and
+ * so would be what we had written there.
+ */
+static int zero_allocated(const struct vas_backing *backing, struct folio *folio, u64 offset)
+{
+	struct vas_segment segment;
+	int err;
+
+	if (folio_test_uptodate(folio))
+		return 0;
+	err = vas_segment_get(backing, offset, PAGE_SIZE, VAS_SEGMENT_ALLOC, &segment);
+	if (err)
+		return err;
+	/* Punched out meanwhile: another page took its place. */
+	err = segment.folio == folio ? 0 : -EAGAIN;
+	vas_segment_put(&segment);
+	return err;
+}
+
 static int add_pinned(struct vas_pages *window, const struct vas_backing *backing, u64 offset,
 		      u64 len)
 {
@@ -80,8 +100,13 @@ static int add_pinned(struct vas_pages *window, const struct vas_backing *backin
 			return nr == -ENOMEM || nr == -EINTR ? nr : -EIO;
 		window->nr_pinned += nr;
 		vas_count(VAS_COUNT_PINNED_FOLIOS, nr);
-		for (i = 0; i < nr; i++)
+		for (i = 0; i < nr; i++) {
+			int err = zero_allocated(backing, folios[i], offset + done);
+
+			if (err)
+				return err;
 			done += append_pages(window, folios[i], offset + done, batch - done);
+		}
 		if (done != batch)
 			return -EIO;
 		offset += batch;

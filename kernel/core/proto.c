@@ -86,7 +86,7 @@ static const struct vas_proto_ops ops = {
 	.copy = copy,
 };
 
-/* The windows are open. */
+/* The windows are open. No trackers: nobody harvests here. */
 void vas_proto_init(struct vas *vas)
 {
 	vas->proto = (struct vas_proto){
@@ -96,7 +96,6 @@ void vas_proto_init(struct vas *vas)
 		.slots = vas->slots_window.addr,
 		.binders = vas->binders_window.addr,
 		.pins = vas->pins_window.addr,
-		.trackers = vas->trackers_window.addr,
 		.index = VAS_NO_ENTRY,
 	};
 }

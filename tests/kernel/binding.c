@@ -17,14 +17,6 @@
 
 #define MIB (1ull << 20)
 
-static struct vas_info info_of(struct vas *vas)
-{
-	struct vas_info info;
-
-	CHECK_OK(vas_info(vas, &info));
-	return info;
-}
-
 TEST(a_module_binds_by_fd_alone)
 {
 	struct vas *vas = device_vas(64 * MIB, MIB, 0);
@@ -40,14 +32,14 @@ TEST(a_module_binds_by_fd_alone)
 TEST(a_module_is_a_binder_like_any_other)
 {
 	struct vas *vas = device_vas(64 * MIB, MIB, 0);
-	struct vas_info before = info_of(vas), during, after;
+	struct vas_info before = device_vas_info(vas), during, after;
 	int device = device_bound(vas_fd(vas));
 
-	during = info_of(vas);
+	during = device_vas_info(vas);
 	CHECK_EQ(during.nr_binders, before.nr_binders + 1);
 	CHECK(during.nr_threads > before.nr_threads);
 	CHECK_OK(device_unbind(device));
-	after = info_of(vas);
+	after = device_vas_info(vas);
 	CHECK_EQ(after.nr_binders, before.nr_binders);
 	CHECK_EQ(after.nr_threads, before.nr_threads);
 	close(device);
@@ -57,13 +49,13 @@ TEST(a_module_is_a_binder_like_any_other)
 TEST(a_read_only_fd_makes_an_observer)
 {
 	struct vas *vas = device_vas(64 * MIB, MIB, 0);
-	struct vas_info before = info_of(vas);
+	struct vas_info before = device_vas_info(vas);
 	int fd = vas_readonly_fd(vas), device = device_bound(fd);
 	uint32_t word = 0, id;
 
 	CHECK_EQ(device_info(device).readonly, 1);
-	CHECK_EQ(info_of(vas).nr_binders, before.nr_binders);
-	CHECK_EQ(info_of(vas).nr_threads, before.nr_threads);
+	CHECK_EQ(device_vas_info(vas).nr_binders, before.nr_binders);
+	CHECK_EQ(device_vas_info(vas).nr_threads, before.nr_threads);
 	CHECK_OK(device_read(device, 0, &word, sizeof(word), NULL));
 	CHECK_EQ(device_write(device, 0, &word, sizeof(word), NULL), -EACCES);
 	CHECK_EQ(device_map(device, 0, 4096, VAS_MAPPING_WRITE, &id), -EACCES);
@@ -251,17 +243,17 @@ TEST(the_dead_make_room)
 
 	for (i = 0; i < c.sb->nr_slots; i++)
 		if (!c.slots[i].tag)
-			c.slots[i].tag = 20 + 1;
+			c.slots[i].tag = DEAD_TAG;
 	device = device_bound(vas_fd(vas));
-	for (i = 0; i < c.sb->nr_slots && c.slots[i].tag == 20 + 1; i++)
+	for (i = 0; i < c.sb->nr_slots && c.slots[i].tag == DEAD_TAG; i++)
 		;
 	CHECK(i < c.sb->nr_slots);
 	c.control->pins_claimed = c.sb->nr_pins - 1;
 	for (i = 0; i < c.sb->nr_pins; i++)
 		if (!c.pins[i].tag)
-			c.pins[i].tag = 20 + 1;
+			c.pins[i].tag = DEAD_TAG;
 	CHECK_OK(device_map(device, 0, 4096, VAS_MAPPING_WRITE, &id));
-	CHECK(c.pins[0].tag != 20 + 1);
+	CHECK(c.pins[0].tag != DEAD_TAG);
 	CHECK_OK(device_unmap(device, id));
 	CHECK_EQ(c.pins[0].tag, 0);
 	close(device);

@@ -39,6 +39,11 @@ struct control control_open(int fd)
 	return c;
 }
 
+uint32_t control_owners_tag(const struct control *c)
+{
+	return c->binders[0].claims << VAS_TAG_INDEX_BITS;
+}
+
 void control_flags(struct control *c, uint32_t flags)
 {
 	uint64_t now = c->control->generation;

@@ -10,6 +10,9 @@
 
 #include "core/protocol/entries.h"
 
+/* Of nobody who lives. */
+#define DEAD_TAG (7u << VAS_TAG_INDEX_BITS | 500)
+
 struct control {
 	int fd;
 	struct vas_superblock *sb; /* in the file, writable */
@@ -25,6 +28,9 @@ struct control {
 
 /* Map it; it stays mapped until the test ends. */
 struct control control_open(int fd);
+
+/* The tag of the owner, who lives. */
+uint32_t control_owners_tag(const struct control *c);
 
 /* Publish a new generation with these VAS_STATE_* flags, everything else as it was. */
 void control_flags(struct control *c, uint32_t flags);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
+#include "core/protocol/protocol.h"
 #include "tests/patient.h"
 
 static int call(int device, unsigned long cmd, void *arg)
@@ -226,6 +227,19 @@ long device_counter(const char *name)
 		return value;
 	}
 	test_fail(__FILE__, __LINE__, "no counter %s", name);
+}
+
+struct vas_info device_vas_info(struct vas *vas)
+{
+	struct vas_info info;
+	uint64_t start;
+
+	/* A scan that takes longer ends before it has seen all. */
+	do {
+		start = test_now_ns();
+		CHECK_OK(vas_info(vas, &info));
+	} while (test_now_ns() - start >= VAS_SCAN_NS);
+	return info;
 }
 
 uint64_t device_add(struct vas *vas, uint64_t gpa, uint64_t size)

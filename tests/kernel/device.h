@@ -50,6 +50,9 @@ long device_counter(const char *name);
 /* A vas with these bytes of RAM at gpa 0, owned by this process. */
 struct vas *device_vas(uint64_t limit, uint64_t ram, uint32_t create_flags);
 
+/* As vas_info(), with counts of all there is, however busy the machine. */
+struct vas_info device_vas_info(struct vas *vas);
+
 /* As vas_region_add() and vas_region_remove(), but a machine that is slow and busy may take its time. */
 uint64_t device_add(struct vas *vas, uint64_t gpa, uint64_t size);
 void device_remove(struct vas *vas, uint64_t id);

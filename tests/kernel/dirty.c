@@ -125,23 +125,15 @@ TEST(tracking_that_begins_is_seen_by_the_next_mark)
 	CHECK_EQ(control_nr_dirty(&c), 1);
 }
 
-/* Of nobody who lives, and of the owner, who does. */
-#define DEAD_TAG (7u << VAS_TAG_INDEX_BITS | 500)
-
-static uint32_t owners_tag(void)
-{
-	return c.binders[0].claims << VAS_TAG_INDEX_BITS;
-}
-
 /* All entries are the owner's but pin 9 and slot 40: whoever needs one takes those. */
 static void fill_tables(const struct vas_pin *pin)
 {
 	for (uint32_t i = 0; i < c.sb->nr_pins; i++)
 		if (!c.pins[i].tag)
-			c.pins[i].tag = owners_tag();
+			c.pins[i].tag = control_owners_tag(&c);
 	for (uint32_t i = 0; i < c.sb->nr_slots; i++)
 		if (!c.slots[i].tag)
-			c.slots[i].tag = owners_tag();
+			c.slots[i].tag = control_owners_tag(&c);
 	c.control->pins_claimed = UINT32_MAX;
 	c.pins[9] = *pin;
 	c.slots[40].tag = DEAD_TAG;

@@ -217,7 +217,7 @@ TEST(frozen_modules_do_not_write)
 
 static int has_resumed(void *arg)
 {
-	return device_counts(*(int *)arg).resumed == 1;
+	return device_counts(*(int *)arg).resumed >= 1;
 }
 
 TEST(a_holder_is_told_of_the_thaw)
@@ -232,6 +232,23 @@ TEST(a_holder_is_told_of_the_thaw)
 	test_wait(has_resumed, &device, TEST_HANG_MS);
 }
 
+struct attempt {
+	int drive;
+	uint64_t gpa;
+	struct vas_ko_blocker blocker;
+};
+
+/* By who is meant to be in the way: a busy machine may be late with all the others. */
+static int freezing_fails(void *arg)
+{
+	struct attempt *attempt = arg;
+	int err = freeze(attempt->drive, SECOND / 5, &attempt->blocker);
+
+	if (!err)
+		CHECK_OK(call(attempt->drive, VAS_KO_THAW, NULL));
+	return err == -EBUSY && attempt->blocker.name[0] && attempt->blocker.gpa == attempt->gpa;
+}
+
 /* It answers before it is gone. */
 static int has_one_map(void *drive)
 {
@@ -243,21 +260,20 @@ TEST(a_module_that_refuses_fails_the_freeze_and_all_goes_on)
 	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
 	int good = device_bound(vas_fd(vas)), bad = device_bound(vas_fd(vas));
 	int drive = state_of(vas);
-	struct vas_ko_blocker blocker;
+	struct attempt refused = { .drive = drive, .gpa = 2 * PAGE };
 	uint64_t word = 1;
 	uint32_t id;
 
 	device_policy(bad, VAS_TEST_REFUSE);
 	CHECK_OK(device_map(good, 0, PAGE, VAS_MAPPING_WRITE, &id));
 	CHECK_OK(device_map(bad, 2 * PAGE, PAGE, VAS_MAPPING_WRITE, &id));
-	CHECK_EQ(freeze(drive, SECOND / 5, &blocker), -EBUSY);
-	CHECK_EQ(blocker.gpa, 2 * PAGE);
+	test_wait(freezing_fails, &refused, TEST_HANG_MS);
 	CHECK_EQ(info_of(drive).frozen, 0);
 	CHECK_OK(device_write(good, 0, &word, sizeof(word), NULL));
 	test_wait(has_resumed, &good, TEST_HANG_MS);
 	/* Unmapping is an answer, too. */
 	device_policy(bad, VAS_TEST_UNMAP);
-	CHECK_OK(freeze(drive, 10 * SECOND, &blocker));
+	CHECK_OK(freeze(drive, 10 * SECOND, NULL));
 	test_wait(has_one_map, &drive, TEST_HANG_MS);
 }
 
@@ -297,21 +313,6 @@ TEST(a_freeze_waits_for_writers_under_way)
 		CHECK_OK(result.err);
 		CHECK_EQ(result.wrong, 0);
 	}
-}
-
-struct attempt {
-	int drive;
-	struct vas_ko_blocker blocker;
-};
-
-static int freezing_fails(void *arg)
-{
-	struct attempt *attempt = arg;
-	int err = freeze(attempt->drive, SECOND / 20, &attempt->blocker);
-
-	if (!err)
-		CHECK_OK(call(attempt->drive, VAS_KO_THAW, NULL));
-	return err == -EBUSY;
 }
 
 TEST(a_section_that_does_not_end_stops_the_freeze_of_its_own_vas_only)

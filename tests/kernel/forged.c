@@ -20,9 +20,6 @@ static uint64_t allocated(int fd)
 	return (uint64_t)stat.st_blocks * 512;
 }
 
-/* Of nobody who lives. */
-#define DEAD_TAG (7u << VAS_TAG_INDEX_BITS | 500)
-
 static void forge_pins(struct control *c, uint32_t tag, uint64_t size)
 {
 	for (uint32_t i = 0; i < c->sb->nr_pins; i++)

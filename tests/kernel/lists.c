@@ -11,10 +11,7 @@
 
 static uint32_t nr_pins(struct vas *vas)
 {
-	struct vas_info info;
-
-	CHECK_OK(vas_info(vas, &info));
-	return info.nr_pins;
+	return device_vas_info(vas).nr_pins;
 }
 
 static int map_list(int device, const struct vas_test_range *ranges, uint32_t nr, uint32_t flags,

@@ -15,10 +15,7 @@
 
 static uint32_t nr_pins(struct vas *vas)
 {
-	struct vas_info info;
-
-	CHECK_OK(vas_info(vas, &info));
-	return info.nr_pins;
+	return device_vas_info(vas).nr_pins;
 }
 
 static int remove_region(struct vas *vas, uint64_t id, uint64_t timeout_ns,
@@ -59,6 +56,17 @@ TEST(a_map_shares_its_memory)
 	shares_memory(vas, device, 0, 4 * MIB);
 	shares_memory(vas, device, PAGE - 1, 2);
 	shares_memory(vas, device, 3 * PAGE + 17, 1000);
+}
+
+/* A page that fallocate() has made is in the file, but zeroed by who first looks at it. */
+TEST(a_map_of_allocated_memory_that_nobody_has_used_shares_it)
+{
+	struct vas *vas = device_vas(LIMIT, 4 * MIB, 0);
+	int device = device_bound(vas_fd(vas));
+
+	CHECK_OK(fallocate(vas_fd(vas), 0, 0, 4 * MIB));
+	shares_memory(vas, device, 0, 4 * MIB);
+	shares_memory(vas, device, PAGE - 1, 2);
 }
 
 TEST(a_map_of_hugetlb_shares_its_memory)

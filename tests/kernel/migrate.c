@@ -26,6 +26,8 @@
 #define NR_KINDS  3
 #define PAGES_GPA 0 /* of two echo pages: one a way in which foo works */
 
+#define REFUSED_NS 10000000000ull /* waited for in vain; all others comply long before */
+
 /* Who asks foo, and what was answered. */
 struct asker {
 	struct vas *vas;
@@ -180,14 +182,14 @@ static void resume_guest(void *w)
 
 static const struct vas_migrate_ops guest_ops = { .pause = pause_guest, .resume = resume_guest };
 
-static void move(struct world *w, struct move *m)
+static void move(struct world *w, struct move *m, uint64_t freeze_ns)
 {
 	int pair[2];
 	struct vas_migrate_options options = {
 		.fds = &pair[0],
 		.nr_fds = 1,
 		.max_rounds = 5,
-		.freeze_ns = TEST_HANG_NS,
+		.freeze_ns = freeze_ns,
 		.ops = &guest_ops,
 		.arg = w,
 	};
@@ -223,7 +225,7 @@ TEST(nothing_that_modules_write_is_lost)
 		struct move m;
 
 		world_init(&w);
-		move(&w, &m);
+		move(&w, &m, TEST_HANG_NS);
 		CHECK_OK(m.sent);
 		CHECK_OK(m.received);
 		CHECK(m.report.round >= 1);
@@ -254,7 +256,7 @@ static void refused(enum vas_test_policy policy)
 	holder = device_bound(vas_fd(w.vas));
 	CHECK_OK(device_map(holder, 7 * MIB, VAS_PAGE_SIZE, VAS_MAPPING_WRITE, &id));
 	device_policy(holder, policy);
-	move(&w, &m);
+	move(&w, &m, REFUSED_NS);
 	CHECK_EQ(m.sent, -EBUSY);
 	CHECK_HAS(vas_error(), "vas_test");
 	CHECK(m.received < 0);
@@ -264,7 +266,7 @@ static void refused(enum vas_test_policy policy)
 	loads_start(&w);
 	before = (int)w.askers[1].nr_answered;
 	device_policy(holder, VAS_TEST_COMPLY);
-	move(&w, &m);
+	move(&w, &m, TEST_HANG_NS);
 	CHECK_OK(m.sent);
 	CHECK_OK(m.received);
 	CHECK((int)w.askers[1].nr_answered >= before);
