@@ -26,11 +26,11 @@ static int free_entry(const struct vas *vas)
 {
 	int i;
 
-	for (i = 1; i < (int)VAS_MAX_BACKINGS; i++)
+	for (i = 1; i < (int)vas->sb.nr_backings; i++)
 		if (!(vas->backings[i].entry.flags & VAS_BACKING_USED))
 			return i;
 	return vas_error_set(-ENOSPC, "this vas has %u further backings already",
-			     VAS_MAX_BACKINGS - 1);
+			     vas->sb.nr_backings - 1);
 }
 
 /* Whether the fd allows the maps that its regions will need. */
