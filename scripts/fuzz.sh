@@ -13,7 +13,7 @@ case $seconds in
 	exit 2
 	;;
 esac
-[ $# -gt 0 ] || set -- bind recv snapshot
+[ $# -gt 0 ] || set -- adopt bind recv snapshot
 
 command -v clang >/dev/null || {
 	echo "fuzz: clang is not installed (./dev setup)" >&2
@@ -28,8 +28,8 @@ if ! [ -e build-fuzz/build.ninja ]; then
 	}
 	rm -f build-fuzz.log
 fi
-ninja -C build-fuzz --quiet tests/fuzz/fuzz_bind tests/fuzz/fuzz_recv tests/fuzz/fuzz_snapshot \
-	tests/fuzz/seeds
+ninja -C build-fuzz --quiet tests/fuzz/fuzz_adopt tests/fuzz/fuzz_bind tests/fuzz/fuzz_recv \
+	tests/fuzz/fuzz_snapshot tests/fuzz/seeds
 
 ASAN_OPTIONS=detect_leaks=1:use_sigaltstack=0:handle_sigbus=0
 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
@@ -41,7 +41,7 @@ for target; do
 	corpus=build-fuzz/corpus/$target
 	crashes=build-fuzz/crashes/$target
 	[ -x "$program" ] || {
-		echo "fuzz: there is no target '$target'; there are: bind recv snapshot" >&2
+		echo "fuzz: there is no target '$target'; there are: adopt bind recv snapshot" >&2
 		exit 2
 	}
 	mkdir -p "$corpus" "$crashes"

@@ -24,6 +24,12 @@ void vas_control_unmap(struct vas *vas);
 /* What a backing's entry for this file has to be. -EINVAL if it cannot be one. */
 int vas_file_describe(int fd, struct vas_backing_entry *entry);
 
+/*
+ * A duplicate of a backing's fd, which other threads may close when the layout changes; -1: not
+ * available. The caller closes it, and does not hold vas->lock.
+ */
+int vas_backing_dup(struct vas *vas, uint32_t backing);
+
 /* Give up a backing's fd. */
 void vas_backing_close(struct backing *backing);
 

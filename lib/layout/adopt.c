@@ -146,6 +146,21 @@ static void disinherit(struct vas *vas)
 	vas_stale_free(&vas->stale);
 }
 
+/* What others are to read is what was checked, whatever a peer has made of it since. */
+static void mend_table(struct vas *vas)
+{
+	struct vas_region_entry *table =
+		vas_extent(vas, vas->own.table ? VAS_EXT_TABLE1 : VAS_EXT_TABLE0);
+	struct vas_region_entry entry;
+	uint32_t i;
+
+	for (i = 0; i < vas->own.nr; i++) {
+		vas_region_to_entry(&vas->own.regions[i], &entry);
+		if (memcmp(&table[i], &entry, sizeof(entry)))
+			table[i] = entry;
+	}
+}
+
 /*
  * A new generation, which undoes a half-written state. The other table is left as it is: it tells
  * the next adopter, should this one die before its first change, what this one knows from it. Only
@@ -157,8 +172,10 @@ static int publish_inherited(struct vas *vas, bool incomplete_regions)
 	struct vas_region *copy;
 	int err;
 
-	if (!incomplete_regions)
+	if (!incomplete_regions) {
+		mend_table(vas);
 		return vas_publish(vas, NULL, 0);
+	}
 	copy = malloc((own->nr ? own->nr : 1) * sizeof(*copy));
 	if (!copy)
 		return vas_error_set(-ENOMEM, "no memory for the layout");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Write the seed corpus: seeds bind DIR, seeds recv DIR, seeds snapshot DIR. */
+/* Write the seed corpus: seeds adopt|bind|recv|snapshot DIR. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,13 +127,13 @@ int main(int argc, char **argv)
 {
 	if (argc == 3) {
 		directory = argv[2];
-		if (!strcmp(argv[1], "bind"))
+		if (!strcmp(argv[1], "adopt") || !strcmp(argv[1], "bind"))
 			return seed_bind();
 		if (!strcmp(argv[1], "recv"))
 			return seed_recv();
 		if (!strcmp(argv[1], "snapshot"))
 			return seed_snapshot();
 	}
-	fprintf(stderr, "usage: %s bind|recv|snapshot DIR\n", argv[0]);
+	fprintf(stderr, "usage: %s adopt|bind|recv|snapshot DIR\n", argv[0]);
 	return 2;
 }

@@ -197,6 +197,19 @@ TEST(backings_that_changed_under_known_regions_are_checked)
 	check_adopted(&s);
 }
 
+TEST(a_table_that_changed_under_known_regions_is_written_as_it_was)
+{
+	struct scene s = scene();
+	struct vas_region_entry entry = s.table[1];
+
+	memset(&s.table[1], 0xee, sizeof(s.table[1]));
+	publish(&s, s.ctl->generation + 1, 0);
+	CHECK_OK(vas_adopt(s.binder));
+	CHECK(!memcmp(&s.table[1], &entry, sizeof(entry)));
+	check_that_all_works(s.binder);
+	vas_destroy(s.binder);
+}
+
 TEST(what_entries_hold_that_are_not_in_use_is_not_published)
 {
 	static const struct vas_backing_entry none;
