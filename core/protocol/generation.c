@@ -13,9 +13,9 @@
 #include "core/layout.h"
 #include "core/protocol/protocol.h"
 
-#define MAX_TRIES   100 /* a layout that changes faster than it can be copied */
+#define MAX_TRIES   100			   /* a layout that changes faster than it can be copied */
 #define MAX_ENTRIES (2u * VAS_MAX_REGIONS) /* of tables, copied in one call */
-#define MAX_STRIKES 5	/* what is wrong under one generation may be an owner at its writing */
+#define MAX_STRIKES 5 /* what is wrong under one generation may be an owner at its writing */
 
 static uint64_t begin(const struct vas_proto *proto)
 {

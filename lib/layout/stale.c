@@ -20,7 +20,7 @@
 #include "lib/layout/publish.h"
 
 #define POPULATE_SIZE (64ull << 20) /* allocated at once */
-#define PUNCHES	      64 /* between two looks at the clock */
+#define PUNCHES	      64	    /* between two looks at the clock */
 
 static int is_in_file(const struct vas_region *region)
 {

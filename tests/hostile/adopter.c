@@ -261,9 +261,9 @@ TEST(a_first_change_costs_as_much_as_both_tables_are_long)
 		s.table[i] = (struct vas_region_entry){
 			.gpa = i * 8192ull, .size = 4096, .offset = i * 8192ull, .id = i + 1
 		};
-		s.other[i] = (struct vas_region_entry){
-			.size = LIMIT - i * 4096ull, .offset = i * 4096ull, .id = i + 1
-		};
+		s.other[i] = (struct vas_region_entry){ .size = LIMIT - i * 4096ull,
+							.offset = i * 4096ull,
+							.id = i + 1 };
 	}
 	s.state->nr_regions = nr;
 	s.ctl->next_region_id = nr + 1;

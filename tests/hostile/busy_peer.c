@@ -180,10 +180,10 @@ TEST(words_that_count_up_keep_no_binder_beyond_its_time)
 
 static void hold_pin(struct scene *s)
 {
-	s->owner->proto.pins[0] = (struct vas_pin){
-		.state = VAS_PIN_HELD, .tag = s->peer->proto.tag, .size = SIZE,
-		.flags = VAS_PIN_WRITABLE
-	};
+	s->owner->proto.pins[0] = (struct vas_pin){ .state = VAS_PIN_HELD,
+						    .tag = s->peer->proto.tag,
+						    .size = SIZE,
+						    .flags = VAS_PIN_WRITABLE };
 	s->ctl->pins_claimed = 1;
 }
 
@@ -273,24 +273,6 @@ TEST(trackers_of_one_that_lives_leave_no_place_and_that_is_said_at_once)
 	scene_clear(&s);
 }
 
-TEST(a_drain_lock_that_is_kept_is_an_error_of_the_harvest)
-{
-	const struct vas_dirty_word *words;
-	struct vas_tracker *tracker;
-	uint64_t gpa = 0;
-	struct scene s;
-
-	scene_make(&s, 16);
-	CHECK_OK(vas_tracker_attach(s.owner, "t", 0, &tracker));
-	CHECK_OK(vas_tracker_begin(tracker));
-	s.ctl->draining = s.peer->proto.tag;
-	CHECK_EQ(vas_tracker_harvest(tracker, &gpa, LIMIT, 16, &words), -EBUSY);
-	s.ctl->draining = 0;
-	CHECK(vas_tracker_harvest(tracker, &gpa, LIMIT, 16, &words) >= 0);
-	vas_tracker_detach(tracker);
-	scene_clear(&s);
-}
-
 TEST(events_that_are_never_whole_are_none)
 {
 	struct vas_event_entry *entries;
@@ -301,7 +283,8 @@ TEST(events_that_are_never_whole_are_none)
 	scene_make(&s, 16);
 	entries = vas_extent(s.owner, VAS_EXT_EVENTS);
 	for (i = 0; i < s.owner->sb.nr_events; i++)
-		entries[i] = (struct vas_event_entry){ .kind = VAS_EVENT_IRQ, .id = i + 1,
+		entries[i] = (struct vas_event_entry){ .kind = VAS_EVENT_IRQ,
+						       .id = i + 1,
 						       .sequence = 1 };
 	CHECK_EQ(vas_events(s.peer, NULL, 0), 0);
 	CHECK_EQ(vas_event_find(s.peer, 1, &event), -ENOENT);
