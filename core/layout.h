@@ -33,8 +33,8 @@ int vas_backings_check(const struct vas_superblock *sb, const struct vas_state *
 		       const struct vas_backing_entry *backings);
 
 /*
- * The table as a whole, and the backings: every region by itself, sorted by gpa, no overlap, no backing that is not
- * there. -EPROTO, or 0. Does not look for double ids.
+ * The table as a whole, and the backings: every region by itself, sorted by gpa, no overlap, no
+ * backing that is not there. -EPROTO, or 0. Does not look for double ids.
  */
 int vas_table_check(const struct vas_superblock *sb, const struct vas_state *state,
 		    const struct vas_region_entry *regions,
