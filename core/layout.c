@@ -175,8 +175,8 @@ int vas_region_check(const struct vas_superblock *sb, const struct vas_region_en
 }
 
 /* Of backing 0 only the RAM may be mapped as a region, never the control area. */
-static int backings_check(const struct vas_superblock *sb, const struct vas_state *state,
-			  const struct vas_backing_entry *backings)
+int vas_backings_check(const struct vas_superblock *sb, const struct vas_state *state,
+		       const struct vas_backing_entry *backings)
 {
 	uint32_t i;
 
@@ -203,7 +203,7 @@ int vas_table_check(const struct vas_superblock *sb, const struct vas_state *sta
 	uint64_t end = 0;
 	uint32_t i;
 
-	if (backings_check(sb, state, backings))
+	if (vas_backings_check(sb, state, backings))
 		return -EPROTO;
 	for (i = 0; i < state->nr_regions; i++) {
 		const struct vas_region_entry *r = &regions[i];

@@ -56,9 +56,13 @@ enum vas_region_fault vas_region_fault(const struct vas_superblock *sb,
 int vas_region_check(const struct vas_superblock *sb, const struct vas_region_entry *region,
 		     const struct vas_backing_entry *backing);
 
+/* The entries that the state names: -EPROTO, or 0. */
+int vas_backings_check(const struct vas_superblock *sb, const struct vas_state *state,
+		       const struct vas_backing_entry *backings);
+
 /*
- * The table as a whole: every region by itself, sorted by gpa, no overlap, no backing that is not
- * there. -EPROTO, or 0. Does not look for double ids.
+ * The table as a whole, and the backings: every region by itself, sorted by gpa, no overlap, no
+ * backing that is not there. -EPROTO, or 0. Does not look for double ids.
  */
 int vas_table_check(const struct vas_superblock *sb, const struct vas_state *state,
 		    const struct vas_region_entry *regions,

@@ -98,8 +98,14 @@ static int fail_unknown(const struct scan *scan, const char *name)
 		    name);
 }
 
+/* A file, which no pid or fd that is used again can be mistaken for. */
+struct file_id {
+	dev_t dev;
+	ino_t ino;
+};
+
 /* Find the vas by what it says of itself. */
-static int look_for(const char *name, struct holder *holder)
+static int look_for(const char *name, struct holder *holder, struct file_id *id)
 {
 	const struct found *found = NULL;
 	struct scan scan;
@@ -120,8 +126,21 @@ static int look_for(const char *name, struct holder *holder)
 		code = fail_unknown(&scan, name);
 	else
 		*holder = *found_holder(found);
+	if (!code)
+		*id = (struct file_id){ found->dev, found->ino };
 	scan_clean(&scan);
 	return code;
+}
+
+/* What was found under the name is what was opened, whatever its holder has done since. */
+static int check_same(const char *name, int fd, const struct file_id *id)
+{
+	struct stat st;
+
+	if (!id->ino || (!fstat(fd, &st) && st.st_dev == id->dev && st.st_ino == id->ino))
+		return EXIT_OK;
+	return fail(EXIT_NOT_FOUND, "%s: the process that had it open has closed it: try again",
+		    name);
 }
 
 /* PID/FD, fd:N or N: 0, or -EINVAL if it is no such thing. */
@@ -163,21 +182,34 @@ static void offer_backings(struct vas *vas, const struct holder *holder)
 	}
 }
 
+static int open_name(const char *name, int flags, struct holder *holder, int *fd)
+{
+	struct file_id id = { 0 };
+	int code = EXIT_OK;
+
+	if (parse_reference(name, holder)) {
+		if (strchr(name, '/'))
+			return fail_usage("'%s' is no PID/FD: both must be numbers", name);
+		code = look_for(name, holder, &id);
+	}
+	if (code)
+		return code;
+	code = holder->pid == getpid() ? open_inherited(name, holder, fd) :
+					 open_holder(name, holder, flags, fd);
+	if (code)
+		return code;
+	code = check_same(name, *fd, &id);
+	if (code)
+		close(*fd);
+	return code;
+}
+
 int name_bind(const char *name, enum vas_role role, struct vas **vas)
 {
 	const int observes = role == VAS_ROLE_OBSERVER;
 	struct holder holder = { 0 };
-	int fd, err, code = EXIT_OK;
+	int fd = -1, err, code = open_name(name, observes ? O_RDONLY : O_RDWR, &holder, &fd);
 
-	if (parse_reference(name, &holder)) {
-		if (strchr(name, '/'))
-			return fail_usage("'%s' is no PID/FD: both must be numbers", name);
-		code = look_for(name, &holder);
-	}
-	if (!code && holder.pid == getpid())
-		code = open_inherited(name, &holder, &fd);
-	else if (!code)
-		code = open_holder(name, &holder, observes ? O_RDONLY : O_RDWR, &fd);
 	if (code)
 		return code;
 	err = vas_bind(fd, observes ? VAS_BIND_OBSERVE : 0, vas);
@@ -188,13 +220,28 @@ int name_bind(const char *name, enum vas_role role, struct vas **vas)
 	return EXIT_OK;
 }
 
+static int is_same_vas(const struct vas *a, const struct vas *b)
+{
+	struct stat x, y;
+
+	return !fstat(vas_fd(a), &x) && !fstat(vas_fd(b), &y) && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
 int name_bind_to_read(const char *name, struct vas **vas)
 {
+	struct vas *observer;
 	struct vas_info info;
 	int code = name_bind(name, VAS_ROLE_OBSERVER, vas);
 
 	if (code || vas_info(*vas, &info) || !info.nr_lazy)
 		return code;
-	vas_unbind(*vas);
-	return name_bind(name, VAS_ROLE_BINDER, vas);
+	observer = *vas;
+	code = name_bind(name, VAS_ROLE_BINDER, vas);
+	if (!code && !is_same_vas(observer, *vas)) {
+		vas_unbind(*vas);
+		code = fail(EXIT_NOT_FOUND, "%s: names another vas by now: try again", name);
+	}
+	vas_unbind(observer);
+	return code;
 }

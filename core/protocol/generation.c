@@ -13,8 +13,9 @@
 #include "core/layout.h"
 #include "core/protocol/protocol.h"
 
-#define MAX_TRIES   100 /* a layout that changes faster than it can be copied */
-#define MAX_STRIKES 5	/* what is wrong under one generation may be an owner at its writing */
+#define MAX_TRIES   100			   /* a layout that changes faster than it can be copied */
+#define MAX_ENTRIES (2u * VAS_MAX_REGIONS) /* of tables, copied in one call */
+#define MAX_STRIKES 5 /* what is wrong under one generation may be an owner at its writing */
 
 static uint64_t begin(const struct vas_proto *proto)
 {
@@ -56,18 +57,25 @@ int vas_generation_read(struct vas_proto *proto, struct vas_state *state)
 	return err;
 }
 
+static int copy_backings(struct vas_proto *proto, struct vas_generation *g)
+{
+	uint64_t offset = proto->sb->extents[VAS_EXT_BACKINGS].offset;
+
+	vas_words_clear(g->backings, sizeof(g->backings));
+	return proto->ops->copy(proto, g->backings, offset,
+				g->state.nr_backings * sizeof(g->backings[0]));
+}
+
 static int copy_table(struct vas_proto *proto, struct vas_generation *g)
 {
-	const struct vas_extent *extents = proto->sb->extents;
-	uint64_t table = extents[g->state.table ? VAS_EXT_TABLE1 : VAS_EXT_TABLE0].offset;
+	enum vas_extent_id table = g->state.table ? VAS_EXT_TABLE1 : VAS_EXT_TABLE0;
 	int err;
 
-	err = proto->ops->copy(proto, g->backings, extents[VAS_EXT_BACKINGS].offset,
-			       g->state.nr_backings * sizeof(g->backings[0]));
-	if (err || !g->regions)
-		return err;
-	err = proto->ops->copy(proto, g->regions, table,
+	if (!g->regions)
+		return vas_backings_check(proto->sb, &g->state, g->backings);
+	err = proto->ops->copy(proto, g->regions, proto->sb->extents[table].offset,
 			       g->state.nr_regions * sizeof(g->regions[0]));
+	proto->work.entries += g->state.nr_regions;
 	return err ? err : vas_table_check(proto->sb, &g->state, g->regions, g->backings);
 }
 
@@ -77,18 +85,24 @@ static int copy(struct vas_proto *proto, uint64_t generation, struct vas_generat
 	int err = copy_state(proto, generation, &g->state);
 
 	if (!err)
+		err = copy_backings(proto, g);
+	if (!err)
 		err = g->room(g);
-	if (err)
-		return err;
-	vas_words_clear(g->backings, sizeof(g->backings));
-	return copy_table(proto, g);
+	return err ? err : copy_table(proto, g);
+}
+
+/* Large tables get fewer tries: a peer that counts the generation up costs a constant. */
+static bool may_try(const struct vas_proto *proto, int tries, uint64_t entries)
+{
+	return tries < MAX_TRIES && (!tries || proto->work.entries - entries < MAX_ENTRIES);
 }
 
 int vas_generation_copy(struct vas_proto *proto, struct vas_generation *g)
 {
+	uint64_t entries = proto->work.entries;
 	int err = -EAGAIN, strikes = 0, tries;
 
-	for (tries = 0; err == -EAGAIN && tries < MAX_TRIES; tries++) {
+	for (tries = 0; err == -EAGAIN && may_try(proto, tries, entries); tries++) {
 		uint64_t generation = begin(proto);
 
 		proto->ops->yield();

@@ -291,7 +291,7 @@ struct vas_generation {
 		*regions; /* from room(); whatever the result, the caller's to free */
 	/*
 	 * Called again for each try. May leave `regions` NULL, if they are known: they are not
-	 * read.
+	 * read, and it is the caller who checks them against the backings.
 	 */
 	int (*room)(struct vas_generation *generation);
 };

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/range.h"
+#include "lib/access/checked.h"
 #include "lib/access/lazy.h"
 #include "lib/handle/barrier.h"
 #include "lib/base/cancel.h"
@@ -93,25 +94,12 @@ struct copy {
 	uint64_t mended; /* what failed later than this is doubtful */
 };
 
-/* Bytes that the kernel could copy between buf and hva. */
-static size_t copy_checked(const struct copy *c, char *hva, size_t len)
-{
-	struct iovec local = { c->buf + c->done, len }, remote = { hva, len };
-	int saved_errno = errno;
-	ssize_t nr;
-
-	if (c->prot == VAS_PROT_WRITE)
-		nr = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
-	else
-		nr = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-	errno = saved_errno;
-	return nr < 0 ? 0 : (size_t)nr;
-}
-
 static size_t copy_range(const struct copy *c, char *hva, size_t len)
 {
+	if (c->checked && c->prot == VAS_PROT_WRITE)
+		return vas_write_checked(hva, c->buf + c->done, len);
 	if (c->checked)
-		return copy_checked(c, hva, len);
+		return vas_read_checked(c->buf + c->done, hva, len);
 	if (c->prot == VAS_PROT_WRITE)
 		memcpy(hva, c->buf + c->done, len);
 	else

@@ -27,7 +27,9 @@
 #define LAZY_NS	  10000000000ull /* as long as the owner may take to fill a word */
 #define LOOK_NS	  5000000ull	 /* between two looks at whether it lives */
 #define MAX_TRIES 100
-#define LOOKS	  1024 /* at words, between two at the clock */
+#define LOOKS	  1024	       /* at words, between two at the clock */
+#define STRIDE	  (1ull << 22) /* words that are skipped at most, between two */
+#define MAX_WAITS (1ull << 20)
 
 int vas_lazy_by_state(struct vas *vas)
 {
@@ -162,12 +164,41 @@ static uint64_t words_to(uint64_t end)
 	return (end + WORD_SIZE - 1) / WORD_SIZE;
 }
 
-/* A look at the clock costs more than one at a word of the log. */
-static int check_time(uint64_t word, uint64_t deadline_ns)
+/* A walk over a log that a peer may have filled with whatever takes long. */
+struct walk {
+	struct vas_proto_work *work;
+	const struct vas_log *log;
+	uint64_t word;
+	uint64_t nr;
+	uint64_t deadline_ns;
+	uint32_t looks;
+};
+
+static int check_time(const struct walk *w)
 {
-	if (deadline_ns == UINT64_MAX || word % LOOKS || vas_now_ns() < deadline_ns)
+	if (w->deadline_ns == UINT64_MAX || vas_now_ns() < w->deadline_ns)
 		return 0;
 	return vas_error_set(-ETIMEDOUT, "memory is not filled yet");
+}
+
+/*
+ * The next word that may be other than 0: 1; 0 at the end. A look at the clock costs more than one
+ * at a word of the log, so there is one now and then.
+ */
+static int walk_next(struct walk *w)
+{
+	int err = ++w->looks % LOOKS ? 0 : check_time(w);
+
+	w->work->entries++;
+	while (!err && w->word < w->nr) {
+		uint64_t end = w->nr - w->word < STRIDE ? w->nr : w->word + STRIDE;
+
+		w->word = vas_log_next(w->log, w->word, end);
+		if (w->word < end)
+			return 1;
+		err = w->word < w->nr ? check_time(w) : 0;
+	}
+	return err;
 }
 
 /*
@@ -178,24 +209,29 @@ static int walk(struct vas *vas, uint64_t gpa, uint64_t len, uint64_t deadline_n
 		int (*get)(struct vas *vas, const uint64_t *bits, uint64_t mask, uint64_t word,
 			   uint64_t deadline_ns))
 {
-	uint64_t word, end, nr;
+	struct walk w = { .work = &vas->proto.work, .deadline_ns = deadline_ns };
 	struct vas_log log;
+	uint64_t end;
 	int err = missing_log(vas, &log);
 
 	if (err <= 0 || !len || gpa >= vas->sb.limit)
 		return err < 0 ? err : 0;
 	end = len > vas->sb.limit - gpa ? vas->sb.limit : gpa + len;
-	nr = words_to(end);
-	err = 0;
-	for (word = vas_log_next(&log, gpa / WORD_SIZE, nr); !err && word < nr;
-	     word = vas_log_next(&log, word + 1, nr)) {
-		uint64_t mask = mask_of(word, gpa, end);
+	w.log = &log;
+	w.word = gpa / WORD_SIZE;
+	w.nr = words_to(end);
+	for (err = walk_next(&w); err == 1; err = walk_next(&w)) {
+		uint64_t mask = mask_of(w.word, gpa, end);
 
 		/* Acquire: the page is there before its bit goes; partner: the filler's release. */
-		if (__atomic_load_n(&log.words[word], __ATOMIC_ACQUIRE) & mask)
-			err = get ? get(vas, &log.words[word], mask, word, deadline_ns) : 1;
-		if (!err)
-			err = check_time(word, deadline_ns);
+		if (__atomic_load_n(&log.words[w.word], __ATOMIC_ACQUIRE) & mask) {
+			if (!get)
+				return 1;
+			err = get(vas, &log.words[w.word], mask, w.word, deadline_ns);
+			if (err)
+				return err;
+		}
+		w.word++;
 	}
 	return err;
 }
@@ -232,10 +268,13 @@ int vas_lazy_next(struct vas *vas, uint64_t *gpa, uint64_t end)
 
 int vas_lazy_enter(struct vas *vas, uint64_t gpa, uint64_t len)
 {
+	uint64_t waits = len / WORD_SIZE < MAX_WAITS ? len / WORD_SIZE + 2 : MAX_WAITS;
+	/* For all tries together, as long as one may take. */
+	uint64_t deadline_ns = vas_deadline_ns(LAZY_NS * waits);
 	int err, tries;
 
 	for (tries = 0; tries < MAX_TRIES; tries++) {
-		err = vas_lazy_range(vas, gpa, len);
+		err = vas_is_lazy(vas) ? walk(vas, gpa, len, deadline_ns, get_word) : 0;
 		if (!err)
 			err = vas_enter(vas);
 		if (err)

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/handle/file.h"
+
 static bool is_ours(int fd)
 {
 	struct stat st;
@@ -21,22 +23,30 @@ static bool is_ours(int fd)
 	return fd < 0 || (fstat(fd, &st) == 0 && (st.st_uid == geteuid() || geteuid() == 0));
 }
 
-/* One whose file position is nobody else's, where there is one. */
-static int fd_of(const struct vas *vas, const struct vas_region *region)
-{
-	return region->backing || vas_has_ram_apart(vas) ? vas->backings[region->backing].fd :
-							   vas->lock_fd;
-}
-
-void vas_resident_init(struct resident *r, const struct vas *vas)
+void vas_resident_init(struct resident *r, struct vas *vas)
 {
 	int saved_errno = errno;
 	uint32_t i;
 
-	*r = (struct resident){ .is_ours = true };
+	*r = (struct resident){ .is_ours = is_ours(vas->lock_fd) };
+	pthread_mutex_lock(&vas->lock);
 	for (i = 0; r->is_ours && i < VAS_MAX_BACKINGS; i++)
 		r->is_ours = is_ours(vas->backings[i].fd);
+	pthread_mutex_unlock(&vas->lock);
 	errno = saved_errno;
+}
+
+/* The region's file: a duplicate, or what only the handle's end closes. */
+static int file_get(struct vas *vas, const struct vas_region *region)
+{
+	return region->backing || vas_has_ram_apart(vas) ? vas_backing_dup(vas, region->backing) :
+							   vas->lock_fd;
+}
+
+static void file_put(const struct vas *vas, int fd)
+{
+	if (fd >= 0 && fd != vas->lock_fd)
+		close(fd);
 }
 
 uint64_t vas_resident_present(const void *hva, uint64_t len)
@@ -87,16 +97,30 @@ static uint64_t data_at(struct resident *r, int fd, off_t offset, uint64_t page_
 	return next > offset ? least(left, (uint64_t)(next - offset)) : left;
 }
 
-struct range vas_resident_at(struct resident *r, const struct vas *vas,
+/* What the file says of `left` bytes from offset on. */
+static struct range look(struct resident *r, int fd, off_t offset, uint64_t page_size,
+			 uint64_t left)
+{
+	off_t next = seek(fd, offset, SEEK_DATA);
+
+	if (next < 0 || (uint64_t)(next - offset) >= left)
+		return (struct range){ .len = left, .is_hole = true };
+	if (next > offset)
+		return (struct range){ .len = (uint64_t)(next - offset), .is_hole = true };
+	return (struct range){ .len = data_at(r, fd, offset, page_size, left) };
+}
+
+struct range vas_resident_at(struct resident *r, struct vas *vas,
 			     const struct vas_region_map_entry *e, uint64_t gpa, const void *hva,
 			     uint64_t range)
 {
 	const struct view *view = vas_view_of(vas);
 	const struct vas_region *region = &view->set->regions[e->region];
-	int fd = fd_of(vas, region);
 	uint64_t left = e->gpa + e->size - gpa, there;
 	uint64_t page_size = vas->backings[region->backing].entry.page_size;
-	off_t offset = (off_t)(region->offset + (gpa - e->gpa)), next;
+	off_t offset = (off_t)(region->offset + (gpa - e->gpa));
+	struct range found;
+	int fd;
 
 	if (region->flags & VAS_REGION_LOCAL)
 		return (struct range){ .len = least(left, range) };
@@ -109,24 +133,23 @@ struct range vas_resident_at(struct resident *r, const struct vas *vas,
 		return (struct range){ .len = least(least(left, range),
 						    page_size - (uint64_t)offset % page_size),
 				       .is_unsure = true };
-	next = seek(fd, offset, SEEK_DATA);
-	if (next < 0 || (uint64_t)(next - offset) >= left)
-		return (struct range){ .len = left, .is_hole = true };
-	if (next > offset)
-		return (struct range){ .len = (uint64_t)(next - offset), .is_hole = true };
-	there = data_at(r, fd, offset, page_size, left);
+	fd = file_get(vas, region);
+	found = look(r, fd, offset, page_size, left);
+	file_put(vas, fd);
+	if (found.is_hole)
+		return found;
 	r->generation = view->state.generation;
-	r->data_end = gpa + there;
-	return (struct range){ .len = least(there, range) };
+	r->data_end = gpa + found.len;
+	found.len = least(found.len, range);
+	return found;
 }
 
-size_t vas_resident_read(const struct vas *vas, const struct vas_region_map_entry *e, uint64_t gpa,
+size_t vas_resident_read(struct vas *vas, const struct vas_region_map_entry *e, uint64_t gpa,
 			 void *buf, size_t len)
 {
 	const struct vas_region *region = &vas_view_of(vas)->set->regions[e->region];
-	int fd = fd_of(vas, region);
 	uint64_t offset = region->offset + (gpa - e->gpa);
-	int saved_errno = errno;
+	int saved_errno = errno, fd = file_get(vas, region);
 	size_t done = 0;
 
 	while (done < len) {
@@ -138,6 +161,7 @@ size_t vas_resident_read(const struct vas *vas, const struct vas_region_map_entr
 			break;
 		done += (size_t)nr;
 	}
+	file_put(vas, fd);
 	errno = saved_errno;
 	return done;
 }

@@ -21,14 +21,14 @@ struct range {
 	bool is_unsure; /* one or the other, hugetlbfs does not tell: vas_resident_read() it */
 };
 
-void vas_resident_init(struct resident *r, const struct vas *vas);
+void vas_resident_init(struct resident *r, struct vas *vas);
 
 /*
  * In a section: what is at gpa, which the reachable entry e holds, and how far that goes on: for
  * data at most `range` bytes, which are contiguous from hva on; for a hole perhaps more, up to the
  * end of e.
  */
-struct range vas_resident_at(struct resident *r, const struct vas *vas,
+struct range vas_resident_at(struct resident *r, struct vas *vas,
 			     const struct vas_region_map_entry *e, uint64_t gpa, const void *hva,
 			     uint64_t range);
 
@@ -41,7 +41,7 @@ uint64_t vas_resident_present(const void *hva, uint64_t len);
  * file, where a hole gives zeros and stays one. How many: fewer where the file was cut or a page is
  * bad. Not of local memory.
  */
-size_t vas_resident_read(const struct vas *vas, const struct vas_region_map_entry *e, uint64_t gpa,
+size_t vas_resident_read(struct vas *vas, const struct vas_region_map_entry *e, uint64_t gpa,
 			 void *buf, size_t len);
 
 #endif

@@ -9,19 +9,9 @@
 #include <unistd.h>
 
 #include "core/layout.h"
-#include "lib/handle/barrier.h"
-#include "lib/base/cancel.h"
-#include "lib/base/error.h"
-#include "lib/events/event.h"
-#include "lib/handle/sigbus.h"
-#include "lib/handle/file.h"
-#include "lib/layout/stale.h"
-#include "lib/handle/lock.h"
-#include "lib/handle/notify.h"
-#include "lib/layout/publish.h"
-#include "lib/handle/thread.h"
 #include "lib/access/view.h"
 #include "lib/access/window.h"
+#include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/events/event.h"
 #include "lib/handle/barrier.h"
@@ -32,6 +22,7 @@
 #include "lib/handle/sigbus.h"
 #include "lib/handle/thread.h"
 #include "lib/layout/adopt.h"
+#include "lib/layout/publish.h"
 #include "lib/layout/stale.h"
 
 #define DEFAULT_REGIONS	     32768
@@ -168,12 +159,14 @@ static int check_options(const struct vas_options *options)
 	return 0;
 }
 
-static void set_uuid(uint8_t uuid[16])
+static int set_uuid(uint8_t uuid[16])
 {
 	if (getrandom(uuid, 16, 0) != 16)
-		memset(uuid, 0, 16);
+		return vas_error_set(-EIO, "cannot get random bytes for a uuid: %s",
+				     strerror(errno));
 	uuid[6] = (uuid[6] & 0x0f) | 0x40; /* RFC 4122: version 4, */
 	uuid[8] = (uuid[8] & 0x3f) | 0x80; /* variant 1 */
+	return 0;
 }
 
 static int plan_superblock(struct vas *vas, const struct vas_options *options)
@@ -200,7 +193,9 @@ static int plan_superblock(struct vas *vas, const struct vas_options *options)
 		sb->features_optional |= VAS_FEATURE_THP;
 	if (options->name)
 		memcpy(sb->name, options->name, strlen(options->name));
-	set_uuid(sb->uuid);
+	err = set_uuid(sb->uuid);
+	if (err)
+		return err;
 	err = vas_superblock_plan(sb);
 	return err ? vas_error_set(err, "a vas of these sizes cannot be laid out in a file") : 0;
 }
@@ -301,6 +296,20 @@ static int open_for_role(struct vas *vas, int fd)
 	return vas->fd < 0 ? vas->fd : 0;
 }
 
+static int adopt(struct vas *vas)
+{
+	int err = vas_barrier_reaches(vas);
+
+	if (!err)
+		err = lock_ownership(vas);
+	if (err)
+		return err;
+	err = vas_publish_adopted(vas);
+	if (err)
+		vas_unlock_owner(vas);
+	return err;
+}
+
 static int bind_fd(struct vas *vas, int fd)
 {
 	int err;
@@ -319,12 +328,7 @@ static int bind_fd(struct vas *vas, int fd)
 	/* One that is apart is in the table. */
 	if (!vas_has_ram_apart(vas))
 		describe_ram(vas);
-	if (!(vas->bind_flags & VAS_BIND_ADOPT))
-		return 0;
-	err = vas_barrier_reaches(vas);
-	if (!err)
-		err = lock_ownership(vas);
-	return err ? err : vas_publish_adopted(vas);
+	return vas->bind_flags & VAS_BIND_ADOPT ? adopt(vas) : 0;
 }
 
 int vas_bind(int fd, uint32_t flags, struct vas **out)
@@ -349,11 +353,7 @@ int vas_adopt(struct vas *vas)
 
 	if (vas->role == VAS_ROLE_OBSERVER)
 		return vas_error_set(-EPERM, "an observer cannot own a vas");
-	err = vas_barrier_reaches(vas);
-	if (!err)
-		err = lock_ownership(vas);
-	if (!err)
-		err = vas_publish_adopted(vas);
+	err = adopt(vas);
 	if (err)
 		return err;
 	pthread_mutex_lock(&vas->lock);

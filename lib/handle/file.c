@@ -302,6 +302,18 @@ int vas_backing_take(struct vas *vas, struct backing *backing, int fd)
 	return 0;
 }
 
+int vas_backing_dup(struct vas *vas, uint32_t backing)
+{
+	int fd;
+
+	pthread_mutex_lock(&vas->lock);
+	fd = vas->backings[backing].fd;
+	if (fd >= 0)
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	pthread_mutex_unlock(&vas->lock);
+	return fd;
+}
+
 void vas_backing_close(struct backing *backing)
 {
 	if (backing->fd >= 0)

@@ -33,6 +33,12 @@ int vas_file_describe(int fd, struct vas_backing_entry *entry);
  */
 int vas_backing_take(struct vas *vas, struct backing *backing, int fd);
 
+/*
+ * A duplicate of a backing's fd, which other threads may close when the layout changes; -1: not
+ * available. The caller closes it, and does not hold vas->lock.
+ */
+int vas_backing_dup(struct vas *vas, uint32_t backing);
+
 /* Give up a backing's fd. */
 void vas_backing_close(struct backing *backing);
 

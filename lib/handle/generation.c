@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/layout.h"
 #include "lib/base/error.h"
 
 struct region_set *vas_region_set_new(uint32_t nr)
@@ -111,6 +112,24 @@ static int room(struct vas_generation *g)
 	return g->regions ? 0 : -ENOMEM;
 }
 
+/* The regions are as they were, but a backing's entry may not be. */
+static int check_known(const struct vas *vas, const struct vas_generation *g,
+		       const struct region_set *known)
+{
+	uint32_t i;
+
+	for (i = 0; i < known->nr; i++) {
+		const struct vas_region *r = &known->regions[i];
+		struct vas_region_entry entry;
+
+		vas_region_to_entry(r, &entry);
+		if (r->backing >= g->state.nr_backings ||
+		    vas_region_check(&vas->sb, &entry, &g->backings[r->backing]))
+			return -EPROTO;
+	}
+	return 0;
+}
+
 static int set_from_entries(const struct vas_generation *g, struct snapshot *s)
 {
 	uint32_t i, nr = g->state.nr_regions;
@@ -150,11 +169,11 @@ int vas_snapshot_take(struct vas *vas, struct region_set *known, uint64_t known_
 	if (vas->role == VAS_ROLE_OWNER)
 		return take_own(vas, known, known_generation, s);
 	err = vas_generation_copy(&vas->proto, &r.g);
+	if (!err)
+		err = is_known(&r) ? check_known(vas, &r.g, known) : set_from_entries(&r.g, s);
 	if (!err && is_known(&r)) {
 		known->refs++;
 		s->set = known;
-	} else if (!err) {
-		err = set_from_entries(&r.g, s);
 	}
 	free(r.g.regions);
 	if (err)

@@ -11,6 +11,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/handle/file.h"
 #include "lib/handle/lock.h"
 
 #define DRAIN_NS 1000000000ull /* as long as others may keep the log */
@@ -75,6 +76,9 @@ int vas_log_repair(struct vas *vas)
 		if (hole < 0)
 			return vas_error_set(-errno, "cannot find the dirty log's pages: %s",
 					     strerror(errno));
+		/* A page that went again meanwhile: on, whatever comes and goes. */
+		if (hole < data + (off_t)VAS_PAGE_SIZE)
+			hole = data + (off_t)VAS_PAGE_SIZE;
 		err = repair_part(vas, data, hole < end ? hole : end);
 	}
 	return err;
@@ -171,29 +175,42 @@ static void mark_cut(const struct vas_log *log, const struct vas_region *region,
 		vas_log_mark_again(log, region->gpa + size, region->size - size);
 }
 
-void vas_log_mark_touched(struct vas *vas, const struct vas_log *log,
-			  const struct vas_region *region)
+/*
+ * What the file has there: false if it cannot tell. Goes on page by page where holes come and go
+ * under it.
+ */
+static bool mark_data(const struct vas_log *log, const struct vas_region *region, int fd)
 {
-	int fd = region->flags & VAS_REGION_LOCAL ? -1 : vas->backings[region->backing].fd;
 	off_t data, hole = (off_t)region->offset, end = (off_t)(region->offset + region->size);
 
-	if (region->flags & VAS_REGION_DEVICE)
-		return;
-	mark_cut(log, region, fd);
-	while (fd >= 0 && hole < end) {
+	while (hole < end) {
 		data = lseek(fd, hole, SEEK_DATA);
-		if (data < 0 && errno == ENXIO)
-			return;
 		if (data < 0)
-			break; /* a file that cannot tell: all of it */
+			return errno == ENXIO;
+		if (data >= end)
+			return true;
 		hole = lseek(fd, data, SEEK_HOLE);
 		if (hole < 0)
-			break;
-		if (data >= end)
-			return;
+			return false;
+		if (hole < data + (off_t)VAS_PAGE_SIZE)
+			hole = data + (off_t)VAS_PAGE_SIZE;
 		vas_log_mark_again(log, region->gpa + (uint64_t)(data - (off_t)region->offset),
 				   (uint64_t)((hole < end ? hole : end) - data));
 	}
-	if (hole < end)
+	return true;
+}
+
+void vas_log_mark_touched(struct vas *vas, const struct vas_log *log,
+			  const struct vas_region *region)
+{
+	int fd;
+
+	if (region->flags & VAS_REGION_DEVICE)
+		return;
+	fd = region->flags & VAS_REGION_LOCAL ? -1 : vas_backing_dup(vas, region->backing);
+	mark_cut(log, region, fd);
+	if (fd < 0 || !mark_data(log, region, fd))
 		vas_log_mark_again(log, region->gpa, region->size);
+	if (fd >= 0)
+		close(fd);
 }

@@ -19,6 +19,7 @@ static int free_entry(const struct vas *vas)
 	/* With a RAM that is apart, one less: all fds fit in one message. */
 	int i, nr = (int)VAS_MAX_BACKINGS - vas_has_ram_apart(vas);
 
+	nr = nr < (int)vas->sb.nr_backings ? nr : (int)vas->sb.nr_backings;
 	for (i = 1; i < nr; i++)
 		if (!(vas->backings[i].entry.flags & VAS_BACKING_USED))
 			return i;

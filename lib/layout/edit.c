@@ -38,7 +38,8 @@ int vas_layout_begin(struct vas *vas, struct vas_layout **out)
 	if (vas->own.flags & VAS_STATE_LAZY) {
 		pthread_mutex_unlock(&vas->change);
 		free(layout);
-		return vas_error_set(-EAGAIN, "lazy pages are not all filled: vas_lazy_wait() first");
+		return vas_error_set(-EAGAIN,
+				     "lazy pages are not all filled: vas_lazy_wait() first");
 	}
 	layout->vas = vas;
 	layout->nr = vas->own.nr;

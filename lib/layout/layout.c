@@ -65,7 +65,7 @@ static void tear_down(struct vas *vas, const struct delta *delta, const struct s
 	vas_consumers_commit(vas, delta);
 	vas_step_undo(vas, freeze);
 	vas_stale_add(vas, delta->head.gone, delta->head.nr_gone);
-	vas_stale_punch(vas);
+	vas_stale_punch(vas, freeze->deadline_ns);
 }
 
 /* What an earlier change has left behind goes first, and those that are out of step catch up. */

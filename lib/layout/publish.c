@@ -55,10 +55,10 @@ static void write_backings(struct vas *vas, struct vas_state *state)
 	struct vas_backing_entry *entries = vas_extent(vas, VAS_EXT_BACKINGS);
 	uint32_t i;
 
-	for (i = 0; i < VAS_MAX_BACKINGS; i++) {
+	for (i = 0; i < vas->sb.nr_backings; i++) {
 		if (memcmp(&entries[i], &vas->backings[i].entry, sizeof(entries[i])))
 			entries[i] = vas->backings[i].entry;
-		if (entries[i].flags & VAS_BACKING_USED)
+		if (vas->backings[i].entry.flags & VAS_BACKING_USED)
 			state->nr_backings = i + 1;
 	}
 }

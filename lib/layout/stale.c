@@ -10,61 +10,132 @@
 
 #include "core/layout.h"
 #include "core/range.h"
-#include "lib/layout/consumer.h"
-#include "lib/base/error.h"
-#include "lib/handle/file.h"
-#include "lib/layout/publish.h"
-#include "lib/handle/generation.h"
 #include "lib/access/view.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/handle/file.h"
 #include "lib/handle/generation.h"
 #include "lib/handle/pins.h"
+#include "lib/layout/consumer.h"
 #include "lib/layout/publish.h"
 
 #define POPULATE_SIZE (64ull << 20) /* allocated at once */
+#define PUNCHES	      64	    /* between two looks at the clock */
 
 static int is_in_file(const struct vas_region *region)
 {
 	return !region->backing && !(region->flags & VAS_REGION_LOCAL);
 }
 
-/* Part of the file that no region of the present layout holds, as large as possible, from start. */
-static uint64_t unused_from(const struct vas *vas, uint64_t *start, uint64_t end)
+static uint64_t end_of(const struct vas_extent *extent)
 {
-	uint64_t range = end - *start;
-	uint32_t i;
+	return extent->offset + extent->size;
+}
 
-	for (i = 0; i < vas->own.nr && *start < end; i++) {
-		const struct vas_region *r = &vas->own.regions[i];
+static int by_offset(const void *a, const void *b)
+{
+	const struct vas_extent *x = a, *y = b;
 
-		if (!is_in_file(r) || !vas_ranges_overlap(r->offset, r->size, *start, range))
-			continue;
-		if (r->offset <= *start) {
-			*start = r->offset + r->size;
-			range = *start < end ? end - *start : 0;
-			i = UINT32_MAX; /* the new start may be in a region that was passed */
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Sorted, and what overlaps or touches made one: their number. */
+static size_t merge(struct vas_extent *extents, size_t nr)
+{
+	size_t i, last = 0;
+
+	if (!nr)
+		return 0;
+	qsort(extents, nr, sizeof(*extents), by_offset);
+	for (i = 1; i < nr; i++) {
+		if (extents[i].offset > end_of(&extents[last]))
+			extents[++last] = extents[i];
+		else if (end_of(&extents[i]) > end_of(&extents[last]))
+			extents[last].size = end_of(&extents[i]) - extents[last].offset;
+	}
+	return last + 1;
+}
+
+/* The parts of the file that these regions are in. NULL: no memory for the list. */
+static struct vas_extent *extents_of(const struct vas_region *regions, size_t nr, size_t *found)
+{
+	struct vas_extent *extents = malloc((nr + 1) * sizeof(*extents));
+	size_t i, n = 0;
+
+	for (i = 0; extents && i < nr; i++)
+		if (is_in_file(&regions[i]))
+			extents[n++] = (struct vas_extent){ regions[i].offset, regions[i].size };
+	*found = extents ? merge(extents, n) : 0;
+	return extents;
+}
+
+/* What is given back by a deadline, and how far it has come. */
+struct punching {
+	struct vas *vas;
+	struct vas_extent *held; /* by regions of the present layout: merged */
+	size_t nr_held;
+	size_t next; /* of the held, the first that ends behind what was given back */
+	size_t nr_punches;
+	uint64_t deadline_ns;
+};
+
+static bool is_late(const struct punching *p)
+{
+	return p->nr_punches && p->nr_punches % PUNCHES == 0 && vas_now_ns() >= p->deadline_ns;
+}
+
+static void punch(struct punching *p, uint64_t offset, uint64_t end)
+{
+	p->nr_punches++;
+	fallocate(p->vas->backings[0].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+		  (off_t)(end - offset));
+}
+
+/* Of one range what nobody holds; the range is what is left of it. */
+static void punch_range(struct punching *p, struct vas_extent *range)
+{
+	uint64_t at = range->offset, end = end_of(range);
+
+	while (p->next < p->nr_held && end_of(&p->held[p->next]) <= at)
+		p->next++;
+	while (at < end && !is_late(p)) {
+		const struct vas_extent *held = p->next < p->nr_held ? &p->held[p->next] : NULL;
+
+		if (held && held->offset <= at) {
+			at = end_of(held);
+			p->next++;
 		} else {
-			range = r->offset - *start;
+			uint64_t to = held && held->offset < end ? held->offset : end;
+
+			punch(p, at, to);
+			at = to;
 		}
 	}
-	return *start < end ? range : 0;
-}
-
-static void punch(struct vas *vas, uint64_t offset, uint64_t size)
-{
-	fallocate(vas->backings[0].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-		  (off_t)size);
-}
-
-static void punch_unused(struct vas *vas, uint64_t start, uint64_t end)
-{
-	uint64_t range;
-
-	for (range = unused_from(vas, &start, end); range; range = unused_from(vas, &start, end)) {
-		punch(vas, start, range);
-		start += range;
+	if (at > end) { /* the one that was passed reaches into what comes next */
+		at = end;
+		p->next--;
 	}
+	*range = (struct vas_extent){ at, end - at };
+}
+
+/*
+ * Sorted ranges, without what the present layout holds: work as they and the regions are many, not
+ * their product. How many of them are done; of the next one, some may be.
+ */
+static size_t punch_ranges(struct vas *vas, struct vas_extent *ranges, size_t nr,
+			   uint64_t deadline_ns)
+{
+	struct punching p = { .vas = vas, .deadline_ns = deadline_ns };
+	size_t i;
+
+	p.held = extents_of(vas->own.regions, vas->own.nr, &p.nr_held);
+	for (i = 0; p.held && i < nr; i++) {
+		punch_range(&p, &ranges[i]);
+		if (ranges[i].size)
+			break;
+	}
+	free(p.held);
+	return i;
 }
 
 void vas_stale_add(struct vas *vas, const struct vas_region *ranges, size_t nr)
@@ -85,15 +156,23 @@ void vas_stale_add(struct vas *vas, const struct vas_region *ranges, size_t nr)
 				(struct vas_extent){ ranges[i].offset, ranges[i].size };
 }
 
-void vas_stale_punch(struct vas *vas)
+void vas_stale_punch(struct vas *vas, uint64_t deadline_ns)
 {
 	struct stale *stale = &vas->stale;
-	size_t i;
+	size_t done;
 
-	for (i = 0; i < stale->nr; i++)
-		punch_unused(vas, stale->ranges[i].offset,
-			     stale->ranges[i].offset + stale->ranges[i].size);
-	vas_stale_free(stale);
+	stale->nr = merge(stale->ranges, stale->nr);
+	done = punch_ranges(vas, stale->ranges, stale->nr, deadline_ns);
+	if (done == stale->nr) {
+		vas_stale_free(stale);
+		return;
+	}
+	/* The rest is for the next change. Nobody has mapped it: that was waited for. */
+	stale->nr -= done;
+	memmove(stale->ranges, stale->ranges + done, stale->nr * sizeof(*stale->ranges));
+	free(stale->regions);
+	stale->regions = NULL;
+	stale->nr_regions = 0;
 }
 
 void vas_stale_free(struct stale *stale)
@@ -222,7 +301,7 @@ int vas_stale_settle(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *
 		return 0;
 	err = vas_publish_wait(vas, stale->nr_regions ? &pins : NULL, deadline_ns, blocker);
 	if (!err)
-		vas_stale_punch(vas);
+		vas_stale_punch(vas, deadline_ns);
 	return err;
 }
 
@@ -289,14 +368,13 @@ int vas_memory_reserve(struct vas *vas, const struct delta *delta, uint64_t dead
 
 void vas_memory_release(struct vas *vas, const struct delta *delta)
 {
-	size_t i;
+	struct vas_extent *extents;
+	size_t nr;
 
 	if (!must_reserve(vas))
 		return;
-	for (i = 0; i < delta->head.nr_added; i++) {
-		const struct vas_region *r = &delta->head.added[i];
-
-		if (is_in_file(r))
-			punch_unused(vas, r->offset, r->offset + r->size);
-	}
+	extents = extents_of(delta->head.added, delta->head.nr_added, &nr);
+	if (extents) /* else the memory stays with the file: costs, but harms nobody */
+		punch_ranges(vas, extents, nr, UINT64_MAX);
+	free(extents);
 }

@@ -35,8 +35,11 @@ int vas_stale_inherit(struct vas *vas);
 
 void vas_stale_free(struct stale *stale);
 
-/* Nobody can be using it (P5 is behind us): give it back to the system, P6. */
-void vas_stale_punch(struct vas *vas);
+/*
+ * Nobody can be using it (P5 is behind us): give it back to the system, P6. What is not given back
+ * by the deadline, of very many pieces, is for the next change.
+ */
+void vas_stale_punch(struct vas *vas, uint64_t deadline_ns);
 
 /* If there is some: wait until nobody uses or maps it, then give it back. */
 int vas_stale_settle(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker);

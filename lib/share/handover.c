@@ -172,12 +172,16 @@ static void set_role(struct vas *vas, enum vas_role role)
 	pthread_mutex_unlock(&vas->lock);
 }
 
-/* It was not taken. If it was, and its taker is dead already, it is there to be adopted. */
+/*
+ * It was not taken. If it was, and its taker is dead already, it is there to be adopted. A peer
+ * that counts the epoch up makes that of one that was not taken: no more than it can have by
+ * holding the owner's lock itself. What the owner goes on with is its own copy in any case.
+ */
 static int take_back(struct vas *vas, uint64_t epoch, int err)
 {
 	if (vas_lock_owner(vas))
 		return 0;
-	if (vas->ctl->owner_epoch != epoch) {
+	if (__atomic_load_n(&vas->ctl->owner_epoch, __ATOMIC_ACQUIRE) != epoch) {
 		vas_unlock_owner(vas);
 		return 0;
 	}
@@ -189,7 +193,7 @@ static int take_back(struct vas *vas, uint64_t epoch, int err)
 /* vas->change is held: no layout changes hands half made. */
 static int give(struct vas *vas, int sock, const void *state, size_t size)
 {
-	uint64_t epoch = vas->ctl->owner_epoch;
+	uint64_t epoch = __atomic_load_n(&vas->ctl->owner_epoch, __ATOMIC_ACQUIRE);
 	int err = check_give(vas, size);
 
 	if (!err)

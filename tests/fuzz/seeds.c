@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Write the seed corpus: seeds bind|recv|snapshot|virtqueue DIR. */
+/* Write the seed corpus: seeds adopt|bind|recv|snapshot|virtqueue DIR. */
 #include <fcntl.h>
 #include <linux/virtio_ring.h>
 #include <stdio.h>
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 {
 	if (argc == 3) {
 		directory = argv[2];
-		if (!strcmp(argv[1], "bind"))
+		if (!strcmp(argv[1], "adopt") || !strcmp(argv[1], "bind"))
 			return seed_bind();
 		if (!strcmp(argv[1], "recv"))
 			return seed_recv();
@@ -162,6 +162,6 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], "virtqueue"))
 			return seed_virtqueue();
 	}
-	fprintf(stderr, "usage: %s bind|recv|snapshot|virtqueue DIR\n", argv[0]);
+	fprintf(stderr, "usage: %s adopt|bind|recv|snapshot|virtqueue DIR\n", argv[0]);
 	return 2;
 }
