@@ -29,15 +29,13 @@
 #define STEP  (4ull << 20) /* of an allocation */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-static int make_memfd(const struct vas *vas)
+static int make_memfd(const char *name, uint32_t create_flags)
 {
 	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	char name[VAS_NAME_LEN + 8];
 	int fd;
 
-	if (vas->create_flags & VAS_CREATE_HUGETLB)
+	if (create_flags & VAS_CREATE_HUGETLB)
 		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
-	snprintf(name, sizeof(name), "vas:%s", vas->sb.name);
 	fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
 		fd = memfd_create(name, flags);
@@ -103,10 +101,48 @@ static int set_size(int fd, uint64_t size)
 	return ftruncate(fd, (off_t)size) ? -errno : 0;
 }
 
+/*
+ * Sealed for good: a peer that may write it cannot seal it against the others. Whoever has a
+ * read-only fd and another uid must not open it anew for writing.
+ */
+static int seal(int fd)
+{
+	return fcntl(fd, F_ADD_SEALS, SEALS) || fchmod(fd, 0600) ? -errno : 0;
+}
+
+static int fail_create(int fd, uint64_t size, int err)
+{
+	close(fd);
+	return vas_error_set(err, "cannot make a file of %llu bytes%s: %s",
+			     (unsigned long long)size,
+			     err == -EFBIG  ? " (RLIMIT_FSIZE)" :
+			     err == -ENOMEM ? " (no memory or hugepages left)" :
+					      "",
+			     strerror(-err));
+}
+
+int vas_file_create_backing(const char *name, uint64_t size, uint32_t create_flags)
+{
+	char file_name[VAS_NAME_LEN + 8];
+	int fd, err;
+
+	snprintf(file_name, sizeof(file_name), "vas-ram:%s", name ? name : "");
+	fd = make_memfd(file_name, create_flags);
+	if (fd < 0)
+		return fd;
+	err = set_size(fd, size);
+	if (!err)
+		err = seal(fd);
+	return err ? fail_create(fd, size, err) : fd;
+}
+
 int vas_file_create(struct vas *vas)
 {
-	int fd = make_memfd(vas), err;
+	char name[VAS_NAME_LEN + 8];
+	int fd, err;
 
+	snprintf(name, sizeof(name), "vas:%s", vas->sb.name);
+	fd = make_memfd(name, vas->create_flags);
 	if (fd < 0)
 		return fd;
 	err = set_size(fd, vas->sb.file_size);
@@ -114,20 +150,10 @@ int vas_file_create(struct vas *vas)
 		err = allocate_control(vas, fd);
 	if (!err)
 		err = write_superblock(vas, fd);
-	if (!err && fcntl(fd, F_ADD_SEALS, SEALS))
-		err = -errno;
-	/* Whoever has a read-only fd and another uid must not open it anew for writing. */
-	if (!err && fchmod(fd, 0600))
-		err = -errno;
-	if (err) {
-		close(fd);
-		return vas_error_set(err, "cannot make a file of %llu bytes%s: %s",
-				     (unsigned long long)vas->sb.file_size,
-				     err == -EFBIG  ? " (RLIMIT_FSIZE)" :
-				     err == -ENOMEM ? " (no memory or hugepages left)" :
-						      "",
-				     strerror(-err));
-	}
+	if (!err)
+		err = seal(fd);
+	if (err)
+		return fail_create(fd, vas->sb.file_size, err);
 	vas->fd = fd;
 	return 0;
 }
