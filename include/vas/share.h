@@ -15,8 +15,9 @@
  *
  * The owner of the parent owns the share. The share follows the parent: regions that are added in
  * its files, resized, moved or removed; freezing; the dirty log. It is a consumer of the parent,
- * <vas/consumer.h>: a peer that stays in a section, or keeps a map, makes a change of what it shares
- * fail at the change's deadline and is the blocker, by name. Other regions' changes do not ask it.
+ * <vas/consumer.h>: a peer that stays in a section, or keeps a map, makes a change of what it
+ * shares fail at the change's deadline, and is the blocker, by name. Other regions' changes do not
+ * ask it.
  */
 #ifndef VAS_SHARE_H
 #define VAS_SHARE_H
@@ -49,7 +50,7 @@ extern "C" {
  *
  * -EINVAL: flags; no ids; a region that lies in the vas's own file, in local memory, or in one file
  * with a region that is not named: vas_error() says which. -ENOENT: no such region. -EPERM: not the
- * owner, or a share. -EBUSY: the vas is being changed or frozen, and the share was not ready in 1 s.
+ * owner, or a share. -EBUSY: the share was not ready within 1 s.
  * Else as vas_create() and vas_consumer_attach().
  */
 VAS_API int vas_share(struct vas *vas, const uint64_t *ids, size_t nr, uint32_t flags,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Shares as consumers of their parents: the ops, which never wait, and the beginning and the end. */
+/* Shares as consumers of their parents: the ops, which never wait; the beginning and the end. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>

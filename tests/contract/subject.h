@@ -17,6 +17,7 @@
 
 #include <vas/access.h>
 #include <vas/event.h>
+#include <vas/share.h>
 #include <vas/vas.h>
 
 #include "tests/harness.h"
@@ -54,7 +55,8 @@
 #define FILLED_ON_TOUCH	 1u
 #define FILLED_BY_ITSELF 2u
 
-enum subject_file { FILE_SPARSE, FILE_COMPACT, FILE_BACKING };
+/* FILE_SHARE: the subject has a share of the owner's, which has the backing. */
+enum subject_file { FILE_SPARSE, FILE_COMPACT, FILE_BACKING, FILE_SHARE };
 
 struct subject;
 
@@ -81,7 +83,8 @@ struct subject_kind {
 struct subject {
 	const struct subject_kind *kind;
 	struct vas *owner;
-	uint64_t unit; /* the smallest region */
+	struct vas *share; /* FILE_SHARE, else NULL */
+	uint64_t unit;	   /* the smallest region */
 	uint64_t limit;
 	uint64_t ram_size;
 	uint64_t next_offset; /* of the next region that place() makes in the file or backing */

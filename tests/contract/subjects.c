@@ -102,6 +102,13 @@ const struct subject_kind subject_kinds[] = {
 		.ops = &subject_handle,
 	},
 	{
+		/* Its maps are pins in the share: the owner's blocker is that. */
+		.name = "share",
+		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_PIN) | CAN_KEEP,
+		.file = FILE_SHARE,
+		.ops = &subject_process,
+	},
+	{
 		.name = "lazy-owner",
 		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_WHOLE) | CAN_LOCAL | CAN_FREE,
 		.ops = &subject_owner,

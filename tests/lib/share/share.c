@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vas/dirty.h>
@@ -499,6 +500,68 @@ TEST(what_a_peer_wrote_before_the_share_ends_is_in_the_next_epoch)
 	CHECK(epoch(tracker) & 1ull << 18);
 	vas_tracker_detach(tracker);
 	peer_stop(&peer);
+	vas_destroy(p.vas);
+}
+
+#define NR_EPOCHS 300
+
+/* All pages that are dirty, into the copy; what is a hole meanwhile, was not in the copy either. */
+static void copy_epoch(struct vas *vas, struct vas_tracker *tracker, uint8_t *copy)
+{
+	uint64_t bits = epoch(tracker);
+
+	for (uint64_t i = 0; i < 64; i++)
+		if (bits >> i & 1)
+			vas_read(vas, i * PAGE, copy + i * PAGE, PAGE, NULL);
+}
+
+/* Pages that come and go, and one peer that never stops writing to them. */
+ROLE(writes)
+{
+	uint64_t val = 0, page;
+	struct vas *vas;
+	char byte;
+
+	CHECK_OK(vas_recv_fds(sock, 0, &vas));
+	while (recv(sock, &byte, 1, MSG_DONTWAIT) < 0) {
+		for (page = 16; page < 24; page++)
+			vas_write(vas, page * PAGE + val % 512 * 8, &val, sizeof(val), NULL);
+		if (!val++)
+			CHECK_EQ(write(sock, "w", 1), 1);
+	}
+	return 0;
+}
+
+TEST(a_migration_that_goes_on_under_a_peers_writes_and_changes_misses_none)
+{
+	static uint8_t copy[64 * PAGE], now[8 * PAGE];
+	struct parent p = parent_make();
+	struct vas *share = share_first(&p, 0);
+	struct vas_tracker *tracker;
+	int sock;
+
+	test_spawn("writes", &sock);
+	CHECK_OK(vas_send_fds(share, sock, 0));
+	CHECK_EQ(read(sock, now, 1), 1);
+	CHECK_OK(vas_tracker_attach(p.vas, "test", VAS_TRACKER_ALL, &tracker));
+	for (int i = 0; i < NR_EPOCHS; i++) {
+		if (i % 3 == 0)
+			CHECK_OK(vas_region_resize(p.vas, p.first, (1 + i % 8) * PAGE));
+		if (i % 7 == 0)
+			CHECK_OK(vas_region_move(p.vas, p.first, (16 + i % 2 * 60) * PAGE));
+		copy_epoch(p.vas, tracker, copy);
+	}
+	CHECK_OK(vas_region_move(p.vas, p.first, 16 * PAGE));
+	CHECK_OK(vas_region_resize(p.vas, p.first, 8 * PAGE));
+	copy_epoch(p.vas, tracker, copy);
+	CHECK_OK(vas_freeze(p.vas, TEST_HANG_NS, NULL));
+	copy_epoch(p.vas, tracker, copy);
+	CHECK_OK(vas_read(p.vas, 16 * PAGE, now, sizeof(now), NULL));
+	CHECK_MEM(copy + 16 * PAGE, now, sizeof(now));
+	CHECK_OK(vas_thaw(p.vas));
+	vas_tracker_detach(tracker);
+	close(sock);
+	vas_destroy(share);
 	vas_destroy(p.vas);
 }
 
