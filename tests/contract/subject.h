@@ -45,10 +45,13 @@
 
 #define CAN_WHOLE 524288u /* all its memory is there: its layout may change, its owner may end */
 
+#define CAN_WHOLE_CHANGE 2097152u /* a change shows whole to it, without holes on the way */
+
 #define CAN_PEEK 1048576u /* vas_peek(), which is the library's */
 
-#define CAN_ACCESS    (CAN_READ | CAN_FILL | CAN_COMPARE | CAN_SEARCH | CAN_FIELD | CAN_VECTORS)
-#define CAN_ALL_READ  (CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY | CAN_WHOLE)
+#define CAN_ACCESS (CAN_READ | CAN_FILL | CAN_COMPARE | CAN_SEARCH | CAN_FIELD | CAN_VECTORS)
+#define CAN_ALL_READ \
+	(CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY | CAN_WHOLE | CAN_WHOLE_CHANGE)
 #define CAN_ALL_WRITE (CAN_ALL_READ | CAN_WRITE | CAN_PIN)
 
 /* subject_kind.fills: its memory is lazy: it comes as it is touched; the rest of it meanwhile, too. */

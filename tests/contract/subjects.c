@@ -102,9 +102,9 @@ const struct subject_kind subject_kinds[] = {
 		.ops = &subject_handle,
 	},
 	{
-		/* Its maps are pins in the share: the owner's blocker is that. */
+		/* Its pins are in the share, not the owner's; what moves is a hole on the way. */
 		.name = "share",
-		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_PIN) | CAN_KEEP,
+		.can = CAN_PEEK | (CAN_ALL_WRITE & ~(CAN_PIN | CAN_WHOLE_CHANGE)) | CAN_KEEP,
 		.file = FILE_SHARE,
 		.ops = &subject_process,
 	},
