@@ -141,6 +141,17 @@ VAS_API int vas_region_move(struct vas *vas, uint64_t id, uint64_t gpa);
 VAS_API int vas_backing_add(struct vas *vas, int fd);
 
 /*
+ * The same with a new memfd of `size` bytes, sealed against any change of that: memory in a file of
+ * its own, which is what vas_share() can give to a peer that is to see nothing else. name is
+ * informational (NULL: none); flags: 0 or VAS_CREATE_HUGETLB. Nothing is allocated before it is
+ * touched.
+ *
+ * -EINVAL: flags or size. -EPERM: not the owner. -ENOSPC: the table of backings is full. -ENOMEM,
+ * -EMFILE, -EFBIG: as vas_create().
+ */
+VAS_API int vas_backing_create(struct vas *vas, const char *name, uint64_t size, uint32_t flags);
+
+/*
  * Remove a backing; its number may be used again. -EBUSY: regions lie in it. -ENOENT: no such
  * backing. -EPERM: not the owner.
  */

@@ -5,6 +5,8 @@
 
 #include <vas/dirty.h>
 
+#include "lib/dirty/freeze.h"
+
 #include "lib/base/clock.h"
 #include "lib/layout/consumer.h"
 #include "lib/base/cancel.h"
@@ -28,7 +30,17 @@ static int wait_for_pins(struct vas *vas, uint64_t deadline_ns, struct vas_block
 		     0;
 }
 
-static void thaw_writers(struct vas *vas)
+void vas_writers_freeze(struct vas *vas)
+{
+	struct pin_set all = vas_pins_all(vas);
+
+	vas_publish_flag(vas, VAS_STATE_FROZEN, true);
+	vas_publish(vas, NULL, 0);
+	/* At once, so that holders have all the time there is. */
+	vas_pins_ask(vas, &all, VAS_PINS_QUIESCE, NULL);
+}
+
+void vas_writers_thaw(struct vas *vas)
 {
 	struct pin_set all = vas_pins_all(vas);
 
@@ -53,15 +65,11 @@ static int wait_for_binders(struct vas *vas, const struct step *step)
  */
 static int freeze(struct vas *vas, const struct step *step)
 {
-	struct pin_set all = vas_pins_all(vas);
 	int err;
 
 	if (vas->own.flags & VAS_STATE_FROZEN)
 		return vas_error_set(-EALREADY, "the vas is frozen already");
-	vas_publish_flag(vas, VAS_STATE_FROZEN, true);
-	vas_publish(vas, NULL, 0);
-	/* At once, so that holders have all the time there is. */
-	vas_pins_ask(vas, &all, VAS_PINS_QUIESCE, NULL);
+	vas_writers_freeze(vas);
 	err = vas_step_start(vas, step, STEP_BINDERS);
 	if (err)
 		goto err_thaw_writers;
@@ -78,7 +86,7 @@ static int freeze(struct vas *vas, const struct step *step)
 err_thaw_consumers:
 	vas_step_undo(vas, step);
 err_thaw_writers:
-	thaw_writers(vas);
+	vas_writers_thaw(vas);
 	return err;
 }
 
@@ -92,8 +100,9 @@ int vas_freeze(struct vas *vas, uint64_t timeout_ns, struct vas_blocker *blocker
 	int err;
 
 	memset(step.blocker, 0, sizeof(*step.blocker));
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas freezes it");
+	err = vas_owner_check(vas, "freezes it");
+	if (err)
+		return err;
 	pthread_mutex_lock(&vas->change);
 	err = freeze(vas, &step);
 	pthread_mutex_unlock(&vas->change);
@@ -103,13 +112,13 @@ int vas_freeze(struct vas *vas, uint64_t timeout_ns, struct vas_blocker *blocker
 int vas_thaw(struct vas *vas)
 {
 	NO_CANCEL;
-	int err = 0;
+	int err = vas_owner_check(vas, "thaws it");
 
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas thaws it");
+	if (err)
+		return err;
 	pthread_mutex_lock(&vas->change);
 	if (vas->own.flags & VAS_STATE_FROZEN) {
-		thaw_writers(vas);
+		vas_writers_thaw(vas);
 		vas_step_undo(vas, &(struct step){ .kind = STEP_FREEZE_WRITERS });
 	} else {
 		err = vas_error_set(-EINVAL, "the vas is not frozen");

@@ -162,6 +162,8 @@ int vas_tracker_attach(struct vas *vas, const char *name, uint32_t flags, struct
 		return vas_error_set(-EPERM, "an observer cannot track: it leaves no trace");
 	if (flags & ~VAS_TRACKER_ALL)
 		return vas_error_set(-EINVAL, "unknown flags %#x", flags);
+	if (vas->is_share)
+		return vas_error_set(-EPERM, "a share follows its parent: track that");
 	err = vas_barrier_reaches(vas);
 	if (err)
 		return err;

@@ -46,11 +46,8 @@ ssize_t vas_trackers(struct vas *vas, struct vas_tracker_info *trackers, size_t 
 
 /* ---- on and off --------------------------------------------------------------------------- */
 
-/*
- * Before each epoch: who died in a section, or with a writable map, has written what it did not
- * mark. A table too full of nonsense to be looked through in a scan's time counts as such a death.
- */
-static void find_missing_marks(struct vas *vas)
+/* A table too full of nonsense to be looked through in a scan's time counts as such a death. */
+void vas_tracking_reap(struct vas *vas)
 {
 	struct vas_scan scan;
 
@@ -121,7 +118,7 @@ static int update_and_harvest(struct vas *vas)
 	int err;
 
 	pthread_mutex_lock(&vas->change);
-	find_missing_marks(vas);
+	vas_tracking_reap(vas);
 	err = vas_tracking_update(vas);
 	if (!err)
 		err = harvest_consumers(vas);
@@ -134,6 +131,9 @@ void vas_tracking_serve(struct vas *vas)
 	uint32_t wanted = __atomic_load_n(&vas->ctl->tracking_request, __ATOMIC_ACQUIRE);
 
 	if (vas->role != VAS_ROLE_OWNER || wanted == vas->ctl->tracking_reply)
+		return;
+	/* When a share is tracked is its parent's business: nobody else can rely on its log. */
+	if (vas->is_share)
 		return;
 	/* A refusal is no answer: who asked gets its timeout, and may ask again. */
 	if (update_and_harvest(vas))

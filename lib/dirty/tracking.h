@@ -10,6 +10,12 @@
 /* The owner: tracking on if any living tracker is in use, else off. vas->change is held. */
 int vas_tracking_update(struct vas *vas);
 
+/*
+ * The owner, before each epoch: who died in a section, or with a writable map, has written what it
+ * did not mark. Then the log is incomplete.
+ */
+void vas_tracking_reap(struct vas *vas);
+
 /* The owner: what trackers of other processes have asked for, if they have. */
 void vas_tracking_serve(struct vas *vas);
 

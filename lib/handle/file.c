@@ -30,13 +30,13 @@
 #define STEP  (4ull << 20) /* of an allocation */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-static int make_memfd(const struct vas *vas, const char *kind, unsigned int flags)
+static int make_memfd(const char *kind, const char *of, unsigned int flags)
 {
 	char name[VAS_NAME_LEN + 8];
 	int fd;
 
 	flags |= MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	snprintf(name, sizeof(name), "%s:%s", kind, vas->sb.name);
+	snprintf(name, sizeof(name), "%s:%s", kind, of);
 	fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
 		fd = memfd_create(name, flags);
@@ -46,9 +46,9 @@ static int make_memfd(const struct vas *vas, const char *kind, unsigned int flag
 }
 
 /* The flags of the file that has the RAM. */
-static unsigned int ram_flags(const struct vas *vas)
+static unsigned int ram_flags(uint32_t create_flags)
 {
-	return vas->create_flags & VAS_CREATE_HUGETLB ? MFD_HUGETLB | MFD_HUGE_2MB : 0;
+	return create_flags & VAS_CREATE_HUGETLB ? MFD_HUGETLB | MFD_HUGE_2MB : 0;
 }
 
 /*
@@ -108,8 +108,18 @@ static int set_size(int fd, uint64_t size)
 	return ftruncate(fd, (off_t)size) ? -errno : 0;
 }
 
-static int fail_size(int err, uint64_t size)
+/*
+ * Sealed for good, or so that the owner can seal it further: a peer that may write it cannot seal it
+ * against the others. Whoever has a read-only fd and another uid must not open it anew for writing.
+ */
+static int seal(int fd, int seals)
 {
+	return fcntl(fd, F_ADD_SEALS, seals) || fchmod(fd, 0600) ? -errno : 0;
+}
+
+static int fail_create(int fd, uint64_t size, int err)
+{
+	close(fd);
 	return vas_error_set(err, "cannot make a file of %llu bytes%s: %s",
 			     (unsigned long long)size,
 			     err == -EFBIG  ? " (RLIMIT_FSIZE)" :
@@ -118,28 +128,36 @@ static int fail_size(int err, uint64_t size)
 			     strerror(-err));
 }
 
-int vas_ram_create(struct vas *vas)
+/* A file for regions and nothing else: its fd. */
+static int create_ram(const char *name, uint64_t size, uint32_t create_flags, int seals)
 {
-	int fd = make_memfd(vas, "vas-ram", ram_flags(vas)), err;
+	int fd = make_memfd("vas-ram", name, ram_flags(create_flags)), err;
 
 	if (fd < 0)
 		return fd;
-	err = set_size(fd, vas->sb.ram_size);
-	if (!err && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
-		err = -errno;
-	if (!err && fchmod(fd, 0600))
-		err = -errno;
-	if (err) {
-		close(fd);
-		return fail_size(err, vas->sb.ram_size);
-	}
-	vas->backings[0].fd = fd;
-	return 0;
+	err = set_size(fd, size);
+	if (!err)
+		err = seal(fd, seals);
+	return err ? fail_create(fd, size, err) : fd;
+}
+
+int vas_ram_create(struct vas *vas)
+{
+	vas->backings[0].fd = create_ram(vas->sb.name, vas->sb.ram_size, vas->create_flags,
+					 F_SEAL_SHRINK | F_SEAL_GROW);
+	return vas->backings[0].fd < 0 ? vas->backings[0].fd : 0;
+}
+
+int vas_file_create_backing(const char *name, uint64_t size, uint32_t create_flags)
+{
+	return create_ram(name ? name : "", size, create_flags, SEALS);
 }
 
 int vas_file_create(struct vas *vas)
 {
-	int fd = make_memfd(vas, "vas", vas_has_ram_apart(vas) ? 0 : ram_flags(vas)), err;
+	int fd = make_memfd("vas", vas->sb.name,
+			    vas_has_ram_apart(vas) ? 0 : ram_flags(vas->create_flags));
+	int err;
 
 	if (fd < 0)
 		return fd;
@@ -148,15 +166,10 @@ int vas_file_create(struct vas *vas)
 		err = allocate_control(vas, fd);
 	if (!err)
 		err = write_superblock(vas, fd);
-	if (!err && fcntl(fd, F_ADD_SEALS, SEALS))
-		err = -errno;
-	/* Whoever has a read-only fd and another uid must not open it anew for writing. */
-	if (!err && fchmod(fd, 0600))
-		err = -errno;
-	if (err) {
-		close(fd);
-		return fail_size(err, vas->sb.file_size);
-	}
+	if (!err)
+		err = seal(fd, SEALS);
+	if (err)
+		return fail_create(fd, vas->sb.file_size, err);
 	vas->fd = fd;
 	return 0;
 }

@@ -11,6 +11,12 @@ int vas_file_create(struct vas *vas);
 /* The file of a RAM that is apart, which becomes backing 0. It may be sealed further. */
 int vas_ram_create(struct vas *vas);
 
+/*
+ * A file for regions and nothing else, sealed likewise: its fd, or -errno. name: informational.
+ * create_flags: VAS_CREATE_HUGETLB or 0.
+ */
+int vas_file_create_backing(const char *name, uint64_t size, uint32_t create_flags);
+
 /* Seals, size and superblock of fd, into vas->sb. */
 int vas_file_check(struct vas *vas, int fd);
 

@@ -94,6 +94,15 @@ void vas_unlock_owner(struct vas *vas)
 	vas_unlock_byte(vas, vas_owner_byte(vas));
 }
 
+int vas_owner_check(const struct vas *vas, const char *does)
+{
+	if (vas->role != VAS_ROLE_OWNER)
+		return vas_error_set(-EPERM, "only the owner of a vas %s", does);
+	if (vas->is_share)
+		return vas_error_set(-EPERM, "a share follows its parent: the parent %s", does);
+	return 0;
+}
+
 bool vas_owner_lives(struct vas *vas)
 {
 	struct vas_scan scan;

@@ -25,6 +25,12 @@ uint64_t vas_owner_byte(const struct vas *vas);
 int vas_lock_owner(struct vas *vas);
 void vas_unlock_owner(struct vas *vas);
 
+/*
+ * May this handle change the vas? -EPERM, with "only the owner of a vas <does>": it does not own
+ * it; or it does, but the vas is a share, which follows another.
+ */
+int vas_owner_check(const struct vas *vas, const char *does);
+
 /* Somebody owns it, perhaps we. */
 bool vas_owner_lives(struct vas *vas);
 

@@ -8,10 +8,12 @@
 
 #include "lib/access/view.h"
 #include "lib/access/window.h"
+#include "lib/layout/backing.h"
 #include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/handle/file.h"
 #include "lib/handle/foreign.h"
+#include "lib/handle/lock.h"
 #include "lib/layout/publish.h"
 
 static int free_entry(const struct vas *vas)
@@ -36,15 +38,11 @@ static int check_mode(int fd)
 	return 0;
 }
 
-/* vas->change is held. */
 static int add(struct vas *vas, int fd)
 {
 	struct vas_backing_entry entry;
-	int err, i;
+	int i, err = vas_file_describe(fd, &entry);
 
-	err = check_mode(fd);
-	if (!err)
-		err = vas_file_describe(fd, &entry);
 	if (err)
 		return err;
 	i = free_entry(vas);
@@ -60,17 +58,43 @@ static int add(struct vas *vas, int fd)
 	return err ? err : i;
 }
 
-int vas_backing_add(struct vas *vas, int fd)
+int vas_backing_add_any(struct vas *vas, int fd)
 {
-	NO_CANCEL;
 	int i;
 
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas adds backings to it");
 	pthread_mutex_lock(&vas->change);
 	i = add(vas, fd);
 	pthread_mutex_unlock(&vas->change);
 	return i;
+}
+
+int vas_backing_add(struct vas *vas, int fd)
+{
+	NO_CANCEL;
+	int err = vas_owner_check(vas, "adds backings to it");
+
+	if (!err)
+		err = check_mode(fd);
+	return err ? err : vas_backing_add_any(vas, fd);
+}
+
+int vas_backing_create(struct vas *vas, const char *name, uint64_t size, uint32_t flags)
+{
+	NO_CANCEL;
+	int fd, err = vas_owner_check(vas, "adds backings to it");
+
+	if (err)
+		return err;
+	if (flags & ~VAS_CREATE_HUGETLB)
+		return vas_error_set(-EINVAL, "unknown flags %#x of a backing", flags);
+	if (!size || size > VAS_MAX_GPA)
+		return vas_error_set(-EINVAL, "a backing has a size up to 2^52");
+	fd = vas_file_create_backing(name, size, flags);
+	if (fd < 0)
+		return fd;
+	err = vas_backing_add_any(vas, fd);
+	close(fd);
+	return err;
 }
 
 static bool is_used(const struct vas *vas, uint32_t backing)
@@ -86,10 +110,10 @@ static bool is_used(const struct vas *vas, uint32_t backing)
 int vas_backing_remove(struct vas *vas, uint32_t backing)
 {
 	NO_CANCEL;
-	int err = 0;
+	int err = vas_owner_check(vas, "removes backings from it");
 
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas removes backings from it");
+	if (err)
+		return err;
 	if (!backing || backing >= VAS_MAX_BACKINGS ||
 	    !(vas->backings[backing].entry.flags & VAS_BACKING_USED))
 		return vas_error_set(-ENOENT, "there is no further backing %u", backing);

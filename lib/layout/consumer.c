@@ -10,6 +10,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/cancel.h"
 #include "lib/base/error.h"
+#include "lib/handle/lock.h"
 #include "lib/handle/log.h"
 #include "lib/layout/stale.h"
 
@@ -198,8 +199,9 @@ int vas_consumer_attach(struct vas *vas, struct vas_consumer *consumer, uint64_t
 	int err;
 
 	memset(prepare.blocker, 0, sizeof(*prepare.blocker));
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas attaches consumers to it");
+	err = vas_owner_check(vas, "attaches consumers to it");
+	if (err)
+		return err;
 	*consumer =
 		(struct vas_consumer){ .ops = consumer->ops, .flags = consumer->flags, .vas = vas };
 	pthread_mutex_lock(&vas->change);

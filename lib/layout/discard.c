@@ -8,6 +8,7 @@
 #include "core/range.h"
 #include "lib/layout/consumer.h"
 #include "lib/base/error.h"
+#include "lib/handle/lock.h"
 
 /* The owner's region that holds gpa, or NULL. */
 static const struct vas_region *region_at(const struct vas *vas, uint64_t gpa)
@@ -96,8 +97,9 @@ int vas_discard(struct vas *vas, uint64_t gpa, uint64_t len, struct vas_blocker 
 
 	blocker = blocker ? blocker : &nobody;
 	memset(blocker, 0, sizeof(*blocker));
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas gives memory back");
+	err = vas_owner_check(vas, "gives memory back");
+	if (err)
+		return err;
 	if (!vas_range_fits(gpa, len, vas->sb.limit))
 		return vas_error_set(-EFAULT, "[%#llx, +%#llx) is beyond the limit",
 				     (unsigned long long)gpa, (unsigned long long)len);

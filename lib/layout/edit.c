@@ -10,6 +10,7 @@
 #include "lib/base/error.h"
 #include "lib/base/name.h"
 #include "lib/handle/generation.h"
+#include "lib/handle/lock.h"
 #include "lib/handle/thread.h"
 #include "lib/layout/alias.h"
 #include "lib/layout/layout.h"
@@ -25,9 +26,10 @@ int vas_layout_begin(struct vas *vas, struct vas_layout **out)
 {
 	NO_CANCEL;
 	struct vas_layout *layout;
+	int err = vas_owner_check(vas, "changes its layout");
 
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas changes its layout");
+	if (err)
+		return err;
 	if (in_section(vas))
 		return vas_error_set(-EDEADLK,
 				     "a layout change inside a section would wait for itself");

@@ -123,14 +123,15 @@ static void nap(void)
  * 0 once the slot's thread has been seen outside, or is dead. All slots together are spun for SPINS
  * times: one that somebody has filled with nonsense costs no more than one.
  */
-static int wait_for_slot(struct vas_scan *scan, uint32_t slot, uint64_t generation, uint32_t *spins)
+static int wait_for_slot(struct vas_scan *scan, uint32_t slot, uint64_t generation,
+			 uint64_t deadline_ns, uint32_t *spins)
 {
 	while (*spins && vas_slot_is_inside(scan->proto, slot, generation))
 		--*spins;
 	while (vas_slot_is_inside(scan->proto, slot, generation)) {
 		if (vas_slot_reap(scan, slot))
 			return 0;
-		if (vas_now_ns() >= scan->deadline_ns)
+		if (vas_now_ns() >= deadline_ns)
 			return -EBUSY;
 		nap();
 	}
@@ -149,6 +150,7 @@ static int report_section(struct vas *vas, uint32_t slot, struct vas_blocker *bl
 			     blocker->tid, blocker->pid, blocker->name);
 }
 
+/* With the deadline 0, one look, which may take the time of a scan. */
 static int wait_for_sections(struct vas *vas, uint64_t deadline_ns, struct vas_blocker *blocker)
 {
 	uint64_t generation = vas->own.generation;
@@ -159,7 +161,7 @@ static int wait_for_sections(struct vas *vas, uint64_t deadline_ns, struct vas_b
 	for (i = 0; i < vas->sb.nr_slots; i++) {
 		if (!vas_slot_is_inside(&vas->proto, i, generation))
 			continue;
-		if (wait_for_slot(&scan, i, generation, &spins))
+		if (wait_for_slot(&scan, i, generation, deadline_ns, &spins))
 			return report_section(vas, i, blocker);
 	}
 	return 0;
@@ -198,6 +200,19 @@ int vas_publish_wait(struct vas *vas, const struct pin_set *pins, uint64_t deadl
 		return pins ? wait_for_pins(vas, pins, deadline_ns, blocker) : 0;
 	if (pins)
 		vas_pins_ask(vas, pins, VAS_PINS_KEEP, NULL);
+	return err;
+}
+
+int vas_publish_look(struct vas *vas, const struct pin_set *pins, enum vas_pin_request request,
+		     struct vas_blocker *blocker)
+{
+	int err;
+
+	memset(blocker, 0, sizeof(*blocker));
+	err = wait_for_sections(vas, 0, blocker);
+	/* The same answer again means that sections had ended when it was given: no new pins. */
+	if (pins && vas_pins_ask(vas, pins, request, err ? NULL : blocker))
+		err = -EBUSY;
 	return err;
 }
 

@@ -144,10 +144,11 @@ static int expect(int sock, enum word wanted)
 
 static int check_give(const struct vas *vas, size_t size)
 {
+	int err = vas_owner_check(vas, "hands it over");
 	uint32_t i;
 
-	if (vas->role != VAS_ROLE_OWNER)
-		return vas_error_set(-EPERM, "only the owner of a vas hands it over");
+	if (err)
+		return err;
 	if (vas->own.flags & VAS_STATE_LAZY)
 		return vas_error_set(-EBUSY,
 				     "lazy pages are not all filled: vas_lazy_wait() first");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* A vas to try a rule on, and the owner's hand in it. */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,16 +22,34 @@ static int make_backing(uint64_t size)
 	return fd;
 }
 
+static bool has_backing(const struct subject *s)
+{
+	return s->kind->file == FILE_BACKING || s->kind->file == FILE_SHARE;
+}
+
 static void open_store(struct subject *s)
 {
 	if (s->kind->file == FILE_SPARSE)
 		return;
 	s->next_offset = STORE_UNITS * s->unit;
-	if (s->kind->file != FILE_BACKING)
+	if (!has_backing(s))
 		return;
 	s->backing_fd = make_backing(STORE_UNITS * s->unit);
 	s->backing = (uint32_t)vas_backing_add(s->owner, s->backing_fd);
 	CHECK_EQ(s->backing, 1);
+}
+
+/* Of the file, by a region in it that goes again. */
+static void open_share(struct subject *s)
+{
+	const struct vas_region region = { .size = s->unit, .backing = s->backing };
+	uint64_t id;
+
+	if (s->kind->file != FILE_SHARE)
+		return;
+	CHECK_OK(vas_region_add(s->owner, &region, &id));
+	CHECK_OK(vas_share(s->owner, &id, 1, 0, &s->share));
+	CHECK_OK(vas_region_remove(s->owner, id));
 }
 
 static void bring_backing(struct subject *s)
@@ -40,7 +59,7 @@ static void bring_backing(struct subject *s)
 		return;
 	if (s->kind->create_flags & VAS_CREATE_RAM_APART)
 		CHECK_EQ(subject_offer(s, vas_backing_fd(s->owner, 0)), 0);
-	if (s->kind->file == FILE_BACKING)
+	if (has_backing(s))
 		CHECK_EQ(subject_offer(s, s->backing_fd), 1);
 }
 
@@ -66,13 +85,15 @@ void subject_open(struct subject *s, const struct subject_kind *kind)
 	CHECK_OK(vas_create(&options, &s->owner));
 	open_store(s);
 	lazy_open(s);
-	CHECK_OK(kind->ops->bind(s, vas_fd(s->owner)));
+	open_share(s);
+	CHECK_OK(kind->ops->bind(s, vas_fd(s->share ? s->share : s->owner)));
 	bring_backing(s);
 }
 
 void subject_close(struct subject *s)
 {
 	s->kind->ops->unbind(s);
+	vas_destroy(s->share);
 	vas_destroy(s->owner);
 	lazy_close(s);
 	if (s->backing_fd >= 0)

@@ -17,6 +17,7 @@
 
 #include <vas/access.h>
 #include <vas/event.h>
+#include <vas/share.h>
 #include <vas/vas.h>
 
 #include "tests/harness.h"
@@ -44,17 +45,21 @@
 
 #define CAN_WHOLE 524288u /* all its memory is there: its layout may change, its owner may end */
 
+#define CAN_WHOLE_CHANGE 2097152u /* a change shows whole to it, without holes on the way */
+
 #define CAN_PEEK 1048576u /* vas_peek(), which is the library's */
 
-#define CAN_ACCESS    (CAN_READ | CAN_FILL | CAN_COMPARE | CAN_SEARCH | CAN_FIELD | CAN_VECTORS)
-#define CAN_ALL_READ  (CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY | CAN_WHOLE)
+#define CAN_ACCESS (CAN_READ | CAN_FILL | CAN_COMPARE | CAN_SEARCH | CAN_FIELD | CAN_VECTORS)
+#define CAN_ALL_READ \
+	(CAN_ACCESS | CAN_MAP | CAN_LIST | CAN_OFFER | CAN_NOTIFY | CAN_WHOLE | CAN_WHOLE_CHANGE)
 #define CAN_ALL_WRITE (CAN_ALL_READ | CAN_WRITE | CAN_PIN)
 
 /* subject_kind.fills: its memory is lazy: it comes as it is touched; the rest of it meanwhile, too. */
 #define FILLED_ON_TOUCH	 1u
 #define FILLED_BY_ITSELF 2u
 
-enum subject_file { FILE_SPARSE, FILE_COMPACT, FILE_BACKING };
+/* FILE_SHARE: the subject has a share of the owner's, which has the backing. */
+enum subject_file { FILE_SPARSE, FILE_COMPACT, FILE_BACKING, FILE_SHARE };
 
 struct subject;
 
@@ -81,7 +86,8 @@ struct subject_kind {
 struct subject {
 	const struct subject_kind *kind;
 	struct vas *owner;
-	uint64_t unit; /* the smallest region */
+	struct vas *share; /* FILE_SHARE, else NULL */
+	uint64_t unit;	   /* the smallest region */
 	uint64_t limit;
 	uint64_t ram_size;
 	uint64_t next_offset; /* of the next region that place() makes in the file or backing */

@@ -135,6 +135,13 @@ const struct subject_kind subject_kinds[] = {
 		.ops = &subject_handle,
 	},
 	{
+		/* Its pins are in the share, not the owner's; what moves is a hole on the way. */
+		.name = "share",
+		.can = CAN_PEEK | (CAN_ALL_WRITE & ~(CAN_PIN | CAN_WHOLE_CHANGE)) | CAN_KEEP,
+		.file = FILE_SHARE,
+		.ops = &subject_process,
+	},
+	{
 		.name = "lazy-owner",
 		.can = CAN_PEEK | (CAN_ALL_WRITE & ~CAN_WHOLE) | CAN_LOCAL | CAN_FREE,
 		.ops = &subject_owner,

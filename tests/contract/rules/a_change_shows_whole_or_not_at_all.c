@@ -47,7 +47,7 @@ static int has_moved(struct mover *m)
 }
 
 /* Two regions go to and fro together: every list has both here, or both there. */
-RULE(a_change_shows_whole_or_not_at_all, CAN_LIST | CAN_WHOLE)
+RULE(a_change_shows_whole_or_not_at_all, CAN_LIST | CAN_WHOLE | CAN_WHOLE_CHANGE)
 {
 	struct mover m = { .s = s };
 	struct vas_region_entry list[4];
