@@ -22,7 +22,7 @@ usage()
 scripts=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 cd "$scripts/.."
 cache=${VAS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vas}
-build=build-arm64
+build="build-arm64"
 arch=arm64
 # shellcheck source-path=SCRIPTDIR source=kernel-apt.sh
 . "$scripts/kernel-apt.sh"
@@ -104,7 +104,8 @@ run_emulated()
 		exit 77
 	fi
 	suites=
-	for suite in ${*:-unit contract cli}; do
+	[ $# -gt 0 ] || set -- unit contract cli
+	for suite; do
 		suites="$suites --suite $suite"
 	done
 	# All takes longer here; limits are for what hangs.

@@ -44,7 +44,7 @@ static bool has_chips(const struct vas_kvm *kvm)
 	return !ioctl(kvm->vm_fd, KVM_GET_IRQCHIP, &chip);
 }
 #else
-/* arm64: a vGIC has one for each of its shared interrupts; one for more than it has does nothing. */
+/* arm64: a vGIC has one for each shared interrupt; one for more than it has does nothing. */
 #define MAX_CHIP_ROUTES (1020 - 32)
 
 static size_t chip_routes(struct kvm_irq_routing_entry *entries)
