@@ -117,7 +117,7 @@ run_emulated()
 	meson test -C "$build" --no-rebuild --num-processes "$(nproc)" --logbase arm64 \
 		--timeout-multiplier 3 --print-errorlogs $suites >"$build/test-results/arm64.out" 2>&1 || true
 	cp "$build/meson-logs/arm64.json" "$build/test-results/"
-	exec python3 tests/summary.py "$build/test-results"
+	exec python3 tests/summary.py "$build/test-results" tests/arm64.limits
 }
 
 # Tests start programs, and themselves: the kernel has to know the emulator.
