@@ -6,7 +6,7 @@
 # shellcheck disable=SC2154 # kernel.sh sets them
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-arch=amd64
+arch=${arch:-amd64}
 
 # The system knows a Debian archive that is near, allowed and trusted: ask apt for it.
 mirror()

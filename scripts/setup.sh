@@ -8,14 +8,16 @@ base="gcc g++ libc6-dev meson ninja-build pkg-config make python3 scdoc binutils
 	qemu-system-x86 cpio xz-utils zstd util-linux groff-base
 	libjson-c-dev libncurses-dev libxxhash-dev libzstd-dev liblz4-dev"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"
+arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
 
 case ${1:-} in
 '') wanted=$base ;;
 bench) wanted="$base $bench" ;;
 kernel) wanted="$base $kernel" ;;
+arm64) wanted="$base $arm64" ;;
 *)
-	echo "usage: ./dev setup [bench|kernel]" >&2
+	echo "usage: ./dev setup [bench|kernel|arm64]" >&2
 	exit 2
 	;;
 esac
@@ -44,6 +46,8 @@ brought_by()
 	liburcu-dev) echo :urcu.h ;;
 	libelf-dev) echo :libelf.h ;;
 	libssl-dev) echo :openssl/ssl.h ;;
+	gcc-aarch64-linux-gnu | libc6-dev-arm64-cross) echo aarch64-linux-gnu-gcc ;;
+	qemu-user-static) echo qemu-aarch64-static ;;
 	libdpdk-dev | librust-vm-memory-dev) echo true ;; # a bench does without
 	*) echo "$1" ;;
 	esac

@@ -8,7 +8,7 @@ output=$1 input=$2
 shift 2
 object=$output.o
 "$@" -r -nostdlib -o "$object" -Wl,--whole-archive "$input" -Wl,--no-whole-archive
-"${OBJCOPY:-objcopy}" --localize-hidden "$object"
+"$("$@" -print-prog-name=objcopy)" --localize-hidden "$object"
 rm -f "$output"
 "${AR:-ar}" rcs "$output" "$object"
 rm -f "$object"

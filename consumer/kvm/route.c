@@ -6,6 +6,7 @@
 #include "consumer/kvm/machine.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,29 +20,60 @@ static struct kvm_irq_routing_entry chip_route(uint32_t gsi, uint32_t chip, uint
 	return entry;
 }
 
-/* What KVM_CREATE_IRQCHIP set up and the first KVM_SET_GSI_ROUTING would wipe out. */
-int vas_kvm_routes_init(struct vas_kvm *kvm)
-{
-#ifdef __x86_64__
-	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
-	struct kvm_irq_routing_entry *entries;
-	uint32_t gsi;
-	size_t nr = 0;
+/* What the VM has by itself, if its interrupt chips are in the kernel. */
+#if defined(__x86_64__)
+#define MAX_CHIP_ROUTES (16 + KVM_IOAPIC_NUM_PINS)
 
-	/* Without the chips in the kernel there was nothing. */
-	if (kvm->has_routes || ioctl(kvm->vm_fd, KVM_GET_IRQCHIP, &chip))
-		return 0;
-	entries = calloc(16 + KVM_IOAPIC_NUM_PINS, sizeof(*entries));
-	if (!entries)
-		return -ENOMEM;
+static size_t chip_routes(struct kvm_irq_routing_entry *entries)
+{
+	size_t nr = 0;
+	uint32_t gsi;
+
 	for (gsi = 0; gsi < 16; gsi++)
 		entries[nr++] = chip_route(
 			gsi, gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, gsi % 8);
 	for (gsi = 0; gsi < KVM_IOAPIC_NUM_PINS; gsi++)
 		entries[nr++] = chip_route(gsi, KVM_IRQCHIP_IOAPIC, gsi);
-	kvm->routes = entries;
-	kvm->nr_routes = nr;
+	return nr;
+}
+
+static bool has_chips(const struct vas_kvm *kvm)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	return !ioctl(kvm->vm_fd, KVM_GET_IRQCHIP, &chip);
+}
+#else
+/* arm64: a vGIC has one for each shared interrupt; one for more than it has does nothing. */
+#define MAX_CHIP_ROUTES (1020 - 32)
+
+static size_t chip_routes(struct kvm_irq_routing_entry *entries)
+{
+	uint32_t gsi;
+
+	for (gsi = 0; gsi < MAX_CHIP_ROUTES; gsi++)
+		entries[gsi] = chip_route(gsi, 0, gsi);
+	return MAX_CHIP_ROUTES;
+}
+
+/* The VMM made it as a device of its own, which we do not know. */
+static bool has_chips(const struct vas_kvm *kvm)
+{
+	(void)kvm;
+	return true;
+}
 #endif
+
+/* What came with the chips, and the first KVM_SET_GSI_ROUTING would wipe out. */
+int vas_kvm_routes_init(struct vas_kvm *kvm)
+{
+	/* Without the chips in the kernel there was nothing. */
+	if (kvm->has_routes || !has_chips(kvm))
+		return 0;
+	kvm->routes = calloc(MAX_CHIP_ROUTES, sizeof(*kvm->routes));
+	if (!kvm->routes)
+		return -ENOMEM;
+	kvm->nr_routes = chip_routes(kvm->routes);
 	kvm->has_routes = 1;
 	return 0;
 }

@@ -54,6 +54,16 @@ struct vas_tracker_entry {
 	uint64_t pad[3];
 };
 
+/*
+ * Whose the entry is. Pairs with the release of the swap that stored it: a claimer's, whose count
+ * of claims is seen then, so that it is not taken for dead; a reaper's, whose marks and counts for
+ * the dead are seen by who finds the entry free. model/order.pml.
+ */
+static inline uint32_t vas_entry_tag(const uint32_t *tag)
+{
+	return __atomic_load_n(tag, __ATOMIC_ACQUIRE);
+}
+
 VAS_FORMAT_ASSERT(sizeof(struct vas_slot) == VAS_SLOT_SIZE);
 VAS_FORMAT_ASSERT(sizeof(struct vas_binder) == VAS_BINDER_SIZE);
 VAS_FORMAT_ASSERT(sizeof(struct vas_pin) == VAS_PIN_SIZE);

@@ -35,7 +35,7 @@ static uint32_t fetch(const struct vas_proto *proto, uint32_t i, struct vas_pin_
 
 	if (state == VAS_PIN_FREE)
 		return VAS_PIN_FREE;
-	*tag = __atomic_load_n(&pin->tag, __ATOMIC_RELAXED);
+	*tag = vas_entry_tag(&pin->tag);
 	about->gpa = __atomic_load_n(&pin->gpa, __ATOMIC_RELAXED);
 	about->size = __atomic_load_n(&pin->size, __ATOMIC_RELAXED);
 	about->generation = __atomic_load_n(&pin->generation, __ATOMIC_RELAXED);
@@ -95,7 +95,7 @@ static void fill(struct vas_pin *pin, const struct vas_pin_about *about)
 static bool claim(struct vas_scan *scan, uint32_t i, bool from_the_dead)
 {
 	struct vas_proto *proto = scan->proto;
-	uint32_t tag = __atomic_load_n(&proto->pins[i].tag, __ATOMIC_RELAXED), other;
+	uint32_t tag = vas_entry_tag(&proto->pins[i].tag), other;
 	struct vas_pin_about about;
 
 	if (tag && (!from_the_dead || vas_tag_is_alive(scan, tag)))
@@ -140,7 +140,7 @@ void vas_pin_release(struct vas_proto *proto, uint32_t i)
 	uint32_t tag = proto->tag;
 
 	/* Others may have written there: what is not ours any more is left alone. */
-	if (__atomic_load_n(&pin->tag, __ATOMIC_RELAXED) != tag)
+	if (vas_entry_tag(&pin->tag) != tag)
 		return;
 	__atomic_store_n(&pin->generation, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&pin->state, VAS_PIN_FREE, __ATOMIC_RELEASE);
@@ -171,7 +171,7 @@ bool vas_pins_are_requested(struct vas_scan *scan)
 		uint32_t state = vas_pin_state(proto, i);
 
 		if ((state == VAS_PIN_INVALIDATE || state == VAS_PIN_QUIESCE) &&
-		    __atomic_load_n(&proto->pins[i].tag, __ATOMIC_RELAXED) == proto->tag)
+		    vas_entry_tag(&proto->pins[i].tag) == proto->tag)
 			return true;
 	}
 	return false;
@@ -312,7 +312,7 @@ uint32_t vas_pins_count(struct vas_scan *scan)
 	uint32_t i, end = pins_end(proto), nr = 0;
 
 	for (i = 0; i < end && vas_scan_step(scan); i++) {
-		uint32_t tag = __atomic_load_n(&proto->pins[i].tag, __ATOMIC_RELAXED);
+		uint32_t tag = vas_entry_tag(&proto->pins[i].tag);
 
 		nr += tag && vas_tag_is_alive(scan, tag);
 	}

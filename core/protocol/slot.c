@@ -19,10 +19,19 @@ static bool swap_tag(struct vas_slot *slot, uint32_t from, uint32_t to)
 					   __ATOMIC_RELAXED);
 }
 
+/*
+ * Pairs with L, the release of who leaves: what it did in the section comes before. And with a
+ * claimer's: what it counted for the dead one before it comes before its 0.
+ */
+static uint64_t section_of(const struct vas_slot *slot)
+{
+	return __atomic_load_n(&slot->generation, __ATOMIC_ACQUIRE);
+}
+
 /* What was written in that section, and marked half or not, nobody knows. */
 static void lose_marks(struct vas_proto *proto, const struct vas_slot *slot)
 {
-	if (__atomic_load_n(&slot->generation, __ATOMIC_RELAXED))
+	if (section_of(slot))
 		__atomic_fetch_add(&proto->control->log_incomplete, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -47,7 +56,7 @@ static uint32_t find(struct vas_scan *scan, uint32_t tid, uint64_t **word, bool 
 	/* From a place of one's own on: threads that come together do not fight for one slot. */
 	for (i = 0; i < nr && found == VAS_NO_ENTRY && vas_scan_step(scan); i++) {
 		uint32_t at = (uint32_t)(((uint64_t)tid + i) % nr);
-		uint32_t tag = __atomic_load_n(&proto->slots[at].tag, __ATOMIC_RELAXED);
+		uint32_t tag = vas_entry_tag(&proto->slots[at].tag);
 
 		if (tag && (!from_the_dead || vas_tag_is_alive(scan, tag)))
 			continue;
@@ -70,7 +79,7 @@ void vas_slot_release(struct vas_proto *proto, uint32_t at)
 	struct vas_slot *slot = &proto->slots[at];
 
 	/* A thread that ended in a section, cancelled perhaps in the middle of a mark. */
-	if (__atomic_load_n(&slot->tag, __ATOMIC_RELAXED) != proto->tag)
+	if (vas_entry_tag(&slot->tag) != proto->tag)
 		return;
 	lose_marks(proto, slot);
 	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
@@ -80,17 +89,15 @@ void vas_slot_release(struct vas_proto *proto, uint32_t at)
 bool vas_slot_is_inside(const struct vas_proto *proto, uint32_t at, uint64_t generation)
 {
 	const struct vas_slot *slot = &proto->slots[at];
-	/* Pairs with L, the release of who leaves: what it did in the section comes before. */
-	uint64_t inside = __atomic_load_n(&slot->generation, __ATOMIC_ACQUIRE);
+	uint64_t inside = section_of(slot);
 
-	return inside && inside < generation &&
-	       __atomic_load_n(&slot->tag, __ATOMIC_RELAXED) != VAS_NO_TAG;
+	return inside && inside < generation && vas_entry_tag(&slot->tag) != VAS_NO_TAG;
 }
 
 bool vas_slot_reap(struct vas_scan *scan, uint32_t at)
 {
 	struct vas_slot *slot = &scan->proto->slots[at];
-	uint32_t tag = __atomic_load_n(&slot->tag, __ATOMIC_RELAXED);
+	uint32_t tag = vas_entry_tag(&slot->tag);
 
 	vas_scan_forget(scan);
 	if (tag == VAS_NO_TAG)
@@ -110,12 +117,11 @@ bool vas_slots_reap(struct vas_scan *scan)
 
 	for (i = 0; i < proto->sb->nr_slots; i++) {
 		struct vas_slot *slot = &proto->slots[i];
-		uint32_t tag = __atomic_load_n(&slot->tag, __ATOMIC_RELAXED);
+		uint32_t tag = vas_entry_tag(&slot->tag);
 
 		if (!vas_scan_step(scan))
 			return false;
-		if (!tag || !__atomic_load_n(&slot->generation, __ATOMIC_RELAXED) ||
-		    vas_tag_is_alive(scan, tag))
+		if (!tag || !section_of(slot) || vas_tag_is_alive(scan, tag))
 			continue;
 		lose_marks(proto, slot);
 		swap_tag(slot, tag, VAS_NO_TAG);
@@ -129,7 +135,7 @@ void vas_slot_about(const struct vas_proto *proto, uint32_t at, uint32_t *tid,
 	const struct vas_slot *slot = &proto->slots[at];
 
 	*tid = __atomic_load_n(&slot->tid, __ATOMIC_RELAXED);
-	vas_tag_about(proto, __atomic_load_n(&slot->tag, __ATOMIC_RELAXED), about);
+	vas_tag_about(proto, vas_entry_tag(&slot->tag), about);
 }
 
 uint32_t vas_slots_count(struct vas_scan *scan)
@@ -138,7 +144,7 @@ uint32_t vas_slots_count(struct vas_scan *scan)
 	uint32_t i, nr = 0;
 
 	for (i = 0; i < proto->sb->nr_slots && vas_scan_step(scan); i++) {
-		uint32_t tag = __atomic_load_n(&proto->slots[i].tag, __ATOMIC_RELAXED);
+		uint32_t tag = vas_entry_tag(&proto->slots[i].tag);
 
 		nr += tag && vas_tag_is_alive(scan, tag);
 	}

@@ -17,7 +17,7 @@ uint32_t vas_tracker_claim(struct vas_scan *scan, uint32_t mine)
 	uint32_t i;
 
 	for (i = 0; i < proto->sb->nr_trackers; i++) {
-		uint32_t tag = __atomic_load_n(&proto->trackers[i].tag, __ATOMIC_RELAXED);
+		uint32_t tag = vas_entry_tag(&proto->trackers[i].tag);
 
 		if (tag && vas_tag_is_alive(scan, tag))
 			continue;
@@ -61,13 +61,12 @@ bool vas_tracker_is_in_use(const struct vas_proto *proto, uint32_t i)
 {
 	const struct vas_tracker_entry *entry = &proto->trackers[i];
 
-	return __atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) &&
-	       __atomic_load_n(&entry->tag, __ATOMIC_RELAXED);
+	return __atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) && vas_entry_tag(&entry->tag);
 }
 
 bool vas_tracker_is_alive(struct vas_scan *scan, uint32_t i)
 {
-	uint32_t tag = __atomic_load_n(&scan->proto->trackers[i].tag, __ATOMIC_RELAXED);
+	uint32_t tag = vas_entry_tag(&scan->proto->trackers[i].tag);
 
 	return vas_tracker_is_in_use(scan->proto, i) && tag != VAS_TAG_IMMORTAL &&
 	       vas_tag_is_alive(scan, tag);

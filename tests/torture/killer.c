@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load.h"
+
 #define STUCK_NS     TEST_HANG_NS
 #define EXIT_CHECKED 3
 
@@ -75,6 +77,7 @@ static void start(struct killer *k, unsigned int i)
 	}
 	CHECK(pid > 0);
 	k->pids[i] = pid;
+	k->continue_ns[i] = 0;
 	k->beat_ns[i] = test_now_ns();
 }
 
@@ -131,6 +134,7 @@ void killer_start(struct killer *k, unsigned int nr)
 	k->start_ns = test_now_ns();
 	for (unsigned int i = 0; i < nr; i++)
 		start(k, i);
+	load_start(k);
 }
 
 void killer_pause(struct killer *k)
@@ -141,6 +145,7 @@ void killer_pause(struct killer *k)
 	};
 
 	ppoll(NULL, 0, &pause, NULL);
+	load_step(k);
 	for (unsigned int i = 0; i < k->nr; i++)
 		if (k->pids[i])
 			look_after(k, i);
@@ -152,6 +157,8 @@ void killer_stop(struct killer *k)
 	const struct timespec pause = { 0, 1000000 };
 
 	__atomic_store_n(&k->t->shared->stop, 1, __ATOMIC_RELEASE);
+	load_stop(k);
+	load_continue_all(k);
 	for (unsigned int i = 0; i < k->nr; i++) {
 		while (k->pids[i] && waitpid(k->pids[i], NULL, WNOHANG) == 0) {
 			if (test_now_ns() > end) {

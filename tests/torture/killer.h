@@ -10,6 +10,8 @@
 
 #include "torture.h"
 
+#define MAX_LOAD 64u
+
 struct killer {
 	struct torture *t;
 	/* What process i does, until it is told to stop. Process 0 is the owner. */
@@ -19,13 +21,17 @@ struct killer {
 	unsigned int nr;
 	uint64_t started; /* processes, ever */
 	uint64_t kills, owner_kills;
+	uint64_t stops, owner_stops;	     /* by load.c, as what follows */
+	uint64_t continue_ns[MAX_PROCESSES]; /* 0: it is not stopped */
+	pid_t load[MAX_LOAD];
+	unsigned int nr_load;
 	uint64_t start_ns;
 	uint64_t beat[MAX_PROCESSES], beat_ns[MAX_PROCESSES];
 };
 
 void killer_start(struct killer *k, unsigned int nr);
 
-/* At most options.pause_us; then see that nobody has ended or is stuck, which is a violation. */
+/* At most options.pause_us, with what load.h does; then see that nobody has ended or is stuck, which is a violation. */
 void killer_pause(struct killer *k);
 
 /* Any of the nr from the first on, and start it again. */

@@ -16,6 +16,7 @@ static const struct option names[] = {
 	{ "processes", required_argument, NULL, 'p' },
 	{ "threads", required_argument, NULL, 't' },
 	{ "pause-us", required_argument, NULL, 'u' },
+	{ "load", no_argument, NULL, 'l' },
 	{ "seed", required_argument, NULL, 'r' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -29,11 +30,12 @@ static const char text[] =
 	"  --processes N  beside the owner\n"
 	"  --threads N    of each\n"
 	"  --pause-us N   the longest time between two kills; 0: nobody is killed\n"
+	"  --load         with busy processors and memory, and processes that stop for a while\n"
 	"  --seed N       of an earlier run\n";
 
 static void usage(const char *name, const char *what, int status)
 {
-	fprintf(status ? stderr : stdout, "usage: %s [OPTION N]...\nTorture %s.\n%s", name, what,
+	fprintf(status ? stderr : stdout, "usage: %s [OPTION]...\nTorture %s.\n%s", name, what,
 		text);
 	exit(status);
 }
@@ -64,6 +66,9 @@ static int set(struct torture *t, int option, uint64_t value)
 	case 'u':
 		o->pause_us = (unsigned int)value;
 		break;
+	case 'l':
+		o->load = 1;
+		break;
 	case 'r':
 		t->seed = value;
 		break;
@@ -81,7 +86,7 @@ static void parse(struct torture *t, int argc, char **argv, const char *what)
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		if (option == 'h')
 			usage(argv[0], what, 0);
-		if (option == '?' || set(t, option, strtoull(optarg, NULL, 0)))
+		if (option == '?' || set(t, option, optarg ? strtoull(optarg, NULL, 0) : 0))
 			usage(argv[0], what, 2);
 	}
 	if (optind != argc || !o->processes || o->processes >= MAX_PROCESSES || !o->threads ||

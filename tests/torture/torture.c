@@ -115,6 +115,9 @@ static void print_rates(const struct killer *k)
 	double seconds = (double)(test_now_ns() - k->start_ns) / 1e9;
 
 	printf("# %.1f s, %u workers of %u threads\n", seconds, k->nr - 1, k->t->options.threads);
+	if (k->t->options.load)
+		printf("# under load: stops %" PRIu64 " (%.0f/s), of them owners %" PRIu64 "\n",
+		       k->stops, (double)k->stops / seconds, k->owner_stops);
 	printf("# kills %" PRIu64 " (%.0f/s), of them owners %" PRIu64 "; adoptions %" PRIu64 "\n",
 	       k->kills, (double)k->kills / seconds, k->owner_kills, s->nr_adopted);
 	printf("# layout changes %" PRIu64 " (%.0f/s), refused for a section %" PRIu64

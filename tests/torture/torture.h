@@ -4,6 +4,7 @@
  * instruction, the owner included.
  *
  *	killer.c   the first process: has only fds, starts the others, kills, starts again
+ *	load.c     --load: hogs, ballast, processes that stop for a while
  *	options.c  how long, how many: --help
  *	torture.c  the layout torture: the vas, the run, what is left at the end
  *	owner.c    adopts; adds, removes, moves, resizes; rewrites what it has taken away
@@ -41,6 +42,7 @@ struct torture_options {
 	uint64_t kills;
 	uint64_t changes;
 	uint64_t checks;
+	unsigned int load;     /* see load.h */
 	unsigned int pause_us; /* longest time between two kills; 0: nobody is killed */
 };
 

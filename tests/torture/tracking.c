@@ -125,6 +125,9 @@ static void print_rates(const struct killer *k)
 		epochs += s->tracking.epochs[i];
 	printf("# %.1f s, %u trackers, %u writers of %u threads\n", seconds, NR_TRACKERS,
 	       k->nr - 1 - NR_TRACKERS, k->t->options.threads);
+	if (k->t->options.load)
+		printf("# under load: stops %" PRIu64 " (%.0f/s), of them owners %" PRIu64 "\n",
+		       k->stops, (double)k->stops / seconds, k->owner_stops);
 	printf("# kills %" PRIu64 " (%.0f/s), of them owners %" PRIu64 "; adoptions %" PRIu64
 	       ", layout changes %" PRIu64 "\n",
 	       k->kills, (double)k->kills / seconds, k->owner_kills, s->nr_adopted,
