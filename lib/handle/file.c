@@ -109,8 +109,8 @@ static int set_size(int fd, uint64_t size)
 }
 
 /*
- * Sealed for good, or so that the owner can seal it further: a peer that may write it cannot seal it
- * against the others. Whoever has a read-only fd and another uid must not open it anew for writing.
+ * With F_SEAL_SEAL for good: a peer that may write it cannot seal it against the others. Whoever
+ * has a read-only fd and another uid must not open it anew for writing.
  */
 static int seal(int fd, int seals)
 {

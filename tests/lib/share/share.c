@@ -21,15 +21,25 @@ struct parent {
 	int first_file, second_file;
 };
 
-static uint64_t add_in(struct vas *vas, int backing, uint64_t page, uint64_t nr)
+static uint64_t add_with(struct vas *vas, int backing, uint64_t page, uint64_t nr, uint32_t flags)
 {
-	const struct vas_region region = { .gpa = page * PAGE,
-					   .size = nr * PAGE,
-					   .backing = (uint32_t)backing };
+	const struct vas_region region = {
+		.gpa = page * PAGE, .size = nr * PAGE, .flags = flags, .backing = (uint32_t)backing
+	};
 	uint64_t id;
 
 	CHECK_OK(vas_region_add(vas, &region, &id));
 	return id;
+}
+
+static uint64_t add_in(struct vas *vas, int backing, uint64_t page, uint64_t nr)
+{
+	return add_with(vas, backing, page, nr, 0);
+}
+
+static uint64_t add_alias(struct vas *vas, int backing, uint64_t page)
+{
+	return add_with(vas, backing, page, 1, VAS_REGION_ALIAS);
 }
 
 static int make_file(struct vas *vas, const char *name, uint64_t pages)
@@ -161,10 +171,10 @@ static void be_refused(struct parent *p, const uint64_t *ids, size_t nr, int err
 TEST(what_lies_in_one_file_with_something_else_is_not_shared)
 {
 	struct parent p = parent_make();
-	uint64_t more = add_in(p.vas, p.second_file, 64, 1), both[2] = { p.second, more };
+	uint64_t more = add_alias(p.vas, p.second_file, 64), both[2] = { p.second, more };
 	int again = vas_backing_add(p.vas, vas_backing_fd(p.vas, (uint32_t)p.first_file));
 	int own = vas_backing_add(p.vas, vas_fd(p.vas));
-	uint64_t alias = add_in(p.vas, again, 80, 1), hidden = add_in(p.vas, own, 90, 1);
+	uint64_t alias = add_alias(p.vas, again, 80), hidden = add_alias(p.vas, own, 90);
 	uint64_t none = 1000;
 	struct vas *share;
 
