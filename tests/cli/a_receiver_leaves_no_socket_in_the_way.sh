@@ -7,6 +7,7 @@
 
 listen()
 {
+	: >"$tmp/receive.err" # what the last one said is no sign of this one
 	"$VAS" receive "unix:$tmp/sock" >"$tmp/ref" 2>"$tmp/receive.err" &
 	pid=$!
 	started="$started $pid"
@@ -21,7 +22,6 @@ for signal in TERM HUP; do
 	[ "$code" -gt 128 ] || die "SIG$signal: exit code $code"
 	[ ! -e "$tmp/sock" ] || die "SIG$signal left the socket"
 done
-
 
 listen
 kill -KILL "$pid"

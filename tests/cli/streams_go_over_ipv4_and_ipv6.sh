@@ -22,6 +22,7 @@ moves()
 	kill -KILL "$pid"
 	wait "$pid" || true
 	: >"$tmp/ref"
+	: >"$tmp/receive.err"
 	"$VAS" receive "$1" >"$tmp/ref" 2>"$tmp/receive.err" &
 	pid=$!
 	started="$started $pid"
