@@ -9,6 +9,14 @@
 
 #include "cli/target/parse.h"
 
+static const struct option longs[] = {
+	{ "hex", required_argument, NULL, 'x' },
+	{ "string", required_argument, NULL, 's' },
+	{ "file", required_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
 static int take_hex(struct source *source, const char *digits)
 {
 	if (parse_hex(digits, &source->bytes, NULL, &source->len) == 0)
@@ -31,7 +39,7 @@ static int take_file(struct source *source, const char *path)
 	return source->fd >= 0 ? EXIT_OK : fail(EXIT_REFUSED, "%s: %s", path, strerror(errno));
 }
 
-int source_option(struct source *source, int option, const char *value)
+static int take_option(struct source *source, int option, const char *value)
 {
 	if (source->bytes || source->fd)
 		return fail_usage("--hex, --string and --file: one of them, and once");
@@ -84,9 +92,22 @@ int source_each(struct source *source, struct user *user)
 	return code;
 }
 
-void source_clean(struct source *source)
+int source_run(int argc, char **argv, const char *missing,
+	       int (*act)(char **argv, struct source *source))
 {
-	free(source->bytes);
-	if (source->fd > 0)
-		close(source->fd);
+	struct options options = { argc, argv, ":x:s:f:h", longs, 0 };
+	struct source source = { .path = "stdin" };
+	int c;
+
+	while ((c = option_next(&options)) >= 0) {
+		options.status = take_option(&source, c, optarg);
+		if (options.status)
+			break;
+	}
+	if (c == OPTION_END && option_rest(&options, 2, 2, missing) > 0)
+		options.status = act(argv + optind, &source);
+	free(source.bytes);
+	if (source.fd > 0)
+		close(source.fd);
+	return options.status;
 }

@@ -17,25 +17,12 @@ struct source {
 };
 
 #define SOURCE_SEGMENT (1u << 20)
-#define SOURCE_INIT                      \
-	{                                \
-		.fd = 0, .path = "stdin" \
-	}
-#define SOURCE_SHORTS "x:s:f:"
-#define SOURCE_OPTIONS                                                                       \
-	{ "hex", required_argument, NULL, 'x' }, { "string", required_argument, NULL, 's' }, \
-	{                                                                                    \
-		"file", required_argument, NULL, 'f'                                         \
-	}
 #define SOURCE_HELP                                                   \
 	"  -x, --hex DIGITS     the bytes in hex: \"de ad be ef\"\n"  \
 	"  -s, --string TEXT    the text, without a NUL at its end\n" \
 	"  -f, --file FILE      the content of FILE\n"                \
 	"\n"                                                          \
 	"Without any of these the bytes come from stdin.\n"
-
-/* Takes one of the options. An exit code. */
-int source_option(struct source *source, int option, const char *value);
 
 /*
  * Give all bytes to `use`, segment by segment. It returns an exit code; other than EXIT_OK ends it.
@@ -45,6 +32,12 @@ struct user {
 	int (*use)(struct user *user, uint64_t at, const uint8_t *bytes, size_t len);
 };
 int source_each(struct source *source, struct user *user);
-void source_clean(struct source *source);
+
+/*
+ * A verb's run() with these options and no others. `act` gets the two arguments, NAME and GPA, and
+ * returns an exit code. missing: the error if they are not there.
+ */
+int source_run(int argc, char **argv, const char *missing,
+	       int (*act)(char **argv, struct source *source));
 
 #endif

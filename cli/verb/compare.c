@@ -9,12 +9,6 @@
 #include "cli/target/source.h"
 #include "cli/ui/text.h"
 
-static const struct option longs[] = {
-	SOURCE_OPTIONS,
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
 struct comparison {
 	struct user user;
 	struct vas *vas;
@@ -70,20 +64,7 @@ static int compare_at(char **argv, struct source *source)
 
 static int run(int argc, char **argv)
 {
-	struct options options = { argc, argv, ":" SOURCE_SHORTS "h", longs, 0 };
-	struct source source = SOURCE_INIT;
-	int c;
-
-	while ((c = option_next(&options)) >= 0) {
-		options.status = source_option(&source, c, optarg);
-		if (options.status)
-			break;
-	}
-	if (c == OPTION_END &&
-	    option_rest(&options, 2, 2, "with what? vas compare NAME GPA --hex DIGITS") > 0)
-		options.status = compare_at(argv + optind, &source);
-	source_clean(&source);
-	return options.status;
+	return source_run(argc, argv, "with what? vas compare NAME GPA --hex DIGITS", compare_at);
 }
 
 const struct verb verb_compare = {

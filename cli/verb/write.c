@@ -5,12 +5,6 @@
 #include "cli/target/name.h"
 #include "cli/target/source.h"
 
-static const struct option longs[] = {
-	SOURCE_OPTIONS,
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
 struct writer {
 	struct user user;
 	struct vas *vas;
@@ -43,20 +37,7 @@ static int write_at(char **argv, struct source *source)
 
 static int run(int argc, char **argv)
 {
-	struct options options = { argc, argv, ":" SOURCE_SHORTS "h", longs, 0 };
-	struct source source = SOURCE_INIT;
-	int c;
-
-	while ((c = option_next(&options)) >= 0) {
-		options.status = source_option(&source, c, optarg);
-		if (options.status)
-			break;
-	}
-	if (c == OPTION_END &&
-	    option_rest(&options, 2, 2, "where to? vas write NAME GPA --hex DIGITS") > 0)
-		options.status = write_at(argv + optind, &source);
-	source_clean(&source);
-	return options.status;
+	return source_run(argc, argv, "where to? vas write NAME GPA --hex DIGITS", write_at);
 }
 
 const struct verb verb_write = {

@@ -10,8 +10,6 @@
 
 #include "pieces.h"
 
-#define PAGE 4096ull
-
 static struct victim victim;
 static char *pristine;
 static int fd;
@@ -23,14 +21,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	victim_make(&victim);
-	vas_mapping_destroy(victim.mapping);
-	fd = dup(vas_fd(victim.owner));
-	vas_unbind(victim.owner);
-	pristine = malloc(victim.control_size);
-	if (!pristine)
-		abort();
-	memcpy(pristine, victim.control, victim.control_size);
+	fd = pieces_make_orphan(&victim, &pristine);
 	segments_count_fds();
 	return 0;
 }
@@ -48,20 +39,6 @@ static void check_good(void)
 	if (vas_read(other, 0, &byte, 1, NULL) == -EPROTO)
 		abort();
 	vas_unbind(other);
-}
-
-static void change(struct vas *vas)
-{
-	const struct vas_region region = { .gpa = 20 * PAGE, .size = PAGE, .offset = 20 * PAGE };
-	struct vas_region first;
-	struct vas_layout *layout;
-
-	if (vas_layout_begin(vas, &layout))
-		return;
-	vas_layout_add(layout, &region, NULL);
-	if (!vas_region_at(vas, 0, &first))
-		vas_layout_remove(layout, first.id);
-	vas_layout_commit(layout, 0, NULL);
 }
 
 /* Input: what is added to the generation; whether the backing is there; the parts. */
@@ -82,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	victim.ctl->generation += data[0] & 3;
 	if (!vas_adopt(vas)) {
 		check_good();
-		change(vas);
+		pieces_change_layout(vas);
 		check_good();
 	}
 	vas_unbind(vas);

@@ -20,14 +20,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	victim_make(&victim);
-	vas_mapping_destroy(victim.mapping);
-	fd = dup(vas_fd(victim.owner));
-	vas_unbind(victim.owner); /* nobody owns it, so that it can be adopted */
-	pristine = malloc(victim.control_size);
-	if (!pristine)
-		abort();
-	memcpy(pristine, victim.control, victim.control_size);
+	fd = pieces_make_orphan(&victim, &pristine);
 	segments_count_fds();
 	return 0;
 }
@@ -89,20 +82,6 @@ static void track(struct vas *vas)
 	vas_tracker_detach(dirty);
 }
 
-static void change(struct vas *vas)
-{
-	const struct vas_region region = { .gpa = 20 * PAGE, .size = PAGE, .offset = 20 * PAGE };
-	struct vas_region first;
-	struct vas_layout *layout;
-
-	if (vas_layout_begin(vas, &layout))
-		return;
-	vas_layout_add(layout, &region, NULL);
-	if (!vas_region_at(vas, 0, &first))
-		vas_layout_remove(layout, first.id);
-	vas_layout_commit(layout, 0, NULL);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint32_t flags;
@@ -122,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		use(vas);
 		if (flags & VAS_BIND_ADOPT) {
 			track(vas);
-			change(vas);
+			pieces_change_layout(vas);
 		}
 		vas_unbind(vas);
 	}

@@ -96,3 +96,34 @@ void segments_count_fds(void)
 	count_fds(1);
 	abort();
 }
+
+int pieces_make_orphan(struct victim *v, char **control)
+{
+	int fd;
+
+	victim_make(v);
+	vas_mapping_destroy(v->mapping);
+	fd = dup(vas_fd(v->owner));
+	vas_unbind(v->owner);
+	*control = malloc(v->control_size);
+	if (fd < 0 || !*control)
+		abort();
+	memcpy(*control, v->control, v->control_size);
+	return fd;
+}
+
+void pieces_change_layout(struct vas *vas)
+{
+	const struct vas_region region = { .gpa = 20 * VAS_PAGE_SIZE,
+					   .size = VAS_PAGE_SIZE,
+					   .offset = 20 * VAS_PAGE_SIZE };
+	struct vas_region first;
+	struct vas_layout *layout;
+
+	if (vas_layout_begin(vas, &layout))
+		return;
+	vas_layout_add(layout, &region, NULL);
+	if (!vas_region_at(vas, 0, &first))
+		vas_layout_remove(layout, first.id);
+	vas_layout_commit(layout, 0, NULL);
+}

@@ -21,6 +21,12 @@ void segments_apply(struct victim *v, const uint8_t *data, size_t size);
 /* The victim's bytes as an input: its size. buf has room for 8 KiB. */
 size_t segments_collect(const struct victim *v, uint8_t *buf);
 
+/* A victim that nobody owns, so that it can be adopted, and a copy of its control area: its fd. */
+int pieces_make_orphan(struct victim *v, char **control);
+
+/* Add a region and remove the first. */
+void pieces_change_layout(struct vas *vas);
+
 /* The first call counts the fds; later ones abort, with a list, if there are more or fewer. */
 void segments_count_fds(void);
 
