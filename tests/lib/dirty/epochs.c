@@ -448,30 +448,8 @@ struct fake {
 	struct vas_consumer head;
 	int on;
 	int refuses;
-	int frozen;
 	uint64_t dirty_gpa;
 };
-
-static int fake_prepare(struct vas_consumer *c, const struct vas_delta *delta, uint64_t deadline_ns)
-{
-	(void)c;
-	(void)delta;
-	(void)deadline_ns;
-	return 0;
-}
-
-static int fake_commit(struct vas_consumer *c, const struct vas_delta *delta)
-{
-	(void)c;
-	(void)delta;
-	return 0;
-}
-
-static void fake_abort(struct vas_consumer *c, const struct vas_delta *delta)
-{
-	(void)c;
-	(void)delta;
-}
 
 static int fake_track(struct vas_consumer *c, uint64_t deadline_ns)
 {
@@ -496,9 +474,9 @@ static int fake_harvest(struct vas_consumer *c)
 
 static const struct vas_consumer_ops fake_ops = {
 	.name = "fake",
-	.prepare = fake_prepare,
-	.commit = fake_commit,
-	.abort = fake_abort,
+	.prepare = shadow_prepare,
+	.commit = shadow_commit,
+	.abort = shadow_abort,
 	.track = fake_track,
 	.untrack = fake_untrack,
 	.harvest = fake_harvest,

@@ -148,27 +148,6 @@ struct fake {
 	int refuses;
 };
 
-static int fake_prepare(struct vas_consumer *c, const struct vas_delta *delta, uint64_t deadline_ns)
-{
-	(void)c;
-	(void)delta;
-	(void)deadline_ns;
-	return 0;
-}
-
-static int fake_commit(struct vas_consumer *c, const struct vas_delta *delta)
-{
-	(void)c;
-	(void)delta;
-	return 0;
-}
-
-static void fake_abort(struct vas_consumer *c, const struct vas_delta *delta)
-{
-	(void)c;
-	(void)delta;
-}
-
 static int fake_freeze(struct vas_consumer *c, enum vas_freeze_reason reason, uint64_t deadline_ns)
 {
 	struct fake *fake = (struct fake *)c;
@@ -189,9 +168,9 @@ static void fake_thaw(struct vas_consumer *c, enum vas_freeze_reason reason)
 
 static const struct vas_consumer_ops fake_ops = {
 	.name = "fake",
-	.prepare = fake_prepare,
-	.commit = fake_commit,
-	.abort = fake_abort,
+	.prepare = shadow_prepare,
+	.commit = shadow_commit,
+	.abort = shadow_abort,
 	.freeze = fake_freeze,
 	.thaw = fake_thaw,
 };

@@ -78,3 +78,24 @@ void shadow_check(struct shadow *s)
 		CHECK_MEM(s->bytes + gpa, page, sizeof(page));
 	}
 }
+
+int shadow_prepare(struct vas_consumer *c, const struct vas_delta *delta, uint64_t deadline_ns)
+{
+	(void)c;
+	(void)delta;
+	(void)deadline_ns;
+	return 0;
+}
+
+int shadow_commit(struct vas_consumer *c, const struct vas_delta *delta)
+{
+	(void)c;
+	(void)delta;
+	return 0;
+}
+
+void shadow_abort(struct vas_consumer *c, const struct vas_delta *delta)
+{
+	(void)c;
+	(void)delta;
+}

@@ -3,6 +3,7 @@
 #ifndef TESTS_LIB_DIRTY_SHADOW_H
 #define TESTS_LIB_DIRTY_SHADOW_H
 
+#include <vas/consumer.h>
 #include <vas/dirty.h>
 
 struct shadow {
@@ -28,5 +29,10 @@ void shadow_segment(struct shadow *s, uint64_t *gpa, uint64_t end, size_t nr);
 
 /* Fails the case unless memory and copy are the same. */
 void shadow_check(struct shadow *s);
+
+/* The steps of a consumer that has nothing to do when the layout changes. */
+int shadow_prepare(struct vas_consumer *c, const struct vas_delta *delta, uint64_t deadline_ns);
+int shadow_commit(struct vas_consumer *c, const struct vas_delta *delta);
+void shadow_abort(struct vas_consumer *c, const struct vas_delta *delta);
 
 #endif
