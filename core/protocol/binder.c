@@ -31,7 +31,7 @@ bool vas_scan_check(struct vas_scan *scan);
 /* Out of line: each 256 entries, and after each look at a lock. */
 bool vas_scan_check(struct vas_scan *scan)
 {
-	__atomic_fetch_add(&scan->proto->work.entries, scan->entries, __ATOMIC_RELAXED);
+	vas_work_add(&scan->proto->work.entries, scan->entries);
 	scan->entries = 0;
 	scan->proto->ops->yield();
 	if (!scan->expired && scan->proto->ops->now_ns() >= scan->deadline_ns)
@@ -56,7 +56,7 @@ uint32_t vas_binder_tag(const struct vas_proto *proto, uint32_t index)
 
 static bool index_is_locked(struct vas_proto *proto, uint32_t index)
 {
-	__atomic_fetch_add(&proto->work.looks, 1, __ATOMIC_RELAXED);
+	vas_work_add(&proto->work.looks, 1);
 	return proto->ops->is_locked(proto, byte_of(proto, index));
 }
 

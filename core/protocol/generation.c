@@ -66,7 +66,7 @@ static int copy_backings(struct vas_proto *proto, struct vas_generation *g)
 				g->state.nr_backings * sizeof(g->backings[0]));
 }
 
-static int copy_table(struct vas_proto *proto, struct vas_generation *g)
+static int copy_table(struct vas_proto *proto, struct vas_generation *g, uint64_t *entries)
 {
 	enum vas_extent_id table = g->state.table ? VAS_EXT_TABLE1 : VAS_EXT_TABLE0;
 	int err;
@@ -75,12 +75,13 @@ static int copy_table(struct vas_proto *proto, struct vas_generation *g)
 		return vas_backings_check(proto->sb, &g->state, g->backings);
 	err = proto->ops->copy(proto, g->regions, proto->sb->extents[table].offset,
 			       g->state.nr_regions * sizeof(g->regions[0]));
-	proto->work.entries += g->state.nr_regions;
+	*entries += g->state.nr_regions;
 	return err ? err : vas_table_check(proto->sb, &g->state, g->regions, g->backings);
 }
 
 /* One try. */
-static int copy(struct vas_proto *proto, uint64_t generation, struct vas_generation *g)
+static int copy(struct vas_proto *proto, uint64_t generation, struct vas_generation *g,
+		uint64_t *entries)
 {
 	int err = copy_state(proto, generation, &g->state);
 
@@ -88,28 +89,29 @@ static int copy(struct vas_proto *proto, uint64_t generation, struct vas_generat
 		err = copy_backings(proto, g);
 	if (!err)
 		err = g->room(g);
-	return err ? err : copy_table(proto, g);
+	return err ? err : copy_table(proto, g, entries);
 }
 
 /* Large tables get fewer tries: a peer that counts the generation up costs a constant. */
-static bool may_try(const struct vas_proto *proto, int tries, uint64_t entries)
+static bool may_try(int tries, uint64_t entries)
 {
-	return tries < MAX_TRIES && (!tries || proto->work.entries - entries < MAX_ENTRIES);
+	return tries < MAX_TRIES && entries < MAX_ENTRIES;
 }
 
 int vas_generation_copy(struct vas_proto *proto, struct vas_generation *g)
 {
-	uint64_t entries = proto->work.entries;
 	int err = -EAGAIN, strikes = 0, tries;
+	uint64_t entries = 0;
 
-	for (tries = 0; err == -EAGAIN && may_try(proto, tries, entries); tries++) {
+	for (tries = 0; err == -EAGAIN && may_try(tries, entries); tries++) {
 		uint64_t generation = begin(proto);
 
 		proto->ops->yield();
-		err = copy(proto, generation, g);
+		err = copy(proto, generation, g, &entries);
 		if (err && err != -EPROTO && err != -EAGAIN)
 			break;
 		err = verdict(proto, generation, err, &strikes);
 	}
+	vas_work_add(&proto->work.entries, entries);
 	return err;
 }

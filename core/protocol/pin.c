@@ -66,7 +66,7 @@ static void mark_dead(struct vas_scan *scan, const struct vas_pin_about *about)
 		return;
 	}
 	scan->room -= about->size;
-	__atomic_fetch_add(&proto->work.marked, about->size, __ATOMIC_RELAXED);
+	vas_work_add(&proto->work.marked, about->size);
 	if (proto->ops->mark(proto, about->gpa, about->size))
 		lose_marks(proto);
 }

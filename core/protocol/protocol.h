@@ -64,6 +64,12 @@ struct vas_proto_work {
 	uint64_t marked;  /* bytes, for dead holders */
 };
 
+/* Several threads may be at it. */
+static inline void vas_work_add(uint64_t *counter, uint64_t nr)
+{
+	__atomic_fetch_add(counter, nr, __ATOMIC_RELAXED);
+}
+
 /* One handle's side. The caller fills in all but `tag`, `index` and `work`. */
 struct vas_proto {
 	const struct vas_proto_ops *ops;

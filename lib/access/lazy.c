@@ -181,15 +181,20 @@ static int check_time(const struct walk *w)
 	return vas_error_set(-ETIMEDOUT, "memory is not filled yet");
 }
 
-/*
- * The next word that may be other than 0: 1; 0 at the end. A look at the clock costs more than one
- * at a word of the log, so there is one now and then.
- */
+/* A look at the clock costs more than one at a word of the log, so there is one now and then. */
+static int count_look(struct walk *w)
+{
+	if (++w->looks % LOOKS)
+		return 0;
+	vas_work_add(&w->work->entries, LOOKS);
+	return check_time(w);
+}
+
+/* The next word that may be other than 0: 1; 0 at the end. */
 static int walk_next(struct walk *w)
 {
-	int err = ++w->looks % LOOKS ? 0 : check_time(w);
+	int err = count_look(w);
 
-	w->work->entries++;
 	while (!err && w->word < w->nr) {
 		uint64_t end = w->nr - w->word < STRIDE ? w->nr : w->word + STRIDE;
 

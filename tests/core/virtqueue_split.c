@@ -23,6 +23,7 @@
 
 /* A guest's memory, its driver, and the device. The driver is written against Linux's header. */
 struct rig {
+	struct rig *next;
 	struct virtqueue driver;
 	struct vas_split_queue device;
 	struct vas_virtq_chain chain;
@@ -64,11 +65,17 @@ static void rig_start(struct rig *rig, uint16_t at)
 	rig->driver.seen = at;
 }
 
-/* The private rooms are exactly as large as they are said to be, for a sanitizer to see. */
+/*
+ * The private rooms are exactly as large as they are said to be, for a sanitizer to see. They end
+ * with the case's process.
+ */
 static struct rig *rig_make(uint32_t size, uint32_t flags)
 {
+	static struct rig *rigs;
 	struct rig *rig = zalloc(sizeof(*rig));
 
+	rig->next = rigs;
+	rigs = rig;
 	virtqueue_init(&rig->driver, zalloc(RAM), QUEUE, size);
 	rig->device = (struct vas_split_queue){
 		.desc = (void *)rig->driver.desc,

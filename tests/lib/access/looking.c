@@ -217,7 +217,7 @@ TEST(of_a_clone_only_what_its_snapshot_has_is_fetched)
 /* The log of what is to come is sparse, too: neither is it walked word by word, nor allocated. */
 TEST(a_large_clone_with_little_in_it_is_looked_at_in_no_time)
 {
-	const uint64_t size = 1ull << 40;
+	const uint64_t size = 1ull << 38;
 	struct vas_options options = { .limit = size, .ram_size = size };
 	struct vas_region ram = { .size = size, .name = "ram" };
 	struct vas *vas, *clone;
@@ -235,7 +235,7 @@ TEST(a_large_clone_with_little_in_it_is_looked_at_in_no_time)
 	CHECK_OK(vas_snapshot_save(clone, "again", NULL, NULL));
 	gpa = 0;
 	CHECK_EQ(vas_lazy_next(clone, &gpa, size), 0);
-	/* The page, and a few of the logs, of which all would be 32 MiB each. */
+	/* The page, and a few of the logs, of which all would be 8 MiB each. */
 	CHECK(resident(vas_fd(clone)) < before + MIB);
 	vas_destroy(clone);
 	vas_destroy(vas);

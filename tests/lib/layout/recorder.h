@@ -60,7 +60,7 @@ static inline void recorder_wake(struct recorder *r)
 static inline int recorder_start(struct recorder *r, char what, uint64_t deadline_ns)
 {
 	note(r, what);
-	r->deadline_ns = deadline_ns;
+	__atomic_store_n(&r->deadline_ns, deadline_ns, __ATOMIC_RELEASE);
 	if (r->refuse)
 		return vas_error_set(r->refuse, "the recorder refuses");
 	return r->slow == what ? VAS_CONSUMER_UNDER_WAY : 0;
