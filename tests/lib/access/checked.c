@@ -1,31 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* An observer's copies, and those behind a page that failed, where a sandbox forbids their call. */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "tests/forbid.h"
 #include "tests/lib/simple_vas.h"
-
-static void forbid_process_vm(void)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_writev, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
-
-	CHECK_OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-		test_skip("no seccomp filter here");
-}
 
 TEST(an_observer_reads_where_process_vm_readv_is_forbidden)
 {
@@ -35,7 +15,7 @@ TEST(an_observer_reads_where_process_vm_readv_is_forbidden)
 
 	simple_add(vas, 0, 4);
 	CHECK_OK(vas_fill(vas, 0, 'x', 4 * PAGE, NULL));
-	forbid_process_vm();
+	forbid(SYS_process_vm_readv, SYS_process_vm_writev, EPERM);
 	CHECK_OK(vas_bind(vas_fd(vas), VAS_BIND_OBSERVE, &observer));
 	CHECK_OK(vas_read(observer, 100, bytes, sizeof(bytes), &done));
 	CHECK_EQ(done, sizeof(bytes));
@@ -58,7 +38,7 @@ TEST(a_failing_page_is_an_error_where_process_vm_readv_is_forbidden)
 	CHECK_EQ(vas_backing_add(vas, fd), 1);
 	CHECK_OK(vas_region_add(vas, &region, NULL));
 	CHECK_OK(vas_fill(vas, 0, 'x', 2 * PAGE, NULL));
-	forbid_process_vm();
+	forbid(SYS_process_vm_readv, SYS_process_vm_writev, EPERM);
 	CHECK_OK(ftruncate(fd, PAGE));
 	for (int i = 0; i < 2; i++) {
 		CHECK(vas_read(vas, 0, bytes, sizeof(bytes), &done) < 0);

@@ -2,18 +2,14 @@
 /* Events: what may be declared, who sees it, whose eventfds they are. */
 #include <fcntl.h>
 #include <pthread.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/events/event.h"
+#include "tests/forbid.h"
 #include "tests/harness.h"
 
 static struct vas *vas_new(void)
@@ -351,24 +347,9 @@ TEST(raising_does_not_sleep_when_a_peer_fills_the_count)
 	raise_what_is_full();
 }
 
-static void forbid_aio(void)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
-
-	CHECK_OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-		test_skip("no seccomp");
-}
-
 TEST(nor_does_it_in_a_process_that_has_no_aio)
 {
-	forbid_aio();
+	forbid(SYS_io_setup, -1, EPERM);
 	raise_what_is_full();
 }
 

@@ -1,29 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* A process that a sandbox forbids membarrier to. */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include <vas/dirty.h>
 
+#include "tests/forbid.h"
 #include "tests/lib/simple_vas.h"
-
-static void forbid_membarrier(void)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
-
-	CHECK_OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-		test_skip("no seccomp filter here");
-}
 
 /* Binds from another process: its sections count on the owner's membarrier, or not. */
 ROLE(binder)
@@ -48,7 +29,7 @@ TEST(an_owner_without_membarrier_makes_everybody_fence)
 	char byte;
 	int sock;
 
-	forbid_membarrier();
+	forbid(SYS_membarrier, -1, ENOSYS);
 	vas = simple_vas();
 	id = simple_add(vas, 1, 1);
 	CHECK_OK(vas_info(vas, &info));
@@ -67,7 +48,7 @@ TEST(a_binder_without_membarrier_works)
 	struct vas *owner = simple_vas(), *binder;
 	uint64_t id = simple_add(owner, 1, 1);
 
-	forbid_membarrier();
+	forbid(SYS_membarrier, -1, ENOSYS);
 	CHECK_OK(vas_bind(vas_fd(owner), 0, &binder));
 	CHECK_OK(vas_write(binder, PAGE, "x", 1, NULL));
 	CHECK_OK(vas_region_remove(owner, id));
@@ -83,7 +64,7 @@ TEST(without_membarrier_nobody_adopts_or_tracks)
 	struct vas_tracker *dirty;
 	int fd = dup(vas_fd(owner));
 
-	forbid_membarrier();
+	forbid(SYS_membarrier, -1, ENOSYS);
 	CHECK_OK(vas_bind(fd, 0, &binder));
 	CHECK_EQ(vas_tracker_attach(binder, "test", 0, &dirty), -EOPNOTSUPP);
 	CHECK_HAS(vas_error(), "membarrier");
@@ -106,7 +87,7 @@ TEST(what_was_made_with_fences_is_adopted_and_tracked_without_membarrier)
 	simple_add(vas, 1, 1);
 	fd = dup(vas_fd(vas));
 	vas_unbind(vas);
-	forbid_membarrier();
+	forbid(SYS_membarrier, -1, ENOSYS);
 	CHECK_OK(vas_bind(fd, VAS_BIND_ADOPT, &vas));
 	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
 	vas_tracker_detach(dirty);
