@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/error.h"
@@ -51,17 +52,23 @@ static int add_file(struct share *share, const struct backing *backing)
 	return 0;
 }
 
+/* By whatever number it is a backing, too. */
+static bool has_control_area(const struct vas *vas, const struct vas_backing_entry *entry)
+{
+	struct stat st;
+
+	return fstat(vas_fd(vas), &st) || (entry->dev == st.st_dev && entry->ino == st.st_ino);
+}
+
 static int add_file_of(struct share *share, const struct vas *parent,
 		       const struct vas_region *region)
 {
 	const struct backing *backing = &parent->backings[region->backing];
-	const struct vas_backing_entry *own = &parent->backings[0].entry;
 
 	if (region->flags & VAS_REGION_LOCAL)
 		return vas_error_set(-EINVAL, "region %llu is local memory of this process",
 				     (unsigned long long)region->id);
-	/* By whatever number: the file has the control area. */
-	if (backing->entry.dev == own->dev && backing->entry.ino == own->ino)
+	if (has_control_area(parent, &backing->entry))
 		return vas_error_set(-EINVAL,
 				     "region %llu lies in the vas's own file: a region that is "
 				     "shared needs a file of its own, vas_backing_create()",

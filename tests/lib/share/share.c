@@ -192,6 +192,27 @@ TEST(what_lies_in_one_file_with_something_else_is_not_shared)
 	vas_destroy(p.vas);
 }
 
+TEST(ram_that_is_apart_is_shared_and_the_control_area_is_not)
+{
+	const struct vas_options options = { .limit = 256 * PAGE, .flags = VAS_CREATE_RAM_APART };
+	struct parent p = { 0 };
+	struct vas *share;
+	uint64_t hidden;
+	int own;
+
+	CHECK_OK(vas_create(&options, &p.vas));
+	p.first = simple_add(p.vas, 16, 4);
+	own = vas_backing_add(p.vas, vas_fd(p.vas));
+	CHECK(own > 0);
+	hidden = add_in(p.vas, own, 64, 1);
+	be_refused(&p, &hidden, 1, -EINVAL, "the vas's own file");
+	share = share_first(&p, 0);
+	write_byte(p.vas, 17, 7);
+	CHECK_EQ(read_byte(share, 17), 7);
+	vas_destroy(share);
+	vas_destroy(p.vas);
+}
+
 /* The owner looks after the share as after any vas, and does not let it be tracked all the same. */
 static long track_served(const struct peer *peer, struct vas *share)
 {
