@@ -17,13 +17,22 @@
 
 extern char **environ;
 
+/* A blocked signal becomes pending even where it is ignored, as nohup(1) leaves SIGHUP. */
+static int is_ignored(int sig)
+{
+	struct sigaction action;
+
+	return !sigaction(sig, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
 static void signals_of_interest(sigset_t *set)
 {
 	sigemptyset(set);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
 	sigaddset(set, SIGQUIT);
+	if (!is_ignored(SIGHUP))
+		sigaddset(set, SIGHUP);
 }
 
 static void signals_of_parent(sigset_t *set)

@@ -14,3 +14,15 @@ for signal in TERM INT HUP QUIT; do
 	is_equal $code 0 "after SIG$signal"
 	expect 1 info "$mine"
 done
+
+nohup "$VAS" create --name "$mine" --memory 1M >"$tmp/ref" 2>/dev/null &
+pid=$!
+started="$started $pid"
+wait_until test -s "$tmp/ref"
+kill -s HUP "$pid"
+sleep 0.2 # for it to end, if it did
+expect 0 info "$mine"
+kill -s TERM "$pid"
+code=0
+wait "$pid" || code=$?
+is_equal $code 0 "after SIGHUP that was ignored"

@@ -9,6 +9,9 @@
 #	out_is TEXT / err_has TEXT	# of the command that ran last
 set -eu
 
+# Not as nohup(1) leaves it: a shell cannot take SIGHUP back itself.
+[ -n "${HUP_IS_DEFAULT-}" ] || HUP_IS_DEFAULT=1 exec env --default-signal=HUP "$0" "$@"
+
 VAS=${VAS:-vas}
 tmp=$(mktemp -d)
 # shellcheck disable=SC2034 # for the tests
