@@ -79,7 +79,7 @@ TEST(a_commit_that_is_cancelled_is_a_commit)
 	vas_destroy(vas);
 }
 
-/* ---- each call, with the wish already there ----------------------------------------------- */
+/* ---- each call, with the request already there ----------------------------------------------- */
 
 static int pair[2];
 static struct vas_mapping *mapping;

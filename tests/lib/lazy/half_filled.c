@@ -198,7 +198,7 @@ TEST(a_tracker_of_everything_has_what_comes_meanwhile)
 
 /* ---- what the dead leave ------------------------------------------------------------------ */
 
-/* It had stored its wish, and not rung yet. */
+/* It had stored its request, and woken nobody yet. */
 TEST(a_dead_binders_request_stops_nobody)
 {
 	struct vas *owner = empty_vas(), *binder;
