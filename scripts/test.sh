@@ -59,7 +59,8 @@ run_sanitized()
 	# A thread that is cancelled leaves its alternate stack where ASan no longer knows it.
 	ASAN_OPTIONS=detect_leaks=1:use_sigaltstack=0
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.suppressions
+	# A long history: a suppression needs both stacks.
+	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:history_size=5:suppressions=$PWD/tests/tsan.suppressions
 	# Limits are for what hangs (tests/meson.build), and all takes longer here.
 	slower=3 TEST_TIMEOUT=1800
 	export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS TEST_TIMEOUT
