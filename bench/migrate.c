@@ -17,7 +17,7 @@
 #include "report.h"
 
 #define MAX_ROUNDS 5 /* of some seconds each */
-#define MAX_WAYS   5
+#define MAX_WAYS   6
 
 struct subject {
 	const char *name;
@@ -43,8 +43,9 @@ static const struct scene scenes[] = {
 	{ "random/fresh-memory",
 	  MOVE_RANDOM,
 	  2,
-	  { { BENCH_LIMIT, MOVE_PLAIN_FRESH },
+	  { { BENCH_LIMIT, MOVE_PLAIN_FILE },
 	    { "vas", MOVE_VAS_FRESH },
+	    { "mapped", MOVE_PLAIN_MAPPED },
 	    { "vas-populated", MOVE_VAS_POPULATED },
 	    { "vas-thp", MOVE_VAS_THP },
 	    { "vas-hugetlb", MOVE_VAS_HUGETLB } } },

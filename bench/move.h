@@ -10,7 +10,8 @@ enum move_way {
 	MOVE_PLAIN,
 	MOVE_VAS,
 	/* The destination's memory is new, and making it is in the time that is taken. */
-	MOVE_PLAIN_FRESH,
+	MOVE_PLAIN_FILE,   /* by way of a buffer, with pwrite() */
+	MOVE_PLAIN_MAPPED, /* touched as it comes */
 	MOVE_VAS_FRESH,
 	MOVE_VAS_POPULATED, /* made before the first page is sent */
 	MOVE_VAS_THP,

@@ -16,7 +16,7 @@ static int write_segment(struct user *user, uint64_t at, const uint8_t *bytes, s
 {
 	const struct writer *writer = (const struct writer *)user;
 	size_t done = 0;
-	int err = vas_write(writer->vas, writer->gpa + at, bytes, len, &done);
+	int err = vas_poke(writer->vas, writer->gpa + at, bytes, len, &done);
 
 	return err ? copy_stopped(writer->name, err, writer->gpa, at + done, at + len) : EXIT_OK;
 }

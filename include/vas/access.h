@@ -314,7 +314,7 @@ VAS_INLINE int vas_write_end(struct vas *vas, uint64_t gpa, uint64_t len)
 	return 0;
 }
 
-/* Set len bytes to `byte`. *done and errors as vas_write(). */
+/* Set len bytes to `byte`. *done and errors as vas_write(); more than a page as vas_poke() does. */
 VAS_API int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, size_t *done);
 
 /*
@@ -323,6 +323,13 @@ VAS_API int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, si
  * filled. Slower than vas_read() where little is in memory: it is read from the files.
  */
 VAS_API int vas_peek(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done);
+
+/*
+ * As vas_write(), for those who write much at once, to memory that perhaps was never touched: by
+ * its files, which spares a fault a page, and as many pages as are to be zero stay untouched. What
+ * is in memory is written there. Slower than vas_write() where all of it is, or for a few bytes.
+ */
+VAS_API int vas_poke(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done);
 
 /*
  * Compare len bytes with buf as memcmp() does: *order is < 0, 0 or > 0, and *done (may be NULL) the

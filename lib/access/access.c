@@ -5,23 +5,24 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/range.h"
-#include "lib/access/checked.h"
+#include "lib/access/copy.h"
 #include "lib/access/lazy.h"
 #include "lib/handle/barrier.h"
 #include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/handle/barrier.h"
 #include "lib/handle/sigbus.h"
-#include "lib/access/resident.h"
 #include "lib/handle/thread.h"
 
-#define MAX_TRIES 100
-#define CHUNK	  4096
+#define MAX_TRIES  100
+#define CHUNK	   4096
+#define FILL_CHUNK (256u << 10)
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
@@ -82,55 +83,12 @@ int vas_write_end_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 
 /* ---- copying ------------------------------------------------------------------------------ */
 
-struct copy {
-	uint64_t gpa;
-	char *buf;
-	size_t len;
-	size_t done;
-	uint32_t prot;
-	bool checked; /* by the kernel, which answers with an error where we would get a signal */
-	bool peeks;   /* leaves what was never touched untouched ... */
-	bool is_ours; /* ... of files of which the kernel tells what is in memory */
-	uint64_t mended; /* what failed later than this is doubtful */
-};
-
-static size_t copy_range(const struct copy *c, char *hva, size_t len)
-{
-	if (c->checked && c->prot == VAS_PROT_WRITE)
-		return vas_write_checked(hva, c->buf + c->done, len);
-	if (c->checked)
-		return vas_read_checked(c->buf + c->done, hva, len);
-	if (c->prot == VAS_PROT_WRITE)
-		memcpy(hva, c->buf + c->done, len);
-	else
-		memcpy(c->buf + c->done, hva, len);
-	return len;
-}
-
-/* From the map what is in memory, and the rest from the file, which allocates nothing. */
-static size_t peek_run(struct vas *vas, const struct copy *c, char *hva, size_t len)
-{
-	const struct view *view = vas_view_of(vas);
-	uint64_t gpa = c->gpa + c->done;
-	const struct vas_region_map_entry *e = vas_region_map_find(&view->map, gpa);
-	size_t there, copied;
-
-	if (view->set->regions[e->region].flags & VAS_REGION_LOCAL)
-		return copy_range(c, hva, len);
-	there = c->is_ours ? vas_resident_present(hva, len) : 0;
-	copied = there ? copy_range(c, hva, there) : 0;
-	if (copied < there || there == len)
-		return copied;
-	return there +
-	       vas_resident_read(vas, e, gpa + there, c->buf + c->done + there, len - there);
-}
-
-/* As far as one file goes, where the file may be read. */
+/* As far as one file goes, where the file itself may be asked. */
 static uint64_t step_of(struct vas *vas, const struct copy *c, uint64_t gpa)
 {
 	uint64_t left = vas_lazy_step(vas, gpa, c->len - c->done);
 	const struct vas_region_map_entry *e =
-		c->peeks ? vas_region_map_find(&vas_view_of(vas)->map, gpa) : NULL;
+		c->resident ? vas_region_map_find(&vas_view_of(vas)->map, gpa) : NULL;
 
 	return e && e->gpa + e->size - gpa < left ? e->gpa + e->size - gpa : left;
 }
@@ -152,12 +110,7 @@ static int copy_ranges(struct vas *vas, struct copy *c)
 
 		if (err)
 			return err;
-		if (!range)
-			copied = 0;
-		else if (c->peeks)
-			copied = peek_run(vas, c, (char *)(uintptr_t)address, range);
-		else
-			copied = copy_range(c, (char *)(uintptr_t)address, range);
+		copied = range ? vas_copy_run(vas, c, (char *)(uintptr_t)address, range) : 0;
 		if (c->prot == VAS_PROT_WRITE && copied)
 			vas_mark(vas, gpa, copied);
 		if (vas_fault_since(vas, c->mended, address, copied))
@@ -221,35 +174,60 @@ int vas_copy_slow(struct vas *vas, uint64_t gpa, void *buf, size_t len, uint32_t
 	return err;
 }
 
-int vas_peek(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
+/* By the files where that is better: lib/access/copy.h. */
+static int copy_by_file(struct vas *vas, struct copy *c, size_t *done)
 {
-	struct copy c = {
-		.gpa = gpa, .buf = buf, .len = len, .prot = VAS_PROT_READ, .peeks = true
-	};
+	NO_CANCEL;
 	struct resident resident;
 	int err;
 
 	vas_resident_init(&resident, vas);
-	c.is_ours = resident.is_ours;
-	err = repeat_copy(vas, &c);
+	c->resident = &resident;
+	err = repeat_copy(vas, c);
 	if (done)
-		*done = c.done;
+		*done = c->done;
 	return err;
+}
+
+int vas_peek(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done)
+{
+	struct copy c = { .gpa = gpa, .buf = buf, .len = len, .prot = VAS_PROT_READ };
+
+	return copy_by_file(vas, &c, done);
+}
+
+int vas_poke(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done)
+{
+	struct copy c = {
+		.gpa = gpa, .buf = (void *)(uintptr_t)buf, .len = len, .prot = VAS_PROT_WRITE
+	};
+
+	return copy_by_file(vas, &c, done);
 }
 
 /* ---- made of copies ----------------------------------------------------------------------- */
 
 int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, size_t *done)
 {
-	char chunk[CHUNK];
-	size_t at = 0, step = 0;
+	NO_CANCEL;
+	char page[CHUNK], *much = NULL;
+	size_t at = 0, step = 0, size = CHUNK;
 	int err = 0;
 
-	memset(chunk, byte, sizeof(chunk));
+	if (len > CHUNK) {
+		size = len < FILL_CHUNK ? len : FILL_CHUNK;
+		much = malloc(size);
+	}
+	/* Without memory for much it is slower. */
+	size = much ? size : CHUNK;
+	memset(much ? much : page, byte, size);
 	while (!err && at < len) {
-		err = vas_write(vas, gpa + at, chunk, len - at < CHUNK ? len - at : CHUNK, &step);
+		size = len - at < size ? len - at : size;
+		err = much ? vas_poke(vas, gpa + at, much, size, &step) :
+			     vas_write(vas, gpa + at, page, size, &step);
 		at += step;
 	}
+	free(much);
 	if (done)
 		*done = at;
 	return err;

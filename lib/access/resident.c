@@ -10,6 +10,7 @@
 #include "lib/access/resident.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -164,4 +165,32 @@ size_t vas_resident_read(struct vas *vas, const struct vas_region_map_entry *e, 
 	file_put(vas, fd);
 	errno = saved_errno;
 	return done;
+}
+
+static bool has_fixed_size(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && seals & F_SEAL_SHRINK && seals & F_SEAL_GROW;
+}
+
+bool vas_resident_get(struct vas *vas, const struct vas_region_map_entry *e, uint64_t gpa,
+		      struct fresh *fresh)
+{
+	const struct vas_region *region = &vas_view_of(vas)->set->regions[e->region];
+	int saved_errno = errno;
+	bool found;
+
+	fresh->offset = region->offset + (gpa - e->gpa);
+	fresh->fd = file_get(vas, region);
+	found = fresh->fd >= 0 && has_fixed_size(fresh->fd);
+	if (!found)
+		file_put(vas, fresh->fd);
+	errno = saved_errno;
+	return found;
+}
+
+void vas_resident_put(const struct vas *vas, const struct fresh *fresh)
+{
+	file_put(vas, fresh->fd);
 }

@@ -44,4 +44,19 @@ uint64_t vas_resident_present(const void *hva, uint64_t len);
 size_t vas_resident_read(struct vas *vas, const struct vas_region_map_entry *e, uint64_t gpa,
 			 void *buf, size_t len);
 
+/* A hole's place in its file. */
+struct fresh {
+	int fd;
+	uint64_t offset;
+};
+
+/*
+ * In a section: where gpa, in the reachable entry e, is in its file, which may be written instead
+ * of the map. False: its size is not sealed. Beyond the end of such a file there are no zeros, and
+ * a write would make it longer.
+ */
+bool vas_resident_get(struct vas *vas, const struct vas_region_map_entry *e, uint64_t gpa,
+		      struct fresh *fresh);
+void vas_resident_put(const struct vas *vas, const struct fresh *fresh);
+
 #endif

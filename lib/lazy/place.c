@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/error.h"
+#include "lib/base/pwrite.h"
 
 int vas_lazy_check_host(void)
 {
@@ -33,18 +34,7 @@ int vas_lazy_check_host(void)
 
 static int write_pages(const struct lazy *a, uint64_t offset, const char *pages, uint64_t size)
 {
-	while (size) {
-		ssize_t nr = pwrite(a->vas->backings[0].fd, pages, size, (off_t)offset);
-
-		if (nr < 0 && errno == EINTR)
-			continue;
-		if (nr <= 0)
-			return nr ? -errno : -ENOSPC;
-		pages += nr;
-		offset += (uint64_t)nr;
-		size -= (uint64_t)nr;
-	}
-	return 0;
+	return pwrite_all(a->vas->backings[0].fd, pages, size, offset, NULL);
 }
 
 /* Whole pages, which are in nobody's sight before they are complete. */

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <vas/access.h>
 
+#include "migrate/base/bits.h"
+
 /* Mostly the first few bytes decide. */
 bool page_is_zero(const char *page)
 {
@@ -22,18 +24,6 @@ bool page_is_zero(const char *page)
 			return false;
 	}
 	return true;
-}
-
-/* Runs of bits, from the lowest on. */
-static unsigned int run_of(uint64_t bits)
-{
-	bits >>= __builtin_ctzll(bits);
-	return bits == UINT64_MAX ? 64 : (unsigned int)__builtin_ctzll(~bits);
-}
-
-static uint64_t mask_of(unsigned int first, unsigned int nr)
-{
-	return (nr == 64 ? UINT64_MAX : (1ull << nr) - 1) << first;
 }
 
 /* nr pages that were read behind those in raw: zeros go, the others close up. */

@@ -2,8 +2,9 @@
 #include "migrate/base/target.h"
 
 #include <errno.h>
-#include <linux/memfd.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/memfd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,8 +12,9 @@
 #include <vas/access.h>
 #include <vas/consumer.h>
 
-#include "lib/base/write_signals.h"
+#include "lib/base/pwrite.h"
 #include "migrate/base/populate.h"
+#include "migrate/base/bits.h"
 
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB (21U << 26)
@@ -86,14 +88,19 @@ static int make_backing(const struct stream_backing *backing)
 	return fd;
 }
 
-/* numbers[i]: which of the new vas's backings is the stream's i. */
+/* A backing of the stream's, in the new vas. */
+struct made {
+	uint32_t number;
+	uint32_t page_size; /* 0: there is none */
+};
+
 static int add_backings(struct target *t, const struct stream_layout *layout,
-			uint32_t numbers[VAS_MAX_BACKINGS])
+			struct made made[VAS_MAX_BACKINGS])
 {
 	uint32_t i;
 
-	memset(numbers, 0xff, VAS_MAX_BACKINGS * sizeof(*numbers));
-	numbers[0] = 0;
+	memset(made, 0, VAS_MAX_BACKINGS * sizeof(*made));
+	made[0].page_size = layout->page_size;
 	for (i = 1; i < VAS_MAX_BACKINGS; i++) {
 		int fd, number;
 
@@ -106,7 +113,7 @@ static int add_backings(struct target *t, const struct stream_layout *layout,
 		close(fd);
 		if (number < 0)
 			return number;
-		numbers[i] = (uint32_t)number;
+		made[i] = (struct made){ (uint32_t)number, layout->backings[i].page_size };
 	}
 	return 0;
 }
@@ -133,49 +140,75 @@ static uint64_t *written_word(const struct target_region *r, uint64_t gpa)
 	return &r->written[gpa / STREAM_WORD_SIZE - r->gpa / STREAM_WORD_SIZE];
 }
 
-static int watch_region(struct target *t, struct target_region *r)
+static int list_written(struct target_region *r)
 {
 	uint64_t first = r->gpa / STREAM_WORD_SIZE;
 	uint64_t last = (r->gpa + r->size - 1) / STREAM_WORD_SIZE;
 
 	r->written = calloc(last - first + 1, sizeof(*r->written));
-	if (!r->written)
-		return vas_error_set(-ENOMEM, "no memory for a list of pages");
-	r->watch = vas_watch(t->vas, r->hva, r->size);
-	return r->watch < 0 ? r->watch : 0;
+	return r->written ? 0 : vas_error_set(-ENOMEM, "no memory for a list of pages");
 }
 
-static void unmap_region(struct target_region *r)
+static void clean_region(struct target_region *r)
 {
 	vas_unwatch(r->watch);
-	munmap(r->hva, r->size);
+	if (r->hva)
+		munmap(r->hva, r->size);
 	free(r->written);
 }
 
-static int map_region(struct target *t, const struct vas_region *region,
+static int map_region(struct target *t, struct target_region *r, const struct vas_region *region,
 		      const struct target_options *options)
 {
-	int fd = vas_backing_fd(t->vas, region->backing);
-	struct target_region *to = &t->regions[t->nr];
-	void *p = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-		       (off_t)region->offset);
-	int err;
+	void *p = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, r->fd,
+		       (off_t)r->offset);
 
 	if (p == MAP_FAILED)
 		return vas_error_set(-ENOMEM, "cannot map region %s: %s", region->name,
 				     strerror(errno));
+	r->hva = p;
 	if (options->create_flags & VAS_CREATE_THP)
-		madvise(p, region->size, MADV_HUGEPAGE);
+		madvise(p, r->size, MADV_HUGEPAGE);
 	if (!(options->create_flags & VAS_CREATE_DUMP))
-		madvise(p, region->size, MADV_DONTDUMP);
-	*to = (struct target_region){ region->gpa, region->size, p, -1, NULL };
+		madvise(p, r->size, MADV_DONTDUMP);
+	r->watch = vas_watch(t->vas, p, r->size);
+	if (r->watch < 0)
+		return r->watch;
+	return options->populated ? make_region(p, region, options) : 0;
+}
+
+/*
+ * The file takes fresh pages several times as fast as a map of it. But hugetlbfs takes none, huge
+ * pages that are advised come by a map alone, and pages that are there before are better mapped.
+ */
+static bool needs_map(uint32_t page_size, const struct target_options *options)
+{
+	return page_size != VAS_PAGE_SIZE || options->create_flags & VAS_CREATE_THP ||
+	       options->populated;
+}
+
+static int make_memory(struct target *t, const struct vas_region *region, uint32_t page_size,
+		       const struct target_options *options)
+{
+	struct target_region *r = &t->regions[t->nr];
+	int err;
+
+	*r = (struct target_region){ .gpa = region->gpa,
+				     .size = region->size,
+				     .fd = vas_backing_fd(t->vas, region->backing),
+				     .offset = region->offset,
+				     .watch = -1 };
 	t->nr++;
-	err = watch_region(t, to);
-	return err || !options->populated ? err : make_region(p, region, options);
+	err = list_written(r);
+	if (err || !needs_map(page_size, options)) {
+		t->is_mapped = false;
+		return err;
+	}
+	return map_region(t, r, region, options);
 }
 
 static int add_region(struct target *t, const struct vas_region_entry *entry,
-		      const uint32_t numbers[VAS_MAX_BACKINGS],
+		      const struct made made[VAS_MAX_BACKINGS],
 		      const struct target_options *options)
 {
 	struct vas_region region = { .gpa = entry->gpa,
@@ -185,21 +218,21 @@ static int add_region(struct target *t, const struct vas_region_entry *entry,
 	int err;
 
 	memcpy(region.name, entry->name, sizeof(region.name) - 1);
-	if (entry->backing >= VAS_MAX_BACKINGS || numbers[entry->backing] == UINT32_MAX ||
+	if (entry->backing >= VAS_MAX_BACKINGS || !made[entry->backing].page_size ||
 	    entry->flags & VAS_REGION_LOCAL || entry->offset == VAS_OFFSET_GPA)
 		return vas_error_set(-EPROTO, "the stream has a region without memory");
 	if (t->nr && entry->gpa < t->regions[t->nr - 1].gpa)
 		return vas_error_set(-EPROTO, "the stream's regions are not in order");
-	region.backing = numbers[entry->backing];
+	region.backing = made[entry->backing].number;
 	/* Alignment, bounds, overlaps: all is checked there. */
 	err = vas_layout_add(t->layout, &region, NULL);
 	if (err == -EINVAL || err == -EEXIST || err == -EBADF)
 		return -EPROTO;
-	return err ? err : map_region(t, &region, options);
+	return err ? err : make_memory(t, &region, made[entry->backing].page_size, options);
 }
 
 static int add_regions(struct target *t, const struct stream_layout *layout,
-		       const struct target_options *options, const uint32_t *numbers)
+		       const struct target_options *options, const struct made *made)
 {
 	const struct vas_region_entry *entries = (const struct vas_region_entry *)(layout + 1);
 	uint64_t ram = 0;
@@ -216,7 +249,7 @@ static int add_regions(struct target *t, const struct stream_layout *layout,
 					     "the stream's vas has more than the %llu bytes of "
 					     "memory that are allowed",
 					     (unsigned long long)options->max_ram);
-		err = add_region(t, &entries[i], numbers, options);
+		err = add_region(t, &entries[i], made, options);
 	}
 	return err;
 }
@@ -224,19 +257,19 @@ static int add_regions(struct target *t, const struct stream_layout *layout,
 int target_init(struct target *t, const struct stream_layout *layout, size_t size,
 		const struct target_options *options)
 {
-	uint32_t numbers[VAS_MAX_BACKINGS];
+	struct made made[VAS_MAX_BACKINGS];
 	int err = check_layout(layout, size);
 
-	*t = (struct target){ 0 };
+	*t = (struct target){ .is_mapped = true };
 	if (err)
 		return err;
 	err = create(t, layout, options->create_flags);
 	if (!err)
-		err = add_backings(t, layout, numbers);
+		err = add_backings(t, layout, made);
 	if (!err)
 		err = vas_layout_begin(t->vas, &t->layout);
 	if (!err)
-		err = add_regions(t, layout, options, numbers);
+		err = add_regions(t, layout, options, made);
 	if (err)
 		target_clean(t);
 	return err;
@@ -271,58 +304,110 @@ static int check_word(const struct target *t, uint64_t gpa)
 	return 0;
 }
 
-/* The page's region, of which `r` (may be NULL) is the likeliest. */
-static struct target_region *region_of(const struct target *t, struct target_region *r,
-				       uint64_t page)
+/* Pages of a word that are in a row, in one region and its file. */
+struct run {
+	struct target_region *region;
+	uint64_t at; /* in the region */
+	size_t size;
+	uint64_t bits;
+};
+
+/* Take the first run of these pages. False: one is in no region, which is -EPROTO. */
+static bool take_run(const struct target *t, uint64_t gpa, uint64_t *bits, struct run *run)
 {
-	if (!r || page < r->gpa || page - r->gpa >= r->size)
-		r = find(t, page);
-	if (r && page - r->gpa <= r->size - VAS_PAGE_SIZE)
-		return r;
-	vas_error_set(-EPROTO, "the stream has a page at gpa %#llx, in no region",
-		      (unsigned long long)page);
-	return NULL;
+	unsigned int first = (unsigned int)__builtin_ctzll(*bits), nr = run_of(*bits);
+	uint64_t page = gpa + first * VAS_PAGE_SIZE, room;
+	struct target_region *r = find(t, page);
+
+	room = r ? (r->size - (page - r->gpa)) / VAS_PAGE_SIZE : 0;
+	if (!room) {
+		vas_error_set(-EPROTO, "the stream has a page at gpa %#llx, in no region",
+			      (unsigned long long)page);
+		return false;
+	}
+	nr = nr < room ? nr : (unsigned int)room;
+	*run = (struct run){ r, page - r->gpa, nr * VAS_PAGE_SIZE, mask_of(first, nr) };
+	*bits &= ~run->bits;
+	return true;
 }
 
 int target_iov(struct target *t, uint64_t gpa, uint64_t bits, struct iovec iov[64])
 {
-	struct target_region *r = NULL;
-	int nr = 0, err = check_word(t, gpa);
+	int nr, err = check_word(t, gpa);
+	struct run run;
 
 	if (err)
 		return err;
-	for (; bits; bits &= bits - 1) {
-		uint64_t page = gpa + (uint64_t)__builtin_ctzll(bits) * VAS_PAGE_SIZE;
-		char *hva;
-
-		r = region_of(t, r, page);
-		if (!r)
+	for (nr = 0; bits; nr++) {
+		if (!take_run(t, gpa, &bits, &run))
 			return -EPROTO;
-		*written_word(r, gpa) |= bits & -bits;
-		hva = r->hva + (page - r->gpa);
-		if (nr && (char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len == hva)
-			iov[nr - 1].iov_len += VAS_PAGE_SIZE;
-		else
-			iov[nr++] = (struct iovec){ hva, VAS_PAGE_SIZE };
+		*written_word(run.region, gpa) |= run.bits;
+		iov[nr] = (struct iovec){ run.region->hva + run.at, run.size };
 	}
 	return nr;
 }
 
+static int write_run(const struct run *run, const char *pages)
+{
+	const struct target_region *r = run->region;
+	int err;
+
+	if (r->hva) {
+		memcpy(r->hva + run->at, pages, run->size);
+		return 0;
+	}
+	err = pwrite_all(r->fd, pages, run->size, r->offset + run->at, NULL);
+	if (!err)
+		return 0;
+	return vas_error_set(err == -ENOSPC ? -ENOMEM : err,
+			     "pages at gpa %#llx cannot be written: %s",
+			     (unsigned long long)(r->gpa + run->at), strerror(-err));
+}
+
+int target_write(struct target *t, uint64_t gpa, uint64_t bits, const char *pages)
+{
+	int err = check_word(t, gpa);
+	struct run run;
+
+	for (; !err && bits; pages += run.size) {
+		if (!take_run(t, gpa, &bits, &run))
+			return -EPROTO;
+		*written_word(run.region, gpa) |= run.bits;
+		err = write_run(&run, pages);
+	}
+	return err;
+}
+
+/* In a file they are a hole again. */
+static int clear_run(const struct run *run)
+{
+	const struct target_region *r = run->region;
+
+	if (r->hva)
+		memset(r->hva + run->at, 0, run->size);
+	else if (fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			   (off_t)(r->offset + run->at), (off_t)run->size))
+		return vas_error_set(-errno, "pages at gpa %#llx cannot be given back: %s",
+				     (unsigned long long)(r->gpa + run->at), strerror(errno));
+	return 0;
+}
+
 int target_clear(struct target *t, uint64_t gpa, uint64_t bits)
 {
-	struct target_region *r = NULL;
 	int err = check_word(t, gpa);
+	struct run run;
 
-	for (; !err && bits; bits &= bits - 1) {
-		uint64_t page = gpa + (uint64_t)__builtin_ctzll(bits) * VAS_PAGE_SIZE;
-		uint64_t bit = bits & -bits;
+	while (!err && bits) {
+		uint64_t *written, left = bits;
 
-		r = region_of(t, r, page);
-		if (!r)
+		if (!take_run(t, gpa, &left, &run))
 			return -EPROTO;
-		if (*written_word(r, gpa) & bit)
-			memset(r->hva + (page - r->gpa), 0, VAS_PAGE_SIZE);
-		*written_word(r, gpa) &= ~bit;
+		written = written_word(run.region, gpa);
+		bits &= ~run.bits;
+		run.bits &= *written;
+		*written &= ~run.bits;
+		for (left = run.bits; !err && left && take_run(t, gpa, &left, &run);)
+			err = clear_run(&run);
 	}
 	return err;
 }
@@ -355,7 +440,7 @@ void target_clean(struct target *t)
 	uint32_t i;
 
 	for (i = 0; i < t->nr; i++)
-		unmap_region(&t->regions[i]);
+		clean_region(&t->regions[i]);
 	free(t->regions);
 	if (t->layout)
 		vas_layout_abort(t->layout);

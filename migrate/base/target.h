@@ -15,7 +15,9 @@
 struct target_region {
 	uint64_t gpa;
 	uint64_t size;
-	char *hva;
+	int fd;		 /* of the file that it is in, from this ... */
+	uint64_t offset; /* ... on */
+	char *hva;	 /* NULL: pages go to the file */
 	int watch;
 	/*
 	 * By words of gpa, a bit for each page that was written: the others are zero, and absent.
@@ -29,6 +31,7 @@ struct target {
 	struct target_region *regions; /* sorted by gpa */
 	uint32_t nr;
 	uint64_t limit;
+	bool is_mapped; /* all of it: target_iov() may be called */
 };
 
 struct target_options {
@@ -44,9 +47,12 @@ int target_init(struct target *target, const struct stream_layout *layout, size_
 		const struct target_options *options);
 
 /*
- * Where these pages of a word are to be written: up to 64 iovecs, or -EPROTO if one is in no
- * region. A word is one thread's at a time.
+ * Write these pages of a word, one after the other in `pages`. -EPROTO: one is in no region;
+ * -ENOMEM, and what else a file says. A word is one thread's at a time.
  */
+int target_write(struct target *target, uint64_t gpa, uint64_t bits, const char *pages);
+
+/* Where these pages of a word are to be written: up to 64 iovecs, or -EPROTO. */
 int target_iov(struct target *target, uint64_t gpa, uint64_t bits, struct iovec iov[64]);
 
 /* Make these pages of a word zero: only what was written costs anything, and that once. */

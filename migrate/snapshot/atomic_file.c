@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <vas/consumer.h>
 
-#include "lib/base/write_signals.h"
+#include "lib/base/pwrite.h"
 
 static int fail_opening(const struct atomic_file *file)
 {
@@ -88,32 +88,10 @@ int atomic_open(struct atomic_file *file, const char *path)
 	return 0;
 }
 
-static int write_all(int fd, const void *bytes, size_t size, uint64_t offset)
-{
-	const char *p = bytes;
-
-	while (size) {
-		ssize_t nr = pwrite(fd, p, size, (off_t)offset);
-
-		if (nr < 0 && errno == EINTR)
-			continue;
-		if (nr <= 0)
-			return nr ? -errno : -ENOSPC;
-		p += nr;
-		size -= (size_t)nr;
-		offset += (uint64_t)nr;
-	}
-	return 0;
-}
-
 int atomic_write(const struct atomic_file *file, const void *bytes, size_t size, uint64_t offset)
 {
-	struct write_signals signals;
-	int err;
+	int err = pwrite_all(file->fd, bytes, size, offset, NULL);
 
-	write_signals_block(&signals);
-	err = write_all(file->fd, bytes, size, offset);
-	write_signals_restore(&signals, err);
 	return err ? vas_error_set(err, "cannot write %s: %s", file->temporary, strerror(-err)) : 0;
 }
 

@@ -115,6 +115,23 @@ const struct vas_region_entry *image_region_at(const struct image *image, uint64
 	return low < image->layout->nr_regions && regions[low].gpa <= gpa ? &regions[low] : NULL;
 }
 
+uint64_t image_pages(const struct image *image, uint64_t gpa, uint64_t bits)
+{
+	const struct vas_region_entry *region = image_region_at(image, gpa);
+	uint64_t in = 0, left;
+
+	/* Mostly all 64 are in one: a look for each page would be most of a restore's time. */
+	if (region && gpa + STREAM_WORD_SIZE <= region->gpa + region->size)
+		return bits;
+	for (left = bits; left; left &= left - 1) {
+		unsigned int bit = (unsigned int)__builtin_ctzll(left);
+
+		if (image_region_at(image, gpa + bit * VAS_PAGE_SIZE))
+			in |= 1ull << bit;
+	}
+	return in;
+}
+
 static int read_range(const struct image *image, const struct vas_region_entry *region,
 		      uint64_t gpa, char *to, size_t size)
 {

@@ -25,6 +25,9 @@ void image_close(struct image *image);
 /* The region that holds gpa, or NULL. */
 const struct vas_region_entry *image_region_at(const struct image *image, uint64_t gpa);
 
+/* Of these pages of a word, those in its regions: others only a parent's layout has. */
+uint64_t image_pages(const struct image *image, uint64_t gpa, uint64_t bits);
+
 /* The bytes of word->data, one page after the other, into raw (256 KiB), if their sum is right. */
 int image_read(const struct image *image, const struct snapshot_word *word, char *raw);
 

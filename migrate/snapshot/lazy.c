@@ -29,24 +29,6 @@ static void end(struct vas_source *source)
 	free(lazy);
 }
 
-/* A page that only a parent's layout had is no page of the child. */
-static uint64_t pages_in_regions(const struct image *image, uint64_t gpa, uint64_t bits)
-{
-	const struct vas_region_entry *region = image_region_at(image, gpa);
-	uint64_t in = 0, left;
-
-	/* Mostly all 64 are in one: a look for each page would be most of a restore's time. */
-	if (region && gpa + STREAM_WORD_SIZE <= region->gpa + region->size)
-		return bits;
-	for (left = bits; left; left &= left - 1) {
-		unsigned int bit = (unsigned int)__builtin_ctzll(left);
-
-		if (image_region_at(image, gpa + bit * VAS_PAGE_SIZE))
-			in |= 1ull << bit;
-	}
-	return in;
-}
-
 static struct vas_dirty_word *list_words(const struct lazy *lazy, size_t *nr)
 {
 	struct vas_dirty_word *words = malloc((lazy->chain.nr_entries + 1) * sizeof(*words));
@@ -58,8 +40,7 @@ static struct vas_dirty_word *list_words(const struct lazy *lazy, size_t *nr)
 		return NULL;
 	}
 	while (chain_next(&lazy->chain, &at, &words[*nr])) {
-		words[*nr].bits =
-			pages_in_regions(lazy->chain.images, words[*nr].gpa, words[*nr].bits);
+		words[*nr].bits = image_pages(lazy->chain.images, words[*nr].gpa, words[*nr].bits);
 		*nr += words[*nr].bits != 0;
 	}
 	return words;

@@ -9,22 +9,36 @@
 
 #include "migrate/snapshot/chain.h"
 #include "migrate/base/pages.h"
+#include "migrate/base/bits.h"
 #include "migrate/snapshot/restore.h"
 #include "migrate/base/target.h"
 
-/* Pages of a parent that have no place any more, as the layout has changed since, are left out. */
-static void load_pages(struct target *target, uint64_t gpa, const char *pages, uint64_t bits)
+/* New memory is zero. A file may claim more zeros than it has bytes. */
+static uint64_t without_zeros(const char *pages, uint64_t bits)
 {
-	struct iovec iov[64];
+	uint64_t left;
 
-	for (; bits; bits &= bits - 1) {
-		unsigned int bit = (unsigned int)__builtin_ctzll(bits);
-		const char *page = pages + bit * VAS_PAGE_SIZE;
+	for (left = bits; left; left &= left - 1) {
+		unsigned int bit = (unsigned int)__builtin_ctzll(left);
 
-		/* New memory is zero. A file may claim more zeros than it has bytes. */
-		if (!page_is_zero(page) && target_iov(target, gpa, 1ull << bit, iov) == 1)
-			memcpy(iov[0].iov_base, page, VAS_PAGE_SIZE);
+		if (page_is_zero(pages + bit * VAS_PAGE_SIZE))
+			bits &= ~(1ull << bit);
 	}
+	return bits;
+}
+
+static int load_pages(struct target *target, uint64_t gpa, const char *pages, uint64_t bits)
+{
+	int err = 0;
+
+	while (!err && bits) {
+		unsigned int first = (unsigned int)__builtin_ctzll(bits);
+		uint64_t run = mask_of(first, run_of(bits));
+
+		err = target_write(target, gpa, run, pages + first * VAS_PAGE_SIZE);
+		bits &= ~run;
+	}
+	return err;
 }
 
 static int load_words(struct chain *chain, struct target *target, char *pages)
@@ -36,8 +50,9 @@ static int load_words(struct chain *chain, struct target *target, char *pages)
 
 	while (!err && chain_next(chain, &at, &word)) {
 		err = chain_read(chain, word.gpa, pages, &data);
-		if (!err)
-			load_pages(target, word.gpa, pages, data);
+		data = err ? 0 : image_pages(chain->images, word.gpa, data);
+		if (data)
+			err = load_pages(target, word.gpa, pages, without_zeros(pages, data));
 	}
 	return err;
 }
@@ -60,7 +75,7 @@ static int load(struct chain *chain, char *pages, struct vas **vas)
 
 static int restore_eagerly(const char *path, uint32_t chain_flags, struct vas **vas)
 {
-	char *pages = malloc(STREAM_WORD_SIZE);
+	char *pages = aligned_alloc(VAS_PAGE_SIZE, STREAM_WORD_SIZE);
 	struct chain chain;
 	int err;
 

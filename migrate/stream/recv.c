@@ -22,7 +22,7 @@ struct source {
 	struct receiver *receiver;
 	struct wire wire;
 	struct pack pack;
-	char *raw; /* unpacked, before it is spread */
+	char *raw; /* a word's pages, before they are written */
 	uint32_t round;
 	uint64_t pages;
 	bool has_state;
@@ -45,31 +45,56 @@ struct receiver {
 
 /* ---- words -------------------------------------------------------------------------------- */
 
-static int recv_packed(struct source *src, const struct stream_header *header,
-		       const struct iovec *iov, int nr)
+static size_t size_of_pages(const struct stream_header *header)
 {
-	struct iovec packed = { src->pack.buffer, header->length };
-	const char *from = src->raw;
-	size_t size = (size_t)__builtin_popcountll(header->data) * VAS_PAGE_SIZE;
-	int i, err;
+	return (size_t)__builtin_popcountll(header->data) * VAS_PAGE_SIZE;
+}
 
-	if (header->length > src->pack.room)
+/* Into src->raw. */
+static int recv_raw(struct source *src, const struct stream_header *header)
+{
+	struct iovec iov = { header->flags ? src->pack.buffer : src->raw, header->length };
+	int err;
+
+	if (header->flags && header->length > src->pack.room)
 		return vas_error_set(-EPROTO, "a packed chunk is larger than it can be");
-	err = wire_recv_payload(&src->wire, header, &packed, 1);
-	if (!err)
-		err = unpack_word(&src->pack, header->flags, header->length, src->raw, size);
-	for (i = 0; !err && i < nr; i++) {
-		memcpy(iov[i].iov_base, from, iov[i].iov_len);
-		from += iov[i].iov_len;
-	}
-	return err;
+	err = wire_recv_payload(&src->wire, header, &iov, header->length ? 1 : 0);
+	if (err || !header->flags)
+		return err;
+	return unpack_word(&src->pack, header->flags, header->length, src->raw,
+			   size_of_pages(header));
+}
+
+/* The kernel, which writes for us, gets no SIGBUS. */
+static int recv_mapped(struct source *src, const struct stream_header *header)
+{
+	struct iovec iov[64];
+	int err, nr = target_iov(&src->receiver->target, header->gpa, header->data, iov);
+
+	if (nr < 0)
+		return nr;
+	err = wire_recv_payload(&src->wire, header, iov, nr);
+	if (err != -EFAULT)
+		return err;
+	return vas_error_set(-ENOMEM, "no memory, or no free huge page, at gpa %#llx",
+			     (unsigned long long)header->gpa);
+}
+
+static int recv_pages(struct source *src, const struct stream_header *header)
+{
+	struct target *target = &src->receiver->target;
+	int err;
+
+	if (target->is_mapped && !header->flags)
+		return recv_mapped(src, header);
+	err = recv_raw(src, header);
+	return err ? err : target_write(target, header->gpa, header->data, src->raw);
 }
 
 static int recv_word(struct source *src, const struct stream_header *header)
 {
-	size_t size = (size_t)__builtin_popcountll(header->data) * VAS_PAGE_SIZE;
-	struct iovec iov[64];
-	int nr, err;
+	size_t size = size_of_pages(header);
+	int err;
 
 	if (header->data & header->zero || header->round < src->round ||
 	    header->flags & ~(STREAM_LZ4 | STREAM_ZSTD) ||
@@ -78,19 +103,9 @@ static int recv_word(struct source *src, const struct stream_header *header)
 		return vas_error_set(-EPROTO, "a chunk of pages that makes no sense");
 	src->round = header->round;
 	src->pages += (uint64_t)__builtin_popcountll(header->data | header->zero);
-	nr = target_iov(&src->receiver->target, header->gpa, header->data, iov);
-	if (nr < 0)
-		return nr;
-	if (header->flags)
-		err = recv_packed(src, header, iov, nr);
-	else
-		err = wire_recv_payload(&src->wire, header, iov, nr);
+	err = recv_pages(src, header);
 	if (!err)
 		err = target_clear(&src->receiver->target, header->gpa, header->zero);
-	/* The kernel, which writes for us, gets no SIGBUS. */
-	if (err == -EFAULT)
-		err = vas_error_set(-ENOMEM, "no memory, or no free huge page, at gpa %#llx",
-				    (unsigned long long)header->gpa);
 	return err ? err : target_check(&src->receiver->target);
 }
 

@@ -49,15 +49,28 @@ int subject_peek(struct subject *s, uint64_t gpa, void *buf, size_t len, size_t 
 	return copy_out(s, &r, buf, done);
 }
 
+static int copy_in(struct subject *s, struct request *r, const void *buf, size_t *done)
+{
+	if (!fits(r->len))
+		test_fail(__FILE__, __LINE__, "a write of %zu bytes does not fit", (size_t)r->len);
+	r->in_size = (uint32_t)r->len;
+	memcpy(s->data, buf, r->len);
+	call(s, r);
+	return finish(r, done);
+}
+
 int subject_write(struct subject *s, uint64_t gpa, const void *buf, size_t len, size_t *done)
 {
-	struct request r = { .op = REQ_WRITE, .gpa = gpa, .len = len, .in_size = (uint32_t)len };
+	struct request r = { .op = REQ_WRITE, .gpa = gpa, .len = len };
 
-	if (!fits(len))
-		test_fail(__FILE__, __LINE__, "a write of %zu bytes does not fit", len);
-	memcpy(s->data, buf, len);
-	call(s, &r);
-	return finish(&r, done);
+	return copy_in(s, &r, buf, done);
+}
+
+int subject_poke(struct subject *s, uint64_t gpa, const void *buf, size_t len, size_t *done)
+{
+	struct request r = { .op = REQ_POKE, .gpa = gpa, .len = len };
+
+	return copy_in(s, &r, buf, done);
 }
 
 int subject_fill(struct subject *s, uint64_t gpa, uint8_t byte, size_t len, size_t *done)

@@ -210,6 +210,8 @@ static int64_t execute(struct vas *vas, struct request *r)
 		return vas_peek(vas, r->gpa, r->data, r->len, (size_t *)&r->done);
 	case REQ_WRITE:
 		return vas_write(vas, r->gpa, r->data, r->len, (size_t *)&r->done);
+	case REQ_POKE:
+		return vas_poke(vas, r->gpa, r->data, r->len, (size_t *)&r->done);
 	case REQ_FILL:
 		return vas_fill(vas, r->gpa, (uint8_t)r->value, r->len, (size_t *)&r->done);
 	case REQ_COMPARE:

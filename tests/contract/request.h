@@ -43,6 +43,7 @@ enum request_op {
 	REQ_BIND,      /* takes fd, flags: VAS_BIND_* */
 	REQ_RECEIVE,   /* takes fd: a socket to vas_recv_fds() from, flags: VAS_BIND_* */
 	REQ_PEEK,      /* gives data[len], done */
+	REQ_POKE,      /* takes data[len]; gives done */
 	REQ_NR
 };
 

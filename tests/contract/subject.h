@@ -47,7 +47,7 @@
 
 #define CAN_WHOLE_CHANGE 2097152u /* a change shows whole to it, without holes on the way */
 
-#define CAN_PEEK 1048576u /* vas_peek(), which is the library's */
+#define CAN_PEEK 1048576u /* vas_peek() and vas_poke(), which are the library's */
 
 #define CAN_ACCESS (CAN_READ | CAN_FILL | CAN_COMPARE | CAN_SEARCH | CAN_FIELD | CAN_VECTORS)
 #define CAN_ALL_READ \
@@ -160,6 +160,7 @@ void owner_pattern(struct subject *s, uint64_t gpa, uint64_t len, uint64_t salt)
 /* calls.c: the requests as functions; results and errors as in <vas/vas.h>. */
 int subject_read(struct subject *s, uint64_t gpa, void *buf, size_t len, size_t *done);
 int subject_peek(struct subject *s, uint64_t gpa, void *buf, size_t len, size_t *done);
+int subject_poke(struct subject *s, uint64_t gpa, const void *buf, size_t len, size_t *done);
 int subject_write(struct subject *s, uint64_t gpa, const void *buf, size_t len, size_t *done);
 int subject_fill(struct subject *s, uint64_t gpa, uint8_t byte, size_t len, size_t *done);
 

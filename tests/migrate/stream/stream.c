@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vas/access.h>
 #include <vas/migrate.h>
@@ -180,20 +181,55 @@ TEST(two_channels_move_ram_that_is_apart)
 	moves_while_written(2, 0, VAS_CREATE_RAM_APART);
 }
 
-TEST(a_page_that_becomes_zero_arrives_as_zero)
+static uint64_t resident(struct vas *vas)
 {
+	struct stat st;
+
+	CHECK_OK(fstat(vas_backing_fd(vas, 0), &st));
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* After each round the first quarter becomes zero: in the first it was not. */
+static int clear_quarter(void *vas, const struct vas_migrate_progress *progress)
+{
+	if (!progress->frozen)
+		CHECK_OK(vas_fill(vas, 0, 0, SIZE / 4, NULL));
+	return 0;
+}
+
+static void clears_after_a_round(uint32_t target_flags, uint64_t want)
+{
+	static const struct vas_migrate_ops ops = { .progress = clear_quarter };
 	struct vas *vas = shadow_vas(SIZE);
 	struct move m;
 
 	CHECK_OK(vas_fill(vas, 0, 7, SIZE / 2, NULL));
-	move_init(&m, vas, 1, VAS_MIGRATE_STOP_FIRST);
+	move_init(&m, vas, 2, 0);
+	m.target.flags = target_flags;
+	/* A file with nothing but RAM. */
+	m.target.create_flags = VAS_CREATE_RAM_APART;
+	m.options.downtime_ns = 1;
+	m.options.max_rounds = 4;
+	m.options.ops = &ops;
+	m.options.arg = vas;
 	move(&m);
 	CHECK_OK(m.send_err);
 	CHECK_OK(m.recv_err);
+	CHECK(m.result.pages > SIZE / 2 / VAS_PAGE_SIZE);
+	CHECK_EQ(resident(m.arrived), want);
 	check_same(vas, m.arrived, SIZE);
-	CHECK_EQ(m.report.pages_sent, SIZE / 2 / VAS_PAGE_SIZE);
 	vas_destroy(m.arrived);
 	vas_destroy(vas);
+}
+
+TEST(pages_that_become_zero_take_no_memory_where_they_arrive)
+{
+	clears_after_a_round(0, SIZE / 4);
+}
+
+TEST(memory_that_was_made_before_stays_when_pages_become_zero)
+{
+	clears_after_a_round(VAS_MIGRATE_POPULATE, SIZE);
 }
 
 TEST(what_was_never_touched_is_not_sent)
