@@ -237,6 +237,8 @@ int vas_publish_adopted(struct vas *vas)
 	pthread_mutex_unlock(&vas->lock);
 	if (err)
 		return err;
+	/* Who has owned it before, or whose parent has, still has a copy of what was then. */
+	disinherit(vas);
 	err = inherit(vas);
 	if (err)
 		goto err_disinherit;

@@ -65,8 +65,9 @@ static void tell_consumers(struct vas *vas)
 
 /* ---- in step, out of step ------------------------------------------------------------------ */
 
-static void set_status(struct vas *vas, struct vas_consumer *c, int err)
+static void set_status(struct vas *vas, struct vas_consumer *c, int answer)
 {
+	int err = answer > 0 ? -EINVAL : answer; /* neither 0 nor an error */
 	bool changed = c->out_of_step != err;
 
 	__atomic_store_n(&c->out_of_step, err, __ATOMIC_RELEASE);

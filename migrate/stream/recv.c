@@ -351,6 +351,7 @@ static int conclude(struct receiver *r, const struct vas_migrate_target *options
 static int receive(struct receiver *r, const struct vas_migrate_target *options, struct vas **vas,
 		   struct vas_migrate_result *result)
 {
+	struct vas *received;
 	uint32_t i;
 	int err = 0;
 
@@ -367,15 +368,17 @@ static int receive(struct receiver *r, const struct vas_migrate_target *options,
 	if (!err)
 		err = run_sources(r);
 	if (!err)
-		err = target_publish(&r->target, vas);
+		err = target_publish(&r->target, &received);
 	if (err)
 		return err;
-	err = conclude(r, options, *vas, result);
+	err = conclude(r, options, received, result);
 	if (err) {
 		target_clean(&r->target);
-		vas_destroy(*vas);
+		vas_destroy(received);
+		return err;
 	}
-	return err;
+	*vas = received;
+	return 0;
 }
 
 static void receiver_free(struct receiver *r, int err)

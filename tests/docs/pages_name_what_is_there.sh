@@ -34,4 +34,12 @@ found()
 	scripts/pages.py --fix "$temp/page.md"
 	grep -qxF '`core/log.c: vas_log_move()`' "$temp/page.md"
 }
+
+# vas-security(7) says which test shows each line.
+sed -n '/^# TESTS/,/^# SEE ALSO/p' man/vas-security.7.scd | grep -o '[a-z_]*\(/[a-z_]*\)\+' >"$temp/tests"
+[ "$(wc -l <"$temp/tests")" -gt 20 ]
+while read -r name; do
+	ls tests/"$name".* >/dev/null || exit 1
+done <"$temp/tests"
+
 scripts/pages.py docs/design/*.md

@@ -27,6 +27,13 @@ int pieces_make_orphan(struct victim *v, char **control);
 /* Add a region and remove the first. */
 void pieces_change_layout(struct vas *vas);
 
+/* Send bytes and fds over a socket, as one message; without bytes nothing is. */
+#define PIECES_MAX_FDS 16u
+void pieces_post(int sock, const uint8_t *bytes, size_t size, const int *fds, uint32_t nr_fds);
+
+/* Wait for, ring and raise the victim's events, whatever their fds are. */
+void pieces_use_events(struct vas *vas);
+
 /* The first call counts the fds; later ones abort, with a list, if there are more or fewer. */
 void segments_count_fds(void);
 

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Write the seed corpus: seeds adopt|bind|recv|snapshot|virtqueue DIR. */
+/* Write the seed corpus: seeds TARGET DIR. */
 #include <fcntl.h>
 #include <linux/virtio_ring.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <vas/dirty.h>
 #include <vas/migrate.h>
 
 #include "pieces.h"
 #include "snapshot_parts.h"
 
-#define HEAD 19 /* as recv.c has it: number of fds, 16 kinds, cut */
+#define HEAD	     19 /* as recv.c has it: number of fds, 16 kinds, cut */
+#define MESSAGE_HEAD 18 /* as message.c has it: whether to give, number of fds, 16 kinds */
 
 static const char *directory;
 
@@ -57,9 +60,9 @@ static int seed_bind(void)
 	return err;
 }
 
-static int seed_recv(void)
+/* A message of vas_send_fds(), of a victim whose uuid is known beforehand: its size. */
+static size_t catch_message(uint8_t *buf, size_t room)
 {
-	static uint8_t buf[HEAD + 65536];
 	struct vas_info info;
 	struct victim v;
 	uint8_t *at;
@@ -70,22 +73,141 @@ static int seed_recv(void)
 	CHECK_OK(vas_info(v.owner, &info));
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
 	CHECK_OK(vas_send_fds(v.owner, pair[0], 0));
-	nr = recv(pair[1], buf + HEAD, sizeof(buf) - HEAD, 0);
+	nr = recv(pair[1], buf, room, 0);
 	CHECK(nr > 0);
-	at = memmem(buf + HEAD, (size_t)nr, info.uuid, sizeof(info.uuid));
+	at = memmem(buf, (size_t)nr, info.uuid, sizeof(info.uuid));
 	CHECK(at);
 	memset(at, PIECES_UUID, sizeof(info.uuid));
+	victim_free(&v);
+	return (size_t)nr;
+}
+
+static int seed_recv(void)
+{
+	static uint8_t buf[HEAD + 65536];
+	size_t nr = catch_message(buf + HEAD, sizeof(buf) - HEAD);
+
 	buf[0] = 4;
 	for (uint8_t i = 0; i < 4; i++)
 		buf[1 + i] = i;
-	if (save("whole", buf, HEAD + (size_t)nr))
+	if (save("whole", buf, HEAD + nr))
 		return 1;
 	buf[17] = 100; /* the cut */
-	if (save("in-two", buf, HEAD + (size_t)nr))
+	if (save("in-two", buf, HEAD + nr))
 		return 1;
 	buf[0] = 1;
-	victim_free(&v);
-	return save("one-fd", buf, HEAD + (size_t)nr);
+	return save("one-fd", buf, HEAD + nr);
+}
+
+/* As lib/share/handover.c has it. */
+struct handover_word {
+	uint32_t magic;
+	uint32_t word;
+};
+
+static size_t add_word(uint8_t *to, uint32_t word)
+{
+	const struct handover_word message = { 0x52564f44u, word };
+
+	memcpy(to, &message, sizeof(message));
+	return sizeof(message);
+}
+
+/* A taker's two answers, and a giver's message, state and last word, with fds good and bad. */
+static int seed_message(void)
+{
+	static uint8_t buf[MESSAGE_HEAD + 65536] = { 1 };
+	size_t at = MESSAGE_HEAD;
+	int err;
+
+	at += add_word(buf + at, 1);
+	at += add_word(buf + at, 3);
+	err = save("answers", buf, at);
+	buf[0] = 0;
+	buf[1] = 4;
+	for (uint8_t i = 0; i < 4; i++)
+		buf[2 + i] = i;
+	at = MESSAGE_HEAD;
+	at += catch_message(buf + at, sizeof(buf) - at);
+	at += add_word(buf + at, 5);
+	memcpy(buf + at, "state", 5);
+	at += 5;
+	at += add_word(buf + at, 2);
+	err |= save("given", buf, at);
+	buf[5] = 4;
+	err |= save("semaphore", buf, at);
+	buf[5] = 7;
+	return err | save("pipe", buf, at);
+}
+
+/*
+ * Tapes for joint.c: consumers that come, changes, a freeze, an epoch; willing, then each answer in
+ * turn from some place on.
+ */
+static int seed_joint(void)
+{
+	static const uint8_t well[] = {
+		0, 2, 0, 1, 2, 1, 2, 2, 2, 0, 0, 3, 8, 3, 9, 0, 0, 40, 4, 9, 0, 0, 80, 7, 9,
+		0, 1, 1, 0, 1, 2, 9, 4, 2, 1, 1, 0, 5, 0, 7, 1, 0, 6,  0, 8, 2, 4, 0,  0,
+	};
+	uint8_t buf[4 * sizeof(well)];
+	char name[32];
+	int err = save("willing", well, sizeof(well));
+
+	for (size_t i = 0; i < sizeof(buf); i++)
+		buf[i] = well[i % sizeof(well)];
+	for (unsigned int i = 0; i < 16; i++) {
+		for (size_t at = i; at < sizeof(buf); at += 11)
+			buf[at] = (uint8_t)(128 + 8 * i + at % 8);
+		snprintf(name, sizeof(name), "answers-%u", i);
+		err |= save(name, buf, sizeof(buf));
+	}
+	return err;
+}
+
+static int save_state(void *arg, void **state, size_t *size)
+{
+	(void)arg;
+	*state = strdup("state");
+	*size = sizeof("state");
+	return 0;
+}
+
+/* As stream.c has it: how, 2 bytes of size, and the stream of a page that is not zero. */
+static int seed_stream(void)
+{
+	static const uint32_t packed[] = { 0, VAS_MIGRATE_LZ4, VAS_MIGRATE_ZSTD };
+	static const struct vas_migrate_ops ops = { .save = save_state };
+	const struct vas_options options = { .limit = 1 << 20, .name = "seed" };
+	const struct vas_region ram = { .size = 1 << 20, .name = "ram" };
+	static uint8_t buf[65536];
+	struct vas *owner;
+	char name[32];
+	int err = 0;
+
+	CHECK_OK(vas_create(&options, &owner));
+	CHECK_OK(vas_region_add(owner, &ram, NULL));
+	CHECK_OK(vas_write(owner, 0, "of the seed", 12, NULL));
+	for (unsigned int i = 0; i < 3; i++) {
+		int fd = memfd_create("stream", MFD_CLOEXEC);
+		const struct vas_migrate_options to = { .fds = &fd,
+							.nr_fds = 1,
+							.flags = packed[i] | VAS_MIGRATE_ONE_WAY,
+							.ops = &ops };
+		ssize_t nr;
+
+		CHECK_OK(vas_migrate_send(owner, &to, NULL));
+		CHECK_OK(vas_thaw(owner));
+		nr = pread(fd, buf + 3, sizeof(buf) - 3, 0);
+		CHECK(nr > 0);
+		close(fd);
+		for (buf[0] = 0; buf[0] < 32; buf[0]++) {
+			snprintf(name, sizeof(name), "stream-%u-%u", i, buf[0]);
+			err |= save(name, buf, 3 + (size_t)nr);
+		}
+	}
+	vas_destroy(owner);
+	return err;
 }
 
 /* A snapshot, and one on it, in each way to restore. */
@@ -149,19 +271,23 @@ static int seed_virtqueue(void)
 	return err;
 }
 
+static const struct {
+	const char *target;
+	int (*seed)(void);
+} seeds[] = {
+	{ "adopt", seed_bind },	     { "bind", seed_bind },	      { "joint", seed_joint },
+	{ "message", seed_message }, { "recv", seed_recv },	      { "snapshot", seed_snapshot },
+	{ "stream", seed_stream },   { "virtqueue", seed_virtqueue },
+};
+
 int main(int argc, char **argv)
 {
-	if (argc == 3) {
+	for (size_t i = 0; argc == 3 && i < sizeof(seeds) / sizeof(seeds[0]); i++) {
+		if (strcmp(argv[1], seeds[i].target))
+			continue;
 		directory = argv[2];
-		if (!strcmp(argv[1], "adopt") || !strcmp(argv[1], "bind"))
-			return seed_bind();
-		if (!strcmp(argv[1], "recv"))
-			return seed_recv();
-		if (!strcmp(argv[1], "snapshot"))
-			return seed_snapshot();
-		if (!strcmp(argv[1], "virtqueue"))
-			return seed_virtqueue();
+		return seeds[i].seed();
 	}
-	fprintf(stderr, "usage: %s adopt|bind|recv|snapshot|virtqueue DIR\n", argv[0]);
+	fprintf(stderr, "usage: %s TARGET DIR\n", argv[0]);
 	return 2;
 }

@@ -5,11 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <vas/access.h>
+#include <vas/handover.h>
 #include <vas/vas.h>
 
 #include "tests/harness.h"
@@ -38,13 +41,12 @@ static int backing_fd(void)
 }
 
 /* Two regions of the file, and one of a further backing. */
-static struct scene scene(void)
+static struct vas *create(int fd)
 {
 	struct vas_options options = { .limit = LIMIT, .name = "left" };
 	struct vas_region region = { .size = SIZE };
-	int fd = backing_fd(), i;
 	struct vas *owner;
-	struct scene s;
+	int i;
 
 	CHECK_OK(vas_create(&options, &owner));
 	CHECK_EQ(vas_backing_add(owner, fd), 1);
@@ -55,16 +57,30 @@ static struct scene scene(void)
 			region.offset = 0;
 		CHECK_OK(vas_region_add(owner, &region, NULL));
 	}
-	CHECK_OK(vas_bind(vas_fd(owner), 0, &s.binder));
-	CHECK_EQ(vas_backing_offer(s.binder, fd), 1);
-	close(fd);
-	vas_unbind(owner);
-	s.ctl = s.binder->ctl;
+	return owner;
+}
+
+static struct scene scene_of(struct vas *binder)
+{
+	struct scene s = { .binder = binder, .ctl = binder->ctl };
+
 	s.state = &s.ctl->state[s.ctl->generation & 1];
 	s.table = vas_extent(s.binder, s.state->table ? VAS_EXT_TABLE1 : VAS_EXT_TABLE0);
 	s.other = vas_extent(s.binder, s.state->table ? VAS_EXT_TABLE0 : VAS_EXT_TABLE1);
 	s.backings = vas_extent(s.binder, VAS_EXT_BACKINGS);
 	return s;
+}
+
+static struct scene scene(void)
+{
+	int fd = backing_fd();
+	struct vas *owner = create(fd), *binder;
+
+	CHECK_OK(vas_bind(vas_fd(owner), 0, &binder));
+	CHECK_EQ(vas_backing_offer(binder, fd), 1);
+	close(fd);
+	vas_unbind(owner);
+	return scene_of(binder);
 }
 
 /* The same once more, as a generation of its own; with `new` regions or those that are known. */
@@ -249,6 +265,65 @@ TEST(an_owner_counts_by_itself_whatever_a_peer_writes_over_its_counters)
 	check_that_all_works(s.binder);
 	vas_destroy(s.binder);
 }
+
+/* ---- a hand-over -------------------------------------------------------------------------- */
+
+struct giver {
+	struct vas *owner;
+	int sock, err;
+};
+
+static void *give(void *arg)
+{
+	struct giver *g = arg;
+
+	g->err = vas_handover_give(g->owner, g->sock, NULL, 0);
+	return NULL;
+}
+
+/* As vas_handover_take() does, up to the moment when it would adopt; see lib/share/handover.c. */
+static struct vas *take(int sock)
+{
+	struct {
+		uint32_t magic, word;
+	} message;
+	struct vas *taker;
+
+	CHECK_OK(vas_recv_fds(sock, 0, &taker));
+	CHECK_EQ(recv(sock, &message, sizeof(message), MSG_WAITALL), sizeof(message));
+	message.word = 1;
+	CHECK_EQ(send(sock, &message, sizeof(message), 0), sizeof(message));
+	CHECK_EQ(recv(sock, &message, sizeof(message), MSG_WAITALL), sizeof(message));
+	return taker;
+}
+
+/* A peer writes when the old owner has let go, and the new one does not hold it yet. */
+TEST(what_the_taker_does_not_adopt_stays_the_givers)
+{
+	int fd = backing_fd(), pair[2];
+	struct giver g = { .owner = create(fd) };
+	pthread_t thread;
+	struct scene s;
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	g.sock = pair[0];
+	CHECK_OK(-pthread_create(&thread, NULL, give, &g));
+	s = scene_of(take(pair[1]));
+	s.backings[1].page_size = 12345;
+	publish(&s, s.ctl->generation + 1, 0);
+	check_refused(&s);
+	close(pair[1]);
+	CHECK_OK(-pthread_join(thread, NULL));
+	CHECK_EQ(g.err, -ECONNRESET);
+	/* From its own copy, which the first change publishes. */
+	check_that_all_works(g.owner);
+	vas_unbind(s.binder);
+	vas_destroy(g.owner);
+	close(pair[0]);
+	close(fd);
+}
+
+/* ---- what it costs ------------------------------------------------------------------------ */
 
 /* Cubic work would be days, and quadratic minutes of this. */
 TEST(a_first_change_costs_as_much_as_both_tables_are_long)

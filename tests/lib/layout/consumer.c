@@ -242,6 +242,19 @@ TEST(one_out_of_step_tries_again_when_it_is_told_to)
 	vas_destroy(vas);
 }
 
+TEST(one_that_answers_neither_0_nor_an_error_is_out_of_step)
+{
+	struct vas *vas = simple_vas();
+	struct recorder r;
+
+	recorder_init(&r, 'A', 0);
+	recorder_attach(vas, &r);
+	r.out_of_step = 7;
+	CHECK_OK(commit_add(vas, 1, TEST_HANG_NS, NULL));
+	CHECK_EQ(vas_consumer_status(&r.consumer), -EINVAL);
+	vas_destroy(vas);
+}
+
 /* ---- marks --------------------------------------------------------------------------------- */
 
 TEST(marks_outside_of_the_address_space_are_refused)

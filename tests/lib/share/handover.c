@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* A vas changes its owner without a byte being copied, and is never without one for long. */
+#include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -57,6 +59,69 @@ TEST(the_new_owner_has_it_and_the_old_one_is_a_binder)
 	CHECK_OK(vas_write(vas, SIZE, "y", 1, NULL));
 	CHECK_EQ(vas_handover_give(vas, sock, NULL, 0), -EPERM);
 	vas_unbind(vas);
+}
+
+#define MANY 1000
+
+/* A layout that is long enough to be missed. */
+static struct vas *many_regions(void)
+{
+	const struct vas_options options = { .limit = MANY * 8192ull };
+	struct vas_layout *layout;
+	struct vas *vas;
+
+	CHECK_OK(vas_create(&options, &vas));
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	for (uint64_t i = 0; i < MANY; i++) {
+		const struct vas_region region = { .gpa = i * 8192,
+						   .size = 4096,
+						   .offset = VAS_OFFSET_GPA };
+
+		CHECK_OK(vas_layout_add(layout, &region, NULL));
+	}
+	CHECK_OK(vas_layout_commit(layout, TEST_HANG_NS, NULL));
+	return vas;
+}
+
+static void *take_and_leave(void *sock)
+{
+	size_t size;
+	void *state;
+	struct vas *vas;
+
+	CHECK_OK(vas_handover_take(*(int *)sock, 0, &vas, &state, &size));
+	free(state);
+	vas_unbind(vas);
+	return NULL;
+}
+
+static void give_and_adopt(struct vas *vas)
+{
+	pthread_t thread;
+	int pair[2];
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	CHECK_OK(-pthread_create(&thread, NULL, take_and_leave, &pair[1]));
+	CHECK_OK(vas_handover_give(vas, pair[0], NULL, 0));
+	CHECK_OK(-pthread_join(thread, NULL));
+	CHECK_OK(vas_adopt(vas));
+	close(pair[0]);
+	close(pair[1]);
+}
+
+TEST(one_that_gives_and_adopts_again_keeps_one_layout)
+{
+	struct vas *vas = many_regions();
+	struct vas_region region = { .gpa = 4096, .size = 4096, .offset = 4096 };
+	size_t before;
+
+	give_and_adopt(vas);
+	before = mallinfo2().uordblks;
+	for (int i = 0; i < 20; i++)
+		give_and_adopt(vas);
+	CHECK(mallinfo2().uordblks < before + 5 * MANY * sizeof(region));
+	CHECK_OK(vas_region_add(vas, &region, NULL));
+	vas_destroy(vas);
 }
 
 /* Takes the vas and the state, says that it is ready or not, and is gone. */

@@ -118,6 +118,7 @@ TEST(refused_runs_on_at_the_source)
 
 	CHECK_EQ(move(&m, vas), -ECONNRESET);
 	CHECK_EQ(m.recv_err, -ENODEV);
+	CHECK(!m.arrived);
 	CHECK_EQ(m.accepted, 1);
 	CHECK_EQ(m.withdrawn, 0);
 	CHECK_OK(vas_write(vas, 0, "runs", 4, NULL));
