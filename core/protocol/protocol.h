@@ -105,12 +105,15 @@ void vas_scan_begin(struct vas_scan *scan, struct vas_proto *proto, uint64_t dea
 /* Forget who was found alive: some time has passed. */
 void vas_scan_forget(struct vas_scan *scan);
 
-/* One more entry is looked at. False: the deadline has passed, stop. Now and then it yields. */
+/*
+ * One more entry is looked at. False: the deadline has passed, stop. The clock is looked at, and the
+ * processor given away, for each 256 entries, and after each look at a lock.
+ */
 static inline bool vas_scan_step(struct vas_scan *scan)
 {
 	extern bool vas_scan_check(struct vas_scan * scan);
 
-	return ++scan->entries % 256 || vas_scan_check(scan);
+	return !scan->expired && (++scan->entries % 256 || vas_scan_check(scan));
 }
 
 /* ---- binder.c ----------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/futex.h"
 #include "lib/handle/notify.h"
+#include "lib/handle/proto.h"
 
 #define SLICE_NS 5000000ull /* between two looks at whether a silent holder still lives */
 
@@ -86,7 +87,7 @@ int vas_pins_wait(struct vas *vas, const struct pin_set *pins, enum vas_pin_requ
 {
 	struct vas_scan scan;
 
-	vas_scan_begin(&scan, &vas->proto, deadline_ns);
+	vas_scan_begin(&scan, &vas->proto, vas_scan_deadline_ns(deadline_ns));
 	for (;;) {
 		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
 		uint64_t slice_ns = vas_deadline_ns(SLICE_NS);

@@ -12,6 +12,15 @@ void vas_proto_init(struct vas *vas);
 /* Take a binder index: -EAGAIN if all are taken. */
 int vas_binder_join(struct vas *vas);
 
+/*
+ * For the scans of a call with a deadline: later by what one scan may take, so that a call whose
+ * time is up has still one look, and many scans together take no longer than one.
+ */
+static inline uint64_t vas_scan_deadline_ns(uint64_t deadline_ns)
+{
+	return deadline_ns < UINT64_MAX - VAS_SCAN_NS ? deadline_ns + VAS_SCAN_NS : UINT64_MAX;
+}
+
 /* The state of the generation that holds now, checked: 0, -EPROTO or -EAGAIN. */
 int vas_state_read(struct vas *vas, struct vas_state *state);
 

@@ -22,6 +22,7 @@
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
 #include "lib/handle/pins.h"
+#include "lib/handle/proto.h"
 #include "lib/handle/thread.h"
 #include "lib/layout/stale.h"
 
@@ -157,11 +158,12 @@ static int wait_for_sections(struct vas *vas, uint64_t deadline_ns, struct vas_b
 	struct vas_scan scan;
 	uint32_t i, spins = SPINS;
 
-	vas_scan_begin(&scan, &vas->proto, deadline_ns);
+	vas_scan_begin(&scan, &vas->proto, deadline_ns ? vas_scan_deadline_ns(deadline_ns) : 0);
 	for (i = 0; i < vas->sb.nr_slots; i++) {
 		if (!vas_slot_is_inside(&vas->proto, i, generation))
 			continue;
-		if (wait_for_slot(&scan, i, generation, deadline_ns, &spins))
+		/* Each look at a dead one may be slow, and there may be as many as slots. */
+		if (scan.expired || wait_for_slot(&scan, i, generation, deadline_ns, &spins))
 			return report_section(vas, i, blocker);
 	}
 	return 0;

@@ -24,6 +24,7 @@ struct shared {
 	struct vas_proto *locks[NR_BINDERS]; /* who has each byte */
 	bool readers[NR_BINDERS];	     /* somebody has it locked for reading */
 	uint64_t now_ns;
+	uint64_t look_ns; /* what a look at a lock takes */
 	uint64_t marked;
 	int mark_err;
 };
@@ -46,6 +47,7 @@ static void unlock(struct vas_proto *proto, uint64_t offset)
 
 static bool is_locked(struct vas_proto *proto, uint64_t offset)
 {
+	s->now_ns += s->look_ns;
 	return s->locks[offset] && s->locks[offset] != proto;
 }
 
@@ -356,6 +358,35 @@ TEST(a_scan_ends_at_its_deadline)
 		;
 	CHECK(i < 600);
 	CHECK(!vas_slots_reap(&scan));
+}
+
+/* Each slot, each pin is another binder's, so that each is a look at a lock. */
+TEST(a_scan_whose_looks_at_locks_are_slow_ends_at_its_deadline)
+{
+	struct vas_proto *a;
+	struct vas_scan scan;
+	uint32_t i;
+
+	share();
+	a = handle();
+	for (i = 0; i < NR_SLOTS; i++) {
+		s->slots[i].tag = 7u << VAS_TAG_INDEX_BITS | (1 + i % (NR_BINDERS - 1));
+		s->slots[i].generation = 1;
+		s->pins[i].tag = s->slots[i].tag;
+		s->pins[i].state = VAS_PIN_HELD;
+	}
+	for (i = 0; i < NR_BINDERS; i++)
+		s->binders[i].claims = 7;
+	s->control.pins_claimed = UINT32_MAX;
+	s->look_ns = VAS_SCAN_NS / 10;
+	scan = scan_of(a);
+	CHECK(!vas_slots_reap(&scan));
+	scan = scan_of(a);
+	CHECK(!vas_pins_reap(&scan));
+	scan = scan_of(a);
+	vas_slots_count(&scan);
+	vas_pins_count(&scan);
+	CHECK(a->work.looks <= 3 * 11);
 }
 
 TEST(the_drain_lock_is_taken_from_the_dead_and_says_so)

@@ -196,6 +196,55 @@ TEST(a_thread_finds_no_slot_in_a_table_of_the_living_and_says_so)
 	clear(&s);
 }
 
+/* Locks as slow as a peer can make them, by a clock that goes on with each look at one. */
+static const struct vas_proto_ops *quick;
+static uint64_t looks_took_ns;
+
+static bool slow_is_locked(struct vas_proto *proto, uint64_t offset)
+{
+	looks_took_ns += VAS_SCAN_NS / 10;
+	return quick->is_locked(proto, offset);
+}
+
+static uint64_t slow_now_ns(void)
+{
+	return quick->now_ns() + looks_took_ns;
+}
+
+static void slow_down(struct vas *vas)
+{
+	static struct vas_proto_ops slow;
+
+	quick = vas->proto.ops;
+	slow = *quick;
+	slow.is_locked = slow_is_locked;
+	slow.now_ns = slow_now_ns;
+	vas->proto.ops = &slow;
+}
+
+/* Two tables, a look at a lock for each entry, and time for a few of these. */
+TEST(slow_looks_at_the_locks_of_the_dead_end_with_the_call)
+{
+	struct scene s = scene();
+	struct vas_proto_work before;
+	struct vas_blocker blocker;
+	struct vas_info info;
+
+	forge_binders(&s);
+	forge_slots(&s, 0);
+	forge_pins(&s, 0);
+	slow_down(s.owner);
+	before = s.owner->proto.work;
+	CHECK_EQ(remove_region(&s, &blocker), -EBUSY);
+	/* Those of the call's time, and of one scan; and another scan, which asks holders. */
+	check_work(s.owner, &before, UINT64_MAX, TIMEOUT_NS / (VAS_SCAN_NS / 10) + 25);
+	before = s.owner->proto.work;
+	CHECK_OK(vas_info(s.owner, &info));
+	check_work(s.owner, &before, UINT64_MAX, 15);
+	s.owner->proto.ops = quick;
+	clear(&s);
+}
+
 /* Every byte of the file that nobody has locked for writing, and beyond. */
 static void read_lock_all(int fd, const struct vas *owner)
 {
