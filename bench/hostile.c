@@ -113,6 +113,14 @@ static int map(struct scene *s)
 	return err;
 }
 
+/* The owner's end is part of it. */
+static int adopt(struct scene *s)
+{
+	vas_unbind(s->owner);
+	s->owner = NULL;
+	return vas_adopt(s->peer);
+}
+
 static const struct call {
 	const char *name;
 	int (*run)(struct scene *s);
@@ -127,6 +135,7 @@ static const struct call {
 	{ "owner-epoch", epoch, 0 },
 	{ "bind", bind_anew, 0 },
 	{ "mapping", map, 0 },
+	{ "adopt", adopt, 0 },
 };
 
 /* ---- measuring ---------------------------------------------------------------------------- */
@@ -203,7 +212,7 @@ static void bench(const struct content *content, const struct call *call)
 		       "\"result\": %d}\n",
 		       name, call->timeout_ns ? "true" : "false", median, worst, work, err);
 	else
-		printf("%-28s %10.1f %10.1f %10.1f  %s%s\n", name, median, worst, work,
+		printf("%-32s %10.1f %10.1f %10.1f  %s%s\n", name, median, worst, work,
 		       call->timeout_ns ? "past the deadline; " : "in all; ",
 		       err ? strerror(-err) : "done");
 	fflush(stdout);
@@ -241,7 +250,7 @@ int main(int argc, char **argv)
 	if (optind < argc || !rounds || rounds > MAX_ROUNDS)
 		return help(2);
 	if (!as_json)
-		printf("%-28s %10s %10s %10s\n", "case", "median ms", "worst ms", "work ms");
+		printf("%-32s %10s %10s %10s\n", "case", "median ms", "worst ms", "work ms");
 	for (i = 0; i < nr_contents; i++)
 		for (j = 0; j < sizeof(calls) / sizeof(calls[0]); j++)
 			bench(&contents[i], &calls[j]);

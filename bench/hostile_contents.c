@@ -9,7 +9,8 @@
 
 #include "core/protocol/entries.h"
 
-#define NR_LOCKS 4000
+#define NR_LOCKS      4000
+#define NR_READ_LOCKS 10000
 
 static void nothing(struct scene *s)
 {
@@ -82,6 +83,19 @@ static void dead_and_locks(struct scene *s)
 	dead(s);
 }
 
+/* In nobody's way, but in everybody's list: who makes them pays for their square. */
+static void dead_and_read_locks(struct scene *s)
+{
+	s->locks_fd = vas_readonly_fd(s->owner);
+	for (int i = 0; i < NR_READ_LOCKS; i++) {
+		struct flock lock = { .l_type = F_RDLCK, .l_start = 1ll << 50, .l_len = 1 };
+
+		lock.l_start += 2 * i;
+		fcntl(s->locks_fd, F_OFD_SETLK, &lock);
+	}
+	dead(s);
+}
+
 /* All levels say that pages are to come, and none is. */
 static void lazy(struct scene *s)
 {
@@ -103,7 +117,7 @@ static void lazy(struct scene *s)
 static void *count_words(void *arg)
 {
 	struct scene *s = arg;
-	struct vas_control *ctl = s->owner->ctl;
+	struct vas_control *ctl = s->peer->ctl;
 
 	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
 		__atomic_fetch_add(&ctl->answer, 1, __ATOMIC_RELAXED);
@@ -117,7 +131,7 @@ static void *count_words(void *arg)
 static void *count_generations(void *arg)
 {
 	struct scene *s = arg;
-	struct vas_control *ctl = s->owner->ctl;
+	struct vas_control *ctl = s->peer->ctl;
 
 	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
 		uint64_t generation = __atomic_load_n(&ctl->generation, __ATOMIC_ACQUIRE) + 1;
@@ -151,6 +165,7 @@ const struct content contents[] = {
 	{ "nothing", nothing },
 	{ "dead", dead },
 	{ "dead-and-locks", dead_and_locks },
+	{ "dead-and-read-locks", dead_and_read_locks },
 	{ "slots-alive", slots_alive },
 	{ "pins-alive", pins_alive },
 	{ "lazy", lazy },
