@@ -106,8 +106,8 @@ void vas_scan_begin(struct vas_scan *scan, struct vas_proto *proto, uint64_t dea
 void vas_scan_forget(struct vas_scan *scan);
 
 /*
- * One more entry is looked at. False: the deadline has passed, stop. The clock is looked at, and the
- * processor given away, for each 256 entries, and after each look at a lock.
+ * One more entry is looked at. False: the deadline has passed, stop. The clock is looked at, and
+ * the processor given away, for each 256 entries, and after each look at a lock.
  */
 static inline bool vas_scan_step(struct vas_scan *scan)
 {
