@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <vas/access.h>
 #include <vas/dirty.h>
+#include <vas/handover.h>
 #include <vas/lazy.h>
 #include <vas/vas.h>
 
@@ -121,6 +124,35 @@ static int adopt(struct scene *s)
 	return vas_adopt(s->peer);
 }
 
+static void *take(void *arg)
+{
+	int *sock = arg;
+	struct vas *vas;
+	size_t size;
+	void *state;
+
+	if (!vas_handover_take(*sock, 0, &vas, &state, &size)) {
+		free(state);
+		vas_unbind(vas);
+	}
+	close(*sock);
+	return NULL;
+}
+
+/* The other side's part is in it, since they wait for each other, but not its work. */
+static int hand_over(struct scene *s)
+{
+	pthread_t taker;
+	int pair[2], err;
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+	must(-pthread_create(&taker, NULL, take, &pair[1]), "thread");
+	err = vas_handover_give(s->owner, pair[0], NULL, 0);
+	pthread_join(taker, NULL);
+	close(pair[0]);
+	return err;
+}
+
 static const struct call {
 	const char *name;
 	int (*run)(struct scene *s);
@@ -136,6 +168,7 @@ static const struct call {
 	{ "bind", bind_anew, 0 },
 	{ "mapping", map, 0 },
 	{ "adopt", adopt, 0 },
+	{ "hand-over", hand_over, 0 },
 };
 
 /* ---- measuring ---------------------------------------------------------------------------- */

@@ -89,8 +89,18 @@ static void *count_futexes(void *arg)
 static void *flip_lazy(void *arg)
 {
 	struct scene *s = arg;
+	struct vas_log_layout layout;
+	uint64_t *words, *summary, *top;
 
+	/* Of the log that say_lazy() names. */
+	vas_log_layout(LIMIT, &layout);
+	words = (uint64_t *)((char *)vas_extent(s->owner, VAS_EXT_LOG) + layout.size);
+	summary = words + layout.summary_offset / 8;
+	top = words + layout.top_offset / 8;
 	for (uint64_t i = 0; goes_on(s); i++) {
+		__atomic_store_n(&words[i % 8], i & 8 ? ~0ull : 0, __ATOMIC_RELAXED);
+		__atomic_store_n(summary, i & 16 ? ~0ull : 0, __ATOMIC_RELAXED);
+		__atomic_store_n(top, i & 32 ? ~0ull : 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&s->ctl->lazy_log, (uint32_t)(i & 1), __ATOMIC_RELAXED);
 		__atomic_store_n(&s->ctl->lazy_request, i << 18 | 1, __ATOMIC_RELAXED);
 		__atomic_store_n(&s->ctl->lazy_failed, i & 2 ? i << 18 | 1 : 0, __ATOMIC_RELAXED);
@@ -236,9 +246,11 @@ TEST(a_log_of_nothing_is_not_walked_beyond_the_deadline)
 	scene_clear(&s);
 }
 
-TEST(lazy_words_that_flip_keep_nobody_for_longer_than_a_page_may_take)
+TEST(lazy_words_that_flip_keep_no_reader_and_no_map_for_longer_than_a_page_may_take)
 {
+	struct vas_mapping *mapping;
 	struct scene s;
+	char byte;
 	int err;
 
 	scene_make(&s, 16);
@@ -246,6 +258,14 @@ TEST(lazy_words_that_flip_keep_nobody_for_longer_than_a_page_may_take)
 	start(&s, flip_lazy);
 	err = vas_lazy_wait(s.peer, TIMEOUT_NS);
 	CHECK(err == -ETIMEDOUT || err == -EIO || err == 0);
+	for (int i = 0; i < 100; i++) {
+		err = vas_read(s.peer, 0, &byte, 1, NULL);
+		CHECK(err == -ETIMEDOUT || err == -EIO || err == -EAGAIN || err == 0);
+		err = vas_mapping_create(s.peer, 0, 8 << 18, VAS_MAPPING_WRITE, &mapping);
+		CHECK(err == -ETIMEDOUT || err == -EIO || err == -EAGAIN || err == 0);
+		if (!err)
+			vas_mapping_destroy(mapping);
+	}
 	CHECK_OK(vas_write(s.owner, 0, "x", 1, NULL));
 	stop(&s);
 	scene_clear(&s);
