@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # A process puts now this vas and now another under one number, while the command looks for a name
-# and then opens what it has found: it is that vas, or an error.
+# and then opens what it has found, or opens what it reads a second time: it is that vas, or an error.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need python3
@@ -18,15 +18,23 @@ cat >"$tmp/juggle.py" <<'END'
 import os, sys, time
 files = [os.open('/proc/%s/fd/%s' % tuple(ref.split('/')), os.O_RDWR) for ref in sys.argv[1:]]
 kept = [os.dup2(fd, 100 + i) for i, fd in enumerate(files)]
-open('ready', 'w').write('x')
+open('ready', 'w').write('%d' % files[0])
 while True:
     for fd in kept:
         os.dup2(fd, files[0])
         time.sleep(0.0005)
 END
-(cd "$tmp" && exec python3 juggle.py "$first" "$ref") &
-started="$started $!"
-wait_until test -s "$tmp/ready"
+# juggle REF REF: in the background: $juggler
+juggle()
+{
+	rm -f "$tmp/ready"
+	(cd "$tmp" && exec python3 juggle.py "$@") &
+	juggler=$!
+	started="$started $juggler"
+	wait_until test -s "$tmp/ready"
+}
+
+juggle "$first" "$ref"
 for process in $holders; do
 	end "$process"
 done
@@ -40,3 +48,34 @@ came_late()
 wait_until came_late
 [ "$code" != 0 ] || die "$ran: leads to the vas $(json "j['uuid']"), not $uuid"
 err_has "closed it: try again"
+kill "$juggler"
+
+# Memory that is to come is read by one who may write, so what was looked at is bound once more.
+clone()
+{
+	: >"$tmp/ref"
+	"$VAS" clone "$tmp/base" >"$tmp/ref" &
+	pid=$!
+	started="$started $pid"
+	wait_until is_created
+	ref=$(cat "$tmp/ref")
+}
+
+create "$mine-base" --memory 1M
+exec 9<>"/proc/${ref%/*}/fd/${ref#*/}"
+kill -KILL "$pid"
+wait "$pid" || true
+expect 0 write fd:9 0x1000 --string needle
+expect 0 snapshot fd:9 "$tmp/base"
+exec 9>&-
+clone
+first=$ref
+clone
+juggle "$first" "$ref"
+is_refused()
+{
+	run_vas read "$juggler/$(cat "$tmp/ready")" 0x80000 8
+	[ "$code" != 0 ]
+}
+wait_until is_refused
+err_has "names another vas by now: try again"
