@@ -13,12 +13,15 @@ void vas_proto_init(struct vas *vas);
 int vas_binder_join(struct vas *vas);
 
 /*
- * For the scans of a call with a deadline: later by what one scan may take, so that a call whose
- * time is up has still one look, and many scans together take no longer than one.
+ * For the scans of a call with a deadline: a little later, so that a call whose time is up has
+ * still one look, and many scans together take no longer than one. The other half of what a call
+ * may take beyond its deadline is for undoing what it did.
  */
 static inline uint64_t vas_scan_deadline_ns(uint64_t deadline_ns)
 {
-	return deadline_ns < UINT64_MAX - VAS_SCAN_NS ? deadline_ns + VAS_SCAN_NS : UINT64_MAX;
+	uint64_t late_ns = VAS_SCAN_NS / 2;
+
+	return deadline_ns < UINT64_MAX - late_ns ? deadline_ns + late_ns : UINT64_MAX;
 }
 
 /* The state of the generation that holds now, checked: 0, -EPROTO or -EAGAIN. */
