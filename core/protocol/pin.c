@@ -211,6 +211,34 @@ static bool set_state(struct vas_pin *pin, uint32_t state, uint32_t wanted)
 	return false;
 }
 
+/*
+ * Between the look and the swap the pin may have become another holder's, of a range that is none
+ * of the set's: the request is taken back. True: it stands, or has been complied with already.
+ */
+static bool is_still(struct vas_proto *proto, uint32_t i, const struct vas_pin_set *set,
+		     uint32_t wanted)
+{
+	struct vas_pin_about about;
+	uint32_t tag;
+
+	if (wanted == VAS_PIN_HELD || fetch(proto, i, &about, &tag) == VAS_PIN_FREE ||
+	    set->hits(set, &about))
+		return true;
+	__atomic_compare_exchange_n(&proto->pins[i].state, &wanted, VAS_PIN_HELD, 0,
+				    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	return false;
+}
+
+/* Told, if its state has changed; 1 if it has not complied. */
+static uint32_t request_one(struct vas_proto *proto, uint32_t i, const struct vas_pin_set *set,
+			    uint32_t state, uint32_t wanted, uint32_t *told)
+{
+	bool is_changed = set_state(&proto->pins[i], state, wanted);
+
+	*told += is_changed;
+	return !is_changed || is_still(proto, i, set, wanted);
+}
+
 static void report(const struct vas_proto *proto, const struct vas_pin_about *about, uint32_t tag,
 		   struct vas_pin_blocker *blocker)
 {
@@ -239,8 +267,7 @@ uint32_t vas_pins_request(struct vas_scan *scan, const struct vas_pin_set *set,
 			reap(scan, i, &about, tag);
 			continue;
 		}
-		*told += set_state(&proto->pins[i], state, wanted);
-		if (!nr++ && blocker)
+		if (request_one(proto, i, set, state, wanted, told) && !nr++ && blocker)
 			report(proto, &about, tag, blocker);
 	}
 	return nr + (i < end);

@@ -278,6 +278,36 @@ TEST(a_request_is_taken_back_from_a_holder_that_answers_meanwhile)
 	CHECK_EQ(told, 1);
 }
 
+/* Between the look at a pin and the swap of its state, it becomes another's. */
+static bool is_first_page(const struct vas_pin_set *set, const struct vas_pin_about *about)
+{
+	(void)set;
+	if (about->gpa)
+		return false;
+	s->pins[0].gpa = 1 << 20;
+	return true;
+}
+
+TEST(a_request_that_meets_another_pin_is_taken_back)
+{
+	struct vas_pin_about about = { .size = 4096, .flags = VAS_PIN_WRITABLE };
+	struct vas_pin_set first_page = { is_first_page };
+	struct vas_proto *a, *b;
+	struct vas_scan scan;
+	uint32_t told;
+
+	share();
+	a = handle();
+	b = handle();
+	scan = scan_of(b);
+	CHECK_EQ(vas_pin_claim(&scan, &about), 0);
+	scan = scan_of(a);
+	CHECK_EQ(vas_pins_request(&scan, &first_page, VAS_PINS_INVALIDATE, &told, NULL), 0);
+	CHECK_EQ(vas_pin_state(b, 0), VAS_PIN_HELD);
+	/* Who has seen the request meanwhile is woken to see that there is none. */
+	CHECK_EQ(told, 1);
+}
+
 TEST(marks_that_cannot_be_made_make_the_log_incomplete)
 {
 	struct vas_pin_about about = { .size = 4096, .flags = VAS_PIN_WRITABLE };

@@ -53,11 +53,13 @@ static void under(enum vas_test_load_kind kind)
 	plug_in_and_out(vas, nr_rounds(3));
 	result = device_load_stop(hot);
 	CHECK_OK(result.err);
-	CHECK(result.done + result.faults > 0);
+	CHECK(result.done + result.faults + result.again > 0);
 	result = device_load_stop(cold);
 	CHECK_OK(result.err);
 	CHECK_EQ(result.wrong, 0);
 	CHECK_EQ(result.faults, 0);
+	/* A request for the other's pin may have met one of its own: docs/design/pins.md. */
+	CHECK(result.again <= result.done / 100);
 	CHECK(result.done > 0);
 }
 

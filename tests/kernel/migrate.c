@@ -130,7 +130,7 @@ static void loads_stop(struct world *w)
 		struct vas_test_load_result result = device_load_stop(w->loads[i]);
 
 		test_note("load %d: %llu done, %llu kept out", i, (unsigned long long)result.done,
-			  (unsigned long long)result.faults);
+			  (unsigned long long)(result.faults + result.again));
 		CHECK_OK(result.err);
 		CHECK_EQ(result.wrong, 0);
 		CHECK(result.done > 0);

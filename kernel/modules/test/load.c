@@ -94,8 +94,10 @@ static void account(struct vas_test_load_result *result, int err)
 		result->done++;
 		break;
 	case -EFAULT:
-	case -EAGAIN:
 		result->faults++;
+		break;
+	case -EAGAIN:
+		result->again++;
 		break;
 	case -EILSEQ:
 		result->wrong++;

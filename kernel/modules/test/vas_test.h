@@ -99,7 +99,8 @@ struct vas_test_load {
 
 struct vas_test_load_result {
 	__u64 done;   /* rounds that worked */
-	__u64 faults; /* rounds that ended in -EFAULT or -EAGAIN: the range was gone, or frozen */
+	__u64 faults; /* rounds that ended in -EFAULT: the range was gone */
+	__u64 again;  /* in -EAGAIN: frozen, or in the way of a change */
 	__u64 wrong;  /* rounds that read what they had not written */
 	__s32 err;    /* any other error, the first */
 	__u32 pad;
