@@ -215,8 +215,8 @@ static bool set_state(struct vas_pin *pin, uint32_t state, uint32_t wanted)
  * Between the look and the swap the pin may have become another holder's, of a range that is none
  * of the set's: the request is taken back. True: it stands, or has been complied with already.
  */
-static bool is_still(struct vas_proto *proto, uint32_t i, const struct vas_pin_set *set,
-		     uint32_t wanted)
+static bool request_stands(struct vas_proto *proto, uint32_t i, const struct vas_pin_set *set,
+			   uint32_t wanted)
 {
 	struct vas_pin_about about;
 	uint32_t tag;
@@ -236,7 +236,7 @@ static uint32_t request_one(struct vas_proto *proto, uint32_t i, const struct va
 	bool is_changed = set_state(&proto->pins[i], state, wanted);
 
 	*told += is_changed;
-	return !is_changed || is_still(proto, i, set, wanted);
+	return !is_changed || request_stands(proto, i, set, wanted);
 }
 
 static void report(const struct vas_proto *proto, const struct vas_pin_about *about, uint32_t tag,
