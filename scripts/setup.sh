@@ -6,7 +6,8 @@ set -eu
 base="gcc g++ libc6-dev meson ninja-build pkg-config make python3 scdoc binutils
 	clang clang-format lld libclang-rt-14-dev shellcheck universal-ctags spin
 	qemu-system-x86 cpio xz-utils zstd util-linux groff-base
-	libjson-c-dev libncurses-dev libxxhash-dev libzstd-dev liblz4-dev"
+	libjson-c-dev libncurses-dev libxxhash-dev libzstd-dev liblz4-dev
+	python3-dev python3-numpy mypy"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
@@ -43,6 +44,8 @@ brought_by()
 	libxxhash-dev) echo :xxhash.h ;;
 	libzstd-dev) echo :zstd.h ;;
 	liblz4-dev) echo :lz4.h ;;
+	python3-dev) echo python3-config ;;
+	python3-numpy) echo true ;; # tests do without
 	liburcu-dev) echo :urcu.h ;;
 	libelf-dev) echo :libelf.h ;;
 	libssl-dev) echo :openssl/ssl.h ;;
