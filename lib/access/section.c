@@ -166,6 +166,9 @@ __attribute__((aligned(64))) void vas_mark_page(struct vas *vas, uint64_t page)
 
 void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len)
 {
+	/* It has written nothing, and its map of the log is read-only. */
+	if (vas->role == VAS_ROLE_OBSERVER)
+		return;
 	/* W1 before W2, where H3 is no membarrier. */
 	if (__atomic_load_n(&vas->fence, __ATOMIC_RELAXED))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);

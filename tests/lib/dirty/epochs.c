@@ -415,6 +415,24 @@ TEST(a_thread_that_ends_inside_a_section_is_in_nobodys_way)
 	vas_destroy(vas);
 }
 
+TEST(an_observer_marks_nothing)
+{
+	struct vas *vas = shadow_vas(SIZE), *observer;
+	const struct vas_dirty_word *words;
+	struct vas_tracker *dirty;
+
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &dirty));
+	CHECK_OK(vas_bind(vas_fd(vas), VAS_BIND_OBSERVE, &observer));
+	CHECK_OK(vas_enter(observer));
+	vas_mark(observer, 0x5000, 1);
+	vas_mark(observer, 0x5000, 3 * WORD);
+	vas_leave(observer);
+	CHECK_EQ(begin_and_take(dirty, &words), 0);
+	vas_unbind(observer);
+	vas_tracker_detach(dirty);
+	vas_destroy(vas);
+}
+
 TEST(an_observer_cannot_track)
 {
 	struct vas *vas = shadow_vas(SIZE), *observer;
