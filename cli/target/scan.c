@@ -12,6 +12,7 @@
 
 #include "cli/target/memory_file.h"
 #include "cli/target/parse.h"
+#include "cli/target/process.h"
 #include "cli/target/regions.h"
 
 #define MEMFD_LINK "/memfd:"
@@ -39,20 +40,6 @@ const struct holder *found_holder(const struct found *found)
 	return &found->holders[0];
 }
 
-static void read_comm(struct holder *holder)
-{
-	char path[32];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", holder->pid);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	if (fgets(holder->comm, sizeof(holder->comm), file))
-		holder->comm[strcspn(holder->comm, "\n")] = '\0';
-	fclose(file);
-}
-
 /* Each process once: the fds come in ascending order, so the lowest is met first. */
 static int found_add_holder(struct found *found, const struct holder *holder)
 {
@@ -66,7 +53,7 @@ static int found_add_holder(struct found *found, const struct holder *holder)
 		return -ENOMEM;
 	found->holders = holders;
 	holders[nr] = *holder;
-	read_comm(&holders[nr]);
+	process_comm(holder->pid, holders[nr].comm);
 	found->nr_holders++;
 	return 0;
 }
@@ -171,20 +158,18 @@ static int scan_process(struct scan *scan, int pid)
 
 int scan_host(struct scan *scan)
 {
-	struct dirent **names;
-	int nr, pid, err = 0;
+	pid_t *pids;
+	ssize_t nr = process_list(&pids);
+	int err = 0;
 
 	*scan = (struct scan){ 0 };
-	nr = scandir("/proc", &names, is_number, versionsort);
 	if (nr < 0)
-		return -errno;
-	for (int i = 0; i < nr; i++) {
-		/* An fd that this process was started with is its parent's as well. */
-		if (!err && parse_number(names[i]->d_name, &pid) == 0 && pid != getpid())
-			err = scan_process(scan, pid);
-		free(names[i]);
-	}
-	free(names);
+		return (int)nr;
+	/* An fd that this process was started with is its parent's as well. */
+	for (ssize_t i = 0; !err && i < nr; i++)
+		if (pids[i] != getpid())
+			err = scan_process(scan, pids[i]);
+	free(pids);
 	return err;
 }
 
