@@ -347,12 +347,26 @@ static int set_back(struct qmp *qmp, uint64_t rate, int err)
 	return err ? vas_error_set(err, "%s", words) : back;
 }
 
+/* QEMU does not migrate what stands since a migration. */
+static int check_ran(struct qmp *qmp)
+{
+	char status[32];
+	int err = ask_text(qmp, "query-status", "status", status, sizeof(status));
+
+	if (err || strcmp(status, "postmigrate"))
+		return err;
+	return vas_error_set(-EBUSY, "the guest stands since it was saved, and QEMU saves it again "
+				     "only when it has run: 'vas resume' lets it");
+}
+
 int qemu_save(struct qmp *qmp, void **state, size_t *size)
 {
 	struct bytes bytes = { 0 };
 	uint64_t rate = 0;
-	int err = get_rate(qmp, &rate);
+	int err = check_ran(qmp);
 
+	if (!err)
+		err = get_rate(qmp, &rate);
 	if (err)
 		return err;
 	err = set_rate(qmp, MAX_RATE);

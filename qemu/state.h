@@ -33,8 +33,8 @@ int qemu_quit(struct qmp *qmp);
 int qemu_recover(struct qmp *qmp);
 
 /*
- * The state of a guest that stands, malloced. It stands afterwards, and may go on or quit. -EFBIG:
- * more than QEMU_MAX_STATE.
+ * The state of a guest that stands, malloced. It stands afterwards, and may go on or quit, but is
+ * not saved again before it has run: -EBUSY. -EFBIG: more than QEMU_MAX_STATE.
  */
 int qemu_save(struct qmp *qmp, void **state, size_t *size);
 

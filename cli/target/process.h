@@ -14,8 +14,8 @@ ssize_t process_list(pid_t **pids);
 void process_comm(pid_t pid, char comm[PROCESS_COMM_LEN]);
 
 /*
- * What take() returns for the first entry of /proc/PID/fd or /proc/PID/task for which that is not 0,
- * given its number as text; 0 if there is none, or the caller may not look.
+ * What take() returns for the first entry of /proc/PID/fd or /proc/PID/task for which that is not
+ * 0, given its number as text; 0 if there is none, or the caller may not look.
  */
 int process_each(pid_t pid, const char *folder,
 		 int (*take)(void *arg, pid_t pid, const char *entry), void *arg);

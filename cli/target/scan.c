@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/target/maps.h"
 #include "cli/target/memory_file.h"
 #include "cli/target/parse.h"
 #include "cli/target/process.h"
@@ -35,9 +36,18 @@ int holder_open(const struct holder *holder, int flags)
 const struct holder *found_holder(const struct found *found)
 {
 	for (size_t i = 0; i < found->nr_holders; i++)
-		if (found->holders[i].pid == (int)found->info.owner_pid)
+		if (found->holders[i].fd >= 0 &&
+		    found->holders[i].pid == (int)found->info.owner_pid)
 			return &found->holders[i];
 	return &found->holders[0];
+}
+
+static int found_has_holder(const struct found *found, int pid)
+{
+	for (size_t i = 0; i < found->nr_holders; i++)
+		if (found->holders[i].pid == pid)
+			return 1;
+	return 0;
 }
 
 /* Each process once: the fds come in ascending order, so the lowest is met first. */
@@ -46,7 +56,7 @@ static int found_add_holder(struct found *found, const struct holder *holder)
 	struct holder *holders;
 	size_t nr = found->nr_holders;
 
-	if (nr && found->holders[nr - 1].pid == holder->pid)
+	if (found_has_holder(found, holder->pid))
 		return 0;
 	holders = realloc(found->holders, (nr + 1) * sizeof(*holders));
 	if (!holders)
@@ -171,6 +181,42 @@ int scan_host(struct scan *scan)
 			err = scan_process(scan, pids[i]);
 	free(pids);
 	return err;
+}
+
+struct map_scan {
+	struct scan *scan;
+	struct holder holder;
+};
+
+static int take_map(void *arg, const struct file_map *map)
+{
+	struct map_scan *maps = arg;
+	struct scan *scan = maps->scan;
+
+	for (size_t i = 0; i < scan->nr_found; i++)
+		if (scan->found[i].ino == map->ino && scan->found[i].dev == map->dev)
+			return found_add_holder(&scan->found[i], &maps->holder);
+	return 0;
+}
+
+int scan_maps(struct scan *scan)
+{
+	const uint64_t deadline_ns = maps_deadline();
+	struct map_scan maps = { .scan = scan, .holder.fd = -1 };
+	pid_t *pids;
+	ssize_t nr = scan->nr_found ? process_list(&pids) : 0;
+	int err = 0;
+
+	for (ssize_t i = 0; !err && i < nr; i++) {
+		maps.holder.pid = pids[i];
+		if (pids[i] != getpid())
+			err = maps_each(pids[i], deadline_ns, take_map, &maps);
+		if (err == -EACCES)
+			err = 0;
+	}
+	if (nr > 0)
+		free(pids);
+	return nr < 0 ? (int)nr : err;
 }
 
 void scan_clean(struct scan *scan)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * Processes that may write to a vas's RAM and take no part in what stops writers and records their
- * writes: unaccounted writers. An unmodified QEMU and a vhost-user back end have it mapped; a dd has
- * an fd, and needs no map.
+ * writes: unaccounted writers. An unmodified QEMU and a vhost-user back end have it mapped; a dd
+ * has an fd, and needs no map.
  *
  * Whoever bound by libvas has the control area mapped for writing too, and is none of them.
  */

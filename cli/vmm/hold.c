@@ -151,7 +151,7 @@ static void recv_loan(struct held *held)
 		note("the vas that was lent belongs to another process by now: %s", vas_error());
 	/* What runs in it is ended by whoever has moved it. */
 	if (!held->child.pid && held->successor < 0)
-		held->is_over = err || end == LOAN_MOVED;
+		held->is_over |= err || end == LOAN_MOVED;
 }
 
 static void serve(struct held *held, const struct pollfd fds[NR_FDS])

@@ -96,7 +96,7 @@ void restored_close(struct restored *r)
 
 /* ---- one guest ---------------------------------------------------------------------------- */
 
-/* Memory and state are read one after the other: of one file, and not of one that took its place. */
+/* Memory and state are read one after the other: of one file, and not of one in its place. */
 static int check_same(const struct restored *r)
 {
 	struct stat before, now;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Guests that go on from a snapshot: what it has beside memory, and QEMUs that are started with it. */
+/* Guests that go on from a snapshot: what it has beside memory, and QEMUs that start with it. */
 #ifndef CLI_RESTORED_H
 #define CLI_RESTORED_H
 

@@ -199,7 +199,7 @@ int run_folder_socket(const struct run_folder *folder, const char *file)
 	if (fd < 0)
 		return -errno;
 	memcpy(at.sun_path, path.s, sizeof(path.s));
-	/* The mode of the file that bind() makes: the umask is the process's, and there is one thread. */
+	/* bind() makes the file with the mode of the socket. */
 	if (!fchmod(fd, 0600) && !bind(fd, (const struct sockaddr *)&at, sizeof(at)))
 		return fd;
 	err = -errno;

@@ -2,11 +2,11 @@
 /*
  * What belongs to a vas beside its memory, for other commands of the same user to find:
  *
- *	/run/vas/UUID/		mode 0700; for others than root $XDG_RUNTIME_DIR/vas or /tmp/vas-UID,
- *				for tests $VAS_RUN_DIR
+ *	/run/vas/UUID/		mode 0700; for others than root $XDG_RUNTIME_DIR/vas or
+ *				/tmp/vas-UID; or else $VAS_RUN_DIR
  *		owner		socket: who holds the vas lends it, see loan.h
  *		monitor		socket: a monitor of QEMU's (QMP)
- *		command		how QEMU was started: size of RAM, then its arguments; NUL behind each
+ *		command		how QEMU was started: size of RAM, its arguments; NUL behind each
  *
  * Somebody lives who needs the folder as long as its lock (flock) is held: by the process that made
  * it, and by the QEMU that it started, which inherits the lock's fd. Whoever makes a folder removes

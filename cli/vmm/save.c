@@ -19,7 +19,7 @@ struct save {
 	int is_frozen;
 };
 
-/* All is in the file. What was written while it was copied must not be there, or the file neither. */
+/* All is in the file, which is not to be there if others wrote while it was copied. */
 static int written(void *arg)
 {
 	struct save *s = arg;

@@ -7,9 +7,8 @@ struct saving {
 	const char *name; /* of the vas */
 	const char *file;
 	const char *parent; /* as the file is to name it; NULL: none */
-	const char *
-		disks; /* a shell's command that copies the guest's disks while it stands; or NULL */
-	int force;     /* save although somebody may write meanwhile */
+	const char *disks;  /* a shell's command that copies the guest's disks; NULL: none */
+	int force;	    /* save although somebody may write meanwhile */
 };
 
 /*

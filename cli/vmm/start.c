@@ -54,7 +54,7 @@ void start_kill(struct held *held)
 
 /* ---- QEMU --------------------------------------------------------------------------------- */
 
-/* The child inherits the lock of the folder, and a socket to listen at. Without, it runs as well. */
+/* The child inherits the lock of the folder, and a socket to listen at; or else runs without. */
 static int give_monitor(struct held *held)
 {
 	int sock, copy;
