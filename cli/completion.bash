@@ -42,6 +42,9 @@ _vas_value()
 	--machine)
 		_vas_words "pc q35 microvm flat"
 		;;
+	--disks)
+		mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+		;;
 	-o | --output | -f | --file | --parent)
 		_vas_files
 		;;
@@ -62,7 +65,7 @@ _vas_value()
 	esac
 }
 
-# What follows "--" of create and run is a command of its own.
+# What follows "--" is a command of its own.
 _vas_command()
 {
 	local i
@@ -84,10 +87,17 @@ _vas_argument()
 {
 	case $1 in
 	create | run | ls) ;;
-	top)
+	top | pause | resume)
 		_vas_names
 		;;
-	restore | clone | receive)
+	clone)
+		_vas_files
+		local files=("${COMPREPLY[@]}")
+		COMPREPLY=()
+		_vas_names
+		COMPREPLY+=("${files[@]}")
+		;;
+	restore | receive)
 		_vas_files
 		;;
 	snapshot | send)

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # The main job, from nothing: a stock Linux in an unmodified QEMU whose RAM is a vas, and other processes
-# at work in its memory that were given nothing but the fd. With --kvm, a second act: a KVM guest and a
-# device process that talk through memory, doorbell and interrupt.
+# at work in its memory that were given nothing but the fd. A second act: a guest is saved while it runs, and
+# cloned. With --kvm, a third: a KVM guest and a device process that talk through memory, doorbell and interrupt.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -114,5 +114,6 @@ run_pid=''
 ! "$vas" info "$name" >/dev/null 2>&1 || fail "the vas outlives its last holder"
 say "the last holder is gone, and so is the vas"
 
+scripts/demo-guests.sh
 [ "${1:-}" != --kvm ] || scripts/demo-kvm.sh
 echo "demo: ok"

@@ -10,8 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/target/maps.h"
 #include "cli/target/memory_file.h"
 #include "cli/target/parse.h"
+#include "cli/target/process.h"
 #include "cli/target/regions.h"
 
 #define MEMFD_LINK "/memfd:"
@@ -34,23 +36,18 @@ int holder_open(const struct holder *holder, int flags)
 const struct holder *found_holder(const struct found *found)
 {
 	for (size_t i = 0; i < found->nr_holders; i++)
-		if (found->holders[i].pid == (int)found->info.owner_pid)
+		if (found->holders[i].fd >= 0 &&
+		    found->holders[i].pid == (int)found->info.owner_pid)
 			return &found->holders[i];
 	return &found->holders[0];
 }
 
-static void read_comm(struct holder *holder)
+static int found_has_holder(const struct found *found, int pid)
 {
-	char path[32];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", holder->pid);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	if (fgets(holder->comm, sizeof(holder->comm), file))
-		holder->comm[strcspn(holder->comm, "\n")] = '\0';
-	fclose(file);
+	for (size_t i = 0; i < found->nr_holders; i++)
+		if (found->holders[i].pid == pid)
+			return 1;
+	return 0;
 }
 
 /* Each process once: the fds come in ascending order, so the lowest is met first. */
@@ -59,14 +56,14 @@ static int found_add_holder(struct found *found, const struct holder *holder)
 	struct holder *holders;
 	size_t nr = found->nr_holders;
 
-	if (nr && found->holders[nr - 1].pid == holder->pid)
+	if (found_has_holder(found, holder->pid))
 		return 0;
 	holders = realloc(found->holders, (nr + 1) * sizeof(*holders));
 	if (!holders)
 		return -ENOMEM;
 	found->holders = holders;
 	holders[nr] = *holder;
-	read_comm(&holders[nr]);
+	process_comm(holder->pid, holders[nr].comm);
 	found->nr_holders++;
 	return 0;
 }
@@ -171,21 +168,55 @@ static int scan_process(struct scan *scan, int pid)
 
 int scan_host(struct scan *scan)
 {
-	struct dirent **names;
-	int nr, pid, err = 0;
+	pid_t *pids;
+	ssize_t nr = process_list(&pids);
+	int err = 0;
 
 	*scan = (struct scan){ 0 };
-	nr = scandir("/proc", &names, is_number, versionsort);
 	if (nr < 0)
-		return -errno;
-	for (int i = 0; i < nr; i++) {
-		/* An fd that this process was started with is its parent's as well. */
-		if (!err && parse_number(names[i]->d_name, &pid) == 0 && pid != getpid())
-			err = scan_process(scan, pid);
-		free(names[i]);
-	}
-	free(names);
+		return (int)nr;
+	/* An fd that this process was started with is its parent's as well. */
+	for (ssize_t i = 0; !err && i < nr; i++)
+		if (pids[i] != getpid())
+			err = scan_process(scan, pids[i]);
+	free(pids);
 	return err;
+}
+
+struct map_scan {
+	struct scan *scan;
+	struct holder holder;
+};
+
+static int take_map(void *arg, const struct file_map *map)
+{
+	struct map_scan *maps = arg;
+	struct scan *scan = maps->scan;
+
+	for (size_t i = 0; i < scan->nr_found; i++)
+		if (scan->found[i].ino == map->ino && scan->found[i].dev == map->dev)
+			return found_add_holder(&scan->found[i], &maps->holder);
+	return 0;
+}
+
+int scan_maps(struct scan *scan)
+{
+	const uint64_t deadline_ns = maps_deadline();
+	struct map_scan maps = { .scan = scan, .holder.fd = -1 };
+	pid_t *pids;
+	ssize_t nr = scan->nr_found ? process_list(&pids) : 0;
+	int err = 0;
+
+	for (ssize_t i = 0; !err && i < nr; i++) {
+		maps.holder.pid = pids[i];
+		if (pids[i] != getpid())
+			err = maps_each(pids[i], deadline_ns, take_map, &maps);
+		if (err == -EACCES)
+			err = 0;
+	}
+	if (nr > 0)
+		free(pids);
+	return nr < 0 ? (int)nr : err;
 }
 
 void scan_clean(struct scan *scan)

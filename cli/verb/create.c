@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas create: make a vas, and hold it open or hand it to a command. */
-#include <signal.h>
-
-#include "cli/vmm/child.h"
-#include "cli/vmm/hold.h"
 #include "cli/vmm/plan.h"
+#include "cli/vmm/start.h"
 #include "cli/ui/verb.h"
 
 static const struct option longs[] = {
@@ -16,15 +13,16 @@ static const struct option longs[] = {
 
 static int hand_over(struct vas *vas, char *const *command)
 {
-	struct child child;
-	int code = child_prepare(&child, vas);
-	char **argv;
+	struct held held;
+	int code;
 
-	if (code)
-		return code;
-	argv = child_argv(&child, command);
-	code = argv ? child_run(&child, argv) : fail(EXIT_OWN, "no memory");
-	child_argv_free(argv);
+	held_init(&held, vas);
+	code = start_command(&held, command);
+	if (!code) {
+		hold_serve(&held, 1);
+		code = held.code;
+	}
+	held_end(&held);
 	return code;
 }
 
@@ -35,9 +33,7 @@ static int create(struct plan *plan, char *const *command, int as_json)
 
 	if (code)
 		return *command && code != EXIT_USAGE ? EXIT_OWN : code;
-	code = *command ? hand_over(vas, command) : hold_until_signal(vas, as_json);
-	vas_destroy(vas);
-	return code;
+	return *command ? hand_over(vas, command) : hold_until_signal(vas, as_json);
 }
 
 static int take_options(struct options *options, struct plan *plan, int *as_json)

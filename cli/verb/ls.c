@@ -43,7 +43,10 @@ static void print_json_one(const struct found *found)
 	for (size_t i = 0; i < found->nr_holders; i++) {
 		json_open(NULL, '{');
 		json_number("pid", (uint64_t)found->holders[i].pid);
-		json_number("fd", (uint64_t)found->holders[i].fd);
+		if (found->holders[i].fd >= 0)
+			json_number("fd", (uint64_t)found->holders[i].fd);
+		else
+			json_null("fd");
 		json_text("command", found->holders[i].comm, sizeof(found->holders[i].comm));
 		json_close();
 	}
@@ -134,6 +137,8 @@ static int list(int format)
 	struct scan scan;
 	int err = scan_host(&scan);
 
+	if (!err && format != 'q')
+		err = scan_maps(&scan);
 	if (!err && format == 'j')
 		err = print_json(&scan);
 	else if (!err && format == 'q')
@@ -167,7 +172,7 @@ const struct verb verb_ls = {
 		"  -q, --quiet    only what names it, one a line\n"
 		"\n"
 		"SIZE is the memory of all regions, RESIDENT what of it takes memory now. PID/FD, or\n"
-		"the name, names the vas to the other verbs. HELD BY: the processes that have it open;\n"
-		"processes of other users are seen by root only.\n",
+		"the name, names the vas to the other verbs. HELD BY: the processes that have it open\n"
+		"or mapped; processes of other users are seen by root only.\n",
 	.run = run,
 };

@@ -2,11 +2,13 @@
 /* vas receive: what vas send sends becomes a vas here, and is held. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+#include <vas/consumer.h>
 #include <vas/migrate.h>
 
 #include "cli/endpoint/endpoint.h"
-#include "cli/vmm/hold.h"
+#include "cli/vmm/start.h"
 #include "cli/target/parse.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
@@ -28,7 +30,69 @@ struct receipt {
 	int channels;
 	int wait_s;
 	int as_json;
+	char *const *command; /* the QEMU for a guest that comes with the memory; NULL: none */
+	struct held held;
+	int has_guest;	 /* it is loaded, and stands */
+	int was_running; /* the guest, and is to again */
 };
+
+/* What is to be started is said here: nobody who connects has a command run. */
+static int accept_guest(void *arg, struct vas *vas, const void *state, size_t size)
+{
+	struct receipt *receipt = arg;
+	struct qemu_record record;
+	int err;
+
+	held_init(&receipt->held, vas);
+	if (!size && receipt->command)
+		return vas_error_set(-EPROTO, "no guest of QEMU's comes with the memory");
+	if (!size)
+		return 0;
+	if (!receipt->command)
+		return vas_error_set(-EOPNOTSUPP,
+				     "a guest of QEMU's comes with the memory: what is "
+				     "to run it stands behind --");
+	err = qemu_record_parse(state, size, &record);
+	if (err)
+		return err;
+	receipt->was_running = record.is_running;
+	receipt->has_guest = !start_recorded(&receipt->held, &record, receipt->command);
+	qemu_record_clean(&record);
+	return receipt->has_guest ? 0 : vas_error_set(-ECANCELED, "its QEMU could not be started");
+}
+
+/* The source goes on. */
+static void withdraw_guest(void *arg)
+{
+	struct receipt *receipt = arg;
+
+	start_kill(&receipt->held);
+}
+
+static const struct vas_migrate_target_ops ops = { accept_guest, withdraw_guest };
+
+static int go_on(struct receipt *receipt, int source_gone)
+{
+	if (!receipt->has_guest || !receipt->was_running)
+		return EXIT_OK;
+	if (!source_gone)
+		return start_go_on(&receipt->held);
+	note("the guest stands still: 'vas resume' lets it go on");
+	return EXIT_OK;
+}
+
+static int hold(struct receipt *receipt, int source_gone)
+{
+	struct held *held = &receipt->held;
+	int code = go_on(receipt, source_gone);
+
+	if (!code)
+		code = hold_tell(held->vas, receipt->as_json);
+	if (code)
+		return code;
+	hold_serve(held, 1);
+	return held->code;
+}
 
 static int receive(const char *from, struct receipt *receipt)
 {
@@ -39,10 +103,18 @@ static int receive(const char *from, struct receipt *receipt)
 
 	if (code)
 		return code;
+	held_init(&receipt->held, NULL);
 	receipt->target.fds = endpoint.fds;
 	receipt->target.nr_fds = (uint32_t)endpoint.nr;
+	receipt->target.ops = &ops;
+	receipt->target.arg = receipt;
 	err = vas_migrate_recv(&receipt->target, &vas, &result);
 	endpoint_close(&endpoint);
+	if (err) {
+		/* The library has ended the vas. */
+		receipt->held.vas = NULL;
+		held_end(&receipt->held);
+	}
 	if (err == -E2BIG)
 		return fail(EXIT_REFUSED, "%s: %s: --max=SIZE allows more", from, vas_error());
 	if (err)
@@ -51,8 +123,8 @@ static int receive(const char *from, struct receipt *receipt)
 	if (result.source_gone)
 		note("all has arrived, but the source could not be told: make sure that it is gone");
 	note("%s of memory in %u rounds", text_size(result.pages * VAS_PAGE_SIZE).s, result.rounds);
-	code = hold_until_signal(vas, receipt->as_json);
-	vas_destroy(vas);
+	code = hold(receipt, result.source_gone);
+	held_end(&receipt->held);
 	return code;
 }
 
@@ -94,16 +166,20 @@ static int run(int argc, char **argv)
 		if (code)
 			return code;
 	}
-	if (c == OPTION_STOP ||
-	    option_rest(&options, 1, 1, "where from? vas receive ENDPOINT") == OPTION_STOP)
+	if (c == OPTION_STOP)
+		return options.status;
+	if (optind + 1 < argc && !strcmp(argv[optind - 1], "--"))
+		receipt.command = argv + optind + 1;
+	if (option_rest(&options, 1, receipt.command ? argc : 1,
+			"where from? vas receive ENDPOINT") == OPTION_STOP)
 		return options.status;
 	return receive(argv[optind], &receipt);
 }
 
 const struct verb verb_receive = {
 	.name = "receive",
-	.args = "[OPTION...] ENDPOINT",
-	.summary = "Wait for a vas that is sent, and hold it open",
+	.args = "[OPTION...] ENDPOINT [-- QEMU [ARGUMENT...]]",
+	.summary = "Wait for a guest or a vas that is sent, and hold it open",
 	.help = "  -c, --channels=N   as many as 'vas send' has\n"
 		"  -w, --wait=SECONDS end if no stream has begun by then; for ever unless given\n"
 		"  -m, --max=SIZE     refuse a vas with more memory; half of the host's unless given; 0: any\n"
@@ -114,6 +190,7 @@ const struct verb verb_receive = {
 		"\n"
 		"ENDPOINT is unix:PATH, tcp:HOST:PORT or tcp::PORT to listen at, fd:N, a file's path, or -. An\n"
 		"IPv6 address is written in brackets. Connections that are no stream end nothing. When all of it\n"
-		"has arrived, PID/FD of the vas is printed, and it is held until a signal ends this.\n",
+		"has arrived, PID/FD of the vas is printed, and it is held until a signal ends this. A guest of\n"
+		"QEMU's that comes with it goes on in the QEMU that stands behind --.\n",
 	.run = run,
 };

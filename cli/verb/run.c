@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas run: start a VMM, QEMU without any change above all, on a vas. */
-#include <inttypes.h>
-#include <signal.h>
-
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include "cli/vmm/child.h"
 #include "cli/vmm/plan.h"
 #include "cli/vmm/qemu.h"
+#include "cli/vmm/start.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
@@ -30,6 +25,7 @@ struct run {
 	int keeps;
 	int gives; /* the command shall own the vas */
 	int is_quiet;
+	int report; /* to who waits in the foreground; -1: nobody does */
 };
 
 static void tell_regions(const struct run *run, struct vas *vas)
@@ -48,34 +44,57 @@ static void tell_regions(const struct run *run, struct vas *vas)
 		     plan->regions[i].flags & VAS_REGION_READONLY ? " (read-only)" : "");
 }
 
-static int run_command(struct run *run, struct vas *vas)
+/* The child's fd keeps the memory; nobody owns it until the child does. */
+static int run_given(struct run *run, struct vas *vas)
 {
-	struct qemu_more more;
-	struct child child;
-	char **args = NULL, **argv;
-	int code = child_prepare(&child, vas);
+	struct held held;
+	int code;
 
-	if (code)
-		return code;
-	if (qemu_is(run->command[0]))
-		args = qemu_argv(run->command, &run->plan, &more);
-	argv = child_argv(&child, args ? args : run->command);
+	held_init(&held, NULL);
+	code = child_prepare(&held.child, vas);
 	tell_regions(run, vas);
-	/* The child's fd keeps the memory; nobody owns it until the child does. */
-	if (run->gives)
-		vas_unbind(vas);
-	code = argv ? child_run(&child, argv) : fail(EXIT_OWN, "no memory");
-	run->keeps = run->keeps && !child.was_told;
-	child_argv_free(argv);
-	free(args);
+	vas_unbind(vas);
+	if (!code)
+		code = start_prepared(&held, run->command);
+	if (!code) {
+		hold_serve(&held, 1);
+		code = held.code;
+	}
 	return code;
 }
 
-/* After the VMM's end, for whoever wants to look at what it left. */
-static void keep(struct vas *vas)
+static int start(struct run *run, struct held *held)
 {
-	note("the memory stays at %d/%d until a signal (Ctrl-C) comes", getpid(), vas_fd(vas));
-	wait_for_signal();
+	tell_regions(run, held->vas);
+	if (qemu_is(run->command[0]))
+		return start_qemu(held, run->command, run->plan.memory, NULL, 0);
+	return start_command(held, run->command);
+}
+
+/* After the VMM's end, for whoever wants to look at what it left. */
+static void keep(struct held *held)
+{
+	note("the memory stays at %d/%d until a signal (Ctrl-C) comes", getpid(),
+	     vas_fd(held->vas));
+	hold_serve(held, 1);
+}
+
+static int run_held(struct run *run, struct vas *vas)
+{
+	struct held held;
+	int code;
+
+	held_init(&held, vas);
+	code = start(run, &held);
+	background_report(run->report, code);
+	if (!code) {
+		hold_serve(&held, 1);
+		code = held.code;
+		if (run->keeps && !held.child.was_told)
+			keep(&held);
+	}
+	held_end(&held);
+	return code;
 }
 
 static int run_vas(struct run *run)
@@ -85,16 +104,16 @@ static int run_vas(struct run *run)
 
 	if (qemu_is(run->command[0]))
 		code = qemu_read_args(run->command, &run->plan);
+	if (!code && qemu_is(run->command[0]) && qemu_is_daemon(run->command)) {
+		run->report = background_begin();
+		if (run->report < 0)
+			return EXIT_OWN;
+	}
 	if (!code)
 		code = plan_create(&run->plan, &vas);
 	if (code)
 		return code == EXIT_USAGE ? EXIT_USAGE : EXIT_OWN;
-	code = run_command(run, vas);
-	if (run->keeps && code != EXIT_OWN && code != EXIT_CANNOT_RUN && code != EXIT_NO_COMMAND)
-		keep(vas);
-	if (!run->gives)
-		vas_destroy(vas);
-	return code;
+	return run->gives ? run_given(run, vas) : run_held(run, vas);
 }
 
 static int take_options(struct options *options, struct run *run)
@@ -129,7 +148,7 @@ static int take_options(struct options *options, struct run *run)
 static int run(int argc, char **argv)
 {
 	struct options options = { argc, argv, "+:" PLAN_SHORTS "qh", longs, 0 };
-	struct run run = { 0 };
+	struct run run = { .report = -1 };
 	int code;
 
 	if (take_options(&options, &run) == OPTION_STOP) {

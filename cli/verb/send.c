@@ -2,17 +2,20 @@
 /* vas send: a vas goes to another host, process or file. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <vas/dirty.h>
 #include <vas/migrate.h>
 
 #include "cli/endpoint/endpoint.h"
-#include "cli/vmm/hold.h"
+#include "cli/vmm/guest.h"
 #include "cli/ui/json.h"
 #include "cli/target/parse.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+
+enum { SEND_FORCE = 2000 };
 
 static const struct option longs[] = {
 	{ "channels", required_argument, NULL, 'c' },
@@ -20,14 +23,62 @@ static const struct option longs[] = {
 	{ "rate", required_argument, NULL, 'r' },
 	{ "downtime", required_argument, NULL, 'd' },
 	{ "max-downtime", required_argument, NULL, 'D' },
+	{ "force", no_argument, NULL, SEND_FORCE },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
-static int print_progress(void *arg, const struct vas_migrate_progress *p)
+struct job {
+	struct vas_migrate_options options;
+	struct guest guest;
+	const struct endpoint *endpoint;
+	int as_json;
+	int force;
+	/* of a QEMU, from its stop to where the stream takes it */
+	void *record;
+	size_t record_size;
+};
+
+/* ---- what libvas-migrate asks for --------------------------------------------------------- */
+
+/* The state comes before the last of the memory: QEMU might write to that when it saves. */
+static int stop_guest(void *arg)
 {
-	(void)arg;
+	struct job *job = arg;
+	int err = guest_stop(&job->guest);
+
+	if (!err && job->guest.qmp)
+		err = guest_save(&job->guest, &job->record, &job->record_size);
+	return err;
+}
+
+static void let_go_on(void *arg)
+{
+	struct job *job = arg;
+
+	if (guest_go_on(&job->guest))
+		note("the guest stands still: %s", vas_error());
+}
+
+/* All memory is sent, and the receiver has not been told so. */
+static int save(void *arg, void **state, size_t *size)
+{
+	struct job *job = arg;
+	int err = job->force ? 0 : guest_has_written(&job->guest);
+
+	if (!err && !job->endpoint->is_one_way)
+		err = guest_may_move(&job->guest);
+	if (err)
+		return err;
+	*state = job->record;
+	*size = job->record_size;
+	job->record = NULL;
+	return 0;
+}
+
+static void print_progress(const struct vas_migrate_progress *p)
+{
 	json_open(NULL, '{');
 	json_number("round", p->round);
 	json_boolean("frozen", p->frozen != 0);
@@ -39,53 +90,71 @@ static int print_progress(void *arg, const struct vas_migrate_progress *p)
 	json_number("rate", p->rate);
 	json_close();
 	fflush(stdout);
-	return 0;
 }
 
 static int show(void *arg, const struct vas_migrate_progress *p)
 {
 	uint64_t done = p->pages_sent * VAS_PAGE_SIZE;
+	struct job *job = arg;
 
-	(void)arg;
-	if (isatty(STDERR_FILENO))
+	if (job->as_json)
+		print_progress(p);
+	else if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[Kround %u: %s sent, %s left, %s/s", p->round,
 			text_size(done).s, text_size(p->pages_left * VAS_PAGE_SIZE).s,
 			text_size(p->rate).s);
 	return 0;
 }
 
-static int send_vas(const char *name, const struct endpoint *endpoint,
-		    struct vas_migrate_options *options, int as_json)
-{
-	static const struct vas_migrate_ops shows = { .progress = show };
-	static const struct vas_migrate_ops prints = { .progress = print_progress };
-	struct vas_migrate_progress report;
-	struct vas *vas;
-	int code = hold_adopt(name, &vas), err;
+static const struct vas_migrate_ops ops = {
+	.pause = stop_guest, .resume = let_go_on, .save = save, .progress = show
+};
 
-	if (code)
-		return code;
-	options->fds = endpoint->fds;
-	options->nr_fds = (uint32_t)endpoint->nr;
-	options->ops = as_json ? &prints : &shows;
-	if (endpoint->is_one_way)
-		options->flags |= VAS_MIGRATE_ONE_WAY;
-	err = vas_migrate_send(vas, options, &report);
+/* ---- sending ------------------------------------------------------------------------------ */
+
+static int send_vas(struct job *job)
+{
+	struct vas_migrate_progress report;
+	int err;
+
+	job->options.fds = job->endpoint->fds;
+	job->options.nr_fds = (uint32_t)job->endpoint->nr;
+	job->options.ops = &ops;
+	job->options.arg = job;
+	if (job->endpoint->is_one_way)
+		job->options.flags |= VAS_MIGRATE_ONE_WAY;
+	/* QEMU's writes are in no dirty log. */
+	if (job->guest.qmp)
+		job->options.flags |= VAS_MIGRATE_STOP_FIRST;
+	err = vas_migrate_send(job->guest.vas, &job->options, &report);
+	free(job->record);
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 	if (err)
-		code = fail_vas(err, name);
-	else
-		note("%s of memory in %u rounds, %s on the wire, %.2f s",
-		     text_size(report.pages_sent * VAS_PAGE_SIZE).s, report.round,
-		     text_size(report.bytes_sent).s, (double)report.elapsed_ns / 1e9);
+		return fail_vas(err, job->guest.name);
+	note("%s of memory in %u rounds, %s on the wire, %.2f s",
+	     text_size(report.pages_sent * VAS_PAGE_SIZE).s, report.round,
+	     text_size(report.bytes_sent).s, (double)report.elapsed_ns / 1e9);
+	return EXIT_OK;
+}
+
+static int send_named(struct job *job, const char *name)
+{
+	int code = guest_open(name, &job->guest);
+
+	if (code)
+		return code;
+	code = guest_check_writers(&job->guest, job->force);
+	if (!code)
+		code = send_vas(job);
 	/* A file is a copy; what has moved elsewhere is no more here. */
-	if (!err && endpoint->is_one_way)
-		vas_thaw(vas);
-	if (err || endpoint->is_one_way)
-		vas_unbind(vas);
-	else
-		vas_destroy(vas);
+	if (!code && !job->endpoint->is_one_way) {
+		guest_end(&job->guest);
+		return code;
+	}
+	if (!code)
+		vas_thaw(job->guest.vas);
+	guest_close(&job->guest);
 	return code;
 }
 
@@ -99,8 +168,12 @@ static int take_milliseconds(const char *option, uint64_t *ns)
 	return EXIT_OK;
 }
 
-static int take_option(struct vas_migrate_options *options, int *channels, int c)
+static int take_option(struct job *job, int *channels, int c)
 {
+	struct vas_migrate_options *options = &job->options;
+
+	job->as_json |= c == 'j';
+	job->force |= c == SEND_FORCE;
 	if (c == 'd')
 		return take_milliseconds("--downtime", &options->downtime_ns);
 	if (c == 'D')
@@ -125,25 +198,25 @@ static int take_option(struct vas_migrate_options *options, int *channels, int c
 static int run(int argc, char **argv)
 {
 	struct options options = { argc, argv, ":c:z:r:d:D:jh", longs, 0 };
-	struct vas_migrate_options migrate = { 0 };
+	struct job job = { 0 };
 	struct endpoint endpoint;
-	int c, channels = 1, as_json = 0, code;
+	int c, channels = 1, code;
 
 	while ((c = option_next(&options)) >= 0) {
-		as_json |= c == 'j';
-		code = take_option(&migrate, &channels, c);
+		code = take_option(&job, &channels, c);
 		if (code)
 			return code;
 	}
 	if (c == OPTION_STOP ||
 	    option_rest(&options, 2, 2, "where to? vas send NAME ENDPOINT") == OPTION_STOP)
 		return options.status;
-	if (as_json && !strcmp(argv[optind + 1], "-"))
+	if (job.as_json && !strcmp(argv[optind + 1], "-"))
 		return fail_usage("--json prints to stdout, which is the stream's here");
 	code = endpoint_connect(&endpoint, argv[optind + 1], channels);
 	if (code)
 		return code;
-	code = send_vas(argv[optind], &endpoint, &migrate, as_json);
+	job.endpoint = &endpoint;
+	code = send_named(&job, argv[optind]);
 	endpoint_close(&endpoint);
 	return code;
 }
@@ -151,15 +224,17 @@ static int run(int argc, char **argv)
 const struct verb verb_send = {
 	.name = "send",
 	.args = "[OPTION...] NAME ENDPOINT",
-	.summary = "Move a vas to another host or process, or copy it to a file",
+	.summary = "Move a guest or a vas to another host or process, or copy it to a file",
 	.help = "  -c, --channels=N      over N sockets at once, 1 to 8; 'vas receive' takes as many\n"
 		"  -z, --compress=KIND   lz4 or zstd\n"
 		"  -r, --rate=BYTES      a second, at most\n"
 		"  -d, --downtime=MS     the last round, for which writers stop, may take so long; 300 unless given\n"
 		"  -D, --max-downtime=MS give up when they have stood still for so long; 30000 unless given\n"
+		"      --force           send although somebody may write to the memory meanwhile\n"
 		"  -j, --json            print how far it is as JSON, an object ten times a second and a round\n"
 		"\n"
 		"ENDPOINT is unix:PATH, tcp:HOST:PORT (an IPv6 address in brackets), fd:N, a file's path, or -.\n"
-		"The vas must have no living owner: a machine that runs is moved by the process that runs it.\n",
+		"A guest in a QEMU that 'vas run' started stands still from the first byte on, and goes on where\n"
+		"it is received ('vas receive ... -- QEMU'); the QEMU here ends.\n",
 	.run = run,
 };

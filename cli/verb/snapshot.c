@@ -7,25 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <vas/migrate.h>
 
-#include "cli/vmm/hold.h"
 #include "cli/ui/json.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/save.h"
+
+enum { SNAPSHOT_DISKS = 2000, SNAPSHOT_FORCE };
 
 static const struct option longs[] = {
 	{ "parent", required_argument, NULL, 'p' },
 	{ "any-folder", no_argument, NULL, 'a' },
+	{ "disks", required_argument, NULL, SNAPSHOT_DISKS },
+	{ "force", no_argument, NULL, SNAPSHOT_FORCE },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
 struct job {
-	const char *name; /* of the vas */
-	const char *file;
-	const char *parent; /* NULL: none */
+	struct saving saving;
+	const char *parent; /* as the user gave it; NULL: none */
 	int any_folder;
 	int as_json;
 };
@@ -50,7 +52,7 @@ static int name_parent(const struct job *job, char name[PATH_MAX])
 {
 	char here[PATH_MAX], there[PATH_MAX], copy[PATH_MAX];
 	const char *folder = there;
-	int code = folder_of(job->file, here);
+	int code = folder_of(job->saving.file, here);
 
 	if (!code)
 		code = folder_of(job->parent, there);
@@ -69,14 +71,15 @@ static int tell(const struct job *job)
 {
 	struct stat st;
 
-	if (stat(job->file, &st))
-		return fail(EXIT_REFUSED, "%s: %s", job->file, strerror(errno));
+	if (stat(job->saving.file, &st))
+		return fail(EXIT_REFUSED, "%s: %s", job->saving.file, strerror(errno));
 	if (!job->as_json) {
-		note("%s takes %s on disk", job->file, text_size((uint64_t)st.st_blocks * 512).s);
+		note("%s takes %s on disk", job->saving.file,
+		     text_size((uint64_t)st.st_blocks * 512).s);
 		return EXIT_OK;
 	}
 	json_open(NULL, '{');
-	json_text("file", job->file, strlen(job->file));
+	json_text("file", job->saving.file, strlen(job->saving.file));
 	if (job->parent)
 		json_text("parent", job->parent, strlen(job->parent));
 	else
@@ -85,20 +88,6 @@ static int tell(const struct job *job)
 	json_number("allocated", (uint64_t)st.st_blocks * 512);
 	json_close();
 	return EXIT_OK;
-}
-
-static int save(const struct job *job)
-{
-	struct vas *vas;
-	int code = hold_adopt(job->name, &vas), err;
-
-	if (code)
-		return code;
-	err = vas_snapshot_save(vas, job->file, job->parent, NULL);
-	code = err ? hold_fail(err, job->name) : tell(job);
-	/* It was there without an owner before, and is again. */
-	vas_unbind(vas);
-	return code;
 }
 
 static int run(int argc, char **argv)
@@ -113,30 +102,36 @@ static int run(int argc, char **argv)
 			job.parent = optarg;
 		job.any_folder |= c == 'a';
 		job.as_json |= c == 'j';
+		job.saving.force |= c == SNAPSHOT_FORCE;
+		if (c == SNAPSHOT_DISKS)
+			job.saving.disks = optarg;
 	}
 	if (c == OPTION_STOP ||
 	    option_rest(&options, 2, 2, "into which file? vas snapshot NAME FILE") == OPTION_STOP)
 		return options.status;
-	job.name = argv[optind];
-	job.file = argv[optind + 1];
+	job.saving.name = argv[optind];
+	job.saving.file = argv[optind + 1];
 	if (job.parent) {
 		code = name_parent(&job, relative);
 		if (code)
 			return code;
-		job.parent = relative;
+		job.parent = job.saving.parent = relative;
 	}
-	return save(&job);
+	code = save_to_file(&job.saving);
+	return code ? code : tell(&job);
 }
 
 const struct verb verb_snapshot = {
 	.name = "snapshot",
 	.args = "[OPTION...] NAME FILE",
-	.summary = "Save a vas's memory and layout to a file",
+	.summary = "Save a guest, or a vas's memory and layout, to a file",
 	.help = "  -p, --parent=FILE   save only what differs from this snapshot, which must stay as it is\n"
 		"  -a, --any-folder    the parent's own parents may lie in other folders than it does\n"
+		"      --disks=COMMAND  copies the guest's disks, by the shell, while it stands\n"
+		"      --force         save although somebody may write to the memory meanwhile\n"
 		"  -j, --json          print what was made as JSON\n"
 		"\n"
-		"The file is sparse, and appears under its name when it is whole. The vas must have no living\n"
-		"owner: a machine that runs is saved by the process that runs it (vas_snapshot_save(3)).\n",
+		"The file is sparse, and appears under its name when it is whole. A guest in a QEMU that 'vas run'\n"
+		"started is saved with its devices: it stands meanwhile, and goes on.\n",
 	.run = run,
 };

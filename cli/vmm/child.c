@@ -43,12 +43,26 @@ static void signals_of_parent(sigset_t *set)
 	sigaddset(set, SIGCHLD);
 }
 
+/* A child gets the signals that this process got, before it blocked the first one. */
+static sigset_t first_mask;
+static int has_first_mask;
+
+static void block(const sigset_t *set)
+{
+	sigset_t before;
+
+	sigprocmask(SIG_BLOCK, set, &before);
+	if (!has_first_mask)
+		first_mask = before;
+	has_first_mask = 1;
+}
+
 void block_signals(void)
 {
 	sigset_t set;
 
 	signals_of_interest(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	block(&set);
 }
 
 int has_signal(void)
@@ -67,14 +81,12 @@ int signals_fd(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-void wait_for_signal(void)
+int parent_signals_fd(void)
 {
 	sigset_t set;
-	int sig;
 
-	block_signals();
-	signals_of_interest(&set);
-	sigwait(&set, &sig);
+	signals_of_parent(&set);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 int child_prepare(struct child *child, struct vas *vas)
@@ -85,12 +97,24 @@ int child_prepare(struct child *child, struct vas *vas)
 	/* Ignored, as a parent may leave it, it would take the child's exit code away. */
 	signal(SIGCHLD, SIG_DFL);
 	signals_of_parent(&set);
-	sigprocmask(SIG_BLOCK, &set, &child->mask);
+	block(&set);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", vas_fd(vas));
 	child->fd = open(path, O_RDWR); /* without O_CLOEXEC: it is to be inherited */
 	if (child->fd < 0)
 		return fail(EXIT_OWN, "%s: %s", path, strerror(errno));
+	child->fds[0] = child->fd;
+	child->nr_fds = 1;
 	return EXIT_OK;
+}
+
+int child_inherit(struct child *child, int fd)
+{
+	int copy = child->nr_fds < CHILD_MAX_FDS ? fcntl(fd, F_DUPFD, 3) : -1;
+
+	if (copy < 0)
+		return -EMFILE;
+	child->fds[child->nr_fds++] = copy;
+	return copy;
 }
 
 /* A copy of arg with each "@FD@" replaced. */
@@ -143,6 +167,7 @@ char **child_argv(const struct child *child, char *const *argv)
 static int spawn(struct child *child, char **argv)
 {
 	posix_spawnattr_t attr;
+	sigset_t ignored;
 	char number[16];
 	int err;
 
@@ -152,20 +177,23 @@ static int spawn(struct child *child, char **argv)
 	err = posix_spawnattr_init(&attr);
 	if (err)
 		return -err;
-	posix_spawnattr_setsigmask(&attr, &child->mask);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	sigemptyset(&ignored);
+	sigaddset(&ignored, SIGPIPE); /* by hold_tell() */
+	posix_spawnattr_setsigmask(&attr, &first_mask);
+	posix_spawnattr_setsigdefault(&attr, &ignored);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	err = posix_spawnp(&child->pid, argv[0], NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	return -err;
 }
 
-/* 0 while it lives, else 1 and its exit code. */
-static int has_ended(const struct child *child, const char *name, int *code)
+int child_has_ended(struct child *child, const char *name, int *code)
 {
 	int status;
 
 	if (waitpid(child->pid, &status, WNOHANG) != child->pid)
 		return 0;
+	child->pid = 0;
 	if (WIFEXITED(status)) {
 		*code = WEXITSTATUS(status);
 		return 1;
@@ -175,37 +203,18 @@ static int has_ended(const struct child *child, const char *name, int *code)
 	return 1;
 }
 
-static int wait_for_end(struct child *child, const char *name)
+int child_start(struct child *child, char **argv)
 {
-	sigset_t set;
-	siginfo_t info;
-	int code;
+	int err = argv ? spawn(child, argv) : -ENOMEM;
 
-	signals_of_parent(&set);
-	while (!has_ended(child, name, &code)) {
-		if (sigwaitinfo(&set, &info) < 0 || info.si_signo == SIGCHLD)
-			continue;
-		child->was_told = 1;
-		/* A key that was pressed (Ctrl-C) reached the child as well. */
-		if (info.si_code != SI_KERNEL)
-			kill(child->pid, info.si_signo);
-	}
-	return code;
-}
-
-int child_run(struct child *child, char **argv)
-{
-	int err;
-
-	child->was_told = 0;
-	err = spawn(child, argv);
-
-	/* From here on only the child's description counts, so that its end frees the memory. */
-	close(child->fd);
+	while (child->nr_fds)
+		close(child->fds[--child->nr_fds]);
 	child->fd = -1;
+	if (!err)
+		return EXIT_OK;
+	child->pid = 0;
 	if (err == -ENOENT)
 		return fail(EXIT_NO_COMMAND, "there is no command '%s'", argv[0]);
-	if (err)
-		return fail(EXIT_CANNOT_RUN, "cannot run %s: %s", argv[0], strerror(-err));
-	return wait_for_end(child, argv[0]);
+	return fail(argv ? EXIT_CANNOT_RUN : EXIT_OWN, "cannot run %s: %s",
+		    argv ? argv[0] : "a command", strerror(-err));
 }

@@ -6,11 +6,14 @@
 #include <sys/types.h>
 #include <vas/vas.h>
 
+#define CHILD_MAX_FDS 3
+
 struct child {
-	int fd; /* the vas, as the child inherits it */
+	int fd;			/* the vas, as the child inherits it */
+	int fds[CHILD_MAX_FDS]; /* all that it inherits, that one first */
+	int nr_fds;
 	pid_t pid;
-	sigset_t mask; /* of signals, as it was before */
-	int was_told;  /* a signal came that was meant to end us both */
+	int was_told; /* a signal came that was meant to end us both */
 };
 
 /*
@@ -19,22 +22,28 @@ struct child {
  */
 int child_prepare(struct child *child, struct vas *vas);
 
+/* The child is to inherit a duplicate of fd: its number, or -errno. */
+int child_inherit(struct child *child, int fd);
+
 /* A copy of argv in which every "@FD@", and each argument that is just "{}", is the fd's number. */
 char **child_argv(const struct child *child, char *const *argv);
 void child_argv_free(char **argv);
 
 /*
- * Start it, with VAS_FD=fd in its environment; pass signals on to it; wait for its end. Its exit
- * code, or 128 + the signal that ended it; EXIT_CANNOT_RUN, EXIT_NO_COMMAND.
+ * Start it, with VAS_FD=fd in its environment. What it inherits is closed here, on an error too: so
+ * its end frees the memory. An exit code: EXIT_CANNOT_RUN, EXIT_NO_COMMAND.
  */
-int child_run(struct child *child, char **argv);
+int child_start(struct child *child, char **argv);
+
+/* 0 while it lives, else 1 and its exit code: 128 + the signal that ended it, after a message. */
+int child_has_ended(struct child *child, const char *name, int *code);
 
 /* From now on those signals stay pending until they are waited for; 1 if one is. */
 void block_signals(void);
 int has_signal(void);
 int signals_fd(void); /* readable when one has; -1: not to be had */
 
-/* Until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes. */
-void wait_for_signal(void);
+/* The same with SIGCHLD, and all that is passed on to children, for struct signalfd_siginfo. */
+int parent_signals_fd(void);
 
 #endif

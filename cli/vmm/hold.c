@@ -6,32 +6,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "cli/vmm/child.h"
-#include "cli/ui/json.h"
 #include "cli/target/name.h"
+#include "cli/target/writers.h"
+#include "cli/ui/json.h"
+#include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/loan.h"
 
-int hold_adopt(const char *name, struct vas **vas)
-{
-	struct vas_info info;
-	struct vas *binder;
-	int code = name_bind(name, VAS_ROLE_BINDER, &binder), err;
-
-	if (code)
-		return code;
-	err = vas_bind(vas_fd(binder), VAS_BIND_ADOPT, vas);
-	if (err == -EBUSY && !vas_info(binder, &info))
-		code = fail(EXIT_REFUSED,
-			    "%s belongs to process %u: this is for its owner to do, or for "
-			    "a vas whose owner has ended",
-			    name, info.owner_pid);
-	else if (err)
-		code = fail_vas(err, name);
-	vas_unbind(binder);
-	return code;
-}
+#define BACKLOG 16
 
 int hold_fail(int err, const char *file)
 {
@@ -66,33 +53,194 @@ int hold_tell(struct vas *vas, int as_json)
 	return EXIT_OK;
 }
 
-/* Until one of the fds after the first is readable: 1, it was the first, the signals'. */
-static int wait_for_any(struct pollfd *fds, int nr)
+/* ---- one vas ------------------------------------------------------------------------------ */
+
+void held_init(struct held *held, struct vas *vas)
 {
-	while (poll(fds, (nfds_t)nr + 1, -1) < 0)
-		if (errno != EINTR)
-			return 1;
-	return fds[0].revents != 0;
+	struct vas_info info;
+
+	*held = (struct held){
+		.vas = vas, .folder.lock = -1, .listener = -1, .loan = -1, .successor = -1
+	};
+	/* Without, others cannot ask for it, and that is all. */
+	if (!vas || vas_info(vas, &info) || run_folder_make(&held->folder, info.uuid))
+		return;
+	held->listener = run_folder_socket(&held->folder, "owner");
+	if (held->listener >= 0 && !listen(held->listener, BACKLOG))
+		return;
+	note("%s: no socket: other commands cannot ask for this vas while it is held",
+	     held->folder.path);
+	if (held->listener >= 0)
+		close(held->listener);
+	held->listener = -1;
 }
 
-void hold_serve(struct vas *const *vas, int nr)
+void held_end(struct held *held)
 {
-	struct pollfd *fds = calloc((size_t)nr + 1, sizeof(*fds));
+	const int fds[] = { held->listener, held->loan, held->successor };
+
+	/* Of somebody else's vas, this ends our use and no more. */
+	vas_destroy(held->vas);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	run_folder_remove(&held->folder);
+}
+
+static const struct writer *first_map(const struct writers *writers)
+{
+	for (size_t i = 0; i < writers->nr; i++)
+		if (writers->at[i].has_map)
+			return &writers->at[i];
+	return NULL;
+}
+
+void held_follow(struct held *held)
+{
+	struct writers writers = { 0 };
+	const struct writer *next;
+
+	if (held->successor >= 0)
+		close(held->successor);
+	held->successor = -1;
+	if (held->vas)
+		writers_find(held->vas, 0, &writers);
+	next = first_map(&writers);
+	if (next)
+		held->successor = pidfd_open(next->pid, 0);
+	held->is_over = held->successor < 0;
+	if (!held->is_over)
+		note("process %d (%s) goes on in the memory of %s, which is held until it ends",
+		     next->pid, text_shown(next->comm, sizeof(next->comm)).s, held->name);
+	free(writers.at);
+}
+
+static void look_at_child(struct held *held)
+{
+	if (held->child.pid && child_has_ended(&held->child, held->name, &held->code))
+		held_follow(held);
+}
+
+/* ---- all of them -------------------------------------------------------------------------- */
+
+enum { FD_NOTIFY, FD_LISTENER, FD_LOAN, FD_SUCCESSOR, NR_FDS };
+
+static void watch(const struct held *held, struct pollfd fds[NR_FDS])
+{
+	const int is_ours = held->loan < 0;
+
+	/* What cannot be watched is -1, which poll() passes over. */
+	fds[FD_NOTIFY].fd = is_ours && held->vas ? vas_notify_fd(held->vas) : -1;
+	fds[FD_LISTENER].fd = is_ours ? held->listener : -1;
+	fds[FD_LOAN].fd = held->loan;
+	fds[FD_SUCCESSOR].fd = held->successor;
+	for (int i = 0; i < NR_FDS; i++)
+		fds[i].events = POLLIN;
+}
+
+static void recv_loan(struct held *held)
+{
+	int err;
+	enum loan_end end =
+		loan_recv(held->loan, &held->folder, held->vas, &held->was_running, &err);
+
+	if (end == LOAN_MAY_MOVE)
+		return;
+	held->loan = -1;
+	if (err)
+		note("the vas that was lent belongs to another process by now: %s", vas_error());
+	/* What runs in it is ended by whoever has moved it. */
+	if (!held->child.pid && held->successor < 0)
+		held->is_over |= err || end == LOAN_MOVED;
+}
+
+static void serve(struct held *held, const struct pollfd fds[NR_FDS])
+{
+	if (fds[FD_NOTIFY].revents)
+		vas_notifications(held->vas);
+	if (fds[FD_LOAN].revents)
+		recv_loan(held);
+	else if (fds[FD_LISTENER].revents)
+		held->loan =
+			loan_give(held->listener, &held->folder, held->vas, &held->was_running);
+	if (fds[FD_SUCCESSOR].revents)
+		held_follow(held);
+}
+
+static void pass_on(struct held *held, const struct signalfd_siginfo *info)
+{
+	held->child.was_told = 1;
+	/* A key that was pressed (Ctrl-C) reached the child as well. */
+	if (info->ssi_code == SI_KERNEL)
+		return;
+	if (held->child.pid)
+		kill(held->child.pid, (int)info->ssi_signo);
+	else if (held->successor >= 0)
+		pidfd_send_signal(held->successor, (int)info->ssi_signo, NULL, 0);
+}
+
+/* 1: a signal ends this, as nothing runs that it could be passed on to. */
+static int take_signals(int fd, struct held *held, int nr, int has_children)
+{
+	struct signalfd_siginfo info;
+
+	while (read(fd, &info, sizeof(info)) == sizeof(info)) {
+		if (!has_children)
+			return 1;
+		for (int i = 0; i < nr; i++)
+			if (info.ssi_signo == SIGCHLD)
+				look_at_child(&held[i]);
+			else
+				pass_on(&held[i], &info);
+	}
+	return 0;
+}
+
+/* With nothing to run on them, all are moved away only if each is. */
+static int are_over(const struct held *held, int nr)
+{
+	for (int i = 0; i < nr; i++)
+		if (!held[i].is_over || held[i].loan >= 0)
+			return 0;
+	return 1;
+}
+
+static void serve_all(struct held *held, int nr, struct pollfd *fds, int has_children)
+{
+	int is_over = 0;
+
+	while (!is_over && !are_over(held, nr)) {
+		for (int i = 0; i < nr; i++)
+			watch(&held[i], fds + 1 + i * NR_FDS);
+		if (poll(fds, (nfds_t)(1 + nr * NR_FDS), -1) < 0)
+			continue;
+		for (int i = 0; i < nr; i++)
+			serve(&held[i], fds + 1 + i * NR_FDS);
+		if (fds[0].revents)
+			is_over = take_signals(fds[0].fd, held, nr, has_children);
+	}
+}
+
+void hold_serve(struct held *held, int nr)
+{
+	struct pollfd *fds = calloc((size_t)(1 + nr * NR_FDS), sizeof(*fds));
+	int has_children = 0;
 
 	block_signals();
+	for (int i = 0; i < nr; i++) {
+		has_children |= held[i].child.pid || held[i].successor >= 0;
+		held[i].is_over = 0;
+	}
 	if (!fds) {
-		wait_for_signal();
+		fail(EXIT_REFUSED, "no memory");
 		return;
 	}
-	fds[0] = (struct pollfd){ .fd = signals_fd(), .events = POLLIN };
-	/* What cannot be watched is -1, which poll() passes over. */
-	for (int i = 0; i < nr; i++)
-		fds[i + 1] = (struct pollfd){ .fd = vas_notify_fd(vas[i]), .events = POLLIN };
-	while (fds[0].fd >= 0 && !wait_for_any(fds, nr))
-		for (int i = 0; i < nr; i++)
-			if (fds[i + 1].revents)
-				vas_notifications(vas[i]);
-	wait_for_signal();
+	fds[0].fd = has_children ? parent_signals_fd() : signals_fd();
+	fds[0].events = POLLIN;
+	if (fds[0].fd >= 0)
+		serve_all(held, nr, fds, has_children);
+	else
+		fail(EXIT_REFUSED, "signals cannot be waited for");
 	if (fds[0].fd >= 0)
 		close(fds[0].fd);
 	free(fds);
@@ -100,9 +248,13 @@ void hold_serve(struct vas *const *vas, int nr)
 
 int hold_until_signal(struct vas *vas, int as_json)
 {
-	int code = hold_tell(vas, as_json);
+	struct held held;
+	int code;
 
+	held_init(&held, vas);
+	code = hold_tell(vas, as_json);
 	if (!code)
-		hold_serve(&vas, 1);
+		hold_serve(&held, 1);
+	held_end(&held);
 	return code;
 }

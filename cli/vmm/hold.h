@@ -1,12 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Owning a vas on the command line: finding one without an owner, and keeping one. */
+/*
+ * Owning vas on the command line, and what an owner has to do as long as it does: answer trackers
+ * of other processes, lend the vas to commands that work on it (loan.h), and look after the command
+ * that runs on it.
+ */
 #ifndef CLI_HOLD_H
 #define CLI_HOLD_H
 
 #include <vas/vas.h>
 
-/* Bind to the vas so named and own it: it must have no living owner. An exit code. */
-int hold_adopt(const char *name, struct vas **vas);
+#include "cli/vmm/child.h"
+#include "cli/vmm/run_folder.h"
+
+struct held {
+	struct vas *vas;
+	struct run_folder folder;
+	struct child child; /* pid 0: nothing runs on it */
+	const char *name;   /* of what runs, for messages */
+	int code;	    /* that it ended with */
+	int listener;	    /* -1: it is lent to nobody */
+	int loan;	    /* the socket of whom it is lent to; -1: nobody */
+	int was_running;    /* the guest, before */
+	int successor;	    /* a process that goes on in the memory (pidfd); -1 */
+	int is_over;	    /* nothing more to hold it for */
+};
+
+/*
+ * Make room in the run folder. The vas is the holder's to destroy from now on. NULL: there is but a
+ * child to wait for, whose vas is another's.
+ */
+void held_init(struct held *held, struct vas *vas);
+
+/* Destroy the vas, unless somebody else owns it. */
+void held_end(struct held *held);
+
+/*
+ * What ran in it has ended, and left the memory to others perhaps, such as a QEMU that has put
+ * itself into the background, or took the guest over from it: sets `successor`, or is_over.
+ */
+void held_follow(struct held *held);
+
+/*
+ * Do what an owner has to. With children: until all have ended, and all who went on in their
+ * memory; signals are passed on to them. Without: until a signal comes, or the vas were moved.
+ */
+void hold_serve(struct held *held, int nr);
 
 /* Say why a snapshot's file is no vas to hold. An exit code. */
 int hold_fail(int err, const char *file);
@@ -14,12 +52,7 @@ int hold_fail(int err, const char *file);
 /* Print PID/FD of the vas, which is here to stay for a while. An exit code. */
 int hold_tell(struct vas *vas, int as_json);
 
-/*
- * Do what an owner has to, until a signal comes: answer trackers of other processes.
- */
-void hold_serve(struct vas *const *vas, int nr);
-
-/* Print PID/FD of the vas, and keep it until a signal comes. An exit code. */
+/* Print PID/FD of the vas, keep it until a signal comes, and destroy it. An exit code. */
 int hold_until_signal(struct vas *vas, int as_json);
 
 #endif

@@ -13,8 +13,9 @@
 
 #define QEMU_DEFAULT_MEMORY (128ull << 20)
 #define BACKEND_ID	    "vas-ram"
+#define MONITOR_ID	    "vas-monitor"
 
-/* Options that would put RAM elsewhere, or have this command miss the guest's end. */
+/* Options that would put RAM elsewhere. */
 static const struct {
 	const char *option;
 	const char *part; /* of its value; NULL: it has none */
@@ -28,8 +29,6 @@ static const struct {
 	{ "-numa", "memdev=", "the RAM is the vas: drop memdev=" },
 	{ "-mem-path", "", "the RAM is the vas: drop -mem-path" },
 	{ "-mem-prealloc", NULL, "give --reserve to 'vas run' instead" },
-	{ "-daemonize", NULL,
-	  "'vas run' ends with QEMU: drop it, and put 'vas run' into the background" },
 };
 
 int qemu_is(const char *command)
@@ -176,25 +175,61 @@ int qemu_read_args(char *const *argv, struct plan *plan)
 			  argv[0], machine_names);
 }
 
-char **qemu_argv(char *const *argv, const struct plan *plan, struct qemu_more *more)
+int qemu_is_daemon(char *const *argv)
+{
+	while (*argv && !is_option(*argv, "-daemonize"))
+		argv++;
+	return *argv != NULL;
+}
+
+/* Where the guest comes from: two arguments that are left out if it comes from elsewhere. */
+static int is_origin(const char *arg)
+{
+	return is_option(arg, "-incoming") || is_option(arg, "-loadvm");
+}
+
+static void describe(struct qemu_more *more)
+{
+	snprintf(more->object, sizeof(more->object),
+		 "memory-backend-file,id=" BACKEND_ID
+		 ",mem-path=/proc/self/fd/@FD@,share=on,size=%" PRIu64,
+		 more->memory);
+	snprintf(more->backend, sizeof(more->backend), "%s%smemory-backend=" BACKEND_ID,
+		 more->machine ? more->machine : "", more->machine ? "," : "");
+	snprintf(more->size, sizeof(more->size), "%" PRIu64 "K", more->memory >> 10);
+	snprintf(more->chardev, sizeof(more->chardev),
+		 "socket,id=" MONITOR_ID ",fd=%d,server=on,wait=off", more->monitor);
+}
+
+char **qemu_argv(char *const *argv, struct qemu_more *more)
 {
 	static char object[] = "-object", machine[] = "-machine", memory[] = "-m";
-	static char backend[] = "memory-backend=" BACKEND_ID;
-	char *const added[] = { object, more->object, machine, backend, memory, more->size, NULL };
+	static char chardev[] = "-chardev", mon[] = "-mon", incoming[] = "-incoming";
+	static char defer[] = "defer", mode[] = "chardev=" MONITOR_ID ",mode=control";
+	char *const ram[] = { object, more->object, machine, more->backend, memory, more->size };
+	char *const monitor[] = { chardev, more->chardev, mon, mode };
+	char *const origin[] = { incoming, defer };
 	char **all;
 	size_t nr = 0;
 
 	while (argv[nr])
 		nr++;
-	all = calloc(nr + sizeof(added) / sizeof(added[0]), sizeof(*all));
+	all = calloc(nr + 13, sizeof(*all));
 	if (!all)
 		return NULL;
-	snprintf(more->object, sizeof(more->object),
-		 "memory-backend-file,id=" BACKEND_ID
-		 ",mem-path=/proc/self/fd/@FD@,share=on,size=%" PRIu64,
-		 plan->memory);
-	snprintf(more->size, sizeof(more->size), "%" PRIu64 "K", plan->memory >> 10);
-	memcpy(all, argv, nr * sizeof(*all));
-	memcpy(all + nr, added, sizeof(added));
+	describe(more);
+	for (nr = 0; *argv; argv++)
+		if (more->is_incoming && is_origin(*argv) && argv[1])
+			argv++;
+		else
+			all[nr++] = *argv;
+	memcpy(all + nr, ram, sizeof(ram));
+	nr += 6;
+	if (more->monitor >= 0) {
+		memcpy(all + nr, monitor, sizeof(monitor));
+		nr += 4;
+	}
+	if (more->is_incoming)
+		memcpy(all + nr, origin, sizeof(origin));
 	return all;
 }

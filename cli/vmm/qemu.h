@@ -15,15 +15,24 @@ int qemu_is(const char *command);
  */
 int qemu_read_args(char *const *argv, struct plan *plan);
 
+/* True if it puts itself into the background: -daemonize. */
+int qemu_is_daemon(char *const *argv);
+
 /*
  * argv and, behind it, what makes the guest's RAM the file that QEMU inherits: "@FD@" stands for
- * its number, see child_argv(). The strings are borrowed from argv and `more`. NULL: no memory;
- * else free() it.
+ * its number, see child_argv(); and a monitor of our own. The strings are borrowed from argv and
+ * `more`, whose first members say what else is wanted. NULL: no memory; else free() it.
  */
 struct qemu_more {
+	uint64_t memory;
+	int monitor;	     /* the number of a bound socket that QEMU inherits; -1: none */
+	const char *machine; /* the exact type, whatever argv says; NULL: as argv says */
+	int is_incoming;     /* its state comes by the monitor, and not from where argv says */
 	char object[128];
 	char size[32];
+	char backend[128];
+	char chardev[80];
 };
-char **qemu_argv(char *const *argv, const struct plan *plan, struct qemu_more *more);
+char **qemu_argv(char *const *argv, struct qemu_more *more);
 
 #endif

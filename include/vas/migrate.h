@@ -190,6 +190,33 @@ struct vas_tracker; /* <vas/dirty.h> */
 VAS_API int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
 			      struct vas_tracker *tracker);
 
+/* 0 and NULL mean the default in every field. */
+struct vas_snapshot_options {
+	const char *parent;	     /* as of vas_snapshot_save() */
+	struct vas_tracker *tracker; /* likewise */
+	const void *state;	     /* what the saver has beside memory: vCPUs, devices */
+	size_t state_size;	     /* up to 256 MiB */
+	/*
+	 * All is written, and neither synced nor under its name: from here on the guest may run
+	 * again. A vas that was frozen before the call still is, and may be thawed. Not 0: there is
+	 * to be no file, and vas_snapshot_save_with() returns it.
+	 */
+	int (*written)(void *arg);
+	void *arg;
+};
+
+/*
+ * vas_snapshot_save(), which is this without a state and written(). -EFBIG: the state is too large.
+ */
+VAS_API int vas_snapshot_save_with(struct vas *vas, const char *path,
+				   const struct vas_snapshot_options *options);
+
+/*
+ * The state that was saved in a snapshot beside its memory, which the caller frees; NULL and size 0
+ * if there is none. Errors as of vas_snapshot_restore().
+ */
+VAS_API int vas_snapshot_state(const char *path, void **state, size_t *size);
+
 /* Flags of vas_snapshot_restore(): at most one. */
 #define VAS_RESTORE_LAZY    1u /* fill pages when they are touched, and the others meanwhile */
 #define VAS_RESTORE_CLONE   2u /* fill pages when they are touched, and no others */

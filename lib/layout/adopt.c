@@ -112,6 +112,13 @@ static void clear_unused_backings(struct vas *vas)
 	}
 }
 
+static void disinherit(struct vas *vas)
+{
+	free(vas->own.regions);
+	vas->own = (struct own_layout){ 0 };
+	vas_stale_free(&vas->stale);
+}
+
 /*
  * The adopter's own layout is what the dead owner last published: from the view, which is private
  * and was checked as a whole, and checked here for what only an owner minds.
@@ -122,6 +129,8 @@ static int inherit(struct vas *vas)
 	const struct vas_state *state = &vas->view->state;
 	int err = state->generation < MAX_COUNT ? 0 : damaged("a generation beyond all counts");
 
+	/* Of when this handle owned it before: vas_handover_give(). */
+	disinherit(vas);
 	if (!err)
 		err = check_ids(vas->view->set,
 				__atomic_load_n(&vas->ctl->next_region_id, __ATOMIC_RELAXED),
@@ -137,13 +146,6 @@ static int inherit(struct vas *vas)
 	own->flags = state->flags & ~VAS_STATE_FROZEN;
 	clear_unused_backings(vas);
 	return vas_stale_inherit(vas);
-}
-
-static void disinherit(struct vas *vas)
-{
-	free(vas->own.regions);
-	vas->own = (struct own_layout){ 0 };
-	vas_stale_free(&vas->stale);
 }
 
 /* What others are to read is what was checked, whatever a peer has made of it since. */

@@ -33,8 +33,10 @@ static int check_header(int fd, const struct snapshot_header *header)
 	    sum_add(snapshot_key(header), header, offsetof(struct snapshot_header, header_sum)))
 		return vas_error_set(-EPROTO, "the snapshot's header is damaged");
 	if (fstat(fd, &st) || header->nr_words > UINT64_MAX / 64 ||
+	    header->state_size > STREAM_MAX_STATE ||
 	    __builtin_add_overflow(header->words_offset, size, &end) ||
-	    end != (uint64_t)st.st_size || header->layout_size > SNAPSHOT_MAX_LAYOUT ||
+	    end != (uint64_t)st.st_size - header->state_size ||
+	    header->layout_size > SNAPSHOT_MAX_LAYOUT ||
 	    header->data_offset > header->words_offset ||
 	    header->data_offset != snapshot_data_offset(header->layout_size) ||
 	    !memchr(header->parent, '\0', sizeof(header->parent)))

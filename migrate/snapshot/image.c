@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <vas/consumer.h>
+#include <vas/migrate.h>
 
 #include "migrate/base/sum.h"
 
@@ -94,6 +95,24 @@ int image_open(struct image *image, const char *path, int flags)
 		err = check_words(image);
 	if (err)
 		image_close(image);
+	return err;
+}
+
+int vas_snapshot_state(const char *path, void **state, size_t *size)
+{
+	struct snapshot_header header;
+	struct vas_extent where;
+	int fd = snapshot_open(path, 0, &header), err = 0;
+
+	if (fd < 0)
+		return fd;
+	where.offset = header.words_offset + header.nr_words * sizeof(struct snapshot_word);
+	where.size = header.state_size;
+	*state = NULL;
+	*size = where.size;
+	if (where.size)
+		err = snapshot_read(fd, &header, &where, header.state_sum, state);
+	close(fd);
 	return err;
 }
 

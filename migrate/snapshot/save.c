@@ -116,11 +116,17 @@ static int write_rest(struct save *s)
 	for (i = 0; i < s->nr_regions; i++)
 		s->header.words_offset += s->regions[i].size;
 	s->header.words_sum = sum_add(s->key, s->words, size);
+	s->header.state_size = s->options->state_size;
+	s->header.state_sum = sum_add(s->key, s->options->state, s->header.state_size);
 	s->header.header_sum =
 		sum_add(s->key, &s->header, offsetof(struct snapshot_header, header_sum));
 	err = atomic_write(&s->file, s->words, size, s->header.words_offset);
 	if (!err)
-		err = atomic_truncate(&s->file, s->header.words_offset + size);
+		err = atomic_write(&s->file, s->options->state, s->header.state_size,
+				   s->header.words_offset + size);
+	if (!err)
+		err = atomic_truncate(&s->file,
+				      s->header.words_offset + size + s->header.state_size);
 	return err ? err : atomic_write(&s->file, &s->header, sizeof(s->header), 0);
 }
 
@@ -147,12 +153,12 @@ static int track_all(struct save *s)
 	return err ? err : vas_tracker_begin(s->dirty);
 }
 
-static int save(struct save *s, struct vas_tracker *dirty)
+static int save(struct save *s)
 {
 	int err = layout_take(s->vas, &s->regions, &s->nr_regions);
 
-	s->dirty = dirty;
-	if (!err && !dirty)
+	s->dirty = s->options->tracker;
+	if (!err && !s->dirty)
 		err = track_all(s);
 	if (!err)
 		err = write_layout(s);
@@ -160,24 +166,27 @@ static int save(struct save *s, struct vas_tracker *dirty)
 		err = save_words(s);
 	if (!err)
 		err = write_rest(s);
-	if (!dirty)
+	if (!s->options->tracker)
 		vas_tracker_detach(s->dirty);
-	return err ? err : atomic_settle(&s->file);
+	return err;
 }
 
-static int save_frozen(struct save *s, struct vas_tracker *dirty)
+static int save_frozen(struct save *s)
 {
 	int err = vas_freeze(s->vas, VAS_TIMEOUT_DEFAULT_NS, NULL), was_frozen = err == -EALREADY;
 
 	if (err && !was_frozen)
 		return err;
-	err = save(s, dirty);
+	err = save(s);
 	if (!was_frozen)
 		vas_thaw(s->vas);
-	return err;
+	if (!err && s->options->written)
+		err = s->options->written(s->options->arg);
+	/* The sync may take long, and no more memory is needed for it. */
+	return err ? err : atomic_settle(&s->file);
 }
 
-static int save_buffered(struct save *s, const char *parent, struct vas_tracker *dirty)
+static int save_buffered(struct save *s)
 {
 	int err;
 
@@ -186,22 +195,34 @@ static int save_buffered(struct save *s, const char *parent, struct vas_tracker 
 	if (!s->raw || !s->before)
 		return vas_error_set(-ENOMEM, "no memory for a buffer");
 	err = init_header(s);
-	if (!err && parent)
-		err = open_parent(s, parent);
-	return err ? err : save_frozen(s, dirty);
+	if (!err && s->options->parent)
+		err = open_parent(s, s->options->parent);
+	return err ? err : save_frozen(s);
 }
 
-int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
-		      struct vas_tracker *dirty)
+static int check_options(const struct vas_snapshot_options *options)
 {
-	struct save s = { .vas = vas, .compares = parent && !dirty };
-	int err;
-
-	if (dirty && !parent)
+	if (options->tracker && !options->parent)
 		return vas_error_set(-EINVAL, "a tracker's pages need a parent that has the rest");
+	if (options->state_size > STREAM_MAX_STATE)
+		return vas_error_set(-EFBIG, "a state of %zu bytes is too large",
+				     options->state_size);
+	return 0;
+}
+
+int vas_snapshot_save_with(struct vas *vas, const char *path,
+			   const struct vas_snapshot_options *options)
+{
+	struct save s = { .vas = vas,
+			  .options = options,
+			  .compares = options->parent && !options->tracker };
+	int err = check_options(options);
+
+	if (err)
+		return err;
 	err = atomic_open(&s.file, path);
 	if (!err)
-		err = save_buffered(&s, parent, dirty);
+		err = save_buffered(&s);
 	atomic_clean(&s.file);
 	chain_close(&s.parent);
 	free(s.raw);
@@ -209,4 +230,12 @@ int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
 	free(s.words);
 	free(s.regions);
 	return err;
+}
+
+int vas_snapshot_save(struct vas *vas, const char *path, const char *parent,
+		      struct vas_tracker *tracker)
+{
+	struct vas_snapshot_options options = { .parent = parent, .tracker = tracker };
+
+	return vas_snapshot_save_with(vas, path, &options);
 }

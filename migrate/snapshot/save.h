@@ -5,12 +5,14 @@
 
 #include <stdbool.h>
 #include <vas/dirty.h>
+#include <vas/migrate.h>
 
 #include "migrate/snapshot/atomic_file.h"
 #include "migrate/snapshot/chain.h"
 
 struct save {
 	struct vas *vas;
+	const struct vas_snapshot_options *options;
 	struct vas_info info;
 	struct vas_tracker *dirty;
 	bool compares;	     /* with the parent: nobody has tracked since then */

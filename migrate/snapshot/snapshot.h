@@ -6,6 +6,7 @@
  *	layout			struct stream_layout, struct vas_region_entry[]
  *	data			each region's bytes, whole, in the order of the layout; sparse
  *	words			which pages are here, and their sums
+ *	state			what the saver has beside memory, if anything
  *
  * Data are page aligned, so that a region can be mapped where it lies.
  */
@@ -31,8 +32,10 @@ struct snapshot_header {
 	uint64_t nr_words;
 	uint64_t layout_sum; /* XXH3 of the layout, seeded with the first half of the id */
 	uint64_t words_sum;
-	char parent[2048]; /* path, from the snapshot's own folder if it does not begin with / */
-	uint8_t pad1[4096 - 2048 - 120];
+	char parent[2048];   /* path, from the snapshot's own folder if it does not begin with / */
+	uint64_t state_size; /* it lies behind the words; 0: there is none */
+	uint64_t state_sum;
+	uint8_t pad1[4096 - 2048 - 136];
 	uint64_t header_sum; /* of all before it */
 };
 _Static_assert(sizeof(struct snapshot_header) == 4096, "a header is a page");

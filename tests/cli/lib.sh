@@ -14,6 +14,8 @@ set -eu
 
 VAS=${VAS:-vas}
 tmp=$(mktemp -d)
+VAS_RUN_DIR=$tmp/run
+export VAS_RUN_DIR
 # shellcheck disable=SC2034 # for the tests
 mine=vas-test-$$ # begins the names of vas that this test makes
 started=

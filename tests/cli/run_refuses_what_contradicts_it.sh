@@ -19,7 +19,6 @@ refuses "-m 4G,slots=2,maxmem=8G: plugged memory would not be in the vas: drop s
 	-- $q -m 4G,slots=2,maxmem=8G
 refuses "-mem-path /x: the RAM is the vas: drop -mem-path" -- $q -mem-path /x
 refuses "-mem-prealloc: give --reserve to 'vas run' instead" -- $q -mem-prealloc
-refuses "-daemonize: 'vas run' ends with QEMU" -- $q --daemonize
 refuses "drop memory-backend=" -- $q -M q35,memory-backend=ram0
 refuses "drop max-ram-below-4g=" -- $q -machine q35,max-ram-below-4g=1G
 refuses "drop memdev=" -- $q -numa node,memdev=ram0

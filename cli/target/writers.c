@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/target/writers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/target/maps.h"
+#include "cli/target/memory_file.h"
+
+struct look {
+	struct stat ram;     /* the file of RAM */
+	struct stat control; /* the file with the control area: the same, mostly */
+	uint64_t ram_size;
+	pid_t except;
+	uint64_t deadline_ns;
+	/* of the process that is looked at */
+	int writes;
+	int takes_part;
+};
+
+/* ---- by a map ----------------------------------------------------------------------------- */
+
+static int is_file(const struct file_map *map, const struct stat *st)
+{
+	return map->ino == st->st_ino && map->dev == st->st_dev;
+}
+
+static int take_map(void *arg, const struct file_map *map)
+{
+	struct look *look = arg;
+	const int is_apart = look->ram.st_ino != look->control.st_ino;
+
+	if (!map->is_writable)
+		return 0;
+	if (is_file(map, &look->ram) && (is_apart || map->offset < look->ram_size))
+		look->writes = 1;
+	if (is_file(map, &look->control) && (is_apart || map->offset + map->size > look->ram_size))
+		look->takes_part = 1;
+	return 0;
+}
+
+/* ---- by an fd ----------------------------------------------------------------------------- */
+
+/* Whether /proc/PID/fdinfo/N says that the fd can be written to. */
+static int is_writable(pid_t pid, const char *fd)
+{
+	char path[64], line[64];
+	unsigned int flags = O_RDONLY;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.20s", pid, fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "flags: %o", &flags) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static int is_ram(pid_t pid, const char *fd, const struct look *look)
+{
+	static const char memfd[] = "/memfd:";
+	char path[64], link[sizeof(memfd)];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", pid, fd);
+	if (readlink(path, link, sizeof(link)) != sizeof(link) ||
+	    memcmp(link, memfd, strlen(memfd)))
+		return 0;
+	return memory_file_stat(path, &st) && st.st_ino == look->ram.st_ino &&
+	       st.st_dev == look->ram.st_dev;
+}
+
+static int take_fd(void *arg, pid_t pid, const char *fd)
+{
+	const struct look *look = arg;
+
+	return is_ram(pid, fd, look) && is_writable(pid, fd);
+}
+
+/* This very program, which writes to a vas by libvas alone: whatever fds its shell has left it. */
+static int is_ours(pid_t pid)
+{
+	char path[32];
+	struct stat other, self;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return !stat(path, &other) && !stat("/proc/self/exe", &self) &&
+	       other.st_ino == self.st_ino && other.st_dev == self.st_dev;
+}
+
+/* What a thread has done since it was born, as far as it shows here. */
+static int take_thread(void *arg, pid_t pid, const char *thread)
+{
+	struct writer *writer = arg;
+	char path[64], line[128], state;
+	unsigned long long count;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid, thread);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "State: %c", &state) == 1)
+			writer->is_running |= state == 'R';
+		else if (sscanf(line, "voluntary_ctxt_switches: %llu", &count) == 1 ||
+			 sscanf(line, "nonvoluntary_ctxt_switches: %llu", &count) == 1)
+			writer->switches += count;
+	}
+	if (file)
+		fclose(file);
+	/* A thread that is new counts, too. */
+	writer->switches++;
+	return 0;
+}
+
+/* ---- all ---------------------------------------------------------------------------------- */
+
+static int add(struct writers *writers, const struct writer *writer)
+{
+	struct writer *at = realloc(writers->at, (writers->nr + 1) * sizeof(*at));
+
+	if (!at)
+		return -ENOMEM;
+	writers->at = at;
+	at[writers->nr++] = *writer;
+	writers->nr_maps += (size_t)writer->has_map;
+	return 0;
+}
+
+static int look_at(struct look *look, pid_t pid, struct writers *writers)
+{
+	struct writer writer = { .pid = pid };
+	int err;
+
+	look->writes = look->takes_part = 0;
+	err = maps_each(pid, look->deadline_ns, take_map, look);
+	if (err || look->takes_part)
+		return err == -EACCES ? 0 : err;
+	writer.has_map = look->writes;
+	if (!look->writes && (!process_each(pid, "fd", take_fd, look) || is_ours(pid)))
+		return 0;
+	if (!look->writes)
+		process_each(pid, "task", take_thread, &writer);
+	process_comm(pid, writer.comm);
+	return add(writers, &writer);
+}
+
+static int begin(struct vas *vas, struct look *look)
+{
+	int ram = vas_backing_fd(vas, 0), err;
+	struct vas_info info;
+
+	err = vas_info(vas, &info);
+	if (!err &&
+	    (fstat(vas_fd(vas), &look->control) || fstat(ram < 0 ? vas_fd(vas) : ram, &look->ram)))
+		err = -errno;
+	if (!err)
+		look->ram_size = info.ram_size;
+	look->deadline_ns = maps_deadline();
+	return err;
+}
+
+int writers_find(struct vas *vas, pid_t except, struct writers *writers)
+{
+	struct look look;
+	pid_t *pids = NULL;
+	int err = begin(vas, &look);
+	ssize_t nr = err ? err : process_list(&pids);
+
+	*writers = (struct writers){ 0 };
+	for (ssize_t i = 0; !err && i < nr; i++)
+		if (pids[i] != getpid() && pids[i] != except)
+			err = look_at(&look, pids[i], writers);
+	free(pids);
+	return nr < 0 ? (int)nr : err;
+}
+
+const struct writer *writers_ran(const struct writers *before, const struct writers *after)
+{
+	for (size_t i = 0; i < after->nr; i++) {
+		const struct writer *now = &after->at[i];
+		size_t j = 0;
+
+		while (j < before->nr && before->at[j].pid != now->pid)
+			j++;
+		if (!now->has_map &&
+		    (j == before->nr || now->is_running || before->at[j].is_running ||
+		     now->switches != before->at[j].switches))
+			return now;
+	}
+	return NULL;
+}

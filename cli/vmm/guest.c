@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/vmm/guest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vas/consumer.h>
+
+#include "cli/target/name.h"
+#include "cli/ui/text.h"
+#include "cli/ui/verb.h"
+
+#define MONITOR_NS 10000000000ull
+#define SHOWN	   4 /* writers in a message */
+
+/* ---- owning it ---------------------------------------------------------------------------- */
+
+static int take_over(struct guest *guest, struct vas *binder)
+{
+	struct vas_info info;
+	int err = vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &guest->vas), code;
+
+	if (!err)
+		return EXIT_OK;
+	if (err != -EBUSY || vas_info(binder, &info))
+		return fail_vas(err, guest->name);
+	code = guest->folder.path[0] ?
+		       loan_take(&guest->folder, guest->name, &guest->vas, &guest->loan) :
+		       -1;
+	if (code >= 0)
+		return code;
+	return fail(EXIT_REFUSED,
+		    "%s belongs to process %u, which does not lend it: this is for its owner to "
+		    "do, or for a vas whose owner has ended",
+		    guest->name, info.owner_pid);
+}
+
+static int find_folder(struct vas *vas, struct run_folder *folder)
+{
+	struct vas_info info;
+	int err = vas_info(vas, &info);
+
+	return err ? err : run_folder_find(folder, info.uuid);
+}
+
+/* None is fine: there is a vas without a QEMU, or one whose QEMU has ended. */
+static int open_monitor(const struct run_folder *folder, struct qmp **qmp)
+{
+	struct run_path path = run_folder_path(folder, "monitor");
+	int err = folder->path[0] ? qmp_open(path.s, MONITOR_NS, qmp) : -ENOENT;
+
+	if (err == -ENOENT || err == -ECONNREFUSED)
+		*qmp = NULL;
+	return err == -ENOENT || err == -ECONNREFUSED ? 0 : err;
+}
+
+int guest_open(const char *name, struct guest *guest)
+{
+	struct vas *binder;
+	int code = name_bind(name, VAS_ROLE_BINDER, &binder), err;
+
+	*guest = (struct guest){ .name = name, .loan = -1 };
+	if (code)
+		return code;
+	find_folder(binder, &guest->folder);
+	code = take_over(guest, binder);
+	vas_unbind(binder);
+	if (code)
+		return code;
+	err = open_monitor(&guest->folder, &guest->qmp);
+	if (!err && guest->qmp)
+		err = guest->was_running = qemu_is_running(guest->qmp);
+	if (err >= 0)
+		return EXIT_OK;
+	code = fail_vas(err, name);
+	guest_close(guest);
+	return code;
+}
+
+void guest_close(struct guest *guest)
+{
+	int err = guest_go_on(guest);
+
+	if (err)
+		note("the guest stands still: %s: 'vas resume' makes it go on", vas_error());
+	qmp_close(guest->qmp);
+	free(guest->writers.at);
+	vas_unbind(guest->vas);
+	loan_return(guest->loan, LOAN_DONE);
+}
+
+void guest_end(struct guest *guest)
+{
+	if (guest->qmp && qemu_quit(guest->qmp))
+		note("QEMU, process %d, does not end: %s", qmp_pid(guest->qmp), vas_error());
+	qmp_close(guest->qmp);
+	free(guest->writers.at);
+	vas_destroy(guest->vas);
+	loan_return(guest->loan, LOAN_MOVED);
+}
+
+int guest_open_monitor(const char *name, struct qmp **qmp)
+{
+	struct run_folder folder;
+	struct vas *vas;
+	int code = name_bind(name, VAS_ROLE_OBSERVER, &vas), err;
+
+	if (code)
+		return code;
+	find_folder(vas, &folder);
+	err = open_monitor(&folder, qmp);
+	vas_unbind(vas);
+	if (err)
+		return fail_vas(err, name);
+	if (*qmp)
+		return EXIT_OK;
+	return fail(EXIT_REFUSED,
+		    "%s: no QEMU runs in it that was started by 'vas run', 'restore', "
+		    "'clone' or 'receive'",
+		    name);
+}
+
+/* ---- who writes --------------------------------------------------------------------------- */
+
+struct list_text {
+	char s[256];
+};
+
+/* "4711 (dd), 4712 (qemu-system-x86) and 3 more": who has it mapped. */
+static struct list_text list_maps(const struct writers *writers)
+{
+	struct list_text text = { "" };
+	size_t len = 0, nr = 0;
+
+	for (size_t i = 0; i < writers->nr; i++) {
+		const struct writer *writer = &writers->at[i];
+
+		if (writer->has_map && nr++ < SHOWN)
+			len += (size_t)sprintf(text.s + len, "%s%d (%s)", nr > 1 ? ", " : "",
+					       writer->pid,
+					       text_shown(writer->comm, PROCESS_COMM_LEN).s);
+	}
+	if (nr > SHOWN)
+		sprintf(text.s + len, " and %zu more", nr - SHOWN);
+	return text;
+}
+
+static int find_writers(struct guest *guest, struct writers *writers)
+{
+	return writers_find(guest->vas, guest->qmp ? qmp_pid(guest->qmp) : 0, writers);
+}
+
+int guest_check_writers(struct guest *guest, int force)
+{
+	int err = find_writers(guest, &guest->writers);
+
+	if (err)
+		return fail(EXIT_REFUSED, "%s: who may write to it cannot be told: %s", guest->name,
+			    strerror(-err));
+	if (!guest->writers.nr_maps)
+		return EXIT_OK;
+	if (!force)
+		return fail(
+			EXIT_REFUSED,
+			"%s: mapped by process %s, which may write to it and cannot be stopped: "
+			"end it, or give --force, and what it writes meanwhile may be torn",
+			guest->name, list_maps(&guest->writers).s);
+	note("mapped by process %s: what it writes meanwhile may be torn",
+	     list_maps(&guest->writers).s);
+	return EXIT_OK;
+}
+
+static int compare(const struct writers *before, const struct writers *after)
+{
+	const struct writer *ran = writers_ran(before, after);
+
+	if (after->nr_maps)
+		return vas_error_set(-EBUSY,
+				     "mapped meanwhile by process %s, which may have "
+				     "written to it",
+				     list_maps(after).s);
+	if (ran)
+		return vas_error_set(-EBUSY,
+				     "process %d (%s) has an fd of it and ran meanwhile, so "
+				     "it may have written to it: end it, or give --force",
+				     ran->pid, text_shown(ran->comm, PROCESS_COMM_LEN).s);
+	return 0;
+}
+
+int guest_has_written(struct guest *guest)
+{
+	struct writers now;
+	int err = find_writers(guest, &now);
+
+	if (err)
+		err = vas_error_set(err, "who may write to it cannot be told: %s", strerror(-err));
+	else
+		err = compare(&guest->writers, &now);
+	free(now.at);
+	return err;
+}
+
+/* ---- the guest ---------------------------------------------------------------------------- */
+
+int guest_stop(struct guest *guest)
+{
+	int err = guest->was_running ? qemu_stop(guest->qmp) : 0;
+
+	guest->is_stopped = guest->was_running && !err;
+	return err;
+}
+
+int guest_go_on(struct guest *guest)
+{
+	int err = guest->is_stopped ? qemu_cont(guest->qmp) : 0;
+
+	guest->is_stopped &= err != 0;
+	return err;
+}
+
+int guest_may_move(struct guest *guest)
+{
+	int err = loan_may_move(guest->loan);
+
+	return err ? vas_error_set(err, "the holder cannot be told: %s", strerror(-err)) : 0;
+}
+
+int guest_save(struct guest *guest, void **bytes, size_t *size)
+{
+	struct qemu_record record = { .is_running = guest->was_running };
+	void *state = NULL;
+	int err = run_folder_get_command(&guest->folder, &record.memory, &record.command);
+
+	if (err)
+		return vas_error_set(err, "how QEMU was started cannot be read from %s: %s",
+				     guest->folder.path, strerror(-err));
+	err = qemu_kind(guest->qmp, &record.kind);
+	if (!err)
+		err = qemu_save(guest->qmp, &state, &record.state_size);
+	record.state = state;
+	if (!err)
+		err = qemu_record_pack(&record, bytes, size);
+	free(state);
+	free(record.command);
+	return err;
+}

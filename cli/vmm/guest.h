@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A vas that a command works on as its owner, and the guest that runs in it, if any. */
+#ifndef CLI_GUEST_H
+#define CLI_GUEST_H
+
+#include <vas/vas.h>
+
+#include "cli/target/writers.h"
+#include "cli/vmm/loan.h"
+#include "qemu/record.h"
+
+struct guest {
+	const char *name; /* as the user gave it */
+	struct vas *vas;
+	struct run_folder folder;
+	int loan;	 /* socket to who holds the vas; -1: nobody did */
+	struct qmp *qmp; /* NULL: no QEMU that 'vas run' or the like started */
+	int was_running;
+	int is_stopped;		/* by guest_stop() */
+	struct writers writers; /* as guest_check_writers() saw them */
+};
+
+/*
+ * Own the vas so named: one that has no living owner, or one whose holder lends it. An exit code;
+ * guest_close() is due if it is EXIT_OK.
+ */
+int guest_open(const char *name, struct guest *guest);
+
+/* The guest goes on if guest_stop() stopped it, and the vas is its holder's again. */
+void guest_close(struct guest *guest);
+
+/* The guest and its memory have moved elsewhere: the end of both here, and of their holder. */
+void guest_end(struct guest *guest);
+
+/* Just the monitor of a vas's QEMU, which there must be. An exit code. */
+int guest_open_monitor(const char *name, struct qmp **qmp);
+
+/*
+ * Refuse if anybody might write who can neither be stopped nor is known to the dirty log; with
+ * force, say so and go on. From here on, guest_has_written() tells if somebody did. An exit code.
+ */
+int guest_check_writers(struct guest *guest, int force);
+
+/* -EBUSY, with vas_error() set, if somebody wrote, or may have, since guest_check_writers(). */
+int guest_has_written(struct guest *guest);
+
+/* Its vCPUs stand from here on. 0 or -errno; nothing to do is 0. */
+int guest_stop(struct guest *guest);
+int guest_go_on(struct guest *guest);
+
+/* From here on it may go on elsewhere: whoever is killed now, it does not go on here by itself. */
+int guest_may_move(struct guest *guest);
+
+/* All that QEMU needs to go on elsewhere, malloced: qemu_record_pack(). The guest stands. */
+int guest_save(struct guest *guest, void **record, size_t *size);
+
+#endif

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/vmm/run_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cli/target/name.h"
+#include "cli/ui/verb.h"
+
+#define NEW_PREFIX  ".new-"
+#define MAKE_TRIES  10
+#define MAX_COMMAND (1u << 20)
+
+static const char *const files[] = { "owner", "monitor", "command" };
+
+/* ---- the folder of all -------------------------------------------------------------------- */
+
+static int base_path(char path[RUN_FOLDER_LEN])
+{
+	const char *given = getenv("VAS_RUN_DIR"), *runtime = getenv("XDG_RUNTIME_DIR");
+	int nr;
+
+	if (given && *given)
+		nr = snprintf(path, RUN_FOLDER_LEN, "%s", given);
+	else if (!geteuid())
+		nr = snprintf(path, RUN_FOLDER_LEN, "/run/vas");
+	else if (runtime && *runtime == '/')
+		nr = snprintf(path, RUN_FOLDER_LEN, "%s/vas", runtime);
+	else
+		nr = snprintf(path, RUN_FOLDER_LEN, "/tmp/vas-%u", geteuid());
+	/* Behind it come a slash and a uuid. */
+	return nr < RUN_FOLDER_LEN - UUID_TEXT_LEN - 1 ? 0 : -ENAMETOOLONG;
+}
+
+/* An fd of it. It must be ours alone: in /tmp anybody may have made it. */
+static int open_base(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 077))
+		return fd;
+	close(fd);
+	return -EPERM;
+}
+
+static void empty(int base, int fd, const char *name)
+{
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		unlinkat(fd, files[i], 0);
+	unlinkat(base, name, AT_REMOVEDIR);
+}
+
+/* Remove what nobody needs: its processes were killed. */
+static void sweep(int base)
+{
+	DIR *dir = fdopendir(fcntl(base, F_DUPFD_CLOEXEC, 0));
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		int fd;
+
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		fd = openat(base, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (!flock(fd, LOCK_EX | LOCK_NB))
+			empty(base, fd, entry->d_name);
+		close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* ---- one folder --------------------------------------------------------------------------- */
+
+static int set_path(struct run_folder *folder, const uint8_t uuid[16])
+{
+	char base[RUN_FOLDER_LEN], text[UUID_TEXT_LEN];
+	int err = base_path(base);
+
+	if (err)
+		return err;
+	name_format_uuid(uuid, text);
+	snprintf(folder->path, sizeof(folder->path), "%.*s/%s", RUN_FOLDER_LEN - UUID_TEXT_LEN - 1,
+		 base, text);
+	return 0;
+}
+
+/* Before it is locked it has another name, under which it may be swept away: -ENOENT then. */
+static int make_locked(struct run_folder *folder, const char *base)
+{
+	char name[RUN_FOLDER_LEN + 16];
+	int err = 0;
+
+	snprintf(name, sizeof(name), "%s/" NEW_PREFIX "XXXXXX", base);
+	if (!mkdtemp(name))
+		return -errno;
+	folder->lock = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder->lock < 0 || flock(folder->lock, LOCK_SH) || rename(name, folder->path))
+		err = -errno;
+	if (!err)
+		return 0;
+	if (folder->lock >= 0)
+		close(folder->lock);
+	folder->lock = -1;
+	rmdir(name);
+	return err;
+}
+
+int run_folder_make(struct run_folder *folder, const uint8_t uuid[16])
+{
+	char base[RUN_FOLDER_LEN] = "";
+	int err = base_path(base), fd = err ? err : open_base(base), tries = MAKE_TRIES;
+
+	*folder = (struct run_folder){ .lock = -1 };
+	if (fd >= 0) {
+		sweep(fd);
+		close(fd);
+		err = set_path(folder, uuid);
+		while (!err && (err = make_locked(folder, base)) == -ENOENT && tries--)
+			err = 0;
+	} else {
+		err = fd;
+	}
+	if (!err)
+		return 0;
+	folder->path[0] = '\0';
+	note("%s: %s: other commands cannot ask for this vas while it is held", base,
+	     err == -EPERM ? "it belongs to another user, or others may use it" : strerror(-err));
+	return err;
+}
+
+void run_folder_remove(struct run_folder *folder)
+{
+	char base[RUN_FOLDER_LEN];
+	int fd;
+
+	if (folder->lock < 0)
+		return;
+	/* With our lock given up, a QEMU that goes on without us keeps it. */
+	if (!base_path(base) && (fd = open_base(base)) >= 0) {
+		int other = open(folder->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		close(folder->lock);
+		if (other >= 0 && !flock(other, LOCK_EX | LOCK_NB))
+			empty(fd, other, strrchr(folder->path, '/') + 1);
+		if (other >= 0)
+			close(other);
+		close(fd);
+	} else {
+		close(folder->lock);
+	}
+	folder->lock = -1;
+}
+
+int run_folder_find(struct run_folder *folder, const uint8_t uuid[16])
+{
+	struct stat st;
+
+	*folder = (struct run_folder){ .lock = -1 };
+	if (!set_path(folder, uuid) && !lstat(folder->path, &st) && S_ISDIR(st.st_mode) &&
+	    st.st_uid == geteuid())
+		return 0;
+	folder->path[0] = '\0';
+	return -ENOENT;
+}
+
+struct run_path run_folder_path(const struct run_folder *folder, const char *file)
+{
+	struct run_path path;
+
+	snprintf(path.s, sizeof(path.s), "%s/%s", folder->path, file);
+	return path;
+}
+
+int run_folder_socket(const struct run_folder *folder, const char *file)
+{
+	struct run_path path = run_folder_path(folder, file);
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(at.sun_path, path.s, sizeof(path.s));
+	/* bind() makes the file with the mode of the socket. */
+	if (!fchmod(fd, 0600) && !bind(fd, (const struct sockaddr *)&at, sizeof(at)))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+int run_folder_set_command(const struct run_folder *folder, uint64_t memory, char *const *argv)
+{
+	struct run_path path = run_folder_path(folder, "command");
+	int fd = open(path.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!file)
+		return -errno;
+	fprintf(file, "%" PRIu64 "%c", memory, '\0');
+	for (; *argv; argv++)
+		fwrite(*argv, 1, strlen(*argv) + 1, file);
+	return fclose(file) ? -errno : 0;
+}
+
+/* The words of the text, each ended by a NUL, as pointers before a copy of it. */
+static char **split(const char *text, size_t size)
+{
+	size_t nr = 0, i = 0;
+	char **argv, *copy;
+
+	for (const char *p = text; p < text + size; p++)
+		nr += !*p;
+	argv = malloc((nr + 1) * sizeof(*argv) + size);
+	if (!argv)
+		return NULL;
+	copy = memcpy(argv + nr + 1, text, size);
+	for (; i < nr; i++, copy += strlen(copy) + 1)
+		argv[i] = copy;
+	argv[nr] = NULL;
+	return argv;
+}
+
+int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, char ***argv)
+{
+	struct run_path path = run_folder_path(folder, "command");
+	int fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), err = -EPROTO;
+	char *text = malloc(MAX_COMMAND), *end;
+	ssize_t size = fd < 0 || !text ? -1 : read(fd, text, MAX_COMMAND);
+	size_t first;
+
+	if (fd < 0)
+		err = -errno;
+	else
+		close(fd);
+	if (size > 0 && !text[size - 1]) {
+		*memory = strtoull(text, &end, 10);
+		first = (size_t)(end + 1 - text);
+		if (!*end && first < (size_t)size) {
+			*argv = split(text + first, (size_t)size - first);
+			err = *argv ? 0 : -ENOMEM;
+		}
+	}
+	free(text);
+	return err;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What belongs to a vas beside its memory, for other commands of the same user to find:
+ *
+ *	/run/vas/UUID/		mode 0700; for others than root $XDG_RUNTIME_DIR/vas or
+ *				/tmp/vas-UID; or else $VAS_RUN_DIR
+ *		owner		socket: who holds the vas lends it, see loan.h
+ *		monitor		socket: a monitor of QEMU's (QMP)
+ *		command		how QEMU was started: size of RAM, its arguments; NUL behind each
+ *
+ * Somebody lives who needs the folder as long as its lock (flock) is held: by the process that made
+ * it, and by the QEMU that it started, which inherits the lock's fd. Whoever makes a folder removes
+ * those without a lock.
+ */
+#ifndef CLI_RUN_FOLDER_H
+#define CLI_RUN_FOLDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RUN_FOLDER_LEN 96
+
+struct run_folder {
+	char path[RUN_FOLDER_LEN]; /* "": there is none */
+	int lock;		   /* -1: not held by this process */
+};
+
+/* For a new vas: 0 or -errno, with a message. */
+int run_folder_make(struct run_folder *folder, const uint8_t uuid[16]);
+void run_folder_remove(struct run_folder *folder);
+
+/* That of another process's vas: 0 or -ENOENT. Nothing is to be released. */
+int run_folder_find(struct run_folder *folder, const uint8_t uuid[16]);
+
+/* The path of a file in it. */
+struct run_path {
+	char s[108]; /* fits a socket's address */
+};
+struct run_path run_folder_path(const struct run_folder *folder, const char *file);
+
+/* A Unix socket (mode 0600) that is bound to the file, and does not listen yet: fd or -errno. */
+int run_folder_socket(const struct run_folder *folder, const char *file);
+
+/* How a QEMU was started. argv ends with NULL, is malloced in one piece, and may be free()d. */
+int run_folder_set_command(const struct run_folder *folder, uint64_t memory, char *const *argv);
+int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, char ***argv);
+
+#endif

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/vmm/save.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <vas/consumer.h>
+#include <vas/dirty.h>
+#include <vas/migrate.h>
+
+#include "cli/ui/verb.h"
+#include "cli/vmm/guest.h"
+#include "cli/vmm/hold.h"
+
+struct save {
+	const struct saving *saving;
+	struct guest guest;
+	int is_frozen;
+};
+
+/* All is in the file, which is not to be there if others wrote while it was copied. */
+static int written(void *arg)
+{
+	struct save *s = arg;
+	int err = s->saving->force ? 0 : guest_has_written(&s->guest);
+
+	vas_thaw(s->guest.vas);
+	s->is_frozen = 0;
+	/* A guest that cannot go on is told of, and the file is whole all the same. */
+	guest_go_on(&s->guest);
+	return err;
+}
+
+/* By a command of the user's, while nobody writes to them. */
+static int save_disks(const struct saving *saving)
+{
+	int status;
+
+	if (!saving->disks)
+		return 0;
+	if (setenv("VAS_SNAPSHOT", saving->file, 1))
+		return -errno;
+	status = system(saving->disks);
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return 0;
+	return vas_error_set(-ECANCELED, "the command of --disks failed");
+}
+
+static int disks_are_missing(int err)
+{
+	char words[256];
+
+	snprintf(words, sizeof(words), "%s", vas_error());
+	return vas_error_set(err,
+			     "%s, which is not saved with it: --disks=COMMAND says how to copy "
+			     "it while the guest stands",
+			     words);
+}
+
+static int stop(struct save *s)
+{
+	int err = s->guest.qmp && !s->saving->disks ? qemu_check_disks(s->guest.qmp) : 0;
+
+	if (err == -EBUSY)
+		return disks_are_missing(err);
+	if (!err)
+		err = guest_stop(&s->guest);
+	if (!err)
+		err = vas_freeze(s->guest.vas, VAS_TIMEOUT_DEFAULT_NS, NULL);
+	s->is_frozen = !err;
+	return err;
+}
+
+static int save(struct save *s)
+{
+	struct vas_snapshot_options options = { .parent = s->saving->parent,
+						.written = written,
+						.arg = s };
+	void *state = NULL;
+	int err = stop(s);
+
+	if (!err && s->guest.qmp)
+		err = guest_save(&s->guest, &state, &options.state_size);
+	options.state = state;
+	if (!err)
+		err = save_disks(s->saving);
+	if (!err)
+		err = vas_snapshot_save_with(s->guest.vas, s->saving->file, &options);
+	free(state);
+	return err;
+}
+
+int save_to_file(const struct saving *saving)
+{
+	struct save s = { .saving = saving };
+	int code = guest_open(saving->name, &s.guest), err;
+
+	if (code)
+		return code;
+	code = guest_check_writers(&s.guest, saving->force);
+	if (!code) {
+		err = save(&s);
+		code = err ? hold_fail(err, saving->name) : EXIT_OK;
+	}
+	if (s.is_frozen)
+		vas_thaw(s.guest.vas);
+	guest_close(&s.guest);
+	return code;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Saving a vas to a file, with its guest if one runs in it. */
+#ifndef CLI_SAVE_H
+#define CLI_SAVE_H
+
+struct saving {
+	const char *name; /* of the vas */
+	const char *file;
+	const char *parent; /* as the file is to name it; NULL: none */
+	const char *disks;  /* a shell's command that copies the guest's disks; NULL: none */
+	int force;	    /* save although somebody may write meanwhile */
+};
+
+/*
+ * The guest stands from its last instruction in the file on until its memory is written, and then
+ * goes on if it ran before. An exit code; the file is whole, or not there.
+ */
+int save_to_file(const struct saving *saving);
+
+#endif

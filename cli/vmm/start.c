@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/vmm/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/ui/verb.h"
+#include "cli/vmm/qemu.h"
+
+#define CONNECT_NS 5000000000ull
+#define TRIES	   3000 /* until QEMU has come so far that it listens: a minute */
+#define TRY_MS	   20
+
+/* ---- a process ---------------------------------------------------------------------------- */
+
+int start_prepared(struct held *held, char *const *command)
+{
+	char **argv = child_argv(&held->child, command);
+	int code;
+
+	held->name = command[0];
+	code = child_start(&held->child, argv);
+	child_argv_free(argv);
+	return code;
+}
+
+int start_command(struct held *held, char *const *command)
+{
+	int code = child_prepare(&held->child, held->vas);
+
+	return code ? code : start_prepared(held, command);
+}
+
+void start_kill(struct held *held)
+{
+	int code;
+
+	if (held->successor >= 0)
+		pidfd_send_signal(held->successor, SIGKILL, NULL, 0);
+	if (!held->child.pid)
+		return;
+	kill(held->child.pid, SIGKILL);
+	waitpid(held->child.pid, &code, 0);
+	held->child.pid = 0;
+}
+
+/* ---- QEMU --------------------------------------------------------------------------------- */
+
+/* The child inherits the lock of the folder, and a socket to listen at; or else runs without. */
+static int give_monitor(struct held *held)
+{
+	int sock, copy;
+
+	if (!held->folder.path[0] || child_inherit(&held->child, held->folder.lock) < 0)
+		return -1;
+	sock = run_folder_socket(&held->folder, "monitor");
+	if (sock < 0) {
+		note("%s: QEMU gets no monitor of ours: %s", held->folder.path, strerror(-sock));
+		return -1;
+	}
+	copy = child_inherit(&held->child, sock);
+	close(sock);
+	return copy;
+}
+
+/* The process that was started ends when QEMU is up, in the background. */
+static int wait_for_daemon(struct held *held)
+{
+	int code;
+
+	while (!child_has_ended(&held->child, held->name, &code))
+		poll(NULL, 0, TRY_MS);
+	if (code)
+		return code;
+	held_follow(held);
+	return held->successor >= 0 ? EXIT_OK :
+				      fail(EXIT_OWN, "%s is not in the background", held->name);
+}
+
+int start_qemu(struct held *held, char *const *command, uint64_t memory, const char *machine,
+	       int is_incoming)
+{
+	struct qemu_more more = { .memory = memory,
+				  .machine = machine,
+				  .is_incoming = is_incoming };
+	int code = child_prepare(&held->child, held->vas), err;
+	char **argv;
+
+	if (code)
+		return code;
+	more.monitor = give_monitor(held);
+	err = more.monitor < 0 ? 0 : run_folder_set_command(&held->folder, memory, command);
+	argv = err ? NULL : qemu_argv(command, &more);
+	if (argv)
+		code = start_prepared(held, argv);
+	else
+		code = fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(err ? -err : ENOMEM));
+	free(argv);
+	held->name = command[0];
+	if (!code && qemu_is_daemon(command))
+		code = wait_for_daemon(held);
+	return code;
+}
+
+/* ---- a guest that goes on ----------------------------------------------------------------- */
+
+/* As soon as QEMU listens. */
+static int connect_to(struct held *held, struct qmp **qmp)
+{
+	struct run_path path = run_folder_path(&held->folder, "monitor");
+	int tries = TRIES, code = 0, err;
+
+	while ((err = qmp_open(path.s, CONNECT_NS, qmp)) == -ECONNREFUSED && tries-- &&
+	       !has_signal()) {
+		if (held->child.pid && child_has_ended(&held->child, held->name, &code))
+			return fail(EXIT_REFUSED,
+				    "%s has ended with %d before its guest could go "
+				    "on",
+				    held->name, code);
+		poll(NULL, 0, TRY_MS);
+	}
+	return err ? fail_vas(err, held->name) : EXIT_OK;
+}
+
+static int load(struct held *held, const struct qemu_record *record)
+{
+	struct qmp *qmp;
+	int code = connect_to(held, &qmp), err;
+
+	if (code)
+		return code;
+	err = qemu_load(qmp, record->state, record->state_size);
+	qmp_close(qmp);
+	if (!err)
+		return EXIT_OK;
+	return fail(EXIT_REFUSED, "%s does not take the guest's state, which is of %s, QEMU %s: %s",
+		    held->name, record->kind.machine, record->kind.version, vas_error());
+}
+
+/* What it says about memory must be what there is. */
+static int check_command(const struct qemu_record *record, char *const *command)
+{
+	struct plan plan = { .memory = record->memory, .machine = machine_by_name("flat", 4) };
+
+	if (!qemu_is(command[0]))
+		return fail(EXIT_REFUSED,
+			    "'%s' is no QEMU, as the guest needs one: qemu-system-...", command[0]);
+	return qemu_read_args(command, &plan);
+}
+
+int start_recorded(struct held *held, const struct qemu_record *record, char *const *command)
+{
+	int code;
+
+	if (!command)
+		command = record->command;
+	code = check_command(record, command);
+	if (!code && !held->folder.path[0])
+		code = fail(EXIT_REFUSED, "a guest cannot go on without a run folder");
+	if (!code)
+		code = start_qemu(held, command, record->memory, record->kind.machine, 1);
+	if (!code)
+		code = load(held, record);
+	if (code)
+		start_kill(held);
+	return code;
+}
+
+int start_go_on(struct held *held)
+{
+	struct qmp *qmp;
+	int code = connect_to(held, &qmp), err;
+
+	if (code)
+		return code;
+	err = qemu_cont(qmp);
+	qmp_close(qmp);
+	return err ? fail_vas(err, held->name) : EXIT_OK;
+}
+
+/* ---- the background ----------------------------------------------------------------------- */
+
+static void await_report(int fd)
+{
+	unsigned char code;
+	ssize_t nr;
+
+	do {
+		nr = read(fd, &code, 1);
+	} while (nr < 0 && errno == EINTR);
+	_exit(nr == 1 ? code : EXIT_OWN);
+}
+
+int background_begin(void)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) || (pid = fork()) < 0) {
+		fail(EXIT_OWN, "cannot go into the background: %s", strerror(errno));
+		return -1;
+	}
+	if (pid) {
+		close(fds[1]);
+		await_report(fds[0]);
+	}
+	close(fds[0]);
+	setsid();
+	return fds[1];
+}
+
+void background_report(int fd, int code)
+{
+	const unsigned char byte = (unsigned char)code;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	fflush(NULL);
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO && null >= 0; i++)
+		dup2(null, i);
+	if (null > STDERR_FILENO)
+		close(null);
+	if (write(fd, &byte, 1) != 1)
+		note("nobody waits in the foreground any more");
+	close(fd);
+}

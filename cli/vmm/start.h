@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Starting a command on a vas that is held: a QEMU, as new or with a state, or any other. */
+#ifndef CLI_START_H
+#define CLI_START_H
+
+#include "cli/vmm/hold.h"
+#include "qemu/record.h"
+
+/* Any command, which finds the fd in @FD@ and VAS_FD. An exit code. */
+int start_command(struct held *held, char *const *command);
+int start_prepared(struct held *held, char *const *command); /* after child_prepare() */
+
+/*
+ * A QEMU that finds its RAM there, with a monitor of our own if the vas has a run folder. machine:
+ * NULL, or the exact type. incoming: its state is still to be loaded. One that puts itself into the
+ * background is waited for until it has. An exit code.
+ */
+int start_qemu(struct held *held, char *const *command, uint64_t memory, const char *machine,
+	       int is_incoming);
+
+/*
+ * A QEMU that goes on where the record says; it stands still, until start_go_on(). command: what to
+ * start, or NULL: what is recorded. An exit code; on an error none runs.
+ */
+int start_recorded(struct held *held, const struct qemu_record *record, char *const *command);
+int start_go_on(struct held *held);
+
+/* Whatever runs in it: end it, now. */
+void start_kill(struct held *held);
+
+/*
+ * This process goes on as another one in the background, with a session of its own, from where it
+ * reports; the one in the foreground ends then, with the exit code that is reported. The fd to
+ * report by, or -1 with a message.
+ */
+int background_begin(void);
+void background_report(int fd, int code);
+
+#endif

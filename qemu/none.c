@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* In the place of all of it, where json-c was not there when this was built. */
+#include <errno.h>
+#include <vas/consumer.h>
+
+#include "qemu/record.h"
+
+static int none(void)
+{
+	return vas_error_set(-EOPNOTSUPP, "this was built without json-c, and cannot speak with "
+					  "QEMU: install libjson-c-dev, and build again");
+}
+
+int qmp_open(const char *path, uint64_t timeout_ns, struct qmp **qmp)
+{
+	(void)path;
+	(void)timeout_ns;
+	(void)qmp;
+	return none();
+}
+
+/* Nothing of what follows can be called: there is no monitor that was opened. */
+void qmp_close(struct qmp *qmp)
+{
+	(void)qmp;
+}
+
+pid_t qmp_pid(const struct qmp *qmp)
+{
+	(void)qmp;
+	return 0;
+}
+
+int qemu_is_running(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_stop(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_cont(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_quit(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_recover(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_save(struct qmp *qmp, void **state, size_t *size)
+{
+	(void)qmp;
+	(void)state;
+	(void)size;
+	return none();
+}
+
+int qemu_load(struct qmp *qmp, const void *state, size_t size)
+{
+	(void)qmp;
+	(void)state;
+	(void)size;
+	return none();
+}
+
+int qemu_kind(struct qmp *qmp, struct qemu_kind *kind)
+{
+	(void)qmp;
+	(void)kind;
+	return none();
+}
+
+int qemu_check_disks(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_record_pack(const struct qemu_record *record, void **bytes, size_t *size)
+{
+	(void)record;
+	(void)bytes;
+	(void)size;
+	return none();
+}
+
+int qemu_record_parse(const void *bytes, size_t size, struct qemu_record *record)
+{
+	(void)bytes;
+	(void)size;
+	(void)record;
+	return none();
+}
+
+void qemu_record_clean(struct qemu_record *record)
+{
+	(void)record;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * A client of QEMU's monitor protocol (QMP) over a Unix socket:
+ *
+ *	{"QMP": {...}}					the greeting, from QEMU
+ *	{"execute": "qmp_capabilities"}			ends the negotiation
+ *	{"execute": "stop", "id": 2}			a command
+ *	{"event": "STOP", ...}				at any time: skipped
+ *	{"return": {}, "id": 2}				or {"error": {"desc": ...}, "id": 2}
+ *
+ * QEMU answers a line a message. It serves one client a monitor: others wait for its greeting.
+ *
+ * The other side may be anybody. A message has a deadline, however its bytes trickle and however
+ * many events come before it, and a bound of its size. After -EPROTO, -ECONNRESET and -ETIMEDOUT
+ * nothing more can be said: close it.
+ */
+#ifndef QEMU_QMP_H
+#define QEMU_QMP_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct json_object;
+struct qmp;
+
+/*
+ * Connect to the socket, and negotiate; timeout_ns for all of it. The caller ends *qmp with
+ * qmp_close(). -ENOENT, -ECONNREFUSED: no QEMU is there any more. -EBUSY: another client is served,
+ * or QEMU hangs. -EPROTO: no monitor. -EOPNOTSUPP: built without json-c.
+ */
+int qmp_open(const char *path, uint64_t timeout_ns, struct qmp **qmp);
+void qmp_close(struct qmp *qmp);
+
+/* The process that listens at the socket: QEMU's. */
+pid_t qmp_pid(const struct qmp *qmp);
+
+/*
+ * One command, and its answer. The arguments (NULL: none) are taken over. *result is what QEMU
+ * returns, for json_object_put(); result may be NULL. -EREMOTEIO: QEMU refuses, and vas_error() has
+ * its words.
+ */
+int qmp_command(struct qmp *qmp, const char *name, struct json_object *arguments,
+		struct json_object **result);
+
+/* Give QEMU an fd (getfd), which its commands then know as "fd:NAME". The caller keeps his own. */
+int qmp_give_fd(struct qmp *qmp, const char *name, int fd);
+
+#endif

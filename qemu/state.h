@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What an unmodified QEMU does by its monitor for those who save and move its guest. All return 0
+ * or -errno, with vas_error() set; errors beside those that are named are qmp_command()'s.
+ *
+ * The state of the devices is QEMU's own migration stream, without the RAM: with the capability
+ * x-ignore-shared it leaves out what lies in a shared file, which the vas is.
+ *
+ *	save	stop;  migrate "fd:" to a socket that we read;		cont
+ *	load	-incoming defer;  migrate-incoming "fd:", we write;	cont
+ */
+#ifndef QEMU_STATE_H
+#define QEMU_STATE_H
+
+#include <stddef.h>
+
+#include "qemu/qmp.h"
+
+#define QEMU_MAX_STATE (256u << 20)
+
+/* 1 if the guest runs, 0 if it stands and can go on. -EBUSY: neither, it is being loaded, say. */
+int qemu_is_running(struct qmp *qmp);
+
+/* Its vCPUs stand, and its disks are flushed, when stop returns. */
+int qemu_stop(struct qmp *qmp);
+int qemu_cont(struct qmp *qmp);
+int qemu_quit(struct qmp *qmp);
+
+/*
+ * Somebody died who had stopped the guest, or was saving its state: end that, and let it run. For
+ * up to 20 s.
+ */
+int qemu_recover(struct qmp *qmp);
+
+/*
+ * The state of a guest that stands, malloced. It stands afterwards, and may go on or quit, but is
+ * not saved again before it has run: -EBUSY. -EFBIG: more than QEMU_MAX_STATE.
+ */
+int qemu_save(struct qmp *qmp, void **state, size_t *size);
+
+/* Into a QEMU that was started with "-incoming defer". The guest stands afterwards. */
+int qemu_load(struct qmp *qmp, const void *state, size_t size);
+
+/* What another QEMU has to be like to load the state. */
+struct qemu_kind {
+	char version[32]; /* "7.2.22" */
+	char machine[64]; /* what -machine takes: "pc-q35-7.2" */
+};
+int qemu_kind(struct qmp *qmp, struct qemu_kind *kind);
+
+/* -EBUSY: the guest has a disk that it may write to, and vas_error() says which. */
+int qemu_check_disks(struct qmp *qmp);
+
+#endif

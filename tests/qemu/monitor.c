@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* A monitor that is no QEMU: each way to be one is an error, and none a hang or a crash. */
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vas/vas.h>
+
+#include "qemu/state.h"
+#include "tests/harness.h"
+
+#define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
+#define YES	 "{\"return\": {}, \"id\": %d}\r\n"
+#define PATIENT	 TEST_HANG_NS
+#define SOON	 300000000ull
+
+static char path[64];
+
+static void say(int sock, const char *text)
+{
+	if (send(sock, text, strlen(text), MSG_NOSIGNAL) < 0)
+		_exit(0);
+}
+
+/* A command of the client's; false when it is gone. */
+static int hear(int sock, char *line, size_t size)
+{
+	ssize_t nr = recv(sock, line, size - 1, 0);
+
+	line[nr > 0 ? nr : 0] = '\0';
+	return nr > 0;
+}
+
+static void agree(int sock)
+{
+	char line[4096], answer[64];
+
+	say(sock, GREETING);
+	if (!hear(sock, line, sizeof(line)))
+		_exit(0);
+	snprintf(answer, sizeof(answer), YES, 1);
+	say(sock, answer);
+}
+
+/* A process that listens at `path`, and does this with whoever connects. */
+static pid_t serve(void (*act)(int sock))
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "/tmp/vas-test-monitor-%d", getpid());
+	strcpy(at.sun_path, path);
+	unlink(path);
+	CHECK_OK(bind(listener, (struct sockaddr *)&at, sizeof(at)));
+	CHECK_OK(listen(listener, 1));
+	pid = fork();
+	if (!pid) {
+		act(accept(listener, NULL, NULL));
+		_exit(0);
+	}
+	close(listener);
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(path);
+}
+
+static void open_fails(void (*act)(int sock), int err, const char *words)
+{
+	struct qmp *qmp;
+	pid_t pid = serve(act);
+
+	CHECK_EQ(qmp_open(path, SOON, &qmp), err);
+	CHECK_HAS(vas_error(), words);
+	end(pid);
+}
+
+/* ---- who never gets as far as a command --------------------------------------------------- */
+
+static void is_silent(int sock)
+{
+	(void)sock;
+	pause();
+}
+
+static void dribbles(int sock)
+{
+	for (;;) {
+		say(sock, "{");
+		usleep(20000); /* between two bytes that lead nowhere */
+	}
+}
+
+static void never_ends_a_line(int sock)
+{
+	char chunk[4097];
+
+	memset(chunk, ' ', sizeof(chunk));
+	chunk[4096] = '\0';
+	for (;;)
+		say(sock, chunk);
+}
+
+static void hangs_up(int sock)
+{
+	close(sock);
+}
+
+static void speaks_another_language(int sock)
+{
+	say(sock, "SSH-2.0-OpenSSH_9.2\r\n");
+	pause();
+}
+
+static void is_too_deep(int sock)
+{
+	for (int i = 0; i < 10000; i++)
+		say(sock, "[[[[[[[[[[");
+	say(sock, "\n");
+	pause();
+}
+
+static void greets_with_something_else(int sock)
+{
+	say(sock, "{\"hello\": 1}\n");
+	pause();
+}
+
+static void sends_events_for_ever(int sock)
+{
+	say(sock, GREETING);
+	for (;;)
+		say(sock, "{\"event\": \"RTC_CHANGE\"}\n");
+}
+
+TEST(who_never_comes_to_a_command_is_an_error)
+{
+	open_fails(is_silent, -EBUSY, "another command");
+	open_fails(dribbles, -EBUSY, "another command");
+	open_fails(hangs_up, -ECONNRESET, "closed its monitor");
+	open_fails(speaks_another_language, -EPROTO, "no QMP");
+	open_fails(is_too_deep, -EPROTO, "no QMP");
+	open_fails(greets_with_something_else, -EPROTO, "no QMP");
+	open_fails(sends_events_for_ever, -ETIMEDOUT, "in time");
+}
+
+TEST(a_message_without_an_end_has_a_bound)
+{
+	struct qmp *qmp;
+	pid_t pid = serve(never_ends_a_line);
+
+	CHECK_EQ(qmp_open(path, PATIENT, &qmp), -EPROTO);
+	CHECK_HAS(vas_error(), "at once");
+	end(pid);
+}
+
+TEST(nobody_there_is_told_from_nobody_left)
+{
+	struct qmp *qmp;
+	pid_t pid = serve(hangs_up);
+
+	end(pid);
+	CHECK_EQ(qmp_open(path, PATIENT, &qmp), -ENOENT);
+	CHECK_HAS(vas_error(), "No such file");
+}
+
+/* ---- commands ----------------------------------------------------------------------------- */
+
+static void answers(int sock)
+{
+	char line[4096];
+
+	agree(sock);
+	while (hear(sock, line, sizeof(line))) {
+		say(sock, "{\"event\": \"STOP\"}\n{\"return\": {}, \"id\": 99}\n{\"ret");
+		if (strstr(line, "query-status"))
+			say(sock, "urn\": {\"status\": \"running\"}, \"id\": 2}\r\n");
+		else if (strstr(line, "stop"))
+			say(sock, "urn\": {}}\n{\"error\": {\"desc\": \"no \\u001b[2J today\"}, "
+				  "\"id\": 3}\n");
+	}
+}
+
+TEST(answers_are_told_from_events_and_refusals_have_words)
+{
+	struct qmp *qmp;
+	pid_t pid = serve(answers);
+
+	CHECK_OK(qmp_open(path, PATIENT, &qmp));
+	CHECK_EQ(qmp_pid(qmp), getpid()); /* it was this process that listened */
+	CHECK_EQ(qemu_is_running(qmp), 1);
+	CHECK_EQ(qemu_stop(qmp), -EREMOTEIO);
+	CHECK_HAS(vas_error(), "QEMU refuses 'stop': no ");
+	end(pid);
+	CHECK_EQ(qemu_cont(qmp), -ECONNRESET);
+	qmp_close(qmp);
+}
+
+static void answers_with_nonsense(int sock)
+{
+	static const char *const nonsense[] = { "[]",
+						"17",
+						"null",
+						"{\"status\": {}}",
+						"{\"qemu\": 3}",
+						"\"x\"",
+						"[{\"inserted\": 3}]" };
+	char line[4096], answer[128];
+	int id = 2;
+
+	agree(sock);
+	for (; hear(sock, line, sizeof(line)); id++) {
+		snprintf(answer, sizeof(answer), "{\"return\": %s, \"id\": %d}\n", nonsense[id % 7],
+			 id);
+		say(sock, answer);
+	}
+}
+
+TEST(answers_of_the_wrong_type_harm_nothing)
+{
+	struct qemu_kind kind;
+	struct qmp *qmp;
+	pid_t pid = serve(answers_with_nonsense);
+
+	CHECK_OK(qmp_open(path, PATIENT, &qmp));
+	for (int i = 0; i < 7; i++) {
+		CHECK_EQ(qemu_is_running(qmp), -EBUSY);
+		qemu_kind(qmp, &kind);
+		qemu_check_disks(qmp);
+	}
+	qmp_close(qmp);
+	end(pid);
+}
+
+static void takes_the_fd_and_hangs_up(int sock)
+{
+	char line[4096];
+
+	agree(sock);
+	for (int i = 2; hear(sock, line, sizeof(line)) && !strstr(line, "migrate\""); i++) {
+		char answer[64];
+
+		snprintf(answer, sizeof(answer), YES, i);
+		say(sock, answer);
+	}
+}
+
+TEST(a_qemu_that_dies_while_it_saves_is_an_error)
+{
+	void *state = NULL;
+	size_t size;
+	struct qmp *qmp;
+	pid_t pid = serve(takes_the_fd_and_hangs_up);
+
+	CHECK_OK(qmp_open(path, PATIENT, &qmp));
+	CHECK_EQ(qemu_save(qmp, &state, &size), -ECONNRESET);
+	CHECK(!state);
+	qmp_close(qmp);
+	end(pid);
+}
+
+static void never_stops_sending(int sock)
+{
+	char chunk[65536] = { 0 }, line[4096], answer[64];
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	int fd = -1;
+
+	agree(sock);
+	for (int i = 2;; i++) {
+		struct iovec part = { line, sizeof(line) - 1 };
+		struct msghdr header = { .msg_iov = &part,
+					 .msg_iovlen = 1,
+					 .msg_control = control.bytes,
+					 .msg_controllen = sizeof(control.bytes) };
+		ssize_t nr = recvmsg(sock, &header, 0);
+
+		if (nr <= 0)
+			_exit(0);
+		line[nr] = '\0';
+		if (header.msg_controllen)
+			memcpy(&fd, CMSG_DATA(&control.align), sizeof(fd));
+		snprintf(answer, sizeof(answer), YES, i);
+		say(sock, answer);
+		while (strstr(line, "\"migrate\"") &&
+		       send(fd, chunk, sizeof(chunk), MSG_NOSIGNAL) > 0)
+			;
+	}
+}
+
+TEST(a_state_without_an_end_has_a_bound)
+{
+	void *state;
+	size_t size;
+	struct qmp *qmp;
+	pid_t pid = serve(never_stops_sending);
+
+	CHECK_OK(qmp_open(path, PATIENT, &qmp));
+	CHECK_EQ(qemu_save(qmp, &state, &size), -EFBIG);
+	CHECK_HAS(vas_error(), "256 MiB");
+	qmp_close(qmp);
+	end(pid);
+}

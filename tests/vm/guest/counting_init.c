@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * PID 1 of a guest that is saved, cloned and moved: it counts, and checks its memory all the time.
+ *
+ *	count: 17, at gpa 0x2345000	a line for each number, ten a second
+ *	count: BROKEN ...		its memory is not what it wrote
+ *
+ * Its memory is PAGES pages, each full of the number of the last round and of its own index: a
+ * round of stores goes through all of them, and the next one checks what that left. So a page that is
+ * older or newer than the others is found. vas_seed=N, on the kernel's command line, is in each page
+ * too.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, WORDS = PAGE / 8, PAGES = 2048, PERIOD_NS = 100 * 1000 * 1000 };
+
+static void take_console(void)
+{
+	int fd;
+
+	mkdir("/dev", 0755);
+	mkdir("/proc", 0555);
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	mount("proc", "/proc", "proc", 0, NULL);
+	fd = open("/dev/console", O_RDWR | O_NOCTTY);
+	if (fd < 0)
+		return;
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+static uint64_t gpa_of(const void *page)
+{
+	uint64_t entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+
+	if (fd < 0 || pread(fd, &entry, sizeof(entry), (uintptr_t)page / PAGE * sizeof(entry)) !=
+			      (ssize_t)sizeof(entry))
+		entry = 0;
+	if (fd >= 0)
+		close(fd);
+	return (entry & ((1ULL << 55) - 1)) * PAGE;
+}
+
+static uint64_t value(uint64_t seed, uint64_t round, uint64_t page, uint64_t word)
+{
+	return (seed << 48) ^ (round << 24) ^ (page << 9) ^ word;
+}
+
+/* One round's stores; before each, what the round before has left is looked at. */
+static void go_round(volatile uint64_t *memory, uint64_t seed, uint64_t round)
+{
+	for (uint64_t page = 0; page < PAGES; page++)
+		for (uint64_t word = 0; word < WORDS; word++) {
+			volatile uint64_t *at = &memory[page * WORDS + word];
+
+			if (round > 1 && *at != value(seed, round - 1, page, word))
+				printf("count: BROKEN in round %llu: page %llu word %llu is %#llx\n",
+				       (unsigned long long)round, (unsigned long long)page,
+				       (unsigned long long)word, (unsigned long long)*at);
+			*at = value(seed, round, page, word);
+		}
+}
+
+int main(void)
+{
+	const struct timespec period = { .tv_nsec = PERIOD_NS };
+	const char *text = getenv("vas_seed");
+	uint64_t seed = text ? strtoull(text, NULL, 10) : 0;
+	uint64_t *memory;
+
+	take_console();
+	memory = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (memory == MAP_FAILED)
+		printf("count: BROKEN: no memory\n");
+	for (uint64_t round = 1; memory != MAP_FAILED; round++) {
+		go_round(memory, seed, round);
+		printf("count: %llu, at gpa %#llx\n", (unsigned long long)round,
+		       (unsigned long long)gpa_of(memory));
+		nanosleep(&period, NULL);
+	}
+	for (;;)
+		pause();
+}
