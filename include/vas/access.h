@@ -181,8 +181,8 @@ VAS_API int vas_iov(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t prot, 
 
 /*
  * Record in the dirty log that [gpa, gpa + len) was written: after the write, in the same section.
- * Without it, migration and snapshots miss the write. While nobody tracks, it costs two branches. An
- * observer marks nothing.
+ * Without it, migration and snapshots miss the write. While nobody tracks, it costs two branches.
+ * An observer marks nothing.
  */
 VAS_INLINE void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 {
