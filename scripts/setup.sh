@@ -3,22 +3,24 @@
 # Install the packages that are missing. Idempotent: silent and quick when there is nothing to do.
 set -eu
 
-base="gcc g++ libc6-dev meson ninja-build pkg-config make python3 scdoc binutils
-	clang clang-format lld libclang-rt-14-dev shellcheck universal-ctags spin
-	qemu-system-x86 cpio xz-utils zstd util-linux groff-base
-	libjson-c-dev libncurses-dev libxxhash-dev libzstd-dev liblz4-dev
+build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
+	libncurses-dev libxxhash-dev libzstd-dev liblz4-dev"
+base="$build g++ make clang clang-format lld libclang-rt-14-dev shellcheck universal-ctags spin
+	qemu-system-x86 cpio xz-utils zstd util-linux groff-base fish zsh
 	python3-dev python3-numpy mypy"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
+package="git debootstrap debhelper dh-dkms lintian xz-utils"
 
 case ${1:-} in
 '') wanted=$base ;;
 bench) wanted="$base $bench" ;;
 kernel) wanted="$base $kernel" ;;
+package) wanted="$build $package" ;;
 arm64) wanted="$base $arm64" ;;
 *)
-	echo "usage: ./dev setup [bench|kernel|arm64]" >&2
+	echo "usage: ./dev setup [bench|kernel|arm64|package]" >&2
 	exit 2
 	;;
 esac
@@ -39,7 +41,6 @@ brought_by()
 	util-linux) echo unshare ;;
 	groff-base) echo groff ;;
 	gnuplot-nox) echo gnuplot ;;
-	libjson-c-dev) echo :json-c/json.h ;;
 	libncurses-dev) echo :ncurses.h ;;
 	libxxhash-dev) echo :xxhash.h ;;
 	libzstd-dev) echo :zstd.h ;;
