@@ -62,6 +62,9 @@ chroot_run()
 	# shellcheck disable=SC2016 # for the shell in there
 	unshare --mount --pid --fork --kill-child sh -c '
 		mount -t proc proc "$1/proc"
+		mount -t sysfs -o ro sysfs "$1/sys"
+		mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
+		mount -t tmpfs tmpfs "$1/dev/shm"
 		exec chroot "$@"' - "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
 		DEBIAN_FRONTEND=noninteractive INITRD=No "$@"
 }
