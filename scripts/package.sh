@@ -6,15 +6,18 @@ set -eu
 usage()
 {
 	cat <<-END
-	usage: ./dev package [--twice] [deb]
+	usage: ./dev package [--twice] [deb | rpm]...
 
 	deb      Debian packages, from packaging/debian, in build-package/deb; the default. lintian
 	         looks at them, and its errors and warnings fail the command.
+	rpm      RPMs, from packaging/rpm, in build-package/rpm; rpmlint looks at them and at the spec
+	         file, and its errors and warnings fail the command. To be built on the system that
+	         they are for; on Debian only to see that they build.
 
 	--twice  build again, in another folder, and fail unless all packages are the same bytes
 
 	The files that git knows are packaged, as they are now. All times in the packages are that
-	of the last commit, or SOURCE_DATE_EPOCH. What is needed is installed first (setup package).
+	of the last commit, or SOURCE_DATE_EPOCH. What is needed is installed first.
 	END
 }
 
@@ -48,18 +51,21 @@ make_source()
 		--owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX --xz --file="$1"
 }
 
+maintainer()
+{
+	sed -n 's/^Maintainer: //p' packaging/debian/control
+}
+
 # The news are in NEWS.md; the packages' own changelog has only what identifies them.
 debian_changelog()
 {
-	sed -n 's/^Maintainer: //p' packaging/debian/control >"$1.maintainer"
-	cat >"$1" <<-END
+	cat <<-END
 	vas ($version-0vas1) unstable; urgency=medium
 
 	  * Packaged by the project itself. What is new: /usr/share/doc/vas-doc/NEWS.md.
 
-	 -- $(cat "$1.maintainer")  $(date --utc --date="@$SOURCE_DATE_EPOCH" --rfc-email)
+	 -- $(maintainer)  $(date --utc --date="@$SOURCE_DATE_EPOCH" --rfc-email)
 	END
-	rm "$1.maintainer"
 }
 
 # build_deb FOLDER
@@ -70,7 +76,7 @@ build_deb()
 	make_source "$1/vas_$version.orig.tar.xz"
 	tar -xf "$1/vas_$version.orig.tar.xz" -C "$1"
 	cp -r packaging/debian "$1/vas-$version/debian"
-	debian_changelog "$1/vas-$version/debian/changelog"
+	debian_changelog >"$1/vas-$version/debian/changelog"
 	(cd "$1/vas-$version" && logged "$1/log" dpkg-buildpackage --no-sign --build=full)
 	rm -rf "${1:?}/vas-$version"
 }
@@ -79,6 +85,37 @@ check_deb()
 {
 	logged "$1/lintian" lintian --fail-on error,warning --allow-root "$1"/*.changes
 	cat "$1/lintian"
+}
+
+# The packages that the spec file asks for have other names on Debian: setup.sh knows them.
+build_rpm()
+{
+	rm -rf "$1"
+	mkdir -p "$1"
+	make_source "$1/vas-$version.tar.xz"
+	{
+		echo "%global vas_version $version"
+		cat packaging/rpm/vas.spec
+		LC_ALL=C date --utc --date="@$SOURCE_DATE_EPOCH" "+* %a %b %d %Y $(maintainer) - $version-1"
+		echo "- Packaged by the project itself; what is new is in NEWS.md."
+	} >"$1/vas.spec"
+	nodeps=
+	! command -v dpkg-query >/dev/null || nodeps=--nodeps
+	logged "$1/log" rpmbuild -ba $nodeps "$1/vas.spec" --define "_topdir $1/tree" --define "_sourcedir $1" \
+		--define "_rpmdir $1" --define "_srcrpmdir $1" --define "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm" \
+		--define "_buildhost localhost" --define "use_source_date_epoch_as_buildtime 1" \
+		--define "clamp_mtime_to_source_date_epoch 1"
+	rm -rf "$1/tree"
+}
+
+check_rpm()
+{
+	logged "$1/rpmlint" rpmlint --config packaging/rpm/rpmlint.toml "$1/vas.spec" "$1"/*.rpm
+	tail -n 1 "$1/rpmlint"
+	grep -q ' 0 errors, 0 warnings' "$1/rpmlint" || {
+		cat "$1/rpmlint" >&2
+		die "rpmlint has found something"
+	}
 }
 
 # same_bytes ONE OTHER PATTERN
@@ -94,7 +131,7 @@ same_bytes()
 kinds='' twice=''
 for argument; do
 	case $argument in
-	deb) kinds="$kinds $argument" ;;
+	deb | rpm) kinds="$kinds $argument" ;;
 	--twice) twice=yes ;;
 	-h | --help)
 		usage
@@ -107,12 +144,12 @@ for argument; do
 	esac
 done
 git rev-parse --git-dir >/dev/null 2>&1 || die "git tells what belongs to the packages: run this in a clone"
-scripts/setup.sh package
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 DEB_BUILD_OPTIONS=${DEB_BUILD_OPTIONS:-parallel=$(nproc)}
 export SOURCE_DATE_EPOCH DEB_BUILD_OPTIONS
 
 for kind in ${kinds:-deb}; do
+	scripts/setup.sh "$kind"
 	"build_$kind" "$out/$kind"
 	"check_$kind" "$out/$kind"
 	if [ -n "$twice" ]; then

@@ -12,7 +12,8 @@ base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universa
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
-package="git debootstrap debhelper dh-dkms lintian xz-utils"
+deb="git debhelper dh-dkms lintian xz-utils"
+rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
 
 case ${1:-} in
@@ -20,11 +21,13 @@ case ${1:-} in
 build) wanted=$build ;;
 bench) wanted="$base $bench" ;;
 kernel) wanted="$base $kernel" ;;
-package) wanted="$build $package" ;;
+deb) wanted="$build $deb" ;;
+package) wanted="$build $deb debootstrap" ;;
+rpm) wanted="$build $rpm" ;;
 portability) wanted="$base $portability" ;;
 arm64) wanted="$base $arm64" ;;
 *)
-	echo "usage: ./dev setup [build | bench | kernel | arm64 | package | portability]" >&2
+	echo "usage: ./dev setup [build|bench|kernel|arm64|deb|rpm|package|portability]" >&2
 	exit 2
 	;;
 esac
@@ -69,6 +72,7 @@ names()
 	libc6-dev-arm64-cross  aarch64-linux-gnu-gcc - aarch64-linux-gnu-glibc -
 	qemu-user-static       qemu-aarch64-static qemu-user-static     qemu-user-static -
 	dpkg-dev               dpkg-source         dpkg-dev             dpkg            dpkg-dev
+	rpm                    rpmbuild            rpm-build            rpm-tools       rpm
 	musl-tools             musl-gcc            musl-gcc             musl            gcc
 	END
 }
