@@ -115,7 +115,7 @@ musl_libraries()
 musl_build()
 {
 	C_INCLUDE_PATH=$musl/include PKG_CONFIG_LIBDIR=$musl/lib/pkgconfig CC=musl-gcc \
-		scripts/build.sh build-musl -Dtests=false -Dman=false -Dprefer_static=true
+		scripts/build.sh build-musl -Dtests=false -Dman=false -Dpython=disabled -Dprefer_static=true
 }
 
 musl_readme()
