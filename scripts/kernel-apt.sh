@@ -31,7 +31,7 @@ private_apt()
 	"$tool" -q -o Dir::Etc::sourcelist="$apt_dir/sources.list" -o Dir::Etc::sourceparts=- \
 		-o Dir::Etc::preferencesparts=- -o Dir::Etc::preferences=- \
 		-o Dir::State::Lists="$apt_dir/lists" -o Dir::State::status="$apt_dir/status" \
-		-o Dir::Cache="$apt_dir/cache" -o APT::Sandbox::User= -o APT::Architecture=$arch \
+		-o Dir::Cache="$apt_dir/cache" -o APT::Sandbox::User= -o APT::Architecture="$arch" \
 		-o Acquire::Languages=none -o Acquire::Retries=2 "$@"
 }
 

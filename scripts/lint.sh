@@ -26,7 +26,7 @@ bad=$(grep -rnE '^#[[:space:]]*include[[:space:]]*<(std(io|lib)|string|unistd|er
 bad=$(grep -rnE 'LINUX_VERSION_CODE|KERNEL_VERSION' kernel --include='*.[ch]' 2>/dev/null | grep -v '^kernel/compat/' || true)
 [ -z "$bad" ] || complain "kernel versions are tested in kernel/compat/ only" "$bad"
 
-bad=$(git ls-files | grep -vE '^LICENSES/|\.png$|^\.gitignore$' | while read -r file; do
+bad=$(git ls-files | grep -vE '^LICENSES/|\.png$|^\.gitignore$|/source/format$|\.doc-base$' | while read -r file; do
 	[ ! -f "$file" ] || head -n 5 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only OR MIT' || echo "$file"
 done)
 [ -z "$bad" ] || complain "no SPDX line" "$bad"
@@ -36,7 +36,7 @@ bad=$(git ls-files '*.c' '*.h' | xargs ctags -x --fields=+ne --c-kinds=f --_xfor
 [ -z "$bad" ] || complain "functions over 60 lines" "$bad"
 
 # shellcheck disable=SC2046 # names without spaces
-bad=$(shellcheck -x $(git grep -lE '^#!/bin/sh' -- dev .ci scripts tests bench cli) 2>&1) ||
+bad=$(shellcheck -x $(git grep -lE '^#!/bin/sh' -- dev .ci scripts tests bench cli packaging) 2>&1) ||
 	complain "shellcheck" "$bad"
 
 # Modules' functions say what they promise, above their bodies.

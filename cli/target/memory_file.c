@@ -9,6 +9,11 @@
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#ifndef HAVE_STATX /* musl before 1.2.5 */
+#include <linux/stat.h>
+#include <sys/syscall.h>
+#define statx(...) syscall(SYS_statx, __VA_ARGS__)
+#endif
 
 #define MAX_DEVICES 64
 

@@ -105,10 +105,11 @@ typedef uint64_t words __attribute__((vector_size(32)));
 
 /*
  * GCC's way to have it twice on x86; elsewhere the vectors are there always. A sanitizer's runtime
- * is not there yet when the clone is chosen, as the program is loaded; clang does not know
- * `optimize`.
+ * is not there yet when the clone is chosen, as the program is loaded; musl's loader cannot choose;
+ * clang does not know `optimize`.
  */
-#if !defined(__x86_64__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+#if !defined(__x86_64__) || !defined(__GLIBC__) || defined(__SANITIZE_THREAD__) || \
+	defined(__clang__)
 #define CLONES
 #else
 #define CLONES __attribute__((target_clones("avx2", "default")))

@@ -3,10 +3,12 @@
 #include "lib/events/event.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -166,13 +168,16 @@ int vas_event_resample_fd(struct vas *vas, uint32_t id)
 	return event_fd(vas, id, VAS_EVENT_FD_RESAMPLE);
 }
 
-/* Take the count. Never sleeps, whatever flags a peer has set on the shared description. */
+/*
+ * Take the count. Never sleeps, whatever flags a peer has set on the shared description. This is
+ * preadv2(), which musl has no function for; the offset is -1, in two halves.
+ */
 static int64_t eventfd_take(int fd)
 {
 	uint64_t count;
 	struct iovec iov = { &count, sizeof(count) };
 
-	if (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) != sizeof(count))
+	if (syscall(SYS_preadv2, fd, &iov, 1, -1L, -1L, RWF_NOWAIT) != sizeof(count))
 		return -errno;
 	return count <= INT64_MAX ? (int64_t)count : INT64_MAX;
 }

@@ -7,7 +7,7 @@
 #define MIGRATE_SUM_H
 
 #include <xxhash.h>
-#if defined(__x86_64__) && !defined(MIGRATE_STATIC) /* libxxhash.a has no dispatch */
+#ifdef HAVE_XXH_DISPATCH
 #include <xxh_x86dispatch.h> /* XXH3_64bits() is then as wide as the processor */
 #endif
 

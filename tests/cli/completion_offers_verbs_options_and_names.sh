@@ -1,50 +1,89 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-# bash completes verbs, a verb's options, and the names of vas that are there.
+# Every shell completes verbs, a verb's options, and the names of vas that are there.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-need bash
 
 create "$mine-one" --memory 1M
-completion=$(cd "$(dirname "$0")/../../cli" && pwd)/completion.bash
+completions=$(cd "$(dirname "$0")/../../cli" && pwd)
+PATH=$(dirname "$VAS"):$PATH
 
-# completes WORD...: what the last of the words may become
-completes()
+# What the last of the words vas WORD... may become, a line each.
+# shellcheck disable=SC2016 # for the shells
+bash_completes()
 {
-	# shellcheck disable=SC2016 # for bash
 	bash -c '
 		. "$1"
 		shift
-		COMP_WORDS=("$@")
-		COMP_CWORD=$(($# - 1))
+		COMP_WORDS=(vas "$@")
+		COMP_CWORD=$#
 		_vas
-		printf "%s\n" "${COMPREPLY[@]}"' - "$completion" "$VAS" "$@" >"$tmp/out" 2>"$tmp/err"
-	ran="completion of '$*'"
+		printf "%s\n" "${COMPREPLY[@]}"' - "$completions/completion.bash" "$@"
+}
+
+fish_completes()
+{
+	fish --no-config --command "source $completions/completion.fish; complete -C 'vas $*'" | cut -f 1
+}
+
+# With stand-ins for the parts of its completion system, which wants a terminal.
+# shellcheck disable=SC2016 # for the shells
+zsh_completes()
+{
+	zsh -f -c '
+		completion=$1
+		shift
+		words=(vas "$@") CURRENT=$(($# + 1))
+		offer() { print -rl -- ${(M)@:#${words[CURRENT]}*} }
+		compadd() { offer ${@:#--} }
+		_describe() { offer ${(@)${(P)2}%%:*} }
+		_files() { offer ${words[CURRENT]}*(N) }
+		_normal() { offer ${(k)commands} }
+		_message() { : }
+		. $completion' - "$completions/completion.zsh" "$@"
+}
+
+completes()
+{
+	"${shell}_completes" "$@" >"$tmp/out" 2>"$tmp/err"
+	ran="$shell's completion of '$*'"
 	err_is ""
 }
-completes cr
-out_is create
-completes ""
-for verb in create run ls top info read write fill find compare dump map snapshot restore clone help; do
-	grep -qx $verb "$tmp/out" || die "$verb is not offered"
-done
-completes read "$mine"
-out_is "$mine-one"
-completes find x --cou
-out_is --count
-completes create --ma
-out_is --machine
-completes create --machine q
-out_is q35
-completes run -- bas
-grep -qx bash "$tmp/out" || die "no command is offered"
+
+check()
+{
+	completes cr
+	out_is create
+	completes ""
+	for verb in create run ls top info read write fill find compare dump map snapshot restore clone help; do
+		grep -qx $verb "$tmp/out" || die "$verb is not offered"
+	done
+	completes read "$mine"
+	out_is "$mine-one"
+	completes find x --cou
+	out_is --count
+	completes create --ma
+	out_is --machine
+	completes create --machine q
+	out_is q35
+	completes run -- bas
+	grep -qx bash "$tmp/out" || die "no command is offered"
+	for line in "snapshot x" "snapshot --parent" "restore" "send x"; do
+		# shellcheck disable=SC2086 # words
+		completes $line "$tmp/mon"
+		out_is "$tmp/monday.snapshot"
+	done
+	completes snapshot "$mine"
+	out_is "$mine-one"
+	completes top --sort w
+	out_is working-set
+}
+
+tried=
 : >"$tmp/monday.snapshot"
-for line in "snapshot x" "snapshot --parent" "restore" "send x"; do
-	# shellcheck disable=SC2086 # words
-	completes $line "$tmp/mon"
-	out_is "$tmp/monday.snapshot"
+for shell in bash fish zsh; do
+	command -v $shell >/dev/null || continue
+	check
+	tried="$tried $shell"
 done
-completes snapshot "$mine"
-out_is "$mine-one"
-completes top --sort w
-out_is working-set
+[ -n "$tried" ] || skip "there is no bash, fish or zsh"

@@ -11,7 +11,7 @@ create "$mine" --memory 64M
 sleep 1000 7<"/proc/$pid/fd/${ref#*/}" &
 other=$!
 started="$started $other"
-wait_until test "$(cat /proc/$other/comm)" = sleep
+wait_until grep -qx sleep "/proc/$other/comm"
 
 expect 0 ls
 grep -E "^NAME +PID/FD +SIZE +RESIDENT +REGIONS +BINDERS +OWNER +ATTACHED +EVENTS +HELD BY$" "$tmp/out" ||

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# Completion of the vas command for fish: verbs, their options, and the names of live vas.
+
+# Verbs and options are read from the command's own help, so that there is one list of them.
+function __vas_verbs
+	command $argv[1] --help 2>/dev/null | string replace -rf '^  ([a-z]+) +([A-Z].*)' '$1\t$2'
+	printf '%s\t%s\n' help 'Tell more of a verb.'
+end
+
+function __vas_options
+	command $argv[1] $argv[2] --help 2>/dev/null |
+		string replace -rf '^ *(?:-., )?(--[a-z-]+)(?:[= ]\S+)? *(\S.*)' '$1\t$2'
+	echo -- --help
+end
+
+function __vas_names
+	command $argv[1] ls --quiet 2>/dev/null
+end
+
+# What an option's value may be: __vas_value OPTION WORD. False for options without a value.
+function __vas_value
+	switch $argv[1]
+		case --machine
+			printf '%s\n' pc q35 microvm flat
+		case -o --output -f --file --parent
+			__fish_complete_path $argv[2]
+		case --sort
+			printf '%s\n' resident dirty working-set size name
+		case -z --compress
+			printf '%s\n' lz4 zstd
+		case -m --memory -l --limit -n --name --region -x --hex -s --string --max --range \
+			--threads -c --cell --channels -r --rate --delay --number --downtime
+			# Only the user knows.
+		case '*'
+			return 1
+	end
+end
+
+# What is no option: files, where a verb takes them, or the name of a vas.
+function __vas_argument
+	set -l nr (count $argv)
+	switch $argv[2]
+		case create run ls
+		case top
+			__vas_names $argv[1]
+		case restore clone receive
+			__fish_complete_path $argv[-1]
+		case snapshot send
+			if test $nr -eq 3
+				__vas_names $argv[1]
+			else
+				__fish_complete_path $argv[-1]
+			end
+		case '*'
+			test $nr -gt 3; or __vas_names $argv[1]
+	end
+end
+
+function __vas_complete
+	set -l words (commandline -opc)
+	set -l word (commandline -ct)
+	set -l nr (count $words)
+
+	if test $nr -eq 1; or test "$words[2]" = help
+		__vas_verbs $words[1]
+	else if set -l dashes (contains -i -- -- $words)
+		# What follows "--" of create and run is a command of its own.
+		complete -C (string join ' ' -- (string escape -- $words[(math $dashes + 1)..-1]) "$word")
+	else if string match -q -- '-*' "$word"
+		__vas_options $words[1] $words[2]
+	else
+		__vas_value $words[-1] "$word"; or __vas_argument $words "$word"
+	end
+end
+
+complete -c vas -f -a '(__vas_complete)'

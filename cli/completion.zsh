@@ -1,0 +1,75 @@
+#compdef vas
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# Completion of the vas command for zsh: verbs, their options, and the names of live vas.
+
+# Verbs and options are read from the command's own help, so that there is one list of them.
+_vas_verbs()
+{
+	local -a verbs
+	verbs=(${(f)"$($words[1] --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *\([A-Z].*\)/\1:\2/p')"}
+		'help:Tell more of a verb.')
+	_describe verb verbs
+}
+
+_vas_options()
+{
+	local -a options
+	options=(${(f)"$($words[1] $words[2] --help 2>/dev/null |
+		sed -nE 's/^ *(-., )?(--[a-z-]+)([= ][^ ]+)? *([^ ].*)/\2:\4/p')"}
+		'--help:Tell more of this verb.')
+	_describe option options
+}
+
+_vas_names()
+{
+	compadd -- ${(f)"$($words[1] ls --quiet 2>/dev/null)"}
+}
+
+# What an option's value may be. False for options without a value.
+_vas_value()
+{
+	case $1 in
+	(--machine) compadd pc q35 microvm flat ;;
+	(-o | --output | -f | --file | --parent) _files ;;
+	(--sort) compadd resident dirty working-set size name ;;
+	(-z | --compress) compadd lz4 zstd ;;
+	(-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
+		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
+		--number | --downtime)
+		_message 'only you know'
+		;;
+	(*) return 1 ;;
+	esac
+}
+
+# What is no option: files, where a verb takes them, or the name of a vas.
+_vas_argument()
+{
+	case $1 in
+	(create | run | ls) ;;
+	(top) _vas_names ;;
+	(restore | clone | receive) _files ;;
+	(snapshot | send) if ((CURRENT == 3)); then _vas_names; else _files; fi ;;
+	(*) ((CURRENT > 3)) || _vas_names ;;
+	esac
+}
+
+_vas()
+{
+	local dashes=${words[(i)--]}
+
+	if ((CURRENT == 2)) || [[ $words[2] == help ]]; then
+		_vas_verbs
+	elif ((dashes < CURRENT)); then
+		# What follows "--" of create and run is a command of its own.
+		shift $dashes words
+		((CURRENT -= dashes))
+		_normal
+	elif [[ $words[CURRENT] == -* ]]; then
+		_vas_options
+	else
+		_vas_value $words[CURRENT-1] || _vas_argument $words[2]
+	fi
+}
+
+_vas "$@"

@@ -1,0 +1,78 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+#
+# Debian systems with nothing but the essential packages, in folders. To be sourced, by those who
+# have a say() and a die(), and run as root. What is mounted ends with the command that runs there.
+
+cache=${VAS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vas}
+# shellcheck source-path=SCRIPTDIR source=kernel-apt.sh
+. scripts/kernel-apt.sh
+
+# Why there can be no chroot here; nothing if there can.
+chroot_lack()
+{
+	if [ "$(id -u)" != 0 ]; then
+		echo "a chroot takes root"
+	elif ! command -v debootstrap >/dev/null; then
+		echo "debootstrap is missing"
+	elif ! unshare --mount --pid --fork true 2>/dev/null; then
+		echo "namespaces cannot be made here"
+	elif [ -z "$(mirror 2>/dev/null)" ]; then
+		echo "apt knows no Debian archive; run 'apt-get update'"
+	fi
+}
+
+# chroot_make SUITE FOLDER [OTHER-SUITE...]: with apt that knows this system's archive. The bare
+# system is kept in the cache.
+chroot_make()
+{
+	root=$2 base=$cache/chroot/$1.tar
+	rm -rf "$root"
+	mkdir -p "$root" "$cache/chroot"
+	if ! [ -e "$base" ]; then
+		say "making a $1 with debootstrap"
+		debootstrap --variant=minbase --keyring=$keyring "$1" "$root" "$(mirror)" >"$root.log" 2>&1 || {
+			tail -n 5 "$root.log"
+			rm -rf "$root"
+			return 1
+		}
+		rm -f "$root"/var/cache/apt/archives/*.deb
+		tar -C "$root" --one-file-system -cf "$base.new" .
+		mv "$base.new" "$base"
+	else
+		tar -C "$root" -xf "$base"
+	fi
+	cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+	apt-config dump | grep -E '^Acquire::(https?::Proxy|Check-)' >"$root/etc/apt/apt.conf.d/90host" || :
+	{
+		echo "deb $(mirror) $1 main"
+		shift 2
+		for more; do
+			echo "deb $(mirror) $more main"
+		done
+	} >"$root/etc/apt/sources.list"
+	chroot_run "$root" apt-get -q update
+}
+
+# chroot_run FOLDER COMMAND...
+chroot_run()
+{
+	root=$1
+	shift
+	# shellcheck disable=SC2016 # for the shell in there
+	unshare --mount --pid --fork --kill-child sh -c '
+		mount -t proc proc "$1/proc"
+		mount -t sysfs -o ro sysfs "$1/sys"
+		mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
+		mount -t tmpfs tmpfs "$1/dev/shm"
+		exec chroot "$@"' - "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+		DEBIAN_FRONTEND=noninteractive INITRD=No "$@"
+}
+
+# chroot_install FOLDER PACKAGE...
+chroot_install()
+{
+	root=$1
+	shift
+	chroot_run "$root" apt-get -q install -y --no-install-recommends "$@"
+}

@@ -1,0 +1,207 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# Other compilers, another C library, another release: see usage(). Ends as test.sh.
+set -eu
+
+usage()
+{
+	cat <<-'END'
+	usage: ./dev test portability [clang | musl | trixie]...
+
+	clang   build all with clang into build-clang/, and run the suites unit, contract and cli
+	musl    build the libraries and the command with musl-gcc into build-musl/, link the README's
+	        program with them statically, and run the command's tests on that command. xxHash, zstd
+	        and lz4 are built for musl from the distribution's sources, which are kept in the cache.
+	trixie  in a chroot with Debian 13: setup, build, and the suites unit, contract and cli
+
+	Default: all. What cannot be had (no root, no network) is skipped with the reason.
+	END
+}
+
+cd "$(dirname "$0")/.."
+top=$PWD
+passed=0 failed=0 skipped=0
+
+say()
+{
+	echo "portability: $*"
+}
+
+die()
+{
+	echo "portability: $*" >&2
+	exit 1
+}
+
+# shellcheck source-path=SCRIPTDIR source=chroot.sh
+. scripts/chroot.sh
+
+# step NAME COMMAND...: counted; false if it fails
+step()
+{
+	name=$1
+	shift
+	if "$@" >"$out/step" 2>&1; then
+		echo "ok $name"
+		passed=$((passed + 1))
+	else
+		echo "not ok $name"
+		tail -n 30 "$out/step" | sed 's/^/# /'
+		failed=$((failed + 1))
+		return 1
+	fi
+}
+
+skip()
+{
+	echo "skip $1: $2"
+	skipped=$((skipped + 1))
+}
+
+# suites FOLDER: their cases are added up by tests/summary.py
+suites()
+{
+	rm -rf "$1/test-results"
+	mkdir "$1/test-results"
+	meson test -C "$1" --no-rebuild --num-processes "$(nproc)" --logbase tests --print-errorlogs \
+		--suite unit --suite contract --suite cli || :
+	cp "$1/meson-logs/tests.json" "$1/test-results/"
+	python3 tests/summary.py "$1/test-results"
+}
+
+test_clang()
+{
+	command -v clang >/dev/null || {
+		skip clang "there is no clang"
+		return
+	}
+	step "clang: builds without a warning" env CC=clang scripts/build.sh build-clang -Dman=false || return 0
+	step "clang: unit, contract and cli pass" suites build-clang || return 0
+}
+
+# The kernel's headers, beside musl's own: in $musl/include
+musl_kernel_headers()
+{
+	mkdir -p "$musl/include"
+	for folder in linux asm-generic; do
+		ln -sfn /usr/include/$folder "$musl/include/$folder"
+	done
+	ln -sfn "/usr/include/$(gcc -print-multiarch)/asm" "$musl/include/asm"
+}
+
+# Static libraries, in $musl/lib. The sources are this system's release's.
+musl_libraries()
+{
+	[ ! -e "$musl/.whole" ] || return 0
+	rm -rf "$musl"
+	mkdir -p "$musl/source" "$cache/apt/musl/lists/partial" "$cache/apt/musl/cache/archives/partial"
+	apt_dir=$cache/apt/musl
+	: >"$apt_dir/status"
+	echo "deb-src [signed-by=$keyring] $(mirror) $(. /etc/os-release && echo "$VERSION_CODENAME") main" \
+		>"$apt_dir/sources.list"
+	private_apt apt-get update
+	(cd "$musl/source" && private_apt apt-get source libzstd lz4 xxhash)
+	export CFLAGS='-O2 -fPIC'
+	make -C "$musl"/source/libzstd-*/lib CC=musl-gcc PREFIX="$musl" install-static install-includes install-pc
+	make -C "$musl"/source/lz4-*/lib CC=musl-gcc PREFIX="$musl" BUILD_SHARED=no install
+	make -C "$musl"/source/xxhash-* CC=musl-gcc PREFIX="$musl" install
+	unset CFLAGS
+	sed -i "s,^prefix=.*,prefix=$musl," "$musl"/lib/pkgconfig/*.pc
+	rm -rf "$musl"/lib/*.so* "$musl/source"
+	musl_kernel_headers
+	: >"$musl/.whole"
+}
+
+musl_build()
+{
+	C_INCLUDE_PATH=$musl/include PKG_CONFIG_LIBDIR=$musl/lib/pkgconfig CC=musl-gcc \
+		scripts/build.sh build-musl -Dtests=false -Dman=false -Dpython=disabled -Dprefer_static=true
+}
+
+musl_readme()
+{
+	awk '/^```$/ { inside = 0 } inside; /^```c$/ { inside = 1 }' README.md >build-musl/example.c
+	musl-gcc -static build-musl/example.c -o build-musl/example -Iinclude build-musl/lib/libvas.a
+	[ "$(build-musl/example)" = "hello from gpa 0x1000" ]
+}
+
+# What a test of the command says goes to build-musl/NAME.out.
+musl_command()
+{
+	bad=
+	for test in tests/cli/*.sh; do
+		name=$(basename "$test" .sh)
+		case $name in lib | qemu) continue ;; esac
+		status=0
+		VAS=$top/build-musl/cli/vas RICH_OWNER=$top/build/tests/cli/rich_owner "$test" \
+			>"build-musl/$name.out" 2>&1 || status=$?
+		[ $status = 0 ] || [ $status = 77 ] || {
+			bad="$bad $name"
+			tail -n 5 "build-musl/$name.out"
+		}
+	done
+	[ -z "$bad" ] || {
+		echo "failed:$bad"
+		return 1
+	}
+}
+
+test_musl()
+{
+	musl=$cache/musl-$(uname -m)
+	command -v musl-gcc >/dev/null || {
+		skip musl "there is no musl-gcc"
+		return
+	}
+	(musl_libraries) >"$out/step" 2>&1 || {
+		skip musl "no libraries can be built for it: $(tail -n 1 "$out/step")"
+		return
+	}
+	step "musl: builds without a warning" musl_build || return 0
+	step "musl: the README's program, static" musl_readme || :
+	scripts/build.sh build # whose programs the tests use
+	step "musl: the command's tests pass" musl_command || :
+}
+
+test_trixie()
+{
+	lack=$(chroot_lack)
+	[ -z "$lack" ] || {
+		skip trixie "$lack"
+		return
+	}
+	root=$top/$out/trixie
+	chroot_make trixie "$root" >"$out/step" 2>&1 || {
+		skip trixie "no such system can be made: $(tail -n 1 "$out/step")"
+		return
+	}
+	mkdir "$root/vas"
+	git ls-files -z | tar --create --null --files-from=- | tar -x -C "$root/vas"
+	if step "trixie: setup installs what is needed" chroot_run "$root" /vas/dev setup &&
+		step "trixie: builds without a warning" chroot_run "$root" /vas/dev build; then
+		step "trixie: unit, contract and cli pass" chroot_run "$root" /vas/dev test unit contract cli || :
+	fi
+	rm -rf "$root"
+}
+
+[ $# -gt 0 ] || set -- clang musl trixie
+for what; do
+	case $what in
+	clang | musl | trixie) ;;
+	-h | --help)
+		usage
+		exit
+		;;
+	*)
+		usage >&2
+		exit 2
+		;;
+	esac
+done
+out=build-portability
+mkdir -p "$out"
+for what; do
+	"test_$what"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
