@@ -445,6 +445,7 @@ TEST(a_full_ring_is_served)
 		for (uint32_t i = 0; i < VAS_VIRTQ_MAX_SIZE; i++)
 			is_answered(rig, ids[i], 0);
 	}
+	free(ids);
 }
 
 TEST(a_chain_may_fill_the_ring)
