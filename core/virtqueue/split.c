@@ -13,12 +13,8 @@
  * In the last two each side stores, then looks at what the other stores: without a full barrier on
  * both sides neither may see the other, and both would sleep.
  */
-#include <linux/errno.h>
-
 #include "core/virtqueue/split.h"
-
-#define MAX_CHAIN_LEN (1ull << 32)
-#define GPA_END	      (~0ull)
+#include "core/virtqueue/walk.h"
 
 uint64_t vas_split_part_size(enum vas_split_part part, uint32_t size)
 {
@@ -53,19 +49,7 @@ static struct vas_virtq_desc fetch(const struct vas_virtq_desc *shared)
 
 static inline int add_segment(struct vas_virtq_chain *chain, const struct vas_virtq_desc *desc)
 {
-	uint32_t nr = chain->nr_out + chain->nr_in, write = desc->flags / VAS_VIRTQ_DESC_WRITE & 1;
-
-	if (nr == chain->max_segments || !vas_range_fits(desc->gpa, desc->len, GPA_END))
-		return -EPROTO;
-	chain->segments[nr] = (struct vas_virtq_segment){ desc->gpa, desc->len, write };
-	if (write) {
-		chain->nr_in++;
-		chain->len_in += desc->len;
-		return 0;
-	}
-	chain->nr_out++;
-	chain->len_out += desc->len;
-	return chain->nr_in ? -EPROTO : 0;
+	return vas_virtq_add_segment(chain, desc->gpa, desc->len, desc->flags);
 }
 
 /* The table is copied whole, then walked: `nr` of its entries at most, so that no loop lasts. */
@@ -92,17 +76,12 @@ static int walk_table(const struct vas_virtq_desc *table, uint32_t nr,
 static int read_table(struct vas_split_queue *queue, const struct vas_virtq_desc *outer,
 		      struct vas_virtq_chain *chain)
 {
-	uint32_t nr = outer->len / sizeof(*queue->table);
-	int err;
+	int nr;
 
-	if (!(queue->flags & VAS_SPLIT_INDIRECT) || outer->flags & VAS_VIRTQ_DESC_NEXT || !nr ||
-	    nr > queue->max_table || outer->len % sizeof(*queue->table) ||
-	    !vas_range_fits(outer->gpa, outer->len, GPA_END))
+	if (!(queue->flags & VAS_VIRTQ_INDIRECT) || outer->flags & VAS_VIRTQ_DESC_NEXT)
 		return -EPROTO;
-	err = queue->read(queue->user, outer->gpa, queue->table, outer->len);
-	if (err)
-		return err == -EFAULT ? -EPROTO : err;
-	return walk_table(queue->table, nr, chain);
+	nr = vas_virtq_read_table(&queue->tables, outer->gpa, outer->len);
+	return nr < 0 ? nr : walk_table(queue->tables.room, (uint32_t)nr, chain);
 }
 
 static int walk(struct vas_split_queue *queue, struct vas_virtq_chain *chain)
@@ -143,14 +122,12 @@ int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *
 	if (head >= queue->size)
 		return -EPROTO;
 	chain->head = head;
-	chain->nr_out = 0;
-	chain->nr_in = 0;
-	chain->len_out = 0;
-	chain->len_in = 0;
+	chain->nr_descs = 1;
+	vas_virtq_begin_chain(chain);
 	err = walk(queue, chain);
 	if (err)
 		return err;
-	return chain->len_out + chain->len_in > MAX_CHAIN_LEN ? -EPROTO : 1;
+	return vas_virtq_end_chain(chain);
 }
 
 void vas_split_queue_take(struct vas_split_queue *queue)
@@ -158,18 +135,41 @@ void vas_split_queue_take(struct vas_split_queue *queue)
 	queue->next_avail++;
 }
 
-void vas_split_queue_give(struct vas_split_queue *queue, uint16_t head, uint32_t len)
+static void write_answer(struct vas_split_queue *queue, uint16_t at,
+			 const struct vas_virtq_answer *answer)
 {
-	struct vas_virtq_used_elem *elem = &queue->used->ring[queue->next_used & (queue->size - 1)];
+	struct vas_virtq_used_elem *elem = &queue->used->ring[at & (queue->size - 1)];
 
-	__atomic_store_n(&elem->head, head, __ATOMIC_RELAXED);
-	__atomic_store_n(&elem->len, len, __ATOMIC_RELAXED);
-	queue->next_used++;
+	__atomic_store_n(&elem->head, answer->head, __ATOMIC_RELAXED);
+	__atomic_store_n(&elem->len, answer->len, __ATOMIC_RELAXED);
+}
+
+static void publish(struct vas_split_queue *queue, uint32_t nr)
+{
 	/* All 65536 indices have gone by since: what is between it and now can't be told. */
-	if (queue->next_used == queue->signalled)
+	if ((uint16_t)(queue->signalled - queue->next_used - 1) < nr)
 		queue->signalled_is_valid = false;
-	/* Data and answer first, then the index: pairs with the driver's acquire. */
+	queue->next_used = (uint16_t)(queue->next_used + nr);
+	/* Data and answers first, then the index: pairs with the driver's acquire. */
 	__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
+}
+
+void vas_split_queue_give(struct vas_split_queue *queue, const struct vas_virtq_answer *answers,
+			  uint32_t nr)
+{
+	uint32_t i;
+
+	for (i = 0; i < nr; i++)
+		write_answer(queue, (uint16_t)(queue->next_used + i), &answers[i]);
+	publish(queue, nr);
+}
+
+/* The driver finds the last one's head in the first one's place. */
+void vas_split_queue_give_in_order(struct vas_split_queue *queue,
+				   const struct vas_virtq_answer *answers, uint32_t nr)
+{
+	write_answer(queue, queue->next_used, &answers[nr - 1]);
+	publish(queue, nr);
 }
 
 bool vas_split_queue_wants_interrupt(struct vas_split_queue *queue)
@@ -179,7 +179,7 @@ bool vas_split_queue_wants_interrupt(struct vas_split_queue *queue)
 
 	/* The index before what the driver wrote before it looked at that: its full barrier. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!(queue->flags & VAS_SPLIT_EVENT_IDX))
+	if (!(queue->flags & VAS_VIRTQ_EVENT_IDX))
 		return !(__atomic_load_n(&queue->avail->flags, __ATOMIC_RELAXED) &
 			 VAS_VIRTQ_NO_INTERRUPT);
 	event = __atomic_load_n(&queue->avail->ring[queue->size], __ATOMIC_RELAXED);
@@ -193,7 +193,7 @@ bool vas_split_queue_enable_kick(struct vas_split_queue *queue)
 {
 	uint16_t *avail_event = (uint16_t *)&queue->used->ring[queue->size];
 
-	if (queue->flags & VAS_SPLIT_EVENT_IDX)
+	if (queue->flags & VAS_VIRTQ_EVENT_IDX)
 		__atomic_store_n(avail_event, queue->next_avail, __ATOMIC_RELAXED);
 	/* The request before the last look: pairs with the driver's full barrier. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

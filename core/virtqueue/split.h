@@ -10,8 +10,8 @@
  *	and, with nothing left to peek at: ask for a kick, and look once more
  *
  * Each field is fetched once, and what was fetched is checked and used. A call looks at no more
- * than `size` descriptors and one table of `max_table`. No more chains than `size` are between take
- * and give. An error of the driver's is -EPROTO: the queue makes no sense any more and needs a
+ * than `size` descriptors and one table of `tables.max`. No more chains than `size` are between
+ * take and give. An error of the driver's is -EPROTO: the queue makes no sense any more and needs a
  * reset, but may be called on.
  *
  * One thread at a time calls. The three parts are mapped for as long as a call lasts, and marking
@@ -22,16 +22,6 @@
 
 #include "core/range.h"
 #include "core/virtqueue/chain.h"
-
-#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the ring's fields are little endian, and not converted"
-#endif
-
-#define VAS_VIRTQ_MAX_SIZE 32768u
-
-#define VAS_VIRTQ_DESC_NEXT	1u
-#define VAS_VIRTQ_DESC_WRITE	2u
-#define VAS_VIRTQ_DESC_INDIRECT 4u
 
 #define VAS_VIRTQ_NO_INTERRUPT 1u /* in the available ring's flags */
 
@@ -63,10 +53,6 @@ struct vas_virtq_used {
 
 enum vas_split_part { VAS_SPLIT_DESC, VAS_SPLIT_AVAIL, VAS_SPLIT_USED, VAS_SPLIT_NR_PARTS };
 
-/* What was negotiated. */
-#define VAS_SPLIT_EVENT_IDX 1u
-#define VAS_SPLIT_INDIRECT  2u
-
 struct vas_split_queue {
 	/* The parts, aligned as they must be. They may change between calls. */
 	const struct vas_virtq_desc *desc;
@@ -75,15 +61,7 @@ struct vas_split_queue {
 
 	uint32_t size; /* entries; vas_split_size_is_valid() */
 	uint32_t flags;
-
-	/*
-	 * For an indirect table: copy guest memory. -EFAULT: there is none, which is the driver's
-	 * error; other errors are passed on by peek.
-	 */
-	int (*read)(void *user, uint64_t gpa, void *to, uint32_t len);
-	void *user;
-	struct vas_virtq_desc *table; /* private room for one */
-	uint32_t max_table;	      /* entries */
+	struct vas_virtq_tables tables;
 
 	/*
 	 * Where it stands. A queue that starts has the same value in both; if the two differ, that
@@ -107,16 +85,28 @@ uint64_t vas_split_part_size(enum vas_split_part part, uint32_t size);
 uint64_t vas_split_part_align(enum vas_split_part part);
 
 /*
- * The next chain. 1: there is one; 0: none; -EPROTO: the driver's error; or an error of ->read().
- * The chain's room is its user's.
+ * The next chain. 1: there is one; 0: none; -EPROTO: the driver's error; or an error of
+ * ->tables.read(). The chain's room is its user's.
  */
 int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *chain);
 
 /* After a peek that has returned 1. */
 void vas_split_queue_take(struct vas_split_queue *queue);
 
-/* Answer a chain that was taken: the first `len` bytes of its in segments were written. */
-void vas_split_queue_give(struct vas_split_queue *queue, uint16_t head, uint32_t len);
+/*
+ * Answer chains that were taken, in any order, at least one. The driver sees none of the answers or
+ * all of them.
+ */
+void vas_split_queue_give(struct vas_split_queue *queue, const struct vas_virtq_answer *answers,
+			  uint32_t nr);
+
+/*
+ * With VIRTIO_F_IN_ORDER: the same by one answer, the last. They are in the order in which they
+ * were taken, and the next to be given. For chains without in segments only: drivers differ in
+ * which len they take the others to have.
+ */
+void vas_split_queue_give_in_order(struct vas_split_queue *queue,
+				   const struct vas_virtq_answer *answers, uint32_t nr);
 
 /* After one give or more: the driver wants an interrupt. Rather once too often than never. */
 bool vas_split_queue_wants_interrupt(struct vas_split_queue *queue);

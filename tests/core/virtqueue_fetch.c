@@ -3,6 +3,7 @@
  * What the guest may change is fetched once: the ring's pages are not accessible, each access to
  * them faults, is noted, and is let through by one step of the processor.
  */
+#include "core/virtqueue/packed.h"
 #include "core/virtqueue/split.h"
 
 #include <signal.h>
@@ -89,10 +90,8 @@ static struct vas_split_queue queue_with(struct virtqueue *driver)
 		.avail = (void *)driver->avail,
 		.used = (void *)driver->used,
 		.size = SIZE,
-		.flags = VAS_SPLIT_EVENT_IDX | VAS_SPLIT_INDIRECT,
-		.read = read_guest,
-		.table = table,
-		.max_table = SIZE,
+		.flags = VAS_VIRTQ_EVENT_IDX | VAS_VIRTQ_INDIRECT,
+		.tables = { .read = read_guest, .room = table, .max = SIZE },
 	};
 }
 
@@ -126,9 +125,10 @@ TEST(an_answer_is_three_stores_and_an_event_one_look)
 {
 	struct virtqueue driver;
 	struct vas_split_queue queue = queue_with(&driver);
+	struct vas_virtq_answer answer = { .head = 1, .len = 2 };
 
 	watch();
-	vas_split_queue_give(&queue, 1, 2);
+	vas_split_queue_give(&queue, &answer, 1);
 	protect(PROT_READ | PROT_WRITE);
 	each_once(3);
 	watch();
@@ -139,6 +139,83 @@ TEST(an_answer_is_three_stores_and_an_event_one_look)
 	vas_split_queue_enable_kick(&queue);
 	protect(PROT_READ | PROT_WRITE);
 	each_once(2);
+}
+
+static struct vas_packed_queue packed_queue(void)
+{
+	static struct vas_packed_desc table[SIZE];
+	struct vas_packed_queue queue = {
+		.size = SIZE,
+		.flags = VAS_VIRTQ_EVENT_IDX | VAS_VIRTQ_INDIRECT,
+		.tables = { .read = read_guest, .room = table, .max = SIZE },
+	};
+
+	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(ram != MAP_FAILED);
+	queue.desc = (void *)(ram + QUEUE);
+	queue.driver = (void *)(ram + QUEUE + 4096);
+	queue.device = (void *)(ram + QUEUE + 4096 + 8);
+	CHECK_OK(vas_packed_queue_start(&queue, VAS_PACKED_BASE));
+	return queue;
+}
+
+/* A packed descriptor's four fields, and its flags are the first of all. */
+TEST(each_field_of_a_packed_chain_is_fetched_once)
+{
+	struct vas_virtq_segment segments[SIZE];
+	struct vas_virtq_chain chain = { .segments = segments, .max_segments = SIZE };
+	struct vas_packed_queue queue = packed_queue();
+	struct vas_packed_desc *inner = (void *)(ram + TABLE);
+	int direct, indirect;
+
+	for (uint32_t i = 0; i < 3; i++)
+		queue.desc[i].flags = VAS_PACKED_DESC_AVAIL | (i < 2 ? VAS_VIRTQ_DESC_NEXT : 0);
+	queue.desc[3] = (struct vas_packed_desc){
+		.gpa = TABLE,
+		.len = sizeof(*inner),
+		.flags = VAS_PACKED_DESC_AVAIL | VAS_VIRTQ_DESC_INDIRECT,
+	};
+	watch();
+	direct = vas_packed_queue_peek(&queue, &chain);
+	protect(PROT_READ | PROT_WRITE);
+	CHECK_EQ(direct, 1);
+	each_once(3 * 4);
+	CHECK_EQ(accesses[0], offsetof(struct vas_packed_desc, flags));
+	vas_packed_queue_take(&queue, &chain);
+	watch();
+	indirect = vas_packed_queue_peek(&queue, &chain);
+	protect(PROT_READ | PROT_WRITE);
+	CHECK_EQ(indirect, 1);
+	each_once(4);
+}
+
+/* Two answers, each in its place; the flags of the first come last. */
+TEST(packed_answers_are_three_stores_each_and_the_last_publishes)
+{
+	static const struct vas_virtq_answer answers[] = { { 1, 2, 3 }, { 2, 1, 0 } };
+	struct vas_packed_queue queue = packed_queue();
+
+	queue.nr_taken = 3;
+	watch();
+	vas_packed_queue_give(&queue, answers, 2);
+	protect(PROT_READ | PROT_WRITE);
+	each_once(2 * 3);
+	CHECK_EQ(accesses[5], offsetof(struct vas_packed_desc, flags));
+	CHECK_EQ(queue.desc[0].flags, 0x8082);
+	CHECK_EQ(queue.desc[2].flags, 0x8080);
+	watch();
+	vas_packed_queue_wants_interrupt(&queue);
+	protect(PROT_READ | PROT_WRITE);
+	each_once(1);
+	((struct vas_packed_event *)(ram + QUEUE + 4096))->flags = VAS_PACKED_EVENT_DESC;
+	watch();
+	vas_packed_queue_wants_interrupt(&queue);
+	protect(PROT_READ | PROT_WRITE);
+	each_once(2);
+	watch();
+	vas_packed_queue_enable_kick(&queue);
+	protect(PROT_READ | PROT_WRITE);
+	each_once(3);
 }
 
 #else

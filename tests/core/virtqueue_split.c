@@ -19,7 +19,7 @@
 #define DATA	     0x8000ull
 #define RAM	     0x200000ull
 
-#define BOTH (VAS_SPLIT_EVENT_IDX | VAS_SPLIT_INDIRECT)
+#define BOTH (VAS_VIRTQ_EVENT_IDX | VAS_VIRTQ_INDIRECT)
 
 /* A guest's memory, its driver, and the device. The driver is written against Linux's header. */
 struct rig {
@@ -83,10 +83,12 @@ static struct rig *rig_make(uint32_t size, uint32_t flags)
 		.used = (void *)rig->driver.used,
 		.size = size,
 		.flags = flags,
-		.read = rig_read,
-		.user = rig,
-		.table = zalloc(MAX_SEGMENTS * sizeof(struct vas_virtq_desc)),
-		.max_table = MAX_SEGMENTS,
+		.tables = {
+			.read = rig_read,
+			.user = rig,
+			.room = zalloc(MAX_SEGMENTS * sizeof(struct vas_virtq_desc)),
+			.max = MAX_SEGMENTS,
+		},
 	};
 	rig->chain.segments = zalloc(MAX_SEGMENTS * sizeof(struct vas_virtq_segment));
 	rig->chain.max_segments = MAX_SEGMENTS;
@@ -110,11 +112,18 @@ static void is_chain(struct rig *rig, const struct part *parts, uint32_t nr)
 	}
 }
 
+static void give(struct vas_split_queue *queue, uint16_t head, uint32_t len)
+{
+	struct vas_virtq_answer answer = { .head = head, .len = len };
+
+	vas_split_queue_give(queue, &answer, 1);
+}
+
 static uint16_t serve(struct rig *rig, uint32_t len)
 {
 	CHECK_EQ(peek(rig), 1);
 	vas_split_queue_take(&rig->device);
-	vas_split_queue_give(&rig->device, rig->chain.head, len);
+	give(&rig->device, rig->chain.head, len);
 	return rig->chain.head;
 }
 
@@ -180,7 +189,7 @@ TEST(a_chain_comes_as_it_was_added)
 TEST(a_table_comes_as_a_chain)
 {
 	struct part parts[MAX_SEGMENTS];
-	struct rig *rig = rig_make(SIZE, VAS_SPLIT_INDIRECT);
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_INDIRECT);
 
 	for (uint32_t i = 0; i < MAX_SEGMENTS; i++)
 		parts[i] = (struct part){ DATA + i * 64, i, i > 5 };
@@ -194,7 +203,7 @@ TEST(a_table_comes_as_a_chain)
 
 TEST(a_table_may_follow_descriptors)
 {
-	struct rig *rig = rig_make(SIZE, VAS_SPLIT_INDIRECT);
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_INDIRECT);
 	struct vring_desc *desc = rig->driver.desc;
 
 	virtqueue_add(&rig->driver, three + 1, 2, TABLE);
@@ -216,9 +225,48 @@ TEST(answers_may_come_in_any_order)
 		vas_split_queue_take(&rig->device);
 	}
 	for (int i = 2; i >= 0; i--)
-		vas_split_queue_give(&rig->device, heads[i], (uint32_t)i);
+		give(&rig->device, heads[i], (uint32_t)i);
 	for (int i = 2; i >= 0; i--)
 		is_answered(rig, heads[i], (uint32_t)i);
+}
+
+/* Three answers, and the driver sees none of them before it may see all. */
+TEST(answers_come_at_once)
+{
+	struct rig *rig = rig_make(SIZE, 0);
+	struct vas_virtq_answer answers[3] = { { 0 } };
+
+	rig_start(rig, 0xfffe);
+	for (uint32_t i = 0; i < 3; i++) {
+		answers[i].head = virtqueue_add(&rig->driver, three, 2, 0);
+		answers[i].len = 10 + i;
+		CHECK_EQ(peek(rig), 1);
+		vas_split_queue_take(&rig->device);
+	}
+	vas_split_queue_give(&rig->device, answers, 3);
+	CHECK_EQ(rig->driver.used->idx, 1);
+	for (uint32_t i = 0; i < 3; i++)
+		is_answered(rig, answers[i].head, 10 + i);
+}
+
+TEST(one_answer_stands_for_those_before_it)
+{
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_EVENT_IDX);
+	struct vas_virtq_answer answers[3] = { { 0 } };
+
+	vas_split_queue_wants_interrupt(&rig->device);
+	rig->driver.avail->ring[SIZE] = 1;
+	for (uint32_t i = 0; i < 3; i++) {
+		answers[i].head = virtqueue_add(&rig->driver, three, 1, 0);
+		CHECK_EQ(peek(rig), 1);
+		vas_split_queue_take(&rig->device);
+	}
+	vas_split_queue_give_in_order(&rig->device, answers, 3);
+	CHECK_EQ(rig->driver.used->idx, 3);
+	CHECK_EQ(rig->driver.used->ring[0].id, answers[2].head);
+	CHECK_EQ(rig->driver.used->ring[0].len, 0);
+	CHECK(vas_split_queue_wants_interrupt(&rig->device));
+	CHECK_EQ(peek(rig), 0);
 }
 
 static void goes_round(uint32_t size)
@@ -276,7 +324,7 @@ TEST(an_interrupt_is_for_the_answer_that_was_asked_for)
 		for (uint16_t nr = 1; nr <= SIZE; nr++)
 			for (int event = -3; event < nr + 3; event++) {
 				struct vas_split_queue queue =
-					rig_make(SIZE, VAS_SPLIT_EVENT_IDX)->device;
+					rig_make(SIZE, VAS_VIRTQ_EVENT_IDX)->device;
 				uint16_t *avail = (uint16_t *)(uintptr_t)queue.avail;
 
 				test_note("from %u, %u answers, event %d", starts[s], nr, event);
@@ -286,7 +334,7 @@ TEST(an_interrupt_is_for_the_answer_that_was_asked_for)
 				avail[2 + SIZE] = (uint16_t)(starts[s] + event);
 				for (int i = 0; i < nr; i++) {
 					vas_split_queue_take(&queue);
-					vas_split_queue_give(&queue, 0, 0);
+					give(&queue, 0, 0);
 				}
 				CHECK_EQ(vas_split_queue_wants_interrupt(&queue),
 					 event >= 0 && event < nr);
@@ -297,7 +345,7 @@ TEST(an_interrupt_is_for_the_answer_that_was_asked_for)
 /* Whoever served before may have died between an answer and its interrupt. */
 TEST(the_first_answer_after_a_start_interrupts)
 {
-	struct rig *rig = rig_make(SIZE, VAS_SPLIT_EVENT_IDX);
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_EVENT_IDX);
 
 	rig_start(rig, 100);
 	rig->driver.avail->ring[SIZE] = 99;
@@ -309,7 +357,7 @@ TEST(the_first_answer_after_a_start_interrupts)
 
 TEST(as_many_answers_as_there_are_indices_interrupt)
 {
-	struct rig *rig = rig_make(SIZE, VAS_SPLIT_EVENT_IDX);
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_EVENT_IDX);
 
 	vas_split_queue_wants_interrupt(&rig->device);
 	rig->driver.avail->ring[SIZE] = 5;
@@ -322,7 +370,7 @@ TEST(as_many_answers_as_there_are_indices_interrupt)
 
 TEST(a_kick_is_asked_for_what_comes_next)
 {
-	struct rig *rig = rig_make(SIZE, VAS_SPLIT_EVENT_IDX);
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_EVENT_IDX);
 
 	rig_start(rig, 0xfffe);
 	for (uint32_t i = 0; i < 5; i++) {
@@ -380,7 +428,7 @@ static void drive(struct rig *rig, uint16_t *kicked)
 
 TEST(no_kick_and_no_interrupt_is_lost)
 {
-	struct rig *rig = rig_make(SIZE, VAS_SPLIT_EVENT_IDX);
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_EVENT_IDX);
 	uint32_t added = 0, answered = 0;
 	struct vring_used_elem elem;
 	uint16_t kicked = 0;
@@ -403,7 +451,7 @@ static void breaks(uint32_t flags, void (*harm)(struct rig *rig))
 {
 	struct rig *rig = rig_make(SIZE, flags);
 
-	virtqueue_add(&rig->driver, three, 3, flags & VAS_SPLIT_INDIRECT ? TABLE : 0);
+	virtqueue_add(&rig->driver, three, 3, flags & VAS_VIRTQ_INDIRECT ? TABLE : 0);
 	is_chain(rig, three, 3);
 	rig->nr_read = 0;
 	harm(rig);
@@ -458,7 +506,7 @@ BREAKS(BOTH, a_descriptor_after_a_table_is_refused, q->desc[0].flags |= VRING_DE
 /* The ring allows more than there is room for. */
 TEST(a_chain_longer_than_its_room_is_refused)
 {
-	struct rig *rig = rig_make(2 * MAX_SEGMENTS, VAS_SPLIT_INDIRECT);
+	struct rig *rig = rig_make(2 * MAX_SEGMENTS, VAS_VIRTQ_INDIRECT);
 	struct part parts[MAX_SEGMENTS + 1];
 
 	for (uint32_t i = 0; i <= MAX_SEGMENTS; i++)
@@ -473,7 +521,7 @@ TEST(a_chain_longer_than_its_room_is_refused)
 /* Descriptors and a table together, too. */
 TEST(a_chain_whose_table_makes_it_too_long_is_refused)
 {
-	struct rig *rig = rig_make(SIZE, VAS_SPLIT_INDIRECT);
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_INDIRECT);
 	struct part parts[MAX_SEGMENTS];
 
 	for (uint32_t i = 0; i < MAX_SEGMENTS; i++)
@@ -507,13 +555,13 @@ TEST(more_chains_than_entries_are_refused)
 	}
 	virtqueue_add(&rig->driver, three, 1, 0);
 	CHECK_EQ(peek(rig), -EPROTO);
-	vas_split_queue_give(&rig->device, 0, 0);
+	give(&rig->device, 0, 0);
 	CHECK_EQ(peek(rig), 1);
 }
 
 TEST(memory_that_cannot_be_read_now_is_no_error_of_the_driver)
 {
-	struct rig *rig = rig_make(SIZE, VAS_SPLIT_INDIRECT);
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_INDIRECT);
 
 	virtqueue_add(&rig->driver, three, 3, TABLE);
 	rig->read_err = -EAGAIN;
@@ -530,7 +578,7 @@ static void poison_the_table(struct rig *rig)
 
 TEST(a_table_that_changes_once_it_is_read_changes_nothing)
 {
-	struct rig *rig = rig_make(SIZE, VAS_SPLIT_INDIRECT);
+	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_INDIRECT);
 
 	virtqueue_add(&rig->driver, three, 3, TABLE);
 	rig->after_read = poison_the_table;
@@ -586,7 +634,7 @@ TEST(a_ring_that_changes_while_it_is_read_yields_only_what_makes_sense)
 			nr_good++;
 			CHECK_STR(chain_error(&s.rig->chain, SIZE) ?: "", "");
 			vas_split_queue_take(&s.rig->device);
-			vas_split_queue_give(&s.rig->device, s.rig->chain.head, i);
+			give(&s.rig->device, s.rig->chain.head, i);
 		}
 		vas_split_queue_wants_interrupt(&s.rig->device);
 		vas_split_queue_enable_kick(&s.rig->device);

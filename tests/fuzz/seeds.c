@@ -246,7 +246,22 @@ static int seed_snapshot(void)
 	return err;
 }
 
-/* As virtqueue.c has it: 5 bytes, then the parts of a ring of 4, then guest memory. */
+/* As virtqueue.c has it: 7 bytes, then the parts of a ring of 4, then guest memory. */
+static int save_ring(const char *name, uint8_t features, const uint8_t *head, const void *desc,
+		     const void *driver, size_t driver_size)
+{
+	uint8_t buf[256] = { 0 };
+	size_t size = 7;
+
+	memcpy(buf, head, 7);
+	buf[0] = features;
+	memcpy(buf + size, desc, 64);
+	memcpy(buf + size + 64, driver, driver_size);
+	size += 64 + driver_size;
+	memcpy(buf + size, desc, 64);
+	return save(name, buf, size + 64);
+}
+
 static int seed_virtqueue(void)
 {
 	static const struct vring_desc desc[4] = {
@@ -255,18 +270,25 @@ static int seed_virtqueue(void)
 		{ 0, 32, VRING_DESC_F_INDIRECT, 0 }, /* the first two once more, as a table */
 		{ 0, 1, VRING_DESC_F_NEXT, 2 },
 	};
+	static const struct vring_packed_desc packed[4] = {
+		{ 0, 16, 0, VRING_DESC_F_NEXT | 1 << VRING_PACKED_DESC_F_AVAIL },
+		{ 64, 33, 1, VRING_DESC_F_WRITE | 1 << VRING_PACKED_DESC_F_AVAIL },
+		{ 0, 32, 2, VRING_DESC_F_INDIRECT | 1 << VRING_PACKED_DESC_F_AVAIL },
+		{ 0, 1, 3, 1 << VRING_PACKED_DESC_F_AVAIL },
+	};
 	static const uint16_t avail[] = { 0, 3, 0, 2, 3, 0, 1 };
-	uint8_t buf[5 + 2 * sizeof(desc) + sizeof(avail)] = { 0, 2, 0, 0, 8 };
+	static const uint16_t event[] = { 0x8001, VRING_PACKED_EVENT_FLAG_DESC };
+	static const uint8_t split_head[7] = { 0, 2, 0, 0, 0, 0, 8 };
+	static const uint8_t packed_head[7] = { 0, 3, 0, 0x80, 0, 0x80, 8 };
 	char name[32];
 	int err = 0;
 
-	memcpy(buf + 5, desc, sizeof(desc));
-	memcpy(buf + 5 + sizeof(desc), avail, sizeof(avail));
-	memcpy(buf + 5 + sizeof(desc) + sizeof(avail), desc, sizeof(desc));
-	for (uint8_t features = 0; features < 8; features++) {
-		buf[0] = features;
+	for (uint8_t features = 0; features < 64; features++) {
 		snprintf(name, sizeof(name), "ring-%u", features);
-		err |= save(name, buf, sizeof(buf));
+		if (features & 8)
+			err |= save_ring(name, features, packed_head, packed, event, sizeof(event));
+		else
+			err |= save_ring(name, features, split_head, desc, avail, sizeof(avail));
 	}
 	return err;
 }

@@ -58,19 +58,20 @@ static int get_request(struct queue *queue)
 static int serve_step(struct queue *queue)
 {
 	struct vas_split_queue *ring = &queue->ring.queue;
-	u32 written;
+	struct vas_virtq_answer answer = {};
 	int result;
 
 	result = get_request(queue);
 	if (result <= 0)
 		return result;
-	result = disk_step(&queue->request, queue->buffer, &written);
+	result = disk_step(&queue->request, queue->buffer, &answer.len);
 	if (result)
 		return result;
 	queue->has_request = false;
 	/* Not before: whatever ends half-way is peeked at again, also by who goes on after us. */
 	vas_split_queue_take(ring);
-	vas_split_queue_give(ring, queue->chain.head, written);
+	answer.head = queue->chain.head;
+	vas_split_queue_give(ring, &answer, 1);
 	queue->nr_requests++;
 	return 1;
 }
@@ -200,8 +201,8 @@ static void detach_events(struct queue *queue)
 
 static u32 ring_flags(u64 features)
 {
-	return (features & 1ull << VIRTIO_RING_F_EVENT_IDX ? VAS_SPLIT_EVENT_IDX : 0) |
-	       (features & 1ull << VIRTIO_RING_F_INDIRECT_DESC ? VAS_SPLIT_INDIRECT : 0);
+	return (features & 1ull << VIRTIO_RING_F_EVENT_IDX ? VAS_VIRTQ_EVENT_IDX : 0) |
+	       (features & 1ull << VIRTIO_RING_F_INDIRECT_DESC ? VAS_VIRTQ_INDIRECT : 0);
 }
 
 static int init_ring(struct queue *queue, u64 features, const struct vas_blk_queue *config)

@@ -20,18 +20,20 @@ int ring_init(struct ring *ring)
 	for (part = 0; part < VAS_SPLIT_NR_PARTS; part++)
 		if (ring->gpa[part] % vas_split_part_align(part))
 			return -EINVAL;
-	queue->read = read_table;
-	queue->user = ring->vas;
-	queue->max_table = RING_MAX_SEGMENTS;
-	queue->table = kvmalloc_array(RING_MAX_SEGMENTS, sizeof(*queue->table),
-				      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	return queue->table ? 0 : -ENOMEM;
+	queue->tables = (struct vas_virtq_tables){
+		.read = read_table,
+		.user = ring->vas,
+		.room = kvmalloc_array(RING_MAX_SEGMENTS, sizeof(struct vas_virtq_desc),
+				       GFP_KERNEL_ACCOUNT | __GFP_NOWARN),
+		.max = RING_MAX_SEGMENTS,
+	};
+	return queue->tables.room ? 0 : -ENOMEM;
 }
 
 void ring_clean(struct ring *ring)
 {
 	ring_unmap(ring);
-	kvfree(ring->queue.table);
+	kvfree(ring->queue.tables.room);
 }
 
 void ring_unmap(struct ring *ring)
