@@ -51,6 +51,9 @@ _vas_value()
 	--sort)
 		_vas_words "resident dirty working-set size name"
 		;;
+	--format)
+		_vas_words "raw elf lime"
+		;;
 	-z | --compress)
 		_vas_words "lz4 zstd"
 		;;

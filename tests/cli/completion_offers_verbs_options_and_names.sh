@@ -48,3 +48,5 @@ completes snapshot "$mine"
 out_is "$mine-one"
 completes top --sort w
 out_is working-set
+completes dump --format e
+out_is elf
