@@ -12,14 +12,19 @@
 #include "cli/target/parse.h"
 #include "cli/find/pattern.h"
 #include "cli/find/search.h"
+#include "cli/ui/output.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
-enum { FIND_RANGE = 2000, FIND_THREADS };
+enum { FIND_RANGE = 2000, FIND_THREADS, FIND_CONTEXT };
+
+#define CONTEXT_MOST 4096
 
 static const struct option longs[] = {
 	{ "hex", required_argument, NULL, 'x' },
 	{ "string", required_argument, NULL, 's' },
+	{ "ignore-case", no_argument, NULL, 'i' },
+	{ "context", required_argument, NULL, FIND_CONTEXT },
 	{ "max", required_argument, NULL, 'm' },
 	{ "count", no_argument, NULL, 'c' },
 	{ "range", required_argument, NULL, FIND_RANGE },
@@ -30,15 +35,56 @@ static const struct option longs[] = {
 };
 
 struct find {
+	struct vas *vas;
+	struct regions regions;
 	struct patterns patterns;
 	uint64_t max;
 	uint64_t gpa, len;
 	int nr_threads;
 	int format; /* 'j', 'c', or 0: gpas */
+	int ignores_case;
+	int shows_context;
+	uint64_t context; /* bytes before and behind a match */
 	uint64_t nr_found;
 	uint64_t done;
 	struct progress progress;
 };
+
+/* The range without a hole in which [gpa, gpa + len) lies. */
+static void range_around(const struct regions *regions, uint64_t gpa, uint64_t len, uint64_t *start,
+			 uint64_t *end)
+{
+	*start = *end = 0;
+	for (size_t i = 0; i < regions->nr; i++) {
+		const struct vas_region *region = &regions->at[i];
+
+		if (region->gpa != *end && *end >= gpa + len)
+			return;
+		if (region->gpa != *end)
+			*start = region->gpa;
+		*end = region->gpa + region->size;
+	}
+}
+
+/* Whole lines, with the match in them, and as many bytes around it as there are. */
+static void print_context(const struct find *find, uint64_t gpa, uint64_t len)
+{
+	uint8_t bytes[3 * CONTEXT_MOST + 16];
+	uint64_t least = gpa > find->context ? gpa - find->context : 0;
+	uint64_t most = gpa + len + find->context, start, end;
+	struct output output = { .file = stdout, .format = OUTPUT_DUMP };
+	size_t done = 0;
+
+	range_around(&find->regions, gpa, len, &start, &end);
+	start = (start > least ? start : least) & ~15ull;
+	end = end < most ? end : most;
+	output.gpa = start;
+	/* What is gone by now is not shown. */
+	if (start < end)
+		vas_peek(find->vas, start, bytes, end - start, &done);
+	output_put(&output, bytes, done);
+	output_end(&output);
+}
 
 static int found(void *context, uint64_t gpa, size_t pattern)
 {
@@ -50,6 +96,8 @@ static int found(void *context, uint64_t gpa, size_t pattern)
 			printf("%s  %s\n", text_gpa(gpa).s, find->patterns.labels[pattern]);
 		else
 			puts(text_gpa(gpa).s);
+		if (find->shows_context)
+			print_context(find, gpa, find->patterns.at[pattern].len);
 	} else if (find->format == 'j') {
 		json_open(NULL, '{');
 		json_number("gpa", gpa);
@@ -89,11 +137,10 @@ static void print_end(const struct find *find)
 
 static int search(struct vas *vas, const char *name, struct find *find)
 {
-	struct regions regions;
 	uint64_t total = 0;
-	int err = regions_get(vas, &regions);
+	int err = regions_get(vas, &find->regions);
 	struct search search = { .vas = vas,
-				 .regions = &regions,
+				 .regions = &find->regions,
 				 .patterns = find->patterns.at,
 				 .nr_patterns = find->patterns.nr,
 				 .gpa = find->gpa,
@@ -104,12 +151,13 @@ static int search(struct vas *vas, const char *name, struct find *find)
 
 	if (err)
 		return fail_vas(err, name);
-	search.end = regions_end(&regions);
+	find->vas = vas;
+	search.end = regions_end(&find->regions);
 	if (find->len && find->gpa + find->len < search.end)
 		search.end = find->gpa + find->len;
 	/* Counting what there is takes a twentieth of the search: only for those who look on. */
 	if (isatty(STDERR_FILENO))
-		total = extents_data(vas, &regions, search.gpa, search.end);
+		total = extents_data(vas, &find->regions, search.gpa, search.end);
 	progress_begin(&find->progress, "find", total);
 	if (find->format == 'j') {
 		json_open(NULL, '{');
@@ -117,7 +165,7 @@ static int search(struct vas *vas, const char *name, struct find *find)
 	}
 	err = search_run(&search);
 	print_end(find);
-	regions_clean(&regions);
+	regions_clean(&find->regions);
 	if (err)
 		return fail_vas(err, name);
 	return find->nr_found ? EXIT_OK : EXIT_NOT_FOUND;
@@ -145,6 +193,14 @@ static int take_option(struct find *find, int option, const char *value)
 		if (parse_size(value, &find->max) == 0 && find->max)
 			return EXIT_OK;
 		return fail_usage("--max: '%s' is no number from 1 on", value);
+	case 'i':
+		find->ignores_case = 1;
+		return EXIT_OK;
+	case FIND_CONTEXT:
+		find->shows_context = 1;
+		if (parse_size(value, &find->context) == 0 && find->context <= CONTEXT_MOST)
+			return EXIT_OK;
+		return fail_usage("--context: '%s' is no number up to %d", value, CONTEXT_MOST);
 	case FIND_RANGE:
 		return take_range(find, value);
 	case FIND_THREADS:
@@ -168,6 +224,10 @@ static int take_arguments(struct options *options, struct find *find)
 		code = patterns_add_text(&find->patterns, options->argv[i]);
 	if (!code && !find->patterns.nr)
 		code = fail_usage("what is to be found? Give a text, or --hex DIGITS");
+	if (!code && find->shows_context && find->format)
+		code = fail_usage("--context goes with neither --json nor --count");
+	if (find->ignores_case)
+		patterns_ignore_case(&find->patterns);
 	return code;
 }
 
@@ -185,7 +245,7 @@ static int find_in(const char *name, struct find *find)
 
 static int run(int argc, char **argv)
 {
-	struct options options = { argc, argv, ":x:s:m:cjh", longs, 0 };
+	struct options options = { argc, argv, ":x:s:im:cjh", longs, 0 };
 	struct find find = { .nr_threads = (int)sysconf(_SC_NPROCESSORS_ONLN) };
 	int c, code = EXIT_OK;
 
@@ -207,6 +267,8 @@ const struct verb verb_find = {
 	.summary = "Find bytes in guest memory",
 	.help = "  -s, --string TEXT    a text to look for, as the arguments behind NAME are\n"
 		"  -x, --hex DIGITS     bytes in hex; '?' stands for any digit: \"de ad ?? be\"\n"
+		"  -i, --ignore-case    of ASCII letters in texts\n"
+		"      --context N      show the bytes, and N around them\n"
 		"  -m, --max N          end after N matches\n"
 		"  -c, --count          print only how many there are\n"
 		"      --range GPA:LEN  look only there\n"

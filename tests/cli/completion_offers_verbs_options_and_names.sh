@@ -50,3 +50,5 @@ completes top --sort w
 out_is working-set
 completes dump --format e
 out_is elf
+completes read --c
+out_is --cr3
