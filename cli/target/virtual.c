@@ -43,20 +43,47 @@ int virtual_check(const struct virtual_space *space)
 	return EXIT_OK;
 }
 
+static enum page_walk_mode mode_of(const struct virtual_space *space)
+{
+	return space->is_la57 ? PAGE_WALK_X86_5_LEVELS : space->walk.mode;
+}
+
+static int read_nothing(void *context, uint64_t gpa, uint64_t *entry)
+{
+	(void)context;
+	(void)gpa;
+	*entry = 0;
+	return 0;
+}
+
+int virtual_range_check(const struct virtual_space *space, uint64_t va, uint64_t len)
+{
+	const uint64_t last = va + len - 1;
+	struct page_walk walk = space->walk;
+	struct page_walk_result result;
+
+	walk.read_entry = read_nothing;
+	walk.mode = mode_of(space);
+	if (page_walk(&walk, va, &result) != -EINVAL &&
+	    page_walk(&walk, last, &result) != -EINVAL && va >> 63 == last >> 63)
+		return EXIT_OK;
+	return fail_usage("not all addresses from %s to %s are canonical", text_gpa(va).s,
+			  text_gpa(last).s);
+}
+
 static int read_entry(void *context, uint64_t gpa, uint64_t *entry)
 {
 	return vas_peek(context, gpa, entry, sizeof(*entry), NULL);
 }
 
-int virtual_walk(struct virtual_space *space, struct vas *vas, uint64_t va,
+int virtual_walk(const struct virtual_space *space, struct vas *vas, uint64_t va,
 		 struct page_walk_result *result)
 {
 	struct page_walk walk = space->walk;
 
 	walk.read_entry = read_entry;
 	walk.context = vas;
-	if (space->is_la57)
-		walk.mode = PAGE_WALK_X86_5_LEVELS;
+	walk.mode = mode_of(space);
 	return page_walk(&walk, va, result);
 }
 

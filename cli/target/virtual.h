@@ -35,8 +35,11 @@ int virtual_option(struct virtual_space *space, int option, const char *value);
 /* After all options: do they fit together? An exit code. */
 int virtual_check(const struct virtual_space *space);
 
+/* Are all addresses of this range canonical? An exit code. */
+int virtual_range_check(const struct virtual_space *space, uint64_t va, uint64_t len);
+
 /* As page_walk(), in this vas. */
-int virtual_walk(struct virtual_space *space, struct vas *vas, uint64_t va,
+int virtual_walk(const struct virtual_space *space, struct vas *vas, uint64_t va,
 		 struct page_walk_result *result);
 
 /* Say why the walk of an access to va failed, after `done` bytes of it. Returns EXIT_STOPPED. */

@@ -12,6 +12,7 @@
 #include "cli/target/parse.h"
 #include "cli/find/pattern.h"
 #include "cli/find/search.h"
+#include "cli/find/virtual_search.h"
 #include "cli/ui/output.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
@@ -29,6 +30,7 @@ static const struct option longs[] = {
 	{ "count", no_argument, NULL, 'c' },
 	{ "range", required_argument, NULL, FIND_RANGE },
 	{ "threads", required_argument, NULL, FIND_THREADS },
+	VIRTUAL_OPTIONS,
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -37,9 +39,10 @@ static const struct option longs[] = {
 struct find {
 	struct vas *vas;
 	struct regions regions;
+	struct virtual_space space; /* that gpas below are of, if it is chosen */
 	struct patterns patterns;
 	uint64_t max;
-	uint64_t gpa, len;
+	uint64_t gpa, len, end;
 	int nr_threads;
 	int format; /* 'j', 'c', or 0: gpas */
 	int ignores_case;
@@ -100,7 +103,7 @@ static int found(void *context, uint64_t gpa, size_t pattern)
 			print_context(find, gpa, find->patterns.at[pattern].len);
 	} else if (find->format == 'j') {
 		json_open(NULL, '{');
-		json_number("gpa", gpa);
+		json_number(find->space.is_chosen ? "va" : "gpa", gpa);
 		json_number("pattern", pattern);
 		json_close();
 	}
@@ -135,35 +138,59 @@ static void print_end(const struct find *find)
 			text_size(find->done).s, (double)ns / 1e9, (double)find->done / (double)ns);
 }
 
-static int search(struct vas *vas, const char *name, struct find *find)
+static int search_virtual(struct find *find)
 {
-	uint64_t total = 0;
-	int err = regions_get(vas, &find->regions);
-	struct search search = { .vas = vas,
+	struct virtual_search search = { .vas = find->vas,
+					 .space = &find->space,
+					 .patterns = find->patterns.at,
+					 .nr_patterns = find->patterns.nr,
+					 .va = find->gpa,
+					 .end = find->gpa + find->len,
+					 .found = found,
+					 .progress = progress,
+					 .context = find };
+
+	return virtual_search_run(&search);
+}
+
+static int search_physical(struct find *find)
+{
+	struct search search = { .vas = find->vas,
 				 .regions = &find->regions,
 				 .patterns = find->patterns.at,
 				 .nr_patterns = find->patterns.nr,
 				 .gpa = find->gpa,
+				 .end = find->end,
 				 .nr_threads = find->nr_threads,
 				 .found = found,
 				 .progress = progress,
 				 .context = find };
 
+	return search_run(&search);
+}
+
+static int search(struct vas *vas, const char *name, struct find *find)
+{
+	uint64_t total = 0;
+	int err = regions_get(vas, &find->regions);
+
 	if (err)
 		return fail_vas(err, name);
 	find->vas = vas;
-	search.end = regions_end(&find->regions);
-	if (find->len && find->gpa + find->len < search.end)
-		search.end = find->gpa + find->len;
+	find->end = regions_end(&find->regions);
+	if (find->len && find->gpa + find->len < find->end)
+		find->end = find->gpa + find->len;
 	/* Counting what there is takes a twentieth of the search: only for those who look on. */
-	if (isatty(STDERR_FILENO))
-		total = extents_data(vas, &find->regions, search.gpa, search.end);
+	if (isatty(STDERR_FILENO) && find->space.is_chosen)
+		total = find->len;
+	else if (isatty(STDERR_FILENO))
+		total = extents_data(vas, &find->regions, find->gpa, find->end);
 	progress_begin(&find->progress, "find", total);
 	if (find->format == 'j') {
 		json_open(NULL, '{');
 		json_open("matches", '[');
 	}
-	err = search_run(&search);
+	err = find->space.is_chosen ? search_virtual(find) : search_physical(find);
 	print_end(find);
 	regions_clean(&find->regions);
 	if (err)
@@ -193,6 +220,11 @@ static int take_option(struct find *find, int option, const char *value)
 		if (parse_size(value, &find->max) == 0 && find->max)
 			return EXIT_OK;
 		return fail_usage("--max: '%s' is no number from 1 on", value);
+	case OPTION_VIRTUAL:
+	case OPTION_CR3:
+	case OPTION_LA57:
+	case OPTION_TTBR:
+		return virtual_option(&find->space, option, value);
 	case 'i':
 		find->ignores_case = 1;
 		return EXIT_OK;
@@ -213,6 +245,19 @@ static int take_option(struct find *find, int option, const char *value)
 	return EXIT_OK;
 }
 
+static int check_virtual(const struct find *find)
+{
+	int code = virtual_check(&find->space);
+
+	if (code || !find->space.is_chosen)
+		return code;
+	if (!find->len)
+		return fail_usage("where in the virtual addresses? Give --range VA:LEN");
+	if (find->shows_context)
+		return fail_usage("--context does not go with virtual addresses: see vas read");
+	return virtual_range_check(&find->space, find->gpa, find->len);
+}
+
 /* The first argument that is no option is the vas, the others are texts to look for. */
 static int take_arguments(struct options *options, struct find *find)
 {
@@ -224,6 +269,8 @@ static int take_arguments(struct options *options, struct find *find)
 		code = patterns_add_text(&find->patterns, options->argv[i]);
 	if (!code && !find->patterns.nr)
 		code = fail_usage("what is to be found? Give a text, or --hex DIGITS");
+	if (!code)
+		code = check_virtual(find);
 	if (!code && find->shows_context && find->format)
 		code = fail_usage("--context goes with neither --json nor --count");
 	if (find->ignores_case)
@@ -272,7 +319,7 @@ const struct verb verb_find = {
 		"  -m, --max N          end after N matches\n"
 		"  -c, --count          print only how many there are\n"
 		"      --range GPA:LEN  look only there\n"
-		"      --threads N      else one a core\n"
+		"      --threads N      else one a core\n" VIRTUAL_HELP
 		"  -j, --json           as JSON, with the bytes searched and the time that it took\n"
 		"\n"
 		"Prints the gpa of each match, also of those that overlap, in ascending order; of several\n"

@@ -42,7 +42,7 @@ static int take(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t 
 }
 
 /* Page by page, or what takes its place: no walk holds for longer. */
-static int copy_virtual(const struct copy *copy, struct virtual_space *space, uint64_t va,
+static int copy_virtual(const struct copy *copy, const struct virtual_space *space, uint64_t va,
 			uint64_t len)
 {
 	int code = EXIT_OK;

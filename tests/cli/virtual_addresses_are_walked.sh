@@ -57,6 +57,26 @@ expect 0 write "$mine" 0xb000 --hex 4100000000000000
 expect 0 read "$mine" 0x212345 5 --ttbr 0xa000 --raw
 out_is large
 
+# What is side by side there alone is found there alone, and nothing over what is not mapped.
+expect 1 find "$mine" hello
+expect 0 find "$mine" hello HELLO --virtual --cr3 0x1000 -i --range 0:64M
+out_is "0x400ffd  hello
+0x400ffd  HELLO"
+expect 1 find "$mine" large --cr3 0x1000 --range 0x400000:0x212345
+expect 1 find "$mine" large --cr3 0x1000 --range 0x400000:0x212349
+expect 0 find "$mine" large --cr3 0x1000 --range 0x400000:0x21234a --json
+is_equal "$(json "[m['va'] for m in j['matches']]")" "[$((0x612345))]"
+expect 0 write "$mine" 0x3ffff8 --string "the end"
+expect 0 find "$mine" "the end" --cr3 0x1000 --range 0:1G
+out_is 0x7ffff8
+expect 1 find "$mine" nowhere --cr3 0x1000 --range 0x8000000000:256G
+expect 2 find "$mine" large --cr3 0x1000
+err_has "Give --range VA:LEN"
+expect 2 find "$mine" large --cr3 0x1000 --range 0:256T
+err_has "not all addresses from 0x0 to 0xffffffffffff are canonical"
+expect 2 find "$mine" large --virtual
+err_has "by which page tables?"
+
 expect 2 read "$mine" 0 8 --virtual
 err_has "by which page tables?"
 expect 2 read "$mine" 0 8 --cr3 0x1000 --ttbr 0x1000
