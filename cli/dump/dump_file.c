@@ -52,35 +52,32 @@ static int open_stdout(struct dump_file *file)
 	return file->is_stream ? EXIT_OK : prepare_stdout(file, &st);
 }
 
-/* A link stays one: the file that it leads to is replaced. */
-static const char *without_links(const char *path, const struct stat *st)
+static int open_path(struct dump_file *file, const char *path)
 {
 	static char real[PATH_MAX];
+	struct stat st;
 
-	return st && realpath(path, real) ? real : path;
+	if (stat(path, &st)) {
+		if (errno != ENOENT)
+			return fail_file(file);
+	} else if (!S_ISREG(st.st_mode) || !realpath(path, real)) {
+		/* No file, or one that has no name, such as a memfd by /dev/fd/N. */
+		file->is_stream = !S_ISREG(st.st_mode);
+		file->fd = output_open(path);
+		return file->fd < 0 ? fail_file(file) : EXIT_OK;
+	} else {
+		path = real; /* a link stays one: the file that it leads to is replaced */
+	}
+	if (atomic_open(&file->atomic, path))
+		return fail(EXIT_REFUSED, "%s", vas_error());
+	file->fd = file->atomic.fd;
+	return EXIT_OK;
 }
 
 int dump_file_open(struct dump_file *file, const char *path)
 {
-	struct stat st;
-	int is_there, err;
-
 	*file = (struct dump_file){ .atomic.fd = -1, .fd = -1, .path = path };
-	if (!path)
-		return open_stdout(file);
-	is_there = stat(path, &st) == 0;
-	if (!is_there && errno != ENOENT)
-		return fail_file(file);
-	if (is_there && !S_ISREG(st.st_mode)) {
-		file->is_stream = 1;
-		file->fd = output_open(path);
-		return file->fd < 0 ? fail_file(file) : EXIT_OK;
-	}
-	err = atomic_open(&file->atomic, without_links(path, is_there ? &st : NULL));
-	if (err)
-		return fail(EXIT_REFUSED, "%s", vas_error());
-	file->fd = file->atomic.fd;
-	return EXIT_OK;
+	return path ? open_path(file, path) : open_stdout(file);
 }
 
 static int write_all(struct dump_file *file, uint64_t offset, const uint8_t *bytes, size_t len)

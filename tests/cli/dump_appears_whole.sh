@@ -63,3 +63,8 @@ expect 0 dump "$mine" -o "$tmp/folder/link"
 is_equal "$(stat -c %s "$tmp/folder/there")" $((128 << 20))
 is_equal "$(ls "$tmp/folder")" "link
 there"
+# A file without a name is written to.
+exec 8<>"$tmp/nameless"
+rm "$tmp/nameless"
+expect 0 dump "$mine" -o /dev/fd/8
+cmp /dev/fd/8 "$tmp/folder/there"
