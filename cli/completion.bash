@@ -59,7 +59,7 @@ _vas_value()
 		;;
 	-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
 		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
-		--number | --downtime | --cr3 | --ttbr | --context)
+		--number | --downtime | --cr3 | --ttbr | --context | --regex)
 		# Only the user knows.
 		;;
 	*)

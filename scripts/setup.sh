@@ -7,7 +7,7 @@ base="gcc g++ libc6-dev meson ninja-build pkg-config make python3 scdoc binutils
 	clang clang-format lld libclang-rt-14-dev shellcheck universal-ctags spin
 	qemu-system-x86 cpio xz-utils zstd util-linux groff-base
 	libjson-c-dev libncurses-dev libxxhash-dev libzstd-dev liblz4-dev
-	python3-dev python3-numpy mypy"
+	libpcre2-dev python3-dev python3-numpy mypy"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
@@ -42,6 +42,7 @@ brought_by()
 	libjson-c-dev) echo :json-c/json.h ;;
 	libncurses-dev) echo :ncurses.h ;;
 	libxxhash-dev) echo :xxhash.h ;;
+	libpcre2-dev) echo :pcre2.h ;;
 	libzstd-dev) echo :zstd.h ;;
 	liblz4-dev) echo :lz4.h ;;
 	python3-dev) echo python3-config ;;

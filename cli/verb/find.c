@@ -10,20 +10,21 @@
 #include "cli/ui/json.h"
 #include "cli/target/name.h"
 #include "cli/target/parse.h"
+#include "cli/find/buffer_search.h"
 #include "cli/find/pattern.h"
 #include "cli/find/search.h"
-#include "cli/find/virtual_search.h"
 #include "cli/ui/output.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
-enum { FIND_RANGE = 2000, FIND_THREADS, FIND_CONTEXT };
+enum { FIND_RANGE = 2000, FIND_THREADS, FIND_CONTEXT, FIND_REGEX };
 
 #define CONTEXT_MOST 4096
 
 static const struct option longs[] = {
 	{ "hex", required_argument, NULL, 'x' },
 	{ "string", required_argument, NULL, 's' },
+	{ "regex", required_argument, NULL, FIND_REGEX },
 	{ "ignore-case", no_argument, NULL, 'i' },
 	{ "context", required_argument, NULL, FIND_CONTEXT },
 	{ "max", required_argument, NULL, 'm' },
@@ -41,6 +42,8 @@ struct find {
 	struct regions regions;
 	struct virtual_space space; /* that gpas below are of, if it is chosen */
 	struct patterns patterns;
+	const char *expression;
+	struct regex *regex; /* in place of the patterns */
 	uint64_t max;
 	uint64_t gpa, len, end;
 	int nr_threads;
@@ -100,7 +103,7 @@ static int found(void *context, uint64_t gpa, size_t pattern)
 		else
 			puts(text_gpa(gpa).s);
 		if (find->shows_context)
-			print_context(find, gpa, find->patterns.at[pattern].len);
+			print_context(find, gpa, find->regex ? 1 : find->patterns.at[pattern].len);
 	} else if (find->format == 'j') {
 		json_open(NULL, '{');
 		json_number(find->space.is_chosen ? "va" : "gpa", gpa);
@@ -138,22 +141,26 @@ static void print_end(const struct find *find)
 			text_size(find->done).s, (double)ns / 1e9, (double)find->done / (double)ns);
 }
 
-static int search_virtual(struct find *find)
+static int search_in_buffer(struct find *find)
 {
-	struct virtual_search search = { .vas = find->vas,
-					 .space = &find->space,
-					 .patterns = find->patterns.at,
-					 .nr_patterns = find->patterns.nr,
-					 .va = find->gpa,
-					 .end = find->gpa + find->len,
-					 .found = found,
-					 .progress = progress,
-					 .context = find };
+	struct buffer_search search = {
+		.vas = find->vas,
+		.space = find->space.is_chosen ? &find->space : NULL,
+		.regions = &find->regions,
+		.patterns = find->patterns.at,
+		.nr_patterns = find->patterns.nr,
+		.regex = find->regex,
+		.at = find->gpa,
+		.end = find->space.is_chosen ? find->gpa + find->len : find->end,
+		.found = found,
+		.progress = progress,
+		.context = find,
+	};
 
-	return virtual_search_run(&search);
+	return buffer_search_run(&search);
 }
 
-static int search_physical(struct find *find)
+static int search_by_libvas(struct find *find)
 {
 	struct search search = { .vas = find->vas,
 				 .regions = &find->regions,
@@ -190,9 +197,15 @@ static int search(struct vas *vas, const char *name, struct find *find)
 		json_open(NULL, '{');
 		json_open("matches", '[');
 	}
-	err = find->space.is_chosen ? search_virtual(find) : search_physical(find);
+	err = find->space.is_chosen || find->regex ? search_in_buffer(find) :
+						     search_by_libvas(find);
 	print_end(find);
 	regions_clean(&find->regions);
+	if (err == -E2BIG)
+		return fail(EXIT_REFUSED,
+			    "%s: --regex needs too much work on what is there: "
+			    "make it simpler",
+			    name);
 	if (err)
 		return fail_vas(err, name);
 	return find->nr_found ? EXIT_OK : EXIT_NOT_FOUND;
@@ -225,6 +238,11 @@ static int take_option(struct find *find, int option, const char *value)
 	case OPTION_LA57:
 	case OPTION_TTBR:
 		return virtual_option(&find->space, option, value);
+	case FIND_REGEX:
+		if (find->expression)
+			return fail_usage("--regex: one of them, with '|' in it for several");
+		find->expression = value;
+		return EXIT_OK;
 	case 'i':
 		find->ignores_case = 1;
 		return EXIT_OK;
@@ -267,7 +285,12 @@ static int take_arguments(struct options *options, struct find *find)
 		return options->status;
 	for (int i = optind + 1; !code && i < options->argc; i++)
 		code = patterns_add_text(&find->patterns, options->argv[i]);
-	if (!code && !find->patterns.nr)
+	if (!code && find->expression && find->patterns.nr)
+		code = fail_usage(
+			"--regex goes with no other pattern: write '|' in it for several");
+	if (!code && find->expression)
+		code = regex_compile(&find->regex, find->expression, find->ignores_case);
+	if (!code && !find->patterns.nr && !find->expression)
 		code = fail_usage("what is to be found? Give a text, or --hex DIGITS");
 	if (!code)
 		code = check_virtual(find);
@@ -305,6 +328,7 @@ static int run(int argc, char **argv)
 	if (!code && c == OPTION_END)
 		code = find_in(argv[optind], &find);
 	patterns_clean(&find.patterns);
+	regex_free(find.regex);
 	return code;
 }
 
@@ -314,7 +338,8 @@ const struct verb verb_find = {
 	.summary = "Find bytes in guest memory",
 	.help = "  -s, --string TEXT    a text to look for, as the arguments behind NAME are\n"
 		"  -x, --hex DIGITS     bytes in hex; '?' stands for any digit: \"de ad ?? be\"\n"
-		"  -i, --ignore-case    of ASCII letters in texts\n"
+		"      --regex RE       a regular expression of Perl's kind, over bytes\n"
+		"  -i, --ignore-case    of ASCII letters in texts and in RE\n"
 		"      --context N      show the bytes, and N around them\n"
 		"  -m, --max N          end after N matches\n"
 		"  -c, --count          print only how many there are\n"
