@@ -27,7 +27,7 @@ _vas_names()
 _vas_options()
 {
 	_vas_words "$("${COMP_WORDS[0]}" "$1" --help 2>/dev/null |
-		sed -n 's/^ *\(-[a-z], \)\{0,1\}\(--[a-z]*\).*/\2/p') --help"
+		sed -n 's/^ *\(-[a-z], \)\{0,1\}\(--[a-z0-9-]*\).*/\2/p') --help"
 }
 
 _vas_verbs()
@@ -51,12 +51,15 @@ _vas_value()
 	--sort)
 		_vas_words "resident dirty working-set size name"
 		;;
+	--format)
+		_vas_words "raw elf lime"
+		;;
 	-z | --compress)
 		_vas_words "lz4 zstd"
 		;;
 	-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
 		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
-		--number | --downtime)
+		--number | --downtime | --cr3 | --ttbr | --context | --regex)
 		# Only the user knows.
 		;;
 	*)

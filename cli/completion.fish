@@ -9,7 +9,7 @@ end
 
 function __vas_options
 	command $argv[1] $argv[2] --help 2>/dev/null |
-		string replace -rf '^ *(?:-., )?(--[a-z-]+)(?:[= ]\S+)? *(\S.*)' '$1\t$2'
+		string replace -rf '^ *(?:-., )?(--[a-z0-9-]+)(?:[= ]\S+)? *(\S.*)' '$1\t$2'
 	echo -- --help
 end
 
@@ -24,12 +24,14 @@ function __vas_value
 			printf '%s\n' pc q35 microvm flat
 		case -o --output -f --file --parent
 			__fish_complete_path $argv[2]
+		case --format
+			printf '%s\n' raw elf lime
 		case --sort
 			printf '%s\n' resident dirty working-set size name
 		case -z --compress
 			printf '%s\n' lz4 zstd
 		case -m --memory -l --limit -n --name --region -x --hex -s --string --max --range \
-			--threads -c --cell --channels -r --rate --delay --number --downtime
+			--threads -c --cell --channels -r --rate --delay --number --downtime --cr3 --ttbr --context --regex --disks
 			# Only the user knows.
 		case '*'
 			return 1
@@ -41,9 +43,12 @@ function __vas_argument
 	set -l nr (count $argv)
 	switch $argv[2]
 		case create run ls
-		case top
+		case top pause resume
 			__vas_names $argv[1]
-		case restore clone receive
+		case clone
+			__vas_names $argv[1]
+			__fish_complete_path $argv[-1]
+		case restore receive
 			__fish_complete_path $argv[-1]
 		case snapshot send
 			if test $nr -eq 3

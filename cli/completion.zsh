@@ -15,7 +15,7 @@ _vas_options()
 {
 	local -a options
 	options=(${(f)"$($words[1] $words[2] --help 2>/dev/null |
-		sed -nE 's/^ *(-., )?(--[a-z-]+)([= ][^ ]+)? *([^ ].*)/\2:\4/p')"}
+		sed -nE 's/^ *(-., )?(--[a-z0-9-]+)([= ][^ ]+)? *([^ ].*)/\2:\4/p')"}
 		'--help:Tell more of this verb.')
 	_describe option options
 }
@@ -29,13 +29,15 @@ _vas_names()
 _vas_value()
 {
 	case $1 in
+	(--disks) _command_names ;;
 	(--machine) compadd pc q35 microvm flat ;;
 	(-o | --output | -f | --file | --parent) _files ;;
+	(--format) compadd raw elf lime ;;
 	(--sort) compadd resident dirty working-set size name ;;
 	(-z | --compress) compadd lz4 zstd ;;
 	(-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
 		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
-		--number | --downtime)
+		--number | --downtime | --cr3 | --ttbr | --context | --regex)
 		_message 'only you know'
 		;;
 	(*) return 1 ;;
@@ -47,8 +49,9 @@ _vas_argument()
 {
 	case $1 in
 	(create | run | ls) ;;
-	(top) _vas_names ;;
-	(restore | clone | receive) _files ;;
+	(top | pause | resume) _vas_names ;;
+	(clone) _vas_names; _files ;;
+	(restore | receive) _files ;;
 	(snapshot | send) if ((CURRENT == 3)); then _vas_names; else _files; fi ;;
 	(*) ((CURRENT > 3)) || _vas_names ;;
 	esac

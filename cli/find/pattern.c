@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "cli/find/pattern.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,13 +50,31 @@ int patterns_add_hex(struct patterns *patterns, const char *digits)
 int patterns_add_text(struct patterns *patterns, const char *text)
 {
 	struct vas_pattern pattern = { .len = strlen(text) };
+	uint8_t *bytes;
 
 	if (!pattern.len || pattern.len > PATTERN_MOST)
 		return fail_usage("a text to look for has 1 to %d bytes", PATTERN_MOST);
-	pattern.bytes = strdup(text);
-	if (!pattern.bytes)
+	bytes = malloc(2 * pattern.len); /* with room for a mask behind them */
+	if (!bytes)
 		return fail(EXIT_REFUSED, "no memory");
+	memcpy(bytes, text, pattern.len);
+	pattern.bytes = bytes;
 	return add(patterns, &pattern, text);
+}
+
+/* ASCII letters differ in one bit from the same of the other case, and from nothing else. */
+void patterns_ignore_case(struct patterns *patterns)
+{
+	for (size_t i = 0; i < patterns->nr; i++) {
+		struct vas_pattern *pattern = &patterns->at[i];
+		uint8_t *bytes = (uint8_t *)(uintptr_t)pattern->bytes, *mask = bytes + pattern->len;
+
+		if (pattern->mask)
+			continue; /* bytes in hex */
+		for (size_t k = 0; k < pattern->len; k++)
+			mask[k] = isascii(bytes[k]) && isalpha(bytes[k]) ? 0xdf : 0xff;
+		pattern->mask = mask;
+	}
 }
 
 void patterns_clean(struct patterns *patterns)

@@ -14,6 +14,9 @@ struct patterns {
 /* An exit code, after a message if it is not EXIT_OK. */
 int patterns_add_hex(struct patterns *patterns, const char *digits);
 int patterns_add_text(struct patterns *patterns, const char *text);
+/* In the texts that were added, the case of ASCII letters does not matter. */
+void patterns_ignore_case(struct patterns *patterns);
+
 void patterns_clean(struct patterns *patterns);
 
 #endif

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* vas dump: all guest memory into a file, at file offset = gpa; what holds nothing stays a hole. */
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
+/* vas dump: all guest memory into a file; what holds nothing stays a hole. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "cli/dump/dump_file.h"
+#include "cli/dump/image.h"
+#include "cli/dump/vmcoreinfo.h"
 #include "cli/target/copy.h"
 #include "cli/target/name.h"
-#include "cli/ui/output.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
 static const struct option longs[] = {
+	{ "format", required_argument, NULL, 'f' },
 	{ "output", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -22,51 +20,20 @@ static const struct option longs[] = {
 
 struct dump {
 	struct sink sink;
-	int fd;
-	int is_stream; /* no holes can be left, zeros must be written */
-	const char *path;
-	uint64_t at; /* of a stream: what was written so far */
+	struct dump_file file;
+	struct image image;
+	struct regions regions;
+	uint64_t shift; /* file offset - gpa, in the range at hand */
 	uint64_t done;
 	struct progress progress;
 };
 
 #define PAGE 4096u
 
-static const uint8_t zeros[16 * PAGE];
-
-static int write_all(struct dump *dump, uint64_t gpa, const uint8_t *bytes, size_t len)
-{
-	while (len) {
-		ssize_t nr = dump->is_stream ? write(dump->fd, bytes, len) :
-					       pwrite(dump->fd, bytes, len, (off_t)gpa);
-
-		if (nr < 0 && errno == EINTR)
-			continue;
-		if (nr < 0)
-			return fail(EXIT_REFUSED, "%s: %s", dump->path, strerror(errno));
-		bytes += nr;
-		gpa += (uint64_t)nr;
-		dump->at += (uint64_t)nr;
-		len -= (size_t)nr;
-	}
-	return EXIT_OK;
-}
-
-/* Zeros up to gpa. */
-static int fill_stream(struct dump *dump, uint64_t gpa)
-{
-	int code = EXIT_OK;
-
-	while (!code && dump->is_stream && dump->at < gpa) {
-		uint64_t nr = gpa - dump->at;
-
-		code = write_all(dump, 0, zeros, nr < sizeof(zeros) ? (size_t)nr : sizeof(zeros));
-	}
-	return code;
-}
-
 static int is_zero(const uint8_t *bytes, size_t len)
 {
+	static const uint8_t zeros[PAGE];
+
 	return memcmp(bytes, zeros, len) == 0;
 }
 
@@ -74,6 +41,7 @@ static int is_zero(const uint8_t *bytes, size_t len)
 static int take(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t len)
 {
 	struct dump *dump = (struct dump *)sink;
+	const uint64_t offset = gpa + dump->shift;
 	uint64_t from = 0, to = 0;
 	int code = EXIT_OK;
 
@@ -85,82 +53,81 @@ static int take(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t 
 			continue;
 		}
 		if (to > from)
-			code = fill_stream(dump, gpa + from);
-		if (!code && to > from)
-			code = write_all(dump, gpa + from, bytes + from, to - from);
+			code = dump_file_put(&dump->file, offset + from, bytes + from, to - from);
 		from = to = at + nr;
 	}
 	if (!code && to > from)
-		code = fill_stream(dump, gpa + from);
-	if (!code && to > from)
-		code = write_all(dump, gpa + from, bytes + from, to - from);
+		code = dump_file_put(&dump->file, offset + from, bytes + from, to - from);
 	dump->done += bytes ? len : 0;
 	progress_show(&dump->progress, dump->done, 0);
 	return code;
 }
 
-static int dump_regions(struct vas *vas, const char *name, struct dump *dump)
+static int put_header(struct dump *dump, const struct image_range *range)
 {
-	struct regions regions, one = { .nr = 1 };
-	const struct copy copy = { vas, name, &one, &dump->sink };
-	int code = EXIT_OK, worst = EXIT_OK, err = regions_get(vas, &regions);
-	uint64_t end;
+	uint8_t header[IMAGE_MOST_HEADER];
+	size_t len = image_header(&dump->image, range, header);
 
-	if (err)
-		return fail_vas(err, name);
-	end = regions_end(&regions);
-	progress_begin(&dump->progress, "dump", extents_data(vas, &regions, 0, end));
-	for (size_t i = 0; i < regions.nr && code != EXIT_REFUSED; i++) {
-		one.at = &regions.at[i];
-		code = copy_out(&copy, one.at->gpa, one.at->size);
-		worst = code > worst ? code : worst;
+	dump->shift = range->offset - range->gpa;
+	return len ? dump_file_put(&dump->file, range->offset - len, header, len) : EXIT_OK;
+}
+
+/* Region by region: what stops one stops no other. */
+static int put_memory(struct vas *vas, const char *name, struct dump *dump)
+{
+	const struct image_range *range = dump->image.ranges;
+	struct regions one = { .nr = 1 };
+	const struct copy copy = { vas, name, &one, &dump->sink };
+	int code = EXIT_OK, worst = EXIT_OK;
+
+	for (size_t i = 0; i < dump->regions.nr && code != EXIT_REFUSED; i++) {
+		one.at = &dump->regions.at[i];
+		code = EXIT_OK;
+		if (one.at->gpa == range->gpa)
+			code = put_header(dump, range);
+		if (!code)
+			code = copy_out(&copy, one.at->gpa, one.at->size);
+		if (one.at->gpa + one.at->size == range->gpa + range->size)
+			range++;
+		worst = code ? code : worst;
 	}
-	if (worst != EXIT_REFUSED && dump->is_stream)
-		code = fill_stream(dump, end);
-	else if (worst != EXIT_REFUSED && ftruncate(dump->fd, (off_t)end))
-		code = fail(EXIT_REFUSED, "%s: cannot make it %" PRIu64 " bytes long: %s",
-			    dump->path, end, strerror(errno));
-	worst = code > worst ? code : worst;
-	regions_clean(&regions);
-	text_clear_progress();
 	return worst;
 }
 
-/*
- * A file becomes an image with holes, so it is emptied: what it holds would show in them. Not what
- * was to be added to, by >>, or written to before: there, offsets would be no gpas.
- */
-static int prepare_file(struct dump *dump, const struct stat *st)
+static int put_all(struct vas *vas, const char *name, struct dump *dump)
 {
-	int appends = fcntl(dump->fd, F_GETFL) & O_APPEND;
+	int code = EXIT_OK, last;
 
-	if (lseek(dump->fd, 0, SEEK_CUR) > 0 || (appends && st->st_size))
-		return fail_usage("%s has something in it that was to stay, and a dump begins at "
-				  "offset 0: give -o FILE, or > instead of >>",
-				  dump->path);
-	/* At its end is where the next byte belongs, as in a pipe. */
-	dump->is_stream = !!appends;
-	if (ftruncate(dump->fd, 0))
-		return fail(EXIT_REFUSED, "%s: cannot empty it: %s", dump->path, strerror(errno));
-	return EXIT_OK;
+	progress_begin(&dump->progress, "dump",
+		       extents_data(vas, &dump->regions, 0, regions_end(&dump->regions)));
+	if (dump->image.head_size)
+		code = dump_file_put(&dump->file, 0, dump->image.head, dump->image.head_size);
+	if (!code)
+		code = put_memory(vas, name, dump);
+	if (code != EXIT_REFUSED) {
+		last = dump_file_finish(&dump->file, dump->image.size);
+		code = last ? last : code;
+	}
+	text_clear_progress();
+	return code;
 }
 
-static int open_output(struct dump *dump, const char *path)
+/* The file's shape, by the layout of this moment. */
+static int plan(struct vas *vas, const char *name, enum image_format format, struct dump *dump)
 {
-	struct stat st;
+	struct vmcoreinfo info = { 0 };
+	int err = regions_get(vas, &dump->regions);
 
-	dump->path = path ? path : "stdout";
-	dump->fd = path ? output_open(path) : STDOUT_FILENO;
-	if (dump->fd < 0 || fstat(dump->fd, &st))
-		return fail(EXIT_REFUSED, "%s: %s", dump->path, strerror(errno));
-	if (isatty(dump->fd))
-		return fail_usage("a terminal cannot show a dump: give -o FILE");
-	/* Pipes and devices: what they have in place of a hole is not ours to say. */
-	dump->is_stream = !S_ISREG(st.st_mode);
-	return dump->is_stream ? EXIT_OK : prepare_file(dump, &st);
+	if (!err && format == IMAGE_ELF)
+		err = vmcoreinfo_find(vas, regions_end(&dump->regions), &info);
+	if (err)
+		return fail_vas(err, name);
+	err = image_plan(&dump->image, format, &dump->regions, &info);
+	vmcoreinfo_clean(&info);
+	return err ? fail(EXIT_REFUSED, "%s: %s", name, strerror(-err)) : EXIT_OK;
 }
 
-static int dump_into(const char *name, const char *path)
+static int dump_into(const char *name, const char *path, enum image_format format)
 {
 	struct dump dump = { .sink.take = take };
 	struct vas *vas;
@@ -168,33 +135,58 @@ static int dump_into(const char *name, const char *path)
 
 	if (code)
 		return code;
-	code = open_output(&dump, path);
+	code = dump_file_open(&dump.file, path);
 	if (!code)
-		code = dump_regions(vas, name, &dump);
-	if (path && dump.fd >= 0 && close(dump.fd) && !code)
-		code = fail(EXIT_REFUSED, "%s: %s", path, strerror(errno));
+		code = plan(vas, name, format, &dump);
+	if (!code)
+		code = put_all(vas, name, &dump);
+	dump_file_clean(&dump.file);
+	image_clean(&dump.image);
+	regions_clean(&dump.regions);
 	vas_unbind(vas);
 	return code;
+}
+
+static int take_format(const char *value, enum image_format *format)
+{
+	static const char *const names[] = {
+		[IMAGE_RAW] = "raw", [IMAGE_ELF] = "elf", [IMAGE_LIME] = "lime"
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(value, names[i]) == 0) {
+			*format = (enum image_format)i;
+			return EXIT_OK;
+		}
+	return fail_usage("--format: '%s' is none of raw, elf and lime", value);
 }
 
 static int run(int argc, char **argv)
 {
 	struct options options = { argc, argv, ":o:h", longs, 0 };
+	enum image_format format = IMAGE_RAW;
 	const char *path = NULL;
 	int c;
 
-	while ((c = option_next(&options)) >= 0)
-		path = optarg;
+	while ((c = option_next(&options)) >= 0) {
+		if (c == 'o')
+			path = optarg;
+		else if (take_format(optarg, &format))
+			return EXIT_USAGE;
+	}
 	if (c == OPTION_STOP || option_rest(&options, 1, 1, "which vas? vas dump NAME -o FILE") < 0)
 		return options.status;
-	return dump_into(argv[optind], path);
+	return dump_into(argv[optind], path, format);
 }
 
 const struct verb verb_dump = {
 	.name = "dump",
-	.args = "NAME [-o FILE]",
-	.summary = "Write all guest memory to a file, at file offset = gpa",
-	.help = "  -o, --output FILE    the file; else stdout\n"
+	.args = "NAME [--format FORMAT] [-o FILE]",
+	.summary = "Write all guest memory to a file",
+	.help = "      --format raw     file offset = gpa; so it is without this option\n"
+		"               elf     an ELF core file, for gdb, crash and drgn\n"
+		"               lime    each range of memory behind a LiME header\n"
+		"  -o, --output FILE    the file, which appears when it is whole; else stdout\n"
 		"\n"
 		"What is no memory, was never touched or is zero is a hole in the file (zeros in a pipe or a device).\n"
 		"The guest goes on meanwhile: it is no snapshot of one moment.\n",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* vas read: guest memory by guest-physical address. */
+/* vas read: guest memory by guest-physical address, or by virtual one. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,20 +7,20 @@
 #include "cli/target/argument.h"
 #include "cli/target/copy.h"
 #include "cli/target/name.h"
+#include "cli/target/virtual.h"
 #include "cli/ui/output.h"
 #include "cli/ui/verb.h"
 
 static const struct option longs[] = {
-	{ "hex", no_argument, NULL, 'x' },
-	{ "raw", no_argument, NULL, 'r' },
-	{ "output", required_argument, NULL, 'o' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+	{ "hex", no_argument, NULL, 'x' },	    { "raw", no_argument, NULL, 'r' },
+	{ "output", required_argument, NULL, 'o' }, VIRTUAL_OPTIONS,
+	{ "help", no_argument, NULL, 'h' },	    { 0 },
 };
 
 struct printer {
 	struct sink sink;
 	struct output output;
+	struct virtual_space space;
 };
 
 static int take(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t len)
@@ -41,6 +41,25 @@ static int take(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t 
 	return ferror(printer->output.file) ? EXIT_REFUSED : EXIT_OK;
 }
 
+/* Page by page, or what takes its place: no walk holds for longer. */
+static int copy_virtual(const struct copy *copy, const struct virtual_space *space, uint64_t va,
+			uint64_t len)
+{
+	int code = EXIT_OK;
+
+	for (uint64_t done = 0, nr; !code && done < len; done += nr) {
+		struct page_walk_result page;
+		int err = virtual_walk(space, copy->vas, va + done, &page);
+
+		if (err)
+			return virtual_stopped(copy->name, err, va + done, &page, done, len);
+		nr = page.size - (va + done) % page.size;
+		nr = nr < len - done ? nr : len - done;
+		code = copy_out(copy, page.gpa, nr);
+	}
+	return code;
+}
+
 static int read_range(const char *name, uint64_t gpa, uint64_t len, struct printer *printer)
 {
 	struct regions regions;
@@ -54,6 +73,8 @@ static int read_range(const char *name, uint64_t gpa, uint64_t len, struct print
 	err = regions_get(copy.vas, &regions);
 	if (err)
 		code = fail_vas(err, name);
+	else if (printer->space.is_chosen)
+		code = copy_virtual(&copy, &printer->space, gpa, len);
 	else
 		code = copy_out(&copy, gpa, len);
 	regions_clean(&regions);
@@ -91,33 +112,38 @@ static int read_into(char **argv, const char *path, struct printer *printer)
 static int run(int argc, char **argv)
 {
 	struct options options = { argc, argv, ":xro:h", longs, 0 };
-	struct printer printer = { 0 };
+	struct printer printer = { .output.format = OUTPUT_DUMP };
 	const char *path = NULL;
-	int c, is_chosen = 0;
+	int c, is_chosen = 0, code = EXIT_OK;
 
-	while ((c = option_next(&options)) >= 0) {
+	while (!code && (c = option_next(&options)) >= 0) {
 		if (c == 'o') {
 			path = optarg;
-			continue;
+		} else if (c == 'x' || c == 'r') {
+			is_chosen = 1;
+			printer.output.format = c == 'x' ? OUTPUT_HEX : OUTPUT_RAW;
+		} else {
+			code = virtual_option(&printer.space, c, optarg);
 		}
-		is_chosen = 1;
-		printer.output.format = c == 'x' ? OUTPUT_HEX : OUTPUT_RAW;
 	}
+	if (code)
+		return code;
 	if (c == OPTION_STOP ||
 	    option_rest(&options, 3, 3, "what is to be read? vas read NAME GPA LEN") < 0)
 		return options.status;
 	if (path && !is_chosen)
 		printer.output.format = OUTPUT_RAW;
-	return read_into(argv + optind, path, &printer);
+	code = virtual_check(&printer.space);
+	return code ? code : read_into(argv + optind, path, &printer);
 }
 
 const struct verb verb_read = {
 	.name = "read",
-	.args = "NAME GPA LEN [--hex | --raw] [-o FILE]",
+	.args = "NAME GPA LEN [--hex | --raw] [-o FILE] [--cr3 ADDR | --ttbr ADDR]",
 	.summary = "Read guest memory",
 	.help = "  -x, --hex            one line of hex digits\n"
 		"  -r, --raw            the bytes as they are\n"
-		"  -o, --output FILE    write to FILE; raw, unless --hex is given\n"
+		"  -o, --output FILE    write to FILE; raw, unless --hex is given\n" VIRTUAL_HELP
 		"\n"
 		"Otherwise lines of 16 bytes are shown as hex and text; '*' stands for lines that repeat the\n"
 		"one before. A hole in the layout ends it with exit code 4. Memory that was never touched is\n"

@@ -7,7 +7,7 @@
 #include <vas/dirty.h>
 #include <vas/migrate.h>
 
-#include "migrate/snapshot/atomic_file.h"
+#include "migrate/base/atomic_file.h"
 #include "migrate/snapshot/chain.h"
 
 struct save {

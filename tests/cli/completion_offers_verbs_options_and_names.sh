@@ -77,6 +77,8 @@ check()
 	out_is "$mine-one"
 	completes top --sort w
 	out_is working-set
+	completes read x --c
+	out_is --cr3
 }
 
 tried=

@@ -26,9 +26,10 @@ ANSWER_OFFSET = 256
 class Guest:
     """A running guest and the lines of its console."""
 
-    def __init__(self, machine, mib, fd, nonce):
+    def __init__(self, machine, mib, fd, nonce, qemu_arguments=()):
         command = [SCRIPTS / "demo-vm.sh", "boot", "--fd", str(fd), "--nonce", nonce]
         command += ["--kernel", KERNEL, "--machine", machine, "--mem", str(mib)]
+        command += ["--", *qemu_arguments]
         self.process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE)
         self.deadline = time.monotonic() + DEADLINE_S

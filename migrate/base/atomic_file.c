@@ -5,7 +5,7 @@
  * Where there are no nameless files it has that name from the beginning. Who is killed with it
  * there leaves it, without the lock that savers hold, and the next one takes it away.
  */
-#include "migrate/snapshot/atomic_file.h"
+#include "migrate/base/atomic_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
