@@ -15,6 +15,7 @@ for signal in TERM INT HUP QUIT; do
 	expect 1 info "$mine"
 done
 
+: >"$tmp/ref"
 nohup "$VAS" create --name "$mine" --memory 1M >"$tmp/ref" 2>/dev/null &
 pid=$!
 started="$started $pid"
