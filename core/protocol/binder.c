@@ -11,7 +11,8 @@
 void vas_scan_begin(struct vas_scan *scan, struct vas_proto *proto, uint64_t deadline_ns)
 {
 	scan->proto = proto;
-	scan->deadline_ns = deadline_ns ? deadline_ns : proto->ops->now_ns() + VAS_SCAN_NS;
+	scan->deadline_ns = deadline_ns ? deadline_ns : ~0ull;
+	scan->locks_ns = deadline_ns ? ~0ull : VAS_SCAN_NS;
 	scan->room = VAS_SCAN_ROOM;
 	scan->entries = 0;
 	scan->expired = false;
@@ -37,6 +38,16 @@ bool vas_scan_check(struct vas_scan *scan)
 	if (!scan->expired && scan->proto->ops->now_ns() >= scan->deadline_ns)
 		scan->expired = true;
 	return !scan->expired;
+}
+
+/* A call of ops on a lock has begun at begun_ns. */
+static void spend(struct vas_scan *scan, uint64_t begun_ns)
+{
+	uint64_t took_ns = scan->proto->ops->now_ns() - begun_ns;
+
+	scan->locks_ns -= took_ns < scan->locks_ns ? took_ns : scan->locks_ns;
+	if (!scan->locks_ns)
+		scan->expired = true;
 }
 
 /* ---- tags --------------------------------------------------------------------------------- */
@@ -82,15 +93,17 @@ static bool look(struct vas_proto *proto, uint32_t tag)
 bool vas_tag_is_alive(struct vas_scan *scan, uint32_t tag)
 {
 	uint32_t place = (tag ^ tag >> VAS_TAG_INDEX_BITS) % VAS_SCAN_REMEMBER;
-	uint64_t bit = 1ull << place;
+	uint64_t begun_ns, bit = 1ull << place;
 
 	if (tag == VAS_NO_TAG)
 		return false;
 	if (scan->tags[place] != tag) {
 		scan->tags[place] = tag;
 		scan->alive &= ~bit;
+		begun_ns = scan->proto->ops->now_ns();
 		if (look(scan->proto, tag))
 			scan->alive |= bit;
+		spend(scan, begun_ns);
 		vas_scan_check(scan);
 	}
 	return (scan->alive & bit) != 0;
@@ -167,8 +180,10 @@ static int try_claim(struct vas_scan *scan, const struct vas_binder_about *about
 
 	for (i = 0; i < nr && vas_scan_check(scan); i++) {
 		uint32_t index = (uint32_t)(((uint64_t)start + i) % nr);
+		uint64_t begun_ns = proto->ops->now_ns();
 		int err = proto->ops->lock(proto, byte_of(proto, index));
 
+		spend(scan, begun_ns);
 		if (!err)
 			begin_life(proto, index, about);
 		if (err != -EBUSY)

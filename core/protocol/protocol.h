@@ -34,7 +34,7 @@
 #define VAS_NO_TAG	  0u
 #define VAS_TAG_IMMORTAL  (~0u) /* of an entry that no death frees: see lib/lazy */
 #define VAS_NO_ENTRY	  (~0u)
-#define VAS_SCAN_NS	  50000000ull	/* what a call without a deadline may look for */
+#define VAS_SCAN_NS	  50000000ull	/* what locks may take of a call without a deadline */
 #define VAS_SCAN_ROOM	  (64ull << 30) /* bytes that one scan may mark for dead holders of pins */
 #define VAS_SCAN_REMEMBER 64u
 
@@ -92,6 +92,7 @@ struct vas_proto {
 struct vas_scan {
 	struct vas_proto *proto;
 	uint64_t deadline_ns; /* on the clock of ops->now_ns() */
+	uint64_t locks_ns;    /* that ops on locks may still take */
 	uint64_t room;	      /* bytes that may still be marked */
 	uint32_t entries;
 	bool expired;
@@ -99,7 +100,10 @@ struct vas_scan {
 	uint64_t alive; /* bit i: tags[i] */
 };
 
-/* deadline_ns 0: VAS_SCAN_NS from now. */
+/*
+ * deadline_ns 0: the ends of the tables are the end. Only what locks take, of which a peer may hold
+ * any number, is limited then, to VAS_SCAN_NS: a slow machine comes to the end all the same.
+ */
 void vas_scan_begin(struct vas_scan *scan, struct vas_proto *proto, uint64_t deadline_ns);
 
 /* Forget who was found alive: some time has passed. */

@@ -419,6 +419,26 @@ TEST(a_scan_whose_looks_at_locks_are_slow_ends_at_its_deadline)
 	CHECK(a->work.looks <= 3 * 11);
 }
 
+/* A busy machine, in which all but a look at a lock takes long, comes to the end of its tables. */
+TEST(a_scan_without_a_deadline_ends_with_its_table)
+{
+	struct vas_pin_about about = { .size = 4096 };
+	struct vas_proto *a, *b;
+	struct vas_scan scan;
+
+	share();
+	a = handle();
+	b = handle();
+	for (uint32_t i = 0; i < NR_PINS; i++) {
+		scan = scan_of(b);
+		CHECK_EQ(vas_pin_claim(&scan, &about), i);
+	}
+	die(b);
+	scan = scan_of(a);
+	s->now_ns += 100 * VAS_SCAN_NS;
+	CHECK_EQ(vas_pin_claim(&scan, &about), 0);
+}
+
 TEST(the_drain_lock_is_taken_from_the_dead_and_says_so)
 {
 	struct vas_proto *a, *b;
