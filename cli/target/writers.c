@@ -84,12 +84,17 @@ static int take_fd(void *arg, pid_t pid, const char *fd)
 	return is_ram(pid, fd, look) && is_writable(pid, fd);
 }
 
-/* This very program, which writes to a vas by libvas alone: whatever fds its shell has left it. */
+/*
+ * This very program, which writes to a vas by libvas alone, whatever fds its shell has left it; and
+ * that shell, which waits for us.
+ */
 static int is_ours(pid_t pid)
 {
 	char path[32];
 	struct stat other, self;
 
+	if (pid == getppid())
+		return 1;
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	return !stat(path, &other) && !stat("/proc/self/exe", &self) &&
 	       other.st_ino == self.st_ino && other.st_dev == self.st_dev;

@@ -22,7 +22,7 @@
 
 #define MAX_TRIES  100
 #define CHUNK	   4096
-#define FILL_CHUNK (256u << 10)
+#define FILL_CHUNK (64u << 10)
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
