@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <vas/access.h>
+#include <vas/layout.h>
 
 #ifdef HAVE_URCU
 #define RCU_MEMB
