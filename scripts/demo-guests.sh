@@ -48,12 +48,12 @@ machine_program "$temp/root/init" "$scripts/../tests/vm/guest/counting_init.c"
 machine_initramfs "$temp/root" "$temp/initramfs"
 kernel=$("$scripts/kernel.sh" path 6.1 vmlinux)
 
-# qemu CONSOLE COMMAND...: the command with QEMU's words behind it
+# qemu CONSOLE COMMAND...: the command with QEMU's words behind it, in the background: cleanup ends it by $!
 qemu()
 {
 	console=$1
 	shift
-	"$@" -- qemu-system-x86_64 -M q35 -accel tcg -cpu max -m 256M -nodefaults -display none \
+	exec "$@" -- qemu-system-x86_64 -M q35 -accel tcg -cpu max -m 256M -nodefaults -display none \
 		-serial "file:$temp/$console" -kernel "$kernel" -initrd "$temp/initramfs" -append "$(machine_cmdline)"
 }
 
