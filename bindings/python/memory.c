@@ -51,54 +51,55 @@ static PyObject *bytes_result(PyObject *bytes, int err, size_t done)
 	return error_raise_partial(err, done);
 }
 
-static PyObject *handle_read(PyObject *object, PyObject *const *args, Py_ssize_t nr)
+/* read_alone(), or as it does. */
+typedef int read_fn(struct handle *self, uint64_t gpa, void *buf, size_t len, size_t *done);
+
+/* Memory that is there is read at once. */
+static int read_now(struct handle *self, uint64_t gpa, void *buf, size_t len, size_t *done)
+{
+	if (memory_may_wait(self->vas, len))
+		return read_alone(self, gpa, buf, len, done);
+	return vas_read(self->vas, gpa, buf, len, done);
+}
+
+static int peek_alone(struct handle *self, uint64_t gpa, void *buf, size_t len, size_t *done)
+{
+	PyThreadState *state = call_begin(self);
+	int err = vas_peek(self->vas, gpa, buf, len, done);
+
+	call_end(self, state);
+	return err;
+}
+
+static inline PyObject *read_by(PyObject *object, PyObject *const *args, Py_ssize_t nr,
+				const char *name, read_fn *read)
 {
 	struct handle *self = (struct handle *)object;
 	size_t len, done = 0;
 	struct vas *vas;
 	PyObject *bytes;
 	uint64_t gpa;
-	char *buf;
 	int err;
 
-	if (argument_count(nr, 2, "read") || argument_u64(args[0], &gpa) ||
+	if (argument_count(nr, 2, name) || argument_u64(args[0], &gpa) ||
 	    argument_size(args[1], &len))
 		return NULL;
 	vas = handle_vas(self);
 	bytes = vas ? bytes_for(vas, gpa, len) : NULL;
 	if (!bytes)
 		return NULL;
-	buf = PyBytes_AsString(bytes);
-	if (memory_may_wait(vas, len))
-		err = read_alone(self, gpa, buf, len, &done);
-	else
-		err = vas_read(vas, gpa, buf, len, &done);
+	err = read(self, gpa, PyBytes_AsString(bytes), len, &done);
 	return bytes_result(bytes, err, done);
+}
+
+static PyObject *handle_read(PyObject *object, PyObject *const *args, Py_ssize_t nr)
+{
+	return read_by(object, args, nr, "read", read_now);
 }
 
 static PyObject *handle_peek(PyObject *object, PyObject *const *args, Py_ssize_t nr)
 {
-	struct handle *self = (struct handle *)object;
-	PyThreadState *state;
-	size_t len, done = 0;
-	struct vas *vas;
-	PyObject *bytes;
-	uint64_t gpa;
-	char *buf;
-	int err;
-
-	if (argument_count(nr, 2, "peek") || argument_u64(args[0], &gpa) ||
-	    argument_size(args[1], &len))
-		return NULL;
-	vas = handle_vas(self);
-	bytes = vas ? bytes_for(vas, gpa, len) : NULL;
-	if (!bytes)
-		return NULL;
-	buf = PyBytes_AsString(bytes);
-	state = call_begin(self);
-	err = vas_peek(vas, gpa, buf, len, &done);
-	call_end(self, state);
-	return bytes_result(bytes, err, done);
+	return read_by(object, args, nr, "peek", peek_alone);
 }
 
 static PyObject *handle_readinto(PyObject *object, PyObject *args)
