@@ -35,8 +35,9 @@ VAS_INLINE void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t
 /*
  * Load, store or modify a little-endian field of 8, 16, 32 or 64 bits (vas_load_le8() to
  * vas_cmpxchg_le64()), in one access of that width: a guest that changes the field meanwhile leaves
- * the old or the new value. `order` is an __ATOMIC_* constant. fetch_or, fetch_and, fetch_add and
- * exchange store the old value in *old. cmpxchg stores `desired` if the field equals *expected.
+ * the old or the new value. `order` is an __ATOMIC_* constant. load stores 0 in *val on an
+ * error. fetch_or, fetch_and, fetch_add and exchange store the old value in *old. cmpxchg stores
+ * `desired` if the field equals *expected.
  *
  *	int vas_load_le16(vas, gpa, &val, order)	int vas_store_le16(vas, gpa, val, order)
  *	int vas_fetch_or_le16(vas, gpa, val, &old, order)	... fetch_and, fetch_add, exchange
@@ -60,51 +61,59 @@ VAS_INLINE void *vas_field(struct vas *vas, uint64_t gpa, uint64_t len, uint32_t
 		return vas_write_end(vas, gpa, bits / 8);                                       \
 	}
 
-#define VAS_DEFINE_FIELD(bits)                                                                 \
-	VAS_INLINE int vas_load_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t *val,   \
-					 int order)                                            \
-	{                                                                                      \
-		int err;                                                                       \
-		uint##bits##_t *p =                                                            \
-			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_READ, &err);  \
-                                                                                               \
-		if (vas_unlikely(!p))                                                          \
-			return err;                                                            \
-		*val = __atomic_load_n(p, order);                                              \
-		err = vas_page_failed(vas);                                                    \
-		vas_leave(vas);                                                                \
-		return err ? vas_copy_slow(vas, gpa, val, bits / 8, VAS_PROT_READ, NULL) : 0;  \
-	}                                                                                      \
-	VAS_INLINE int vas_store_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val,   \
-					  int order)                                           \
-	{                                                                                      \
-		int err;                                                                       \
-		uint##bits##_t *p =                                                            \
-			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err); \
-                                                                                               \
-		if (vas_unlikely(!p))                                                          \
-			return err;                                                            \
-		__atomic_store_n(p, val, order);                                               \
-		return vas_write_end(vas, gpa, bits / 8);                                      \
-	}                                                                                      \
-	VAS_INLINE int vas_cmpxchg_le##bits(struct vas *vas, uint64_t gpa,                     \
-					    uint##bits##_t *expected, uint##bits##_t desired,  \
-					    int order)                                         \
-	{                                                                                      \
-		int err, swapped;                                                              \
-		uint##bits##_t *p =                                                            \
-			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err); \
-                                                                                               \
-		if (vas_unlikely(!p))                                                          \
-			return err;                                                            \
-		swapped = __atomic_compare_exchange_n(p, expected, desired, 0, order,          \
-						      __ATOMIC_RELAXED);                       \
-		err = vas_write_end(vas, gpa, bits / 8);                                       \
-		return err ? err : swapped ? 0 : -EAGAIN;                                      \
-	}                                                                                      \
-	VAS_DEFINE_RMW(__atomic_fetch_or, fetch_or, bits)                                      \
-	VAS_DEFINE_RMW(__atomic_fetch_and, fetch_and, bits)                                    \
-	VAS_DEFINE_RMW(__atomic_fetch_add, fetch_add, bits)                                    \
+#define VAS_DEFINE_FIELD(bits)                                                                  \
+	VAS_INLINE int vas_load_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t *val,    \
+					 int order)                                             \
+	{                                                                                       \
+		int err;                                                                        \
+		uint##bits##_t loaded = 0, copied = 0;                                          \
+		uint##bits##_t *p =                                                             \
+			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_READ, &err);   \
+                                                                                                \
+		if (vas_likely(p)) {                                                            \
+			loaded = __atomic_load_n(p, order);                                     \
+			err = vas_page_failed(vas);                                             \
+			vas_leave(vas);                                                         \
+			/* Into a variable of its own: then *val may live in a register. */     \
+			if (vas_unlikely(err)) {                                                \
+				err = vas_copy_slow(vas, gpa, &copied, bits / 8, VAS_PROT_READ, \
+						    NULL);                                      \
+				loaded = copied;                                                \
+			}                                                                       \
+		}                                                                               \
+		*val = loaded;                                                                  \
+		return err;                                                                     \
+	}                                                                                       \
+	VAS_INLINE int vas_store_le##bits(struct vas *vas, uint64_t gpa, uint##bits##_t val,    \
+					  int order)                                            \
+	{                                                                                       \
+		int err;                                                                        \
+		uint##bits##_t *p =                                                             \
+			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err);  \
+                                                                                                \
+		if (vas_unlikely(!p))                                                           \
+			return err;                                                             \
+		__atomic_store_n(p, val, order);                                                \
+		return vas_write_end(vas, gpa, bits / 8);                                       \
+	}                                                                                       \
+	VAS_INLINE int vas_cmpxchg_le##bits(struct vas *vas, uint64_t gpa,                      \
+					    uint##bits##_t *expected, uint##bits##_t desired,   \
+					    int order)                                          \
+	{                                                                                       \
+		int err, swapped;                                                               \
+		uint##bits##_t *p =                                                             \
+			(uint##bits##_t *)vas_field(vas, gpa, bits / 8, VAS_PROT_WRITE, &err);  \
+                                                                                                \
+		if (vas_unlikely(!p))                                                           \
+			return err;                                                             \
+		swapped = __atomic_compare_exchange_n(p, expected, desired, 0, order,           \
+						      __ATOMIC_RELAXED);                        \
+		err = vas_write_end(vas, gpa, bits / 8);                                        \
+		return err ? err : swapped ? 0 : -EAGAIN;                                       \
+	}                                                                                       \
+	VAS_DEFINE_RMW(__atomic_fetch_or, fetch_or, bits)                                       \
+	VAS_DEFINE_RMW(__atomic_fetch_and, fetch_and, bits)                                     \
+	VAS_DEFINE_RMW(__atomic_fetch_add, fetch_add, bits)                                     \
 	VAS_DEFINE_RMW(__atomic_exchange_n, exchange, bits)
 
 VAS_DEFINE_FIELD(8)

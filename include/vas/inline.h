@@ -55,8 +55,9 @@ struct vas_thread {
 };
 
 /*
- * The calling thread in each handle, by vas_head.index. Entry 0 stays NULL: handles beyond this
- * number have index 0, and their sections are not inlined.
+ * The calling thread in each handle, by vas_head.index. If it is not registered there, the entry is
+ * one for all such threads, with which nothing is inlined. So is entry 0, always: handles beyond
+ * this number have index 0.
  *
  * No tls_model here, so that dlopen() takes whatever includes this. It costs executables nothing. A
  * shared object that is never dlopen()ed may be compiled with -ftls-model=initial-exec: it spares
@@ -64,9 +65,6 @@ struct vas_thread {
  */
 #define VAS_FAST_HANDLES 32
 VAS_API extern __thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
-
-/* For a thread that is not in the list: nothing is inlined with it, so nothing writes to it. */
-VAS_API extern const struct vas_thread vas_unregistered_thread;
 
 struct vas_cache; /* <vas/access.h> */
 
@@ -87,9 +85,7 @@ VAS_API void vas_mark_slow(struct vas *vas, uint64_t gpa, uint64_t len);
 
 VAS_INLINE struct vas_thread *vas_thread_self(const struct vas *vas)
 {
-	struct vas_thread *t = vas_registered_threads[((const struct vas_head *)vas)->index];
-
-	return vas_likely(t) ? t : (struct vas_thread *)(uintptr_t)&vas_unregistered_thread;
+	return vas_registered_threads[((const struct vas_head *)vas)->index];
 }
 
 VAS_INLINE const struct vas_view *vas_view_self(const struct vas *vas)

@@ -18,9 +18,14 @@
 #include "lib/handle/proto.h"
 #include "lib/handle/sigbus.h"
 
-__thread struct vas_thread *vas_registered_threads[VAS_FAST_HANDLES];
+/* Nothing writes to it: depth keeps everybody off the fast way, and the slow way looks here. */
+static const struct vas_thread unregistered = { .depth = DEPTH_FENCE };
 
-const struct vas_thread vas_unregistered_thread = { .depth = DEPTH_FENCE };
+#define UNREGISTERED ((struct vas_thread *)(uintptr_t)&unregistered)
+
+__thread struct vas_thread *vas_registered_threads[] = {
+	[0 ... VAS_FAST_HANDLES - 1] = UNREGISTERED,
+};
 
 /* Protects the list, and every thread's registrations against others than that thread. */
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -87,7 +92,7 @@ static void on_thread_exit(void *registered)
 
 		if (!t)
 			continue;
-		t->registered[vas->head.index] = NULL;
+		t->registered[vas->head.index] = UNREGISTERED;
 		put_slot(vas, t);
 		free(t);
 	}
@@ -126,8 +131,11 @@ struct thread *vas_thread_find(struct vas *vas)
 {
 	struct thread *t;
 
-	if (vas->head.index)
-		return (struct thread *)vas_registered_threads[vas->head.index];
+	if (vas->head.index) {
+		struct vas_thread *self = vas_thread_self(vas);
+
+		return self == UNREGISTERED ? NULL : (struct thread *)self;
+	}
 	pthread_mutex_lock(&vas->lock);
 	for (t = vas->threads; t && t->registered != vas_registered_threads; t = t->next)
 		;
@@ -244,7 +252,8 @@ static void after_fork_in_child(void)
 			vas->role = VAS_ROLE_BINDER;
 		pthread_mutex_unlock(&vas->lock);
 	}
-	memset(vas_registered_threads, 0, sizeof(vas_registered_threads));
+	for (uint32_t i = 0; i < VAS_FAST_HANDLES; i++)
+		vas_registered_threads[i] = UNREGISTERED;
 	pthread_mutex_unlock(&handles_lock);
 }
 
@@ -310,7 +319,7 @@ void vas_threads_end(struct vas *vas)
 	pthread_mutex_lock(&handles_lock);
 	for (t = vas->threads; t; t = next) {
 		next = t->next;
-		t->registered[vas->head.index] = NULL;
+		t->registered[vas->head.index] = UNREGISTERED;
 		put_slot(vas, t);
 		free(t);
 	}

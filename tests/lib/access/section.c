@@ -92,7 +92,7 @@ TEST(sections_of_registered_threads_nest_with_the_others)
 
 static void *register_thread(void *vas)
 {
-	return vas_thread_register(vas);
+	return vas_thread_register(vas)->slot;
 }
 
 TEST(a_registration_is_its_threads_own)
@@ -100,20 +100,20 @@ TEST(a_registration_is_its_threads_own)
 	struct vas *vas = simple_vas(), *many[VAS_FAST_HANDLES];
 	struct vas_thread *mine = vas_thread_register(vas);
 	pthread_t thread;
-	void *theirs;
+	void *their_slot;
 
-	CHECK(mine != &vas_unregistered_thread && mine == vas_thread_register(vas));
+	CHECK(mine->slot && mine == vas_thread_register(vas));
 	CHECK_EQ(pthread_create(&thread, NULL, register_thread, vas), 0);
-	CHECK_EQ(pthread_join(thread, &theirs), 0);
-	CHECK(theirs != mine && theirs != &vas_unregistered_thread);
+	CHECK_EQ(pthread_join(thread, &their_slot), 0);
+	CHECK(their_slot && their_slot != mine->slot);
 	/* Handles that are one too many have sections as well. */
 	for (int i = 0; i < VAS_FAST_HANDLES; i++)
 		CHECK_OK(vas_bind(vas_fd(vas), 0, &many[i]));
 	mine = vas_thread_register(many[VAS_FAST_HANDLES - 1]);
-	CHECK(mine == &vas_unregistered_thread);
+	CHECK_EQ(mine->slot, NULL);
 	CHECK_OK(vas_enter_registered(many[VAS_FAST_HANDLES - 1], mine));
 	vas_leave_registered(many[VAS_FAST_HANDLES - 1], mine);
-	CHECK_EQ(vas_unregistered_thread.slot, NULL);
+	CHECK_EQ(mine->slot, NULL);
 	for (int i = 0; i < VAS_FAST_HANDLES; i++)
 		vas_unbind(many[i]);
 	vas_destroy(vas);
