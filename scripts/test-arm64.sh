@@ -55,6 +55,10 @@ make_sysroot()
 	apt_update
 	# shellcheck disable=SC2086 # words
 	unpack "$sysroot" $libraries
+	# A link to /lib leads out of it, and then the linker takes the static half of a library.
+	find "$sysroot" -type l -lname '/*' | while read -r link; do
+		ln -sfn "$sysroot$(readlink "$link")" "$link"
+	done
 	: >"$sysroot/.whole"
 }
 
