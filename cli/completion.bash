@@ -52,7 +52,7 @@ _vas_value()
 		_vas_words "resident dirty working-set size name"
 		;;
 	--format)
-		_vas_words "raw elf lime"
+		_vas_words "raw elf elf-headers lime"
 		;;
 	-z | --compress)
 		_vas_words "lz4 zstd"

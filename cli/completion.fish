@@ -25,7 +25,7 @@ function __vas_value
 		case -o --output -f --file --parent
 			__fish_complete_path $argv[2]
 		case --format
-			printf '%s\n' raw elf lime
+			printf '%s\n' raw elf elf-headers lime
 		case --sort
 			printf '%s\n' resident dirty working-set size name
 		case -z --compress

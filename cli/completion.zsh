@@ -32,7 +32,7 @@ _vas_value()
 	(--disks) _command_names ;;
 	(--machine) compadd pc q35 microvm flat ;;
 	(-o | --output | -f | --file | --parent) _files ;;
-	(--format) compadd raw elf lime ;;
+	(--format) compadd raw elf elf-headers lime ;;
 	(--sort) compadd resident dirty working-set size name ;;
 	(-z | --compress) compadd lz4 zstd ;;
 	(-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \

@@ -58,12 +58,10 @@ depends_of()
 		sed -n "s/^ *Depends: \($2\)\$/\1/p"
 }
 
-# Download packages and unpack them below a folder
-unpack()
+# Download packages into $work/debs
+download()
 {
-	to=$1
-	shift
-	mkdir -p "$to" "$work/debs"
+	mkdir -p "$work/debs"
 	for package; do
 		say "downloading $package"
 		(cd "$work/debs" && private_apt apt-get download "$package") >"$apt_dir/log" 2>&1 || {
@@ -71,6 +69,15 @@ unpack()
 			die "cannot download $package"
 		}
 	done
+}
+
+# Download packages and unpack them below a folder
+unpack()
+{
+	to=$1
+	shift
+	mkdir -p "$to"
+	download "$@"
 	for deb in "$work"/debs/*.deb; do
 		dpkg -x "$deb" "$to"
 		rm "$deb"

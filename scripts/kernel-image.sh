@@ -96,6 +96,20 @@ find_in_image()
 	echo "$found"
 }
 
+# The ELF kernel as the compiler made it, with all its debug information. Its package has that of all
+# modules as well, of several GB, which stays where it is.
+fetch_symbols()
+{
+	version=$(cat "$dir/version")
+	private_apt apt-cache show "linux-image-$version-dbg" >/dev/null 2>&1 ||
+		die "$suite no longer has symbols for $version; try fetch --update --symbols $name"
+	download "linux-image-$version-dbg"
+	dpkg-deb --fsys-tarfile "$work"/debs/*.deb |
+		tar -x -C "$work" "./usr/lib/debug/boot/vmlinux-$version"
+	mv "$work/usr/lib/debug/boot/vmlinux-$version" "$dir/symbols"
+	say "symbols of $version are in $dir"
+}
+
 fetch_image()
 {
 	version=$(depends_of "linux-image-$arch" 'linux-image-.*' | sed 's/^linux-image-//')

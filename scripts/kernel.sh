@@ -25,14 +25,16 @@ cache=${VAS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vas}
 usage()
 {
 	cat <<-END
-	usage: kernel.sh fetch [--headers] [--update] NAME...
-	       kernel.sh path NAME vmlinux|config|modules|headers|version
+	usage: kernel.sh fetch [--headers] [--symbols] [--update] NAME...
+	       kernel.sh path NAME vmlinux|config|modules|headers|symbols|version
 	       kernel.sh modules NAME MODULE...
 	       kernel.sh make NAME FOLDER [MAKE-ARGUMENT...]
 	       kernel.sh cache
 
 	fetch    get kernels NAME (see below) if the cache lacks them
 	         --headers  also what a module build needs: headers, and a compiler if need be
+	         --symbols  also the kernel with its debug information (a download of 0.9 GB), for
+	                    those from packages
 	         --update   replace a cached kernel by the archive's current one
 	path     print where a part of a fetched kernel is (for version: the version)
 	modules  print the files of the modules and of all they depend on, in load order; one that is
@@ -93,7 +95,8 @@ fetch_one()
 	want_image=$update
 	[ -e "$dir/version" ] || want_image=1
 	! is_from_source || is_built_as_wanted || want_image=1
-	if [ -z "$want_image" ] && { [ -z "$headers" ] || [ -e "$dir/headers" ]; }; then
+	if [ -z "$want_image" ] && { [ -z "$headers" ] || [ -e "$dir/headers" ]; } &&
+		{ [ -z "$symbols" ] || [ -e "$dir/symbols" ]; }; then
 		say "$(cat "$dir/version") is in the cache"
 		return
 	fi
@@ -103,21 +106,25 @@ fetch_one()
 	mkdir "$work"
 	apt_update
 	if is_from_source; then
+		[ -z "$symbols" ] || die "$name is built without debug information"
 		fetch_source
 		return
 	fi
 	[ -z "$want_image" ] || fetch_image
 	[ -z "$headers" ] || fetch_headers
+	[ -z "$symbols" ] || fetch_symbols
 	rm -rf "$work"
 }
 
 cmd_fetch()
 {
 	headers=
+	symbols=
 	update=
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--headers) headers=1 ;;
+		--symbols) symbols=1 ;;
 		--update) update=1 ;;
 		-*) die "fetch: unknown option $1" ;;
 		*) break ;;
@@ -132,7 +139,8 @@ cmd_fetch()
 	fi
 	status=0
 	for kernel; do
-		"$0" fetch ${headers:+--headers} ${update:+--update} "$kernel" || status=1
+		"$0" fetch ${headers:+--headers} ${symbols:+--symbols} ${update:+--update} "$kernel" ||
+			status=1
 	done
 	exit $status
 }
@@ -151,6 +159,10 @@ cmd_path()
 	case $2 in
 	version) cat "$dir/version" ;;
 	vmlinux | config | modules) echo "$dir/$2" ;;
+	symbols)
+		[ -e "$dir/symbols" ] || die "no symbols of $1; run: $0 fetch --symbols $1"
+		echo "$dir/symbols"
+		;;
 	headers)
 		[ -e "$dir/headers/build" ] || die "no headers of $1; run: $0 fetch --headers $1"
 		realpath "$dir/headers/build"

@@ -12,6 +12,7 @@ base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universa
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
+vm_more="python3-drgn crash gdb"
 deb="git debhelper dh-dkms lintian xz-utils"
 rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
@@ -21,13 +22,14 @@ case ${1:-} in
 build) wanted=$build ;;
 bench) wanted="$base $bench" ;;
 kernel) wanted="$base $kernel" ;;
+vm-more) wanted="$base $vm_more" ;;
 deb) wanted="$build $deb" ;;
 package) wanted="$build $deb debootstrap" ;;
 rpm) wanted="$build $rpm" ;;
 portability) wanted="$base $portability" ;;
 arm64) wanted="$base $arm64" ;;
 *)
-	echo "usage: ./dev setup [build|bench|kernel|arm64|deb|rpm|package|portability]" >&2
+	echo "usage: ./dev setup [build|bench|kernel|vm-more|arm64|deb|rpm|package|portability]" >&2
 	exit 2
 	;;
 esac
@@ -75,6 +77,7 @@ names()
 	qemu-user-static       qemu-aarch64-static qemu-user-static     qemu-user-static -
 	dpkg-dev               dpkg-source         dpkg-dev             dpkg            dpkg-dev
 	rpm                    rpmbuild            rpm-build            rpm-tools       rpm
+	python3-drgn           drgn                drgn                 -               -
 	musl-tools             musl-gcc            musl-gcc             musl            gcc
 	END
 }

@@ -73,8 +73,51 @@ static Elf64_Half machine_of(const struct vmcoreinfo *info)
 #endif
 }
 
+/* Of a range, or all of it, under a virtual address. */
+struct part {
+	const struct image_range *range; /* NULL: there is none */
+	uint64_t va, gpa, size;
+};
+
+/*
+ * The kernel's image: its page tables are in it, by which all other virtual addresses are found.
+ * Where it is, is the guest's word.
+ */
+static struct part find_kernel(const struct image *image, const struct vmcoreinfo *info)
+{
+	struct part kernel = { .range = NULL };
+
+	if (!info || !vmcoreinfo_image(info, &kernel.va, &kernel.gpa))
+		return kernel;
+	for (size_t i = 0; i < image->nr_ranges && !kernel.range; i++) {
+		const struct image_range *range = &image->ranges[i];
+
+		if (kernel.gpa < range->gpa || kernel.gpa - range->gpa >= range->size)
+			continue;
+		kernel.range = range;
+		kernel.size = range->size - (kernel.gpa - range->gpa);
+	}
+	if (kernel.size > VMCOREINFO_MOST_IMAGE)
+		kernel.size = VMCOREINFO_MOST_IMAGE;
+	if (kernel.va > UINT64_MAX - kernel.size)
+		kernel.range = NULL;
+	return kernel;
+}
+
+static Elf64_Phdr load(const struct image *image, const struct part *part)
+{
+	return (Elf64_Phdr){ .p_type = PT_LOAD,
+			     .p_flags = PF_R | PF_W | PF_X,
+			     .p_offset = part->range->offset + (part->gpa - part->range->gpa),
+			     .p_vaddr = part->va,
+			     .p_paddr = part->gpa,
+			     .p_filesz = image->has_memory ? part->size : 0,
+			     .p_memsz = part->size,
+			     .p_align = PAGE };
+}
+
 static void write_program_headers(const struct image *image, Elf64_Phdr *to, uint64_t note,
-				  size_t note_size)
+				  size_t note_size, const struct part *kernel)
 {
 	if (note_size)
 		*to++ = (Elf64_Phdr){ .p_type = PT_NOTE,
@@ -86,21 +129,17 @@ static void write_program_headers(const struct image *image, Elf64_Phdr *to, uin
 		const struct image_range *range = &image->ranges[i];
 
 		/* Virtual = physical: gdb knows no others. */
-		*to++ = (Elf64_Phdr){ .p_type = PT_LOAD,
-				      .p_flags = PF_R | PF_W | PF_X,
-				      .p_offset = range->offset,
-				      .p_vaddr = range->gpa,
-				      .p_paddr = range->gpa,
-				      .p_filesz = range->size,
-				      .p_memsz = range->size,
-				      .p_align = PAGE };
+		*to++ = load(image, &(struct part){ range, range->gpa, range->gpa, range->size });
 	}
+	if (kernel->range)
+		*to = load(image, kernel);
 }
 
 static int plan_elf(struct image *image, const struct vmcoreinfo *info)
 {
 	const size_t note_size = info ? info->size : 0;
-	const size_t nr = image->nr_ranges + !!note_size;
+	const struct part kernel = find_kernel(image, info);
+	const size_t nr = image->nr_ranges + !!note_size + !!kernel.range;
 	const size_t sections = sizeof(Elf64_Ehdr) + nr * sizeof(Elf64_Phdr);
 	const size_t note = sections + (nr >= PN_XNUM ? sizeof(Elf64_Shdr) : 0);
 	Elf64_Ehdr ehdr = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
@@ -120,6 +159,8 @@ static int plan_elf(struct image *image, const struct vmcoreinfo *info)
 	err = image->head ? plan_offsets(image, image->head_size, 0) : -ENOMEM;
 	if (err)
 		return err;
+	if (!image->has_memory)
+		image->size = image->head_size;
 	if (nr >= PN_XNUM) {
 		ehdr.e_shoff = sections;
 		ehdr.e_shentsize = sizeof(Elf64_Shdr);
@@ -127,7 +168,8 @@ static int plan_elf(struct image *image, const struct vmcoreinfo *info)
 		memcpy(image->head + sections, &count, sizeof(count));
 	}
 	memcpy(image->head, &ehdr, sizeof(ehdr));
-	write_program_headers(image, (Elf64_Phdr *)(image->head + sizeof(ehdr)), note, note_size);
+	write_program_headers(image, (Elf64_Phdr *)(image->head + sizeof(ehdr)), note, note_size,
+			      &kernel);
 	if (note_size)
 		memcpy(image->head + note, info->note, note_size);
 	return 0;
@@ -138,11 +180,11 @@ int image_plan(struct image *image, enum image_format format, const struct regio
 {
 	int err;
 
-	*image = (struct image){ .format = format };
+	*image = (struct image){ .format = format, .has_memory = format != IMAGE_ELF_HEADERS };
 	err = plan_ranges(image, regions);
 	if (err)
 		return err;
-	if (format == IMAGE_ELF)
+	if (format == IMAGE_ELF || format == IMAGE_ELF_HEADERS)
 		return plan_elf(image, info && info->note ? info : NULL);
 	return plan_offsets(image, 0, format == IMAGE_LIME ? sizeof(struct lime_header) : 0);
 }

@@ -7,9 +7,10 @@
 #include "cli/target/regions.h"
 
 enum image_format {
-	IMAGE_RAW,  /* file offset = gpa */
-	IMAGE_ELF,  /* an ELF core file: a PT_LOAD a range, by physical address */
-	IMAGE_LIME, /* each range behind a header of its own */
+	IMAGE_RAW,	   /* file offset = gpa */
+	IMAGE_ELF,	   /* an ELF core file: a PT_LOAD a range, by physical address */
+	IMAGE_ELF_HEADERS, /* the same without what is in the ranges */
+	IMAGE_LIME,	   /* each range behind a header of its own */
 };
 
 /* Memory without a hole of the layout in it. */
@@ -25,6 +26,7 @@ struct image {
 	enum image_format format;
 	struct image_range *ranges; /* sorted by gpa, and so by offset */
 	size_t nr_ranges;
+	int has_memory;
 	uint8_t *head; /* what the file begins with: head_size bytes, may be none */
 	size_t head_size;
 	uint64_t size; /* of the file */

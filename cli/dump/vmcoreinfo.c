@@ -12,8 +12,10 @@
 
 #define NAME		"VMCOREINFO"
 #define FIRST_LINE	"OSRELEASE="
-#define MOST_TEXT	65536u /* Linux: a page, of 64 KiB at most */
-#define MOST_CANDIDATES 64     /* places that look so; a guest can make any number of them */
+#define PAGE		4096ull
+#define X86_KERNEL_MAP	0xffffffff80000000ull /* __START_KERNEL_map */
+#define MOST_TEXT	65536u		      /* Linux: a page, of 64 KiB at most */
+#define MOST_CANDIDATES 64 /* places that look so; a guest can make any number of them */
 
 struct head {
 	Elf64_Nhdr note;
@@ -30,18 +32,53 @@ static const struct head proper_head = {
 	.name = NAME,
 };
 
-int vmcoreinfo_has_line(const struct vmcoreinfo *info, const char *start)
+/* What follows on the first line that begins so, or NULL. */
+static const char *rest_of_line(const struct vmcoreinfo *info, const char *start)
 {
 	const size_t len = strlen(start);
 	const char *at = info->text, *end = at + info->text_len;
 
 	while (at && (size_t)(end - at) >= len) {
 		if (memcmp(at, start, len) == 0)
-			return 1;
+			return at + len;
 		at = memchr(at, '\n', (size_t)(end - at));
 		at = at ? at + 1 : NULL;
 	}
-	return 0;
+	return NULL;
+}
+
+int vmcoreinfo_has_line(const struct vmcoreinfo *info, const char *start)
+{
+	return rest_of_line(info, start) != NULL;
+}
+
+static int number_of(const struct vmcoreinfo *info, const char *start, int base, uint64_t *number)
+{
+	const char *rest = rest_of_line(info, start);
+	char text[24] = "";
+
+	if (!rest)
+		return 0;
+	/* The text does not end with a NUL. */
+	for (size_t i = 0; i < sizeof(text) - 1 && rest + i < info->text + info->text_len; i++)
+		text[i] = rest[i];
+	*number = *text == '-' ? (uint64_t)strtoll(text, NULL, base) : strtoull(text, NULL, base);
+	return 1;
+}
+
+int vmcoreinfo_image(const struct vmcoreinfo *info, uint64_t *va, uint64_t *gpa)
+{
+	uint64_t stext, phys_base, offset;
+
+	if (!number_of(info, "SYMBOL(_stext)=", 16, &stext))
+		return 0;
+	if (number_of(info, "NUMBER(phys_base)=", 10, &phys_base))
+		offset = X86_KERNEL_MAP - phys_base;
+	else if (!number_of(info, "NUMBER(kimage_voffset)=", 16, &offset))
+		return 0;
+	*va = stext & ~(PAGE - 1);
+	*gpa = *va - offset;
+	return 1;
 }
 
 static int is_text(const char *text, size_t len)

@@ -26,4 +26,11 @@ void vmcoreinfo_clean(struct vmcoreinfo *info);
 /* Does the text have a line that begins so? */
 int vmcoreinfo_has_line(const struct vmcoreinfo *info, const char *start);
 
+/*
+ * Where the kernel's image is: the virtual address of its first page, and the gpa of that. An image
+ * is contiguous in both, and not larger than VMCOREINFO_MOST_IMAGE. 0 if the note does not say.
+ */
+#define VMCOREINFO_MOST_IMAGE (1ull << 30)
+int vmcoreinfo_image(const struct vmcoreinfo *info, uint64_t *va, uint64_t *gpa);
+
 #endif

@@ -102,7 +102,7 @@ static int put_all(struct vas *vas, const char *name, struct dump *dump)
 		       extents_data(vas, &dump->regions, 0, regions_end(&dump->regions)));
 	if (dump->image.head_size)
 		code = dump_file_put(&dump->file, 0, dump->image.head, dump->image.head_size);
-	if (!code)
+	if (!code && dump->image.has_memory)
 		code = put_memory(vas, name, dump);
 	if (code != EXIT_REFUSED) {
 		last = dump_file_finish(&dump->file, dump->image.size);
@@ -118,7 +118,7 @@ static int plan(struct vas *vas, const char *name, enum image_format format, str
 	struct vmcoreinfo info = { 0 };
 	int err = regions_get(vas, &dump->regions);
 
-	if (!err && format == IMAGE_ELF)
+	if (!err && (format == IMAGE_ELF || format == IMAGE_ELF_HEADERS))
 		err = vmcoreinfo_find(vas, regions_end(&dump->regions), &info);
 	if (err)
 		return fail_vas(err, name);
@@ -150,7 +150,10 @@ static int dump_into(const char *name, const char *path, enum image_format forma
 static int take_format(const char *value, enum image_format *format)
 {
 	static const char *const names[] = {
-		[IMAGE_RAW] = "raw", [IMAGE_ELF] = "elf", [IMAGE_LIME] = "lime"
+		[IMAGE_RAW] = "raw",
+		[IMAGE_ELF] = "elf",
+		[IMAGE_ELF_HEADERS] = "elf-headers",
+		[IMAGE_LIME] = "lime",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -158,7 +161,7 @@ static int take_format(const char *value, enum image_format *format)
 			*format = (enum image_format)i;
 			return EXIT_OK;
 		}
-	return fail_usage("--format: '%s' is none of raw, elf and lime", value);
+	return fail_usage("--format: '%s' is none of raw, elf, elf-headers and lime", value);
 }
 
 static int run(int argc, char **argv)
@@ -183,10 +186,11 @@ const struct verb verb_dump = {
 	.name = "dump",
 	.args = "NAME [--format FORMAT] [-o FILE]",
 	.summary = "Write all guest memory to a file",
-	.help = "      --format raw     file offset = gpa; so it is without this option\n"
-		"               elf     an ELF core file, for gdb, crash and drgn\n"
-		"               lime    each range of memory behind a LiME header\n"
-		"  -o, --output FILE    the file, which appears when it is whole; else stdout\n"
+	.help = "      --format raw          file offset = gpa; so it is without this option\n"
+		"               elf          an ELF core file, for gdb, crash and drgn\n"
+		"               elf-headers  only what an ELF core file begins with\n"
+		"               lime         each range of memory behind a LiME header\n"
+		"  -o, --output FILE         the file, which appears when it is whole; else stdout\n"
 		"\n"
 		"What is no memory, was never touched or is zero is a hole in the file (zeros in a pipe or a device).\n"
 		"The guest goes on meanwhile: it is no snapshot of one moment.\n",

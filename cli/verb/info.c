@@ -61,17 +61,35 @@ static int get_facts(struct facts *facts)
 	return err;
 }
 
+/* Who has it open is worth knowing, and no reason to fail. */
+static void find_holders(struct facts *facts)
+{
+	struct stat st;
+
+	if (fstat(vas_fd(facts->vas), &st) || scan_host(&facts->scan))
+		return;
+	for (size_t i = 0; i < facts->scan.nr_found; i++) {
+		const struct found *found = &facts->scan.found[i];
+
+		if (found->dev == st.st_dev && found->ino == st.st_ino)
+			facts->found = found;
+	}
+}
+
 static int tell(struct vas *vas, const char *name, int as_json)
 {
 	struct facts facts = { .vas = vas };
 	int err = get_facts(&facts);
 
+	if (!err)
+		find_holders(&facts);
 	if (!err && as_json)
 		info_print_json(&facts);
 	else if (!err)
 		err = info_print(&facts);
 	regions_clean(&facts.regions);
 	free(facts.events);
+	scan_clean(&facts.scan);
 	return err ? fail_vas(err, name) : EXIT_OK;
 }
 

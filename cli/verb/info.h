@@ -5,6 +5,7 @@
 
 #include <vas/event.h>
 
+#include "cli/target/holders.h"
 #include "cli/target/regions.h"
 
 struct facts {
@@ -14,6 +15,8 @@ struct facts {
 	struct vas_event *events;
 	size_t nr_events;
 	uint64_t resident;
+	struct scan scan;
+	const struct found *found; /* in the scan; NULL: we may not look into who has it open */
 };
 
 void info_print_json(const struct facts *facts);

@@ -89,6 +89,8 @@ static void print_head(const struct facts *facts)
 	json_number("binders", info->nr_binders);
 	json_number("threads", info->nr_threads);
 	json_number("pins", info->nr_pins);
+	if (facts->found)
+		holders_print_json(facts->found);
 }
 
 void info_print_json(const struct facts *facts)

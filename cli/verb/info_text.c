@@ -44,6 +44,16 @@ static void print_state(const struct vas_info *info)
 	       info->nr_pins, info->nr_pins == 1 ? "" : "s");
 }
 
+static void print_holders(const struct facts *facts)
+{
+	char text[HOLDERS_TEXT];
+
+	if (!facts->found)
+		return;
+	holders_describe(facts->found, text);
+	printf("held by     %s\n", text);
+}
+
 static const char *backing_name(const struct vas_region *region, char text[16])
 {
 	if (region->flags & VAS_REGION_DEVICE)
@@ -124,6 +134,7 @@ int info_print(const struct facts *facts)
 
 	print_file(facts);
 	print_state(&facts->info);
+	print_holders(facts);
 	if (facts->regions.nr)
 		err = print_regions(&facts->regions);
 	if (err)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cli/ui/json.h"
+#include "cli/target/holders.h"
 #include "cli/target/name.h"
-#include "cli/target/scan.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
@@ -19,15 +19,13 @@ static const struct option longs[] = {
 
 static void print_json_one(const struct found *found)
 {
-	const struct holder *first = found_holder(found);
 	char uuid[UUID_TEXT_LEN];
 
 	name_format_uuid(found->info.uuid, uuid);
 	json_open(NULL, '{');
 	json_text("name", found->info.name, sizeof(found->info.name));
 	json_text("uuid", uuid, sizeof(uuid));
-	json_number("pid", (uint64_t)first->pid);
-	json_number("fd", (uint64_t)first->fd);
+	holders_print_json(found);
 	json_number("size", found->size);
 	json_number("limit", found->info.limit);
 	json_number("resident", found->resident);
@@ -39,18 +37,6 @@ static void print_json_one(const struct found *found)
 	json_text("consumers", found->info.consumers, sizeof(found->info.consumers));
 	json_number("events", found->info.nr_events);
 	json_number("binders", found->info.nr_binders);
-	json_open("holders", '[');
-	for (size_t i = 0; i < found->nr_holders; i++) {
-		json_open(NULL, '{');
-		json_number("pid", (uint64_t)found->holders[i].pid);
-		if (found->holders[i].fd >= 0)
-			json_number("fd", (uint64_t)found->holders[i].fd);
-		else
-			json_null("fd");
-		json_text("command", found->holders[i].comm, sizeof(found->holders[i].comm));
-		json_close();
-	}
-	json_close();
 	json_close();
 }
 
@@ -78,29 +64,11 @@ static int print_names(const struct scan *scan)
 	return 0;
 }
 
-/* "1234 vas, 1240 qemu-system-x86": whoever has it open. */
-static void add_holders(struct table *table, const struct found *found)
-{
-	char text[512] = "";
-	size_t len = 0;
-
-	for (size_t i = 0; i < found->nr_holders; i++) {
-		const struct holder *holder = &found->holders[i];
-
-		if (len + 96 > sizeof(text)) {
-			sprintf(text + len, ", and %zu more", found->nr_holders - i);
-			break;
-		}
-		len += (size_t)sprintf(text + len, "%s%d %s", i ? ", " : "", holder->pid,
-				       text_shown(holder->comm, sizeof(holder->comm)).s);
-	}
-	table_add(table, "%s", text);
-}
-
 static void add_row(struct table *table, const struct found *found)
 {
 	const struct vas_info *info = &found->info;
 	const struct holder *first = found_holder(found);
+	char text[HOLDERS_TEXT];
 
 	table_add(table, "%s", *info->name ? text_shown(info->name, VAS_NAME_LEN).s : "-");
 	table_add(table, "%d/%d", first->pid, first->fd);
@@ -112,7 +80,8 @@ static void add_row(struct table *table, const struct found *found)
 	table_add(table, "%s",
 		  *info->consumers ? text_shown(info->consumers, VAS_CONSUMERS_LEN).s : "-");
 	table_add(table, "%u", info->nr_events);
-	add_holders(table, found);
+	holders_describe(found, text);
+	table_add(table, "%s", text);
 }
 
 static int print_table(const struct scan *scan)

@@ -50,10 +50,35 @@ assert kind == 4
 text = b"OSRELEASE=6.1.0\nBUILD-ID=00\nPAGESIZE=4096\n"
 assert core[offset:offset + size] == struct.pack("<III", 11, 42, 0) + b"VMCOREINFO\0\0" + text + b"\0\0"
 END
-# The note says whose kernel it is.
-note 0x800 67 "$text"'NUMBER(kimage_voffset)=0x0'
-dump_it
-readelf -hW "$tmp/core" | grep -q 'Machine: *AArch64' || die "$(readelf -hW "$tmp/core")"
+# The note says whose kernel it is, and where its image is: by virtual addresses too, to the end of
+# what is there.
+image()
+{
+	note 0x800 $((42 + ${#1} - $(printf %s "$1" | grep -o '\\n' | wc -l))) "$text$1"
+	dump_it
+	readelf -lhW "$tmp/core" >"$tmp/elf"
+	is_equal "$(awk '$1 == "LOAD" && $3 != $4 { print $2, $3, $4, $5, $6 }' "$tmp/elf")" "$2"
+}
+image 'NUMBER(phys_base)=-1048576\nSYMBOL(_stext)=ffffffff80181234' \
+	'0x082000 0xffffffff80181000 0x0000000000081000 0x17f000 0x17f000'
+grep -q 'Machine: *.*X86-64' "$tmp/elf" || die "$(cat "$tmp/elf")"
+image 'NUMBER(kimage_voffset)=0xffffd00000000000\nSYMBOL(_stext)=ffffd00000010000' \
+	'0x011000 0xffffd00000010000 0x0000000000010000 0x1f0000 0x1f0000'
+grep -q 'Machine: *AArch64' "$tmp/elf" || die "$(cat "$tmp/elf")"
+# Nowhere, at the end of all addresses, and no number.
+image 'NUMBER(phys_base)=0\nSYMBOL(_stext)=ffffffff90000000' ''
+image 'NUMBER(kimage_voffset)=0xfffffffffffff000\nSYMBOL(_stext)=fffffffffffff000' ''
+image 'NUMBER(phys_base)=0\nSYMBOL(_stext)=' ''
+
+# Headers alone say the same, without the bytes.
+image 'NUMBER(phys_base)=0\nSYMBOL(_stext)=ffffffff80000000' \
+	'0x001000 0xffffffff80000000 0x0000000000000000 0x200000 0x200000'
+expect 0 dump "$mine" --format elf-headers -o "$tmp/headers"
+is_equal "$(stat -c %s "$tmp/headers")" 4096
+is_equal "$(readelf -lW "$tmp/headers" | awk '$1 == "LOAD" { print $3, $4, $5, $6 }')" \
+	"0x0000000000000000 0x0000000000000000 0x000000 0x200000
+0xffffffff80000000 0x0000000000000000 0x000000 0x200000"
+is_equal "$(readelf -nW "$tmp/headers")" "$(readelf -nW "$tmp/core")"
 
 # As many false ones as a guest likes: that ends as well, with the memory and without a note.
 expect 0 fill "$mine" 0 2M 0

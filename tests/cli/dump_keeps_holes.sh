@@ -29,7 +29,7 @@ is_equal "$(stat -c %s "$tmp/pipe")" 24576
 expect 3 dump "$mine-small" -o "$tmp/no/such/folder"
 err_has "$tmp/no/such/folder.unfinished: No such file or directory"
 expect 2 dump "$mine-small" --format core -o "$tmp/file"
-err_has "'core' is none of raw, elf and lime"
+err_has "'core' is none of raw, elf, elf-headers and lime"
 
 # What has no holes to keep: zeros are written there, and whoever wants none of it gets away with it.
 expect 0 dump "$mine-small" -o /dev/null

@@ -7,18 +7,14 @@ usage: dump_tells_of_linux.py VAS
 The note has the virtual address of the kernel's uts namespace, and where the kernel is in memory.
 """
 
-import os
 import re
-import secrets
 import struct
 import subprocess
 import sys
 import tempfile
 
-from guest_answers import KERNEL, Guest
-from qemu_ram import SCRIPTS, need_qemu, skip
+from held_guest import held_guest
 
-MIB = 512
 START_KERNEL_MAP = 0xFFFFFFFF80000000
 
 
@@ -53,28 +49,10 @@ def check(core):
 
 def main():
     vas = sys.argv[1]
-    need_qemu()
-    cached = subprocess.run([SCRIPTS / "kernel.sh", "path", KERNEL, "vmlinux"], capture_output=True)
-    if cached.returncode:
-        skip(f"kernel {KERNEL} is not in the cache: scripts/kernel.sh fetch {KERNEL}")
-    holder = subprocess.Popen([vas, "create", "--memory", f"{MIB}M", "--machine", "q35"],
-                              stdout=subprocess.PIPE, text=True)
-    guest = None
-    try:
-        pid, number = holder.stdout.readline().strip().split("/")
-        fd = os.open(f"/proc/{pid}/fd/{number}", os.O_RDWR)
-        guest = Guest("q35", MIB, fd, secrets.token_hex(8))
-        guest.wait_for(r"demo: marker at gpa (0x[0-9a-f]+)")
-        with tempfile.NamedTemporaryFile() as file:
-            subprocess.run([vas, "dump", f"{pid}/{number}", "--format", "elf", "-o", file.name],
-                           check=True)
-            with open(file.name, "rb") as core:
-                check(core.read())
-    finally:
-        if guest:
-            guest.kill()
-        holder.terminate()
-        holder.wait()
+    with held_guest(vas) as name, tempfile.NamedTemporaryFile() as file:
+        subprocess.run([vas, "dump", name, "--format", "elf", "-o", file.name], check=True)
+        with open(file.name, "rb") as core:
+            check(core.read())
     print("ok")
 
 
