@@ -113,8 +113,8 @@ run_emulated()
 		suites="$suites --suite $suite"
 	done
 	# All takes longer here; limits are for what hangs.
-	TEST_TIMEOUT=1800 QEMU_LD_PREFIX=$sysroot
-	export TEST_TIMEOUT QEMU_LD_PREFIX
+	TEST_TIMEOUT=1800 TEST_EMULATED=1 QEMU_LD_PREFIX=$sysroot
+	export TEST_TIMEOUT TEST_EMULATED QEMU_LD_PREFIX
 	rm -rf "$build/test-results"
 	mkdir -p "$build/test-results"
 	# shellcheck disable=SC2086 # words
