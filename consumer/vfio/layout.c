@@ -184,7 +184,7 @@ static void pending_free(struct vas_vfio *vfio)
 
 static int map_get(struct vas_vfio *vfio, struct vfio_map *map)
 {
-	int err = vas_file_map_get(vfio->file_maps, &map->part, &map->memory);
+	int err = vas_file_map_get(vfio->file_maps, &map->part, 0, &map->memory);
 
 	if (err)
 		return err;
