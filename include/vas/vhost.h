@@ -15,7 +15,8 @@
  * words. Read-only regions are mapped so that vhost cannot write to them; one that is local memory
  * (VAS_REGION_LOCAL) is left out, and so is what is a device's.
  *
- * vhost-vsock does not log what it writes: while it is attached, a vas cannot be tracked.
+ * vhost-vsock does not log what it writes: while it is attached, a vas cannot be tracked. While a
+ * vas is frozen, newer kernels refuse what a program of the host sends over it: EHOSTUNREACH.
  */
 #ifndef VAS_VHOST_H
 #define VAS_VHOST_H

@@ -158,19 +158,22 @@ TEST(a_stream_waits_for_a_frozen_vas)
 {
 	struct stream s;
 	uint16_t used;
+	int is_sent;
 
 	stream_open(&s);
 	exchange(&s, "before");
 	CHECK_OK(vas_freeze(s.t.vas, TEST_HANG_NS, NULL));
 	used = s.t.queues[RX].used->idx;
-	CHECK_EQ(send(s.socket, "meanwhile", 9, 0), 9);
+	is_sent = send(s.socket, "meanwhile", 9, 0) == 9;
+	CHECK(is_sent || errno == EHOSTUNREACH); /* newer kernels do not wait for a guest */
 	post(&s, VIRTIO_VSOCK_OP_RW, "to the host", 11);
 	usleep(200000); /* a device that has not stopped would use it */
 	CHECK_EQ(s.t.queues[RX].used->idx, used);
 	CHECK_OK(vas_thaw(s.t.vas));
 	traffic_wait(&s.t, TX);
 	check_sent(&s, "to the host");
-	check_received(&s, "meanwhile");
+	if (is_sent)
+		check_received(&s, "meanwhile");
 	exchange(&s, "after");
 	stream_close(&s);
 }
