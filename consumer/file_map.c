@@ -95,7 +95,7 @@ static uint64_t alignment_of(int fd)
 	return st.st_blksize;
 }
 
-static int map_aligned(int fd, uint64_t offset, uint64_t size, char **hva)
+static int map_aligned(int fd, int prot, uint64_t offset, uint64_t size, char **hva)
 {
 	uint64_t align = alignment_of(fd), reserved;
 	char *start, *at;
@@ -107,8 +107,8 @@ static int map_aligned(int fd, uint64_t offset, uint64_t size, char **hva)
 	if (start == MAP_FAILED)
 		return -errno;
 	at = start + ((offset - (uintptr_t)start) & (align - 1));
-	if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd,
-		 offset) == MAP_FAILED) {
+	if (mmap(at, size, prot, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, offset) ==
+	    MAP_FAILED) {
 		int err = -errno;
 
 		munmap(start, reserved);
@@ -125,11 +125,11 @@ static int map_aligned(int fd, uint64_t offset, uint64_t size, char **hva)
 }
 
 /* The same, and lazy pages of the vas's own file are filled when they are touched. */
-static int map_and_watch(struct vas_file_maps *maps, uint32_t backing, uint64_t offset,
+static int map_and_watch(struct vas_file_maps *maps, uint32_t backing, int prot, uint64_t offset,
 			 uint64_t size, char **hva)
 {
 	int fd = vas_backing_fd(maps->vas, backing);
-	int err = map_aligned(fd, offset, size, hva);
+	int err = map_aligned(fd, prot, offset, size, hva);
 
 	if (err)
 		return vas_error_set(err, "cannot map %#llx bytes: %s", (unsigned long long)size,
@@ -160,7 +160,8 @@ static void file_get(struct vas_file_maps *maps, uint32_t backing, int fd)
 	file->size = backing ? 0 : maps->ram_size;
 	if (backing && !fstat(fd, &st))
 		file->size = st.st_size;
-	if (!file->size || map_and_watch(maps, backing, 0, file->size, &file->base))
+	if (!file->size ||
+	    map_and_watch(maps, backing, PROT_READ | PROT_WRITE, 0, file->size, &file->base))
 		file->base = NULL;
 }
 
@@ -174,21 +175,22 @@ static void file_put(struct vas_file_maps *maps, uint32_t backing)
 	file->base = NULL;
 }
 
-static int map_region(struct vas_file_maps *maps, const struct vas_region *region,
+static int map_region(struct vas_file_maps *maps, const struct vas_region *region, uint32_t flags,
 		      struct vas_file_map *map)
 {
 	const struct file *file = &maps->files[region->backing];
+	int prot = flags & FILE_MAP_READONLY ? PROT_READ : PROT_READ | PROT_WRITE;
 
-	if (file->base && region->offset + region->size <= file->size) {
+	if (prot & PROT_WRITE && file->base && region->offset + region->size <= file->size) {
 		map->kind = FILE_MAP_WHOLE;
 		map->hva = file->base + region->offset;
 		return 0;
 	}
 	map->kind = FILE_MAP_ALONE;
-	return map_and_watch(maps, region->backing, region->offset, region->size, &map->hva);
+	return map_and_watch(maps, region->backing, prot, region->offset, region->size, &map->hva);
 }
 
-int vas_file_map_get(struct vas_file_maps *maps, const struct vas_region *region,
+int vas_file_map_get(struct vas_file_maps *maps, const struct vas_region *region, uint32_t flags,
 		     struct vas_file_map *map)
 {
 	int fd, err;
@@ -202,7 +204,7 @@ int vas_file_map_get(struct vas_file_maps *maps, const struct vas_region *region
 		return fd;
 	pthread_mutex_lock(&maps->lock);
 	file_get(maps, map->backing, fd);
-	err = map_region(maps, region, map);
+	err = map_region(maps, region, flags, map);
 	if (err)
 		file_put(maps, map->backing);
 	pthread_mutex_unlock(&maps->lock);

@@ -25,6 +25,9 @@ enum vas_file_map_kind {
 	FILE_MAP_ALONE, /* a mapping of its own */
 };
 
+/* For one who writes wherever it has an address: a region's file cannot be written through it. */
+#define FILE_MAP_READONLY 1u
+
 struct vas_file_map {
 	char *hva;
 	uint64_t size;
@@ -40,10 +43,10 @@ int vas_file_maps_get(struct vas *vas, struct vas_file_maps **maps);
 void vas_file_maps_put(struct vas_file_maps *maps);
 
 /*
- * Memory for a region, until it is put back. -ENXIO: the fd of its backing is not there; -EPERM:
- * pages are to come and cannot be caught; else as mmap().
+ * Memory for a region, until it is put back. flags: FILE_MAP_READONLY or 0. -ENXIO: the fd of its
+ * backing is not there; -EPERM: pages are to come and cannot be caught; else as mmap().
  */
-int vas_file_map_get(struct vas_file_maps *maps, const struct vas_region *region,
+int vas_file_map_get(struct vas_file_maps *maps, const struct vas_region *region, uint32_t flags,
 		     struct vas_file_map *map);
 void vas_file_map_put(struct vas_file_maps *maps, const struct vas_file_map *map);
 

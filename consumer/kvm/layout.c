@@ -69,7 +69,7 @@ static int pending_add(struct vas_kvm *kvm, const struct vas_region *region, int
 		return err;
 	pending->number = NO_SLOT;
 	pending->slot = slot_for(kvm, region);
-	err = vas_file_map_get(kvm->maps, region, &pending->slot.map);
+	err = vas_file_map_get(kvm->maps, region, 0, &pending->slot.map);
 	if (err)
 		return err;
 	if (!late)

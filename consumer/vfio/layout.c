@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The IOMMU follows the layout. prepare first plans: which maps a change keeps as they are, which
+ * it brings, and what is in its way; then maps what is new, one map at a time. commit unmaps what
+ * is left of the old. So all that both layouts have is mapped throughout, and what can fail fails
+ * in prepare.
+ */
+#include "consumer/vfio/container.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+/* ---- plan ---------------------------------------------------------------------------------- */
+
+/* The first map that ends behind gpa: its index. */
+static size_t find(const struct vas_vfio *vfio, uint64_t gpa)
+{
+	size_t low = 0, high = vfio->nr;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (vfio_map_end(&vfio->maps[middle]) <= gpa)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* A region's bytes from gpa on. */
+static struct vas_region part_of(const struct vas_region *region, uint64_t gpa, uint64_t size)
+{
+	struct vas_region part = *region;
+
+	part.gpa = gpa;
+	part.size = size;
+	part.offset += gpa - region->gpa;
+	if (part.hva)
+		part.hva = (char *)part.hva + (gpa - region->gpa);
+	return part;
+}
+
+static int is_within(const struct vfio_map *map, const struct vas_region *region)
+{
+	return map->part.gpa >= region->gpa && vfio_map_end(map) <= region->gpa + region->size;
+}
+
+static int has_same_bytes(const struct vfio_map *map, const struct vas_region *region)
+{
+	const struct vas_region part = part_of(region, map->part.gpa, map->part.size);
+
+	return part.backing == map->part.backing && part.offset == map->part.offset &&
+	       part.hva == map->part.hva &&
+	       !((part.flags ^ map->part.flags) & (VAS_REGION_READONLY | VAS_REGION_LOCAL));
+}
+
+static int keep(const struct vas_vfio *vfio, struct vfio_map *map, const struct vas_region *region)
+{
+	unsigned long long gpa = map->part.gpa, size = map->part.size;
+
+	if (is_within(map, region) && has_same_bytes(map, region)) {
+		map->kept_by = vfio->change;
+		return 0;
+	}
+	if (map->part.id == region->id && map->part.gpa >= region->gpa &&
+	    map->part.gpa < region->gpa + region->size && !is_within(map, region))
+		return vas_error_set(-EEXIST,
+				     "%s: region %s cannot end at %#llx: the IOMMU has [%#llx, "
+				     "+%#llx) as one map, which cannot be cut while a device may "
+				     "use it",
+				     vfio->name, region->name,
+				     (unsigned long long)(region->gpa + region->size), gpa, size);
+	return vas_error_set(-EEXIST,
+			     "%s: the IOMMU has other bytes at [%#llx, +%#llx), which cannot be "
+			     "replaced while a device may use them: remove region %s first, then "
+			     "add this",
+			     vfio->name, gpa, size, map->part.name);
+}
+
+static int pending_add(struct vas_vfio *vfio, const struct vas_region *part)
+{
+	if (vfio->nr_pending == vfio->pending_room) {
+		size_t room = vfio->pending_room ? 2 * vfio->pending_room : 16;
+		struct vfio_map *grown = realloc(vfio->pending, room * sizeof(*grown));
+
+		if (!grown)
+			return vas_error_set(-ENOMEM, "no memory for a list of maps");
+		vfio->pending = grown;
+		vfio->pending_room = room;
+	}
+	vfio->pending[vfio->nr_pending++] = (struct vfio_map){ .part = *part };
+	return 0;
+}
+
+/* What is mapped of it is kept, and the rest is pending, cut at multiples of the granule. */
+static int plan_region(struct vas_vfio *vfio, const struct vas_region *region)
+{
+	uint64_t at = region->gpa, end = region->gpa + region->size, next;
+	size_t i = find(vfio, at);
+	int err = 0;
+
+	for (; !err && at < end; at = next) {
+		struct vfio_map *map = i < vfio->nr ? &vfio->maps[i] : NULL;
+		struct vas_region part;
+
+		if (map && map->part.gpa <= at) {
+			next = vfio_map_end(map);
+			err = keep(vfio, map, region);
+			i++;
+			continue;
+		}
+		next = (at | (vfio->granule - 1)) + 1;
+		next = next && next < end ? next : end;
+		if (map && map->part.gpa < next)
+			next = map->part.gpa;
+		part = part_of(region, at, next - at);
+		err = pending_add(vfio, &part);
+	}
+	return err;
+}
+
+static int plan_regions(struct vas_vfio *vfio, const struct vas_delta *delta,
+			const struct type1_info *info)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < delta->nr_added; i++) {
+		err = vas_type1_check_region(vfio, info, &delta->added[i]);
+		if (!err)
+			err = plan_region(vfio, &delta->added[i]);
+	}
+	if (!err && vfio->nr_pending > info->nr_free)
+		return vas_error_set(-ENOSPC,
+				     "%s: %zu further maps are needed, and the IOMMU driver takes "
+				     "%llu: see dma_entry_limit of vfio_iommu_type1",
+				     vfio->name, vfio->nr_pending,
+				     (unsigned long long)info->nr_free);
+	return err;
+}
+
+/* commit has room, then, and cannot fail for want of it. */
+static int reserve(struct vas_vfio *vfio)
+{
+	size_t room = vfio->nr + vfio->nr_pending;
+	struct vfio_map *grown;
+
+	if (room <= vfio->room)
+		return 0;
+	grown = realloc(vfio->maps, room * sizeof(*grown));
+	if (!grown)
+		return vas_error_set(-ENOMEM, "no memory for a list of maps");
+	vfio->maps = grown;
+	vfio->room = room;
+	return 0;
+}
+
+static int plan(struct vas_vfio *vfio, const struct vas_delta *delta)
+{
+	struct type1_info info;
+	int err;
+
+	vfio->change++;
+	if (!delta->nr_added)
+		return 0;
+	err = vas_type1_info(vfio, &info);
+	if (err)
+		return err;
+	err = plan_regions(vfio, delta, &info);
+	vas_type1_info_clean(&info);
+	return err ? err : reserve(vfio);
+}
+
+/* ---- prepare, abort ------------------------------------------------------------------------ */
+
+static void pending_free(struct vas_vfio *vfio)
+{
+	free(vfio->pending);
+	vfio->pending = NULL;
+	vfio->nr_pending = vfio->pending_room = vfio->nr_mapped = 0;
+}
+
+static int map_get(struct vas_vfio *vfio, struct vfio_map *map)
+{
+	int err = vas_file_map_get(vfio->file_maps, &map->part, 0, &map->memory);
+
+	if (err)
+		return err;
+	err = vas_type1_map(vfio, map);
+	if (err)
+		vas_file_map_put(vfio->file_maps, &map->memory);
+	return err;
+}
+
+static int map_put(struct vas_vfio *vfio, struct vfio_map *map)
+{
+	int err = vas_type1_unmap(vfio, map);
+
+	vas_file_map_put(vfio->file_maps, &map->memory);
+	return err;
+}
+
+static void pending_undo(struct vas_vfio *vfio)
+{
+	while (vfio->nr_mapped)
+		map_put(vfio, &vfio->pending[--vfio->nr_mapped]);
+	pending_free(vfio);
+}
+
+/* Pinning cannot be interrupted: so one map at a time, with a look at the deadline between. */
+int vas_vfio_layout_go_on(struct vas_vfio *vfio)
+{
+	int err;
+
+	if (vfio->nr_mapped == vfio->nr_pending)
+		return 0;
+	err = map_get(vfio, &vfio->pending[vfio->nr_mapped]);
+	if (err) {
+		pending_undo(vfio);
+		return err;
+	}
+	if (++vfio->nr_mapped == vfio->nr_pending)
+		return 0;
+	eventfd_write(vfio->wake_fd, 1);
+	return VAS_CONSUMER_UNDER_WAY;
+}
+
+int vas_vfio_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta,
+			    uint64_t deadline_ns)
+{
+	struct vas_vfio *vfio = vfio_of(consumer);
+	int err = plan(vfio, delta);
+
+	(void)deadline_ns; /* nobody else to tell it to */
+	if (err) {
+		pending_free(vfio);
+		return err;
+	}
+	return vas_vfio_layout_go_on(vfio);
+}
+
+void vas_vfio_layout_abort(struct vas_consumer *consumer, const struct vas_delta *delta)
+{
+	(void)delta;
+	pending_undo(vfio_of(consumer));
+}
+
+/* ---- commit -------------------------------------------------------------------------------- */
+
+/* What the removed regions have and the change does not keep. 0, or the first error. */
+static int unmap_removed(struct vas_vfio *vfio, const struct vas_delta *delta)
+{
+	int err, first_err = 0;
+	size_t i, at;
+
+	for (i = 0; i < delta->nr_removed; i++) {
+		const struct vas_region *region = &delta->removed[i];
+		uint64_t end = region->gpa + region->size;
+
+		for (at = find(vfio, region->gpa); at < vfio->nr && vfio->maps[at].part.gpa < end;
+		     at++) {
+			if (vfio->maps[at].kept_by == vfio->change)
+				continue;
+			err = map_put(vfio, &vfio->maps[at]);
+			first_err = first_err ? first_err : err;
+			vfio->maps[at].memory.size = 0; /* it is gone: see drop_gone() */
+		}
+	}
+	return first_err;
+}
+
+static void drop_gone(struct vas_vfio *vfio)
+{
+	size_t i, left = 0;
+
+	for (i = 0; i < vfio->nr; i++)
+		if (vfio->maps[i].memory.size)
+			vfio->maps[left++] = vfio->maps[i];
+	vfio->nr = left;
+}
+
+/* Two sorted lists become one, from the end on; prepare has made room. */
+static void merge_pending(struct vas_vfio *vfio)
+{
+	size_t from = vfio->nr, to = vfio->nr + vfio->nr_pending, left = vfio->nr_pending;
+
+	vfio->nr = to;
+	while (left) {
+		const struct vfio_map *new = &vfio->pending[left - 1];
+
+		if (from && vfio->maps[from - 1].part.gpa > new->part.gpa) {
+			vfio->maps[--to] = vfio->maps[--from];
+		} else {
+			vfio->maps[--to] = *new;
+			left--;
+		}
+	}
+}
+
+int vas_vfio_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta)
+{
+	struct vas_vfio *vfio = vfio_of(consumer);
+	int err = unmap_removed(vfio, delta);
+
+	drop_gone(vfio);
+	merge_pending(vfio);
+	pending_free(vfio);
+	vfio->change++; /* what it has kept, a commit without prepare may remove */
+	return err;
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Attach a vas to a VFIO container: the ops, the beginning and the end. */
+#include "consumer/vfio/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static int fd_of(struct vas_consumer *consumer)
+{
+	return vfio_of(consumer)->wake_fd;
+}
+
+/* prepare is the only step that takes long. */
+static int finish(struct vas_consumer *consumer)
+{
+	struct vas_vfio *vfio = vfio_of(consumer);
+	eventfd_t count;
+
+	eventfd_read(vfio->wake_fd, &count);
+	return vas_vfio_layout_go_on(vfio);
+}
+
+/* What a change takes, a device may use up to its end: nothing is replaced. */
+static int freeze(struct vas_consumer *consumer, enum vas_freeze_reason reason,
+		  uint64_t deadline_ns)
+{
+	(void)deadline_ns;
+	if (reason == VAS_FREEZE_LAYOUT)
+		return 0;
+	return vas_error_set(
+		-EOPNOTSUPP,
+		"%s writes guest memory by DMA, and cannot be stopped: detach it first",
+		vfio_of(consumer)->name);
+}
+
+static void thaw(struct vas_consumer *consumer, enum vas_freeze_reason reason)
+{
+	(void)consumer;
+	(void)reason;
+}
+
+static const struct vas_consumer_ops vfio_ops = {
+	.prepare = vas_vfio_layout_prepare,
+	.commit = vas_vfio_layout_commit,
+	.abort = vas_vfio_layout_abort,
+	.freeze = freeze,
+	.thaw = thaw,
+	.fd = fd_of,
+	.finish = finish,
+};
+
+/* ---- attach, detach ------------------------------------------------------------------------ */
+
+static int options_check(const struct vas_vfio_options *o)
+{
+	uint64_t reserved = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(o->reserved) / sizeof(*o->reserved); i++)
+		reserved |= o->reserved[i];
+	if (reserved || o->granule & (o->granule - 1) || o->granule % VAS_PAGE_SIZE)
+		return vas_error_set(-EINVAL,
+				     "bad options: the granule is a power of two of whole pages, "
+				     "reserved fields are 0");
+	if (o->name && (!*o->name || strlen(o->name) >= VAS_REGION_NAME_LEN))
+		return vas_error_set(-EINVAL, "bad options: a name has 1 to %d characters",
+				     VAS_REGION_NAME_LEN - 1);
+	return 0;
+}
+
+static int container_new(struct vas *vas, int container_fd, const struct vas_vfio_options *options,
+			 struct vas_vfio **vfio)
+{
+	struct vas_vfio *v = calloc(1, sizeof(*v));
+	int err;
+
+	if (!v)
+		return vas_error_set(-ENOMEM, "no memory");
+	v->granule = options->granule ? options->granule : VAS_VFIO_GRANULE_DEFAULT;
+	snprintf(v->name, sizeof(v->name), "%s", options->name ? options->name : "vfio");
+	v->ops = vfio_ops;
+	v->ops.name = v->name;
+	v->consumer.ops = &v->ops;
+	v->consumer.flags = VAS_CONSUMER_PINS | VAS_CONSUMER_ALWAYS_DIRTY;
+	v->container_fd = fcntl(container_fd, F_DUPFD_CLOEXEC, 0);
+	err = v->container_fd < 0 ? vas_error_set(-errno, "cannot duplicate an fd") : 0;
+	if (err)
+		goto err_free;
+	v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = v->wake_fd < 0 ? vas_error_set(-errno, "cannot make an eventfd") : 0;
+	if (err)
+		goto err_close;
+	err = vas_file_maps_get(vas, &v->file_maps);
+	if (err)
+		goto err_close_wake;
+	*vfio = v;
+	return 0;
+
+err_close_wake:
+	close(v->wake_fd);
+err_close:
+	close(v->container_fd);
+err_free:
+	free(v);
+	return err;
+}
+
+static void container_free(struct vas_vfio *vfio)
+{
+	vas_file_maps_put(vfio->file_maps);
+	close(vfio->wake_fd);
+	close(vfio->container_fd);
+	free(vfio->maps);
+	free(vfio);
+}
+
+int vas_vfio_attach(struct vas *vas, int container_fd, const struct vas_vfio_options *options,
+		    struct vas_vfio **vfio)
+{
+	static const struct vas_vfio_options defaults;
+	uint64_t timeout_ns;
+	struct vas_vfio *v = NULL;
+	int err;
+
+	options = options ? options : &defaults;
+	timeout_ns = options->timeout_ns ? options->timeout_ns : UINT64_MAX;
+	err = options_check(options);
+	if (!err)
+		err = vas_type1_check(container_fd);
+	if (!err)
+		err = container_new(vas, container_fd, options, &v);
+	if (err)
+		return err;
+	err = vas_consumer_attach(vas, &v->consumer, timeout_ns, NULL);
+	if (err) {
+		container_free(v);
+		return err;
+	}
+	*vfio = v;
+	return 0;
+}
+
+void vas_vfio_detach(struct vas_vfio *vfio)
+{
+	if (!vfio)
+		return;
+	vas_consumer_detach(&vfio->consumer);
+	container_free(vfio);
+}
+
+struct vas_consumer *vas_vfio_consumer(struct vas_vfio *vfio)
+{
+	return &vfio->consumer;
+}
