@@ -154,10 +154,19 @@ static void wake_from_write(int signal)
 	(void)signal;
 }
 
+static void tell_broken(const struct device_queue *queue)
+{
+	if (queue->err_fd >= 0)
+		eventfd_write(queue->err_fd, 1);
+}
+
 static void *serve(void *arg)
 {
 	struct device_queue *queue = arg;
 
+	/* Whoever listens now may not have been told. */
+	if (queue->is_broken)
+		tell_broken(queue);
 	if (queue->device->ops->queue(queue->device, queue))
 		device_queue_break(queue);
 	return NULL;
@@ -171,7 +180,7 @@ int device_queue_start(struct device_queue *queue)
 	if (err)
 		return err;
 	sigaction(SIGURG, &action, NULL);
-	queue->is_stopping = queue->is_broken = false;
+	queue->is_stopping = false;
 	queue->busy_ns = monotonic_ns();
 	err = -pthread_create(&queue->thread, NULL, serve, queue);
 	queue->is_running = !err;
@@ -220,10 +229,8 @@ void device_queue_stop(struct device_queue *queue)
 
 void device_queue_break(struct device_queue *queue)
 {
-	if (__atomic_exchange_n(&queue->is_broken, true, __ATOMIC_RELAXED))
-		return;
-	if (queue->err_fd >= 0)
-		eventfd_write(queue->err_fd, 1);
+	if (!__atomic_exchange_n(&queue->is_broken, true, __ATOMIC_RELAXED))
+		tell_broken(queue);
 }
 
 static int next_again(struct device_queue *queue, struct vas_virtq_chain *chain)

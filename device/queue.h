@@ -48,8 +48,9 @@ struct device_queue {
 	void *table;	  /* room for an indirect one */
 	int wake_fd;
 	bool is_stopping; /* atomic */
-	bool is_broken;	  /* atomic: what the driver wrote made no sense; nothing is served */
 	bool is_running;
+	/* Atomic: what the driver wrote made no sense. Nothing is served before this is cleared. */
+	bool is_broken;
 	pthread_t thread;
 	uint64_t nr_requests;
 };

@@ -265,6 +265,7 @@ static int set_vring_base(struct session *session, struct vhost_user_message *me
 		return -EINVAL;
 	vring_pause(session, vring);
 	vring->queue.base = message->state.num;
+	vring->queue.is_broken = false;
 	return vring_resume(session, vring);
 }
 

@@ -194,6 +194,7 @@ static void forget(struct session *session, struct session_ring *vring)
 	replace_fd(&vring->queue.call_fd, -1);
 	replace_fd(&vring->queue.err_fd, -1);
 	vring->queue.size = vring->queue.base = 0;
+	vring->queue.is_broken = false;
 	vring->has_addr = vring->is_started = vring->is_enabled = false;
 }
 
