@@ -45,11 +45,14 @@ _vas_value()
 	--disks)
 		mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
-	-o | --output | -f | --file | --parent)
+	-o | --output | -f | --file | --parent | --path | --vhost-user)
 		_vas_files
 		;;
 	--sort)
 		_vas_words "resident dirty working-set size name"
+		;;
+	--engine)
+		_vas_words "auto sync io_uring"
 		;;
 	--format)
 		_vas_words "raw elf elf-headers lime"
@@ -59,7 +62,8 @@ _vas_value()
 		;;
 	-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
 		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
-		--number | --downtime | --cr3 | --ttbr | --context | --regex)
+		--number | --downtime | --cr3 | --ttbr | --context | --regex | \
+		--null | --serial | --num-queues | --poll)
 		# Only the user knows.
 		;;
 	*)
@@ -90,6 +94,9 @@ _vas_argument()
 {
 	case $1 in
 	create | run | ls) ;;
+	device)
+		((COMP_CWORD > 2)) || _vas_words "blk"
+		;;
 	top | metrics | pause | resume)
 		_vas_names
 		;;

@@ -22,8 +22,10 @@ function __vas_value
 	switch $argv[1]
 		case --machine
 			printf '%s\n' pc q35 microvm flat
-		case -o --output -f --file --parent
+		case -o --output -f --file --parent --path --vhost-user
 			__fish_complete_path $argv[2]
+		case --engine
+			printf '%s\n' auto sync io_uring
 		case --format
 			printf '%s\n' raw elf elf-headers lime
 		case --sort
@@ -31,7 +33,8 @@ function __vas_value
 		case -z --compress
 			printf '%s\n' lz4 zstd
 		case -m --memory -l --limit -n --name --region -x --hex -s --string --max --range \
-			--threads -c --cell --channels -r --rate --delay --number --downtime --cr3 --ttbr --context --regex --disks
+			--threads -c --cell --channels -r --rate --delay --number --downtime --cr3 --ttbr --context --regex --disks \
+			--null --serial --num-queues --poll
 			# Only the user knows.
 		case '*'
 			return 1
@@ -43,6 +46,8 @@ function __vas_argument
 	set -l nr (count $argv)
 	switch $argv[2]
 		case create run ls
+		case device
+			test $nr -gt 3; or echo blk
 		case top metrics pause resume
 			__vas_names $argv[1]
 		case clone

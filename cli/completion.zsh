@@ -31,13 +31,15 @@ _vas_value()
 	case $1 in
 	(--disks) _command_names ;;
 	(--machine) compadd pc q35 microvm flat ;;
-	(-o | --output | -f | --file | --parent) _files ;;
+	(-o | --output | -f | --file | --parent | --path | --vhost-user) _files ;;
+	(--engine) compadd auto sync io_uring ;;
 	(--format) compadd raw elf elf-headers lime ;;
 	(--sort) compadd resident dirty working-set size name ;;
 	(-z | --compress) compadd lz4 zstd ;;
 	(-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
 		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
-		--number | --downtime | --cr3 | --ttbr | --context | --regex)
+		--number | --downtime | --cr3 | --ttbr | --context | --regex | \
+		--null | --serial | --num-queues | --poll)
 		_message 'only you know'
 		;;
 	(*) return 1 ;;
@@ -49,6 +51,7 @@ _vas_argument()
 {
 	case $1 in
 	(create | run | ls) ;;
+	(device) ((CURRENT > 3)) || compadd blk ;;
 	(top | metrics | pause | resume) _vas_names ;;
 	(clone) _vas_names; _files ;;
 	(restore | receive) _files ;;

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 
-FOLDERS = ('include', 'core', 'lib', 'consumer', 'bus', 'virtio', 'kernel', 'migrate', 'qemu', 'cli')
+FOLDERS = ('include', 'core', 'lib', 'consumer', 'device', 'kernel', 'migrate', 'qemu', 'cli')
 KERNEL = ('include/linux', 'include/uapi', 'kernel')
 
 # POWER's Virtual Accelerator Switchboard: docs/design/kernel.md.

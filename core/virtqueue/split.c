@@ -104,30 +104,36 @@ static int walk(struct vas_split_queue *queue, struct vas_virtq_chain *chain)
 	return -EPROTO; /* it goes round and round */
 }
 
-int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *chain)
+int vas_split_queue_chain_at(struct vas_split_queue *queue, uint16_t head,
+			     struct vas_virtq_chain *chain)
 {
-	/* The index first, then what it covers: pairs with the driver's release. */
-	uint16_t idx = __atomic_load_n(&queue->avail->idx, __ATOMIC_ACQUIRE);
-	uint16_t pending = (uint16_t)(idx - queue->next_avail);
-	uint16_t taken = (uint16_t)(queue->next_avail - queue->next_used);
-	uint16_t head;
 	int err;
 
-	if (!pending)
-		return 0;
-	if ((uint32_t)pending + taken > queue->size)
-		return -EPROTO;
-	head = __atomic_load_n(&queue->avail->ring[queue->next_avail & (queue->size - 1)],
-			       __ATOMIC_RELAXED);
 	if (head >= queue->size)
 		return -EPROTO;
 	chain->head = head;
 	chain->nr_descs = 1;
 	vas_virtq_begin_chain(chain);
 	err = walk(queue, chain);
-	if (err)
-		return err;
-	return vas_virtq_end_chain(chain);
+	return err ? err : vas_virtq_end_chain(chain);
+}
+
+int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *chain)
+{
+	/* The index first, then what it covers: pairs with the driver's release. */
+	uint16_t idx = __atomic_load_n(&queue->avail->idx, __ATOMIC_ACQUIRE);
+	uint16_t pending = (uint16_t)(idx - queue->next_avail);
+	uint16_t taken = (uint16_t)(queue->next_avail - queue->next_used);
+
+	if (!pending)
+		return 0;
+	if ((uint32_t)pending + taken > queue->size)
+		return -EPROTO;
+	return vas_split_queue_chain_at(
+		queue,
+		__atomic_load_n(&queue->avail->ring[queue->next_avail & (queue->size - 1)],
+				__ATOMIC_RELAXED),
+		chain);
 }
 
 void vas_split_queue_take(struct vas_split_queue *queue)

@@ -90,6 +90,13 @@ uint64_t vas_split_part_align(enum vas_split_part part);
  */
 int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *chain);
 
+/*
+ * The chain with this head, as peek yields it: one that somebody had taken who died before its
+ * answer. That it was is its user's to know.
+ */
+int vas_split_queue_chain_at(struct vas_split_queue *queue, uint16_t head,
+			     struct vas_virtq_chain *chain);
+
 /* After a peek that has returned 1. */
 void vas_split_queue_take(struct vas_split_queue *queue);
 

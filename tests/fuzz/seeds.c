@@ -293,13 +293,91 @@ static int seed_virtqueue(void)
 	return err;
 }
 
+/* As vhost_user.c has it: each message behind what the memory begins with. */
+static size_t put_message(uint8_t *to, uint8_t request, uint8_t flags, const void *payload,
+			  uint16_t size, uint8_t nr_fds, uint8_t kind)
+{
+	to[0] = request;
+	to[1] = 1 | flags;
+	to[2] = (uint8_t)size;
+	to[3] = (uint8_t)(size >> 8);
+	to[4] = nr_fds;
+	to[5] = kind;
+	memcpy(to + 6, payload, size);
+	return 6u + size;
+}
+
+/* A ring of 4 at gpa 0, whose one request reads a sector; what follows it is up to the fuzzer. */
+static size_t put_ring(uint8_t *to)
+{
+	static const struct vring_desc desc[4] = {
+		{ 256, 16, VRING_DESC_F_NEXT, 1 },
+		{ 1024, 512, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2 },
+		{ 300, 1, VRING_DESC_F_WRITE, 0 },
+	};
+	static const uint16_t avail[] = { 0, 1, 0 };
+
+	memset(to, 0, 512);
+	memcpy(to, desc, sizeof(desc));
+	memcpy(to + 64, avail, sizeof(avail));
+	return 512;
+}
+
+static int seed_vhost_user(void)
+{
+	static const uint64_t features = 1ull << 30 | 1ull << 32 | 1ull << 28 | 1ull << 29;
+	static const uint64_t logged = 1ull << 26 | 1ull << 30 | 1ull << 32;
+	static const uint64_t protocol = 1 | 1 << 1 | 1 << 3 | 1 << 9 | 1 << 12 | 1 << 15;
+	static const uint64_t none = 0, region[] = { 0, 0, 65536, 4096, 0 }, log[] = { 4096, 0 };
+	static const uint64_t table[] = { 1, 0, 65536, 4096, 0 };
+	static const uint64_t addr[] = { 0, 4096, 4096 + 128, 4096 + 64, 0 };
+	static const uint32_t num[] = { 0, 4 }, one[] = { 0, 1 };
+	static const uint32_t inflight[] = { 4096, 0, 0, 0, 1 | 4 << 16 };
+	static const uint8_t config[12 + 64] = { 0, 0, 0, 0, 64 };
+	uint8_t buf[2048], kind;
+	char name[32];
+	int err = 0;
+
+	for (kind = 0; kind < 4; kind++) {
+		size_t at = put_ring(buf);
+
+		at += put_message(buf + at, 1, 0, "", 0, 0, 0);
+		at += put_message(buf + at, 16, 0, &protocol, 8, 0, 0);
+		at += put_message(buf + at, 2, 0, kind & 1 ? &logged : &features, 8, 0, 0);
+		at += put_message(buf + at, 24, 0, config, sizeof(config), 0, 0);
+		if (kind & 1)
+			at += put_message(buf + at, 6, 0, log, sizeof(log), 1, 3);
+		else
+			at += put_message(buf + at, 32, 0, inflight, sizeof(inflight), 1, 3);
+		if (kind & 2)
+			at += put_message(buf + at, 37, 8, region, sizeof(region), 1, 0);
+		else
+			at += put_message(buf + at, 5, 8, table, sizeof(table), 1, kind ? 4 : 0);
+		at += put_message(buf + at, 8, 0, num, sizeof(num), 0, 0);
+		at += put_message(buf + at, 9, 0, addr, sizeof(addr), 0, 0);
+		at += put_message(buf + at, 13, 0, &none, 8, 1, 2);
+		at += put_message(buf + at, 12, 0, &none, 8, 1, 1);
+		at += put_message(buf + at, 18, 0, one, sizeof(one), 0, 0);
+		at += put_message(buf + at, 11, 0, one, sizeof(one), 0, 0);
+		snprintf(name, sizeof(name), "messages-%u", kind);
+		err |= save(name, buf, at);
+	}
+	return err;
+}
+
 static const struct {
 	const char *target;
 	int (*seed)(void);
 } seeds[] = {
-	{ "adopt", seed_bind },	     { "bind", seed_bind },	      { "joint", seed_joint },
-	{ "message", seed_message }, { "recv", seed_recv },	      { "snapshot", seed_snapshot },
-	{ "stream", seed_stream },   { "virtqueue", seed_virtqueue },
+	{ "adopt", seed_bind },
+	{ "bind", seed_bind },
+	{ "joint", seed_joint },
+	{ "message", seed_message },
+	{ "recv", seed_recv },
+	{ "snapshot", seed_snapshot },
+	{ "stream", seed_stream },
+	{ "virtqueue", seed_virtqueue },
+	{ "vhost_user", seed_vhost_user },
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "device/blk/blk.h"
+
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vas/consumer.h>
+
+#include "device/blk/request.h"
+#include "device/queue.h"
+
+#define BATCH 8u /* requests taken, or answered, at once: the driver works on them meanwhile */
+
+/* ---- a queue ------------------------------------------------------------------------------ */
+
+struct server {
+	struct blk *blk;
+	struct device_queue *queue;
+	struct disk_queue *disk;
+	struct request *requests;
+	struct request **free; /* the first nr_free; the last one given back is taken first */
+	uint32_t nr_free;
+	struct vas_virtq_answer answers[BATCH];
+	uint32_t nr_answers;
+};
+
+static void flush_answers(struct server *server)
+{
+	if (server->nr_answers)
+		device_queue_answer(server->queue, server->answers, server->nr_answers);
+	server->nr_answers = 0;
+}
+
+static void finish(struct server *server, struct request *request)
+{
+	server->free[server->nr_free++] = request;
+	if (request_finish(request, server->queue->memory)) {
+		device_queue_break(server->queue);
+		return;
+	}
+	server->answers[server->nr_answers++] = (struct vas_virtq_answer){
+		.head = request->chain.head,
+		.nr_descs = request->chain.nr_descs,
+		.len = request->written,
+	};
+	if (server->nr_answers == BATCH)
+		flush_answers(server);
+}
+
+static void begin(struct server *server, struct request *request)
+{
+	const struct disk_engine *engine = server->blk->disk.engine;
+	int result = request_begin(request, server->blk, server->queue->memory);
+
+	if (result < 0) {
+		server->free[server->nr_free++] = request;
+		device_queue_break(server->queue);
+		return;
+	}
+	if (!result || engine->submit(server->disk, &request->io))
+		finish(server, request);
+}
+
+static uint32_t take(struct server *server)
+{
+	uint32_t nr;
+
+	for (nr = 0; nr < BATCH && server->nr_free; nr++) {
+		struct request *request = server->free[server->nr_free - 1];
+
+		if (!device_queue_next(server->queue, &request->chain))
+			break;
+		server->nr_free--;
+		begin(server, request);
+	}
+	return nr;
+}
+
+static uint32_t reap(struct server *server)
+{
+	struct disk_io *done[BATCH];
+	uint32_t i, nr = server->blk->disk.engine->reap(server->disk, done, BATCH);
+
+	for (i = 0; i < nr; i++)
+		finish(server, (struct request *)((char *)done[i] - offsetof(struct request, io)));
+	return nr;
+}
+
+static void serve(struct server *server)
+{
+	const struct disk_engine *engine = server->blk->disk.engine;
+	uint32_t nr;
+
+	for (;;) {
+		nr = take(server);
+		nr += reap(server);
+		flush_answers(server);
+		if (nr)
+			continue;
+		if (server->nr_free == server->queue->size &&
+		    device_queue_is_stopping(server->queue))
+			return;
+		if (engine->fd(server->disk) != -EAGAIN)
+			device_queue_idle(server->queue, engine->fd(server->disk));
+	}
+}
+
+static int init_requests(struct server *server)
+{
+	uint32_t i, nr = server->queue->size;
+
+	server->requests = malloc(nr * sizeof(*server->requests));
+	server->free = malloc(nr * sizeof(struct request *));
+	if (!server->requests || !server->free)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		request_init(&server->requests[i]);
+		server->free[i] = &server->requests[nr - 1 - i];
+	}
+	server->nr_free = nr;
+	return 0;
+}
+
+static int blk_queue(struct vas_device *device, struct device_queue *queue)
+{
+	struct blk *blk = (struct blk *)device;
+	struct server server = { .blk = blk, .queue = queue };
+	int err = init_requests(&server);
+
+	if (!err)
+		err = blk->disk.engine->open(&blk->disk, queue->size, &server.disk);
+	if (!err) {
+		serve(&server);
+		blk->disk.engine->close(server.disk);
+	}
+	free(server.free);
+	free(server.requests);
+	return err;
+}
+
+/* ---- the device --------------------------------------------------------------------------- */
+
+static int blk_start(struct vas_device *device, uint64_t features)
+{
+	(void)features; /* none of them changes what a request does */
+	return disk_lock(&((struct blk *)device)->disk);
+}
+
+static void blk_stop(struct vas_device *device)
+{
+	disk_unlock(&((struct blk *)device)->disk);
+}
+
+/* Nothing that a driver may set is kept. */
+static void blk_reset(struct vas_device *device)
+{
+	(void)device;
+}
+
+static void blk_config(struct vas_device *device, uint32_t offset, void *to, uint32_t len)
+{
+	const struct blk *blk = (const struct blk *)device;
+	const uint32_t max_zeroes = REQUEST_MAX_ZEROES / BLK_SECTOR;
+	const struct virtio_blk_config config = {
+		.capacity = blk->disk.size / BLK_SECTOR,
+		.seg_max = REQUEST_SEGMENTS - 2,
+		.blk_size = BLK_SECTOR,
+		.num_queues = (uint16_t)device->max_queues,
+		.max_discard_sectors = max_zeroes,
+		.max_discard_seg = 1,
+		.discard_sector_alignment = 4096 / BLK_SECTOR,
+		.max_write_zeroes_sectors = max_zeroes,
+		.max_write_zeroes_seg = 1,
+		.write_zeroes_may_unmap = 1,
+	};
+
+	memset(to, 0, len);
+	if (offset < sizeof(config))
+		memcpy(to, (const char *)&config + offset,
+		       len < sizeof(config) - offset ? len : sizeof(config) - offset);
+}
+
+static const struct vas_device_ops blk_ops = {
+	.start = blk_start,
+	.stop = blk_stop,
+	.reset = blk_reset,
+	.config = blk_config,
+	.queue = blk_queue,
+};
+
+static uint64_t features_of(const struct blk_options *options)
+{
+	uint64_t features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
+			    1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_MQ;
+
+	if (options->disk.read_only)
+		return features | 1ull << VIRTIO_BLK_F_RO;
+	return features | 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
+}
+
+int blk_open(struct blk *blk, const struct blk_options *options)
+{
+	size_t serial_len = options->serial ? strlen(options->serial) : 0;
+
+	*blk = (struct blk){
+		.device = {
+			.ops = &blk_ops,
+			.features = features_of(options),
+			.max_queues = options->nr_queues,
+			.queue_size = options->queue_size,
+		},
+	};
+	if (serial_len > BLK_ID_LEN)
+		return vas_error_set(-EINVAL, "the serial '%s' is longer than %u bytes",
+				     options->serial, BLK_ID_LEN);
+	memcpy(blk->id, options->serial ? options->serial : "", serial_len);
+	return disk_open(&blk->disk, &options->disk);
+}
+
+void blk_close(struct blk *blk)
+{
+	disk_close(&blk->disk);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The joint between a device and what connects it to a guest (a vhost-user front end). A device
+ * knows requests and its config space; whoever connects it knows rings, memory and eventfds.
+ */
+#ifndef DEVICE_DEVICE_H
+#define DEVICE_DEVICE_H
+
+#include <stdint.h>
+
+struct device_queue;
+struct vas_device;
+
+struct vas_device_ops {
+	/*
+	 * The first queue is about to be served, for a driver that has accepted these features, all
+	 * of them offered. -errno: it must not be, and vas_error() says why.
+	 */
+	int (*start)(struct vas_device *device, uint64_t features);
+
+	/* The last queue has stopped: what the device works on may be another's from now on. */
+	void (*stop)(struct vas_device *device);
+
+	/* The driver has reset it: as it was before its first start. No queue is being served. */
+	void (*reset)(struct vas_device *device);
+
+	/* Copy len bytes of the config space; behind its end there are zeros. */
+	void (*config)(struct vas_device *device, uint32_t offset, void *to, uint32_t len);
+
+	/*
+	 * Serve a queue, in a thread of its own, until device_queue_is_stopping(), and answer first
+	 * what was taken: device/queue.h. An error ends it at once: there is no memory, or no fd.
+	 */
+	int (*queue)(struct vas_device *device, struct device_queue *queue);
+};
+
+struct vas_device {
+	const struct vas_device_ops *ops;
+	uint64_t features; /* that it offers; those of rings are added by who connects it */
+	uint32_t max_queues;
+	uint32_t queue_size; /* the largest */
+};
+
+#endif

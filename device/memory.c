@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "device/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/range.h"
+
+#define END_OF_ADDRESSES (~0ull)
+
+/* The first region that ends behind gpa. */
+static uint32_t find_index(const struct memory *memory, uint64_t gpa)
+{
+	uint32_t low = 0, high = memory->nr;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+		const struct memory_region *region = &memory->regions[middle];
+
+		if (region->gpa + region->size <= gpa)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int check_region(const struct memory *memory, const struct memory_region *region,
+			uint32_t at)
+{
+	uint32_t i;
+
+	if (!region->size || !vas_range_fits(region->gpa, region->size, END_OF_ADDRESSES) ||
+	    !vas_range_fits(region->user, region->size, END_OF_ADDRESSES))
+		return -EINVAL;
+	if (memory->nr == MEMORY_MAX_REGIONS)
+		return -ENOSPC;
+	if (at < memory->nr && memory->regions[at].gpa < region->gpa + region->size)
+		return -EEXIST;
+	for (i = 0; i < memory->nr; i++)
+		if (vas_ranges_overlap(memory->regions[i].user, memory->regions[i].size,
+				       region->user, region->size))
+			return -EEXIST;
+	return 0;
+}
+
+int memory_add(struct memory *memory, const struct memory_region *region, int fd, uint64_t offset)
+{
+	uint32_t at = find_index(memory, region->gpa);
+	int err = check_region(memory, region, at);
+	struct shared_map *map;
+
+	if (err)
+		return err;
+	map = malloc(sizeof(*map));
+	if (!map)
+		return -ENOMEM;
+	err = shared_map_open(map, fd, offset, region->size);
+	if (err) {
+		free(map);
+		return err;
+	}
+	memmove(&memory->regions[at + 1], &memory->regions[at],
+		(memory->nr - at) * sizeof(*region));
+	memory->regions[at] = *region;
+	memory->regions[at].map = map;
+	memory->nr++;
+	return 0;
+}
+
+static void drop(struct memory *memory, uint32_t at)
+{
+	shared_map_close(memory->regions[at].map);
+	free(memory->regions[at].map);
+	memory->nr--;
+	memmove(&memory->regions[at], &memory->regions[at + 1],
+		(memory->nr - at) * sizeof(memory->regions[0]));
+}
+
+int memory_remove(struct memory *memory, const struct memory_region *region)
+{
+	uint32_t at = find_index(memory, region->gpa);
+	const struct memory_region *found = &memory->regions[at];
+
+	if (at == memory->nr || found->gpa != region->gpa || found->size != region->size ||
+	    found->user != region->user)
+		return -ENOENT;
+	drop(memory, at);
+	return 0;
+}
+
+void memory_clear(struct memory *memory)
+{
+	while (memory->nr)
+		drop(memory, memory->nr - 1);
+}
+
+bool memory_has_failed(const struct memory *memory)
+{
+	uint32_t i;
+
+	for (i = 0; i < memory->nr; i++)
+		if (guard_has_failed(&memory->regions[i].map->guard))
+			return true;
+	return memory->log.bytes && guard_has_failed(&memory->log.guard);
+}
+
+uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t *len)
+{
+	uint32_t at = find_index(memory, gpa);
+	const struct memory_region *region = &memory->regions[at];
+	uint64_t skip;
+
+	if (at == memory->nr || gpa < region->gpa)
+		return NULL;
+	skip = gpa - region->gpa;
+	if (*len > region->size - skip)
+		*len = region->size - skip;
+	return region->map->bytes + skip;
+}
+
+uint8_t *memory_range(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	uint64_t there = len;
+	uint8_t *bytes = memory_at(memory, gpa, &there);
+
+	return there == len ? bytes : NULL;
+}
+
+int memory_gpa_of_user(const struct memory *memory, uint64_t user, uint64_t len, uint64_t *gpa)
+{
+	uint32_t i;
+
+	for (i = 0; i < memory->nr; i++) {
+		const struct memory_region *region = &memory->regions[i];
+
+		if (user < region->user || !vas_range_fits(user - region->user, len, region->size))
+			continue;
+		*gpa = region->gpa + (user - region->user);
+		return 0;
+	}
+	return -EFAULT;
+}
+
+int memory_read(const struct memory *memory, uint64_t gpa, void *to, uint32_t len)
+{
+	while (len) {
+		uint64_t there = len;
+		const uint8_t *bytes = memory_at(memory, gpa, &there);
+
+		if (!bytes)
+			return -EFAULT;
+		memcpy(to, bytes, there);
+		to = (uint8_t *)to + there;
+		gpa += there;
+		len -= (uint32_t)there;
+	}
+	return 0;
+}
+
+int memory_write(const struct memory *memory, uint64_t gpa, const void *from, uint32_t len)
+{
+	while (len) {
+		uint64_t there = len;
+		uint8_t *bytes = memory_at(memory, gpa, &there);
+
+		if (!bytes)
+			return -EFAULT;
+		memcpy(bytes, from, there);
+		memory_mark(memory, gpa, there);
+		from = (const uint8_t *)from + there;
+		gpa += there;
+		len -= (uint32_t)there;
+	}
+	return 0;
+}
+
+/*
+ * Others mark in it as well, and the front end takes bits out of it, then copies the page. Also a
+ * bit that is set is set: the locked instruction is the barrier between the write and what the
+ * front end sees of it.
+ */
+void memory_mark(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	uint64_t page, last;
+
+	if (!memory->is_logging || !len)
+		return;
+	last = (gpa + len - 1) / MEMORY_LOG_PAGE;
+	for (page = gpa / MEMORY_LOG_PAGE; page <= last && page / 8 < memory->log.size; page++)
+		__atomic_fetch_or(&memory->log.bytes[page / 8], (uint8_t)(1u << page % 8),
+				  __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * A guest's memory, as its VMM has sent it: regions of files, and the log of what was written.
+ *
+ * One thread changes it, while nobody else uses it. Used it is by any number of threads. What lies
+ * in no region is not there, and is never touched. A file that is truncated yields zeros, and
+ * memory_has_failed() from then on.
+ */
+#ifndef DEVICE_MEMORY_H
+#define DEVICE_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/virtqueue/chain.h"
+#include "device/shared_map.h"
+
+#define MEMORY_MAX_REGIONS 509 /* as many slots as KVM had for long; QEMU counts with it */
+#define MEMORY_LOG_PAGE	   4096u
+
+struct memory_region {
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t user; /* its address in the front end, which is how that names rings */
+	struct shared_map *map;
+};
+
+struct memory {
+	struct memory_region regions[MEMORY_MAX_REGIONS]; /* by gpa */
+	uint32_t nr;
+	struct shared_map log; /* a bit a page of gpa */
+	bool is_logging;
+};
+
+/*
+ * The fd stays the caller's. -EINVAL, -EEXIST: the region makes no sense, or overlaps another one.
+ */
+int memory_add(struct memory *memory, const struct memory_region *region, int fd, uint64_t offset);
+
+/* The region with this gpa, size and user address. -ENOENT: there is none. */
+int memory_remove(struct memory *memory, const struct memory_region *region);
+void memory_clear(struct memory *memory);
+
+bool memory_has_failed(const struct memory *memory);
+
+/* Where gpa is, and how much of *len is contiguous there; NULL: not in memory. */
+uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t *len);
+
+/* All of [gpa, gpa + len) in one piece, or NULL. */
+uint8_t *memory_range(const struct memory *memory, uint64_t gpa, uint64_t len);
+
+/* The gpa of a user address of which len bytes lie in one region. -EFAULT: they don't. */
+int memory_gpa_of_user(const struct memory *memory, uint64_t user, uint64_t len, uint64_t *gpa);
+
+/* Copy out of it, or into it and mark what was written. -EFAULT: not all of it is memory. */
+int memory_read(const struct memory *memory, uint64_t gpa, void *to, uint32_t len);
+int memory_write(const struct memory *memory, uint64_t gpa, const void *from, uint32_t len);
+
+/* After a write, before anybody is told of it. What the log has no room for is left out. */
+void memory_mark(const struct memory *memory, uint64_t gpa, uint64_t len);
+
+#endif

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "device/queue.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/range.h"
+#include "lib/base/deadline.h"
+
+#define TABLE_DESCS   1024u
+#define RETRY_STOP_NS 20000000
+
+/* ---- the ring in memory ------------------------------------------------------------------- */
+
+static int read_memory(void *user, uint64_t gpa, void *to, uint32_t len)
+{
+	return memory_read(user, gpa, to, len);
+}
+
+static int find_part(const struct device_queue *queue, uint64_t gpa, uint64_t size, uint64_t align,
+		     void *part)
+{
+	uint8_t *bytes = memory_range(queue->memory, gpa, size);
+
+	if (!bytes)
+		return -EFAULT;
+	/* In the guest and here: a file's offset need not be aligned as the gpa is. */
+	if (!vas_is_aligned(gpa | (uintptr_t)bytes, align))
+		return -EINVAL;
+	memcpy(part, &bytes, sizeof(bytes));
+	return 0;
+}
+
+static int map_split(struct device_queue *queue, struct vas_split_queue *split)
+{
+	const struct device_ring_place *place = &queue->place;
+	uint64_t gpas[] = { place->desc, place->driver, place->device };
+	void *parts[] = { &split->desc, &split->avail, &split->used };
+	int part, err;
+
+	if (!vas_split_size_is_valid(queue->size))
+		return -EINVAL;
+	for (part = 0; part < VAS_SPLIT_NR_PARTS; part++) {
+		err = find_part(queue, gpas[part], vas_split_part_size(part, queue->size),
+				vas_split_part_align(part), parts[part]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int map_packed(struct device_queue *queue, struct vas_packed_queue *packed)
+{
+	const struct device_ring_place *place = &queue->place;
+	uint64_t gpas[] = { place->desc, place->driver, place->device };
+	void *parts[] = { &packed->desc, &packed->driver, &packed->device };
+	int part, err;
+
+	if (!vas_packed_size_is_valid(queue->size))
+		return -EINVAL;
+	for (part = 0; part < VAS_PACKED_NR_PARTS; part++) {
+		err = find_part(queue, gpas[part], vas_packed_part_size(part, queue->size),
+				vas_packed_part_align(part), parts[part]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* What a dead device had taken is taken already, so the ring stands behind it. */
+static void start_again(struct device_queue *queue, struct vas_split_queue *split)
+{
+	split->next_used = __atomic_load_n(&split->used->idx, __ATOMIC_RELAXED);
+	queue->nr_again = inflight_recover(queue->inflight, queue->size, split->next_used,
+					   queue->again, &queue->counter);
+	split->next_avail = (uint16_t)(split->next_used + queue->nr_again);
+}
+
+static int init_split(struct device_queue *queue, const struct vas_virtq_tables *tables)
+{
+	struct vas_split_queue *split = &queue->ring.split;
+	int err;
+
+	*split = (struct vas_split_queue){ .size = queue->size, .flags = queue->flags };
+	split->tables = *tables;
+	err = map_split(queue, split);
+	if (err)
+		return err;
+	split->next_avail = split->next_used = (uint16_t)queue->base;
+	if (queue->inflight)
+		start_again(queue, split);
+	return 0;
+}
+
+static int init_packed(struct device_queue *queue, const struct vas_virtq_tables *tables)
+{
+	struct vas_packed_queue *packed = &queue->ring.packed;
+	int err;
+
+	*packed = (struct vas_packed_queue){ .size = queue->size, .flags = queue->flags };
+	packed->tables = *tables;
+	err = map_packed(queue, packed);
+	return err ? err : vas_packed_queue_start(packed, queue->base);
+}
+
+static int init_ring(struct device_queue *queue)
+{
+	const struct vas_virtq_tables tables = {
+		.read = read_memory,
+		.user = (void *)queue->memory,
+		.room = queue->table,
+		.max = TABLE_DESCS,
+	};
+
+	queue->ring.format = queue->format;
+	queue->nr_again = queue->at_again = 0;
+	return queue->format == VAS_VIRTQ_PACKED ? init_packed(queue, &tables) :
+						   init_split(queue, &tables);
+}
+
+/* ---- starting and stopping ---------------------------------------------------------------- */
+
+int device_queue_init(struct device_queue *queue)
+{
+	memset(queue, 0, sizeof(*queue));
+	queue->kick_fd = queue->call_fd = queue->err_fd = -1;
+	queue->table = aligned_alloc(16, TABLE_DESCS * 16);
+	queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (queue->table && queue->wake_fd >= 0)
+		return 0;
+	device_queue_clean(queue);
+	return -ENOMEM;
+}
+
+void device_queue_clean(struct device_queue *queue)
+{
+	device_queue_stop(queue);
+	free(queue->table);
+	if (queue->wake_fd >= 0)
+		close(queue->wake_fd);
+}
+
+/* A write to an eventfd sleeps while its count is as high as it goes. */
+static void wake_from_write(int signal)
+{
+	(void)signal;
+}
+
+static void tell_broken(const struct device_queue *queue)
+{
+	if (queue->err_fd >= 0)
+		eventfd_write(queue->err_fd, 1);
+}
+
+static void *serve(void *arg)
+{
+	struct device_queue *queue = arg;
+
+	/* Whoever listens now may not have been told. */
+	if (queue->is_broken)
+		tell_broken(queue);
+	if (queue->device->ops->queue(queue->device, queue))
+		device_queue_break(queue);
+	return NULL;
+}
+
+int device_queue_start(struct device_queue *queue)
+{
+	struct sigaction action = { .sa_handler = wake_from_write };
+	int err = init_ring(queue);
+
+	if (err)
+		return err;
+	sigaction(SIGURG, &action, NULL);
+	queue->is_stopping = false;
+	queue->busy_ns = monotonic_ns();
+	err = -pthread_create(&queue->thread, NULL, serve, queue);
+	queue->is_running = !err;
+	return err;
+}
+
+/* Until it ends: the front end may hold it up in a write to an eventfd that is full, each time. */
+static void join(struct device_queue *queue)
+{
+	struct timespec until;
+
+	for (;;) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += RETRY_STOP_NS;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		if (pthread_timedjoin_np(queue->thread, NULL, &until) != ETIMEDOUT)
+			return;
+		pthread_kill(queue->thread, SIGURG);
+	}
+}
+
+/* What was not served, because the queue broke, is not taken: whoever goes on finds it again. */
+static uint32_t base_of(const struct device_queue *queue)
+{
+	return queue->format == VAS_VIRTQ_PACKED ? vas_packed_queue_base(&queue->ring.packed) :
+						   queue->ring.split.next_avail;
+}
+
+void device_queue_stop(struct device_queue *queue)
+{
+	uint64_t count;
+
+	if (!queue->is_running)
+		return;
+	__atomic_store_n(&queue->is_stopping, true, __ATOMIC_RELEASE);
+	eventfd_write(queue->wake_fd, 1);
+	join(queue);
+	queue->is_running = false;
+	while (read(queue->wake_fd, &count, sizeof(count)) > 0)
+		;
+	queue->base = base_of(queue);
+}
+
+/* ---- for the device ----------------------------------------------------------------------- */
+
+void device_queue_break(struct device_queue *queue)
+{
+	if (!__atomic_exchange_n(&queue->is_broken, true, __ATOMIC_RELAXED))
+		tell_broken(queue);
+}
+
+static int next_again(struct device_queue *queue, struct vas_virtq_chain *chain)
+{
+	return vas_split_queue_chain_at(&queue->ring.split, queue->again[queue->at_again++], chain);
+}
+
+static int next_new(struct device_queue *queue, struct vas_virtq_chain *chain)
+{
+	int result = vas_virtq_peek(&queue->ring, queue->format, chain);
+
+	if (result <= 0)
+		return result;
+	vas_virtq_take(&queue->ring, queue->format, chain);
+	if (queue->inflight)
+		inflight_take(queue->inflight, chain->head, queue->counter++);
+	return 1;
+}
+
+int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain)
+{
+	int result;
+
+	if (__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED))
+		return 0;
+	if (queue->at_again < queue->nr_again)
+		result = next_again(queue, chain);
+	else
+		result = device_queue_is_stopping(queue) ? 0 : next_new(queue, chain);
+	if (result > 0) {
+		queue->nr_requests++;
+		queue->busy_ns = 0;
+		return 1;
+	}
+	if (result < 0)
+		device_queue_break(queue);
+	return 0;
+}
+
+/* Answers of a packed ring lie anywhere in it; it is a few pages. */
+static void log_answers(const struct device_queue *queue, uint32_t first, uint32_t nr)
+{
+	const struct device_ring_place *place = &queue->place;
+	uint32_t i;
+
+	if (queue->format == VAS_VIRTQ_PACKED) {
+		memory_mark(queue->memory, place->desc,
+			    vas_packed_part_size(VAS_PACKED_DESC, queue->size));
+		return;
+	}
+	for (i = 0; i < nr; i++) {
+		uint64_t at = (first + i) & (queue->size - 1);
+
+		memory_mark(queue->memory,
+			    place->device + offsetof(struct vas_virtq_used, ring[at]),
+			    sizeof(struct vas_virtq_used_elem));
+	}
+	memory_mark(queue->memory, place->device, sizeof(struct vas_virtq_used));
+}
+
+/* Of an event index that was written. */
+static void log_event(const struct device_queue *queue)
+{
+	uint64_t gpa = queue->place.device, size = sizeof(struct vas_packed_event);
+
+	if (queue->format == VAS_VIRTQ_SPLIT) {
+		size = sizeof(uint16_t);
+		gpa += vas_split_part_size(VAS_SPLIT_USED, queue->size) - size;
+	}
+	memory_mark(queue->memory, gpa, size);
+}
+
+void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answer *answers,
+			 uint32_t nr)
+{
+	uint32_t first = queue->ring.split.next_used;
+
+	if (queue->inflight)
+		inflight_before_give(queue->inflight, answers, nr);
+	vas_virtq_give(&queue->ring, queue->format, answers, nr);
+	if (queue->inflight)
+		inflight_after_give(queue->inflight, answers, nr, queue->ring.split.next_used);
+	if (queue->memory->is_logging)
+		log_answers(queue, first, nr);
+	queue->busy_ns = 0;
+	if (vas_virtq_wants_interrupt(&queue->ring, queue->format) && queue->call_fd >= 0)
+		eventfd_write(queue->call_fd, 1);
+}
+
+static void drain(int fd)
+{
+	uint64_t count;
+	struct iovec iov = { &count, sizeof(count) };
+
+	/* Whoever shares the eventfd may have read it meanwhile: without sleeping. */
+	if (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
+		(void)!read(fd, &count, sizeof(count));
+}
+
+static void sleep_until_kicked(struct device_queue *queue, int fd)
+{
+	struct pollfd fds[] = {
+		{ .fd = queue->wake_fd, .events = POLLIN },
+		{ .fd = queue->kick_fd, .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
+	};
+
+	/* Who ends waits for what it has in flight only. */
+	if (device_queue_is_stopping(queue))
+		fds[0].fd = fds[1].fd = -1;
+	if (poll(fds, 3, -1) <= 0)
+		return;
+	if (fds[1].revents)
+		drain(queue->kick_fd);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#endif
+}
+
+void device_queue_idle(struct device_queue *queue, int fd)
+{
+	uint64_t now = queue->poll_ns ? monotonic_ns() : 0;
+
+	if (!queue->busy_ns)
+		queue->busy_ns = now;
+	if (queue->poll_ns && now - queue->busy_ns < queue->poll_ns &&
+	    !device_queue_is_stopping(queue)) {
+		relax();
+		return;
+	}
+	if (!queue->is_broken && !device_queue_is_stopping(queue)) {
+		bool is_there = vas_virtq_enable_kick(&queue->ring, queue->format);
+
+		log_event(queue);
+		if (is_there)
+			return;
+	}
+	sleep_until_kicked(queue, fd);
+}

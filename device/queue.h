@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * A queue that a device serves: a virtqueue, with what belongs to it. While it runs, it is its
+ * thread's; while it does not, it is the thread's that starts and stops it.
+ *
+ *	device_queue_next()	a request, those first that a dead device had taken
+ *	device_queue_answer()	some are done: the log, the requests in flight, the interrupt
+ *	device_queue_idle()	nothing to do: look for a while, then sleep until there is
+ */
+#ifndef DEVICE_QUEUE_H
+#define DEVICE_QUEUE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/virtqueue/virtq.h"
+#include "device/device.h"
+#include "device/inflight.h"
+#include "device/memory.h"
+
+#define DEVICE_QUEUE_MAX_SIZE INFLIGHT_MAX_DESCS
+
+/* Where a ring's three parts are in the guest: descriptors, the driver's part, the device's. */
+struct device_ring_place {
+	uint64_t desc, driver, device; /* gpa */
+};
+
+struct device_queue {
+	/* Set before a start. */
+	struct vas_device *device;
+	const struct memory *memory;
+	struct inflight_queue *inflight; /* NULL: none. With room for `size` requests */
+	struct device_ring_place place;
+	enum vas_virtq_format format;
+	uint32_t flags; /* VAS_VIRTQ_... */
+	uint32_t size;
+	uint32_t base; /* where the ring stands, as vhost-user encodes it; also after a stop */
+	uint64_t poll_ns;
+	int kick_fd, call_fd, err_fd; /* eventfds, or -1 */
+
+	/* Its own. */
+	struct vas_virtq ring;
+	uint16_t again[DEVICE_QUEUE_MAX_SIZE]; /* heads that a dead device had taken */
+	uint32_t nr_again, at_again;
+	uint64_t counter; /* of requests, for those in flight */
+	uint64_t busy_ns; /* when there was something to do last */
+	void *table;	  /* room for an indirect one */
+	int wake_fd;
+	bool is_stopping; /* atomic */
+	bool is_running;
+	/* Atomic: what the driver wrote made no sense. Nothing is served before this is cleared. */
+	bool is_broken;
+	pthread_t thread;
+	uint64_t nr_requests;
+};
+
+int device_queue_init(struct device_queue *queue);
+void device_queue_clean(struct device_queue *queue);
+
+/*
+ * Start its thread. -EFAULT: the ring is not in memory; -EINVAL: it is not aligned, its size is
+ * none, or it cannot stand there; or another -errno. The queue is as before, then.
+ */
+int device_queue_start(struct device_queue *queue);
+
+/* Have its thread answer what was taken, and end. One that does not run is no error. */
+void device_queue_stop(struct device_queue *queue);
+
+/* ---- for the device ----------------------------------------------------------------------- */
+
+/* 1: the chain is taken. 0: there is none, or the queue is ending, or broken. */
+int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain);
+
+/* At least one, in any order, of those that were taken. */
+void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answer *answers,
+			 uint32_t nr);
+
+/*
+ * There was nothing to do, neither in the queue nor behind fd (-1: there is no such fd). Returns at
+ * once for a while, then when there may be something.
+ */
+void device_queue_idle(struct device_queue *queue, int fd);
+
+/* A request makes no sense that was taken: it is never answered, and no further one is served. */
+void device_queue_break(struct device_queue *queue);
+
+static inline bool device_queue_is_stopping(const struct device_queue *queue)
+{
+	return __atomic_load_n(&queue->is_stopping, __ATOMIC_ACQUIRE);
+}
+
+#endif

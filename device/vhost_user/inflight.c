@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <linux/virtio_config.h>
+#include <vas/consumer.h>
+
+#include "device/vhost_user/session.h"
+
+static int make_file(uint64_t size, uint32_t nr_queues, uint16_t nr_descs)
+{
+	int fd = memfd_create("vhost-user-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct shared_map map;
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = ftruncate(fd, (off_t)size) ||
+			      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ?
+		      -errno :
+		      shared_map_open(&map, fd, 0, size);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	inflight_init(map.bytes, nr_queues, nr_descs);
+	shared_map_close(&map);
+	return fd;
+}
+
+static int check_sizes(const struct session *session, const struct vhost_user_inflight *inflight)
+{
+	if (!inflight->nr_queues || inflight->nr_queues > session->device->max_queues ||
+	    !inflight->queue_size || inflight->queue_size > DEVICE_QUEUE_MAX_SIZE)
+		return vas_error_set(
+			-EINVAL,
+			"the front end wants %u queues of %u requests in flight; there "
+			"are %u, of %u at most",
+			inflight->nr_queues, inflight->queue_size, session->device->max_queues,
+			DEVICE_QUEUE_MAX_SIZE);
+	return 0;
+}
+
+/* Of packed rings nothing is kept: a size of 0 says so. */
+int inflight_make(const struct session *session, struct vhost_user_inflight *inflight, int *fd)
+{
+	int err = check_sizes(session, inflight);
+
+	*fd = -1;
+	if (err)
+		return err;
+	inflight->offset = 0;
+	inflight->size = 0;
+	if (session->features & 1ull << VIRTIO_F_RING_PACKED)
+		return 0;
+	inflight->size = inflight->nr_queues * inflight_queue_size(inflight->queue_size);
+	*fd = make_file(inflight->size, inflight->nr_queues, inflight->queue_size);
+	return *fd < 0 ?
+		       vas_error_set(*fd, "no memory for requests in flight: %s", strerror(-*fd)) :
+		       0;
+}
+
+int inflight_set(struct session *session, struct vhost_user_message *message)
+{
+	const struct vhost_user_inflight *inflight = &message->inflight;
+	int err = check_sizes(session, inflight);
+
+	if (err)
+		return err;
+	if (!message->nr_fds ||
+	    inflight->size < inflight->nr_queues * inflight_queue_size(inflight->queue_size))
+		return vas_error_set(-EINVAL, "the front end's file of requests in flight is none");
+	vrings_pause(session);
+	shared_map_close(&session->inflight);
+	session->inflight_queues = inflight->nr_queues;
+	session->inflight_descs = inflight->queue_size;
+	err = shared_map_open(&session->inflight, message->fds[0], inflight->offset,
+			      inflight->size);
+	if (!err && (uintptr_t)session->inflight.bytes % _Alignof(struct inflight_queue)) {
+		shared_map_close(&session->inflight);
+		err = -EINVAL;
+	}
+	vrings_resume(session);
+	return err ? vas_error_set(err, "the front end's file of requests in flight: %s",
+				   strerror(-err)) :
+		     0;
+}
+
+struct inflight_queue *inflight_of(const struct session *session, uint32_t index)
+{
+	if (!session->inflight.bytes || index >= session->inflight_queues)
+		return NULL;
+	return (void *)(session->inflight.bytes +
+			index * inflight_queue_size(session->inflight_descs));
+}

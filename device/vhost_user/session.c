@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "device/vhost_user/session.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <vas/consumer.h>
+
+#define RING_FEATURES                                                \
+	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED | \
+	 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
+#define PROTOCOL_FEATURES                                                                  \
+	(1ull << VHOST_USER_PROTOCOL_MQ | 1ull << VHOST_USER_PROTOCOL_LOG_SHMFD |          \
+	 1ull << VHOST_USER_PROTOCOL_REPLY_ACK | 1ull << VHOST_USER_PROTOCOL_CONFIG |      \
+	 1ull << VHOST_USER_PROTOCOL_INFLIGHT | 1ull << VHOST_USER_PROTOCOL_RESET_DEVICE | \
+	 1ull << VHOST_USER_PROTOCOL_MEM_SLOTS | 1ull << VHOST_USER_PROTOCOL_STATUS)
+
+struct answer {
+	uint32_t size;
+	int fd;
+};
+
+static int answer_number(struct vhost_user_message *message, struct answer *answer, uint64_t number)
+{
+	message->u64 = number;
+	answer->size = sizeof(number);
+	return 0;
+}
+
+/* ---- features ----------------------------------------------------------------------------- */
+
+static uint64_t offered(const struct session *session)
+{
+	return session->device->features | RING_FEATURES | TRANSPORT_FEATURES;
+}
+
+static int get_features(struct session *session, struct vhost_user_message *message,
+			struct answer *answer)
+{
+	return answer_number(message, answer, offered(session));
+}
+
+static void update_logging(struct session *session)
+{
+	session->memory.is_logging =
+		session->memory.log.bytes && session->features & 1ull << VHOST_F_LOG_ALL;
+}
+
+static int set_features(struct session *session, struct vhost_user_message *message,
+			struct answer *answer)
+{
+	uint64_t unknown = message->u64 & ~offered(session);
+
+	(void)answer;
+	if (unknown)
+		return vas_error_set(-EINVAL,
+				     "the front end accepts features that were not offered: "
+				     "%#llx",
+				     (unsigned long long)unknown);
+	vrings_pause(session);
+	session->features = message->u64;
+	update_logging(session);
+	vrings_resume(session);
+	return 0;
+}
+
+static int get_protocol_features(struct session *session, struct vhost_user_message *message,
+				 struct answer *answer)
+{
+	(void)session;
+	return answer_number(message, answer, PROTOCOL_FEATURES);
+}
+
+static int set_protocol_features(struct session *session, struct vhost_user_message *message,
+				 struct answer *answer)
+{
+	(void)answer;
+	if (message->u64 & ~PROTOCOL_FEATURES)
+		return vas_error_set(-EINVAL,
+				     "the front end accepts protocol features that were not "
+				     "offered: %#llx",
+				     (unsigned long long)(message->u64 & ~PROTOCOL_FEATURES));
+	session->protocol_features = message->u64;
+	return 0;
+}
+
+static int get_queue_num(struct session *session, struct vhost_user_message *message,
+			 struct answer *answer)
+{
+	return answer_number(message, answer, session->device->max_queues);
+}
+
+static int do_nothing(struct session *session, struct vhost_user_message *message,
+		      struct answer *answer)
+{
+	(void)session;
+	(void)message;
+	(void)answer;
+	return 0;
+}
+
+static int reset_device(struct session *session, struct vhost_user_message *message,
+			struct answer *answer)
+{
+	(void)message;
+	(void)answer;
+	vrings_reset(session);
+	session->status = 0;
+	session->device->ops->reset(session->device);
+	return 0;
+}
+
+/* ---- memory ------------------------------------------------------------------------------- */
+
+static int add_region(struct session *session, const struct vhost_user_region *region, int fd)
+{
+	const struct memory_region wanted = {
+		.gpa = region->gpa,
+		.size = region->size,
+		.user = region->user,
+	};
+	int err = memory_add(&session->memory, &wanted, fd, region->offset);
+
+	return err ? vas_error_set(err, "the front end's memory at gpa %#llx cannot be used: %s",
+				   (unsigned long long)region->gpa, strerror(-err)) :
+		     0;
+}
+
+static int fill_table(struct session *session, const struct vhost_user_message *message)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; i < message->table.nr && !err; i++)
+		err = add_region(session, &message->table.regions[i], message->fds[i]);
+	if (err)
+		memory_clear(&session->memory);
+	return err;
+}
+
+static int set_mem_table(struct session *session, struct vhost_user_message *message,
+			 struct answer *answer)
+{
+	uint32_t nr = message->table.nr;
+	int err;
+
+	(void)answer;
+	if (nr > VHOST_USER_MAX_REGIONS || nr != message->nr_fds ||
+	    message->size < offsetof(struct vhost_user_mem_table, regions) +
+				    nr * sizeof(struct vhost_user_region))
+		return vas_error_set(-EINVAL,
+				     "the front end says %u regions, with %u fds, in %u bytes", nr,
+				     message->nr_fds, message->size);
+	vrings_pause(session);
+	memory_clear(&session->memory);
+	err = fill_table(session, message);
+	vrings_resume(session);
+	return err;
+}
+
+static int get_max_mem_slots(struct session *session, struct vhost_user_message *message,
+			     struct answer *answer)
+{
+	(void)session;
+	return answer_number(message, answer, MEMORY_MAX_REGIONS);
+}
+
+static int add_mem_reg(struct session *session, struct vhost_user_message *message,
+		       struct answer *answer)
+{
+	int err;
+
+	(void)answer;
+	if (!message->nr_fds)
+		return vas_error_set(-EINVAL, "the front end adds memory without an fd");
+	vrings_pause(session);
+	err = add_region(session, &message->one.region, message->fds[0]);
+	vrings_resume(session);
+	return err;
+}
+
+static int rem_mem_reg(struct session *session, struct vhost_user_message *message,
+		       struct answer *answer)
+{
+	const struct vhost_user_region *region = &message->one.region;
+	const struct memory_region wanted = {
+		.gpa = region->gpa,
+		.size = region->size,
+		.user = region->user,
+	};
+	int err;
+
+	(void)answer;
+	vrings_pause(session);
+	err = memory_remove(&session->memory, &wanted);
+	vrings_resume(session);
+	return err ? vas_error_set(err,
+				   "the front end takes memory at gpa %#llx away that it has not "
+				   "sent",
+				   (unsigned long long)region->gpa) :
+		     0;
+}
+
+static int set_log_base(struct session *session, struct vhost_user_message *message,
+			struct answer *answer)
+{
+	struct shared_map *log = &session->memory.log;
+	int err;
+
+	(void)answer;
+	if (!message->nr_fds)
+		return vas_error_set(-EINVAL, "the front end's dirty log comes without an fd");
+	vrings_pause(session);
+	shared_map_close(log);
+	err = shared_map_open(log, message->fds[0], message->log.offset, message->log.size);
+	update_logging(session);
+	vrings_resume(session);
+	return err ? vas_error_set(err, "the front end's dirty log cannot be mapped: %s",
+				   strerror(-err)) :
+		     0;
+}
+
+/* ---- rings -------------------------------------------------------------------------------- */
+
+static int set_vring_num(struct session *session, struct vhost_user_message *message,
+			 struct answer *answer)
+{
+	struct session_ring *vring = vring_get(session, message->state.index);
+
+	(void)answer;
+	if (!vring)
+		return -EINVAL;
+	if (!message->state.num || message->state.num > session->device->queue_size)
+		return vas_error_set(-EINVAL, "the front end's queue has %u entries, not 1 to %u",
+				     message->state.num, session->device->queue_size);
+	vring_pause(session, vring);
+	vring->queue.size = message->state.num;
+	return vring_resume(session, vring);
+}
+
+static int set_vring_addr(struct session *session, struct vhost_user_message *message,
+			  struct answer *answer)
+{
+	struct session_ring *vring = vring_get(session, message->addr.index);
+
+	(void)answer;
+	if (!vring)
+		return -EINVAL;
+	vring_pause(session, vring);
+	vring->addr = message->addr;
+	vring->has_addr = true;
+	return vring_resume(session, vring);
+}
+
+static int set_vring_base(struct session *session, struct vhost_user_message *message,
+			  struct answer *answer)
+{
+	struct session_ring *vring = vring_get(session, message->state.index);
+
+	(void)answer;
+	if (!vring)
+		return -EINVAL;
+	vring_pause(session, vring);
+	vring->queue.base = message->state.num;
+	vring->queue.is_broken = false;
+	return vring_resume(session, vring);
+}
+
+static int get_vring_base(struct session *session, struct vhost_user_message *message,
+			  struct answer *answer)
+{
+	struct session_ring *vring = vring_get(session, message->state.index);
+
+	if (!vring)
+		return -EINVAL;
+	vring_pause(session, vring);
+	vring->is_started = false;
+	message->state.num = vring->queue.base;
+	answer->size = sizeof(message->state);
+	return 0;
+}
+
+static int set_vring_kick(struct session *session, struct vhost_user_message *message,
+			  struct answer *answer)
+{
+	(void)answer;
+	return vring_set_event(session, message, VRING_KICK);
+}
+
+static int set_vring_call(struct session *session, struct vhost_user_message *message,
+			  struct answer *answer)
+{
+	(void)answer;
+	return vring_set_event(session, message, VRING_CALL);
+}
+
+static int set_vring_err(struct session *session, struct vhost_user_message *message,
+			 struct answer *answer)
+{
+	(void)answer;
+	return vring_set_event(session, message, VRING_ERR);
+}
+
+static int set_vring_enable(struct session *session, struct vhost_user_message *message,
+			    struct answer *answer)
+{
+	struct session_ring *vring = vring_get(session, message->state.index);
+
+	(void)answer;
+	if (!vring)
+		return -EINVAL;
+	vring_pause(session, vring);
+	vring->is_enabled = message->state.num;
+	return vring_resume(session, vring);
+}
+
+static int get_inflight_fd(struct session *session, struct vhost_user_message *message,
+			   struct answer *answer)
+{
+	answer->size = message->size;
+	return inflight_make(session, &message->inflight, &answer->fd);
+}
+
+static int set_inflight_fd(struct session *session, struct vhost_user_message *message,
+			   struct answer *answer)
+{
+	(void)answer;
+	return inflight_set(session, message);
+}
+
+/* ---- config and status -------------------------------------------------------------------- */
+
+static int get_config(struct session *session, struct vhost_user_message *message,
+		      struct answer *answer)
+{
+	struct vhost_user_config *config = &message->config;
+
+	/* No payload is how this request says that it failed. */
+	if (config->size > VHOST_USER_MAX_CONFIG || config->offset > VHOST_USER_MAX_CONFIG)
+		return 0;
+	session->device->ops->config(session->device, config->offset, config->bytes, config->size);
+	answer->size = VHOST_USER_CONFIG_HEADER + config->size;
+	return 0;
+}
+
+static int set_config(struct session *session, struct vhost_user_message *message,
+		      struct answer *answer)
+{
+	(void)session;
+	(void)message;
+	(void)answer;
+	return vas_error_set(-EOPNOTSUPP, "nothing in this device's config space can be written");
+}
+
+static int set_status(struct session *session, struct vhost_user_message *message,
+		      struct answer *answer)
+{
+	session->status = (uint8_t)message->u64;
+	return session->status ? 0 : reset_device(session, message, answer);
+}
+
+static int get_status(struct session *session, struct vhost_user_message *message,
+		      struct answer *answer)
+{
+	uint8_t status = session->status;
+	uint32_t i;
+
+	for (i = 0; i < session->device->max_queues; i++)
+		if (__atomic_load_n(&session->vrings[i].queue.is_broken, __ATOMIC_RELAXED))
+			status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	return answer_number(message, answer, status);
+}
+
+/* ---- all requests ------------------------------------------------------------------------- */
+
+struct handler {
+	int (*run)(struct session *session, struct vhost_user_message *message,
+		   struct answer *answer);
+	bool has_answer; /* of its own; others are acknowledged if the front end asks for it */
+};
+
+static const struct handler handlers[] = {
+	[VHOST_USER_GET_FEATURES] = { get_features, true },
+	[VHOST_USER_SET_FEATURES] = { set_features, false },
+	[VHOST_USER_SET_OWNER] = { do_nothing, false },
+	[VHOST_USER_RESET_OWNER] = { reset_device, false },
+	[VHOST_USER_SET_MEM_TABLE] = { set_mem_table, false },
+	[VHOST_USER_SET_LOG_BASE] = { set_log_base, true },
+	[VHOST_USER_SET_LOG_FD] = { do_nothing, false },
+	[VHOST_USER_SET_VRING_NUM] = { set_vring_num, false },
+	[VHOST_USER_SET_VRING_ADDR] = { set_vring_addr, false },
+	[VHOST_USER_SET_VRING_BASE] = { set_vring_base, false },
+	[VHOST_USER_GET_VRING_BASE] = { get_vring_base, true },
+	[VHOST_USER_SET_VRING_KICK] = { set_vring_kick, false },
+	[VHOST_USER_SET_VRING_CALL] = { set_vring_call, false },
+	[VHOST_USER_SET_VRING_ERR] = { set_vring_err, false },
+	[VHOST_USER_GET_PROTOCOL_FEATURES] = { get_protocol_features, true },
+	[VHOST_USER_SET_PROTOCOL_FEATURES] = { set_protocol_features, false },
+	[VHOST_USER_GET_QUEUE_NUM] = { get_queue_num, true },
+	[VHOST_USER_SET_VRING_ENABLE] = { set_vring_enable, false },
+	[VHOST_USER_GET_CONFIG] = { get_config, true },
+	[VHOST_USER_SET_CONFIG] = { set_config, false },
+	[VHOST_USER_GET_INFLIGHT_FD] = { get_inflight_fd, true },
+	[VHOST_USER_SET_INFLIGHT_FD] = { set_inflight_fd, false },
+	[VHOST_USER_RESET_DEVICE] = { reset_device, false },
+	[VHOST_USER_GET_MAX_MEM_SLOTS] = { get_max_mem_slots, true },
+	[VHOST_USER_ADD_MEM_REG] = { add_mem_reg, false },
+	[VHOST_USER_REM_MEM_REG] = { rem_mem_reg, false },
+	[VHOST_USER_SET_STATUS] = { set_status, false },
+	[VHOST_USER_GET_STATUS] = { get_status, true },
+};
+
+/* A front end that asks is told, and may go on; another one would not know. */
+static int acknowledge(struct session *session, struct vhost_user_message *message, int err)
+{
+	bool is_asked = message->flags & VHOST_USER_NEED_REPLY &&
+			session->protocol_features & 1ull << VHOST_USER_PROTOCOL_REPLY_ACK;
+
+	if (!is_asked)
+		return err;
+	message->u64 = err ? 1 : 0;
+	return vhost_user_reply(session->sock, message, sizeof(message->u64), -1);
+}
+
+static int handle(struct session *session, struct vhost_user_message *message)
+{
+	const struct handler *handler = &handlers[message->request];
+	struct answer answer = { 0, -1 };
+	int err = handler->run(session, message, &answer);
+
+	if (!handler->has_answer)
+		return acknowledge(session, message, err);
+	if (!err)
+		err = vhost_user_reply(session->sock, message, answer.size, answer.fd);
+	if (answer.fd >= 0)
+		close(answer.fd);
+	return err;
+}
+
+static int serve(struct session *session, int stop_fd)
+{
+	struct vhost_user_message message;
+	int err;
+
+	do {
+		err = vhost_user_receive(session->sock, stop_fd, &message);
+		if (err)
+			return err == -ECONNRESET ? 0 : err;
+		err = handle(session, &message);
+		vhost_user_close_fds(&message);
+	} while (!err);
+	return err;
+}
+
+static void clean(struct session *session)
+{
+	vrings_clean(session);
+	memory_clear(&session->memory);
+	shared_map_close(&session->memory.log);
+	shared_map_close(&session->inflight);
+}
+
+int vhost_user_serve(int sock, int stop_fd, struct vas_device *device,
+		     const struct vhost_user_options *options)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	int err = session ? 0 : -ENOMEM;
+
+	if (err)
+		return vas_error_set(err, "no memory for a front end");
+	session->sock = sock;
+	session->device = device;
+	session->poll_ns = options->poll_ns;
+	err = vrings_init(session);
+	if (!err) {
+		err = serve(session, stop_fd);
+		clean(session);
+	} else {
+		vas_error_set(err, "no memory for %u queues", device->max_queues);
+	}
+	free(session);
+	return err;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * A device behind one connection of a vhost-user front end.
+ *
+ *	message.c	bytes and fds from the socket
+ *	session.c	what each request does
+ *	vring.c		a ring: where it is, its eventfds, whether it runs
+ *	inflight.c	the file with the requests in flight
+ *
+ * Whatever a request changes, the queues that use it stand still meanwhile, with nothing in flight.
+ * One thread reads requests, and each queue that runs has its own.
+ */
+#ifndef DEVICE_VHOST_USER_SESSION_H
+#define DEVICE_VHOST_USER_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "device/queue.h"
+#include "device/vhost_user/message.h"
+
+/* Features of vhost-user's own, of which a device knows nothing. */
+#define TRANSPORT_FEATURES (1ull << VHOST_USER_F_PROTOCOL_FEATURES | 1ull << VHOST_F_LOG_ALL)
+
+struct session_ring {
+	struct device_queue queue;
+	struct vhost_user_vring_addr addr;
+	bool has_addr;
+	bool is_started; /* by SET_VRING_KICK, until GET_VRING_BASE */
+	bool is_enabled;
+};
+
+struct session {
+	int sock;
+	struct vas_device *device;
+	struct memory memory;
+	struct shared_map inflight;
+	uint32_t inflight_queues, inflight_descs;
+	uint64_t features, protocol_features; /* that the front end has accepted */
+	uint8_t status;
+	uint64_t poll_ns;
+	struct session_ring *vrings; /* device->max_queues */
+	uint32_t nr_running;
+};
+
+struct vhost_user_options {
+	uint64_t poll_ns; /* how long an idle queue is looked at before its thread sleeps */
+};
+
+/*
+ * Serve a front end until it goes: 0; stop_fd is readable: -ECANCELED; or it does what makes no
+ * sense: another -errno, and vas_error() says what. The socket stays the caller's.
+ */
+int vhost_user_serve(int sock, int stop_fd, struct vas_device *device,
+		     const struct vhost_user_options *options);
+
+/* ---- session.c's own ---------------------------------------------------------------------- */
+
+int vrings_init(struct session *session);
+void vrings_clean(struct session *session);
+
+/* NULL: there is no such queue, and vas_error() says so. */
+struct session_ring *vring_get(struct session *session, uint64_t index);
+
+/* Stop it, with nothing in flight; have it run if it can. -errno: it should, and cannot. */
+void vring_pause(struct session *session, struct session_ring *vring);
+int vring_resume(struct session *session, struct session_ring *vring);
+void vrings_pause(struct session *session);
+void vrings_resume(struct session *session);
+
+/* As if the front end had just come: not started, not enabled, nowhere. */
+void vrings_reset(struct session *session);
+
+enum vring_event { VRING_KICK, VRING_CALL, VRING_ERR };
+
+/* SET_VRING_KICK and its like. */
+int vring_set_event(struct session *session, struct vhost_user_message *message,
+		    enum vring_event event);
+
+/* GET_INFLIGHT_FD: the answer's payload, and its fd (-1: there is none); SET_INFLIGHT_FD. */
+int inflight_make(const struct session *session, struct vhost_user_inflight *inflight, int *fd);
+int inflight_set(struct session *session, struct vhost_user_message *message);
+struct inflight_queue *inflight_of(const struct session *session, uint32_t index);
+
+#endif

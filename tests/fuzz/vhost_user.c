@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Fuzz a vhost-user connection: any messages, with any fds, to a block device whose queues run as far
+ * as the messages have them run, on memory that holds any bytes.
+ *
+ * Input: what the memory begins with (GUEST bytes); then, for each message, its request, flags, size,
+ * how many fds, and of which kinds they are (two bytes), and its payload.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vas/vas.h>
+
+#include "device/blk/blk.h"
+#include "device/vhost_user/session.h"
+#include "harness.h"
+#include "pieces.h"
+
+#define GUEST	     512u
+#define RAM	     (64u << 10)
+#define HEAD	     6u
+#define MAX_MESSAGES 48u /* whose answers fit into a socket that nobody reads */
+#define NR_KINDS     8u
+
+static struct blk blk;
+static int kinds[NR_KINDS];
+static uint8_t *ram;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int make_file(size_t size)
+{
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+	CHECK_OK(ftruncate(fd, (off_t)size));
+	return fd;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	static const struct blk_options options = {
+		.disk = { .kind = DISK_MEMORY, .size = 64 << 10 },
+		.nr_queues = 2,
+		.queue_size = 256,
+	};
+	int pair[2];
+
+	(void)argc;
+	(void)argv;
+	CHECK_OK(blk_open(&blk, &options));
+	CHECK_OK(pipe2(pair, O_CLOEXEC));
+	kinds[0] = make_file(RAM);
+	kinds[1] = eventfd(0, EFD_CLOEXEC);
+	kinds[2] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	kinds[3] = make_file(4096); /* a log, say */
+	kinds[4] = make_file(RAM);  /* truncated meanwhile */
+	kinds[5] = pair[0];
+	kinds[6] = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	kinds[7] = eventfd(0, EFD_CLOEXEC);
+	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, kinds[0], 0);
+	segments_count_fds();
+	return 0;
+}
+
+/* One message of the input: how many bytes of it there were; 0: that was the last. */
+static size_t post(int sock, const uint8_t *data, size_t size)
+{
+	uint8_t message[12 + 512] = { 0 };
+	uint32_t head[3], nr_fds, len;
+	int fds[PIECES_MAX_FDS];
+
+	if (size < HEAD)
+		return 0;
+	len = data[2] | (data[3] & 1u) << 8;
+	head[0] = data[0];
+	head[1] = data[1];
+	/* A size that lies, now and then. */
+	head[2] = len + (data[3] & 0x80 ? data[3] : 0);
+	nr_fds = data[4] % (PIECES_MAX_FDS + 1);
+	for (uint32_t i = 0; i < nr_fds; i++)
+		fds[i] = kinds[(data[5] + i * (data[4] >> 5)) % NR_KINDS];
+	size -= HEAD;
+	if (len > size)
+		len = (uint32_t)size;
+	memcpy(message, head, sizeof(head));
+	memcpy(message + sizeof(head), data + HEAD, len);
+	pieces_post(sock, message, sizeof(head) + len, fds, nr_fds);
+	return HEAD + len;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct vhost_user_options options = { 0 };
+	int pair[2];
+
+	if (size < GUEST)
+		return 0;
+	memset(ram, 0, RAM);
+	memcpy(ram, data, GUEST);
+	CHECK_OK(ftruncate(kinds[4], size & 1 ? 0 : RAM));
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	data += GUEST;
+	size -= GUEST;
+	for (uint32_t i = 0; i < MAX_MESSAGES; i++) {
+		size_t nr = post(pair[0], data, size);
+
+		if (!nr)
+			break;
+		data += nr;
+		size -= nr;
+	}
+	shutdown(pair[0], SHUT_WR);
+	vhost_user_serve(pair[1], -1, &blk.device, &options);
+	close(pair[0]);
+	close(pair[1]);
+	segments_count_fds();
+	return 0;
+}
