@@ -15,7 +15,7 @@
 #define CAPABILITY  "x-ignore-shared"
 #define MOVE_NS	    (120 * NSEC_PER_SEC) /* for all of a state */
 #define END_NS	    (10 * NSEC_PER_SEC)	 /* from its last byte to QEMU's word that it is done */
-#define LOOK_MS	    5			 /* between two looks */
+#define LOOK_MS	    1			 /* between two looks */
 #define MAX_RATE    (1ull << 40)	 /* bytes a second: no limit, but one that QEMU takes */
 #define FIRST_CHUNK (1u << 20)
 

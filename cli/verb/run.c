@@ -51,7 +51,7 @@ static int run_given(struct run *run, struct vas *vas)
 	int code;
 
 	held_init(&held, NULL);
-	code = child_prepare(&held.child, vas);
+	code = child_prepare(&held.child, vas_fd(vas));
 	tell_regions(run, vas);
 	vas_unbind(vas);
 	if (!code)

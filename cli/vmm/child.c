@@ -89,7 +89,7 @@ int parent_signals_fd(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int child_prepare(struct child *child, struct vas *vas)
+int child_prepare(struct child *child, int fd)
 {
 	char path[32];
 	sigset_t set;
@@ -98,7 +98,7 @@ int child_prepare(struct child *child, struct vas *vas)
 	signal(SIGCHLD, SIG_DFL);
 	signals_of_parent(&set);
 	block(&set);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", vas_fd(vas));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	child->fd = open(path, O_RDWR); /* without O_CLOEXEC: it is to be inherited */
 	if (child->fd < 0)
 		return fail(EXIT_OWN, "%s: %s", path, strerror(errno));

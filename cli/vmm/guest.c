@@ -55,6 +55,19 @@ static int open_monitor(const struct run_folder *folder, struct qmp **qmp)
 	return err == -ENOENT || err == -ECONNREFUSED ? 0 : err;
 }
 
+/* Of a private clone, the vas has the layout alone. */
+static int check_memory(const char *name, struct vas *vas)
+{
+	struct vas_region region;
+
+	if (vas_regions(vas, &region, 1) < 1 || !(region.flags & VAS_REGION_LOCAL))
+		return EXIT_OK;
+	return fail(EXIT_REFUSED,
+		    "%s: its memory is its QEMU's own and out of reach, as of what 'vas clone "
+		    "--private' makes: it can be paused and resumed, but not saved or moved",
+		    name);
+}
+
 int guest_open(const char *name, struct guest *guest)
 {
 	struct vas *binder;
@@ -64,7 +77,9 @@ int guest_open(const char *name, struct guest *guest)
 	if (code)
 		return code;
 	find_folder(binder, &guest->folder);
-	code = take_over(guest, binder);
+	code = check_memory(name, binder);
+	if (!code)
+		code = take_over(guest, binder);
 	vas_unbind(binder);
 	if (code)
 		return code;

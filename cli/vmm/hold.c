@@ -59,9 +59,12 @@ void held_init(struct held *held, struct vas *vas)
 {
 	struct vas_info info;
 
-	*held = (struct held){
-		.vas = vas, .folder.lock = -1, .listener = -1, .loan = -1, .successor = -1
-	};
+	*held = (struct held){ .vas = vas,
+			       .base = -1,
+			       .folder.lock = -1,
+			       .listener = -1,
+			       .loan = -1,
+			       .successor = -1 };
 	/* Without, others cannot ask for it, and that is all. */
 	if (!vas || vas_info(vas, &info) || run_folder_make(&held->folder, info.uuid))
 		return;

@@ -15,12 +15,14 @@
 #define BACKEND_ID	    "vas-ram"
 #define MONITOR_ID	    "vas-monitor"
 
-/* Options that would put RAM elsewhere. */
-static const struct {
+struct refused {
 	const char *option;
 	const char *part; /* of its value; NULL: it has none */
 	const char *advice;
-} refused[] = {
+};
+
+/* Options that would put RAM elsewhere. */
+static const struct refused elsewhere[] = {
 	{ "-machine", "memory-backend=", "the RAM is the vas: drop memory-backend=" },
 	{ "-machine", "max-ram-below-4g=", "it moves the RAM: drop max-ram-below-4g=" },
 	{ "-m", "slots=", "plugged memory would not be in the vas: drop slots= and maxmem=" },
@@ -29,6 +31,20 @@ static const struct {
 	{ "-numa", "memdev=", "the RAM is the vas: drop memdev=" },
 	{ "-mem-path", "", "the RAM is the vas: drop -mem-path" },
 	{ "-mem-prealloc", NULL, "give --reserve to 'vas run' instead" },
+	{ 0 },
+};
+
+/* A back end would map the template, and see nothing of what the clone writes. */
+#define NO_BACK_END "another process cannot see the memory of a private clone: drop it"
+
+static const struct refused not_private[] = {
+	{ "-device", "vhost-user", NO_BACK_END },
+	{ "-netdev", "vhost-user", NO_BACK_END },
+	{ "-net", "vhost-user", NO_BACK_END },
+	{ "-object", "vhost-user", NO_BACK_END },
+	{ "-daemonize", NULL,
+	  "a private clone does not go into the background by itself: drop it" },
+	{ 0 },
 };
 
 int qemu_is(const char *command)
@@ -66,17 +82,17 @@ static const char *value_part(const char *value, const char *name, size_t *len)
 	return NULL;
 }
 
-static int check_refused(char *const *argv, size_t at)
+static int check_refused(const struct refused *refused, char *const *argv, size_t at)
 {
-	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		const char *part = refused[i].part;
+	for (; refused->option; refused++) {
+		const char *part = refused->part;
 
-		if (!is_option(argv[at], refused[i].option))
+		if (!is_option(argv[at], refused->option))
 			continue;
 		if (part && (!argv[at + 1] || !strstr(argv[at + 1], part)))
 			continue;
 		return fail_usage("%s%s%s: %s", argv[at], part ? " " : "", part ? argv[at + 1] : "",
-				  refused[i].advice);
+				  refused->advice);
 	}
 	return EXIT_OK;
 }
@@ -119,7 +135,7 @@ static int read_machine(const char *value, const struct machine **machine)
 static int read_arg(char *const *argv, size_t at, struct plan *plan, const struct machine **machine)
 {
 	const char *value = argv[at + 1];
-	int code = check_refused(argv, at);
+	int code = check_refused(elsewhere, argv, at);
 
 	if (!code && value && is_option(argv[at], "-m"))
 		code = read_memory(value, plan);
@@ -175,6 +191,15 @@ int qemu_read_args(char *const *argv, struct plan *plan)
 			  argv[0], machine_names);
 }
 
+int qemu_check_private(char *const *argv)
+{
+	int code = EXIT_OK;
+
+	for (size_t i = 1; !code && argv[i]; i++)
+		code = check_refused(not_private, argv, i);
+	return code;
+}
+
 int qemu_is_daemon(char *const *argv)
 {
 	while (*argv && !is_option(*argv, "-daemonize"))
@@ -192,8 +217,8 @@ static void describe(struct qemu_more *more)
 {
 	snprintf(more->object, sizeof(more->object),
 		 "memory-backend-file,id=" BACKEND_ID
-		 ",mem-path=/proc/self/fd/@FD@,share=on,size=%" PRIu64,
-		 more->memory);
+		 ",mem-path=/proc/self/fd/@FD@,share=%s,size=%" PRIu64,
+		 more->is_private ? "off" : "on", more->memory);
 	snprintf(more->backend, sizeof(more->backend), "%s%smemory-backend=" BACKEND_ID,
 		 more->machine ? more->machine : "", more->machine ? "," : "");
 	snprintf(more->size, sizeof(more->size), "%" PRIu64 "K", more->memory >> 10);

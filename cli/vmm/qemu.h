@@ -15,6 +15,9 @@ int qemu_is(const char *command);
  */
 int qemu_read_args(char *const *argv, struct plan *plan);
 
+/* Refuse what a private clone of a guest cannot have. An exit code. */
+int qemu_check_private(char *const *argv);
+
 /* True if it puts itself into the background: -daemonize. */
 int qemu_is_daemon(char *const *argv);
 
@@ -25,6 +28,7 @@ int qemu_is_daemon(char *const *argv);
  */
 struct qemu_more {
 	uint64_t memory;
+	int is_private;	     /* what QEMU inherits is a template, which it maps for itself */
 	int monitor;	     /* the number of a bound socket that QEMU inherits; -1: none */
 	const char *machine; /* the exact type, whatever argv says; NULL: as argv says */
 	int is_incoming;     /* its state comes by the monitor, and not from where argv says */

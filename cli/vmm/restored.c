@@ -12,6 +12,7 @@
 
 #include "cli/ui/verb.h"
 #include "cli/vmm/qemu.h"
+#include "cli/vmm/template.h"
 
 #define INDEX "@INDEX@"
 
@@ -142,41 +143,65 @@ static char **command_of(char *const *command, int index)
 	return copy;
 }
 
-static int start_one(struct restored *r, struct held *held, char **command)
-{
-	struct vas *vas;
-	int err = vas_snapshot_restore(r->file, r->flags, &vas), code;
-
-	held_init(held, err ? NULL : vas);
-	if (err)
-		return hold_fail(err, r->file);
-	code = check_same(r);
-	if (!code)
-		code = command ? start_recorded(held, &r->record, command) :
-				 fail(EXIT_REFUSED, "no memory");
-	if (!code && r->record.is_running && !r->stays_paused)
-		code = start_go_on(held);
-	return code;
-}
-
 /* ---- all of them -------------------------------------------------------------------------- */
 
 struct guests {
 	struct held *held;
 	char ***commands;
-	int nr; /* begun */
+	struct template base; /* of private ones */
+	int nr;		      /* begun */
+	int nr_loaded;	      /* of those */
 };
 
+static int make_vas(const struct restored *r, const struct guests *guests, struct vas **vas)
+{
+	int err = r->is_private ? template_clone(&guests->base, vas) :
+				  vas_snapshot_restore(r->file, r->flags, vas);
+
+	return err ? hold_fail(err, r->file) : check_same(r);
+}
+
+static int start_next(struct restored *r, struct guests *guests)
+{
+	const int i = guests->nr++;
+	struct held *held = &guests->held[i];
+	struct vas *vas = NULL;
+	int code = make_vas(r, guests, &vas);
+
+	held_init(held, vas);
+	held->base = guests->base.fd;
+	if (code)
+		return code;
+	guests->commands[i] = command_of(r->command ? r->command : r->record.command, i);
+	return guests->commands[i] ? start_recorded(held, &r->record, guests->commands[i]) :
+				     fail(EXIT_REFUSED, "no memory");
+}
+
+static int load_next(struct restored *r, struct guests *guests)
+{
+	return start_load(&guests->held[guests->nr_loaded++], &r->record);
+}
+
+/* While one QEMU loads, the next ones start: as many as there are CPUs. */
 static int start_all(struct restored *r, struct guests *guests, int nr)
 {
-	char *const *command = r->command ? r->command : r->record.command;
+	const long ahead = sysconf(_SC_NPROCESSORS_ONLN);
 	int code = EXIT_OK;
 
-	for (int i = 0; !code && i < nr && !has_signal(); i++) {
-		guests->commands[i] = command_of(command, i);
-		guests->nr++;
-		code = start_one(r, &guests->held[i], guests->commands[i]);
-	}
+	while (!code && guests->nr_loaded < nr && !has_signal())
+		code = guests->nr < nr && guests->nr - guests->nr_loaded < ahead ?
+			       start_next(r, guests) :
+			       load_next(r, guests);
+	return code;
+}
+
+static int go_on_all(const struct restored *r, const struct guests *guests)
+{
+	const int nr = r->record.is_running && !r->stays_paused ? guests->nr_loaded : 0;
+	int code = EXIT_OK;
+
+	for (int i = 0; !code && i < nr; i++)
+		code = start_go_on(&guests->held[i]);
 	return code;
 }
 
@@ -195,6 +220,8 @@ static int run_all(struct restored *r, struct guests *guests, int nr, int as_jso
 	int code = start_all(r, guests, nr);
 
 	if (!code)
+		code = go_on_all(r, guests);
+	if (!code)
 		code = tell_all(guests, as_json);
 	background_report(report, code);
 	if (!code)
@@ -210,17 +237,37 @@ static int run_all(struct restored *r, struct guests *guests, int nr, int as_jso
 	return code;
 }
 
+static int make_base(const struct restored *r, struct template *base)
+{
+	int code = qemu_check_private(r->command ? r->command : r->record.command), err;
+
+	if (code)
+		return code;
+	err = template_make(base, r->file, r->flags);
+	return err ? hold_fail(err, r->file) : check_same(r);
+}
+
+static int prepare(const struct restored *r, struct guests *guests, int nr)
+{
+	guests->held = calloc((size_t)nr, sizeof(*guests->held));
+	guests->commands = calloc((size_t)nr, sizeof(*guests->commands));
+	if (!guests->held || !guests->commands)
+		return fail(EXIT_OWN, "no memory");
+	return r->is_private ? make_base(r, &guests->base) : EXIT_OK;
+}
+
 int restored_run(struct restored *r, int nr, int as_json)
 {
-	struct guests guests = { calloc((size_t)nr, sizeof(*guests.held)),
-				 calloc((size_t)nr, sizeof(*guests.commands)), 0 };
-	char *const *command = r->command ? r->command : r->record.command;
-	int code = EXIT_OWN, report = -1;
+	struct guests guests = { .base.fd = -1 };
+	int code = prepare(r, &guests, nr), report = -1;
 
-	if (!guests.held || !guests.commands)
-		fail(EXIT_OWN, "no memory");
-	else if (!qemu_is_daemon(command) || (report = background_begin()) >= 0)
+	if (!code && qemu_is_daemon(r->command ? r->command : r->record.command)) {
+		report = background_begin();
+		code = report < 0 ? EXIT_OWN : EXIT_OK;
+	}
+	if (!code)
 		code = run_all(r, &guests, nr, as_json, report);
+	template_clean(&guests.base);
 	free(guests.held);
 	free(guests.commands);
 	return code;

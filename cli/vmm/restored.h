@@ -12,6 +12,7 @@ struct restored {
 	uint32_t flags;	      /* VAS_RESTORE_* */
 	int holds_only;	      /* start nothing, whatever the file has */
 	int stays_paused;
+	int is_private; /* memory is each QEMU's own, and what it has not written shared */
 	/* what there is */
 	int path; /* the file (O_PATH), which keeps its inode from being used again */
 	void *state;

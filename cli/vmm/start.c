@@ -16,8 +16,8 @@
 #include "cli/vmm/qemu.h"
 
 #define CONNECT_NS 5000000000ull
-#define TRIES	   3000 /* until QEMU has come so far that it listens: a minute */
-#define TRY_MS	   20
+#define TRIES	   30000 /* until QEMU has come so far that it listens: a minute */
+#define TRY_MS	   2
 
 /* ---- a process ---------------------------------------------------------------------------- */
 
@@ -34,7 +34,7 @@ int start_prepared(struct held *held, char *const *command)
 
 int start_command(struct held *held, char *const *command)
 {
-	int code = child_prepare(&held->child, held->vas);
+	int code = child_prepare(&held->child, vas_fd(held->vas));
 
 	return code ? code : start_prepared(held, command);
 }
@@ -89,9 +89,11 @@ int start_qemu(struct held *held, char *const *command, uint64_t memory, const c
 	       int is_incoming)
 {
 	struct qemu_more more = { .memory = memory,
+				  .is_private = held->base >= 0,
 				  .machine = machine,
 				  .is_incoming = is_incoming };
-	int code = child_prepare(&held->child, held->vas), err;
+	const int ram = more.is_private ? held->base : vas_backing_fd(held->vas, 0);
+	int code = child_prepare(&held->child, ram), err;
 	char **argv;
 
 	if (code)
@@ -145,6 +147,15 @@ static int load(struct held *held, const struct qemu_record *record)
 		    held->name, record->kind.machine, record->kind.version, vas_error());
 }
 
+int start_load(struct held *held, const struct qemu_record *record)
+{
+	int code = load(held, record);
+
+	if (code)
+		start_kill(held);
+	return code;
+}
+
 /* What it says about memory must be what there is. */
 static int check_command(const struct qemu_record *record, char *const *command)
 {
@@ -167,8 +178,6 @@ int start_recorded(struct held *held, const struct qemu_record *record, char *co
 		code = fail(EXIT_REFUSED, "a guest cannot go on without a run folder");
 	if (!code)
 		code = start_qemu(held, command, record->memory, record->kind.machine, 1);
-	if (!code)
-		code = load(held, record);
 	if (code)
 		start_kill(held);
 	return code;

@@ -19,10 +19,12 @@ int start_qemu(struct held *held, char *const *command, uint64_t memory, const c
 	       int is_incoming);
 
 /*
- * A QEMU that goes on where the record says; it stands still, until start_go_on(). command: what to
- * start, or NULL: what is recorded. An exit code; on an error none runs.
+ * A QEMU that goes on where the record says: it is started, takes the state, and goes on. command:
+ * what to start, or NULL: what is recorded. Each step waits for the one before, and the guest
+ * stands still until the last. Exit codes; none runs after an error of the first two.
  */
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command);
+int start_load(struct held *held, const struct qemu_record *record);
 int start_go_on(struct held *held);
 
 /* Whatever runs in it: end it, now. */
