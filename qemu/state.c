@@ -120,6 +120,15 @@ int qemu_kind(struct qmp *qmp, struct qemu_kind *kind)
 	return err;
 }
 
+int qemu_genid(struct qmp *qmp, char genid[37])
+{
+	int err = ask_text(qmp, "query-vm-generation-id", "guid", genid, 37);
+
+	if (err == -EREMOTEIO)
+		genid[0] = '\0';
+	return err == -EREMOTEIO ? 0 : err;
+}
+
 int qemu_check_disks(struct qmp *qmp)
 {
 	struct json_object *disks = NULL, *medium, *value;

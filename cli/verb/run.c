@@ -8,12 +8,13 @@
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
-enum { RUN_KEEP = 2000, RUN_GIVE };
+enum { RUN_KEEP = 2000, RUN_GIVE, RUN_NO_VMGENID };
 
 static const struct option longs[] = {
 	PLAN_OPTIONS,
 	{ "keep", no_argument, NULL, RUN_KEEP },
 	{ "give", no_argument, NULL, RUN_GIVE },
+	{ "no-vmgenid", no_argument, NULL, RUN_NO_VMGENID },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -24,6 +25,7 @@ struct run {
 	char *const *command;
 	int keeps;
 	int gives; /* the command shall own the vas */
+	int has_no_genid;
 	int is_quiet;
 	int report; /* to who waits in the foreground; -1: nobody does */
 };
@@ -65,9 +67,13 @@ static int run_given(struct run *run, struct vas *vas)
 
 static int start(struct run *run, struct held *held)
 {
+	struct qemu_record fresh = { .memory = run->plan.memory, .genid = "auto" };
+
+	if (run->has_no_genid)
+		fresh.genid[0] = '\0';
 	tell_regions(run, held->vas);
 	if (qemu_is(run->command[0]))
-		return start_qemu(held, run->command, run->plan.memory, NULL, 0);
+		return start_qemu(held, run->command, &fresh);
 	return start_command(held, run->command);
 }
 
@@ -125,6 +131,8 @@ static int take_options(struct options *options, struct run *run)
 			run->keeps = 1;
 		else if (c == RUN_GIVE)
 			run->gives = 1;
+		else if (c == RUN_NO_VMGENID)
+			run->has_no_genid = 1;
 		else if (c == 'q')
 			run->is_quiet = 1;
 		else
@@ -168,6 +176,7 @@ const struct verb verb_run = {
 	.help = PLAN_HELP
 	"      --keep           keep the memory after the command's end, until a signal\n"
 	"      --give           give the vas up, so that the command can own it (VAS_BIND_ADOPT)\n"
+	"      --no-vmgenid     add no device that tells a guest that it was restored or cloned\n"
 	"  -q, --quiet          say nothing on the way\n"
 	"\n"
 	"If the command is QEMU (qemu-system-*), memory size and machine type are read from its\n"

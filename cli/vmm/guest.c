@@ -252,6 +252,8 @@ int guest_save(struct guest *guest, void **bytes, size_t *size)
 				     guest->folder.path, strerror(-err));
 	err = qemu_kind(guest->qmp, &record.kind);
 	if (!err)
+		err = qemu_genid(guest->qmp, record.genid);
+	if (!err)
 		err = qemu_save(guest->qmp, &state, &record.state_size);
 	record.state = state;
 	if (!err)

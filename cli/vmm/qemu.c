@@ -191,6 +191,34 @@ int qemu_read_args(char *const *argv, struct plan *plan)
 			  argv[0], machine_names);
 }
 
+/* The first with it were 2.9 and pc-q35-2.9: before, firmware could not be told where it lies. */
+static int is_older_than_genid(const char *name, size_t len)
+{
+	const char *version = memrchr(name, '-', len);
+
+	return version && !strncmp(version, "-2.", 3) && version[3] < '9' &&
+	       version + 4 == name + len;
+}
+
+int qemu_takes_genid(char *const *argv)
+{
+	const struct machine *machine = default_machine(argv[0]);
+
+	for (size_t i = 1; argv[i] && argv[i + 1]; i++) {
+		size_t len;
+		const char *name = is_option(argv[i], "-machine") ?
+					   value_part(argv[i + 1], "type=", &len) :
+					   NULL;
+
+		if (name)
+			machine =
+				is_older_than_genid(name, len) ? NULL : machine_by_name(name, len);
+		if (is_option(argv[i], "-device") && strstr(argv[i + 1], "vmgenid"))
+			return 0;
+	}
+	return machine && machine->prefix;
+}
+
 int qemu_check_private(char *const *argv)
 {
 	int code = EXIT_OK;
@@ -224,6 +252,15 @@ static void describe(struct qemu_more *more)
 	snprintf(more->size, sizeof(more->size), "%" PRIu64 "K", more->memory >> 10);
 	snprintf(more->chardev, sizeof(more->chardev),
 		 "socket,id=" MONITOR_ID ",fd=%d,server=on,wait=off", more->monitor);
+	snprintf(more->device, sizeof(more->device), "vmgenid,guid=%s", more->genid);
+}
+
+/* Behind those that are there, which `all` has room for. */
+static void add(char **all, char *const *words, size_t nr)
+{
+	while (*all)
+		all++;
+	memcpy(all, words, nr * sizeof(*words));
 }
 
 char **qemu_argv(char *const *argv, struct qemu_more *more)
@@ -231,15 +268,17 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 	static char object[] = "-object", machine[] = "-machine", memory[] = "-m";
 	static char chardev[] = "-chardev", mon[] = "-mon", incoming[] = "-incoming";
 	static char defer[] = "defer", mode[] = "chardev=" MONITOR_ID ",mode=control";
+	static char device[] = "-device";
 	char *const ram[] = { object, more->object, machine, more->backend, memory, more->size };
 	char *const monitor[] = { chardev, more->chardev, mon, mode };
+	char *const genid[] = { device, more->device };
 	char *const origin[] = { incoming, defer };
 	char **all;
 	size_t nr = 0;
 
 	while (argv[nr])
 		nr++;
-	all = calloc(nr + 13, sizeof(*all));
+	all = calloc(nr + 15, sizeof(*all));
 	if (!all)
 		return NULL;
 	describe(more);
@@ -248,13 +287,12 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 			argv++;
 		else
 			all[nr++] = *argv;
-	memcpy(all + nr, ram, sizeof(ram));
-	nr += 6;
-	if (more->monitor >= 0) {
-		memcpy(all + nr, monitor, sizeof(monitor));
-		nr += 4;
-	}
+	add(all, ram, 6);
+	if (more->genid)
+		add(all, genid, 2);
+	if (more->monitor >= 0)
+		add(all, monitor, 4);
 	if (more->is_incoming)
-		memcpy(all + nr, origin, sizeof(origin));
+		add(all, origin, 2);
 	return all;
 }

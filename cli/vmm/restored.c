@@ -83,6 +83,9 @@ int restored_open(struct restored *r, int only_looks)
 	err = qemu_record_parse(r->state, size, &r->record);
 	if (err)
 		return fail_vas(err, r->file);
+	/* It is not what it was: the guest hears of that. */
+	if (r->record.genid[0])
+		strcpy(r->record.genid, "auto");
 	r->has_guest = 1;
 	return only_looks ? EXIT_OK : check_start(r, &st);
 }

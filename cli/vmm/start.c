@@ -85,13 +85,14 @@ static int wait_for_daemon(struct held *held)
 				      fail(EXIT_OWN, "%s is not in the background", held->name);
 }
 
-int start_qemu(struct held *held, char *const *command, uint64_t memory, const char *machine,
-	       int is_incoming)
+int start_qemu(struct held *held, char *const *command, const struct qemu_record *how)
 {
-	struct qemu_more more = { .memory = memory,
+	const int has_genid = how->genid[0] && qemu_takes_genid(command);
+	struct qemu_more more = { .memory = how->memory,
 				  .is_private = held->base >= 0,
-				  .machine = machine,
-				  .is_incoming = is_incoming };
+				  .machine = how->kind.machine[0] ? how->kind.machine : NULL,
+				  .genid = has_genid ? how->genid : NULL,
+				  .is_incoming = how->state != NULL };
 	const int ram = more.is_private ? held->base : vas_backing_fd(held->vas, 0);
 	int code = child_prepare(&held->child, ram), err;
 	char **argv;
@@ -99,7 +100,7 @@ int start_qemu(struct held *held, char *const *command, uint64_t memory, const c
 	if (code)
 		return code;
 	more.monitor = give_monitor(held);
-	err = more.monitor < 0 ? 0 : run_folder_set_command(&held->folder, memory, command);
+	err = more.monitor < 0 ? 0 : run_folder_set_command(&held->folder, how->memory, command);
 	argv = err ? NULL : qemu_argv(command, &more);
 	if (argv)
 		code = start_prepared(held, argv);
@@ -177,7 +178,7 @@ int start_recorded(struct held *held, const struct qemu_record *record, char *co
 	if (!code && !held->folder.path[0])
 		code = fail(EXIT_REFUSED, "a guest cannot go on without a run folder");
 	if (!code)
-		code = start_qemu(held, command, record->memory, record->kind.machine, 1);
+		code = start_qemu(held, command, record);
 	if (code)
 		start_kill(held);
 	return code;

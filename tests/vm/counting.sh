@@ -47,7 +47,7 @@ qemu()
 	[ "$machine" != microvm ] || acpi=acpi=off
 	command="qemu-system-x86_64 -M $machine -accel tcg,thread=multi -cpu max -smp 2 -m ${mib}M -nodefaults
 		-display none -no-reboot -serial file:$1 -kernel $kernel -initrd $initramfs"
-	append="$(machine_cmdline) $acpi vas_seed=$((mib % 1000))"
+	append="$(machine_cmdline) $acpi vas_seed=$((mib % 1000)) ${cmdline:-}"
 }
 
 last()

@@ -13,6 +13,7 @@ need python3 sha256sum
 balloon="-device virtio-balloon-pci"
 
 make_guest
+cmdline=loglevel=6
 run_opts=-q more=$balloon
 boot "$mine" "$tmp/serial"
 expect 0 snapshot "$mine" "$tmp/file"
@@ -66,6 +67,12 @@ for clone in 0 1 2; do
 	counts_on "$tmp/clone-$clone" "$at"
 done
 all_count_on
+# Each of them has been told that it is another guest now than it was.
+fork="crng reseeded due to virtual machine fork"
+for clone in 0 1 2; do
+	wait_until grep -q "$fork" "$tmp/clone-$clone"
+done
+! grep "$fork" "$tmp/serial" || die "the original is no clone"
 echo "fill $((mib / 2))" >"$tmp/pipe-0.in"
 wait_until grep -q "fill: $((mib / 2)) MiB" "$tmp/clone-0"
 all_count_on
