@@ -11,6 +11,7 @@
 
 #include "cli/target/parse.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/fork.h"
 #include "cli/vmm/restored.h"
 #include "cli/vmm/save.h"
 
@@ -65,7 +66,6 @@ static int save(struct job *job)
 	    !mkdtemp(job->folder))
 		return fail(EXIT_REFUSED, "%s: %s", job->folder, strerror(errno));
 	snprintf(file, sizeof(file), "%s/snapshot", job->folder);
-	job->saving.name = job->restored.file;
 	job->saving.file = file;
 	code = save_to_file(&job->saving);
 	if (!code)
@@ -76,9 +76,9 @@ static int save(struct job *job)
 }
 
 /* What is no file is the name of a vas. */
-static int find(struct job *job)
+static int is_name(const struct job *job)
 {
-	return access(job->restored.file, F_OK) ? save(job) : EXIT_OK;
+	return access(job->restored.file, F_OK);
 }
 
 /* ---- memory alone ------------------------------------------------------------------------- */
@@ -128,9 +128,9 @@ static int check_private(const struct restored *restored)
 		restored->file);
 }
 
-static int clone_all(struct job *job)
+static int clone_file(struct job *job)
 {
-	int code = find(job);
+	int code = is_name(job) ? save(job) : EXIT_OK;
 
 	if (!code)
 		code = restored_open(&job->restored, 0);
@@ -139,9 +139,22 @@ static int clone_all(struct job *job)
 	if (!code)
 		code = job->restored.starts ? restored_run(&job->restored, job->nr, job->as_json) :
 					      hold(job);
-	restored_close(&job->restored);
 	if (job->fd >= 0)
 		close(job->fd);
+	return code;
+}
+
+static int clone_all(struct job *job)
+{
+	struct restored *restored = &job->restored;
+	int code = FORK_NOT;
+
+	job->saving.name = restored->file;
+	if (restored->is_private && !restored->holds_only && is_name(job))
+		code = fork_guest(&job->saving, restored, job->nr, job->as_json);
+	if (code == FORK_NOT)
+		code = clone_file(job);
+	restored_close(restored);
 	return code;
 }
 

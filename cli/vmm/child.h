@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#define CHILD_MAX_FDS 3
+#define CHILD_MAX_FDS 4
 
 struct child {
 	int fd;			/* the vas, or its RAM, as the child inherits it */
@@ -20,6 +20,9 @@ struct child {
  * description of its own: the owner's lock must not live on in the child. An exit code.
  */
 int child_prepare(struct child *child, int fd);
+
+/* The child is to inherit this too, opened anew, and need not know of it: 0 or -errno. */
+int child_keep(struct child *child, int fd);
 
 /* The child is to inherit a duplicate of fd: its number, or -errno. */
 int child_inherit(struct child *child, int fd);

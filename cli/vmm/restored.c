@@ -59,11 +59,26 @@ static int check_start(struct restored *r, const struct stat *st)
 	return EXIT_OK;
 }
 
+int restored_take_record(struct restored *r, void *bytes, size_t size)
+{
+	int err;
+
+	r->state = bytes;
+	err = qemu_record_parse(bytes, size, &r->record);
+	if (err)
+		return fail_vas(err, r->file);
+	/* It is not what it was: the guest hears of that. */
+	if (r->record.genid[0])
+		strcpy(r->record.genid, "auto");
+	r->has_guest = 1;
+	return EXIT_OK;
+}
+
 int restored_open(struct restored *r, int only_looks)
 {
 	struct stat st;
 	size_t size;
-	int err;
+	int err, code;
 
 	r->path = open(r->file, O_PATH | O_CLOEXEC);
 	if (r->path < 0 || fstat(r->path, &st))
@@ -80,13 +95,9 @@ int restored_open(struct restored *r, int only_looks)
 			    r->file);
 	if (!size)
 		return EXIT_OK;
-	err = qemu_record_parse(r->state, size, &r->record);
-	if (err)
-		return fail_vas(err, r->file);
-	/* It is not what it was: the guest hears of that. */
-	if (r->record.genid[0])
-		strcpy(r->record.genid, "auto");
-	r->has_guest = 1;
+	code = restored_take_record(r, r->state, size);
+	if (code)
+		return code;
 	return only_looks ? EXIT_OK : check_start(r, &st);
 }
 
@@ -105,6 +116,8 @@ static int check_same(const struct restored *r)
 {
 	struct stat before, now;
 
+	if (r->source)
+		return EXIT_OK;
 	if (!fstat(r->path, &before) && !stat(r->file, &now) && before.st_dev == now.st_dev &&
 	    before.st_ino == now.st_ino)
 		return EXIT_OK;
@@ -180,15 +193,36 @@ static int start_next(struct restored *r, struct guests *guests)
 				     fail(EXIT_REFUSED, "no memory");
 }
 
+static int await_all(const struct guests *guests)
+{
+	int code = EXIT_OK;
+
+	for (int i = 0; !code && i < guests->nr; i++)
+		code = start_await(&guests->held[i]);
+	return code;
+}
+
 static int load_next(struct restored *r, struct guests *guests)
 {
+	int code = EXIT_OK;
+
+	if (r->source && !guests->nr_loaded) {
+		code = await_all(guests);
+		if (!code)
+			code = r->source->stop(r->source->arg, &r->record);
+	}
+	if (code)
+		return code;
 	return start_load(&guests->held[guests->nr_loaded++], &r->record);
 }
 
-/* While one QEMU loads, the next ones start: as many as there are CPUs. */
+/*
+ * While one QEMU loads, the next ones start: as many as there are CPUs. All start before the guest
+ * stops that they come from.
+ */
 static int start_all(struct restored *r, struct guests *guests, int nr)
 {
-	const long ahead = sysconf(_SC_NPROCESSORS_ONLN);
+	const long ahead = r->source ? nr : sysconf(_SC_NPROCESSORS_ONLN);
 	int code = EXIT_OK;
 
 	while (!code && guests->nr_loaded < nr && !has_signal())
@@ -222,6 +256,8 @@ static int run_all(struct restored *r, struct guests *guests, int nr, int as_jso
 {
 	int code = start_all(r, guests, nr);
 
+	if (!code && r->source)
+		code = guests->nr_loaded == nr ? r->source->end(r->source->arg) : EXIT_OWN;
 	if (!code)
 		code = go_on_all(r, guests);
 	if (!code)
@@ -246,7 +282,8 @@ static int make_base(const struct restored *r, struct template *base)
 
 	if (code)
 		return code;
-	err = template_make(base, r->file, r->flags);
+	err = r->source ? template_of(base, r->source->memory) :
+			  template_make(base, r->file, r->flags);
 	return err ? hold_fail(err, r->file) : check_same(r);
 }
 

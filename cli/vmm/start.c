@@ -99,6 +99,9 @@ int start_qemu(struct held *held, char *const *command, const struct qemu_record
 
 	if (code)
 		return code;
+	/* Without us, it is still to be found by its vas. */
+	if (more.is_private && (err = child_keep(&held->child, vas_fd(held->vas))))
+		return fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err));
 	more.monitor = give_monitor(held);
 	err = more.monitor < 0 ? 0 : run_folder_set_command(&held->folder, how->memory, command);
 	argv = err ? NULL : qemu_argv(command, &more);
@@ -131,6 +134,16 @@ static int connect_to(struct held *held, struct qmp **qmp)
 		poll(NULL, 0, TRY_MS);
 	}
 	return err ? fail_vas(err, held->name) : EXIT_OK;
+}
+
+int start_await(struct held *held)
+{
+	struct qmp *qmp;
+	int code = connect_to(held, &qmp);
+
+	if (!code)
+		qmp_close(qmp);
+	return code;
 }
 
 static int load(struct held *held, const struct qemu_record *record)

@@ -24,6 +24,7 @@ int start_qemu(struct held *held, char *const *command, const struct qemu_record
  * stands still until the last. Exit codes; none runs after an error of the first two.
  */
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command);
+int start_await(struct held *held); /* until it could take the state at once */
 int start_load(struct held *held, const struct qemu_record *record);
 int start_go_on(struct held *held);
 

@@ -43,23 +43,31 @@ static int take_ram(struct template *t, struct vas *vas)
 	return vas_error_set(-ENOMEM, "cannot map a template: %s", strerror(errno));
 }
 
+int template_of(struct template *t, struct vas *vas)
+{
+	int err;
+
+	*t = (struct template){ .fd = -1 };
+	err = take_regions(t, vas);
+	if (!err)
+		err = take_ram(t, vas);
+	if (err)
+		template_clean(t);
+	return err;
+}
+
 int template_make(struct template *t, const char *file, uint32_t flags)
 {
 	struct vas *vas;
 	int err = vas_snapshot_restore(file, flags | VAS_RESTORE_RAM_APART, &vas);
 
-	*t = (struct template){ .fd = -1 };
 	if (err)
 		return err;
 	err = vas_ram_seal(vas, NULL);
 	if (!err)
-		err = take_regions(t, vas);
-	if (!err)
-		err = take_ram(t, vas);
+		err = template_of(t, vas);
 	/* Nobody is to find it: what is left of it is the RAM. */
 	vas_unbind(vas);
-	if (err)
-		template_clean(t);
 	return err;
 }
 

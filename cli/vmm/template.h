@@ -27,6 +27,9 @@ struct template
 
 /* All of a snapshot: 0 or -errno, with vas_error() set. flags: 0 or VAS_RESTORE_ANY_FOLDER. */
 int template_make(struct template *template, const char *file, uint32_t flags);
+
+/* What a vas has whose RAM is apart, and which its owner is to seal before a clone runs. */
+int template_of(struct template *template, struct vas *vas);
 void template_clean(struct template *template);
 
 /* A clone's vas, which ends before the template is cleaned: 0 or -errno. */
