@@ -84,6 +84,13 @@ int qemu_kind(struct qmp *qmp, struct qemu_kind *kind)
 	return none();
 }
 
+int qemu_genid(struct qmp *qmp, char genid[37])
+{
+	(void)qmp;
+	(void)genid;
+	return none();
+}
+
 int qemu_check_disks(struct qmp *qmp)
 {
 	(void)qmp;

@@ -23,6 +23,8 @@ static struct json_object *to_json(const struct qemu_record *record)
 	json_object_object_add(json, "machine", json_object_new_string(record->kind.machine));
 	json_object_object_add(json, "memory", json_object_new_int64((int64_t)record->memory));
 	json_object_object_add(json, "running", json_object_new_boolean(record->is_running));
+	if (record->genid[0])
+		json_object_object_add(json, "vmgenid", json_object_new_string(record->genid));
 	json_object_object_add(json, "command", command);
 	return json;
 }
@@ -101,6 +103,20 @@ static int take_text(struct json_object *json, const char *key, char *text, size
 	return 0;
 }
 
+/* It becomes a part of an argument. */
+static int take_genid(struct json_object *json, struct qemu_record *record)
+{
+	struct json_object *value;
+	int err;
+
+	if (!json_object_object_get_ex(json, "vmgenid", &value))
+		return 0;
+	err = take_text(json, "vmgenid", record->genid, sizeof(record->genid));
+	if (err || record->genid[strspn(record->genid, "0123456789abcdefABCDEF-")])
+		return no_record("its generation makes no sense");
+	return 0;
+}
+
 static int take_json(struct json_object *json, struct qemu_record *record)
 {
 	struct json_object *value;
@@ -115,7 +131,8 @@ static int take_json(struct json_object *json, struct qemu_record *record)
 		record->memory = (uint64_t)json_object_get_int64(value);
 	if (json_object_object_get_ex(json, "running", &value))
 		record->is_running = json_object_get_boolean(value);
-	return take_command(json, record);
+	err = take_genid(json, record);
+	return err ? err : take_command(json, record);
 }
 
 int qemu_record_parse(const void *bytes, size_t size, struct qemu_record *record)

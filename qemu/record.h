@@ -4,7 +4,8 @@
  *
  *	struct qemu_record_header	16 bytes
  *	JSON				{"qemu": "7.2.22", "machine": "pc-q35-7.2", "memory": 536870912,
- *					 "running": true, "command": ["qemu-system-x86_64", ...]}
+ *					 "running": true, "vmgenid": "c0ffee...",
+ *					 "command": ["qemu-system-x86_64", ...]}
  *	the devices' state		qemu_save()
  */
 #ifndef QEMU_RECORD_H
@@ -24,6 +25,7 @@ struct qemu_record_header {
 struct qemu_record {
 	struct qemu_kind kind;
 	uint64_t memory;   /* bytes of RAM */
+	char genid[37];	   /* qemu_genid(); "": there is none */
 	int is_running;	   /* as it was when it was saved, and should be again */
 	char **command;	   /* as 'vas run' was given it; NULL at its end */
 	const void *state; /* borrowed */

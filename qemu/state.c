@@ -15,7 +15,7 @@
 #define CAPABILITY  "x-ignore-shared"
 #define MOVE_NS	    (120 * NSEC_PER_SEC) /* for all of a state */
 #define END_NS	    (10 * NSEC_PER_SEC)	 /* from its last byte to QEMU's word that it is done */
-#define LOOK_MS	    5			 /* between two looks */
+#define LOOK_MS	    1			 /* between two looks */
 #define MAX_RATE    (1ull << 40)	 /* bytes a second: no limit, but one that QEMU takes */
 #define FIRST_CHUNK (1u << 20)
 
@@ -118,6 +118,15 @@ int qemu_kind(struct qmp *qmp, struct qemu_kind *kind)
 		 (int)(strlen(type) - (strlen(type) > 8 ? strlen("-machine") : 0)), type);
 	json_object_put(result);
 	return err;
+}
+
+int qemu_genid(struct qmp *qmp, char genid[37])
+{
+	int err = ask_text(qmp, "query-vm-generation-id", "guid", genid, 37);
+
+	if (err == -EREMOTEIO)
+		genid[0] = '\0';
+	return err == -EREMOTEIO ? 0 : err;
 }
 
 int qemu_check_disks(struct qmp *qmp)

@@ -48,6 +48,9 @@ struct qemu_kind {
 };
 int qemu_kind(struct qmp *qmp, struct qemu_kind *kind);
 
+/* The UUID of the guest's generation, by its device vmgenid; "": it has no such device. */
+int qemu_genid(struct qmp *qmp, char genid[37]);
+
 /* -EBUSY: the guest has a disk that it may write to, and vas_error() says which. */
 int qemu_check_disks(struct qmp *qmp);
 

@@ -55,6 +55,7 @@ static const struct {
 	{ "RESTORE_CLONE", VAS_RESTORE_CLONE },
 	{ "RESTORE_PRIVATE", VAS_RESTORE_PRIVATE },
 	{ "RESTORE_ANY_FOLDER", VAS_RESTORE_ANY_FOLDER },
+	{ "RESTORE_RAM_APART", VAS_RESTORE_RAM_APART },
 };
 
 int module_add_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject **type)

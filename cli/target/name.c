@@ -168,7 +168,7 @@ static void offer_backings(struct vas *vas, const struct holder *holder)
 	struct vas_info info;
 	long most = sysconf(_SC_OPEN_MAX);
 
-	if (vas_info(vas, &info) || info.nr_backings < 2)
+	if (vas_info(vas, &info) || (info.nr_backings < 2 && vas_backing_fd(vas, 0) >= 0))
 		return;
 	for (other.fd = 0; other.fd < most && other.fd < MOST_FDS; other.fd++) {
 		int fd;

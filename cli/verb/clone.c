@@ -11,16 +11,18 @@
 
 #include "cli/target/parse.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/fork.h"
 #include "cli/vmm/restored.h"
 #include "cli/vmm/save.h"
 
 #define MOST 1024
 
-enum { CLONE_NO_START = 2000, CLONE_PAUSED, CLONE_FORCE, CLONE_DISKS };
+enum { CLONE_NO_START = 2000, CLONE_PAUSED, CLONE_FORCE, CLONE_DISKS, CLONE_PRIVATE };
 
 static const struct option longs[] = {
 	{ "number", required_argument, NULL, 'n' },
 	{ "any-folder", no_argument, NULL, 'a' },
+	{ "private", no_argument, NULL, CLONE_PRIVATE },
 	{ "no-start", no_argument, NULL, CLONE_NO_START },
 	{ "paused", no_argument, NULL, CLONE_PAUSED },
 	{ "disks", required_argument, NULL, CLONE_DISKS },
@@ -64,7 +66,6 @@ static int save(struct job *job)
 	    !mkdtemp(job->folder))
 		return fail(EXIT_REFUSED, "%s: %s", job->folder, strerror(errno));
 	snprintf(file, sizeof(file), "%s/snapshot", job->folder);
-	job->saving.name = job->restored.file;
 	job->saving.file = file;
 	code = save_to_file(&job->saving);
 	if (!code)
@@ -75,9 +76,9 @@ static int save(struct job *job)
 }
 
 /* What is no file is the name of a vas. */
-static int find(struct job *job)
+static int is_name(const struct job *job)
 {
-	return access(job->restored.file, F_OK) ? save(job) : EXIT_OK;
+	return access(job->restored.file, F_OK);
 }
 
 /* ---- memory alone ------------------------------------------------------------------------- */
@@ -116,18 +117,44 @@ static int hold(const struct job *job)
 	return code;
 }
 
-static int clone_all(struct job *job)
+/* What is private is so to a QEMU. */
+static int check_private(const struct restored *restored)
 {
-	int code = find(job);
+	if (!restored->is_private || restored->starts)
+		return EXIT_OK;
+	return fail(
+		EXIT_REFUSED,
+		"%s: no QEMU would be started, whose private memory it could be: drop --private",
+		restored->file);
+}
+
+static int clone_file(struct job *job)
+{
+	int code = is_name(job) ? save(job) : EXIT_OK;
 
 	if (!code)
 		code = restored_open(&job->restored, 0);
 	if (!code)
+		code = check_private(&job->restored);
+	if (!code)
 		code = job->restored.starts ? restored_run(&job->restored, job->nr, job->as_json) :
 					      hold(job);
-	restored_close(&job->restored);
 	if (job->fd >= 0)
 		close(job->fd);
+	return code;
+}
+
+static int clone_all(struct job *job)
+{
+	struct restored *restored = &job->restored;
+	int code = FORK_NOT;
+
+	job->saving.name = restored->file;
+	if (restored->is_private && !restored->holds_only && is_name(job))
+		code = fork_guest(&job->saving, restored, job->nr, job->as_json);
+	if (code == FORK_NOT)
+		code = clone_file(job);
+	restored_close(restored);
 	return code;
 }
 
@@ -139,6 +166,7 @@ static int take_option(struct job *job, int c)
 		job->restored.flags |= VAS_RESTORE_ANY_FOLDER;
 	if (c == CLONE_DISKS)
 		job->saving.disks = optarg;
+	job->restored.is_private |= c == CLONE_PRIVATE;
 	job->restored.holds_only |= c == CLONE_NO_START;
 	job->restored.stays_paused |= c == CLONE_PAUSED;
 	job->saving.force |= c == CLONE_FORCE;
@@ -168,6 +196,7 @@ const struct verb verb_clone = {
 	.summary = "Make many guests, or many vas, of one snapshot or guest",
 	.help = "  -n, --number=N     so many; a line with PID/FD is printed for each\n"
 		"  -a, --any-folder   read parents that the snapshot names in other folders than its own\n"
+		"      --private      share what no guest has written; nobody but its QEMU sees a clone's memory\n"
 		"      --no-start     make vas, and start no QEMU\n"
 		"      --paused       start QEMUs, and let the guests stand until 'vas resume'\n"
 		"      --disks=COMMAND, --force   as 'vas snapshot' has them, for the NAME of a guest that runs\n"

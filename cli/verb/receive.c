@@ -56,7 +56,8 @@ static int accept_guest(void *arg, struct vas *vas, const void *state, size_t si
 	if (err)
 		return err;
 	receipt->was_running = record.is_running;
-	receipt->has_guest = !start_recorded(&receipt->held, &record, receipt->command);
+	receipt->has_guest = !start_recorded(&receipt->held, &record, receipt->command) &&
+			     !start_load(&receipt->held, &record);
 	qemu_record_clean(&record);
 	return receipt->has_guest ? 0 : vas_error_set(-ECANCELED, "its QEMU could not be started");
 }

@@ -8,12 +8,14 @@
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
-enum { RUN_KEEP = 2000, RUN_GIVE };
+enum { RUN_KEEP = 2000, RUN_GIVE, RUN_NO_VMGENID, RUN_TEMPLATE };
 
 static const struct option longs[] = {
 	PLAN_OPTIONS,
 	{ "keep", no_argument, NULL, RUN_KEEP },
 	{ "give", no_argument, NULL, RUN_GIVE },
+	{ "template", no_argument, NULL, RUN_TEMPLATE },
+	{ "no-vmgenid", no_argument, NULL, RUN_NO_VMGENID },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -24,6 +26,7 @@ struct run {
 	char *const *command;
 	int keeps;
 	int gives; /* the command shall own the vas */
+	int has_no_genid;
 	int is_quiet;
 	int report; /* to who waits in the foreground; -1: nobody does */
 };
@@ -51,7 +54,7 @@ static int run_given(struct run *run, struct vas *vas)
 	int code;
 
 	held_init(&held, NULL);
-	code = child_prepare(&held.child, vas);
+	code = child_prepare(&held.child, vas_fd(vas));
 	tell_regions(run, vas);
 	vas_unbind(vas);
 	if (!code)
@@ -65,9 +68,13 @@ static int run_given(struct run *run, struct vas *vas)
 
 static int start(struct run *run, struct held *held)
 {
+	struct qemu_record fresh = { .memory = run->plan.memory, .genid = "auto" };
+
+	if (run->has_no_genid)
+		fresh.genid[0] = '\0';
 	tell_regions(run, held->vas);
 	if (qemu_is(run->command[0]))
-		return start_qemu(held, run->command, run->plan.memory, NULL, 0);
+		return start_qemu(held, run->command, &fresh);
 	return start_command(held, run->command);
 }
 
@@ -90,7 +97,7 @@ static int run_held(struct run *run, struct vas *vas)
 	if (!code) {
 		hold_serve(&held, 1);
 		code = held.code;
-		if (run->keeps && !held.child.was_told)
+		if (run->keeps && held.vas && !held.child.was_told)
 			keep(&held);
 	}
 	held_end(&held);
@@ -125,6 +132,10 @@ static int take_options(struct options *options, struct run *run)
 			run->keeps = 1;
 		else if (c == RUN_GIVE)
 			run->gives = 1;
+		else if (c == RUN_TEMPLATE)
+			run->plan.options.flags |= VAS_CREATE_RAM_APART;
+		else if (c == RUN_NO_VMGENID)
+			run->has_no_genid = 1;
 		else if (c == 'q')
 			run->is_quiet = 1;
 		else
@@ -140,6 +151,13 @@ static int take_options(struct options *options, struct run *run)
 		options->status =
 			fail_usage("--give is for a VMM that owns its vas, and keeps none: "
 				   "not for QEMU, and not with --keep");
+		return OPTION_STOP;
+	}
+	if (c == OPTION_END && run->plan.options.flags & VAS_CREATE_RAM_APART &&
+	    !qemu_is(options->argv[optind])) {
+		options->status = fail_usage("--template is for QEMU: '%s' would find no RAM by "
+					     "the fd that it is given",
+					     options->argv[optind]);
 		return OPTION_STOP;
 	}
 	return c;
@@ -168,6 +186,8 @@ const struct verb verb_run = {
 	.help = PLAN_HELP
 	"      --keep           keep the memory after the command's end, until a signal\n"
 	"      --give           give the vas up, so that the command can own it (VAS_BIND_ADOPT)\n"
+	"      --template       'vas clone --private' makes clones of the guest's memory as it is\n"
+	"      --no-vmgenid     add no device that tells a guest that it was restored or cloned\n"
 	"  -q, --quiet          say nothing on the way\n"
 	"\n"
 	"If the command is QEMU (qemu-system-*), memory size and machine type are read from its\n"

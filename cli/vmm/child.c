@@ -98,22 +98,39 @@ int parent_signals_fd(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int child_prepare(struct child *child, struct vas *vas)
+static int reopen(int fd)
 {
 	char path[32];
+	int copy;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	copy = open(path, O_RDWR); /* without O_CLOEXEC: it is to be inherited */
+	return copy < 0 ? -errno : copy;
+}
+
+int child_prepare(struct child *child, int fd)
+{
 	sigset_t set;
 
 	/* Ignored, as a parent may leave it, it would take the child's exit code away. */
 	signal(SIGCHLD, SIG_DFL);
 	signals_of_parent(&set);
 	block(&set);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", vas_fd(vas));
-	child->fd = open(path, O_RDWR); /* without O_CLOEXEC: it is to be inherited */
+	child->fd = reopen(fd);
 	if (child->fd < 0)
-		return fail(EXIT_OWN, "%s: %s", path, strerror(errno));
+		return fail(EXIT_OWN, "the child's memory: %s", strerror(-child->fd));
 	child->fds[0] = child->fd;
 	child->nr_fds = 1;
 	return EXIT_OK;
+}
+
+int child_keep(struct child *child, int fd)
+{
+	int copy = child->nr_fds < CHILD_MAX_FDS ? reopen(fd) : -EMFILE;
+
+	if (copy >= 0)
+		child->fds[child->nr_fds++] = copy;
+	return copy < 0 ? copy : 0;
 }
 
 int child_inherit(struct child *child, int fd)

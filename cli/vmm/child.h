@@ -4,12 +4,11 @@
 #define CLI_CHILD_H
 
 #include <sys/types.h>
-#include <vas/vas.h>
 
-#define CHILD_MAX_FDS 3
+#define CHILD_MAX_FDS 4
 
 struct child {
-	int fd;			/* the vas, as the child inherits it */
+	int fd;			/* the vas, or its RAM, as the child inherits it */
 	int fds[CHILD_MAX_FDS]; /* all that it inherits, that one first */
 	int nr_fds;
 	pid_t pid;
@@ -17,10 +16,13 @@ struct child {
 };
 
 /*
- * Catch signals from now on, and open the fd that the child is to inherit. It has an open file
+ * Catch signals from now on, and open anew what the child is to inherit: fd. It has an open file
  * description of its own: the owner's lock must not live on in the child. An exit code.
  */
-int child_prepare(struct child *child, struct vas *vas);
+int child_prepare(struct child *child, int fd);
+
+/* The child is to inherit this too, opened anew, and need not know of it: 0 or -errno. */
+int child_keep(struct child *child, int fd);
 
 /* The child is to inherit a duplicate of fd: its number, or -errno. */
 int child_inherit(struct child *child, int fd);

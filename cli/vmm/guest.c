@@ -2,9 +2,12 @@
 #include "cli/vmm/guest.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
 #include <vas/consumer.h>
 
 #include "cli/target/name.h"
@@ -12,6 +15,7 @@
 #include "cli/ui/verb.h"
 
 #define MONITOR_NS 10000000000ull
+#define END_MS	   30000
 #define SHOWN	   4 /* writers in a message */
 
 /* ---- owning it ---------------------------------------------------------------------------- */
@@ -55,6 +59,19 @@ static int open_monitor(const struct run_folder *folder, struct qmp **qmp)
 	return err == -ENOENT || err == -ECONNREFUSED ? 0 : err;
 }
 
+/* Of a private clone, the vas has the layout alone. */
+static int check_memory(const char *name, struct vas *vas)
+{
+	struct vas_region region;
+
+	if (vas_regions(vas, &region, 1) < 1 || !(region.flags & VAS_REGION_LOCAL))
+		return EXIT_OK;
+	return fail(EXIT_REFUSED,
+		    "%s: its memory is its QEMU's own and out of reach, as of what 'vas clone "
+		    "--private' makes: it can be paused and resumed, but not saved or moved",
+		    name);
+}
+
 int guest_open(const char *name, struct guest *guest)
 {
 	struct vas *binder;
@@ -64,7 +81,9 @@ int guest_open(const char *name, struct guest *guest)
 	if (code)
 		return code;
 	find_folder(binder, &guest->folder);
-	code = take_over(guest, binder);
+	code = check_memory(name, binder);
+	if (!code)
+		code = take_over(guest, binder);
 	vas_unbind(binder);
 	if (code)
 		return code;
@@ -153,8 +172,10 @@ static int find_writers(struct guest *guest, struct writers *writers)
 
 int guest_check_writers(struct guest *guest, int force)
 {
-	int err = find_writers(guest, &guest->writers);
+	int err;
 
+	free(guest->writers.at);
+	err = find_writers(guest, &guest->writers);
 	if (err)
 		return fail(EXIT_REFUSED, "%s: who may write to it cannot be told: %s", guest->name,
 			    strerror(-err));
@@ -226,22 +247,66 @@ int guest_may_move(struct guest *guest)
 	return err ? vas_error_set(err, "the holder cannot be told: %s", strerror(-err)) : 0;
 }
 
-int guest_save(struct guest *guest, void **bytes, size_t *size)
+static int pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)
 {
-	struct qemu_record record = { .is_running = guest->was_running };
-	void *state = NULL;
-	int err = run_folder_get_command(&guest->folder, &record.memory, &record.command);
+	int err = run_folder_get_command(&guest->folder, &record->memory, &record->command);
 
 	if (err)
 		return vas_error_set(err, "how QEMU was started cannot be read from %s: %s",
 				     guest->folder.path, strerror(-err));
-	err = qemu_kind(guest->qmp, &record.kind);
+	record->is_running = guest->was_running;
+	err = qemu_kind(guest->qmp, &record->kind);
 	if (!err)
-		err = qemu_save(guest->qmp, &state, &record.state_size);
+		err = qemu_genid(guest->qmp, record->genid);
+	if (!err)
+		err = qemu_record_pack(record, bytes, size);
+	free(record->command);
+	return err;
+}
+
+int guest_describe(struct guest *guest, void **bytes, size_t *size)
+{
+	struct qemu_record record = { .state = "" };
+
+	return pack(guest, &record, bytes, size);
+}
+
+int guest_save(struct guest *guest, void **bytes, size_t *size)
+{
+	struct qemu_record record = { 0 };
+	void *state = NULL;
+	int err = qemu_save(guest->qmp, &state, &record.state_size);
+
 	record.state = state;
 	if (!err)
-		err = qemu_record_pack(&record, bytes, size);
+		err = pack(guest, &record, bytes, size);
 	free(state);
-	free(record.command);
+	return err;
+}
+
+static int has_ended(pid_t pid, int process)
+{
+	struct pollfd fd = { .fd = process, .events = POLLIN };
+	int nr = poll(&fd, 1, END_MS);
+
+	close(process);
+	return nr == 1 ? 0 : vas_error_set(-ETIMEDOUT, "QEMU, process %d, does not end", pid);
+}
+
+int guest_take(struct guest *guest)
+{
+	const pid_t pid = qmp_pid(guest->qmp);
+	int process = pidfd_open(pid, 0), err = loan_keep(guest->loan);
+
+	guest->loan = -1;
+	if (err)
+		vas_error_set(err, "the holder does not let go: %s", strerror(-err));
+	else
+		err = qemu_quit(guest->qmp);
+	guest->is_stopped &= err != 0;
+	if (!err && process >= 0)
+		return has_ended(pid, process);
+	if (process >= 0)
+		close(process);
 	return err;
 }

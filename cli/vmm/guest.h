@@ -51,6 +51,15 @@ int guest_go_on(struct guest *guest);
 /* From here on it may go on elsewhere: whoever is killed now, it does not go on here by itself. */
 int guest_may_move(struct guest *guest);
 
+/*
+ * It does go on elsewhere: its QEMU ends, and its holder has nothing any more. The vas stays ours.
+ * 0 or -errno; then both may still be there.
+ */
+int guest_take(struct guest *guest);
+
+/* What its QEMU is like, malloced: qemu_record_pack(), without a state. */
+int guest_describe(struct guest *guest, void **record, size_t *size);
+
 /* All that QEMU needs to go on elsewhere, malloced: qemu_record_pack(). The guest stands. */
 int guest_save(struct guest *guest, void **record, size_t *size);
 

@@ -59,9 +59,12 @@ void held_init(struct held *held, struct vas *vas)
 {
 	struct vas_info info;
 
-	*held = (struct held){
-		.vas = vas, .folder.lock = -1, .listener = -1, .loan = -1, .successor = -1
-	};
+	*held = (struct held){ .vas = vas,
+			       .base = -1,
+			       .folder.lock = -1,
+			       .listener = -1,
+			       .loan = -1,
+			       .successor = -1 };
 	/* Without, others cannot ask for it, and that is all. */
 	if (!vas || vas_info(vas, &info) || run_folder_make(&held->folder, info.uuid))
 		return;
@@ -131,7 +134,7 @@ static void watch(const struct held *held, struct pollfd fds[NR_FDS])
 
 	/* What cannot be watched is -1, which poll() passes over. */
 	fds[FD_NOTIFY].fd = is_ours && held->vas ? vas_notify_fd(held->vas) : -1;
-	fds[FD_LISTENER].fd = is_ours ? held->listener : -1;
+	fds[FD_LISTENER].fd = is_ours && held->vas ? held->listener : -1;
 	fds[FD_LOAN].fd = held->loan;
 	fds[FD_SUCCESSOR].fd = held->successor;
 	for (int i = 0; i < NR_FDS; i++)
@@ -146,12 +149,17 @@ static void recv_loan(struct held *held)
 
 	if (end == LOAN_MAY_MOVE)
 		return;
+	if (end == LOAN_KEPT) {
+		vas_unbind(held->vas);
+		held->vas = NULL;
+		close(held->loan);
+	}
 	held->loan = -1;
 	if (err)
 		note("the vas that was lent belongs to another process by now: %s", vas_error());
 	/* What runs in it is ended by whoever has moved it. */
 	if (!held->child.pid && held->successor < 0)
-		held->is_over |= err || end == LOAN_MOVED;
+		held->is_over |= err || end == LOAN_MOVED || end == LOAN_KEPT;
 }
 
 static void serve(struct held *held, const struct pollfd fds[NR_FDS])

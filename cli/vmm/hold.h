@@ -14,6 +14,7 @@
 
 struct held {
 	struct vas *vas;
+	int base; /* what QEMU has a private copy of (template.h); -1: its RAM is the vas */
 	struct run_folder folder;
 	struct child child; /* pid 0: nothing runs on it */
 	const char *name;   /* of what runs, for messages */

@@ -97,6 +97,22 @@ int loan_may_move(int sock)
 	return sock < 0 || send(sock, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 ? 0 : -errno;
 }
 
+int loan_keep(int sock)
+{
+	struct pollfd fd = { .fd = sock, .events = POLLIN };
+	char byte = LOAN_KEPT;
+	int err = 0;
+
+	if (sock < 0)
+		return 0;
+	if (send(sock, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+		err = -errno;
+	else if (poll(&fd, 1, ANSWER_MS) != 1 || recv(sock, &byte, 1, MSG_DONTWAIT) != 0)
+		err = -ETIMEDOUT;
+	close(sock);
+	return err;
+}
+
 /* ---- the holder --------------------------------------------------------------------------- */
 
 /* The guest's monitor: 0; 1 if there is none that answers any more; or -errno. */
@@ -216,6 +232,8 @@ enum loan_end loan_recv(int sock, const struct run_folder *folder, struct vas *v
 		*was_running = STANDS_IN_DOUBT;
 		return LOAN_MAY_MOVE;
 	}
+	if (byte == LOAN_KEPT)
+		return LOAN_KEPT;
 	close(sock);
 	*err = adopt(vas);
 	if (*err || byte != LOAN_KILLED)

@@ -34,7 +34,9 @@ enum loan_end {
 	 * No end yet: from here on the guest may go on elsewhere. If the command is killed, it
 	 * stands still here, until a person who knows says 'vas resume'.
 	 */
-	LOAN_MAY_MOVE = 'n'
+	LOAN_MAY_MOVE = 'n',
+	/* The vas is the command's for good: the holder unbinds, then closes the socket. */
+	LOAN_KEPT = 'k'
 };
 
 /*
@@ -49,6 +51,9 @@ void loan_return(int sock, enum loan_end end);
 /* 0, or -errno: the holder could not be told. -1 for a socket is fine: there is no holder. */
 int loan_may_move(int sock);
 
+/* The vas stays ours, and its holder has it mapped no more: 0 or -errno. The socket is closed. */
+int loan_keep(int sock);
+
 /*
  * For the holder: whoever waits at the listener gets the vas, which is a binder's then. The socket,
  * or -1. *was_running: what the guest did, if there is one that can be asked.
@@ -56,9 +61,10 @@ int loan_may_move(int sock);
 int loan_give(int listener, const struct run_folder *folder, struct vas *vas, int *was_running);
 
 /*
- * The socket is readable. LOAN_MAY_MOVE, or the loan's end: the socket is closed, the vas is owned
- * again, or nobody's business here any more (*err: it belongs to another process), and what the
- * guest did is made so again if the command was killed.
+ * The socket is readable. LOAN_MAY_MOVE; LOAN_KEPT, where what is due is the caller's; or the
+ * loan's end: the socket is closed, the vas is owned again, or nobody's business here any more
+ * (*err: it belongs to another process), and what the guest did is made so again if the command was
+ * killed.
  */
 enum loan_end loan_recv(int sock, const struct run_folder *folder, struct vas *vas,
 			int *was_running, int *err);

@@ -15,12 +15,14 @@
 #define BACKEND_ID	    "vas-ram"
 #define MONITOR_ID	    "vas-monitor"
 
-/* Options that would put RAM elsewhere. */
-static const struct {
+struct refused {
 	const char *option;
 	const char *part; /* of its value; NULL: it has none */
 	const char *advice;
-} refused[] = {
+};
+
+/* Options that would put RAM elsewhere. */
+static const struct refused elsewhere[] = {
 	{ "-machine", "memory-backend=", "the RAM is the vas: drop memory-backend=" },
 	{ "-machine", "max-ram-below-4g=", "it moves the RAM: drop max-ram-below-4g=" },
 	{ "-m", "slots=", "plugged memory would not be in the vas: drop slots= and maxmem=" },
@@ -29,6 +31,20 @@ static const struct {
 	{ "-numa", "memdev=", "the RAM is the vas: drop memdev=" },
 	{ "-mem-path", "", "the RAM is the vas: drop -mem-path" },
 	{ "-mem-prealloc", NULL, "give --reserve to 'vas run' instead" },
+	{ 0 },
+};
+
+/* A back end would map the template, and see nothing of what the clone writes. */
+#define NO_BACK_END "another process cannot see the memory of a private clone: drop it"
+
+static const struct refused not_private[] = {
+	{ "-device", "vhost-user", NO_BACK_END },
+	{ "-netdev", "vhost-user", NO_BACK_END },
+	{ "-net", "vhost-user", NO_BACK_END },
+	{ "-object", "vhost-user", NO_BACK_END },
+	{ "-daemonize", NULL,
+	  "a private clone does not go into the background by itself: drop it" },
+	{ 0 },
 };
 
 int qemu_is(const char *command)
@@ -66,17 +82,17 @@ static const char *value_part(const char *value, const char *name, size_t *len)
 	return NULL;
 }
 
-static int check_refused(char *const *argv, size_t at)
+static int check_refused(const struct refused *refused, char *const *argv, size_t at)
 {
-	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		const char *part = refused[i].part;
+	for (; refused->option; refused++) {
+		const char *part = refused->part;
 
-		if (!is_option(argv[at], refused[i].option))
+		if (!is_option(argv[at], refused->option))
 			continue;
 		if (part && (!argv[at + 1] || !strstr(argv[at + 1], part)))
 			continue;
 		return fail_usage("%s%s%s: %s", argv[at], part ? " " : "", part ? argv[at + 1] : "",
-				  refused[i].advice);
+				  refused->advice);
 	}
 	return EXIT_OK;
 }
@@ -119,7 +135,7 @@ static int read_machine(const char *value, const struct machine **machine)
 static int read_arg(char *const *argv, size_t at, struct plan *plan, const struct machine **machine)
 {
 	const char *value = argv[at + 1];
-	int code = check_refused(argv, at);
+	int code = check_refused(elsewhere, argv, at);
 
 	if (!code && value && is_option(argv[at], "-m"))
 		code = read_memory(value, plan);
@@ -175,6 +191,43 @@ int qemu_read_args(char *const *argv, struct plan *plan)
 			  argv[0], machine_names);
 }
 
+/* The first with it were 2.9 and pc-q35-2.9: before, firmware could not be told where it lies. */
+static int is_older_than_genid(const char *name, size_t len)
+{
+	const char *version = memrchr(name, '-', len);
+
+	return version && !strncmp(version, "-2.", 3) && version[3] < '9' &&
+	       version + 4 == name + len;
+}
+
+int qemu_takes_genid(char *const *argv)
+{
+	const struct machine *machine = default_machine(argv[0]);
+
+	for (size_t i = 1; argv[i] && argv[i + 1]; i++) {
+		size_t len;
+		const char *name = is_option(argv[i], "-machine") ?
+					   value_part(argv[i + 1], "type=", &len) :
+					   NULL;
+
+		if (name)
+			machine =
+				is_older_than_genid(name, len) ? NULL : machine_by_name(name, len);
+		if (is_option(argv[i], "-device") && strstr(argv[i + 1], "vmgenid"))
+			return 0;
+	}
+	return machine && machine->prefix;
+}
+
+int qemu_check_private(char *const *argv)
+{
+	int code = EXIT_OK;
+
+	for (size_t i = 1; !code && argv[i]; i++)
+		code = check_refused(not_private, argv, i);
+	return code;
+}
+
 int qemu_is_daemon(char *const *argv)
 {
 	while (*argv && !is_option(*argv, "-daemonize"))
@@ -192,13 +245,22 @@ static void describe(struct qemu_more *more)
 {
 	snprintf(more->object, sizeof(more->object),
 		 "memory-backend-file,id=" BACKEND_ID
-		 ",mem-path=/proc/self/fd/@FD@,share=on,size=%" PRIu64,
-		 more->memory);
+		 ",mem-path=/proc/self/fd/@FD@,share=%s,size=%" PRIu64,
+		 more->is_private ? "off" : "on", more->memory);
 	snprintf(more->backend, sizeof(more->backend), "%s%smemory-backend=" BACKEND_ID,
 		 more->machine ? more->machine : "", more->machine ? "," : "");
 	snprintf(more->size, sizeof(more->size), "%" PRIu64 "K", more->memory >> 10);
 	snprintf(more->chardev, sizeof(more->chardev),
 		 "socket,id=" MONITOR_ID ",fd=%d,server=on,wait=off", more->monitor);
+	snprintf(more->device, sizeof(more->device), "vmgenid,guid=%s", more->genid);
+}
+
+/* Behind those that are there, which `all` has room for. */
+static void add(char **all, char *const *words, size_t nr)
+{
+	while (*all)
+		all++;
+	memcpy(all, words, nr * sizeof(*words));
 }
 
 char **qemu_argv(char *const *argv, struct qemu_more *more)
@@ -206,15 +268,17 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 	static char object[] = "-object", machine[] = "-machine", memory[] = "-m";
 	static char chardev[] = "-chardev", mon[] = "-mon", incoming[] = "-incoming";
 	static char defer[] = "defer", mode[] = "chardev=" MONITOR_ID ",mode=control";
+	static char device[] = "-device";
 	char *const ram[] = { object, more->object, machine, more->backend, memory, more->size };
 	char *const monitor[] = { chardev, more->chardev, mon, mode };
+	char *const genid[] = { device, more->device };
 	char *const origin[] = { incoming, defer };
 	char **all;
 	size_t nr = 0;
 
 	while (argv[nr])
 		nr++;
-	all = calloc(nr + 13, sizeof(*all));
+	all = calloc(nr + 15, sizeof(*all));
 	if (!all)
 		return NULL;
 	describe(more);
@@ -223,13 +287,12 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 			argv++;
 		else
 			all[nr++] = *argv;
-	memcpy(all + nr, ram, sizeof(ram));
-	nr += 6;
-	if (more->monitor >= 0) {
-		memcpy(all + nr, monitor, sizeof(monitor));
-		nr += 4;
-	}
+	add(all, ram, 6);
+	if (more->genid)
+		add(all, genid, 2);
+	if (more->monitor >= 0)
+		add(all, monitor, 4);
 	if (more->is_incoming)
-		memcpy(all + nr, origin, sizeof(origin));
+		add(all, origin, 2);
 	return all;
 }

@@ -15,6 +15,15 @@ int qemu_is(const char *command);
  */
 int qemu_read_args(char *const *argv, struct plan *plan);
 
+/*
+ * True if the machine can have a device that tells the guest that it was cloned, or put back to an
+ * earlier time, and has none by argv.
+ */
+int qemu_takes_genid(char *const *argv);
+
+/* Refuse what a private clone of a guest cannot have. An exit code. */
+int qemu_check_private(char *const *argv);
+
 /* True if it puts itself into the background: -daemonize. */
 int qemu_is_daemon(char *const *argv);
 
@@ -25,13 +34,16 @@ int qemu_is_daemon(char *const *argv);
  */
 struct qemu_more {
 	uint64_t memory;
+	int is_private;	     /* what QEMU inherits is a template, which it maps for itself */
 	int monitor;	     /* the number of a bound socket that QEMU inherits; -1: none */
 	const char *machine; /* the exact type, whatever argv says; NULL: as argv says */
+	const char *genid;   /* the guest's generation, a UUID or "auto"; NULL: no device for it */
 	int is_incoming;     /* its state comes by the monitor, and not from where argv says */
 	char object[128];
 	char size[32];
 	char backend[128];
 	char chardev[80];
+	char device[80];
 };
 char **qemu_argv(char *const *argv, struct qemu_more *more);
 

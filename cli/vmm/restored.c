@@ -12,6 +12,7 @@
 
 #include "cli/ui/verb.h"
 #include "cli/vmm/qemu.h"
+#include "cli/vmm/template.h"
 
 #define INDEX "@INDEX@"
 
@@ -58,11 +59,26 @@ static int check_start(struct restored *r, const struct stat *st)
 	return EXIT_OK;
 }
 
+int restored_take_record(struct restored *r, void *bytes, size_t size)
+{
+	int err;
+
+	r->state = bytes;
+	err = qemu_record_parse(bytes, size, &r->record);
+	if (err)
+		return fail_vas(err, r->file);
+	/* It is not what it was: the guest hears of that. */
+	if (r->record.genid[0])
+		strcpy(r->record.genid, "auto");
+	r->has_guest = 1;
+	return EXIT_OK;
+}
+
 int restored_open(struct restored *r, int only_looks)
 {
 	struct stat st;
 	size_t size;
-	int err;
+	int err, code;
 
 	r->path = open(r->file, O_PATH | O_CLOEXEC);
 	if (r->path < 0 || fstat(r->path, &st))
@@ -79,10 +95,9 @@ int restored_open(struct restored *r, int only_looks)
 			    r->file);
 	if (!size)
 		return EXIT_OK;
-	err = qemu_record_parse(r->state, size, &r->record);
-	if (err)
-		return fail_vas(err, r->file);
-	r->has_guest = 1;
+	code = restored_take_record(r, r->state, size);
+	if (code)
+		return code;
 	return only_looks ? EXIT_OK : check_start(r, &st);
 }
 
@@ -101,6 +116,8 @@ static int check_same(const struct restored *r)
 {
 	struct stat before, now;
 
+	if (r->source)
+		return EXIT_OK;
 	if (!fstat(r->path, &before) && !stat(r->file, &now) && before.st_dev == now.st_dev &&
 	    before.st_ino == now.st_ino)
 		return EXIT_OK;
@@ -142,41 +159,86 @@ static char **command_of(char *const *command, int index)
 	return copy;
 }
 
-static int start_one(struct restored *r, struct held *held, char **command)
-{
-	struct vas *vas;
-	int err = vas_snapshot_restore(r->file, r->flags, &vas), code;
-
-	held_init(held, err ? NULL : vas);
-	if (err)
-		return hold_fail(err, r->file);
-	code = check_same(r);
-	if (!code)
-		code = command ? start_recorded(held, &r->record, command) :
-				 fail(EXIT_REFUSED, "no memory");
-	if (!code && r->record.is_running && !r->stays_paused)
-		code = start_go_on(held);
-	return code;
-}
-
 /* ---- all of them -------------------------------------------------------------------------- */
 
 struct guests {
 	struct held *held;
 	char ***commands;
-	int nr; /* begun */
+	struct template base; /* of private ones */
+	int nr;		      /* begun */
+	int nr_loaded;	      /* of those */
 };
 
-static int start_all(struct restored *r, struct guests *guests, int nr)
+static int make_vas(const struct restored *r, const struct guests *guests, struct vas **vas)
 {
-	char *const *command = r->command ? r->command : r->record.command;
+	int err = r->is_private ? template_clone(&guests->base, vas) :
+				  vas_snapshot_restore(r->file, r->flags, vas);
+
+	return err ? hold_fail(err, r->file) : check_same(r);
+}
+
+static int start_next(struct restored *r, struct guests *guests)
+{
+	const int i = guests->nr++;
+	struct held *held = &guests->held[i];
+	struct vas *vas = NULL;
+	int code = make_vas(r, guests, &vas);
+
+	held_init(held, vas);
+	held->base = guests->base.fd;
+	if (code)
+		return code;
+	guests->commands[i] = command_of(r->command ? r->command : r->record.command, i);
+	return guests->commands[i] ? start_recorded(held, &r->record, guests->commands[i]) :
+				     fail(EXIT_REFUSED, "no memory");
+}
+
+static int await_all(const struct guests *guests)
+{
 	int code = EXIT_OK;
 
-	for (int i = 0; !code && i < nr && !has_signal(); i++) {
-		guests->commands[i] = command_of(command, i);
-		guests->nr++;
-		code = start_one(r, &guests->held[i], guests->commands[i]);
+	for (int i = 0; !code && i < guests->nr; i++)
+		code = start_await(&guests->held[i]);
+	return code;
+}
+
+static int load_next(struct restored *r, struct guests *guests)
+{
+	int code = EXIT_OK;
+
+	if (r->source && !guests->nr_loaded) {
+		code = await_all(guests);
+		if (!code)
+			code = r->source->stop(r->source->arg, &r->record);
 	}
+	if (code)
+		return code;
+	return start_load(&guests->held[guests->nr_loaded++], &r->record);
+}
+
+/*
+ * While one QEMU loads, the next ones start: as many as there are CPUs. All start before the guest
+ * stops that they come from.
+ */
+static int start_all(struct restored *r, struct guests *guests, int nr)
+{
+	const long ahead = r->source ? nr : sysconf(_SC_NPROCESSORS_ONLN);
+	int code = EXIT_OK;
+
+	while (!code && guests->nr_loaded < nr && !has_signal())
+		code = guests->nr < nr && guests->nr - guests->nr_loaded < ahead ?
+			       start_next(r, guests) :
+			       load_next(r, guests);
+	return code;
+}
+
+static int go_on_all(const struct restored *r, const struct guests *guests)
+{
+	const int nr = r->record.is_running && !r->stays_paused ? guests->nr_loaded : 0;
+	int code = EXIT_OK;
+
+	for (int i = 0; !code && i < nr; i++)
+		code = start_go_on(&guests->held[i]);
 	return code;
 }
 
@@ -194,6 +256,10 @@ static int run_all(struct restored *r, struct guests *guests, int nr, int as_jso
 {
 	int code = start_all(r, guests, nr);
 
+	if (!code && r->source)
+		code = guests->nr_loaded == nr ? r->source->end(r->source->arg) : EXIT_OWN;
+	if (!code)
+		code = go_on_all(r, guests);
 	if (!code)
 		code = tell_all(guests, as_json);
 	background_report(report, code);
@@ -210,17 +276,38 @@ static int run_all(struct restored *r, struct guests *guests, int nr, int as_jso
 	return code;
 }
 
+static int make_base(const struct restored *r, struct template *base)
+{
+	int code = qemu_check_private(r->command ? r->command : r->record.command), err;
+
+	if (code)
+		return code;
+	err = r->source ? template_of(base, r->source->memory) :
+			  template_make(base, r->file, r->flags);
+	return err ? hold_fail(err, r->file) : check_same(r);
+}
+
+static int prepare(const struct restored *r, struct guests *guests, int nr)
+{
+	guests->held = calloc((size_t)nr, sizeof(*guests->held));
+	guests->commands = calloc((size_t)nr, sizeof(*guests->commands));
+	if (!guests->held || !guests->commands)
+		return fail(EXIT_OWN, "no memory");
+	return r->is_private ? make_base(r, &guests->base) : EXIT_OK;
+}
+
 int restored_run(struct restored *r, int nr, int as_json)
 {
-	struct guests guests = { calloc((size_t)nr, sizeof(*guests.held)),
-				 calloc((size_t)nr, sizeof(*guests.commands)), 0 };
-	char *const *command = r->command ? r->command : r->record.command;
-	int code = EXIT_OWN, report = -1;
+	struct guests guests = { .base.fd = -1 };
+	int code = prepare(r, &guests, nr), report = -1;
 
-	if (!guests.held || !guests.commands)
-		fail(EXIT_OWN, "no memory");
-	else if (!qemu_is_daemon(command) || (report = background_begin()) >= 0)
+	if (!code && qemu_is_daemon(r->command ? r->command : r->record.command)) {
+		report = background_begin();
+		code = report < 0 ? EXIT_OWN : EXIT_OK;
+	}
+	if (!code)
 		code = run_all(r, &guests, nr, as_json, report);
+	template_clean(&guests.base);
 	free(guests.held);
 	free(guests.commands);
 	return code;

@@ -5,6 +5,16 @@
 
 #include "cli/vmm/start.h"
 
+/* A guest that runs, and ends where others go on, in the place of a file. Exit codes. */
+struct restored_source {
+	struct vas *memory; /* with RAM apart */
+	/* All QEMUs wait. Now stop it, and say with which state they are to go on. */
+	int (*stop)(void *arg, struct qemu_record *record);
+	/* All have taken that. Now end it: nobody writes to the memory from here on. */
+	int (*end)(void *arg);
+	void *arg;
+};
+
 struct restored {
 	/* what is wanted */
 	const char *file;
@@ -12,6 +22,8 @@ struct restored {
 	uint32_t flags;	      /* VAS_RESTORE_* */
 	int holds_only;	      /* start nothing, whatever the file has */
 	int stays_paused;
+	const struct restored_source *source; /* NULL: the file */
+	int is_private; /* memory is each QEMU's own, and what it has not written shared */
 	/* what there is */
 	int path; /* the file (O_PATH), which keeps its inode from being used again */
 	void *state;
@@ -29,6 +41,9 @@ int restored_take_args(struct restored *restored, int argc, char **argv, const c
  * any case.
  */
 int restored_open(struct restored *restored, int only_looks);
+
+/* In the place of restored_open(): a record without a state, malloced, which goes with the rest. */
+int restored_take_record(struct restored *restored, void *bytes, size_t size);
 void restored_close(struct restored *restored);
 
 /*

@@ -32,8 +32,7 @@ static int written(void *arg)
 	return err;
 }
 
-/* By a command of the user's, while nobody writes to them. */
-static int save_disks(const struct saving *saving)
+int save_disks(const struct saving *saving)
 {
 	int status;
 
@@ -58,12 +57,17 @@ static int disks_are_missing(int err)
 			     words);
 }
 
+int save_check_disks(const struct saving *saving, struct qmp *qmp)
+{
+	int err = qmp && !saving->disks ? qemu_check_disks(qmp) : 0;
+
+	return err == -EBUSY ? disks_are_missing(err) : err;
+}
+
 static int stop(struct save *s)
 {
-	int err = s->guest.qmp && !s->saving->disks ? qemu_check_disks(s->guest.qmp) : 0;
+	int err = save_check_disks(s->saving, s->guest.qmp);
 
-	if (err == -EBUSY)
-		return disks_are_missing(err);
 	if (!err)
 		err = guest_stop(&s->guest);
 	if (!err)

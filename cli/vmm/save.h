@@ -3,6 +3,8 @@
 #ifndef CLI_SAVE_H
 #define CLI_SAVE_H
 
+#include "qemu/qmp.h"
+
 struct saving {
 	const char *name; /* of the vas */
 	const char *file;
@@ -10,6 +12,12 @@ struct saving {
 	const char *disks;  /* a shell's command that copies the guest's disks; NULL: none */
 	int force;	    /* save although somebody may write meanwhile */
 };
+
+/* --disks: copy them by that command, while nobody writes to them. 0 or -errno. */
+int save_disks(const struct saving *saving);
+
+/* -EBUSY, and words on --disks, if it has a disk that it may write to, and there is none. */
+int save_check_disks(const struct saving *saving, struct qmp *qmp);
 
 /*
  * The guest stands from its last instruction in the file on until its memory is written, and then

@@ -16,8 +16,8 @@
 #include "cli/vmm/qemu.h"
 
 #define CONNECT_NS 5000000000ull
-#define TRIES	   3000 /* until QEMU has come so far that it listens: a minute */
-#define TRY_MS	   20
+#define TRIES	   30000 /* until QEMU has come so far that it listens: a minute */
+#define TRY_MS	   2
 
 /* ---- a process ---------------------------------------------------------------------------- */
 
@@ -34,7 +34,7 @@ int start_prepared(struct held *held, char *const *command)
 
 int start_command(struct held *held, char *const *command)
 {
-	int code = child_prepare(&held->child, held->vas);
+	int code = child_prepare(&held->child, vas_fd(held->vas));
 
 	return code ? code : start_prepared(held, command);
 }
@@ -85,19 +85,25 @@ static int wait_for_daemon(struct held *held)
 				      fail(EXIT_OWN, "%s is not in the background", held->name);
 }
 
-int start_qemu(struct held *held, char *const *command, uint64_t memory, const char *machine,
-	       int is_incoming)
+int start_qemu(struct held *held, char *const *command, const struct qemu_record *how)
 {
-	struct qemu_more more = { .memory = memory,
-				  .machine = machine,
-				  .is_incoming = is_incoming };
-	int code = child_prepare(&held->child, held->vas), err;
+	const int has_genid = how->genid[0] && qemu_takes_genid(command);
+	struct qemu_more more = { .memory = how->memory,
+				  .is_private = held->base >= 0,
+				  .machine = how->kind.machine[0] ? how->kind.machine : NULL,
+				  .genid = has_genid ? how->genid : NULL,
+				  .is_incoming = how->state != NULL };
+	const int ram = more.is_private ? held->base : vas_backing_fd(held->vas, 0);
+	int code = child_prepare(&held->child, ram), err;
 	char **argv;
 
 	if (code)
 		return code;
+	/* Without us, it is still to be found by its vas. */
+	if (more.is_private && (err = child_keep(&held->child, vas_fd(held->vas))))
+		return fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err));
 	more.monitor = give_monitor(held);
-	err = more.monitor < 0 ? 0 : run_folder_set_command(&held->folder, memory, command);
+	err = more.monitor < 0 ? 0 : run_folder_set_command(&held->folder, how->memory, command);
 	argv = err ? NULL : qemu_argv(command, &more);
 	if (argv)
 		code = start_prepared(held, argv);
@@ -130,6 +136,16 @@ static int connect_to(struct held *held, struct qmp **qmp)
 	return err ? fail_vas(err, held->name) : EXIT_OK;
 }
 
+int start_await(struct held *held)
+{
+	struct qmp *qmp;
+	int code = connect_to(held, &qmp);
+
+	if (!code)
+		qmp_close(qmp);
+	return code;
+}
+
 static int load(struct held *held, const struct qemu_record *record)
 {
 	struct qmp *qmp;
@@ -143,6 +159,15 @@ static int load(struct held *held, const struct qemu_record *record)
 		return EXIT_OK;
 	return fail(EXIT_REFUSED, "%s does not take the guest's state, which is of %s, QEMU %s: %s",
 		    held->name, record->kind.machine, record->kind.version, vas_error());
+}
+
+int start_load(struct held *held, const struct qemu_record *record)
+{
+	int code = load(held, record);
+
+	if (code)
+		start_kill(held);
+	return code;
 }
 
 /* What it says about memory must be what there is. */
@@ -166,9 +191,7 @@ int start_recorded(struct held *held, const struct qemu_record *record, char *co
 	if (!code && !held->folder.path[0])
 		code = fail(EXIT_REFUSED, "a guest cannot go on without a run folder");
 	if (!code)
-		code = start_qemu(held, command, record->memory, record->kind.machine, 1);
-	if (!code)
-		code = load(held, record);
+		code = start_qemu(held, command, record);
 	if (code)
 		start_kill(held);
 	return code;

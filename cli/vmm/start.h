@@ -11,18 +11,21 @@ int start_command(struct held *held, char *const *command);
 int start_prepared(struct held *held, char *const *command); /* after child_prepare() */
 
 /*
- * A QEMU that finds its RAM there, with a monitor of our own if the vas has a run folder. machine:
- * NULL, or the exact type. incoming: its state is still to be loaded. One that puts itself into the
- * background is waited for until it has. An exit code.
+ * A QEMU that finds its RAM there, with a monitor of our own if the vas has a run folder. how: the
+ * size of RAM; the exact machine type if the command's own will not do; the guest's generation; and
+ * a state that is still to be loaded, if there is one. A QEMU that puts itself into the background
+ * is waited for until it has. An exit code.
  */
-int start_qemu(struct held *held, char *const *command, uint64_t memory, const char *machine,
-	       int is_incoming);
+int start_qemu(struct held *held, char *const *command, const struct qemu_record *how);
 
 /*
- * A QEMU that goes on where the record says; it stands still, until start_go_on(). command: what to
- * start, or NULL: what is recorded. An exit code; on an error none runs.
+ * A QEMU that goes on where the record says: it is started, takes the state, and goes on. command:
+ * what to start, or NULL: what is recorded. Each step waits for the one before, and the guest
+ * stands still until the last. Exit codes; none runs after an error of the first two.
  */
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command);
+int start_await(struct held *held); /* until it could take the state at once */
+int start_load(struct held *held, const struct qemu_record *record);
 int start_go_on(struct held *held);
 
 /* Whatever runs in it: end it, now. */

@@ -230,6 +230,12 @@ VAS_API int vas_snapshot_state(const char *path, void **state, size_t *size);
 #define VAS_RESTORE_ANY_FOLDER 8u
 
 /*
+ * RAM becomes a file of its own, as with VAS_CREATE_RAM_APART, so that vas_ram_seal() can make a
+ * template of it. Not with LAZY, CLONE or PRIVATE.
+ */
+#define VAS_RESTORE_RAM_APART 16u
+
+/*
  * Restore a snapshot: a new vas with its layout and bytes, owned by the caller. At most one of
  * the first three flags; without one all is read, parents first, and every page is checked. What a
  * damaged file costs is bounded by the bytes that it has, not by what it claims. -EINVAL: flags.

@@ -57,10 +57,10 @@ static int load_words(struct chain *chain, struct target *target, char *pages)
 	return err;
 }
 
-static int load(struct chain *chain, char *pages, struct vas **vas)
+static int load(struct chain *chain, char *pages, uint32_t create_flags, struct vas **vas)
 {
 	const struct image *image = &chain->images[0];
-	struct target_options options = { 0 };
+	struct target_options options = { .create_flags = create_flags };
 	struct target target;
 	int err = target_init(&target, image->layout, image->header.layout_size, &options);
 
@@ -73,7 +73,8 @@ static int load(struct chain *chain, char *pages, struct vas **vas)
 	return err;
 }
 
-static int restore_eagerly(const char *path, uint32_t chain_flags, struct vas **vas)
+static int restore_eagerly(const char *path, uint32_t create_flags, uint32_t chain_flags,
+			   struct vas **vas)
 {
 	char *pages = aligned_alloc(VAS_PAGE_SIZE, STREAM_WORD_SIZE);
 	struct chain chain;
@@ -83,7 +84,7 @@ static int restore_eagerly(const char *path, uint32_t chain_flags, struct vas **
 		return vas_error_set(-ENOMEM, "no memory to restore with");
 	err = chain_open(&chain, path, chain_flags);
 	if (!err) {
-		err = load(&chain, pages, vas);
+		err = load(&chain, pages, create_flags, vas);
 		chain_close(&chain);
 	}
 	free(pages);
@@ -111,7 +112,9 @@ int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas)
 
 	switch (flags & ~VAS_RESTORE_ANY_FOLDER) {
 	case 0:
-		return restore_eagerly(path, chain_flags, vas);
+		return restore_eagerly(path, 0, chain_flags, vas);
+	case VAS_RESTORE_RAM_APART:
+		return restore_eagerly(path, VAS_CREATE_RAM_APART, chain_flags, vas);
 	case VAS_RESTORE_LAZY:
 		return restore_lazily(path, 0, chain_flags, vas);
 	case VAS_RESTORE_CLONE:

@@ -12,6 +12,7 @@ static char *command[] = { "qemu-system-x86_64", "-name", "a \"quoted\" näme", 
 static const struct qemu_record saved = {
 	.kind = { "7.2.22", "pc-q35-7.2" },
 	.memory = 512ull << 20,
+	.genid = "d8f3a2c0-1b4e-4f6a-9c7d-0123456789ab",
 	.is_running = 1,
 	.command = command,
 	.state = "\0state",
@@ -30,6 +31,7 @@ TEST(a_record_comes_back_the_same)
 	CHECK_STR(record.kind.machine, "pc-q35-7.2");
 	CHECK_EQ(record.memory, saved.memory);
 	CHECK_EQ(record.is_running, 1);
+	CHECK_STR(record.genid, saved.genid);
 	for (int i = 0; command[i]; i++)
 		CHECK_STR(record.command[i], command[i]);
 	CHECK(!record.command[4]);
@@ -62,6 +64,8 @@ TEST(what_is_no_record_is_refused)
 		"{}",
 		"{\"qemu\": 7, \"machine\": \"pc\", \"command\": [\"qemu\"]}",
 		"{\"qemu\": \"7\", \"machine\": \"pc\"}",
+		"{\"qemu\": \"7\", \"machine\": \"pc\", \"vmgenid\": 7, \"command\": [\"a\"]}",
+		"{\"qemu\": \"7\", \"machine\": \"pc\", \"vmgenid\": \"a,b=c\", \"command\": [\"a\"]}",
 		"{\"qemu\": \"7\", \"machine\": \"pc\", \"command\": []}",
 		"{\"qemu\": \"7\", \"machine\": \"pc\", \"command\": [\"a\", 3]}",
 		"{\"qemu\": \"7\", \"machine\": \"pc\", \"command\": [\"a\\u0000b\"]}",

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
 # Linux guests that count and check their memory, in QEMUs under TCG, for tests of the vas command; to
-# be sourced after ../cli/lib.sh, with the machine and the MiB in $machine and $mib.
+# be sourced after ../cli/lib.sh, with the machine and the MiB in $machine and $mib, and modules for the
+# guest, if it needs some, in $modules.
 #
 #	make_guest			the kernel and an initramfs: $kernel, $initramfs
 #	qemu SERIAL			$command: QEMU's words, with the console in a file
@@ -14,12 +15,27 @@ scripts=$(cd "$(dirname "$0")/../../scripts" && pwd)
 # shellcheck source-path=SCRIPTDIR/../../scripts source=../../scripts/vm-machine.sh
 . "$scripts/vm-machine.sh"
 
+# Those in $modules, and what they need.
+add_modules()
+{
+	[ -n "${modules:-}" ] || return 0
+	mkdir "$tmp/root/modules"
+	# shellcheck disable=SC2086 # words
+	"$scripts/kernel.sh" modules 6.1 $modules >"$tmp/modules"
+	nr=10
+	while read -r file; do
+		cp "$file" "$tmp/root/modules/$nr-${file##*/}"
+		nr=$((nr + 1))
+	done <"$tmp/modules"
+}
+
 make_guest()
 {
 	need qemu-system-x86_64 cpio
 	kernel=$("$scripts/kernel.sh" path 6.1 vmlinux) || skip "kernel 6.1 is not in the cache"
 	mkdir -p "$tmp/root/dev" "$tmp/root/proc"
 	cp "$COUNTING_INIT" "$tmp/root/init"
+	add_modules
 	initramfs=$tmp/initramfs
 	machine_initramfs "$tmp/root" "$initramfs"
 }
@@ -31,7 +47,7 @@ qemu()
 	[ "$machine" != microvm ] || acpi=acpi=off
 	command="qemu-system-x86_64 -M $machine -accel tcg,thread=multi -cpu max -smp 2 -m ${mib}M -nodefaults
 		-display none -no-reboot -serial file:$1 -kernel $kernel -initrd $initramfs"
-	append="$(machine_cmdline) $acpi vas_seed=$((mib % 1000))"
+	append="$(machine_cmdline) $acpi vas_seed=$((mib % 1000)) ${cmdline:-}"
 }
 
 last()

@@ -92,6 +92,8 @@ move_and_kill()
 		# It has moved; at most it stands here still.
 		before=$serial serial=$there
 		[ "$sent" != 0 ] || [ "$1" = sender ] || "$VAS" resume "$guest" 2>/dev/null || true
+		# The sender was killed before it heard that all has come: nobody but we can know.
+		! grep -q "stands still: 'vas resume'" "$tmp/come.err" || "$VAS" resume "$(cat "$tmp/come")"
 		stands "$before"
 		kill -KILL "$holder" 2>/dev/null || true
 		end_other "$before"

@@ -86,6 +86,30 @@ TEST(ram_that_is_apart_is_saved_as_any)
 	leave_folder();
 }
 
+TEST(of_a_snapshot_with_a_parent_a_template_can_be_made)
+{
+	struct test_random random = { test_seed() };
+	struct vas *vas = shadow_vas(SIZE), *back;
+	char byte = 'x';
+
+	enter_folder();
+	write_some(vas, &random, 100);
+	CHECK_OK(vas_snapshot_save(vas, "full", NULL, NULL));
+	write_some(vas, &random, 20);
+	CHECK_OK(vas_snapshot_save(vas, "child", "full", NULL));
+	CHECK_OK(vas_snapshot_restore("child", VAS_RESTORE_RAM_APART, &back));
+	CHECK(vas_backing_fd(back, 0) != vas_fd(back));
+	CHECK_OK(vas_ram_seal(back, NULL));
+	check_same(vas, back);
+	CHECK(vas_write(back, 0, &byte, 1, NULL) < 0);
+	CHECK(pwrite(vas_backing_fd(back, 0), &byte, 1, 0) < 0);
+	vas_destroy(back);
+	CHECK_EQ(vas_snapshot_restore("child", VAS_RESTORE_RAM_APART | VAS_RESTORE_LAZY, &back),
+		 -EINVAL);
+	vas_destroy(vas);
+	leave_folder();
+}
+
 TEST(a_damaged_snapshot_is_refused)
 {
 	struct test_random random = { test_seed() };

@@ -27,7 +27,7 @@ def a_snapshot_comes_back():
         owner.write(0x5000, b"saved")
         owner.snapshot(path)
         owner.write(0x5000, b"after")
-        for flags in (0, vas.RESTORE_PRIVATE):
+        for flags in (0, vas.RESTORE_PRIVATE, vas.RESTORE_RAM_APART):
             with vas.restore(os.fsencode(path), flags) as back:
                 assert back.read(0x5000, 5) == b"saved" and back.info().role == "owner"
                 assert [r.name for r in back.regions()] == ["ram"]

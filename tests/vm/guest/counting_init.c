@@ -4,13 +4,16 @@
  *
  *	count: 17, at gpa 0x2345000	a line for each number, ten a second
  *	count: BROKEN ...		its memory is not what it wrote
+ *	fill: 200 MiB			what it was told by a line on the console: "fill 200"
  *
  * Its memory is PAGES pages, each full of the number of the last round and of its own index: a
  * round of stores goes through all of them, and the next one checks what that left. So a page that is
  * older or newer than the others is found. vas_seed=N, on the kernel's command line, is in each page
- * too.
+ * too. Modules in /modules are loaded first, in the order of their names.
  */
+#include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +42,23 @@ static void take_console(void)
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+static void load_modules(void)
+{
+	struct dirent **names;
+	char path[sizeof("/modules/") + sizeof(names[0]->d_name)];
+	int nr = scandir("/modules", &names, NULL, alphasort);
+
+	for (int i = 0; i < nr; i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/modules/%s", names[i]->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (names[i]->d_name[0] != '.' && syscall(SYS_finit_module, fd, "", 0))
+			perror(path);
+		close(fd);
+	}
 }
 
 static uint64_t gpa_of(const void *page)
@@ -73,6 +94,38 @@ static void go_round(volatile uint64_t *memory, uint64_t seed, uint64_t round)
 		}
 }
 
+/* Write to so much memory, all of it other than what was there, and give it back. */
+static void fill(size_t mib)
+{
+	size_t size = mib << 20, wrong = 0;
+	uint64_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (memory == MAP_FAILED) {
+		perror("fill");
+		return;
+	}
+	for (size_t i = 0; i < size / 8; i++)
+		memory[i] = ~(uint64_t)i;
+	for (size_t i = 0; i < size / 8; i++)
+		wrong += ((volatile uint64_t *)memory)[i] != ~(uint64_t)i;
+	munmap(memory, size);
+	printf("fill: %zu MiB%s\n", mib, wrong ? ", count: BROKEN" : "");
+}
+
+static void listen_to_console(void)
+{
+	struct pollfd console = { .fd = STDIN_FILENO, .events = POLLIN };
+	char line[80];
+	ssize_t nr = poll(&console, 1, 0) == 1 ? read(STDIN_FILENO, line, sizeof(line) - 1) : 0;
+
+	if (nr <= 0)
+		return;
+	line[nr] = '\0';
+	if (!strncmp(line, "fill ", 5))
+		fill(strtoul(line + 5, NULL, 10));
+}
+
 int main(void)
 {
 	const struct timespec period = { .tv_nsec = PERIOD_NS };
@@ -81,6 +134,7 @@ int main(void)
 	uint64_t *memory;
 
 	take_console();
+	load_modules();
 	memory = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (memory == MAP_FAILED)
@@ -89,6 +143,7 @@ int main(void)
 		go_round(memory, seed, round);
 		printf("count: %llu, at gpa %#llx\n", (unsigned long long)round,
 		       (unsigned long long)gpa_of(memory));
+		listen_to_console();
 		nanosleep(&period, NULL);
 	}
 	for (;;)

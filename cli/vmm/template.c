@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "cli/vmm/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <vas/consumer.h>
+#include <vas/migrate.h>
+
+static int take_regions(struct template *t, struct vas *vas)
+{
+	ssize_t nr;
+	int err = vas_info(vas, &t->info);
+
+	if (err)
+		return err;
+	t->regions = calloc(t->info.nr_regions + 1, sizeof(*t->regions));
+	nr = t->regions ? vas_regions(vas, t->regions, t->info.nr_regions) : -ENOMEM;
+	if (nr < 0)
+		return vas_error_set((int)nr, "no memory for the regions of a template");
+	t->nr_regions = (size_t)nr;
+	for (size_t i = 0; i < t->nr_regions; i++)
+		if (t->regions[i].backing)
+			return vas_error_set(-EOPNOTSUPP,
+					     "region %s is in a file of its own: private clones "
+					     "have all of their memory in one",
+					     t->regions[i].name);
+	return 0;
+}
+
+static int take_ram(struct template *t, struct vas *vas)
+{
+	t->fd = fcntl(vas_backing_fd(vas, 0), F_DUPFD_CLOEXEC, 0);
+	if (t->fd < 0)
+		return vas_error_set(-errno, "no fd for a template: %s", strerror(errno));
+	t->hva = mmap(NULL, t->info.ram_size, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, t->fd, 0);
+	if (t->hva != MAP_FAILED)
+		return 0;
+	t->hva = NULL;
+	return vas_error_set(-ENOMEM, "cannot map a template: %s", strerror(errno));
+}
+
+int template_of(struct template *t, struct vas *vas)
+{
+	int err;
+
+	*t = (struct template){ .fd = -1 };
+	err = take_regions(t, vas);
+	if (!err)
+		err = take_ram(t, vas);
+	if (err)
+		template_clean(t);
+	return err;
+}
+
+int template_make(struct template *t, const char *file, uint32_t flags)
+{
+	struct vas *vas;
+	int err = vas_snapshot_restore(file, flags | VAS_RESTORE_RAM_APART, &vas);
+
+	if (err)
+		return err;
+	err = vas_ram_seal(vas, NULL);
+	if (!err)
+		err = template_of(t, vas);
+	/* Nobody is to find it: what is left of it is the RAM. */
+	vas_unbind(vas);
+	return err;
+}
+
+void template_clean(struct template *t)
+{
+	if (t->hva)
+		munmap(t->hva, t->info.ram_size);
+	if (t->fd >= 0)
+		close(t->fd);
+	free(t->regions);
+	*t = (struct template){ .fd = -1 };
+}
+
+/* Nobody reads by these addresses: the owner does not, and others cannot. */
+static int add_regions(const struct template *t, struct vas *vas)
+{
+	struct vas_layout *layout;
+	int err = vas_layout_begin(vas, &layout);
+
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < t->nr_regions; i++) {
+		struct vas_region region = { .gpa = t->regions[i].gpa,
+					     .size = t->regions[i].size,
+					     .flags = VAS_REGION_LOCAL | VAS_REGION_READONLY,
+					     .hva = t->hva + t->regions[i].offset };
+
+		memcpy(region.name, t->regions[i].name, sizeof(region.name));
+		err = vas_layout_add(layout, &region, NULL);
+	}
+	if (!err)
+		return vas_layout_commit(layout, VAS_TIMEOUT_DEFAULT_NS, NULL);
+	vas_layout_abort(layout);
+	return err;
+}
+
+int template_clone(const struct template *t, struct vas **vas)
+{
+	const struct vas_options options = { .limit = t->info.limit,
+					     .ram_size = VAS_PAGE_SIZE,
+					     .name = t->info.name };
+	int err = vas_create(&options, vas);
+
+	if (err)
+		return err;
+	err = add_regions(t, *vas);
+	if (err)
+		vas_destroy(*vas);
+	return err;
+}

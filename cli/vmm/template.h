@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The memory that private clones of a guest begin with. It is in a file that nobody can write any
+ * more: each QEMU maps it for itself (share=off), and has a page of its own where its guest has
+ * written.
+ *
+ *	template (sealed memfd)		one clone's QEMU	a page takes memory
+ *	| RAM as it was saved	|<-----	private map		once, for all who only read it,
+ *							and once for each that wrote it
+ *
+ * A clone has a vas, by which it is found: with the layout, and without the bytes, which are its
+ * QEMU's alone.
+ */
+#ifndef CLI_TEMPLATE_H
+#define CLI_TEMPLATE_H
+
+#include <vas/vas.h>
+
+struct template
+{
+	int fd; /* of the RAM, as QEMU has it; -1: there is none */
+	struct vas_info info;
+	struct vas_region *regions;
+	size_t nr_regions;
+	char *hva; /* all of fd, for regions that need an address */
+};
+
+/* All of a snapshot: 0 or -errno, with vas_error() set. flags: 0 or VAS_RESTORE_ANY_FOLDER. */
+int template_make(struct template *template, const char *file, uint32_t flags);
+
+/* What a vas has whose RAM is apart, and which its owner is to seal before a clone runs. */
+int template_of(struct template *template, struct vas *vas);
+void template_clean(struct template *template);
+
+/* A clone's vas, which ends before the template is cleaned: 0 or -errno. */
+int template_clone(const struct template *template, struct vas **vas);
+
+#endif
