@@ -44,6 +44,7 @@ RESTORE_LAZY: int
 RESTORE_CLONE: int
 RESTORE_PRIVATE: int
 RESTORE_ANY_FOLDER: int
+RESTORE_RAM_APART: int
 
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...

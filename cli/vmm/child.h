@@ -3,6 +3,7 @@
 #ifndef CLI_CHILD_H
 #define CLI_CHILD_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #define CHILD_MAX_FDS 4
