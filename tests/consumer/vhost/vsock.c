@@ -4,10 +4,11 @@
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_vsock.h>
-#include <linux/vm_sockets.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <linux/vm_sockets.h> /* older ones want <sys/socket.h> before */
 
 #include "tests/consumer/vhost/traffic.h"
 
