@@ -3,13 +3,13 @@
  * The IOMMU follows the layout. prepare first plans: which maps a change keeps as they are, which
  * it brings, and what is in its way; then maps what is new, one map at a time. commit unmaps what
  * is left of the old. So all that both layouts have is mapped throughout, and what can fail fails
- * in prepare.
+ * in prepare. Only where no device runs, a map may take the place of another: it is late, and the
+ * IOMMU gets it in commit, or not, and then the container is out of step.
  */
 #include "consumer/vfio/container.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 
 /* ---- plan ---------------------------------------------------------------------------------- */
 
@@ -56,16 +56,12 @@ static int has_same_bytes(const struct vfio_map *map, const struct vas_region *r
 	       !((part.flags ^ map->part.flags) & (VAS_REGION_READONLY | VAS_REGION_LOCAL));
 }
 
-static int keep(const struct vas_vfio *vfio, struct vfio_map *map, const struct vas_region *region)
+static int refuse(const struct vas_vfio *vfio, const struct vfio_map *map,
+		  const struct vas_region *region)
 {
 	unsigned long long gpa = map->part.gpa, size = map->part.size;
 
-	if (is_within(map, region) && has_same_bytes(map, region)) {
-		map->kept_by = vfio->change;
-		return 0;
-	}
-	if (map->part.id == region->id && map->part.gpa >= region->gpa &&
-	    map->part.gpa < region->gpa + region->size && !is_within(map, region))
+	if (map->part.id == region->id && map->part.gpa >= region->gpa && !is_within(map, region))
 		return vas_error_set(-EEXIST,
 				     "%s: region %s cannot end at %#llx: the IOMMU has [%#llx, "
 				     "+%#llx) as one map, which cannot be cut while a device may "
@@ -79,7 +75,7 @@ static int keep(const struct vas_vfio *vfio, struct vfio_map *map, const struct 
 			     vfio->name, gpa, size, map->part.name);
 }
 
-static int pending_add(struct vas_vfio *vfio, const struct vas_region *part)
+static int pending_add(struct vas_vfio *vfio, const struct vas_region *part, int is_late)
 {
 	if (vfio->nr_pending == vfio->pending_room) {
 		size_t room = vfio->pending_room ? 2 * vfio->pending_room : 16;
@@ -90,11 +86,41 @@ static int pending_add(struct vas_vfio *vfio, const struct vas_region *part)
 		vfio->pending = grown;
 		vfio->pending_room = room;
 	}
-	vfio->pending[vfio->nr_pending++] = (struct vfio_map){ .part = *part };
+	vfio->pending[vfio->nr_pending++] = (struct vfio_map){ .part = *part, .is_late = is_late };
 	return 0;
 }
 
-/* What is mapped of it is kept, and the rest is pending, cut at multiples of the granule. */
+/* Where nothing is, up to a multiple of the granule or the next map. */
+static int plan_new(struct vas_vfio *vfio, const struct vas_region *region, uint64_t at,
+		    uint64_t end, uint64_t *next)
+{
+	struct vas_region part;
+
+	*next = (at | (vfio->granule - 1)) + 1;
+	if (!*next || *next > end)
+		*next = end;
+	part = part_of(region, at, *next - at);
+	return pending_add(vfio, &part, 0);
+}
+
+/* Where a map is: it stays, or it has to go first. */
+static int plan_old(struct vas_vfio *vfio, const struct vas_region *region, uint64_t at,
+		    struct vfio_map *map, uint64_t *next)
+{
+	uint64_t end = region->gpa + region->size;
+	struct vas_region part;
+
+	*next = vfio_map_end(map) < end ? vfio_map_end(map) : end;
+	if (is_within(map, region) && has_same_bytes(map, region)) {
+		map->kept_by = vfio->change;
+		return 0;
+	}
+	if (!vfio_is_stopped(vfio))
+		return refuse(vfio, map, region);
+	part = part_of(region, at, *next - at);
+	return pending_add(vfio, &part, 1);
+}
+
 static int plan_region(struct vas_vfio *vfio, const struct vas_region *region)
 {
 	uint64_t at = region->gpa, end = region->gpa + region->size, next;
@@ -103,20 +129,14 @@ static int plan_region(struct vas_vfio *vfio, const struct vas_region *region)
 
 	for (; !err && at < end; at = next) {
 		struct vfio_map *map = i < vfio->nr ? &vfio->maps[i] : NULL;
-		struct vas_region part;
 
 		if (map && map->part.gpa <= at) {
-			next = vfio_map_end(map);
-			err = keep(vfio, map, region);
+			err = plan_old(vfio, region, at, map, &next);
 			i++;
-			continue;
+		} else {
+			err = plan_new(vfio, region, at,
+				       map && map->part.gpa < end ? map->part.gpa : end, &next);
 		}
-		next = (at | (vfio->granule - 1)) + 1;
-		next = next && next < end ? next : end;
-		if (map && map->part.gpa < next)
-			next = map->part.gpa;
-		part = part_of(region, at, next - at);
-		err = pending_add(vfio, &part);
 	}
 	return err;
 }
@@ -162,7 +182,6 @@ static int plan(struct vas_vfio *vfio, const struct vas_delta *delta)
 	struct type1_info info;
 	int err;
 
-	vfio->change++;
 	if (!delta->nr_added)
 		return 0;
 	err = vas_type1_info(vfio, &info);
@@ -175,11 +194,13 @@ static int plan(struct vas_vfio *vfio, const struct vas_delta *delta)
 
 /* ---- prepare, abort ------------------------------------------------------------------------ */
 
-static void pending_free(struct vas_vfio *vfio)
+/* Whatever came of it. What it has kept, the next may remove, also one that comes unprepared. */
+static void end_change(struct vas_vfio *vfio)
 {
 	free(vfio->pending);
 	vfio->pending = NULL;
 	vfio->nr_pending = vfio->pending_room = vfio->nr_mapped = 0;
+	vfio->change++;
 }
 
 static int map_get(struct vas_vfio *vfio, struct vfio_map *map)
@@ -196,8 +217,11 @@ static int map_get(struct vas_vfio *vfio, struct vfio_map *map)
 
 static int map_put(struct vas_vfio *vfio, struct vfio_map *map)
 {
-	int err = vas_type1_unmap(vfio, map);
+	int err;
 
+	if (map->is_late)
+		return 0;
+	err = vas_type1_unmap(vfio, map);
 	vas_file_map_put(vfio->file_maps, &map->memory);
 	return err;
 }
@@ -206,7 +230,7 @@ static void pending_undo(struct vas_vfio *vfio)
 {
 	while (vfio->nr_mapped)
 		map_put(vfio, &vfio->pending[--vfio->nr_mapped]);
-	pending_free(vfio);
+	end_change(vfio);
 }
 
 /* Pinning cannot be interrupted: so one map at a time, with a look at the deadline between. */
@@ -214,6 +238,8 @@ int vas_vfio_layout_go_on(struct vas_vfio *vfio)
 {
 	int err;
 
+	while (vfio->nr_mapped < vfio->nr_pending && vfio->pending[vfio->nr_mapped].is_late)
+		vfio->nr_mapped++;
 	if (vfio->nr_mapped == vfio->nr_pending)
 		return 0;
 	err = map_get(vfio, &vfio->pending[vfio->nr_mapped]);
@@ -221,21 +247,24 @@ int vas_vfio_layout_go_on(struct vas_vfio *vfio)
 		pending_undo(vfio);
 		return err;
 	}
-	if (++vfio->nr_mapped == vfio->nr_pending)
-		return 0;
-	eventfd_write(vfio->wake_fd, 1);
-	return VAS_CONSUMER_UNDER_WAY;
+	return ++vfio->nr_mapped < vfio->nr_pending ? vas_vfio_under_way(vfio, VFIO_WORK_PREPARE) :
+						      0;
 }
 
 int vas_vfio_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta,
 			    uint64_t deadline_ns)
 {
 	struct vas_vfio *vfio = vfio_of(consumer);
-	int err = plan(vfio, delta);
+	int err = 0;
 
 	(void)deadline_ns; /* nobody else to tell it to */
+	/* A freeze that has ended, and after which one did not go on, is not to be forgotten. */
+	if (!vfio->is_frozen)
+		err = vas_vfio_devices_resume(vfio);
+	if (!err)
+		err = plan(vfio, delta);
 	if (err) {
-		pending_free(vfio);
+		end_change(vfio);
 		return err;
 	}
 	return vas_vfio_layout_go_on(vfio);
@@ -265,7 +294,7 @@ static int unmap_removed(struct vas_vfio *vfio, const struct vas_delta *delta)
 				continue;
 			err = map_put(vfio, &vfio->maps[at]);
 			first_err = first_err ? first_err : err;
-			vfio->maps[at].memory.size = 0; /* it is gone: see drop_gone() */
+			vfio->maps[at].is_gone = 1;
 		}
 	}
 	return first_err;
@@ -276,7 +305,7 @@ static void drop_gone(struct vas_vfio *vfio)
 	size_t i, left = 0;
 
 	for (i = 0; i < vfio->nr; i++)
-		if (vfio->maps[i].memory.size)
+		if (!vfio->maps[i].is_gone)
 			vfio->maps[left++] = vfio->maps[i];
 	vfio->nr = left;
 }
@@ -299,14 +328,34 @@ static void merge_pending(struct vas_vfio *vfio)
 	}
 }
 
+/* What had to wait for others to go. */
+static int map_late(struct vas_vfio *vfio)
+{
+	size_t i;
+
+	for (i = 0; i < vfio->nr; i++) {
+		int err = vfio->maps[i].is_late ? map_get(vfio, &vfio->maps[i]) : 0;
+
+		if (err)
+			return err;
+		vfio->maps[i].is_late = 0;
+	}
+	return 0;
+}
+
 int vas_vfio_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta)
 {
 	struct vas_vfio *vfio = vfio_of(consumer);
-	int err = unmap_removed(vfio, delta);
+	int err = unmap_removed(vfio, delta), late_err;
 
 	drop_gone(vfio);
 	merge_pending(vfio);
-	pending_free(vfio);
-	vfio->change++; /* what it has kept, a commit without prepare may remove */
-	return err;
+	end_change(vfio);
+	late_err = map_late(vfio);
+	return err ? err : late_err;
+}
+
+int vas_vfio_layout_retry(struct vas_consumer *consumer)
+{
+	return map_late(vfio_of(consumer));
 }

@@ -15,39 +15,49 @@ static int fd_of(struct vas_consumer *consumer)
 	return vfio_of(consumer)->wake_fd;
 }
 
-/* prepare is the only step that takes long. */
+int vas_vfio_under_way(struct vas_vfio *vfio, enum vfio_work work)
+{
+	vfio->work = work;
+	eventfd_write(vfio->wake_fd, 1);
+	return VAS_CONSUMER_UNDER_WAY;
+}
+
 static int finish(struct vas_consumer *consumer)
 {
 	struct vas_vfio *vfio = vfio_of(consumer);
 	eventfd_t count;
 
 	eventfd_read(vfio->wake_fd, &count);
-	return vas_vfio_layout_go_on(vfio);
+	return vfio->work == VFIO_WORK_PREPARE ? vas_vfio_layout_go_on(vfio) :
+						 vas_vfio_devices_stop(vfio);
 }
 
-/* What a change takes, a device may use up to its end: nothing is replaced. */
+/* A change of the layout takes nothing that a device may use, unless all are stopped already. */
 static int freeze(struct vas_consumer *consumer, enum vas_freeze_reason reason,
 		  uint64_t deadline_ns)
 {
+	struct vas_vfio *vfio = vfio_of(consumer);
+	int err;
+
 	(void)deadline_ns;
 	if (reason == VAS_FREEZE_LAYOUT)
 		return 0;
-	return vas_error_set(
-		-EOPNOTSUPP,
-		"%s writes guest memory by DMA, and cannot be stopped: detach it first",
-		vfio_of(consumer)->name);
+	err = vas_vfio_devices_check(vfio);
+	return err ? err : vas_vfio_devices_stop(vfio);
 }
 
+/* One that does not go on now is tried again before the next change, which fails if that does. */
 static void thaw(struct vas_consumer *consumer, enum vas_freeze_reason reason)
 {
-	(void)consumer;
-	(void)reason;
+	if (reason == VAS_FREEZE_WRITERS)
+		vas_vfio_devices_resume(vfio_of(consumer));
 }
 
 static const struct vas_consumer_ops vfio_ops = {
 	.prepare = vas_vfio_layout_prepare,
 	.commit = vas_vfio_layout_commit,
 	.abort = vas_vfio_layout_abort,
+	.retry = vas_vfio_layout_retry,
 	.freeze = freeze,
 	.thaw = thaw,
 	.fd = fd_of,
@@ -58,7 +68,7 @@ static const struct vas_consumer_ops vfio_ops = {
 
 static int options_check(const struct vas_vfio_options *o)
 {
-	uint64_t reserved = 0;
+	uint64_t reserved = o->reserved0;
 	size_t i;
 
 	for (i = 0; i < sizeof(o->reserved) / sizeof(*o->reserved); i++)
@@ -83,6 +93,7 @@ static int container_new(struct vas *vas, int container_fd, const struct vas_vfi
 		return vas_error_set(-ENOMEM, "no memory");
 	v->granule = options->granule ? options->granule : VAS_VFIO_GRANULE_DEFAULT;
 	snprintf(v->name, sizeof(v->name), "%s", options->name ? options->name : "vfio");
+	v->change = 1; /* maps are kept by 0: none */
 	v->ops = vfio_ops;
 	v->ops.name = v->name;
 	v->consumer.ops = &v->ops;
@@ -95,13 +106,16 @@ static int container_new(struct vas *vas, int container_fd, const struct vas_vfi
 	err = v->wake_fd < 0 ? vas_error_set(-errno, "cannot make an eventfd") : 0;
 	if (err)
 		goto err_close;
-	err = vas_file_maps_get(vas, &v->file_maps);
+	err = vas_vfio_devices_init(v, options);
+	if (!err)
+		err = vas_file_maps_get(vas, &v->file_maps);
 	if (err)
-		goto err_close_wake;
+		goto err_clean;
 	*vfio = v;
 	return 0;
 
-err_close_wake:
+err_clean:
+	vas_vfio_devices_clean(v);
 	close(v->wake_fd);
 err_close:
 	close(v->container_fd);
@@ -113,6 +127,7 @@ err_free:
 static void container_free(struct vas_vfio *vfio)
 {
 	vas_file_maps_put(vfio->file_maps);
+	vas_vfio_devices_clean(vfio);
 	close(vfio->wake_fd);
 	close(vfio->container_fd);
 	free(vfio->maps);

@@ -21,13 +21,15 @@
  *	-ENOSPC		type 1 takes no more maps: dma_entry_limit
  *	-EEXIST		other bytes are mapped there: a map that a device may be using cannot be
  *			replaced or cut. Remove the region, then add it; or shrink it at the border
- *			of two maps. Or the VMM has mapped something in this container itself
+ *			of two maps; or freeze the vas first. Or the VMM has mapped something in
+ *			this container itself
  *	-EINVAL		not a multiple of the IOMMU's pages
  *
  * Devices hold all memory in place, so none can come lazily or be discarded while they are
- * attached. Nobody knows what they write: all memory is dirty in each epoch of a tracker. Nobody
- * can stop them: a freeze is refused (-EOPNOTSUPP), and with it migration and snapshots, until
- * vas_vfio_detach().
+ * attached. Nobody knows what they write: all memory is dirty in each epoch of a tracker. A freeze
+ * stops those that have a migration state (VFIO_DEVICE_FEATURE_MIGRATION); with any other it is
+ * refused (-EOPNOTSUPP), and with it migration and snapshots, until vas_vfio_detach(). What a
+ * device's own state is, the VMM saves.
  */
 #ifndef VAS_VFIO_H
 #define VAS_VFIO_H
@@ -46,6 +48,13 @@ struct vas_vfio_options {
 	const char *name;    /* whom errors and vas_info name; NULL: "vfio" */
 	uint64_t granule;    /* the largest map, a power of two of pages; 0: the default */
 	uint64_t timeout_ns; /* for attaching; 0: as long as it takes */
+	/*
+	 * All devices of the container, to be stopped for a freeze, by their migration state. The
+	 * fds are duplicated. Without them, or if one has no such state, a freeze is refused.
+	 */
+	const int *device_fds;
+	uint32_t nr_device_fds;
+	uint32_t reserved0;
 	uint64_t reserved[3];
 };
 
@@ -56,7 +65,7 @@ struct vas_vfio_options {
  * vas_unbind(); the container's fd is duplicated.
  *
  * -EINVAL: not a container, or without its IOMMU, or options; -EPERM: not the owner; -EBUSY: lazy
- * pages are not all filled, or the timeout; -EOPNOTSUPP: the vas is frozen; else as a change,
+ * pages are not all filled, or the timeout; -EOPNOTSUPP: frozen, without a state; else as a change,
  * above. After an error nothing is attached.
  */
 VAS_API int vas_vfio_attach(struct vas *vas, int container_fd,

@@ -159,6 +159,26 @@ static int unmap_dma(struct vfio_iommu_type1_dma_unmap *unmap)
 	return 0;
 }
 
+static int device_feature(struct vfio_device_feature *feature)
+{
+	struct vfio_device_feature_mig_state state;
+	struct vfio_device_feature_migration migration = { VFIO_MIGRATION_STOP_COPY };
+
+	if (!fake_type1.nr_devices)
+		return fail(ENOTTY);
+	if (feature->flags == (VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIGRATION)) {
+		memcpy(feature->data, &migration, sizeof(migration));
+		return 0;
+	}
+	if (feature->flags != (VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE))
+		return fail(EINVAL);
+	if (++fake_type1.nr_state_calls == fake_type1.refuse_state)
+		return fail(EIO);
+	memcpy(&state, feature->data, sizeof(state));
+	fake_type1.nr_running += state.device_state == VFIO_DEVICE_STATE_RUNNING ? 1 : -1;
+	return 0;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	va_list args;
@@ -176,6 +196,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return map_dma(arg);
 	case VFIO_IOMMU_UNMAP_DMA:
 		return unmap_dma(arg);
+	case VFIO_DEVICE_FEATURE:
+		return device_feature(arg);
 	}
 	return __real_ioctl(fd, request, arg);
 }

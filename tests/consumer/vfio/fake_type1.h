@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * A VFIO container that is not there: the test program is linked with --wrap=ioctl, and this answers
- * VFIO's calls as type 1 does, from a list of maps. What only a device and an IOMMU show is tested
- * in a machine that has them.
+ * VFIO's calls as type 1 does, from a list of maps; and those by which devices are stopped. What
+ * only a device and an IOMMU show is tested in a machine that has them.
  */
 #ifndef TESTS_CONSUMER_VFIO_FAKE_TYPE1_H
 #define TESTS_CONSUMER_VFIO_FAKE_TYPE1_H
@@ -25,6 +25,9 @@ struct fake_type1 {
 	size_t refuse_map;	   /* the call with this number, from 1 on, is refused: EFAULT */
 	uint64_t stays, stays_end; /* no unmap may touch it: a device is using it */
 	size_t nr_touched;	   /* how often one has */
+	/* Its devices: how many have a migration state, and how many of those run. */
+	int nr_devices, nr_running;
+	int nr_state_calls, refuse_state; /* as refuse_map: EIO */
 };
 
 extern struct fake_type1 fake_type1;

@@ -150,6 +150,22 @@ TEST(other_bytes_are_not_put_in_the_place_of_what_is_mapped)
 	vas_destroy(vas);
 }
 
+TEST(what_a_refused_change_would_have_kept_is_unmapped_all_the_same)
+{
+	struct vas_layout *layout;
+	struct vas *vas;
+	struct vas_vfio *vfio = attach_new(&vas);
+	uint64_t grows = simple_add(vas, 0, 4), shrinks = simple_add(vas, 32, 4);
+
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_OK(vas_layout_resize(layout, grows, 8 * PAGE));
+	CHECK_OK(vas_layout_resize(layout, shrinks, 2 * PAGE));
+	CHECK_EQ(vas_layout_commit(layout, TEST_HANG_NS, NULL), -EEXIST);
+	vas_vfio_detach(vfio);
+	CHECK_EQ(fake_type1.nr, 0);
+	vas_destroy(vas);
+}
+
 TEST(a_region_moves_to_where_nothing_is)
 {
 	struct vas *vas;
@@ -429,6 +445,129 @@ TEST(options_and_fds_that_make_no_sense_are_refused)
 	vas_destroy(vas);
 }
 
+/* ---- devices that can be stopped ----------------------------------------------------------- */
+
+static struct vas_vfio *attach_devices(struct vas **vas, int nr)
+{
+	int fds[4] = { 0, 0, 0, 0 };
+	struct vas_vfio_options options = { .name = "nic", .granule = GRANULE };
+	struct vas_vfio *vfio;
+
+	fake_type1_reset();
+	fake_type1.nr_devices = fake_type1.nr_running = nr;
+	options.device_fds = fds;
+	options.nr_device_fds = (uint32_t)nr;
+	*vas = simple_vas();
+	CHECK_OK(vas_vfio_attach(*vas, 0, &options, &vfio));
+	return vfio;
+}
+
+TEST(devices_stop_for_a_freeze_and_go_on_after_it)
+{
+	struct vas *vas;
+	struct vas_vfio *vfio = attach_devices(&vas, 3);
+
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	CHECK_EQ(fake_type1.nr_running, 0);
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(fake_type1.nr_running, 3);
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	vas_vfio_detach(vfio);
+	CHECK_EQ(fake_type1.nr_running, 3);
+	vas_destroy(vas);
+}
+
+TEST(a_device_that_does_not_stop_lets_the_others_go_on)
+{
+	struct vas_blocker blocker;
+	struct vas *vas;
+	struct vas_vfio *vfio = attach_devices(&vas, 3);
+
+	fake_type1.refuse_state = 3;
+	CHECK_EQ(vas_freeze(vas, TEST_HANG_NS, &blocker), -EIO);
+	CHECK_STR(vas_error(), "nic: device 2 of its container does not stop: Input/output error");
+	CHECK_EQ(fake_type1.nr_running, 3);
+	/* The op stops one, and the last look, which comes after the deadline, another. */
+	CHECK_EQ(vas_freeze(vas, 0, &blocker), -EBUSY);
+	CHECK_STR(blocker.name, "nic");
+	CHECK_EQ(fake_type1.nr_running, 3);
+	fake_type1.nr_devices = 0;
+	CHECK_EQ(vas_freeze(vas, TEST_HANG_NS, &blocker), -EOPNOTSUPP);
+	vas_vfio_detach(vfio);
+	vas_destroy(vas);
+}
+
+TEST(a_device_that_does_not_go_on_stops_the_next_change)
+{
+	struct vas *vas;
+	struct vas_vfio *vfio = attach_devices(&vas, 2);
+
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	fake_type1.refuse_state = 4;
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(fake_type1.nr_running, 1);
+	fake_type1.refuse_state = 5;
+	CHECK_EQ(add(vas, 0, PAGE), -EIO);
+	CHECK_STR(vas_error(), "nic: device 0 of its container does not go on: Input/output error");
+	CHECK_OK(add(vas, 0, PAGE));
+	CHECK_EQ(fake_type1.nr_running, 2);
+	vas_vfio_detach(vfio);
+	vas_destroy(vas);
+}
+
+/* The region of the id goes, and other bytes come where a part of it was. */
+static int replace(struct vas *vas, uint64_t id)
+{
+	struct vas_region other = simple_region(4, 30);
+	struct vas_layout *layout;
+
+	other.offset = 100 * PAGE;
+	CHECK_OK(vas_layout_begin(vas, &layout));
+	CHECK_OK(vas_layout_remove(layout, id));
+	CHECK_OK(vas_layout_add(layout, &other, NULL));
+	return vas_layout_commit(layout, TEST_HANG_NS, NULL);
+}
+
+TEST(maps_are_cut_and_replaced_while_all_devices_stand)
+{
+	struct vas *vas;
+	struct vas_vfio *vfio = attach_devices(&vas, 2);
+	uint64_t id = simple_add(vas, 0, 20);
+
+	CHECK_EQ(replace(vas, id), -EEXIST);
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	CHECK_OK(vas_region_resize(vas, id, 18 * PAGE));
+	check_all(vas);
+	CHECK_OK(replace(vas, id));
+	check_all(vas);
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(fake_type1.nr_running, 2);
+	check_all(vas);
+	vas_vfio_detach(vfio);
+	CHECK_EQ(fake_type1.nr, 0);
+	vas_destroy(vas);
+}
+
+TEST(a_map_that_fails_too_late_is_tried_again)
+{
+	struct vas *vas;
+	struct vas_vfio *vfio = attach_devices(&vas, 2);
+	struct vas_consumer *consumer = vas_vfio_consumer(vfio);
+	uint64_t id = simple_add(vas, 0, 20), left;
+	uint32_t flags;
+
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	fake_type1.refuse_map = fake_type1.nr_map_calls + 3; /* two are in nobody's place */
+	CHECK_OK(replace(vas, id));
+	CHECK_EQ(vas_consumer_status(consumer), -EFAULT);
+	CHECK(!fake_type1_find(4 * PAGE, &left, &flags));
+	CHECK_OK(vas_consumer_retry(consumer));
+	check_all(vas);
+	vas_vfio_detach(vfio);
+	CHECK_EQ(fake_type1.nr, 0);
+	vas_destroy(vas);
+}
+
 /* ---- any layout ---------------------------------------------------------------------------- */
 
 /* One change of one region. What it may answer: 0, or a refusal that a device would want. */
@@ -475,6 +614,31 @@ TEST(any_change_of_any_layout_is_followed_or_refused_as_a_whole)
 	}
 	check_all(vas);
 	CHECK(done > 100 && refused > 10);
+	vas_vfio_detach(vfio);
+	CHECK_EQ(fake_type1.nr, 0);
+	vas_destroy(vas);
+}
+
+TEST(any_change_is_followed_while_all_devices_stand)
+{
+	struct test_random random = { test_seed() };
+	struct vas *vas;
+	struct vas_vfio *vfio = attach_devices(&vas, 1);
+	int i;
+
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	for (i = 0; i < 2000; i++) {
+		fake_type1.refuse_map =
+			test_random_below(&random, 8) ?
+				0 :
+				fake_type1.nr_map_calls + 1 + test_random_below(&random, 3);
+		change_at_random(vas, &random);
+		if (i % 16)
+			continue;
+		fake_type1.refuse_map = 0;
+		CHECK_OK(vas_consumer_retry(vas_vfio_consumer(vfio)));
+		check_all(vas);
+	}
 	vas_vfio_detach(vfio);
 	CHECK_EQ(fake_type1.nr, 0);
 	vas_destroy(vas);

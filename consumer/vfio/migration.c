@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Stopping devices: those that have a migration state (version 2 of VFIO's) can be in the state
+ * STOP, in which they write no memory and answer no interrupt, and go on from there.
+ */
+#include "consumer/vfio/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* A feature's head and what is behind it, as the ioctl takes them. */
+struct migration_feature {
+	struct vfio_device_feature head;
+	struct vfio_device_feature_migration migration;
+};
+
+struct state_feature {
+	struct vfio_device_feature head;
+	struct vfio_device_feature_mig_state state;
+};
+
+int vas_vfio_devices_init(struct vas_vfio *vfio, const struct vas_vfio_options *options)
+{
+	vfio->device_fds = calloc(options->nr_device_fds + 1ull, sizeof(*vfio->device_fds));
+	if (!vfio->device_fds)
+		return vas_error_set(-ENOMEM, "no memory");
+	while (vfio->nr_devices < options->nr_device_fds) {
+		int fd = fcntl(options->device_fds[vfio->nr_devices], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0)
+			return vas_error_set(-errno, "a device's fd cannot be duplicated: %s",
+					     strerror(errno));
+		vfio->device_fds[vfio->nr_devices++] = fd;
+	}
+	return 0;
+}
+
+void vas_vfio_devices_clean(struct vas_vfio *vfio)
+{
+	while (vfio->nr_devices)
+		close(vfio->device_fds[--vfio->nr_devices]);
+	free(vfio->device_fds);
+}
+
+static int can_stop(int device_fd)
+{
+	struct migration_feature feature = {
+		.head = { .argsz = sizeof(feature),
+			  .flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIGRATION },
+	};
+
+	return !ioctl(device_fd, VFIO_DEVICE_FEATURE, &feature) &&
+	       feature.migration.flags & VFIO_MIGRATION_STOP_COPY;
+}
+
+int vas_vfio_devices_check(const struct vas_vfio *vfio)
+{
+	uint32_t i = 0;
+
+	while (i < vfio->nr_devices && can_stop(vfio->device_fds[i]))
+		i++;
+	if (vfio->nr_devices && i == vfio->nr_devices)
+		return 0;
+	return vas_error_set(
+		-EOPNOTSUPP,
+		"%s writes guest memory by DMA, and cannot be stopped: detach it first",
+		vfio->name);
+}
+
+/* Between STOP and RUNNING there is no data to read, and so no fd that comes back. */
+static int set_state(const struct vas_vfio *vfio, uint32_t device, uint32_t state)
+{
+	struct state_feature feature = {
+		.head = { .argsz = sizeof(feature),
+			  .flags = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE },
+		.state = { .device_state = state, .data_fd = -1 },
+	};
+
+	if (!ioctl(vfio->device_fds[device], VFIO_DEVICE_FEATURE, &feature))
+		return 0;
+	return vas_error_set(-errno, "%s: device %u of its container does not %s: %s", vfio->name,
+			     device, state == VFIO_DEVICE_STATE_STOP ? "stop" : "go on",
+			     strerror(errno));
+}
+
+/* A device takes its time, so they stop one at a time, with a look at the deadline between. */
+int vas_vfio_devices_stop(struct vas_vfio *vfio)
+{
+	int err;
+
+	vfio->is_frozen = 1;
+	err = set_state(vfio, vfio->nr_stopped, VFIO_DEVICE_STATE_STOP);
+	if (err) {
+		vas_vfio_devices_resume(vfio);
+		return err;
+	}
+	return ++vfio->nr_stopped < vfio->nr_devices ? vas_vfio_under_way(vfio, VFIO_WORK_FREEZE) :
+						       0;
+}
+
+int vas_vfio_devices_resume(struct vas_vfio *vfio)
+{
+	int err;
+
+	vfio->is_frozen = 0;
+	while (vfio->nr_stopped) {
+		err = set_state(vfio, vfio->nr_stopped - 1, VFIO_DEVICE_STATE_RUNNING);
+		if (err)
+			return err;
+		vfio->nr_stopped--;
+	}
+	return 0;
+}
