@@ -57,9 +57,12 @@ extern const struct peer peer_vas_cached;
 extern const struct peer peer_vas_const;
 extern const struct peer peer_vas_section;
 extern const struct peer peer_dpdk;
+extern const struct peer peer_vas_rust;
+extern const struct peer peer_vas_rust_each;
 extern const struct peer peer_vm_memory;
+extern const struct peer peer_vm_memory_obj;
 
-#define PEER_MAX 8
+#define PEER_MAX 11
 
 enum peer_use { PEER_TRANSLATES, PEER_COPIES };
 

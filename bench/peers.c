@@ -5,8 +5,9 @@
 #include "peer.h"
 
 static const struct peer *const peers[] = {
-	&peer_limit,	 &peer_vas,	    &peer_vas_load,  &peer_vas_cached,
-	&peer_vas_const, &peer_vas_section, &peer_vm_memory, &peer_dpdk,
+	&peer_limit,	 &peer_vas,	      &peer_vas_load, &peer_vas_cached,
+	&peer_vas_const, &peer_vas_section,   &peer_vas_rust, &peer_vas_rust_each,
+	&peer_vm_memory, &peer_vm_memory_obj, &peer_dpdk,
 };
 
 #define NR_PEERS (sizeof(peers) / sizeof(peers[0]))

@@ -45,8 +45,10 @@ bad=$(git grep -hoE '^EXPORT_SYMBOL_GPL\(\w+\)' -- kernel | sed 's/.*(\(.*\))/\1
 done)
 [ -z "$bad" ] || complain "exported without a kernel-doc comment" "$bad"
 
-bad=$(sed -n "s/^PACKAGE_VERSION=//p" dkms.conf)
-grep -q "^  version: '$bad'," meson.build || complain "versions differ" "dkms.conf $bad, meson.build"
+for file in dkms.conf bindings/rust/Cargo.toml; do
+	bad=$(sed -nE 's/^(PACKAGE_VERSION=|version = )"?([^"]*)"?$/\2/p' $file)
+	grep -q "^  version: '$bad'," meson.build || complain "versions differ" "$file $bad, meson.build"
+done
 
 # What the headers declare is what the maps export, name by name.
 # MAP HEADER...

@@ -8,11 +8,11 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
 	libjson-c-dev libncurses-dev libpcre2-dev libxxhash-dev libzstd-dev liblz4-dev"
 base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universal-ctags spin
 	qemu-system-x86 cpio xz-utils zstd util-linux groff-base fish zsh
-	python3-dev python3-numpy mypy"
-bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev librust-vm-memory-dev cargo"
+	python3-dev python3-numpy mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
+bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
-deb="git debhelper dh-dkms lintian xz-utils"
+deb="git debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
 rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
 
@@ -68,11 +68,14 @@ names()
 	cargo                  cargo               cargo                rust            cargo
 	libdpdk-dev            true                dpdk-devel           dpdk            -
 	librust-vm-memory-dev  true                -                    -               -
+	librust-pkg-config-dev true                -                    -               -
 	libelf-dev             :libelf.h           elfutils-libelf-devel libelf         elfutils-dev
 	libssl-dev             :openssl/ssl.h      openssl-devel        openssl         openssl-dev
 	gcc-aarch64-linux-gnu  aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc -
 	libc6-dev-arm64-cross  aarch64-linux-gnu-gcc - aarch64-linux-gnu-glibc -
 	qemu-user-static       qemu-aarch64-static qemu-user-static     qemu-user-static -
+	dh-python              dh_python3          -                    -               -
+	libpython3-dev         python3-config      python3-devel        python          python3-dev
 	dpkg-dev               dpkg-source         dpkg-dev             dpkg            dpkg-dev
 	rpm                    rpmbuild            rpm-build            rpm-tools       rpm
 	musl-tools             musl-gcc            musl-gcc             musl            gcc

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-//! The bench's loops over rust-vmm's vm-memory, behind a C interface; ../../peer.h says what each does.
+//! The bench's loops over rust-vmm's vm-memory, and over a vas by its traits, behind a C interface;
+//! ../../peer.h says what each does.
 
+use std::os::unix::io::BorrowedFd;
 use std::slice;
+use vas::Vas;
 use vm_memory::bitmap::{AtomicBitmap, Bitmap};
 use vm_memory::{
-    Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, GuestRegionMmap, MmapRegion,
+    Bytes, GuestAddress, GuestAddressSpace, GuestMemory, GuestMemoryMmap, GuestRegionMmap,
+    MmapRegion,
 };
 
 type Memory = GuestMemoryMmap<()>;
@@ -70,17 +74,21 @@ pub unsafe extern "C" fn vm_memory_close(memory: *mut Memory) {
 }
 
 #[inline(always)]
-fn load(memory: &Memory, gpa: u64) -> Option<u64> {
+fn load_slice(memory: &Memory, gpa: u64) -> Option<u64> {
     let slice = memory.get_slice(GuestAddress(gpa), 8).ok()?;
     // SAFETY: the slice is 8 bytes of mapped memory, and the bench aligns its words.
     Some(unsafe { (slice.as_ptr() as *const u64).read_volatile() })
 }
 
-#[no_mangle]
-pub unsafe extern "C" fn vm_memory_chase(memory: &Memory, gpa: u64, nr: u64) -> u64 {
-    let mut gpa = gpa;
+#[inline(always)]
+fn load_obj<M: GuestMemory>(memory: &M, gpa: u64) -> Option<u64> {
+    memory.read_obj(GuestAddress(gpa)).ok()
+}
+
+#[inline(always)]
+fn chase(mut load: impl FnMut(u64) -> Option<u64>, mut gpa: u64, nr: u64) -> u64 {
     for _ in 0..nr {
-        match load(memory, gpa) {
+        match load(gpa) {
             Some(next) => gpa = next,
             None => return REFUSED,
         }
@@ -88,12 +96,12 @@ pub unsafe extern "C" fn vm_memory_chase(memory: &Memory, gpa: u64, nr: u64) -> 
     gpa
 }
 
-#[no_mangle]
-pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -> u64 {
+#[inline(always)]
+unsafe fn gather(mut load: impl FnMut(u64) -> Option<u64>, at: &Gpas, nr: u64) -> u64 {
     let (gpas, mask) = (at.gpas, at.mask);
     let mut sum = 0u64;
     for i in at.start..at.start + nr {
-        match load(memory, *gpas.add((i & mask) as usize)) {
+        match load(*gpas.add((i & mask) as usize)) {
             Some(word) => sum = sum.wrapping_add(word),
             None => return REFUSED,
         }
@@ -101,8 +109,8 @@ pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -
     sum
 }
 
-#[no_mangle]
-pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
+#[inline(always)]
+unsafe fn read<M: GuestMemory>(memory: &M, copy: &Copy, nr: u64) -> u64 {
     let buf = slice::from_raw_parts_mut(copy.buf, copy.len);
     let (gpas, mask) = (copy.at.gpas, copy.at.mask);
     for i in copy.at.start..copy.at.start + nr {
@@ -114,8 +122,8 @@ pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -
     0
 }
 
-#[no_mangle]
-pub unsafe extern "C" fn vm_memory_write(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
+#[inline(always)]
+unsafe fn write<M: GuestMemory>(memory: &M, copy: &Copy, nr: u64) -> u64 {
     let buf = slice::from_raw_parts(copy.buf, copy.len);
     let (gpas, mask) = (copy.at.gpas, copy.at.mask);
     for i in copy.at.start..copy.at.start + nr {
@@ -125,6 +133,83 @@ pub unsafe extern "C" fn vm_memory_write(memory: &Memory, copy: &Copy, nr: u64) 
         }
     }
     0
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_chase(memory: &Memory, gpa: u64, nr: u64) -> u64 {
+    chase(|gpa| load_slice(memory, gpa), gpa, nr)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_gather(memory: &Memory, at: &Gpas, nr: u64) -> u64 {
+    gather(|gpa| load_slice(memory, gpa), at, nr)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_read(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
+    read(memory, copy, nr)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_write(memory: &Memory, copy: &Copy, nr: u64) -> u64 {
+    write(memory, copy, nr)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_obj_chase(memory: &Memory, gpa: u64, nr: u64) -> u64 {
+    chase(|gpa| load_obj(memory, gpa), gpa, nr)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vm_memory_obj_gather(memory: &Memory, at: &Gpas, nr: u64) -> u64 {
+    gather(|gpa| load_obj(memory, gpa), at, nr)
+}
+
+/// A vas, by the same traits: a guard for each run.
+#[no_mangle]
+pub unsafe extern "C" fn vas_rust_open(fd: i32) -> *mut Vas {
+    match Vas::bind(BorrowedFd::borrow_raw(fd), 0) {
+        Ok(vas) => Box::into_raw(Box::new(vas)),
+        Err(_) => std::ptr::null_mut(),
+    }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vas_rust_close(vas: *mut Vas) {
+    drop(Box::from_raw(vas));
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vas_rust_chase(vas: &Vas, gpa: u64, nr: u64) -> u64 {
+    let memory = vas.memory();
+    chase(|gpa| load_obj(&*memory, gpa), gpa, nr)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vas_rust_gather(vas: &Vas, at: &Gpas, nr: u64) -> u64 {
+    let memory = vas.memory();
+    gather(|gpa| load_obj(&*memory, gpa), at, nr)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vas_rust_read(vas: &Vas, copy: &Copy, nr: u64) -> u64 {
+    read(&*vas.memory(), copy, nr)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vas_rust_write(vas: &Vas, copy: &Copy, nr: u64) -> u64 {
+    write(&*vas.memory(), copy, nr)
+}
+
+/// The same with a guard for each access.
+#[no_mangle]
+pub unsafe extern "C" fn vas_rust_each_chase(vas: &Vas, gpa: u64, nr: u64) -> u64 {
+    chase(|gpa| load_obj(&*vas.memory(), gpa), gpa, nr)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn vas_rust_each_gather(vas: &Vas, at: &Gpas, nr: u64) -> u64 {
+    gather(|gpa| load_obj(&*vas.memory(), gpa), at, nr)
 }
 
 #[no_mangle]

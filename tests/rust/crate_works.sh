@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# The Rust crate: its tests, the examples of its page, its example; with and without vm-memory. Built by
+# the distribution's Cargo from the distribution's crates, without a network.
+# usage: SCRIPT SOURCE-DIR BUILD-DIR WORK-DIR ABI-PROGRAM
+set -eu
+
+source=$1 build=$2 work=$3
+lack=$("$source/scripts/cargo.sh" --lack vm-memory-0.10 arc-swap-1 pkg-config-0.3) || {
+	echo "skip: $lack; ./dev setup installs it"
+	exit 77
+}
+VAS_ABI=$(realpath "$4")
+VAS_ABI_FOLDER=$work
+PKG_CONFIG_PATH=$build/meson-uninstalled
+# For cargo's children; what is a build's own comes first.
+LD_LIBRARY_PATH=$build/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+RUSTFLAGS=-Dwarnings
+export RUSTFLAGS VAS_ABI VAS_ABI_FOLDER PKG_CONFIG_PATH LD_LIBRARY_PATH
+
+# Cargo writes a lock file beside a manifest: it works on a copy, with the times of the files.
+rm -rf "$work/tests" "$work/bindings" "$work/docs"
+mkdir -p "$work/tests" "$work/bindings" "$work/docs"
+cp -rp "$source/tests/rust" "$work/tests/"
+cp -rp "$source/bindings/rust" "$work/bindings/"
+cp -p "$source/docs/rust.md" "$work/docs/"
+{
+	echo 'statements! { out'
+	cat "$source/tests/rust/abi.def"
+	echo '}'
+} >"$work/abi.in.new"
+cmp -s "$work/abi.in.new" "$work/abi.in" || mv "$work/abi.in.new" "$work/abi.in"
+
+cargo()
+{
+	what=$1 manifest=$2
+	shift 2
+	"$source/scripts/cargo.sh" "$what" --quiet --manifest-path "$work/$manifest/Cargo.toml" \
+		--target-dir "$work/target" "$@"
+}
+
+cargo test tests/rust
+# What must not compile, and the crate's own page.
+cargo test bindings/rust --doc --features vm-memory
+cargo check bindings/rust
+got=$(cargo run bindings/rust --features vm-memory,vm-memory/backend-mmap --example queue)
+[ "$got" = "vas: HELLO 1 2
+mmap: HELLO 1 2" ] || {
+	echo "the example says: $got"
+	exit 1
+}
