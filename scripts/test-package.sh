@@ -63,7 +63,7 @@ headers_of()
 tests_need()
 {
 	sed -n 's/^Depends: //p' packaging/debian/tests/control | tr -d , | tr ' ' '\n' |
-		grep -vE '^(lib)?vas|^linux-headers-generic$'
+		grep -vE '^(lib|python3-|librust-)?vas(-|$)|^libvas|^linux-headers-generic$'
 }
 
 # Everything there is but logs, caches, and what depmod, dkms (its signing key) and apt keep.
