@@ -90,7 +90,7 @@ _vas_argument()
 {
 	case $1 in
 	create | run | ls) ;;
-	top | pause | resume)
+	top | metrics | pause | resume)
 		_vas_names
 		;;
 	clone)

@@ -43,7 +43,7 @@ function __vas_argument
 	set -l nr (count $argv)
 	switch $argv[2]
 		case create run ls
-		case top pause resume
+		case top metrics pause resume
 			__vas_names $argv[1]
 		case clone
 			__vas_names $argv[1]

@@ -49,7 +49,7 @@ _vas_argument()
 {
 	case $1 in
 	(create | run | ls) ;;
-	(top | pause | resume) _vas_names ;;
+	(top | metrics | pause | resume) _vas_names ;;
 	(clone) _vas_names; _files ;;
 	(restore | receive) _files ;;
 	(snapshot | send) if ((CURRENT == 3)); then _vas_names; else _files; fi ;;

@@ -8,7 +8,7 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
 	libjson-c-dev libncurses-dev libpcre2-dev libxxhash-dev libzstd-dev liblz4-dev"
 base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universal-ctags spin
 	qemu-system-x86 cpio xz-utils zstd util-linux groff-base fish zsh
-	python3-dev python3-numpy mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
+	python3-dev python3-numpy python3-prometheus-client mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
@@ -44,6 +44,7 @@ names()
 	python3                python3             python3              python          python3
 	python3-dev            python3-config      python3-devel        python          python3-dev
 	python3-numpy          true                python3-numpy        python-numpy    py3-numpy
+	python3-prometheus-client true              python3-prometheus_client python-prometheus_client py3-prometheus-client
 	mypy                   mypy                python3-mypy         mypy            mypy
 	binutils               objcopy             binutils             binutils        binutils
 	libjson-c-dev          :json-c/json.h      json-c-devel         json-c          json-c-dev

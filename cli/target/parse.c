@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -84,6 +85,19 @@ int parse_number(const char *text, int *number)
 			return -ERANGE;
 	}
 	*number = (int)value;
+	return 0;
+}
+
+int parse_seconds(const char *text, uint64_t *ns)
+{
+	double seconds;
+	char rest;
+
+	if (sscanf(text, "%lf%c", &seconds, &rest) != 1)
+		return -EINVAL;
+	if (!(seconds >= 0.1 && seconds <= 3600))
+		return -ERANGE;
+	*ns = (uint64_t)(seconds * 1e9);
 	return 0;
 }
 

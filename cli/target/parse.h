@@ -15,6 +15,9 @@ int parse_size_n(const char *text, size_t len, uint64_t *size);
 /* Decimal digits only, up to INT_MAX. */
 int parse_number(const char *text, int *number);
 
+/* Seconds from 0.1 to 3600, as 2 or 0.5: in nanoseconds. */
+int parse_seconds(const char *text, uint64_t *ns);
+
 /*
  * Pairs of hex digits, with or without spaces between: "de ad beef". With mask (else NULL), a digit
  * may be '?', which matches anything: its bits are 0 in both. The caller frees *bytes, and *mask

@@ -72,6 +72,7 @@ void top_track_free(struct top_track *track);
 /* As text on stdout, or as a line of JSON. 0 or -errno. */
 int top_print(const struct top *top);
 void top_print_json(const struct top *top);
+void top_print_metrics(const struct top *top);
 
 /* The cells of a row, as text that is fit for a terminal. */
 #define TOP_COLUMNS   8

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas top: every vas on this host, again and again. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/vmm/child.h"
 #include "cli/target/parse.h"
@@ -30,20 +28,6 @@ struct request {
 	int as_json;
 	int number; /* of looks; 0: until a signal */
 };
-
-/* 1: a signal is pending. */
-static int wait_or_signal(uint64_t ns)
-{
-	struct timespec delay = { (time_t)(ns / 1000000000ull), (long)(ns % 1000000000ull) };
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	return sigtimedwait(&set, NULL, &delay) > 0;
-}
 
 static int print_once(struct request *request)
 {
@@ -88,23 +72,14 @@ static int take_order(const char *name, struct top *top)
 	return fail_usage("--sort: '%s' is none of resident, dirty, working-set, size, name", name);
 }
 
-/* Tenths of a second are as fine as it gets. */
-static int take_delay(const char *text, uint64_t *ns)
-{
-	char rest;
-	double seconds;
-
-	if (sscanf(text, "%lf%c", &seconds, &rest) != 1 || !(seconds >= 0.1 && seconds <= 3600))
-		return fail_usage("--delay: '%s' is no number of seconds from 0.1 to 3600", text);
-	*ns = (uint64_t)(seconds * 1e9);
-	return EXIT_OK;
-}
-
 static int take_option(struct request *request, int c)
 {
 	switch (c) {
 	case 'd':
-		return take_delay(optarg, &request->delay_ns);
+		if (parse_seconds(optarg, &request->delay_ns))
+			return fail_usage("--delay: '%s' is no number of seconds from 0.1 to 3600",
+					  optarg);
+		break;
 	case 's':
 		return take_order(optarg, &request->top);
 	case 'n':

@@ -73,6 +73,15 @@ int has_signal(void)
 				     sigismember(&set, SIGHUP) || sigismember(&set, SIGQUIT));
 }
 
+int wait_or_signal(uint64_t ns)
+{
+	struct timespec delay = { (time_t)(ns / 1000000000ull), (long)(ns % 1000000000ull) };
+	sigset_t set;
+
+	signals_of_interest(&set);
+	return sigtimedwait(&set, NULL, &delay) > 0;
+}
+
 int signals_fd(void)
 {
 	sigset_t set;

@@ -41,7 +41,8 @@ int child_has_ended(struct child *child, const char *name, int *code);
 /* From now on those signals stay pending until they are waited for; 1 if one is. */
 void block_signals(void);
 int has_signal(void);
-int signals_fd(void); /* readable when one has; -1: not to be had */
+int wait_or_signal(uint64_t ns); /* likewise, after that time at most */
+int signals_fd(void);		 /* readable when one has; -1: not to be had */
 
 /* The same with SIGCHLD, and all that is passed on to children, for struct signalfd_siginfo. */
 int parent_signals_fd(void);

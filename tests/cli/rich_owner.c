@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * A vas with all that the vas command itself makes none of: a further backing, memory local to this
- * process, doorbells and interrupts. Prints PID/FD and holds it until stdin ends.
+ * process, doorbells and interrupts, a consumer, and one that is out of step. Prints PID/FD and holds it until stdin ends.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <vas/consumer.h>
 #include <vas/event.h>
 
 #define MIB (1u << 20)
@@ -62,6 +64,52 @@ static void add_events(struct vas *vas)
 	must(vas_event_add(vas, &irq), "irq");
 }
 
+static int prepare(struct vas_consumer *consumer, const struct vas_delta *delta,
+		   uint64_t deadline_ns)
+{
+	(void)consumer, (void)delta, (void)deadline_ns;
+	return 0;
+}
+
+static void forget(struct vas_consumer *consumer, const struct vas_delta *delta)
+{
+	(void)consumer, (void)delta;
+}
+
+static int follow(struct vas_consumer *consumer, const struct vas_delta *delta)
+{
+	(void)consumer, (void)delta;
+	return 0;
+}
+
+static int fall_behind(struct vas_consumer *consumer, const struct vas_delta *delta)
+{
+	(void)consumer, (void)delta;
+	return -ENOSPC;
+}
+
+static int stay_behind(struct vas_consumer *consumer)
+{
+	(void)consumer;
+	return -ENOSPC;
+}
+
+static void add_consumers(struct vas *vas)
+{
+	static const struct vas_consumer_ops good = {
+		.name = "good", .prepare = prepare, .commit = follow, .abort = forget
+	};
+	static const struct vas_consumer_ops late = { .name = "late",
+						      .prepare = prepare,
+						      .commit = fall_behind,
+						      .abort = forget,
+						      .retry = stay_behind };
+	static struct vas_consumer consumers[] = { { .ops = &good }, { .ops = &late } };
+
+	must(vas_consumer_attach(vas, &consumers[0], VAS_TIMEOUT_DEFAULT_NS, NULL), "good");
+	must(vas_consumer_attach(vas, &consumers[1], VAS_TIMEOUT_DEFAULT_NS, NULL), "late");
+}
+
 int main(int argc, char **argv)
 {
 	struct vas_options options = { .limit = 64 * MIB, .name = argc > 1 ? argv[1] : NULL };
@@ -70,6 +118,7 @@ int main(int argc, char **argv)
 	must(vas_create(&options, &vas), "create");
 	add_regions(vas);
 	add_events(vas);
+	add_consumers(vas);
 	printf("%d/%d\n", getpid(), vas_fd(vas));
 	fflush(stdout);
 	while (getchar() != EOF)
