@@ -89,7 +89,7 @@ _vas_command()
 _vas_argument()
 {
 	case $1 in
-	create | run | ls) ;;
+	create | hold | run | ls) ;;
 	top | metrics | pause | resume)
 		_vas_names
 		;;

@@ -42,7 +42,7 @@ end
 function __vas_argument
 	set -l nr (count $argv)
 	switch $argv[2]
-		case create run ls
+		case create hold run ls
 		case top metrics pause resume
 			__vas_names $argv[1]
 		case clone

@@ -8,7 +8,7 @@ need python3
 for python in python3 /usr/bin/python3 none; do
 	! "$python" -c 'import prometheus_client.openmetrics.parser' 2>/dev/null || break
 done
-[ $python != none ] || skip "python3-prometheus-client is not installed"
+[ "$python" != none ] || skip "python3-prometheus-client is not installed"
 
 # values NAME: of each metric of that vas, from $tmp/out, a line each
 values()
