@@ -93,7 +93,7 @@ _vas_command()
 _vas_argument()
 {
 	case $1 in
-	create | run | ls) ;;
+	create | hold | run | ls) ;;
 	device)
 		((COMP_CWORD > 2)) || _vas_words "blk"
 		;;

@@ -45,7 +45,7 @@ end
 function __vas_argument
 	set -l nr (count $argv)
 	switch $argv[2]
-		case create run ls
+		case create hold run ls
 		case device
 			test $nr -gt 3; or echo blk
 		case top metrics pause resume

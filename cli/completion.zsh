@@ -50,7 +50,7 @@ _vas_value()
 _vas_argument()
 {
 	case $1 in
-	(create | run | ls) ;;
+	(create | hold | run | ls) ;;
 	(device) ((CURRENT > 3)) || compadd blk ;;
 	(top | metrics | pause | resume) _vas_names ;;
 	(clone) _vas_names; _files ;;

@@ -112,7 +112,7 @@ static void print_family(const struct top *top, const struct family *family)
 /* "kvm,module!": an exclamation mark means out of step. One name is one sample. */
 static void print_consumers_of(const struct top_entry *entry)
 {
-	char names[VAS_CONSUMERS_LEN + 1] = "", seen[VAS_CONSUMERS_LEN + 2] = ",", *rest = names;
+	char names[VAS_CONSUMERS_LEN + 1] = "", seen[VAS_CONSUMERS_LEN + 3] = ",", *rest = names;
 	char *name;
 
 	memcpy(names, entry->info.consumers, VAS_CONSUMERS_LEN);

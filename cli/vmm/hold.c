@@ -82,8 +82,11 @@ void held_end(struct held *held)
 {
 	const int fds[] = { held->listener, held->loan, held->successor };
 
-	/* Of somebody else's vas, this ends our use and no more. */
-	vas_destroy(held->vas);
+	/* Of somebody else's vas, both end our use and no more. */
+	if (held->is_kept)
+		vas_unbind(held->vas);
+	else
+		vas_destroy(held->vas);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

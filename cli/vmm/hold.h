@@ -24,6 +24,7 @@ struct held {
 	int was_running;    /* the guest, before */
 	int successor;	    /* a process that goes on in the memory (pidfd); -1 */
 	int is_over;	    /* nothing more to hold it for */
+	int is_kept;	    /* for another holder, who adopts it: its end is not ours */
 };
 
 /*
@@ -32,7 +33,7 @@ struct held {
  */
 void held_init(struct held *held, struct vas *vas);
 
-/* Destroy the vas, unless somebody else owns it. */
+/* Destroy the vas, unless somebody else owns it, or is to. */
 void held_end(struct held *held);
 
 /*
