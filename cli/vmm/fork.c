@@ -21,7 +21,7 @@ struct fork {
 };
 
 /* Who is bound may have it mapped, which is in the way of the seal: we and the holder may be. */
-static int check_alone(struct fork *f)
+static int check_binders(struct fork *f)
 {
 	struct vas_info info;
 	int err = vas_info(f->guest.vas, &info);
@@ -33,7 +33,7 @@ static int check_alone(struct fork *f)
 			    "%s: others are bound to it, who would keep its memory from being "
 			    "sealed: 'vas ls' lists them",
 			    f->guest.name);
-	return guest_check_writers(&f->guest, 0);
+	return EXIT_OK;
 }
 
 static int stop(void *arg, struct qemu_record *record)
@@ -74,7 +74,7 @@ static void rescue(struct fork *f)
 static int end(void *arg)
 {
 	struct fork *f = arg;
-	int code = check_alone(f), err;
+	int code = check_binders(f), err;
 
 	if (code)
 		return code;
@@ -101,8 +101,10 @@ static int run(struct fork *f, struct restored *r, int nr, int as_json)
 	const struct restored_source source = { f->guest.vas, stop, end, f };
 	void *record;
 	size_t size;
-	int code = check_alone(f), err;
+	int code = check_binders(f), err;
 
+	if (!code)
+		code = guest_check_writers(&f->guest, 0);
 	if (code)
 		return code;
 	err = save_check_disks(f->saving, f->guest.qmp);
