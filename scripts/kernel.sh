@@ -45,8 +45,8 @@ usage()
 	NAME     6.1     Debian 12's own kernel
 	         6.12    the kernel in Debian 12's backports
 	         newest  the kernel in Debian's unstable branch
-	         debug   6.12 with KASAN, UBSAN, lockdep, kmemleak, checks of objects' lives, and fault
-	                 injection, built from source
+	         debug   6.12 with KASAN, UBSAN, lockdep, kmemleak, checks of objects' lives, detectors
+	                 of lockups and hung tasks, and fault injection, built from source
 	         kcsan   6.12 with KCSAN, which looks for data races, built from source
 	         A kernel built from source is built again when its configuration here changes.
 
