@@ -47,7 +47,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
-	switch (request) {
+	switch ((unsigned int)request) { /* musl has an int */
 	case VHOST_GET_FEATURES:
 		return 0;
 	case VHOST_SET_OWNER:
