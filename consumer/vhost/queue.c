@@ -121,8 +121,7 @@ int vas_vhost_run_or_halt(struct vas_vhost *vhost)
 		return 0;
 	err = backends_set(vhost, wanted);
 	if (err) {
-		if (wanted)
-			backends_set(vhost, 0);
+		backends_set(vhost, !wanted); /* both as they were */
 		return vas_error_set(err, "%s: the kernel does not %s its queues: %s", vhost->name,
 				     wanted ? "serve" : "stop", strerror(-err));
 	}

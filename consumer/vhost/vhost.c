@@ -103,6 +103,27 @@ static int set_owner(const struct vas_vhost *vhost)
 				      0;
 }
 
+/*
+ * It is what the caller says, by a call that only that kind knows: what is taken for vhost-net is
+ * trusted to log. One that has no rings yet says EFAULT to this.
+ */
+static int check_kind(const struct vas_vhost *vhost)
+{
+	const struct vhost_vring_file none = { 0, -1 };
+	const int off = 0;
+	int err;
+
+	if (vhost->kind == VAS_VHOST_NET)
+		err = vas_vhost_call(vhost, VHOST_NET_SET_BACKEND, &none);
+	else
+		err = vas_vhost_call(vhost, VHOST_VSOCK_SET_RUNNING, &off);
+	if (!err || err == -EFAULT)
+		return 0;
+	if (err == -EPERM)
+		return vas_error_set(err, "%s: another process owns it", vhost->name);
+	return vas_error_set(-ENOTTY, "%s: it is another device of vhost", vhost->name);
+}
+
 static int name_set(struct vas_vhost *vhost, const char *name)
 {
 	const char *usual = vhost->kind == VAS_VHOST_NET ? "vhost-net" : "vhost-vsock";
@@ -137,6 +158,8 @@ static int device_init(struct vas_vhost *vhost, int fd)
 		return err;
 	vhost->log_words = info.limit / (VAS_LOG_PAGES_PER_WORD << VAS_PAGE_SHIFT) + 1;
 	err = set_owner(vhost);
+	if (!err)
+		err = check_kind(vhost);
 	return err ? err : vas_file_maps_get(vhost->vas, &vhost->file_maps);
 }
 

@@ -187,7 +187,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
-	switch (request) {
+	switch ((unsigned int)request) { /* musl has an int */
 	case VFIO_GET_API_VERSION:
 		return VFIO_API_VERSION;
 	case VFIO_IOMMU_GET_INFO:

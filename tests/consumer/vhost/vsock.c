@@ -199,3 +199,21 @@ TEST(what_is_not_logged_cannot_be_tracked)
 	vas_tracker_detach(tracker);
 	stream_close(&s);
 }
+
+TEST(a_device_is_not_taken_for_another)
+{
+	const struct vas_options options = { .limit = GIB };
+	int fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+	struct vas_vhost *vhost;
+	struct vas *vas;
+
+	if (fd < 0)
+		test_skip("/dev/vhost-vsock cannot be opened: %s", strerror(errno));
+	CHECK_OK(vas_create(&options, &vas));
+	CHECK_EQ(vas_vhost_attach(vas, fd, VAS_VHOST_NET, NULL, &vhost), -ENOTTY);
+	CHECK_STR(vas_error(), "vhost-net: it is another device of vhost");
+	CHECK_EQ(vas_vhost_attach(vas, vas_fd(vas), VAS_VHOST_VSOCK, NULL, &vhost), -ENOTTY);
+	CHECK_OK(vas_vhost_attach(vas, fd, VAS_VHOST_VSOCK, NULL, &vhost));
+	vas_vhost_detach(vhost);
+	vas_destroy(vas);
+}
