@@ -2,12 +2,14 @@
 #include "device/queue.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -164,7 +166,12 @@ static void *serve(void *arg)
 {
 	struct device_queue *queue = arg;
 
-	/* Whoever listens now may not have been told. */
+	/*
+	 * Whoever listens now may not have been told: answers went to the eventfd that was there
+	 * before, or to none, and a driver waits for ever for an interrupt that was lost.
+	 */
+	if (queue->call_fd >= 0)
+		eventfd_write(queue->call_fd, 1);
 	if (queue->is_broken)
 		tell_broken(queue);
 	if (queue->device->ops->queue(queue->device, queue))
@@ -320,13 +327,16 @@ void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answ
 		eventfd_write(queue->call_fd, 1);
 }
 
+/*
+ * Whoever shares the eventfd may have read it meanwhile: without sleeping. preadv2(), which musl
+ * has no function for; the offset is -1, in two halves.
+ */
 static void drain(int fd)
 {
 	uint64_t count;
 	struct iovec iov = { &count, sizeof(count) };
 
-	/* Whoever shares the eventfd may have read it meanwhile: without sleeping. */
-	if (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
+	if (syscall(SYS_preadv2, fd, &iov, 1, -1L, -1L, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
 		(void)!read(fd, &count, sizeof(count));
 }
 

@@ -68,7 +68,7 @@ int vring_resume(struct session *session, struct session_ring *vring);
 void vrings_pause(struct session *session);
 void vrings_resume(struct session *session);
 
-/* As if the front end had just come: not started, not enabled, nowhere. */
+/* As if the front end had just come, but for where each stands: not started, not enabled. */
 void vrings_reset(struct session *session);
 
 enum vring_event { VRING_KICK, VRING_CALL, VRING_ERR };

@@ -187,13 +187,13 @@ int vring_set_event(struct session *session, struct vhost_user_message *message,
 
 /* ---- all of them -------------------------------------------------------------------------- */
 
+/* Where it stands is not forgotten: QEMU 7.2 resets the status first, and asks for it then. */
 static void forget(struct session *session, struct session_ring *vring)
 {
 	vring_pause(session, vring);
 	replace_fd(&vring->queue.kick_fd, -1);
 	replace_fd(&vring->queue.call_fd, -1);
 	replace_fd(&vring->queue.err_fd, -1);
-	vring->queue.size = vring->queue.base = 0;
 	vring->queue.is_broken = false;
 	vring->has_addr = vring->is_started = vring->is_enabled = false;
 }

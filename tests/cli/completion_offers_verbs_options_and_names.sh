@@ -55,7 +55,7 @@ check()
 	completes cr
 	out_is create
 	completes ""
-	for verb in create run ls top info read write fill find compare dump map snapshot restore clone help; do
+	for verb in create run ls top info read write fill find compare dump map snapshot restore clone device help; do
 		grep -qx $verb "$tmp/out" || die "$verb is not offered"
 	done
 	completes read "$mine"
@@ -66,6 +66,10 @@ check()
 	out_is --machine
 	completes create --machine q
 	out_is q35
+	completes device ""
+	out_is blk
+	completes device blk --engine s
+	out_is sync
 	completes run -- bas
 	grep -qx bash "$tmp/out" || die "no command is offered"
 	for line in "snapshot x" "snapshot --parent" "restore" "send x"; do

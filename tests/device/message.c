@@ -159,7 +159,12 @@ TEST(fds_that_come_with_later_bytes_count)
 			char space[CMSG_SPACE(sizeof(int))];
 			struct cmsghdr align;
 		} control = { 0 };
-		struct msghdr header = { NULL, 0, &iov, 1, &control, sizeof(control.space), 0 };
+		struct msghdr header = {
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = &control,
+			.msg_controllen = sizeof(control),
+		};
 
 		control.align.cmsg_level = SOL_SOCKET;
 		control.align.cmsg_type = SCM_RIGHTS;

@@ -8,9 +8,10 @@
  *	disk: BROKEN ...	an error, or other bytes than were written
  *
  * Each of WORKERS processes has a part of the disk for itself and remembers which version of each
- * block it wrote last: a block that is older, newer, or another's is found. It writes, reads, flushes,
- * discards and zeroes. vas_offset=MIB, on the kernel's command line, is where they begin; vas_only=read
- * has them read, and expect zeros.
+ * block it wrote last: a block that is older, newer, or another's is found. What was read is
+ * checked later, so that a VMM that loses what a device has written to memory is found, too. It
+ * writes, reads, flushes, discards and zeroes. vas_offset=MIB, on the kernel's command line, is
+ * where they begin; vas_only=read has them read, and expect zeros.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORKERS = 6, BLOCK = 4096, BLOCKS = 1024, MOST = 16, PERIOD_NS = 100 * 1000 * 1000 };
+enum {
+	WORKERS = 6,
+	BLOCK = 4096,
+	BLOCKS = 1024,
+	MOST = 16,
+	SLOTS = 64,
+	PERIOD_NS = 100 * 1000 * 1000
+};
 
 static uint64_t *nr_checked; /* shared */
 static int only_reads;
@@ -83,8 +91,16 @@ static void tell_of_device(void)
 
 /* ---- a worker ----------------------------------------------------------------------------- */
 
+/* Blocks that were read, and the versions that they have to have. */
+struct slot {
+	uint64_t *buffer;
+	uint32_t first, nr, version[MOST];
+};
+
 struct worker {
 	int fd, index;
+	struct slot slots[SLOTS];
+	uint64_t nr_read;
 	uint64_t at;		  /* of its part, in bytes */
 	uint32_t version[BLOCKS]; /* 0: zeros */
 	uint64_t random, round;
@@ -127,19 +143,32 @@ static void write_blocks(struct worker *w, uint32_t first, uint32_t nr)
 		w->version[first + i] = version;
 }
 
-static void check_blocks(struct worker *w, uint32_t first, uint32_t nr)
+static void check_slot(const struct worker *w, const struct slot *slot)
 {
-	memset(w->buffer, 0xa5, nr * BLOCK);
-	if (pread(w->fd, w->buffer, nr * BLOCK, (off_t)(w->at + (uint64_t)first * BLOCK)) !=
+	for (uint32_t i = 0; i < slot->nr; i++)
+		for (uint32_t word = 0; word < BLOCK / 8; word++) {
+			uint64_t got = slot->buffer[i * BLOCK / 8 + word];
+
+			if (got != value(w, slot->first + i, slot->version[i], word))
+				broken(w, "contents", slot->first + i, got);
+		}
+}
+
+/*
+ * What was read is looked at when the slot's turn comes again; only the device touches it till
+ * then.
+ */
+static void read_blocks(struct worker *w, uint32_t first, uint32_t nr)
+{
+	struct slot *slot = &w->slots[w->nr_read++ % SLOTS];
+
+	check_slot(w, slot);
+	if (pread(w->fd, slot->buffer, nr * BLOCK, (off_t)(w->at + (uint64_t)first * BLOCK)) !=
 	    (ssize_t)(nr * BLOCK))
 		broken(w, "read", first, nr);
-	for (uint32_t i = 0; i < nr; i++)
-		for (uint32_t word = 0; word < BLOCK / 8; word++) {
-			uint64_t got = w->buffer[i * BLOCK / 8 + word];
-
-			if (got != value(w, first + i, w->version[first + i], word))
-				broken(w, "contents", first + i, got);
-		}
+	slot->first = first;
+	slot->nr = nr;
+	memcpy(slot->version, &w->version[first], nr * sizeof(slot->version[0]));
 }
 
 static void zero_blocks(struct worker *w, uint32_t first, uint32_t nr)
@@ -169,7 +198,7 @@ static void step(struct worker *w)
 	uint64_t what = only_reads ? 0 : next_random(w) % 64;
 
 	if (what < 31)
-		check_blocks(w, first, nr);
+		read_blocks(w, first, nr);
 	else if (what < 60)
 		write_blocks(w, first, nr);
 	else if (what < 61)
@@ -181,6 +210,12 @@ static void step(struct worker *w)
 	__atomic_fetch_add(nr_checked, 1, __ATOMIC_RELAXED);
 }
 
+static uint64_t *get_buffer(void)
+{
+	return mmap(NULL, MOST * BLOCK, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+}
+
 static void work(int index, uint64_t offset)
 {
 	static struct worker w;
@@ -189,8 +224,9 @@ static void work(int index, uint64_t offset)
 	w.random = 88172645463325252ull + (uint64_t)index;
 	w.at = offset + (uint64_t)index * BLOCKS * BLOCK;
 	w.fd = open("/dev/vda", (only_reads ? O_RDONLY : O_RDWR) | O_DIRECT);
-	w.buffer = mmap(NULL, MOST * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			0);
+	w.buffer = get_buffer();
+	for (int i = 0; i < SLOTS; i++)
+		w.slots[i].buffer = get_buffer();
 	if (w.fd < 0)
 		broken(&w, "open", 0, 0);
 	if (!only_reads)

@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# Each thing that is wrong with a device has a sentence; its socket goes with it, and is not another's.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# refused CODE TEXT WORD...
+refused()
+{
+	wanted=$1 text=$2
+	shift 2
+	expect "$wanted" device "$@"
+	err_has "$text"
+}
+
+truncate -s 1M "$tmp/disk"
+: >"$tmp/empty"
+sock=--vhost-user=$tmp/sock
+disk=--path=$tmp/disk
+refused 2 "which one?" "$sock" "$disk"
+refused 2 "there is no device 'floppy'" floppy "$sock" "$disk"
+refused 2 "one of --path, --memory and --null" blk "$sock"
+refused 2 "one of --path, --memory and --null" blk "$sock" "$disk" --null=1M
+refused 2 "--vhost-user=PATH" blk "$disk"
+refused 2 "is no size" blk "$sock" --memory=much
+refused 2 "is not 1 to 64" blk "$sock" "$disk" --num-queues=65
+refused 3 "No such file" blk "$sock" --path="$tmp/none"
+refused 3 "is empty" blk "$sock" --path="$tmp/empty"
+refused 3 "neither a file nor a block device" blk "$sock" --path=/dev/null
+refused 3 "there is no engine 'fast'" blk "$sock" "$disk" --engine=fast
+refused 3 "is longer than 20 bytes" blk "$sock" "$disk" --serial=a-serial-that-is-too-long
+: >"$tmp/sock"
+refused 3 "cannot listen" blk "$sock" "$disk"
+rm "$tmp/sock"
+
+start()
+{
+	"$VAS" device blk "$sock" "$disk" 2>"$tmp/device.err" &
+	pid=$!
+	started="$started $pid"
+	wait_until test -S "$tmp/sock"
+}
+
+start
+refused 3 "cannot listen" blk "$sock" --null=1M
+end "$pid"
+is_equal "$code" 0 "$(cat "$tmp/device.err")"
+[ ! -e "$tmp/sock" ] || die "its socket is still there"
+
+# What a process that was killed has left is replaced.
+start
+kill -KILL "$pid"
+wait "$pid" || true
+[ -S "$tmp/sock" ] || die "a process that was killed has tidied up"
+is_replaced()
+{
+	grep -q "was left behind" "$tmp/device.err"
+}
+start
+wait_until is_replaced
+end "$pid"
+is_equal "$code" 0 "$(cat "$tmp/device.err")"
