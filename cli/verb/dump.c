@@ -7,13 +7,16 @@
 #include "cli/dump/image.h"
 #include "cli/dump/vmcoreinfo.h"
 #include "cli/target/copy.h"
-#include "cli/target/name.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/reading.h"
+
+enum { DUMP_FROZEN = 2000 };
 
 static const struct option longs[] = {
 	{ "format", required_argument, NULL, 'f' },
 	{ "output", required_argument, NULL, 'o' },
+	{ "frozen", no_argument, NULL, DUMP_FROZEN },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -127,24 +130,23 @@ static int plan(struct vas *vas, const char *name, enum image_format format, str
 	return err ? fail(EXIT_REFUSED, "%s: %s", name, strerror(-err)) : EXIT_OK;
 }
 
-static int dump_into(const char *name, const char *path, enum image_format format)
+static int dump_into(const char *name, const char *path, enum image_format format, int frozen)
 {
 	struct dump dump = { .sink.take = take };
-	struct vas *vas;
-	int code = name_bind_to_read(name, &vas);
+	struct reading reading;
+	int code = reading_begin(&reading, name, frozen);
 
 	if (code)
 		return code;
 	code = dump_file_open(&dump.file, path);
 	if (!code)
-		code = plan(vas, name, format, &dump);
+		code = plan(reading.vas, name, format, &dump);
 	if (!code)
-		code = put_all(vas, name, &dump);
+		code = put_all(reading.vas, name, &dump);
 	dump_file_clean(&dump.file);
 	image_clean(&dump.image);
 	regions_clean(&dump.regions);
-	vas_unbind(vas);
-	return code;
+	return reading_end(&reading, code);
 }
 
 static int take_format(const char *value, enum image_format *format)
@@ -169,30 +171,33 @@ static int run(int argc, char **argv)
 	struct options options = { argc, argv, ":o:h", longs, 0 };
 	enum image_format format = IMAGE_RAW;
 	const char *path = NULL;
-	int c;
+	int c, frozen = 0;
 
 	while ((c = option_next(&options)) >= 0) {
 		if (c == 'o')
 			path = optarg;
+		else if (c == DUMP_FROZEN)
+			frozen = 1;
 		else if (take_format(optarg, &format))
 			return EXIT_USAGE;
 	}
 	if (c == OPTION_STOP || option_rest(&options, 1, 1, "which vas? vas dump NAME -o FILE") < 0)
 		return options.status;
-	return dump_into(argv[optind], path, format);
+	return dump_into(argv[optind], path, format, frozen);
 }
 
 const struct verb verb_dump = {
 	.name = "dump",
-	.args = "NAME [--format FORMAT] [-o FILE]",
+	.args = "NAME [--format FORMAT] [-o FILE] [--frozen]",
 	.summary = "Write all guest memory to a file",
 	.help = "      --format raw          file offset = gpa; so it is without this option\n"
 		"               elf          an ELF core file, for gdb, crash and drgn\n"
 		"               elf-headers  only what an ELF core file begins with\n"
 		"               lime         each range of memory behind a LiME header\n"
+		"      --frozen              while the guest and all who write stand still\n"
 		"  -o, --output FILE         the file, which appears when it is whole; else stdout\n"
 		"\n"
 		"What is no memory, was never touched or is zero is a hole in the file (zeros in a pipe or a device).\n"
-		"The guest goes on meanwhile: it is no snapshot of one moment.\n",
+		"Unless it is frozen, the guest goes on meanwhile: it is no snapshot of one moment.\n",
 	.run = run,
 };

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "cli/ui/json.h"
-#include "cli/target/name.h"
 #include "cli/target/parse.h"
 #include "cli/find/buffer_search.h"
 #include "cli/find/pattern.h"
@@ -16,8 +15,9 @@
 #include "cli/ui/output.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/reading.h"
 
-enum { FIND_RANGE = 2000, FIND_THREADS, FIND_CONTEXT, FIND_REGEX };
+enum { FIND_RANGE = 2000, FIND_THREADS, FIND_CONTEXT, FIND_REGEX, FIND_FROZEN };
 
 #define CONTEXT_MOST 4096
 
@@ -30,6 +30,7 @@ static const struct option longs[] = {
 	{ "max", required_argument, NULL, 'm' },
 	{ "count", no_argument, NULL, 'c' },
 	{ "range", required_argument, NULL, FIND_RANGE },
+	{ "frozen", no_argument, NULL, FIND_FROZEN },
 	{ "threads", required_argument, NULL, FIND_THREADS },
 	VIRTUAL_OPTIONS,
 	{ "json", no_argument, NULL, 'j' },
@@ -49,6 +50,7 @@ struct find {
 	int nr_threads;
 	int format; /* 'j', 'c', or 0: gpas */
 	int ignores_case;
+	int frozen;
 	int shows_context;
 	uint64_t context; /* bytes before and behind a match */
 	uint64_t nr_found;
@@ -251,6 +253,9 @@ static int take_option(struct find *find, int option, const char *value)
 		if (parse_size(value, &find->context) == 0 && find->context <= CONTEXT_MOST)
 			return EXIT_OK;
 		return fail_usage("--context: '%s' is no number up to %d", value, CONTEXT_MOST);
+	case FIND_FROZEN:
+		find->frozen = 1;
+		return EXIT_OK;
 	case FIND_RANGE:
 		return take_range(find, value);
 	case FIND_THREADS:
@@ -303,14 +308,13 @@ static int take_arguments(struct options *options, struct find *find)
 
 static int find_in(const char *name, struct find *find)
 {
-	struct vas *vas;
-	int code = name_bind_to_read(name, &vas);
+	struct reading reading;
+	int code = reading_begin(&reading, name, find->frozen);
 
 	if (code)
 		return code;
-	code = search(vas, name, find);
-	vas_unbind(vas);
-	return code;
+	code = search(reading.vas, name, find);
+	return reading_end(&reading, code);
 }
 
 static int run(int argc, char **argv)
@@ -344,7 +348,7 @@ const struct verb verb_find = {
 		"  -m, --max N          end after N matches\n"
 		"  -c, --count          print only how many there are\n"
 		"      --range GPA:LEN  look only there\n"
-		"      --threads N      else one a core\n" VIRTUAL_HELP
+		"      --threads N      else one a core\n" FROZEN_HELP VIRTUAL_HELP
 		"  -j, --json           as JSON, with the bytes searched and the time that it took\n"
 		"\n"
 		"Prints the gpa of each match, also of those that overlap, in ascending order; of several\n"

@@ -6,21 +6,28 @@
 
 #include "cli/target/argument.h"
 #include "cli/target/copy.h"
-#include "cli/target/name.h"
 #include "cli/target/virtual.h"
 #include "cli/ui/output.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/reading.h"
+
+enum { READ_FROZEN = 2000 };
 
 static const struct option longs[] = {
-	{ "hex", no_argument, NULL, 'x' },	    { "raw", no_argument, NULL, 'r' },
-	{ "output", required_argument, NULL, 'o' }, VIRTUAL_OPTIONS,
-	{ "help", no_argument, NULL, 'h' },	    { 0 },
+	{ "hex", no_argument, NULL, 'x' },
+	{ "raw", no_argument, NULL, 'r' },
+	{ "output", required_argument, NULL, 'o' },
+	VIRTUAL_OPTIONS,
+	{ "frozen", no_argument, NULL, READ_FROZEN },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
 };
 
 struct printer {
 	struct sink sink;
 	struct output output;
 	struct virtual_space space;
+	int frozen;
 };
 
 static int take(struct sink *sink, uint64_t gpa, const uint8_t *bytes, uint64_t len)
@@ -64,10 +71,12 @@ static int read_range(const char *name, uint64_t gpa, uint64_t len, struct print
 {
 	struct regions regions;
 	struct copy copy = { .name = name, .regions = &regions, .sink = &printer->sink };
-	int code = name_bind_to_read(name, &copy.vas), err;
+	struct reading reading;
+	int code = reading_begin(&reading, name, printer->frozen), err;
 
 	if (code)
 		return code;
+	copy.vas = reading.vas;
 	printer->sink.take = take;
 	printer->output.gpa = gpa;
 	err = regions_get(copy.vas, &regions);
@@ -79,8 +88,7 @@ static int read_range(const char *name, uint64_t gpa, uint64_t len, struct print
 		code = copy_out(&copy, gpa, len);
 	regions_clean(&regions);
 	output_end(&printer->output);
-	vas_unbind(copy.vas);
-	return code;
+	return reading_end(&reading, code);
 }
 
 static int open_output(const char *path, FILE **file)
@@ -122,6 +130,8 @@ static int run(int argc, char **argv)
 		} else if (c == 'x' || c == 'r') {
 			is_chosen = 1;
 			printer.output.format = c == 'x' ? OUTPUT_HEX : OUTPUT_RAW;
+		} else if (c == READ_FROZEN) {
+			printer.frozen = 1;
 		} else {
 			code = virtual_option(&printer.space, c, optarg);
 		}
@@ -139,12 +149,12 @@ static int run(int argc, char **argv)
 
 const struct verb verb_read = {
 	.name = "read",
-	.args = "NAME GPA LEN [--hex | --raw] [-o FILE] [--cr3 ADDR | --ttbr ADDR]",
+	.args = "NAME GPA LEN [--hex | --raw] [-o FILE] [--frozen] [--cr3 ADDR | --ttbr ADDR]",
 	.summary = "Read guest memory",
 	.help = "  -x, --hex            one line of hex digits\n"
 		"  -r, --raw            the bytes as they are\n"
-		"  -o, --output FILE    write to FILE; raw, unless --hex is given\n" VIRTUAL_HELP
-		"\n"
+		"  -o, --output FILE    write to FILE; raw, unless --hex is given\n" FROZEN_HELP
+			VIRTUAL_HELP "\n"
 		"Otherwise lines of 16 bytes are shown as hex and text; '*' stands for lines that repeat the\n"
 		"one before. A hole in the layout ends it with exit code 4. Memory that was never touched is\n"
 		"read as zeros, and stays untouched.\n",

@@ -144,7 +144,7 @@ static int send_named(struct job *job, const char *name)
 
 	if (code)
 		return code;
-	code = guest_check_writers(&job->guest, job->force);
+	code = guest_check_writers(&job->guest, job->force ? GUEST_FORCED : GUEST_UNLESS_FORCED);
 	if (!code)
 		code = send_vas(job);
 	/* A file is a copy; what has moved elsewhere is no more here. */

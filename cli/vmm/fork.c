@@ -104,7 +104,7 @@ static int run(struct fork *f, struct restored *r, int nr, int as_json)
 	int code = check_binders(f), err;
 
 	if (!code)
-		code = guest_check_writers(&f->guest, 0);
+		code = guest_check_writers(&f->guest, GUEST_CANNOT_FORCE);
 	if (code)
 		return code;
 	err = save_check_disks(f->saving, f->guest.qmp);

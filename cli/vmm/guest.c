@@ -170,7 +170,7 @@ static int find_writers(struct guest *guest, struct writers *writers)
 	return writers_find(guest->vas, guest->qmp ? qmp_pid(guest->qmp) : 0, writers);
 }
 
-int guest_check_writers(struct guest *guest, int force)
+int guest_check_writers(struct guest *guest, enum guest_force force)
 {
 	int err;
 
@@ -181,12 +181,14 @@ int guest_check_writers(struct guest *guest, int force)
 			    strerror(-err));
 	if (!guest->writers.nr_maps)
 		return EXIT_OK;
-	if (!force)
-		return fail(
-			EXIT_REFUSED,
-			"%s: mapped by process %s, which may write to it and cannot be stopped: "
-			"end it, or give --force, and what it writes meanwhile may be torn",
-			guest->name, list_maps(&guest->writers).s);
+	if (force != GUEST_FORCED)
+		return fail(EXIT_REFUSED,
+			    "%s: mapped by process %s, which may write to it and cannot be "
+			    "stopped: end it%s",
+			    guest->name, list_maps(&guest->writers).s,
+			    force == GUEST_UNLESS_FORCED ?
+				    ", or give --force, and what it writes meanwhile may be torn" :
+				    "");
 	note("mapped by process %s: what it writes meanwhile may be torn",
 	     list_maps(&guest->writers).s);
 	return EXIT_OK;

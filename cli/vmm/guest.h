@@ -36,10 +36,12 @@ void guest_end(struct guest *guest);
 int guest_open_monitor(const char *name, struct qmp **qmp);
 
 /*
- * Refuse if anybody might write who can neither be stopped nor is known to the dirty log; with
- * force, say so and go on. From here on, guest_has_written() tells if somebody did. An exit code.
+ * Refuse if anybody might write who can neither be stopped nor is known to the dirty log; if that
+ * is forced, say so and go on. From here on, guest_has_written() tells if somebody did. An exit
+ * code.
  */
-int guest_check_writers(struct guest *guest, int force);
+enum guest_force { GUEST_CANNOT_FORCE, GUEST_UNLESS_FORCED, GUEST_FORCED };
+int guest_check_writers(struct guest *guest, enum guest_force force);
 
 /* -EBUSY, with vas_error() set, if somebody wrote, or may have, since guest_check_writers(). */
 int guest_has_written(struct guest *guest);

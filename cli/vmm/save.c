@@ -102,7 +102,7 @@ int save_to_file(const struct saving *saving)
 
 	if (code)
 		return code;
-	code = guest_check_writers(&s.guest, saving->force);
+	code = guest_check_writers(&s.guest, saving->force ? GUEST_FORCED : GUEST_UNLESS_FORCED);
 	if (!code) {
 		err = save(&s);
 		code = err ? hold_fail(err, saving->name) : EXIT_OK;

@@ -8,7 +8,9 @@ machine=$1 mib=$2
 # shellcheck source-path=SCRIPTDIR source=counting.sh
 . "$(dirname "$0")/counting.sh"
 
+need python3
 make_guest
+more="-qmp unix:$tmp/qmp,server=on,wait=off"
 boot "$mine" "$tmp/serial"
 guest=$pid
 
@@ -20,6 +22,32 @@ expect 0 snapshot "$mine" "$tmp/paused"
 is_equal "$(last "$tmp/serial")" "$at"
 expect 0 resume "$mine"
 counts_on "$tmp/serial" "$at"
+
+# It stands while it is read, however slowly, and goes on after that, or when the reader is killed.
+is_as()
+{
+	[ "$(python3 "$(dirname "$0")/ask_qemu.py" "$tmp/qmp" status)" = "$1" ]
+}
+mkfifo "$tmp/fifo"
+for end in drained killed; do
+	at=$(last "$tmp/serial")
+	"$VAS" read "$mine" 0 64M --raw --frozen >"$tmp/fifo" 2>"$tmp/read.err" &
+	reader=$!
+	started="$started $reader"
+	exec 3<"$tmp/fifo"
+	head -c 1 <&3 >/dev/null
+	is_as paused || die "it runs while it is read"
+	if [ $end = killed ]; then
+		kill -KILL "$reader"
+		wait "$reader" || true
+	else
+		cat <&3 >/dev/null
+		wait "$reader" || die "$(cat "$tmp/read.err")"
+	fi
+	exec 3<&-
+	wait_until is_as running
+	counts_on "$tmp/serial" "$at"
+done
 
 # What ran goes on after a snapshot, what was paused did not.
 at=$(last "$tmp/serial")

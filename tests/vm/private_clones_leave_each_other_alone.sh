@@ -76,7 +76,7 @@ done
 echo "fill $((mib / 2))" >"$tmp/pipe-0.in"
 wait_until grep -q "fill: $((mib / 2)) MiB" "$tmp/clone-0"
 all_count_on
-python3 "$(dirname "$0")/balloon.py" "$tmp/qmp-0" $((mib / 2)) || die "$(cat "$tmp/clones.err")"
+python3 "$(dirname "$0")/ask_qemu.py" "$tmp/qmp-0" balloon $((mib / 2)) || die "$(cat "$tmp/clones.err")"
 all_count_on
 
 # Its memory is out of reach, and is said to be; what needs none of it works.
