@@ -45,7 +45,14 @@ _vas_value()
 	--disks)
 		mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
 		;;
-	-o | --output | -f | --file | --parent | --path | --vhost-user)
+	-o | --columns)
+		case ${COMP_WORDS[1]} in
+		ls) _vas_words "name pid/fd size resident regions binders owner attached events held-by" ;;
+		top) _vas_words "name owner size resident written/s working-set binders state" ;;
+		*) _vas_files ;;
+		esac
+		;;
+	--output | -f | --file | --parent | --path | --vhost-user)
 		_vas_files
 		;;
 	--sort)

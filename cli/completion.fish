@@ -22,6 +22,9 @@ function __vas_value
 	switch $argv[1]
 		case --machine
 			printf '%s\n' pc q35 microvm flat
+		case --columns
+			printf '%s\n' name pid/fd owner size resident regions binders attached events \
+				written/s working-set state held-by
 		case -o --output -f --file --parent --path --vhost-user
 			__fish_complete_path $argv[2]
 		case --engine

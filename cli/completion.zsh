@@ -31,7 +31,14 @@ _vas_value()
 	case $1 in
 	(--disks) _command_names ;;
 	(--machine) compadd pc q35 microvm flat ;;
-	(-o | --output | -f | --file | --parent | --path | --vhost-user) _files ;;
+	(-o | --columns)
+		case $words[2] in
+		(ls) compadd name pid/fd size resident regions binders owner attached events held-by ;;
+		(top) compadd name owner size resident written/s working-set binders state ;;
+		(*) _files ;;
+		esac
+		;;
+	(--output | -f | --file | --parent | --path | --vhost-user) _files ;;
 	(--engine) compadd auto sync io_uring ;;
 	(--format) compadd raw elf elf-headers lime ;;
 	(--sort) compadd resident dirty working-set size name ;;

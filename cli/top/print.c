@@ -10,6 +10,7 @@
 const char *const top_heads[TOP_COLUMNS] = { "NAME",	  "OWNER",	 "SIZE",    "RESIDENT",
 					     "WRITTEN/s", "WORKING SET", "BINDERS", "STATE" };
 const char top_align[] = "lrrrrrrl";
+const char top_ranks[] = "05301264";
 
 static void size_cell(char *cell, uint64_t size)
 {
@@ -64,6 +65,8 @@ int top_print(const struct top *top)
 {
 	struct table table = TABLE("lrrrrrrl");
 
+	table.ranks = top_ranks;
+	table.shown = top->shown;
 	for (size_t i = 0; i < TOP_COLUMNS; i++)
 		table_add(&table, "%s", top_heads[i]);
 	for (size_t i = 0; i < top->nr; i++) {

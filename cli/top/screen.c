@@ -19,6 +19,7 @@ struct screen {
 	struct top *top;
 	size_t first; /* row that is shown at the top */
 	size_t widths[TOP_COLUMNS];
+	struct shown shown;
 	int err;
 };
 
@@ -30,6 +31,9 @@ static void measure(struct screen *s, char (*rows)[TOP_COLUMNS][TOP_CELL_SIZE])
 			if (text_columns(rows[i][j]) > s->widths[j])
 				s->widths[j] = text_columns(rows[i][j]);
 	}
+	s->shown = s->top->shown;
+	if (!s->shown.nr)
+		shown_fit(&s->shown, s->widths, TOP_COLUMNS, top_ranks, (size_t)COLS);
 }
 
 static void draw_cell(const char *text, size_t width, char align)
@@ -51,9 +55,10 @@ static void draw_row(const struct screen *s, int y, const char *const *cells)
 		return;
 	move(y, 0);
 	clrtoeol();
-	for (size_t j = 0; j < TOP_COLUMNS && getcury(stdscr) == y && getcurx(stdscr) < COLS - 1;
-	     j++)
-		draw_cell(cells[j], s->widths[j], top_align[j]);
+	for (size_t i = 0; i < s->shown.nr && getcury(stdscr) == y && getcurx(stdscr) < COLS - 1;
+	     i++)
+		draw_cell(cells[s->shown.at[i]], s->widths[s->shown.at[i]],
+			  top_align[s->shown.at[i]]);
 }
 
 static void draw_head(const struct screen *s)

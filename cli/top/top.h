@@ -9,6 +9,7 @@
 #include <vas/dirty.h>
 
 #include "cli/target/scan.h"
+#include "cli/ui/text.h"
 
 #define TOP_NONE UINT64_MAX /* not known */
 
@@ -52,7 +53,8 @@ struct top {
 	int nr_names;
 	enum top_order order;
 	int reversed;
-	int tracks; /* count what is written: every writer has to mark then */
+	struct shown shown; /* columns that were asked for */
+	int tracks;	    /* count what is written: every writer has to mark then */
 };
 
 /* Look once: 0 or -errno. Those that are gone are left out, the others sorted. */
@@ -79,6 +81,7 @@ void top_print_metrics(const struct top *top);
 #define TOP_CELL_SIZE 192
 extern const char *const top_heads[TOP_COLUMNS];
 extern const char top_align[];
+extern const char top_ranks[]; /* for shown_fit() */
 void top_cells(const struct top_entry *entry, char cells[TOP_COLUMNS][TOP_CELL_SIZE]);
 
 /* Until a key or a signal ends it. An exit code. */

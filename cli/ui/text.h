@@ -35,10 +35,33 @@ int text_is_utf8(void);
 size_t text_columns(const char *text);
 int text_terminal_width(void);
 
+#define TABLE_MAX_COLUMNS 16
+
+/* The columns that are shown, in that order. */
+struct shown {
+	size_t at[TABLE_MAX_COLUMNS];
+	size_t nr; /* 0: nobody has asked for any: all, or as many as fit */
+};
+
+/*
+ * Take a list such as "name,held-by": heads of columns, in small letters, a dash for a blank. An
+ * exit code.
+ */
+int shown_take(struct shown *shown, const char *list, const char *const *heads, size_t nr);
+
+/*
+ * The columns of these widths that fit side by side; ranks has '0' for one that is always shown,
+ * and the higher its digit, the sooner a column goes.
+ */
+void shown_fit(struct shown *shown, const size_t *widths, size_t nr, const char *ranks,
+	       size_t width);
+
 /* Rows of cells, printed when all are there, so that columns align. */
 struct table {
 	size_t nr_columns;
 	const char *align; /* for each column 'l' or 'r' */
+	const char *ranks; /* on a terminal as many columns as fit: shown_fit(); NULL: all */
+	struct shown shown;
 	char **cells;
 	size_t nr_cells;
 	int err; /* the first failure: nothing is added or printed after it */

@@ -11,11 +11,17 @@
 #include "cli/ui/verb.h"
 
 static const struct option longs[] = {
+	{ "columns", required_argument, NULL, 'o' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
+
+static const char *const heads[] = { "NAME",	"PID/FD", "SIZE",     "RESIDENT", "REGIONS",
+				     "BINDERS", "OWNER",  "ATTACHED", "EVENTS",	  "HELD BY" };
+
+#define NR_COLUMNS (sizeof(heads) / sizeof(heads[0]))
 
 static void print_json_one(const struct found *found)
 {
@@ -84,24 +90,22 @@ static void add_row(struct table *table, const struct found *found)
 	table_add(table, "%s", text);
 }
 
-static int print_table(const struct scan *scan)
+static int print_table(const struct scan *scan, const struct shown *shown)
 {
-	static const char *const heads[] = {
-		"NAME",	   "PID/FD", "SIZE",	 "RESIDENT", "REGIONS",
-		"BINDERS", "OWNER",  "ATTACHED", "EVENTS",   "HELD BY"
-	};
 	struct table table = TABLE("llrrrrrlrl");
 
 	if (!scan->nr_found)
 		return 0;
-	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+	table.ranks = "0003576498";
+	table.shown = *shown;
+	for (size_t i = 0; i < NR_COLUMNS; i++)
 		table_add(&table, "%s", heads[i]);
 	for (size_t i = 0; i < scan->nr_found; i++)
 		add_row(&table, &scan->found[i]);
 	return table_print(&table, "");
 }
 
-static int list(int format)
+static int list(int format, const struct shown *shown)
 {
 	struct scan scan;
 	int err = scan_host(&scan);
@@ -113,7 +117,7 @@ static int list(int format)
 	else if (!err && format == 'q')
 		err = print_names(&scan);
 	else if (!err)
-		err = print_table(&scan);
+		err = print_table(&scan, shown);
 	if (!err && !scan.nr_found && !format)
 		note("no vas is open in any process%s",
 		     scan.nr_denied ? " that this user may look into" : " of this host");
@@ -123,21 +127,31 @@ static int list(int format)
 
 static int run(int argc, char **argv)
 {
-	struct options options = { argc, argv, ":jqh", longs, 0 };
-	int c, format = 0;
+	struct options options = { argc, argv, ":o:jqh", longs, 0 };
+	struct shown shown = { .nr = 0 };
+	int c, format = 0, code = EXIT_OK;
 
-	while ((c = option_next(&options)) >= 0)
-		format = c;
+	while (!code && (c = option_next(&options)) >= 0) {
+		if (c == 'o')
+			code = shown_take(&shown, optarg, heads, NR_COLUMNS);
+		else
+			format = c;
+	}
+	if (code)
+		return code;
 	if (c == OPTION_STOP || option_rest(&options, 0, 0, "") == OPTION_STOP)
 		return options.status;
-	return list(format);
+	if (format && shown.nr)
+		return fail_usage("--columns are of the table: not with --json or --quiet");
+	return list(format, &shown);
 }
 
 const struct verb verb_ls = {
 	.name = "ls",
-	.args = "[--json | --quiet]",
+	.args = "[--columns LIST | --json | --quiet]",
 	.summary = "List every vas on this host that you may see",
-	.help = "  -j, --json     as JSON, with everything that is known\n"
+	.help = "  -o, --columns LIST   those, such as name,pid/fd,held-by; on a terminal, as many as fit\n"
+		"  -j, --json     as JSON, with everything that is known\n"
 		"  -q, --quiet    only what names it, one a line\n"
 		"\n"
 		"SIZE is the memory of all regions, RESIDENT what of it takes memory now. PID/FD, or\n"

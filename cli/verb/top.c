@@ -10,15 +10,11 @@
 #include "cli/ui/verb.h"
 
 static const struct option longs[] = {
-	{ "batch", no_argument, NULL, 'b' },
-	{ "once", no_argument, NULL, '1' },
-	{ "delay", required_argument, NULL, 'd' },
-	{ "number", required_argument, NULL, 'n' },
-	{ "sort", required_argument, NULL, 's' },
-	{ "track", no_argument, NULL, 't' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+	{ "batch", no_argument, NULL, 'b' },	     { "once", no_argument, NULL, '1' },
+	{ "delay", required_argument, NULL, 'd' },   { "number", required_argument, NULL, 'n' },
+	{ "sort", required_argument, NULL, 's' },    { "track", no_argument, NULL, 't' },
+	{ "columns", required_argument, NULL, 'o' }, { "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },	     { 0 },
 };
 
 struct request {
@@ -80,6 +76,8 @@ static int take_option(struct request *request, int c)
 			return fail_usage("--delay: '%s' is no number of seconds from 0.1 to 3600",
 					  optarg);
 		break;
+	case 'o':
+		return shown_take(&request->top.shown, optarg, top_heads, TOP_COLUMNS);
 	case 's':
 		return take_order(optarg, &request->top);
 	case 'n':
@@ -104,7 +102,7 @@ static int take_option(struct request *request, int c)
 
 static int run(int argc, char **argv)
 {
-	struct options options = { argc, argv, ":b1d:n:s:tjh", longs, 0 };
+	struct options options = { argc, argv, ":b1d:n:o:s:tjh", longs, 0 };
 	struct request request = { .delay_ns = 2000000000ull };
 	int c, code;
 
@@ -115,6 +113,8 @@ static int run(int argc, char **argv)
 	}
 	if (c == OPTION_STOP)
 		return options.status;
+	if (request.as_json && request.top.shown.nr)
+		return fail_usage("--columns are of the table: not with --json");
 	request.top.names = argv + optind;
 	request.top.nr_names = argc - optind;
 	code = request.is_batch ? batch(&request) : top_screen(&request.top, request.delay_ns);
@@ -129,6 +129,7 @@ const struct verb verb_top = {
 	.help = "  -b, --batch          print to stdout again and again, without a terminal\n"
 		"  -1, --once           print once\n"
 		"  -n, --number=N       print N times\n"
+		"  -o, --columns=LIST   those, such as name,resident,state; on a terminal, as many as fit\n"
 		"  -j, --json           print as JSON, an array a line\n"
 		"  -d, --delay=SECONDS  between two looks: 2 unless given\n"
 		"  -s, --sort=COLUMN    resident, dirty, working-set, size or name: the most first\n"
