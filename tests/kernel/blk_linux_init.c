@@ -13,14 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../vm/guest/console.h"
 
 #include "blk_linux.h"
 
@@ -38,21 +38,6 @@ static void fail(const char *what)
 {
 	printf("guest: failed: %s: %s\n", what, strerror(errno));
 	leave();
-}
-
-static void take_console(void)
-{
-	int fd;
-
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	mount("sysfs", "/sys", "sysfs", 0, NULL);
-	fd = open("/dev/console", O_RDWR | O_NOCTTY);
-	if (fd < 0)
-		return;
-	dup2(fd, STDIN_FILENO);
-	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
-	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
 /* In the order in which /modules.list names them: the kernel's own drivers, as they were packed. */

@@ -20,12 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "console.h"
 
 enum {
 	PAGE = 4096,
@@ -46,23 +46,6 @@ static void leave(const char *why)
 	reboot(RB_AUTOBOOT);
 	for (;;)
 		pause();
-}
-
-static void take_console(void)
-{
-	int fd;
-
-	mkdir("/dev", 0755);
-	mkdir("/proc", 0555);
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	mount("proc", "/proc", "proc", 0, NULL);
-	fd = open("/dev/console", O_RDWR | O_NOCTTY);
-	if (fd < 0)
-		return;
-	dup2(fd, STDIN_FILENO);
-	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
-	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
 static double uptime(void)

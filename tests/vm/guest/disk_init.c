@@ -22,11 +22,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "console.h"
 
 enum {
 	WORKERS = 6,
@@ -39,25 +39,6 @@ enum {
 
 static uint64_t *nr_checked; /* shared */
 static int only_reads;
-
-static void take_console(void)
-{
-	int fd;
-
-	mkdir("/dev", 0755);
-	mkdir("/proc", 0555);
-	mkdir("/sys", 0555);
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sysfs", "/sys", "sysfs", 0, NULL);
-	fd = open("/dev/console", O_RDWR | O_NOCTTY);
-	if (fd < 0)
-		return;
-	dup2(fd, STDIN_FILENO);
-	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
-	setvbuf(stdout, NULL, _IOLBF, 0);
-}
 
 /* Those that /modules/list names, in its order. */
 static void load_modules(void)
