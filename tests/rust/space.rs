@@ -239,6 +239,22 @@ fn devices_of_many_threads_follow_a_layout_that_changes() {
     });
 }
 
+/// Those beyond a number have no thread of theirs at hand.
+#[test]
+fn any_number_of_handles_is_used_by_a_thread() {
+    let owner = owner();
+    let peers: Vec<_> = (0..40).map(|_| Vas::bind(&owner, 0).unwrap()).collect();
+    let guards: Vec<_> = peers.iter().map(Vas::memory).collect();
+    for (number, memory) in guards.iter().enumerate() {
+        memory.write_obj(number as u64, at(number as u64 * 8)).unwrap();
+        assert_eq!(memory.clone().read_obj::<u64>(at(number as u64 * 8)).unwrap(), number as u64);
+    }
+    let id = owner.regions().unwrap()[0].id;
+    assert!(owner.region_remove(id).unwrap_err().blocker.is_some());
+    drop(guards);
+    owner.region_remove(id).unwrap();
+}
+
 #[test]
 fn no_slot_for_a_thread_is_memory_without_regions() {
     let options = Options { limit: MIB, nr_slots: 64, ..Options::default() };
