@@ -28,7 +28,7 @@ static void connect_pair(void)
 static void send_fds(uint32_t request, uint32_t size, uint32_t nr_fds)
 {
 	char payload[512] = { 0 };
-	int fds[64];
+	int fds[64] = { 0 };
 
 	for (uint32_t i = 0; i < nr_fds; i++)
 		fds[i] = STDOUT_FILENO;
