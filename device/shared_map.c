@@ -2,6 +2,7 @@
 #include "device/shared_map.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -23,11 +24,16 @@ static uint64_t page_size(int fd)
 	return vas_is_power_of_two(page) ? page : 0;
 }
 
-/* Devices have no size, and their memory may do anything when it is touched. */
+/*
+ * A file system in user space answers when it likes, and its pages come when it likes; so only
+ * what has an answer to F_GET_SEALS, memfds and files in tmpfs and hugetlbfs, is asked for more.
+ */
 static int check_file(int fd, uint64_t offset, uint64_t size)
 {
 	struct stat file;
 
+	if (fcntl(fd, F_GET_SEALS) < 0)
+		return -EMEDIUMTYPE;
 	if (fstat(fd, &file))
 		return -errno;
 	if (!S_ISREG(file.st_mode) || !size || file.st_size < 0 ||
@@ -38,13 +44,18 @@ static int check_file(int fd, uint64_t offset, uint64_t size)
 
 int shared_map_open(struct shared_map *map, int fd, uint64_t offset, uint64_t size)
 {
-	uint64_t page = page_size(fd), skip = page ? offset & (page - 1) : 0;
-	size_t map_size = page ? vas_align_up(skip + size, page) : 0;
 	int err = check_file(fd, offset, size);
+	uint64_t page, skip;
+	size_t map_size;
 
 	*map = (struct shared_map){ 0 };
-	if (err || !page)
-		return err ? err : -EINVAL;
+	if (err)
+		return err;
+	page = page_size(fd);
+	if (!page)
+		return -EINVAL;
+	skip = offset & (page - 1);
+	map_size = vas_align_up(skip + size, page);
 	map->map = mmap(NULL, map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
 			(off_t)(offset - skip));
 	if (map->map == MAP_FAILED)

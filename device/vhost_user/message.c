@@ -10,6 +10,7 @@
 #include <vas/consumer.h>
 
 #include "lib/base/deadline.h"
+#include "lib/base/foreign.h"
 
 #define MAX_PAYLOAD sizeof(struct vhost_user_config)
 
@@ -115,12 +116,8 @@ int vhost_user_take_fd(struct vhost_user_message *message, uint32_t index)
 
 void vhost_user_close_fds(struct vhost_user_message *message)
 {
-	while (message->nr_fds) {
-		int fd = message->fds[--message->nr_fds];
-
-		if (fd >= 0)
-			close(fd);
-	}
+	vas_foreign_discard(message->fds, message->nr_fds);
+	message->nr_fds = 0;
 }
 
 /* All that came are kept, or closed. */
@@ -142,7 +139,7 @@ static int keep_fds(struct vhost_user_message *message, struct msghdr *header)
 				message->fds[message->nr_fds++] = fd;
 				continue;
 			}
-			close(fd);
+			vas_foreign_discard(&fd, 1);
 			too_many = true;
 		}
 	}

@@ -124,6 +124,12 @@ static int add_region(struct session *session, const struct vhost_user_region *r
 	};
 	int err = memory_add(&session->memory, &wanted, fd, region->offset);
 
+	if (err == -EMEDIUMTYPE)
+		return vas_error_set(
+			err,
+			"the front end's memory at gpa %#llx is no memfd and in no tmpfs or "
+			"hugetlbfs, so its file system may never answer",
+			(unsigned long long)region->gpa);
 	return err ? vas_error_set(err, "the front end's memory at gpa %#llx cannot be used: %s",
 				   (unsigned long long)region->gpa, strerror(-err)) :
 		     0;

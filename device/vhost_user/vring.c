@@ -2,11 +2,12 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <vas/consumer.h>
+
+#include "lib/base/foreign.h"
 
 #include "device/vhost_user/session.h"
 
@@ -121,19 +122,6 @@ void vrings_resume(struct session *session)
 
 /* ---- eventfds ----------------------------------------------------------------------------- */
 
-static bool is_eventfd(int fd)
-{
-	char path[32], target[32];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	len = readlink(path, target, sizeof(target) - 1);
-	if (len < 0)
-		return false;
-	target[len] = '\0';
-	return !strcmp(target, "anon_inode:[eventfd]");
-}
-
 static void replace_fd(int *fd, int by)
 {
 	if (*fd >= 0)
@@ -165,7 +153,7 @@ static int check_event(const struct vhost_user_message *message, enum vring_even
 			-EOPNOTSUPP,
 			"the front end sends no kicks, and wants to be polled: that is "
 			"not supported");
-	if (!has_none && !is_eventfd(message->fds[0]))
+	if (!has_none && !vas_fd_is_eventfd(message->fds[0]))
 		return vas_error_set(-EINVAL, "what the front end sends is no eventfd");
 	return 0;
 }

@@ -16,7 +16,7 @@
 #include "lib/base/error.h"
 #include "lib/handle/handle.h"
 #include "lib/base/clock.h"
-#include "lib/handle/foreign.h"
+#include "lib/base/foreign.h"
 
 void vas_event_set_init(struct vas_event_set *set)
 {

@@ -12,7 +12,7 @@
 #include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/handle/file.h"
-#include "lib/handle/foreign.h"
+#include "lib/base/foreign.h"
 #include "lib/handle/lock.h"
 #include "lib/layout/publish.h"
 

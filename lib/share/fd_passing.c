@@ -14,7 +14,7 @@
 #include "lib/handle/file.h"
 #include "lib/share/fd_passing.h"
 #include "lib/base/cancel.h"
-#include "lib/handle/foreign.h"
+#include "lib/base/foreign.h"
 
 #define MESSAGE_MAGIC 0x3147534d53415656ull /* "VVASMSG1" */
 #define MAX_FDS	      252		    /* the kernel's SCM_MAX_FD is 253 */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <vas/vas.h>
@@ -25,13 +26,24 @@ static void connect_pair(void)
 	back = pair[1];
 }
 
+/* One that is closed at once: for others a thread waits. */
+static int sample_fd(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = memfd_create("sample", MFD_CLOEXEC);
+	CHECK(fd >= 0);
+	return fd;
+}
+
 static void send_fds(uint32_t request, uint32_t size, uint32_t nr_fds)
 {
 	char payload[512] = { 0 };
 	int fds[64] = { 0 };
 
 	for (uint32_t i = 0; i < nr_fds; i++)
-		fds[i] = STDOUT_FILENO;
+		fds[i] = sample_fd();
 	CHECK_OK(front_end_send(&front, request, 0, payload, size, fds, nr_fds));
 }
 
@@ -148,7 +160,7 @@ TEST(a_message_may_come_byte_by_byte)
 /* With an fd for each byte: 20 are too many, though each byte has but one. */
 TEST(fds_that_come_with_later_bytes_count)
 {
-	int fd = STDOUT_FILENO, nr_fds;
+	int fd = sample_fd(), nr_fds;
 	uint32_t words[] = { VHOST_USER_SET_VRING_NUM, VHOST_USER_VERSION, 8, 3, 128 };
 
 	connect_pair();

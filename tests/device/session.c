@@ -20,6 +20,7 @@
 #include "device/vhost_user/session.h"
 #include "harness.h"
 #include "tests/device/front_end.h"
+#include "tests/mute_file.h"
 
 #define DISK   (1u << 20)
 #define RAM    (1ull << 20)
@@ -443,6 +444,25 @@ static int take_region_away(uint64_t gpa, uint64_t size, uint64_t user)
 	if (!err)
 		err = front_end_receive(&front, &message);
 	return err ? err : message.u64 != 0;
+}
+
+TEST(memory_that_may_never_answer_is_refused)
+{
+	struct mute mute;
+	int memory_fd;
+
+	mute_mount(&mute);
+	open_device();
+	CHECK_OK(front_end_negotiate(&front, 0));
+	memory_fd = front.memory_fd;
+	front.memory_fd = mute.fd;
+	CHECK_EQ(send_region(0, RAM, FRONT_USER, 0), 1);
+	front.memory_fd = memory_fd;
+	/* Nor does anybody wait for its end. */
+	CHECK_EQ(send_region(0, RAM, FRONT_USER, 0), 0);
+	CHECK_EQ(end(), 0);
+	CHECK(mute_is_there(&mute));
+	mute_end(&mute);
 }
 
 TEST(a_region_is_taken_away_by_all_of_its_numbers)

@@ -1,125 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/*
- * A file in a file system that never answers, sent as a vas or as a backing. The file system is a
- * process of its own: its end is the end of whoever still waits for it.
- */
+/* A file in a file system that never answers, sent as a vas or as a backing. */
 #include <fcntl.h>
-#include <linux/fuse.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/mute_file.h"
 #include "victim.h"
 
-#define PAGE	  4096ull
-#define FILE_NODE 2
-#define BUFFER	  (1u << 18)
-
-/* ---- the file system ----------------------------------------------------------------------- */
-
-static void answer(int dev, uint64_t unique, int err, const void *body, size_t len)
-{
-	struct fuse_out_header head = { .len = sizeof(head) + (uint32_t)len,
-					.error = err,
-					.unique = unique };
-	const struct iovec iov[] = { { &head, sizeof(head) }, { (void *)(uintptr_t)body, len } };
-
-	CHECK_EQ(writev(dev, iov, 2), head.len);
-}
-
-static struct fuse_attr attributes(uint64_t node)
-{
-	return (struct fuse_attr){
-		.ino = node,
-		.size = 1 << 20,
-		.mode = node == FILE_NODE ? S_IFREG | 0600 : S_IFDIR | 0700,
-		.nlink = 1,
-		.blksize = 4096,
-	};
-}
-
-/* Until the file is open; from then on, nothing. */
-static void serve(int dev, const struct fuse_in_header *in)
-{
-	struct fuse_entry_out entry = { .nodeid = FILE_NODE, .attr = attributes(FILE_NODE) };
-	struct fuse_attr_out attr = { .attr = attributes(in->nodeid) };
-	struct fuse_init_out init = { .major = FUSE_KERNEL_VERSION,
-				      .minor = 31,
-				      .max_write = 1 << 16 };
-	struct fuse_open_out open = { .fh = 1 };
-
-	if (in->opcode == FUSE_INIT)
-		answer(dev, in->unique, 0, &init, sizeof(init));
-	else if (in->opcode == FUSE_LOOKUP)
-		answer(dev, in->unique, 0, &entry, sizeof(entry));
-	else if (in->opcode == FUSE_GETATTR)
-		answer(dev, in->unique, 0, &attr, sizeof(attr));
-	else if (in->opcode == FUSE_OPEN)
-		answer(dev, in->unique, 0, &open, sizeof(open));
-	else if (in->opcode != FUSE_FORGET)
-		answer(dev, in->unique, -ENOSYS, NULL, 0);
-}
-
-static void be_file_system(int dev)
-{
-	static char buffer[BUFFER];
-	uint32_t opcode = 0;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* A case that waits for us in spite of all cannot even be killed. */
-	alarm(60);
-	while (opcode != FUSE_OPEN) {
-		if (read(dev, buffer, sizeof(buffer)) < 0)
-			_exit(1);
-		serve(dev, (struct fuse_in_header *)buffer);
-		opcode = ((struct fuse_in_header *)buffer)->opcode;
-	}
-	for (;;)
-		pause();
-}
-
-struct mute {
-	pid_t server;
-	int fd; /* a file in it */
-};
-
-static void mount_mute(struct mute *m)
-{
-	char folder[] = "/tmp/mute-XXXXXX", options[128], path[64];
-	int dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-
-	if (dev < 0 || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		test_skip("no FUSE, or not root");
-	CHECK(mkdtemp(folder));
-	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", dev);
-	CHECK_OK(mount("mute", folder, "fuse", 0, options));
-	m->server = fork();
-	if (!m->server)
-		be_file_system(dev);
-	/* The connection ends with the last holder of this. */
-	close(dev);
-	snprintf(path, sizeof(path), "%s/memfd:mute", folder); /* what it looks like in /proc */
-	m->fd = open(path, O_RDWR | O_CLOEXEC);
-	CHECK(m->fd >= 0);
-	CHECK_OK(umount2(folder, MNT_DETACH));
-	rmdir(folder);
-}
-
-/* Nobody waits for it any more. */
-static void end_mute(struct mute *m)
-{
-	kill(m->server, SIGKILL);
-	CHECK_EQ(waitpid(m->server, NULL, 0), m->server);
-	close(m->fd);
-}
+#define PAGE 4096ull
 
 /* ---- what is sent -------------------------------------------------------------------------- */
 
@@ -153,7 +44,7 @@ static void receive_with(uint32_t which)
 	struct mute mute;
 	int pair[2];
 
-	mount_mute(&mute);
+	mute_mount(&mute);
 	victim_make(&victim);
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 	send_with(victim.owner, pair[0], which, mute.fd);
@@ -162,7 +53,8 @@ static void receive_with(uint32_t which)
 	CHECK_OK(vas_send_fds(victim.owner, pair[0], 0));
 	CHECK_OK(vas_recv_fds(pair[1], 0, &vas));
 	vas_unbind(vas);
-	end_mute(&mute);
+	CHECK(mute_is_there(&mute));
+	mute_end(&mute);
 	victim_free(&victim);
 }
 
@@ -182,13 +74,14 @@ TEST(what_never_answers_is_neither_bound_nor_offered)
 	struct mute mute;
 	struct vas *vas;
 
-	mount_mute(&mute);
+	mute_mount(&mute);
 	victim_make(&victim);
 	CHECK_EQ(vas_bind(mute.fd, 0, &vas), -EPERM);
 	CHECK_OK(vas_bind(vas_fd(victim.owner), 0, &vas));
 	CHECK_EQ(vas_backing_offer(vas, mute.fd), -EPERM);
 	vas_unbind(vas);
-	end_mute(&mute);
+	CHECK(mute_is_there(&mute));
+	mute_end(&mute);
 	victim_free(&victim);
 }
 
@@ -230,7 +123,7 @@ static void be_holder(int out)
 {
 	struct mute m;
 
-	mount_mute(&m);
+	mute_mount(&m);
 	CHECK_EQ(write(out, &m.fd, sizeof(m.fd)), sizeof(m.fd));
 	waitpid(m.server, NULL, 0);
 	_exit(0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-#include "lib/handle/foreign.h"
+#include "lib/base/foreign.h"
 
 #include <errno.h>
 #include <fcntl.h>
