@@ -47,11 +47,11 @@ random.seed(int(sys.argv[1]))
 data = bytes(random.choices(b"ab\n", k=3 << 20))
 open(sys.argv[2] + "/data", "wb").write(data)
 with open(sys.argv[2] + "/wanted", "w") as file:
-    for match in re.finditer(rb"\ba{9}b{3,5}(?!b)|^b{12}a*$", data, re.M):
+    for match in re.finditer(rb"\ba{7}b{3,5}(?!b)|^b{10}a*$", data, re.M):
         print(hex(match.start()), file=file)
 END
 expect 0 write "$mine" 0 --file "$tmp/data"
-expect 0 find "$mine" --regex '\ba{9}b{3,5}(?!b)|^b{12}a*$' --range 0:3M
+expect 0 find "$mine" --regex '\ba{7}b{3,5}(?!b)|^b{10}a*$' --range 0:3M
 cmp "$tmp/out" "$tmp/wanted"
 
 # A guest cannot make it last.
