@@ -331,6 +331,7 @@ TEST(a_devices_memory_is_refused)
 
 struct vmm {
 	int pauses, resumes, saves, cancel_at;
+	struct vas *vas; /* to write to in each round, so that there is another; or NULL */
 };
 
 static int vmm_pause(void *arg)
@@ -356,6 +357,8 @@ static int vmm_progress(void *arg, const struct vas_migrate_progress *progress)
 {
 	struct vmm *vmm = arg;
 
+	if (vmm->vas && !progress->frozen)
+		CHECK_OK(vas_write(vmm->vas, 0, "x", 1, NULL));
 	return vmm->cancel_at >= 0 && (int)progress->round >= vmm->cancel_at;
 }
 
@@ -388,7 +391,7 @@ TEST(a_canceled_migration_leaves_the_source_running)
 	int at;
 
 	for (at = 0; at < 3; at++) {
-		struct vmm vmm = { .cancel_at = at };
+		struct vmm vmm = { .cancel_at = at, .vas = vas };
 		struct writer writer = { vas, { test_seed() }, 0, 0 };
 		struct vas_info info;
 		pthread_t thread;
