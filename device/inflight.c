@@ -63,7 +63,8 @@ void inflight_after_give(struct inflight_queue *part, const struct vas_virtq_ans
 /* Those that the driver has seen, whatever their flags say. */
 static void finish_batch(struct inflight_queue *part, uint32_t nr_descs, uint16_t used_idx)
 {
-	uint16_t nr = (uint16_t)(used_idx - part->used_idx), head = part->last_batch_head;
+	uint16_t nr = (uint16_t)(used_idx - part->used_idx);
+	uint16_t head = __atomic_load_n(&part->last_batch_head, __ATOMIC_RELAXED);
 
 	for (; nr && head < nr_descs; nr--) {
 		__atomic_store_n(&part->desc[head].inflight, 0, __ATOMIC_RELEASE);

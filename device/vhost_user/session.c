@@ -231,48 +231,41 @@ static int set_log_base(struct session *session, struct vhost_user_message *mess
 
 /* ---- rings -------------------------------------------------------------------------------- */
 
-static int set_vring_num(struct session *session, struct vhost_user_message *message,
-			 struct answer *answer)
+/* Each of these changes a queue that stands still: see change_vring(). */
+static int set_vring_num(const struct session *session, struct session_ring *vring,
+			 const struct vhost_user_message *message)
 {
-	struct session_ring *vring = vring_get(session, message->state.index);
-
-	(void)answer;
-	if (!vring)
-		return -EINVAL;
 	if (!message->state.num || message->state.num > session->device->queue_size)
 		return vas_error_set(-EINVAL, "the front end's queue has %u entries, not 1 to %u",
 				     message->state.num, session->device->queue_size);
-	vring_pause(session, vring);
 	vring->queue.size = message->state.num;
-	return vring_resume(session, vring);
+	return 0;
 }
 
-static int set_vring_addr(struct session *session, struct vhost_user_message *message,
-			  struct answer *answer)
+static int set_vring_addr(const struct session *session, struct session_ring *vring,
+			  const struct vhost_user_message *message)
 {
-	struct session_ring *vring = vring_get(session, message->addr.index);
-
-	(void)answer;
-	if (!vring)
-		return -EINVAL;
-	vring_pause(session, vring);
+	(void)session;
 	vring->addr = message->addr;
 	vring->has_addr = true;
-	return vring_resume(session, vring);
+	return 0;
 }
 
-static int set_vring_base(struct session *session, struct vhost_user_message *message,
-			  struct answer *answer)
+static int set_vring_base(const struct session *session, struct session_ring *vring,
+			  const struct vhost_user_message *message)
 {
-	struct session_ring *vring = vring_get(session, message->state.index);
-
-	(void)answer;
-	if (!vring)
-		return -EINVAL;
-	vring_pause(session, vring);
+	(void)session;
 	vring->queue.base = message->state.num;
 	vring->queue.is_broken = false;
-	return vring_resume(session, vring);
+	return 0;
+}
+
+static int set_vring_enable(const struct session *session, struct session_ring *vring,
+			    const struct vhost_user_message *message)
+{
+	(void)session;
+	vring->is_enabled = message->state.num;
+	return 0;
 }
 
 static int get_vring_base(struct session *session, struct vhost_user_message *message,
@@ -308,19 +301,6 @@ static int set_vring_err(struct session *session, struct vhost_user_message *mes
 {
 	(void)answer;
 	return vring_set_event(session, message, VRING_ERR);
-}
-
-static int set_vring_enable(struct session *session, struct vhost_user_message *message,
-			    struct answer *answer)
-{
-	struct session_ring *vring = vring_get(session, message->state.index);
-
-	(void)answer;
-	if (!vring)
-		return -EINVAL;
-	vring_pause(session, vring);
-	vring->is_enabled = message->state.num;
-	return vring_resume(session, vring);
 }
 
 static int get_inflight_fd(struct session *session, struct vhost_user_message *message,
@@ -386,6 +366,9 @@ struct handler {
 	int (*run)(struct session *session, struct vhost_user_message *message,
 		   struct answer *answer);
 	bool has_answer; /* of its own; others are acknowledged if the front end asks for it */
+	/* Or, in the place of run: */
+	int (*change)(const struct session *session, struct session_ring *vring,
+		      const struct vhost_user_message *message);
 };
 
 static const struct handler handlers[] = {
@@ -396,9 +379,9 @@ static const struct handler handlers[] = {
 	[VHOST_USER_SET_MEM_TABLE] = { set_mem_table, false },
 	[VHOST_USER_SET_LOG_BASE] = { set_log_base, true },
 	[VHOST_USER_SET_LOG_FD] = { do_nothing, false },
-	[VHOST_USER_SET_VRING_NUM] = { set_vring_num, false },
-	[VHOST_USER_SET_VRING_ADDR] = { set_vring_addr, false },
-	[VHOST_USER_SET_VRING_BASE] = { set_vring_base, false },
+	[VHOST_USER_SET_VRING_NUM] = { .change = set_vring_num },
+	[VHOST_USER_SET_VRING_ADDR] = { .change = set_vring_addr },
+	[VHOST_USER_SET_VRING_BASE] = { .change = set_vring_base },
 	[VHOST_USER_GET_VRING_BASE] = { get_vring_base, true },
 	[VHOST_USER_SET_VRING_KICK] = { set_vring_kick, false },
 	[VHOST_USER_SET_VRING_CALL] = { set_vring_call, false },
@@ -406,7 +389,7 @@ static const struct handler handlers[] = {
 	[VHOST_USER_GET_PROTOCOL_FEATURES] = { get_protocol_features, true },
 	[VHOST_USER_SET_PROTOCOL_FEATURES] = { set_protocol_features, false },
 	[VHOST_USER_GET_QUEUE_NUM] = { get_queue_num, true },
-	[VHOST_USER_SET_VRING_ENABLE] = { set_vring_enable, false },
+	[VHOST_USER_SET_VRING_ENABLE] = { .change = set_vring_enable },
 	[VHOST_USER_GET_CONFIG] = { get_config, true },
 	[VHOST_USER_SET_CONFIG] = { set_config, false },
 	[VHOST_USER_GET_INFLIGHT_FD] = { get_inflight_fd, true },
@@ -431,11 +414,30 @@ static int acknowledge(struct session *session, struct vhost_user_message *messa
 	return vhost_user_reply(session->sock, message, sizeof(message->u64), -1);
 }
 
+/* A queue stands still while it is changed; then it goes on, if it can. */
+static int change_vring(struct session *session, const struct handler *handler,
+			const struct vhost_user_message *message)
+{
+	struct session_ring *vring = vring_get(session, message->state.index);
+	int err, resume_err;
+
+	_Static_assert(!offsetof(struct vhost_user_vring_state, index) &&
+			       !offsetof(struct vhost_user_vring_addr, index),
+		       "all begin with the queue's number");
+	if (!vring)
+		return -EINVAL;
+	vring_pause(session, vring);
+	err = handler->change(session, vring, message);
+	resume_err = vring_resume(session, vring);
+	return err ? err : resume_err;
+}
+
 static int handle(struct session *session, struct vhost_user_message *message)
 {
 	const struct handler *handler = &handlers[message->request];
 	struct answer answer = { 0, -1 };
-	int err = handler->run(session, message, &answer);
+	int err = handler->change ? change_vring(session, handler, message) :
+				    handler->run(session, message, &answer);
 
 	if (!handler->has_answer)
 		return acknowledge(session, message, err);
