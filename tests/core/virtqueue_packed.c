@@ -4,66 +4,32 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include "core/range.h"
 #include "tests/core/packed_driver.h"
-#include "tests/core/virtqueue.h"
-#include "tests/harness.h"
+#include "tests/core/virtqueue_rig.h"
 
-#define SIZE	     7u /* no power of two */
-#define MAX_SEGMENTS 16u
-#define TABLE	     0x1000ull
-#define DATA	     0x8000ull
-#define RAM	     0x10000ull
-
-#define BOTH (VAS_VIRTQ_EVENT_IDX | VAS_VIRTQ_INDIRECT)
+#define SIZE 7u /* no power of two */
+#define RAM  0x10000ull
 
 /* A guest's memory, its driver, and the device. */
 struct rig {
+	struct rig_memory memory; /* first */
 	struct rig *next;
 	struct packed_driver driver;
 	struct vas_packed_queue device;
 	struct vas_virtq_chain chain;
 	struct vas_virtq_answer *taken; /* by the device, in its order */
 	uint32_t nr_taken;
-	int read_err;	  /* of the next read */
-	uint32_t nr_read; /* calls */
-	void (*after_read)(struct rig *rig);
 };
-
-static int rig_read(void *user, uint64_t gpa, void *to, uint32_t len)
-{
-	struct rig *rig = user;
-
-	rig->nr_read++;
-	if (rig->read_err)
-		return rig->read_err;
-	if (!vas_range_fits(gpa, len, RAM))
-		return -EFAULT;
-	memcpy(to, rig->driver.ram + gpa, len);
-	if (rig->after_read)
-		rig->after_read(rig);
-	return 0;
-}
-
-static void *zalloc(size_t size)
-{
-	void *memory = calloc(1, size);
-
-	CHECK(memory);
-	return memory;
-}
 
 static void rig_start(struct rig *rig, uint16_t index, bool wrap)
 {
 	uint16_t position = (uint16_t)(index | (wrap ? 0x8000 : 0));
-	char *ram = rig->driver.ram;
 
-	if (ram)
+	if (rig->driver.ram)
 		packed_driver_clean(&rig->driver);
-	packed_driver_init(&rig->driver, ram ?: zalloc(RAM), rig->device.size, index, wrap);
+	packed_driver_init(&rig->driver, rig->memory.bytes, rig->device.size, index, wrap);
 	rig->device.desc = (void *)rig->driver.desc;
 	rig->device.driver = (void *)rig->driver.driver;
 	rig->device.device = (void *)rig->driver.device;
@@ -85,8 +51,8 @@ static struct rig *rig_make(uint32_t size, uint32_t flags)
 		.size = size,
 		.flags = flags,
 		.tables = {
-			.read = rig_read,
-			.user = rig,
+			.read = rig_memory_read,
+			.user = &rig->memory,
 			.room = zalloc(MAX_SEGMENTS * sizeof(struct vas_packed_desc)),
 			.max = MAX_SEGMENTS,
 		},
@@ -94,6 +60,8 @@ static struct rig *rig_make(uint32_t size, uint32_t flags)
 	rig->chain.segments = zalloc(MAX_SEGMENTS * sizeof(struct vas_virtq_segment));
 	rig->chain.max_segments = MAX_SEGMENTS;
 	rig->taken = zalloc(size * sizeof(*rig->taken));
+	rig->memory.bytes = zalloc(RAM);
+	rig->memory.size = RAM;
 	rig_start(rig, 0, 1);
 	return rig;
 }
@@ -106,13 +74,7 @@ static int peek(struct rig *rig)
 static void is_chain(struct rig *rig, const struct part *parts, uint32_t nr)
 {
 	CHECK_EQ(peek(rig), 1);
-	CHECK_STR(chain_error(&rig->chain, rig->device.size) ?: "", "");
-	CHECK_EQ(rig->chain.nr_out + rig->chain.nr_in, nr);
-	for (uint32_t i = 0; i < nr; i++) {
-		CHECK_EQ(rig->chain.segments[i].gpa, parts[i].gpa);
-		CHECK_EQ(rig->chain.segments[i].len, parts[i].len);
-		CHECK_EQ(rig->chain.segments[i].write, parts[i].in);
-	}
+	has_parts(&rig->chain, rig->device.size, parts, nr);
 }
 
 static void take_peeked(struct rig *rig)
@@ -228,7 +190,7 @@ TEST(a_table_comes_as_a_chain)
 		parts[i] = (struct part){ DATA + i * 64, i, i > 5 };
 	packed_driver_add(&rig->driver, parts, MAX_SEGMENTS, TABLE);
 	is_chain(rig, parts, MAX_SEGMENTS);
-	CHECK_EQ(rig->nr_read, 1);
+	CHECK_EQ(rig->memory.nr_reads, 1);
 	CHECK_EQ(rig->chain.nr_descs, 1);
 	/* What its descriptor says of writing means nothing, and what the others say of their place. */
 	rig->driver.desc[0].flags |= VRING_DESC_F_WRITE;
@@ -679,14 +641,14 @@ static void breaks(uint32_t flags, void (*harm)(struct rig *rig))
 
 	packed_driver_add(&rig->driver, three, 3, flags & VAS_VIRTQ_INDIRECT ? TABLE : 0);
 	is_chain(rig, three, 3);
-	rig->nr_read = 0;
+	rig->memory.nr_reads = 0;
 	harm(rig);
 	for (int i = 0; i < 2; i++) {
 		CHECK_EQ(peek(rig), -EPROTO);
 		CHECK_EQ(vas_packed_queue_base(&rig->device), VAS_PACKED_BASE);
 		no_answer(rig);
 	}
-	CHECK(rig->nr_read <= 2);
+	CHECK(rig->memory.nr_reads <= 2);
 }
 
 #define BREAKS(features, name, harm)                                           \
@@ -740,7 +702,7 @@ TEST(a_table_after_a_descriptor_is_refused)
 	packed_driver_add(&rig->driver, three + 1, 2, TABLE);
 	rig->driver.desc[1] = rig->driver.desc[2];
 	CHECK_EQ(peek(rig), -EPROTO);
-	CHECK_EQ(rig->nr_read, 0);
+	CHECK_EQ(rig->memory.nr_reads, 0);
 }
 
 /* The ring allows more than there is room for. */
@@ -797,17 +759,19 @@ TEST(memory_that_cannot_be_read_now_is_no_error_of_the_driver)
 	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_INDIRECT);
 
 	packed_driver_add(&rig->driver, three, 3, TABLE);
-	rig->read_err = -EAGAIN;
+	rig->memory.err = -EAGAIN;
 	CHECK_EQ(peek(rig), -EAGAIN);
-	rig->read_err = 0;
+	rig->memory.err = 0;
 	is_chain(rig, three, 3);
 }
 
-static void poison_the_table(struct rig *rig)
+static void poison_the_table(struct rig_memory *memory)
 {
+	struct rig *rig = (struct rig *)memory;
+
 	memset(rig->driver.ram + TABLE, 0xff, 48);
 	memset(rig->driver.desc, 0x7f, SIZE * sizeof(struct vring_packed_desc));
-	rig->after_read = NULL;
+	rig->memory.after_read = NULL;
 }
 
 TEST(a_table_that_changes_once_it_is_read_changes_nothing)
@@ -815,7 +779,7 @@ TEST(a_table_that_changes_once_it_is_read_changes_nothing)
 	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_INDIRECT);
 	uint16_t id = packed_driver_add(&rig->driver, three, 3, TABLE);
 
-	rig->after_read = poison_the_table;
+	rig->memory.after_read = poison_the_table;
 	is_chain(rig, three, 3);
 	CHECK_EQ(rig->chain.head, id);
 	/* Available still, and makes no sense any more. */

@@ -4,56 +4,23 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "tests/core/virtqueue.h"
-#include "tests/harness.h"
-#include "tests/kernel/virtqueue.h"
+#include "tests/core/virtqueue_rig.h"
 
-#define SIZE	     8u
-#define MAX_SEGMENTS 16u
-#define QUEUE	     0x10000ull /* gpa of the ring; up to 32768 entries */
-#define TABLE	     0x1000ull
-#define DATA	     0x8000ull
-#define RAM	     0x200000ull
-
-#define BOTH (VAS_VIRTQ_EVENT_IDX | VAS_VIRTQ_INDIRECT)
+#define SIZE  8u
+#define QUEUE 0x10000ull /* gpa of the ring; up to 32768 entries */
+#define RAM   0x200000ull
 
 /* A guest's memory, its driver, and the device. The driver is written against Linux's header. */
 struct rig {
+	struct rig_memory memory; /* first */
 	struct rig *next;
 	struct virtqueue driver;
 	struct vas_split_queue device;
 	struct vas_virtq_chain chain;
-	int read_err;	  /* of the next ->read() */
-	uint32_t nr_read; /* calls */
-	void (*after_read)(struct rig *rig);
 };
-
-static int rig_read(void *user, uint64_t gpa, void *to, uint32_t len)
-{
-	struct rig *rig = user;
-
-	rig->nr_read++;
-	if (rig->read_err)
-		return rig->read_err;
-	if (!vas_range_fits(gpa, len, RAM))
-		return -EFAULT;
-	memcpy(to, rig->driver.ram + gpa, len);
-	if (rig->after_read)
-		rig->after_read(rig);
-	return 0;
-}
-
-static void *zalloc(size_t size)
-{
-	void *memory = calloc(1, size);
-
-	CHECK(memory);
-	return memory;
-}
 
 static void rig_start(struct rig *rig, uint16_t at)
 {
@@ -76,7 +43,9 @@ static struct rig *rig_make(uint32_t size, uint32_t flags)
 
 	rig->next = rigs;
 	rigs = rig;
-	virtqueue_init(&rig->driver, zalloc(RAM), QUEUE, size);
+	rig->memory.bytes = zalloc(RAM);
+	rig->memory.size = RAM;
+	virtqueue_init(&rig->driver, rig->memory.bytes, QUEUE, size);
 	rig->device = (struct vas_split_queue){
 		.desc = (void *)rig->driver.desc,
 		.avail = (void *)rig->driver.avail,
@@ -84,8 +53,8 @@ static struct rig *rig_make(uint32_t size, uint32_t flags)
 		.size = size,
 		.flags = flags,
 		.tables = {
-			.read = rig_read,
-			.user = rig,
+			.read = rig_memory_read,
+			.user = &rig->memory,
 			.room = zalloc(MAX_SEGMENTS * sizeof(struct vas_virtq_desc)),
 			.max = MAX_SEGMENTS,
 		},
@@ -103,13 +72,7 @@ static int peek(struct rig *rig)
 static void is_chain(struct rig *rig, const struct part *parts, uint32_t nr)
 {
 	CHECK_EQ(peek(rig), 1);
-	CHECK_STR(chain_error(&rig->chain, rig->device.size) ?: "", "");
-	CHECK_EQ(rig->chain.nr_out + rig->chain.nr_in, nr);
-	for (uint32_t i = 0; i < nr; i++) {
-		CHECK_EQ(rig->chain.segments[i].gpa, parts[i].gpa);
-		CHECK_EQ(rig->chain.segments[i].len, parts[i].len);
-		CHECK_EQ(rig->chain.segments[i].write, parts[i].in);
-	}
+	has_parts(&rig->chain, rig->device.size, parts, nr);
 }
 
 static void give(struct vas_split_queue *queue, uint16_t head, uint32_t len)
@@ -195,7 +158,7 @@ TEST(a_table_comes_as_a_chain)
 		parts[i] = (struct part){ DATA + i * 64, i, i > 5 };
 	virtqueue_add(&rig->driver, parts, MAX_SEGMENTS, TABLE);
 	is_chain(rig, parts, MAX_SEGMENTS);
-	CHECK_EQ(rig->nr_read, 1);
+	CHECK_EQ(rig->memory.nr_reads, 1);
 	/* What its descriptor says of writing means nothing. */
 	rig->driver.desc[0].flags |= VRING_DESC_F_WRITE;
 	is_chain(rig, parts, MAX_SEGMENTS);
@@ -453,14 +416,14 @@ static void breaks(uint32_t flags, void (*harm)(struct rig *rig))
 
 	virtqueue_add(&rig->driver, three, 3, flags & VAS_VIRTQ_INDIRECT ? TABLE : 0);
 	is_chain(rig, three, 3);
-	rig->nr_read = 0;
+	rig->memory.nr_reads = 0;
 	harm(rig);
 	for (int i = 0; i < 2; i++) {
 		CHECK_EQ(peek(rig), -EPROTO);
 		CHECK_EQ(rig->device.next_avail, 0);
 		CHECK_EQ(rig->driver.used->idx, 0);
 	}
-	CHECK(rig->nr_read <= 2);
+	CHECK(rig->memory.nr_reads <= 2);
 }
 
 #define BREAKS(flags, name, harm)                              \
@@ -564,14 +527,16 @@ TEST(memory_that_cannot_be_read_now_is_no_error_of_the_driver)
 	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_INDIRECT);
 
 	virtqueue_add(&rig->driver, three, 3, TABLE);
-	rig->read_err = -EAGAIN;
+	rig->memory.err = -EAGAIN;
 	CHECK_EQ(peek(rig), -EAGAIN);
-	rig->read_err = 0;
+	rig->memory.err = 0;
 	is_chain(rig, three, 3);
 }
 
-static void poison_the_table(struct rig *rig)
+static void poison_the_table(struct rig_memory *memory)
 {
+	struct rig *rig = (struct rig *)memory;
+
 	memset(rig->driver.ram + TABLE, 0xff, 48);
 	memset(rig->driver.desc, 0xff, SIZE * sizeof(struct vring_desc));
 }
@@ -581,7 +546,7 @@ TEST(a_table_that_changes_once_it_is_read_changes_nothing)
 	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_INDIRECT);
 
 	virtqueue_add(&rig->driver, three, 3, TABLE);
-	rig->after_read = poison_the_table;
+	rig->memory.after_read = poison_the_table;
 	is_chain(rig, three, 3);
 	CHECK_EQ(peek(rig), -EPROTO);
 }
