@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "lib/base/pass_on.h"
+
 static struct guard *guards; /* lock */
 static bool lock;
 static struct sigaction previous;
@@ -55,17 +57,8 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 	bool handled = info->si_code > 0 && handle((uintptr_t)info->si_addr);
 
 	errno = saved_errno;
-	if (handled)
-		return;
-	if (previous.sa_flags & SA_SIGINFO) {
-		previous.sa_sigaction(signal, info, context);
-	} else if (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN) {
-		sigaction(signal, &previous, NULL);
-		if (info->si_code <= 0)
-			raise(signal);
-	} else {
-		previous.sa_handler(signal);
-	}
+	if (!handled)
+		vas_signal_pass_on(&previous, signal, info, context);
 }
 
 static void install(void)

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "lib/base/error.h"
+#include "lib/base/pass_on.h"
 
 #define MAX_WATCHED (1 << 17)
 #define HUGE	    (2ull << 20)
@@ -236,18 +237,8 @@ int vas_handle_sigbus(const void *siginfo)
 
 static void on_sigbus(int signal, siginfo_t *info, void *context)
 {
-	if (vas_handle_sigbus(info))
-		return;
-	if (previous.sa_flags & SA_SIGINFO) {
-		previous.sa_sigaction(signal, info, context);
-	} else if (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN) {
-		/* Not ours: the faulting instruction runs again and dies as it would have. */
-		sigaction(signal, &previous, NULL);
-		if (info->si_code <= 0)
-			raise(signal);
-	} else {
-		previous.sa_handler(signal);
-	}
+	if (!vas_handle_sigbus(info))
+		vas_signal_pass_on(&previous, signal, info, context);
 }
 
 static int install(void)

@@ -13,6 +13,7 @@
 #include <vas/dirty.h>
 #include <vas/vas.h>
 
+#include "tests/consumer/file_region.h"
 #include "tests/consumer/vfio/edu.h"
 #include "tests/harness.h"
 
@@ -153,20 +154,6 @@ static void check_stopped(const struct edu *edu, uint64_t gpa)
 	close(fault.log);
 }
 
-/* A region in a file of its own, where its bytes can be looked at when no region has them. */
-static struct vas_region file_region(struct vas *vas, uint64_t size, uint8_t **bytes)
-{
-	struct vas_region region = { .gpa = GIB, .size = size, .name = "more" };
-	int backing = vas_backing_create(vas, "more", size, 0);
-
-	CHECK_OK(backing);
-	region.backing = (uint32_t)backing;
-	*bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      vas_backing_fd(vas, region.backing), 0);
-	CHECK(*bytes != MAP_FAILED);
-	return region;
-}
-
 TEST(dma_stops_when_its_region_is_removed)
 {
 	struct vas_region more;
@@ -175,7 +162,7 @@ TEST(dma_stops_when_its_region_is_removed)
 	uint64_t id;
 
 	set_up(&s);
-	more = file_region(s.vas, 2 * MIB, &bytes);
+	more = file_region(s.vas, GIB, 2 * MIB, &bytes);
 	CHECK_OK(vas_region_add(s.vas, &more, &id));
 	copies(&s, 0, GIB + 5 * PAGE, 64);
 	CHECK(bytes[5 * PAGE + 1]);
@@ -284,7 +271,7 @@ TEST(layouts_change_under_dma)
 
 	set_up(&s);
 	edu_open(&second, 1, s.edu.device.container_fd);
-	more = file_region(s.vas, 5 * MIB, &bytes);
+	more = file_region(s.vas, GIB, 5 * MIB, &bytes);
 	CHECK_OK(vas_fill(s.vas, 3 * MIB, 0xcc, 1, NULL));
 	edu_read(&second, 3 * MIB, 1);
 	CHECK_OK(pthread_create(&thread, NULL, load_run, &load));

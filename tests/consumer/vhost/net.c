@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/consumer/file_region.h"
 #include "tests/consumer/vhost/tap.h"
 
 #define NR_ROUNDS 100 /* of hot-plug under load */
@@ -25,31 +26,17 @@ TEST(frames_leave_the_guest_and_reach_it)
 
 /* ---- layout -------------------------------------------------------------------------------- */
 
-/* A region in a file of its own, where its bytes can be looked at when no region has them. */
-static struct vas_region file_region(struct vas *vas, uint64_t size, char **bytes)
-{
-	struct vas_region region = { .gpa = GIB, .size = size, .name = "more" };
-	int backing = vas_backing_create(vas, "more", size, 0);
-
-	CHECK_OK(backing);
-	region.backing = (uint32_t)backing;
-	*bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      vas_backing_fd(vas, region.backing), 0);
-	CHECK(*bytes != MAP_FAILED);
-	return region;
-}
-
 TEST(memory_that_comes_is_used_and_what_goes_is_not)
 {
 	struct vas_region more;
 	struct net net;
 	uint64_t id;
-	char *bytes;
+	uint8_t *bytes;
 
 	net_open(&net);
-	more = file_region(net.t.vas, MIB, &bytes);
+	more = file_region(net.t.vas, GIB, MIB, &bytes);
 	CHECK_OK(vas_region_add(net.t.vas, &more, &id));
-	net_exchange(&net, GIB + PAGE, bytes + PAGE, 1);
+	net_exchange(&net, GIB + PAGE, (char *)bytes + PAGE, 1);
 	CHECK_OK(vas_region_remove(net.t.vas, id));
 	net_exchange(&net, BUFFERS, ram(&net, BUFFERS), 2);
 	memset(bytes, 0, MIB);
