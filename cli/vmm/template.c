@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,22 +11,19 @@
 
 static int take_regions(struct template *t, struct vas *vas)
 {
-	ssize_t nr;
 	int err = vas_info(vas, &t->info);
 
+	if (!err)
+		err = regions_get(vas, &t->regions);
 	if (err)
-		return err;
-	t->regions = calloc(t->info.nr_regions + 1, sizeof(*t->regions));
-	nr = t->regions ? vas_regions(vas, t->regions, t->info.nr_regions) : -ENOMEM;
-	if (nr < 0)
-		return vas_error_set((int)nr, "no memory for the regions of a template");
-	t->nr_regions = (size_t)nr;
-	for (size_t i = 0; i < t->nr_regions; i++)
-		if (t->regions[i].backing)
+		return err == -ENOMEM ? vas_error_set(err, "no memory for a template's regions") :
+					err;
+	for (size_t i = 0; i < t->regions.nr; i++)
+		if (t->regions.at[i].backing)
 			return vas_error_set(-EOPNOTSUPP,
 					     "region %s is in a file of its own: private clones "
 					     "have all of their memory in one",
-					     t->regions[i].name);
+					     t->regions.at[i].name);
 	return 0;
 }
 
@@ -77,7 +73,7 @@ void template_clean(struct template *t)
 		munmap(t->hva, t->info.ram_size);
 	if (t->fd >= 0)
 		close(t->fd);
-	free(t->regions);
+	regions_clean(&t->regions);
 	*t = (struct template){ .fd = -1 };
 }
 
@@ -89,13 +85,13 @@ static int add_regions(const struct template *t, struct vas *vas)
 
 	if (err)
 		return err;
-	for (size_t i = 0; !err && i < t->nr_regions; i++) {
-		struct vas_region region = { .gpa = t->regions[i].gpa,
-					     .size = t->regions[i].size,
+	for (size_t i = 0; !err && i < t->regions.nr; i++) {
+		struct vas_region region = { .gpa = t->regions.at[i].gpa,
+					     .size = t->regions.at[i].size,
 					     .flags = VAS_REGION_LOCAL | VAS_REGION_READONLY,
-					     .hva = t->hva + t->regions[i].offset };
+					     .hva = t->hva + t->regions.at[i].offset };
 
-		memcpy(region.name, t->regions[i].name, sizeof(region.name));
+		memcpy(region.name, t->regions.at[i].name, sizeof(region.name));
 		err = vas_layout_add(layout, &region, NULL);
 	}
 	if (!err)

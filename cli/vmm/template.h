@@ -14,14 +14,13 @@
 #ifndef CLI_TEMPLATE_H
 #define CLI_TEMPLATE_H
 
-#include <vas/vas.h>
+#include "cli/target/regions.h"
 
 struct template
 {
 	int fd; /* of the RAM, as QEMU has it; -1: there is none */
 	struct vas_info info;
-	struct vas_region *regions;
-	size_t nr_regions;
+	struct regions regions;
 	char *hva; /* all of fd, for regions that need an address */
 };
 
