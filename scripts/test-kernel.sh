@@ -13,9 +13,10 @@ top=$(dirname "$scripts")
 # shellcheck source-path=SCRIPTDIR source=vm-machine.sh
 . "$scripts/vm-machine.sh"
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
-all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile migrate hotplug
+all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile net migrate hotplug
 	leaks pinning forged watching failing fuzz contract dma echo blk_linux dkms'
-modules='vas modules/test/vas_test modules/example/vas_example modules/blk/vas_blk modules/dma/vas_dma'
+modules='vas modules/test/vas_test modules/example/vas_example modules/virtqueue/vas_virtqueue modules/blk/vas_blk
+	modules/net/vas_net modules/dma/vas_dma'
 debug='' long='' only='' kernels='' passed=0 failed=0 skipped=0
 
 usage()

@@ -305,18 +305,16 @@ static void do_disk(struct fuzz *f)
 		.capacity = below(f, 4) * MIB,
 		.features = VAS_BLK_FEATURES & below(f, ~0ull),
 	};
-	struct vas_blk_queue queue = {
+	struct vas_queue_start queue = {
 		.index = (uint32_t)below(f, 3),
 		.size = 1u << below(f, 8),
-		.desc = below(f, 64) * 4096,
-		.avail = below(f, 64) * 4096,
-		.used = below(f, 64) * 4096,
+		.parts = { below(f, 64) * 4096, below(f, 64) * 4096, below(f, 64) * 4096 },
 		.kick_fd = f->events[1],
 		.call_fd = f->events[2],
 		.err_fd = -1,
-		.next_avail = (uint16_t)below(f, 4),
+		.base = (uint32_t)below(f, 4) | (below(f, 2) ? VAS_QUEUE_NEW_PACKED : 0),
 	};
-	struct vas_blk_stopped stopped = { .index = (uint32_t)below(f, 3) };
+	struct vas_queue_stopped stopped = { .index = (uint32_t)below(f, 3) };
 
 	if (f->blk >= 0 && below(f, 4) == 0) {
 		close(f->blk);

@@ -104,8 +104,9 @@ static void close_any(struct fuzz *f)
 
 static void unload(struct fuzz *f)
 {
-	static const char *const modules[] = { "vas", "vas_test", "vas_example", "vas_blk" };
-	int i = (int)below(f, 4);
+	static const char *const modules[] = { "vas", "vas_test", "vas_example",
+						 "vas_virtqueue", "vas_blk" };
+	int i = (int)below(f, 5);
 
 	/* The parent has a session of each, so none can go. */
 	if (!syscall(SYS_delete_module, modules[i], O_NONBLOCK))

@@ -84,14 +84,14 @@ static int start(struct vhost_user *user, struct vhost_user_queue *queue)
 
 static int stop(struct vhost_user *user, struct vhost_user_queue *queue)
 {
-	struct vas_blk_stopped stopped = { .index = queue->config.index };
+	struct vas_queue_stopped stopped = { .index = queue->config.index };
 
 	if (!queue->is_running)
 		return 0;
 	if (ioctl(user->blk, VAS_BLK_STOP, &stopped))
 		return -errno;
 	queue->is_running = 0;
-	queue->config.next_avail = stopped.next_avail;
+	queue->config.base = stopped.base;
 	queue->nr_requests += stopped.nr_requests;
 	return stopped.broken ? -EPROTO : 0;
 }
@@ -127,9 +127,9 @@ static int set_call(struct vhost_user *user, struct vhost_user_queue *queue,
 static void set_addr(struct vhost_user *user, struct vhost_user_queue *queue,
 		     const struct vhost_vring_addr *addr)
 {
-	queue->config.desc = gpa_of(user, addr->desc_user_addr);
-	queue->config.avail = gpa_of(user, addr->avail_user_addr);
-	queue->config.used = gpa_of(user, addr->used_user_addr);
+	queue->config.parts[0] = gpa_of(user, addr->desc_user_addr);
+	queue->config.parts[1] = gpa_of(user, addr->avail_user_addr);
+	queue->config.parts[2] = gpa_of(user, addr->used_user_addr);
 }
 
 /* ---- the device --------------------------------------------------------------------------- */
@@ -205,7 +205,7 @@ static int handle_queue(struct vhost_user *user, struct message *m, int fd)
 		set_addr(user, queue, &addr);
 		return 0;
 	case SET_VRING_BASE:
-		queue->config.next_avail = (uint16_t)m->state.num;
+		queue->config.base = m->state.num;
 		return 0;
 	case SET_VRING_KICK:
 		return take_fd(m, fd, &queue->config.kick_fd);
@@ -217,7 +217,7 @@ static int handle_queue(struct vhost_user *user, struct message *m, int fd)
 		return m->state.num ? start(user, queue) : stop(user, queue);
 	default: /* GET_VRING_BASE */
 		err = stop(user, queue);
-		m->state.num = queue->config.next_avail;
+		m->state.num = queue->config.base;
 		return err ? err : reply(user, m, sizeof(m->state));
 	}
 }

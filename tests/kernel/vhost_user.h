@@ -23,7 +23,7 @@ struct vhost_user_region {
 };
 
 struct vhost_user_queue {
-	struct vas_blk_queue config;
+	struct vas_queue_start config;
 	int is_running;
 	uint64_t nr_requests; /* when it was stopped last */
 };
