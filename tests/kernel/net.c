@@ -481,7 +481,6 @@ TEST(devices_that_cannot_be_are_refused)
 {
 	struct vas_net_open good = { .features = VERSION_1, .nr_pairs = 2 }, bad;
 	uint64_t features;
-	uint32_t nr = 3;
 	struct net_guest g;
 
 	net_guest_init(&g, 0);
@@ -525,7 +524,18 @@ TEST(devices_that_cannot_be_are_refused)
 	bad = good;
 	bad.vas_fd = g.sock;
 	CHECK(net_guest_open(&g, bad) < 0);
-	strcpy(good.name, "vas-a");
+}
+
+/* One with two pairs. */
+TEST(a_device_has_the_pairs_that_it_was_opened_with)
+{
+	struct vas_net_open good = { .features = VERSION_1, .nr_pairs = 2, .name = "vas-a" };
+	struct net_guest g;
+	uint32_t nr = 3;
+
+	net_guest_init(&g, 0);
+	close(g.net);
+	g.net = open("/dev/vas_net", O_RDWR | O_CLOEXEC);
 	CHECK_OK(net_guest_open(&g, good));
 	CHECK_STR(g.name, "vas-a");
 	CHECK_EQ(net_guest_start(&g, 4, 0), -EINVAL);
@@ -535,6 +545,6 @@ TEST(devices_that_cannot_be_are_refused)
 	CHECK_OK(ioctl(g.net, VAS_NET_SET_PAIRS, &nr));
 	CHECK_OK(net_guest_start(&g, 2, 0));
 	CHECK_OK(net_guest_start(&g, 3, 0));
-	g.net = open("/dev/vas_net", O_RDWR | O_CLOEXEC);
+	g.net = open("/dev/vas_net", O_RDWR | O_CLOEXEC); /* the other one is there */
 	CHECK_EQ(net_guest_open(&g, good), -EEXIST);
 }

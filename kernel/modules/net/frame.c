@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * A frame is a piece of memory and pages, in an skb; on the ring it is segments of guest memory. Both
- * are walked at once.
+ * A frame is a piece of memory and pages, in an skb; on the ring it is segments of guest memory.
+ * Both are walked at once.
  */
 #include <linux/minmax.h>
 #include <linux/skbuff.h>

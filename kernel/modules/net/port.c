@@ -10,21 +10,21 @@
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
-#include "../../compat/net.h"
+#include "uso.h"
 
 /* Frames that wait for the guest, in a pair of queues. */
 #define MAX_WAITING 1024
 
 #define FEATURE(name) (1ull << VIRTIO_NET_F_##name)
 
-/* Those that say nothing to the data path are here so that a driver's word can be passed on whole. */
+/* They say nothing to the data path: so a driver's word can be passed on whole. */
 #define CONFIG_FEATURES                                                                        \
 	(FEATURE(MAC) | FEATURE(MTU) | FEATURE(STATUS) | FEATURE(CTRL_VQ) | FEATURE(CTRL_RX) | \
 	 FEATURE(CTRL_VLAN) | FEATURE(CTRL_MAC_ADDR) | FEATURE(CTRL_GUEST_OFFLOADS) |          \
 	 FEATURE(GUEST_ANNOUNCE) | FEATURE(MQ))
 #define GUEST_OFFLOADS                                                                          \
 	(FEATURE(GUEST_CSUM) | FEATURE(GUEST_TSO4) | FEATURE(GUEST_TSO6) | FEATURE(GUEST_ECN) | \
-	 1ull << VAS_COMPAT_GUEST_USO4 | 1ull << VAS_COMPAT_GUEST_USO6)
+	 1ull << VAS_NET_GUEST_USO4 | 1ull << VAS_NET_GUEST_USO6)
 #define HOST_OFFLOADS (FEATURE(CSUM) | FEATURE(HOST_TSO4) | FEATURE(HOST_TSO6) | FEATURE(HOST_ECN))
 
 /* Both are served in order anyway. */
@@ -35,10 +35,10 @@
 
 u64 port_known_features(void)
 {
-	u64 uso = 1ull << VAS_COMPAT_GUEST_USO4 | 1ull << VAS_COMPAT_GUEST_USO6;
+	u64 uso = 1ull << VAS_NET_GUEST_USO4 | 1ull << VAS_NET_GUEST_USO6;
 
 	return VAS_QUEUE_FEATURES | IN_ORDER | CONFIG_FEATURES | (GUEST_OFFLOADS & ~uso) |
-	       HOST_OFFLOADS | VAS_COMPAT_USO | FEATURE(MRG_RXBUF);
+	       HOST_OFFLOADS | VAS_NET_USO | FEATURE(MRG_RXBUF);
 }
 
 static struct port *to_port(struct net_device *dev)
@@ -117,7 +117,7 @@ static void port_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *s
 static netdev_features_t port_fix_features(struct net_device *dev, netdev_features_t features)
 {
 	u64 offloads = READ_ONCE(to_port(dev)->offloads);
-	u64 uso = 1ull << VAS_COMPAT_GUEST_USO4 | 1ull << VAS_COMPAT_GUEST_USO6;
+	u64 uso = 1ull << VAS_NET_GUEST_USO4 | 1ull << VAS_NET_GUEST_USO6;
 
 	if (!(offloads & FEATURE(GUEST_CSUM)))
 		return features & ~OFFLOADS;

@@ -86,7 +86,7 @@ static int tell_num_buffers(struct delivery *delivery)
 	return err;
 }
 
-/* 1: all of it is in the guest's memory; 0: no buffer, and a kick will tell; -E2BIG: it never fits. */
+/* 1: all of it is in guest memory; 0: no buffer, a kick will tell; -E2BIG: it never fits. */
 static int deliver(struct delivery *delivery)
 {
 	struct vas_queue *queue = &delivery->queue->queue;

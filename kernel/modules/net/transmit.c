@@ -4,7 +4,7 @@
 #include <linux/if_vlan.h>
 #include <linux/skbuff.h>
 
-#include "../../compat/net.h"
+#include "uso.h"
 #include "port.h"
 
 /* With the header: the largest that IP has, and what is before it. */
@@ -45,14 +45,14 @@ static int feature_of(u8 gso_type)
 		return VIRTIO_NET_F_HOST_TSO4;
 	case VIRTIO_NET_HDR_GSO_TCPV6:
 		return VIRTIO_NET_F_HOST_TSO6;
-	case VAS_COMPAT_GSO_UDP_L4:
-		return VAS_COMPAT_HOST_USO;
+	case VAS_NET_GSO_UDP_L4:
+		return VAS_NET_HOST_USO;
 	default:
 		return -1;
 	}
 }
 
-/* Nothing but what was agreed on. What it says of the frame is virtio_net_hdr_to_skb()'s to check. */
+/* Nothing but what was agreed on. virtio_net_hdr_to_skb() checks what it says of the frame. */
 static bool is_agreed(const struct port *port, const struct virtio_net_hdr_v1 *header)
 {
 	int feature;
@@ -75,7 +75,7 @@ static bool finish(struct net_queue *queue, struct sk_buff *skb)
 
 	memcpy(&header, skb->data, sizeof(header));
 	__skb_pull(skb, HEADER_LEN);
-	/* By these virtio_net_hdr_to_skb() finds out whether the header is one for this protocol. */
+	/* By these virtio_net_hdr_to_skb() finds out whether header and protocol fit. */
 	skb_reset_mac_header(skb);
 	skb_set_network_header(skb, ETH_HLEN);
 	if (!is_agreed(queue->port, &header) ||

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * /dev/vas_net: the data path of a virtio-net device in the kernel. A session of it is a network
- * interface of the host, vasnet0 and so on, whose other end is the guest. The VMM does the transport
- * (its registers, features, configuration space, and the control queue), and says where the rings
- * are; everything else is between the guest's driver and a kernel thread a queue.
+ * interface of the host, vasnet0 and so on, whose other end is the guest. The VMM does the
+ * transport (its registers, features, configuration space, and the control queue), and says where
+ * the rings are; everything else is between the guest's driver and a kernel thread a queue.
  *
  *	guest's driver		/dev/vas_net			host
  *	transmitq ----------->	a thread: skbs		---->	received by vasnet0
@@ -39,10 +39,10 @@ struct vas_net_open {
 /*
  * Codes: see <linux/vas.h>. OPEN wants CAP_NET_ADMIN in the caller's network namespace, which is
  * where the interface appears. Queue 2i is the guest's receiveq i, 2i + 1 its transmitq.
- * What the host sends while a receiveq is stopped waits for the one that is started next, 1,024 frames
- * of it: a queue may change hands. SET_LINK: 0: the guest is gone, or its link is down; at first it is
- * up. SET_PAIRS: the driver uses so many (VIRTIO_NET_CTRL_MQ); at first 1. SET_OFFLOADS: what it takes
- * now (VIRTIO_NET_CTRL_GUEST_OFFLOADS), bits of its features.
+ * What the host sends while a receiveq is stopped waits for the one that is started next, 1,024
+ * frames of it: a queue may change hands. SET_LINK: 0: the guest is gone, or its link is down; at
+ * first it is up. SET_PAIRS: the driver uses so many (VIRTIO_NET_CTRL_MQ); at first 1.
+ * SET_OFFLOADS: what it takes now (VIRTIO_NET_CTRL_GUEST_OFFLOADS), bits of its features.
  */
 #define VAS_NET_GET_FEATURES _IOR(0xe8, 0x60, __u64)
 #define VAS_NET_OPEN	     _IOWR(0xe8, 0x61, struct vas_net_open)

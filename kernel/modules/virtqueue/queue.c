@@ -19,7 +19,7 @@
  */
 void vas_queue_wake(struct vas_queue *queue)
 {
-	/* Against the one of queue_thread(): it sees what is to do, or we see that it has not looked. */
+	/* Pairs with queue_thread(): it sees what is to do, or we see that it will not look. */
 	smp_mb();
 	if (READ_ONCE(queue->is_kicked))
 		return;
@@ -48,24 +48,48 @@ static void lock_queue(struct vas_queue *queue)
 	atomic_dec(&queue->nr_waiting);
 }
 
+/**
+ * vas_queue_is_wanted - others wait for the queue
+ * @queue: in ->serve(): then it leaves
+ *
+ * Return: true if they do.
+ */
 bool vas_queue_is_wanted(const struct vas_queue *queue)
 {
 	return atomic_read(&queue->nr_waiting) || kthread_should_stop();
 }
 EXPORT_SYMBOL_GPL(vas_queue_is_wanted);
 
+/**
+ * vas_queue_peek - the next chain
+ * @queue: in ->serve()
+ *
+ * Return: 1: it is in @queue->chain; 0: there is none; or an error, for ->serve() to return.
+ */
 int vas_queue_peek(struct vas_queue *queue)
 {
 	return vas_virtq_peek(&queue->ring.queue, queue->ring.queue.format, &queue->chain);
 }
 EXPORT_SYMBOL_GPL(vas_queue_peek);
 
+/**
+ * vas_queue_take - the chain that was peeked at is being served
+ * @queue: in ->serve()
+ */
 void vas_queue_take(struct vas_queue *queue)
 {
 	vas_virtq_take(&queue->ring.queue, queue->ring.queue.format, &queue->chain);
 }
 EXPORT_SYMBOL_GPL(vas_queue_take);
 
+/**
+ * vas_queue_give - answer chains that were taken
+ * @queue: in ->serve()
+ * @answers: of which the driver sees all at once
+ * @nr: how many, at least 1
+ *
+ * The driver is interrupted after ->serve(), if it wants to be.
+ */
 void vas_queue_give(struct vas_queue *queue, const struct vas_virtq_answer *answers, u32 nr)
 {
 	vas_virtq_give(&queue->ring.queue, queue->ring.queue.format, answers, nr);
@@ -73,6 +97,12 @@ void vas_queue_give(struct vas_queue *queue, const struct vas_virtq_answer *answ
 }
 EXPORT_SYMBOL_GPL(vas_queue_give);
 
+/**
+ * vas_queue_enable_kick - have the driver kick for the next chain
+ * @queue: in ->serve()
+ *
+ * Return: true if there is one already.
+ */
 bool vas_queue_enable_kick(struct vas_queue *queue)
 {
 	return vas_virtq_enable_kick(&queue->ring.queue, queue->ring.queue.format);
@@ -126,7 +156,7 @@ static int queue_thread(void *data)
 		int result;
 
 		WRITE_ONCE(queue->is_kicked, false);
-		smp_mb(); /* see vas_queue_wake() */
+		smp_mb(); /* pairs with vas_queue_wake() */
 		result = serve(queue);
 		if (result > 0)
 			cond_resched();

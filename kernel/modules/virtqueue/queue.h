@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * vas_virtqueue.ko: virtqueues in a guest's memory, for modules that serve devices. It has the ring,
- * its thread, its events, and what the guest's owner asks for meanwhile: an unplug, a freeze. Its
- * user has the requests.
+ * vas_virtqueue.ko: virtqueues in a guest's memory, for modules that serve devices. It has the
+ * ring, its thread, its events, and what the guest's owner asks for meanwhile: an unplug, a freeze.
+ * Its user has the requests.
  */
 #ifndef VAS_VIRTQUEUE_QUEUE_H
 #define VAS_VIRTQUEUE_QUEUE_H
@@ -95,8 +95,8 @@ struct vas_queue {
  * @queues: those that run
  * @released: the binding has ended
  *
- * vas_queue_set_start(), vas_queue_set_stop() and vas_queue_set_clean() exclude each other by a lock
- * of the caller's.
+ * vas_queue_set_start(), vas_queue_set_stop() and vas_queue_set_clean() exclude each other by a
+ * lock of the caller's.
  */
 struct vas_queue_set {
 	const struct vas_queue_ops *ops;
@@ -111,7 +111,7 @@ struct vas_queue_set {
 /* What all rings understand: INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED. */
 #define VAS_QUEUE_FEATURES (1ull << 28 | 1ull << 29 | 1ull << 32 | 1ull << 34)
 
-/* A binding with a set as its priv: each module has its own, since it is in use while that lives. */
+/* A binding with a set as its priv. Each module has its own, and stays while that lives. */
 #define VAS_QUEUE_SET_OPS(_name)                                                           \
 	{                                                                                  \
 		.owner = THIS_MODULE, .name = (_name), .invalidate = vas_queue_invalidate, \

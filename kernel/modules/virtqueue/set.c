@@ -8,6 +8,12 @@
 
 #include "queue.h"
 
+/**
+ * vas_queue_invalidate - struct vas_ops' invalidate
+ * @priv: the set
+ * @mapping: a ring's, or nobody's any more
+ * @deadline: is kept: a queue's thread does a bounded number of things with its lock held
+ */
 void vas_queue_invalidate(void *priv, struct vas_mapping *mapping, ktime_t deadline)
 {
 	struct vas_queue_set *set = priv;
@@ -33,6 +39,14 @@ static void set_quiet(struct vas_queue_set *set, bool quiet)
 	up_read(&set->lock);
 }
 
+/**
+ * vas_queue_quiesce - struct vas_ops' quiesce
+ * @priv: the set
+ * @mapping: one of a ring's
+ * @deadline: is kept
+ *
+ * Return: 0.
+ */
 int vas_queue_quiesce(void *priv, struct vas_mapping *mapping, ktime_t deadline)
 {
 	set_quiet(priv, true);
@@ -40,12 +54,21 @@ int vas_queue_quiesce(void *priv, struct vas_mapping *mapping, ktime_t deadline)
 }
 EXPORT_SYMBOL_GPL(vas_queue_quiesce);
 
+/**
+ * vas_queue_resume - struct vas_ops' resume
+ * @priv: the set
+ * @mapping: one of a ring's
+ */
 void vas_queue_resume(void *priv, struct vas_mapping *mapping)
 {
 	set_quiet(priv, false);
 }
 EXPORT_SYMBOL_GPL(vas_queue_resume);
 
+/**
+ * vas_queue_released - struct vas_ops' release
+ * @priv: the set
+ */
 void vas_queue_released(void *priv)
 {
 	struct vas_queue_set *set = priv;

@@ -9,9 +9,9 @@
 #include <linux/types.h>
 
 /*
- * Where to go on: of a split ring the next available entry, of a packed one (the driver has accepted
- * RING_PACKED) the next available position, and the next used one in the upper half, as vhost-user
- * has it. That is for a new queue:
+ * Where to go on: of a split ring the next available entry, of a packed one (the driver has
+ * accepted RING_PACKED) the next available position, and the next used one in the upper half, as
+ * vhost-user has it. That is for a new queue:
  */
 #define VAS_QUEUE_NEW_SPLIT  0u
 #define VAS_QUEUE_NEW_PACKED 0x80008000u
