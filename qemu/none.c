@@ -38,6 +38,12 @@ int qemu_is_running(struct qmp *qmp)
 	return none();
 }
 
+int qemu_is_waiting(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
 int qemu_stop(struct qmp *qmp)
 {
 	(void)qmp;
@@ -51,6 +57,12 @@ int qemu_cont(struct qmp *qmp)
 }
 
 int qemu_quit(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_end(struct qmp *qmp)
 {
 	(void)qmp;
 	return none();
@@ -75,6 +87,50 @@ int qemu_load(struct qmp *qmp, const void *state, size_t size)
 	(void)qmp;
 	(void)state;
 	(void)size;
+	return none();
+}
+
+int qemu_save_begin(struct qmp *qmp, struct qemu_save *save)
+{
+	(void)qmp;
+	(void)save;
+	return none();
+}
+
+int qemu_save_pass(struct qemu_save *save, int (*take)(void *arg, const void *bytes, size_t size),
+		   void *arg)
+{
+	(void)save;
+	(void)take;
+	(void)arg;
+	return none();
+}
+
+int qemu_save_end(struct qemu_save *save, int err)
+{
+	(void)save;
+	return err;
+}
+
+int qemu_load_begin(struct qmp *qmp, int *sock)
+{
+	(void)qmp;
+	(void)sock;
+	return none();
+}
+
+int qemu_load_write(int sock, const void *bytes, size_t size)
+{
+	(void)sock;
+	(void)bytes;
+	(void)size;
+	return none();
+}
+
+int qemu_load_end(struct qmp *qmp, int sock)
+{
+	(void)qmp;
+	(void)sock;
 	return none();
 }
 

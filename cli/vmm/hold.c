@@ -64,6 +64,7 @@ void held_init(struct held *held, struct vas *vas)
 			       .folder.lock = -1,
 			       .listener = -1,
 			       .loan = -1,
+			       .state = -1,
 			       .successor = -1 };
 	/* Without, others cannot ask for it, and that is all. */
 	if (!vas || vas_info(vas, &info) || run_folder_make(&held->folder, info.uuid))

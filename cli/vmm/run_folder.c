@@ -16,12 +16,13 @@
 
 #include "cli/target/name.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/orphan.h"
 
 #define NEW_PREFIX  ".new-"
 #define MAKE_TRIES  10
 #define MAX_COMMAND (1u << 20)
 
-static const char *const files[] = { "owner", "monitor", "command" };
+static const char *const files[] = { "owner", "monitor", "command", "ram" };
 
 /* ---- the folder of all -------------------------------------------------------------------- */
 
@@ -66,8 +67,17 @@ static void empty(int base, int fd, const char *name)
 	unlinkat(base, name, AT_REMOVEDIR);
 }
 
-/* Remove what nobody needs: its processes were killed. */
-static void sweep(int base)
+static void end_orphan(const char *base, const char *name)
+{
+	struct run_folder folder = { .lock = -1 };
+
+	if (snprintf(folder.path, sizeof(folder.path), "%s/%s", base, name) <
+	    (int)sizeof(folder.path))
+		orphan_end(&folder);
+}
+
+/* Remove what nobody needs: its processes were killed, or are to end. */
+static void sweep(const char *path, int base)
 {
 	DIR *dir = fdopendir(fcntl(base, F_DUPFD_CLOEXEC, 0));
 	struct dirent *entry;
@@ -80,12 +90,25 @@ static void sweep(int base)
 		fd = openat(base, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (!flock(fd, LOCK_EX | LOCK_NB))
+		if (flock(fd, LOCK_EX | LOCK_NB))
+			end_orphan(path, entry->d_name);
+		else
 			empty(base, fd, entry->d_name);
 		close(fd);
 	}
 	if (dir)
 		closedir(dir);
+}
+
+void run_folder_sweep(void)
+{
+	char base[RUN_FOLDER_LEN];
+	int fd = base_path(base) ? -1 : open_base(base);
+
+	if (fd < 0)
+		return;
+	sweep(base, fd);
+	close(fd);
 }
 
 /* ---- one folder --------------------------------------------------------------------------- */
@@ -131,7 +154,7 @@ int run_folder_make(struct run_folder *folder, const uint8_t uuid[16])
 
 	*folder = (struct run_folder){ .lock = -1 };
 	if (fd >= 0) {
-		sweep(fd);
+		sweep(base, fd);
 		close(fd);
 		err = set_path(folder, uuid);
 		while (!err && (err = make_locked(folder, base)) == -ENOENT && tries--)
@@ -205,6 +228,37 @@ int run_folder_socket(const struct run_folder *folder, const char *file)
 	err = -errno;
 	close(fd);
 	return err;
+}
+
+/* ---- RAM ---------------------------------------------------------------------------------- */
+
+int run_folder_set_ram(const struct run_folder *folder, const struct run_ram *ram)
+{
+	struct run_path path = run_folder_path(folder, "ram");
+	int fd = open(path.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), nr;
+
+	if (fd < 0)
+		return -errno;
+	nr = dprintf(fd, "%d %d %d\n", ram->fd, ram->is_private, ram->is_incoming);
+	close(fd);
+	return nr < 0 ? -EIO : 0;
+}
+
+int run_folder_get_ram(const struct run_folder *folder, struct run_ram *ram)
+{
+	struct run_path path = run_folder_path(folder, "ram");
+	int fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	char text[64];
+	ssize_t size;
+
+	if (fd < 0)
+		return -errno;
+	size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[size < 0 ? 0 : size] = '\0';
+	return sscanf(text, "%d %d %d", &ram->fd, &ram->is_private, &ram->is_incoming) == 3 ?
+		       0 :
+		       -EPROTO;
 }
 
 /* ---- the command -------------------------------------------------------------------------- */

@@ -43,6 +43,7 @@ void start_kill(struct held *held)
 {
 	int code;
 
+	start_stand(held);
 	if (held->successor >= 0)
 		pidfd_send_signal(held->successor, SIGKILL, NULL, 0);
 	if (!held->child.pid)
@@ -69,6 +70,19 @@ static int give_monitor(struct held *held)
 	copy = child_inherit(&held->child, sock);
 	close(sock);
 	return copy;
+}
+
+/* For commands that come later. */
+static int describe(const struct held *held, char *const *command, const struct qemu_record *how)
+{
+	const int is_private = held->base >= 0;
+	const int is_apart = is_private || vas_backing_fd(held->vas, 0) != vas_fd(held->vas);
+	const struct run_ram ram = { .fd = is_apart ? held->child.fd : -1,
+				     .is_private = is_private,
+				     .is_incoming = how->state != NULL };
+	int err = run_folder_set_ram(&held->folder, &ram);
+
+	return err ? err : run_folder_set_command(&held->folder, how->memory, command);
 }
 
 /* The process that was started ends when QEMU is up, in the background. */
@@ -100,10 +114,10 @@ int start_qemu(struct held *held, char *const *command, const struct qemu_record
 	if (code)
 		return code;
 	/* Without us, it is still to be found by its vas. */
-	if (more.is_private && (err = child_keep(&held->child, vas_fd(held->vas))))
+	if (ram != vas_fd(held->vas) && (err = child_keep(&held->child, vas_fd(held->vas))))
 		return fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err));
 	more.monitor = give_monitor(held);
-	err = more.monitor < 0 ? 0 : run_folder_set_command(&held->folder, how->memory, command);
+	err = more.monitor < 0 ? 0 : describe(held, command, how);
 	argv = err ? NULL : qemu_argv(command, &more);
 	if (argv)
 		code = start_prepared(held, argv);
@@ -138,33 +152,47 @@ static int connect_to(struct held *held, struct qmp **qmp)
 
 int start_await(struct held *held)
 {
-	struct qmp *qmp;
-	int code = connect_to(held, &qmp);
-
-	if (!code)
-		qmp_close(qmp);
-	return code;
-}
-
-static int load(struct held *held, const struct qemu_record *record)
-{
-	struct qmp *qmp;
-	int code = connect_to(held, &qmp), err;
+	int code = connect_to(held, &held->qmp), err;
 
 	if (code)
 		return code;
-	err = qemu_load(qmp, record->state, record->state_size);
-	qmp_close(qmp);
+	err = qemu_load_begin(held->qmp, &held->state);
 	if (!err)
 		return EXIT_OK;
+	held->state = -1;
+	return fail_vas(err, held->name);
+}
+
+/* Why the state does not go in is known to QEMU, which says so by itself. */
+static int refused(const struct held *held, const struct qemu_record *record)
+{
 	return fail(EXIT_REFUSED, "%s does not take the guest's state, which is of %s, QEMU %s: %s",
 		    held->name, record->kind.machine, record->kind.version, vas_error());
 }
 
+int start_write(struct held *held, const struct qemu_record *record, const void *part, size_t size)
+{
+	int err = qemu_load_write(held->state, part, size);
+
+	return err ? refused(held, record) : EXIT_OK;
+}
+
+int start_loaded(struct held *held, const struct qemu_record *record)
+{
+	int err = qemu_load_end(held->qmp, held->state);
+
+	held->state = -1;
+	return err ? refused(held, record) : EXIT_OK;
+}
+
 int start_load(struct held *held, const struct qemu_record *record)
 {
-	int code = load(held, record);
+	int code = start_await(held);
 
+	if (!code)
+		code = start_write(held, record, record->state, record->state_size);
+	if (!code)
+		code = start_loaded(held, record);
 	if (code)
 		start_kill(held);
 	return code;
@@ -199,14 +227,19 @@ int start_recorded(struct held *held, const struct qemu_record *record, char *co
 
 int start_go_on(struct held *held)
 {
-	struct qmp *qmp;
-	int code = connect_to(held, &qmp), err;
+	int err = qemu_cont(held->qmp);
 
-	if (code)
-		return code;
-	err = qemu_cont(qmp);
-	qmp_close(qmp);
+	start_stand(held);
 	return err ? fail_vas(err, held->name) : EXIT_OK;
+}
+
+void start_stand(struct held *held)
+{
+	qmp_close(held->qmp);
+	held->qmp = NULL;
+	if (held->state >= 0)
+		close(held->state);
+	held->state = -1;
 }
 
 /* ---- the background ----------------------------------------------------------------------- */

@@ -19,14 +19,18 @@ int start_prepared(struct held *held, char *const *command); /* after child_prep
 int start_qemu(struct held *held, char *const *command, const struct qemu_record *how);
 
 /*
- * A QEMU that goes on where the record says: it is started, takes the state, and goes on. command:
- * what to start, or NULL: what is recorded. Each step waits for the one before, and the guest
- * stands still until the last. Exit codes; none runs after an error of the first two.
+ * A QEMU that goes on where the record says: it is started, takes the state, and goes on, or stands
+ * until 'vas resume'. command: what to start, or NULL: what is recorded. Each step waits for the
+ * one before; from await on until go_on or stand nobody else has its monitor. Exit codes; none
+ * runs after an error of the first four.
  */
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command);
 int start_await(struct held *held); /* until it could take the state at once */
-int start_load(struct held *held, const struct qemu_record *record);
+int start_write(struct held *held, const struct qemu_record *record, const void *part, size_t size);
+int start_loaded(struct held *held, const struct qemu_record *record); /* all has been written */
+int start_load(struct held *held, const struct qemu_record *record);   /* these three in one */
 int start_go_on(struct held *held);
+void start_stand(struct held *held);
 
 /* Whatever runs in it: end it, now. */
 void start_kill(struct held *held);
