@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
 #include "cli/target/name.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/pidfd.h"
 
 #define MONITOR_NS 10000000000ull
 #define END_MS	   30000
@@ -298,7 +298,7 @@ static int has_ended(pid_t pid, int process)
 int guest_take(struct guest *guest)
 {
 	const pid_t pid = qmp_pid(guest->qmp);
-	int process = pidfd_open(pid, 0), err = loan_keep(guest->loan);
+	int process = process_open(pid), err = loan_keep(guest->loan);
 
 	guest->loan = -1;
 	if (err)
