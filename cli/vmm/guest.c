@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
 #include "cli/target/name.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/pidfd.h"
 
 #define MONITOR_NS 10000000000ull
 #define END_MS	   30000
@@ -294,10 +294,10 @@ int guest_save(struct guest *guest, void **bytes, size_t *size)
 
 void guest_end_here(struct guest *guest)
 {
-	guest->process = pidfd_open(qmp_pid(guest->qmp), 0);
+	guest->process = process_open(qmp_pid(guest->qmp));
 	/* One that does not answer is not to run on either. */
 	if (qemu_end(guest->qmp) && guest->process >= 0)
-		pidfd_send_signal(guest->process, SIGKILL, NULL, 0);
+		process_signal(guest->process, SIGKILL);
 	guest->is_stopped = 0;
 }
 

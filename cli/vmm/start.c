@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/pidfd.h"
 #include "cli/vmm/qemu.h"
 
 #define CONNECT_NS 5000000000ull
@@ -45,7 +45,7 @@ void start_kill(struct held *held)
 
 	start_stand(held);
 	if (held->successor >= 0)
-		pidfd_send_signal(held->successor, SIGKILL, NULL, 0);
+		process_signal(held->successor, SIGKILL);
 	if (!held->child.pid)
 		return;
 	kill(held->child.pid, SIGKILL);

@@ -71,8 +71,8 @@ TEST(what_is_no_record_is_refused)
 		"{\"qemu\": \"7\", \"machine\": \"pc\", \"command\": [\"a\\u0000b\"]}",
 		"{\"qemu\": \"7\", \"machine\": \"pc\", \"command\": {\"0\": \"a\"}}",
 		"{\"qemu\": [[[[[[[[[[]]]]]]]]]], \"machine\": \"pc\", \"command\": [\"a\"]}",
-		"{\"qemu\": \"0123456789012345678901234567890123456789\", \"machine\": \"pc\", "
-		"\"command\": [\"a\"]}",
+		("{\"qemu\": \"0123456789012345678901234567890123456789\", \"machine\": \"pc\", "
+		 "\"command\": [\"a\"]}"),
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -120,15 +120,16 @@ int main(void)
 	load_modules();
 	memory = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (memory == MAP_FAILED)
+	if (memory == MAP_FAILED) {
 		printf("count: BROKEN: no memory\n");
-	for (uint64_t round = 1; memory != MAP_FAILED; round++) {
+		for (;;)
+			pause();
+	}
+	for (uint64_t round = 1;; round++) {
 		go_round(memory, seed, round);
 		printf("count: %llu, at gpa %#llx\n", (unsigned long long)round,
 		       (unsigned long long)gpa_of(memory));
 		listen_to_console();
 		nanosleep(&period, NULL);
 	}
-	for (;;)
-		pause();
 }
