@@ -20,7 +20,7 @@ struct linux_guest {
 	const char *command_line;
 	uint64_t ram; /* from 0 on */
 	unsigned int nr_cpus;
-	/* What linux_load() says: where it is entered, in 32-bit protected mode, and its EBX, ESI. */
+	/* What linux_load() says: the entry, in 32-bit protected mode, and its EBX, ESI. */
 	uint64_t entry;
 	uint64_t info;
 };
