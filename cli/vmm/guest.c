@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
@@ -43,9 +44,12 @@ static int take_over(struct guest *guest, struct vas *binder)
 static int find_folder(struct vas *vas, struct run_folder *folder)
 {
 	struct vas_info info;
+	struct stat st;
 	int err = vas_info(vas, &info);
 
-	return err ? err : run_folder_find(folder, info.uuid);
+	if (!err && fstat(vas_fd(vas), &st))
+		err = -errno;
+	return err ? err : run_folder_find(folder, info.uuid, st.st_uid);
 }
 
 /* None is fine: there is a vas without a QEMU, or one whose QEMU has ended. */

@@ -67,6 +67,11 @@ int restored_take_record(struct restored *r, void *bytes, size_t size)
 	err = qemu_record_parse(bytes, size, &r->record);
 	if (err)
 		return fail_vas(err, r->file);
+	if (!r->command && !r->record.command[0])
+		return fail(EXIT_REFUSED,
+			    "%s: its QEMU was started by another program or user, which alone "
+			    "can say how: say what is to be started behind --, or give --no-start",
+			    r->file);
 	/* It is not what it was: the guest hears of that. */
 	if (r->record.genid[0])
 		strcpy(r->record.genid, "auto");

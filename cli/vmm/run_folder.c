@@ -18,6 +18,7 @@
 #include "cli/ui/verb.h"
 
 #define NEW_PREFIX  ".new-"
+#define TMP_FORMAT  "/tmp/vas-%u"
 #define MAKE_TRIES  10
 #define MAX_COMMAND (1u << 20)
 
@@ -37,7 +38,7 @@ static int base_path(char path[RUN_FOLDER_LEN])
 	else if (runtime && *runtime == '/')
 		nr = snprintf(path, RUN_FOLDER_LEN, "%s/vas", runtime);
 	else
-		nr = snprintf(path, RUN_FOLDER_LEN, "/tmp/vas-%u", geteuid());
+		nr = snprintf(path, RUN_FOLDER_LEN, TMP_FORMAT, geteuid());
 	/* Behind it come a slash and a uuid. */
 	return nr < RUN_FOLDER_LEN - UUID_TEXT_LEN - 1 ? 0 : -ENAMETOOLONG;
 }
@@ -90,17 +91,13 @@ static void sweep(int base)
 
 /* ---- one folder --------------------------------------------------------------------------- */
 
-static int set_path(struct run_folder *folder, const uint8_t uuid[16])
+static void set_path(struct run_folder *folder, const char *base, const uint8_t uuid[16])
 {
-	char base[RUN_FOLDER_LEN], text[UUID_TEXT_LEN];
-	int err = base_path(base);
+	char text[UUID_TEXT_LEN];
 
-	if (err)
-		return err;
 	name_format_uuid(uuid, text);
 	snprintf(folder->path, sizeof(folder->path), "%.*s/%s", RUN_FOLDER_LEN - UUID_TEXT_LEN - 1,
 		 base, text);
-	return 0;
 }
 
 /* Before it is locked it has another name, under which it may be swept away: -ENOENT then. */
@@ -133,7 +130,8 @@ int run_folder_make(struct run_folder *folder, const uint8_t uuid[16])
 	if (fd >= 0) {
 		sweep(fd);
 		close(fd);
-		err = set_path(folder, uuid);
+		set_path(folder, base, uuid);
+		err = 0;
 		while (!err && (err = make_locked(folder, base)) == -ENOENT && tries--)
 			err = 0;
 	} else {
@@ -170,16 +168,39 @@ void run_folder_remove(struct run_folder *folder)
 	folder->lock = -1;
 }
 
-int run_folder_find(struct run_folder *folder, const uint8_t uuid[16])
+/* Under the given folder of all: 0 if it is there and the user's. */
+static int find_in(struct run_folder *folder, const char *base, const uint8_t uuid[16], uid_t uid)
 {
 	struct stat st;
 
-	*folder = (struct run_folder){ .lock = -1 };
-	if (!set_path(folder, uuid) && !lstat(folder->path, &st) && S_ISDIR(st.st_mode) &&
-	    st.st_uid == geteuid())
+	set_path(folder, base, uuid);
+	if (!lstat(folder->path, &st) && S_ISDIR(st.st_mode) && st.st_uid == uid)
 		return 0;
 	folder->path[0] = '\0';
 	return -ENOENT;
+}
+
+/* Where another user's folder of all is, unless that has said otherwise. */
+static int find_of_user(struct run_folder *folder, const uint8_t uuid[16], uid_t uid)
+{
+	char base[RUN_FOLDER_LEN];
+
+	snprintf(base, sizeof(base), "/run/user/%u/vas", uid);
+	if (!find_in(folder, base, uuid, uid))
+		return 0;
+	snprintf(base, sizeof(base), TMP_FORMAT, uid);
+	return find_in(folder, base, uuid, uid);
+}
+
+int run_folder_find(struct run_folder *folder, const uint8_t uuid[16], uid_t uid)
+{
+	char base[RUN_FOLDER_LEN];
+	int err = base_path(base);
+
+	*folder = (struct run_folder){ .lock = -1 };
+	if (!err)
+		err = find_in(folder, base, uuid, uid);
+	return err && uid != geteuid() ? find_of_user(folder, uuid, uid) : err;
 }
 
 struct run_path run_folder_path(const struct run_folder *folder, const char *file)
@@ -218,7 +239,7 @@ int run_folder_set_command(const struct run_folder *folder, uint64_t memory, cha
 	if (!file)
 		return -errno;
 	fprintf(file, "%" PRIu64 "%c", memory, '\0');
-	for (; *argv; argv++)
+	for (; argv && *argv; argv++)
 		fwrite(*argv, 1, strlen(*argv) + 1, file);
 	return fclose(file) ? -errno : 0;
 }
@@ -247,20 +268,24 @@ int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, ch
 	int fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), err = -EPROTO;
 	char *text = malloc(MAX_COMMAND), *end;
 	ssize_t size = fd < 0 || !text ? -1 : read(fd, text, MAX_COMMAND);
+	struct stat st;
 	size_t first;
 
 	if (fd < 0)
 		err = -errno;
-	else
-		close(fd);
 	if (size > 0 && !text[size - 1]) {
 		*memory = strtoull(text, &end, 10);
 		first = (size_t)(end + 1 - text);
-		if (!*end && first < (size_t)size) {
+		/* What another user says is to be started is not. */
+		if (fstat(fd, &st) || st.st_uid != geteuid())
+			size = (ssize_t)first;
+		if (!*end && first <= (size_t)size) {
 			*argv = split(text + first, (size_t)size - first);
 			err = *argv ? 0 : -ENOMEM;
 		}
 	}
+	if (fd >= 0)
+		close(fd);
 	free(text);
 	return err;
 }

@@ -17,6 +17,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define RUN_FOLDER_LEN 96
 
@@ -29,8 +30,11 @@ struct run_folder {
 int run_folder_make(struct run_folder *folder, const uint8_t uuid[16]);
 void run_folder_remove(struct run_folder *folder);
 
-/* That of another process's vas: 0 or -ENOENT. Nothing is to be released. */
-int run_folder_find(struct run_folder *folder, const uint8_t uuid[16]);
+/*
+ * That of another process's vas, which the user uid has made: 0 or -ENOENT. For root it is also
+ * where the user has it who does not say otherwise. Nothing is to be released.
+ */
+int run_folder_find(struct run_folder *folder, const uint8_t uuid[16], uid_t uid);
 
 /* The path of a file in it. */
 struct run_path {
@@ -41,7 +45,11 @@ struct run_path run_folder_path(const struct run_folder *folder, const char *fil
 /* A Unix socket (mode 0600) that is bound to the file, and does not listen yet: fd or -errno. */
 int run_folder_socket(const struct run_folder *folder, const char *file);
 
-/* How a QEMU was started. argv ends with NULL, is malloced in one piece, and may be free()d. */
+/*
+ * How a QEMU was started; NULL: by a program that alone can start it again. argv ends with NULL, is
+ * malloced in one piece, and may be free()d; of another user's there is no word in it, since an
+ * argument is a command.
+ */
 int run_folder_set_command(const struct run_folder *folder, uint64_t memory, char *const *argv);
 int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, char ***argv);
 

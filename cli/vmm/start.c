@@ -85,32 +85,44 @@ static int wait_for_daemon(struct held *held)
 				      fail(EXIT_OWN, "%s is not in the background", held->name);
 }
 
-int start_qemu(struct held *held, char *const *command, const struct qemu_record *how)
+int start_prepare_qemu(struct held *held, char *const *command, const struct qemu_record *how,
+		       struct qemu_more *more)
 {
 	const int has_genid = how->genid[0] && qemu_takes_genid(command);
-	struct qemu_more more = { .memory = how->memory,
-				  .is_private = held->base >= 0,
-				  .machine = how->kind.machine[0] ? how->kind.machine : NULL,
-				  .genid = has_genid ? how->genid : NULL,
-				  .is_incoming = how->state != NULL };
-	const int ram = more.is_private ? held->base : vas_backing_fd(held->vas, 0);
-	int code = child_prepare(&held->child, ram), err;
-	char **argv;
+	int code, err;
 
+	*more = (struct qemu_more){ .memory = how->memory,
+				    .is_private = held->base >= 0,
+				    .machine = how->kind.machine[0] ? how->kind.machine : NULL,
+				    .genid = has_genid ? how->genid : NULL,
+				    .is_incoming = how->state != NULL };
+	held->name = command[0];
+	code = child_prepare(&held->child,
+			     more->is_private ? held->base : vas_backing_fd(held->vas, 0));
 	if (code)
 		return code;
 	/* Without us, it is still to be found by its vas. */
-	if (more.is_private && (err = child_keep(&held->child, vas_fd(held->vas))))
+	if (more->is_private && (err = child_keep(&held->child, vas_fd(held->vas))))
 		return fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err));
-	more.monitor = give_monitor(held);
-	err = more.monitor < 0 ? 0 : run_folder_set_command(&held->folder, how->memory, command);
-	argv = err ? NULL : qemu_argv(command, &more);
+	more->monitor = give_monitor(held);
+	err = more->monitor < 0 ? 0 :
+				  run_folder_set_command(&held->folder, how->memory,
+							 held->is_managed ? NULL : command);
+	return err ? fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err)) : EXIT_OK;
+}
+
+int start_qemu(struct held *held, char *const *command, const struct qemu_record *how)
+{
+	struct qemu_more more;
+	int code = start_prepare_qemu(held, command, how, &more);
+	char **argv = code ? NULL : qemu_argv(command, &more);
+
 	if (argv)
 		code = start_prepared(held, argv);
-	else
-		code = fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(err ? -err : ENOMEM));
+	else if (!code)
+		code = fail(EXIT_OWN, "no memory for %s's arguments", command[0]);
 	free(argv);
-	held->name = command[0];
+	qemu_more_clean(&more);
 	if (!code && qemu_is_daemon(command))
 		code = wait_for_daemon(held);
 	return code;

@@ -4,6 +4,7 @@
 #define CLI_START_H
 
 #include "cli/vmm/hold.h"
+#include "cli/vmm/qemu.h"
 #include "qemu/record.h"
 
 /* Any command, which finds the fd in @FD@ and VAS_FD. An exit code. */
@@ -17,6 +18,13 @@ int start_prepared(struct held *held, char *const *command); /* after child_prep
  * is waited for until it has. An exit code.
  */
 int start_qemu(struct held *held, char *const *command, const struct qemu_record *how);
+
+/*
+ * The first half of that: what QEMU is to inherit, and what its arguments are to have more. Who
+ * starts it does the rest. An exit code.
+ */
+int start_prepare_qemu(struct held *held, char *const *command, const struct qemu_record *how,
+		       struct qemu_more *more);
 
 /*
  * A QEMU that goes on where the record says: it is started, takes the state, and goes on. command:
