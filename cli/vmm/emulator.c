@@ -104,7 +104,7 @@ static int hold(struct emulator *e, int sock, pid_t qemu)
 	}
 	if (!answer.code) {
 		answer.monitor = which(&held.child, e->more.monitor);
-		held.successor = pidfd_open(qemu, 0);
+		held.successor = pidfd_open(held.successor_pid = qemu, 0);
 	}
 	/* It waits for this, and so has lived until here. */
 	err = send_answer(sock, &answer, &held.child);

@@ -23,9 +23,10 @@ struct held {
 	int loan;	    /* the socket of whom it is lent to; -1: nobody */
 	int was_running;    /* the guest, before */
 	int successor;	    /* a process that goes on in the memory (pidfd); -1 */
-	int is_over;	    /* nothing more to hold it for */
-	int is_managed;	    /* another program has started what runs, and may start it again */
-	int is_kept;	    /* for another holder, who adopts it: its end is not ours */
+	pid_t successor_pid;
+	int is_over;	/* nothing more to hold it for */
+	int is_managed; /* another program has started what runs, and may start it again */
+	int is_kept;	/* for another holder, who adopts it: its end is not ours */
 };
 
 /*
