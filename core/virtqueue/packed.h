@@ -95,6 +95,13 @@ uint32_t vas_packed_queue_base(const struct vas_packed_queue *queue);
  */
 int vas_packed_queue_peek(struct vas_packed_queue *queue, struct vas_virtq_chain *chain);
 
+/*
+ * The chain of these descriptors, as peek yields it: of one that somebody had taken who died before
+ * its answer, and copied before. They are private, and at least one.
+ */
+int vas_packed_queue_chain_of(struct vas_packed_queue *queue, const struct vas_packed_desc *descs,
+			      uint32_t nr, struct vas_virtq_chain *chain);
+
 /* The chain that the last peek has yielded. */
 void vas_packed_queue_take(struct vas_packed_queue *queue, const struct vas_virtq_chain *chain);
 

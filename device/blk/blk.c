@@ -39,6 +39,8 @@ static void finish(struct server *server, struct request *request)
 		device_queue_break(server->queue);
 		return;
 	}
+	if (request->io.err)
+		device_queue_count(&server->queue->counters->errors, 1);
 	server->answers[server->nr_answers++] = (struct vas_virtq_answer){
 		.head = request->chain.head,
 		.nr_descs = request->chain.nr_descs,

@@ -66,9 +66,11 @@ static int stream_write(struct stream *stream, const struct memory *memory, cons
 
 static int add_iov(struct request *request, const struct memory *memory, uint64_t gpa, uint64_t len)
 {
+	enum memory_access access = request->io.op == DISK_READ ? MEMORY_WRITE : MEMORY_READ;
+
 	while (len) {
 		uint64_t nr = len;
-		uint8_t *bytes = memory_at(memory, gpa, &nr);
+		uint8_t *bytes = memory_at(memory, gpa, &nr, access);
 
 		if (!bytes || request->io.nr == REQUEST_MAX_IOV)
 			return -EPROTO;
@@ -250,7 +252,7 @@ int request_finish(struct request *request, const struct memory *memory)
 	int err = request->io.err;
 	uint8_t status = status_of(err);
 
-	if (memory->is_logging && request->io.op == DISK_READ)
+	if (memory_is_logging(memory) && request->io.op == DISK_READ)
 		mark_data(request, memory);
 	if (memory_write(memory, request->status_gpa, &status, sizeof(status)))
 		return -EPROTO;

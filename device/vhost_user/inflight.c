@@ -88,7 +88,7 @@ int inflight_set(struct session *session, struct vhost_user_message *message)
 		     0;
 }
 
-struct inflight_queue *inflight_of(const struct session *session, uint32_t index)
+void *inflight_of(const struct session *session, uint32_t index)
 {
 	if (!session->inflight.bytes || index >= session->inflight_queues)
 		return NULL;

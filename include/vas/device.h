@@ -30,7 +30,7 @@ extern "C" {
 
 /* ---- the owner's side --------------------------------------------------------------------- */
 
-struct vas_device;
+struct vas_bus_device;
 
 struct vas_device_options {
 	const char *name;    /* up to 23 bytes, unique among the devices of the vas */
@@ -49,11 +49,11 @@ struct vas_device_options {
  * bus. -ENOMEM.
  */
 VAS_API int vas_device_add(struct vas *vas, const struct vas_device_options *options,
-			   struct vas_device **device);
-VAS_API void vas_device_remove(struct vas_device *device);
+			   struct vas_bus_device **device);
+VAS_API void vas_device_remove(struct vas_bus_device *device);
 
 /* Wait until somebody has offered to serve it. -ETIMEDOUT. */
-VAS_API int vas_device_wait(struct vas_device *device, uint64_t timeout_ns);
+VAS_API int vas_device_wait(struct vas_bus_device *device, uint64_t timeout_ns);
 
 /*
  * The device for a transport. Not before vas_device_wait() has returned 0: the features and the
@@ -64,13 +64,13 @@ VAS_API int vas_device_wait(struct vas_device *device, uint64_t timeout_ns);
  * nobody until it ends, and its driver is told that it needs a reset. With no provider all ops
  * succeed at once, and hold for the next one.
  */
-VAS_API struct vas_virtio_server *vas_device_server(struct vas_device *device);
+VAS_API struct vas_virtio_server *vas_device_server(struct vas_bus_device *device);
 
 /*
  * Kill the provider (SIGKILL) and return when it is dead; another one takes over. -ESRCH: there is
  * none. -EPERM: it is this process, or another user's. -ETIMEDOUT: it is not dead after 5 s.
  */
-VAS_API int vas_device_kill(struct vas_device *device);
+VAS_API int vas_device_kill(struct vas_bus_device *device);
 
 /* ---- for everybody ------------------------------------------------------------------------ */
 

@@ -24,7 +24,7 @@
 #include "lib/handle/handle.h"
 
 /* A device, as its owner has it: what it decides from. */
-struct vas_device {
+struct vas_bus_device {
 	struct vas_virtio_server server;
 	struct vas *vas;
 	uint32_t index;
@@ -43,7 +43,7 @@ struct vas_device {
 };
 
 struct bus {
-	struct vas_device *devices[VAS_MAX_DEVICES];
+	struct vas_bus_device *devices[VAS_MAX_DEVICES];
 	/* Held while a transport is told something, so that its device stays. Before vas.lock. */
 	pthread_mutex_t telling;
 };
@@ -67,10 +67,10 @@ int bus_read_told(struct vas *vas, uint32_t index, struct vas_device_told *told)
 /* ---- device.c ----------------------------------------------------------------------------- */
 
 /* The lock is held. The provider is to follow; whoever waits is woken. */
-void bus_publish_change(struct vas_device *device);
+void bus_publish_change(struct vas_bus_device *device);
 
 /* The lock is held. Send the provider the eventfds of a queue that is enabled. */
-void bus_send_queue(struct vas_device *device, uint32_t index);
+void bus_send_queue(struct vas_bus_device *device, uint32_t index);
 
 /* ---- grant.c ------------------------------------------------------------------------------ */
 
@@ -92,10 +92,10 @@ int bus_offer(struct vas *vas, const struct bus_message *offer, const struct bus
 void bus_forget(struct vas *vas, int sock);
 
 /* The lock is held. Whether it has a provider that lives; if that has died, it is orphaned. */
-bool bus_is_served(struct vas_device *device);
+bool bus_is_served(struct vas_bus_device *device);
 
 /* The provider has to be gone: it is killed. */
-void bus_end_provider(struct vas_device *device);
+void bus_end_provider(struct vas_bus_device *device);
 
 /* Of the device that is served by this connection, if one is: its config space has changed. */
 void bus_set_config(struct vas *vas, int sock, const uint8_t config[VAS_DEVICE_CONFIG_SIZE]);

@@ -25,7 +25,7 @@ int bus_check(const struct vas *vas)
 	return vas_error_set(-EOPNOTSUPP, "this vas was made by a libvas that has no bus");
 }
 
-static uint64_t extent_offset(const struct vas_device *device, const void *part)
+static uint64_t extent_offset(const struct vas_bus_device *device, const void *part)
 {
 	const struct vas *vas = device->vas;
 
@@ -34,7 +34,7 @@ static uint64_t extent_offset(const struct vas_device *device, const void *part)
 
 /* ---- telling ------------------------------------------------------------------------------ */
 
-void bus_publish_change(struct vas_device *device)
+void bus_publish_change(struct vas_bus_device *device)
 {
 	device->told.change++;
 	vas_device_publish(device->entry, &device->told);
@@ -42,7 +42,7 @@ void bus_publish_change(struct vas_device *device)
 }
 
 /* One that takes no more of them has lost its connection, and has to come again. */
-void bus_send_queue(struct vas_device *device, uint32_t index)
+void bus_send_queue(struct vas_bus_device *device, uint32_t index)
 {
 	struct bus_message message = {
 		.queue = { .index = index, .life = device->told.queues[index].life },
@@ -58,7 +58,7 @@ void bus_send_queue(struct vas_device *device, uint32_t index)
  * Until the change is in effect: 0; or nobody is there who has to follow: -ENOENT; -ETIMEDOUT. The
  * lock is not held.
  */
-static int wait_for_answer(struct vas_device *device, uint32_t change)
+static int wait_for_answer(struct vas_bus_device *device, uint32_t change)
 {
 	uint64_t deadline_ns = vas_deadline_ns(ANSWER_NS), now_ns;
 	struct vas *vas = device->vas;
@@ -82,7 +82,7 @@ static int wait_for_answer(struct vas_device *device, uint32_t change)
 }
 
 /* The same, and who does not answer is killed. True: it has answered, false: nobody is there. */
-static bool have_answer(struct vas_device *device, uint32_t change)
+static bool have_answer(struct vas_bus_device *device, uint32_t change)
 {
 	int err = wait_for_answer(device, change);
 
@@ -93,14 +93,14 @@ static bool have_answer(struct vas_device *device, uint32_t change)
 
 /* ---- the ops of a transport --------------------------------------------------------------- */
 
-static struct vas_device *device_of(struct vas_virtio_server *server)
+static struct vas_bus_device *device_of(struct vas_virtio_server *server)
 {
-	return (struct vas_device *)server;
+	return (struct vas_bus_device *)server;
 }
 
 static void config_read(struct vas_virtio_server *server, uint32_t offset, void *to, uint32_t len)
 {
-	struct vas_device *device = device_of(server);
+	struct vas_bus_device *device = device_of(server);
 	uint32_t there = offset < server->config_size ? server->config_size - offset : 0;
 
 	memset(to, 0, len);
@@ -116,7 +116,7 @@ static uint32_t config_generation(struct vas_virtio_server *server)
 
 static int start(struct vas_virtio_server *server, uint64_t features)
 {
-	struct vas_device *device = device_of(server);
+	struct vas_bus_device *device = device_of(server);
 
 	pthread_mutex_lock(&device->vas->lock);
 	device->told.accepted = features & device->told.offered;
@@ -125,7 +125,7 @@ static int start(struct vas_virtio_server *server, uint64_t features)
 	return 0;
 }
 
-static void close_fds(struct vas_device *device, uint32_t index)
+static void close_fds(struct vas_bus_device *device, uint32_t index)
 {
 	if (device->fds[index].kick >= 0)
 		close(device->fds[index].kick);
@@ -134,7 +134,7 @@ static void close_fds(struct vas_device *device, uint32_t index)
 	device->fds[index].kick = device->fds[index].call = -1;
 }
 
-static int take_fds(struct vas_device *device, uint32_t index, const struct vas_virtio_queue *queue)
+static int take_fds(struct vas_bus_device *device, uint32_t index, const struct vas_virtio_queue *queue)
 {
 	close_fds(device, index);
 	device->fds[index].kick = fcntl(queue->kick_fd, F_DUPFD_CLOEXEC, 3);
@@ -147,7 +147,7 @@ static int take_fds(struct vas_device *device, uint32_t index, const struct vas_
 }
 
 /* The lock is held. */
-static int enable_queue(struct vas_device *device, uint32_t index,
+static int enable_queue(struct vas_bus_device *device, uint32_t index,
 			const struct vas_virtio_queue *queue)
 {
 	struct vas_device_queue_told *told = &device->told.queues[index];
@@ -188,7 +188,7 @@ static int queue_start(struct vas_virtio_server *server, uint32_t index,
 		       const struct vas_virtio_queue *queue)
 {
 	NO_CANCEL;
-	struct vas_device *device = device_of(server);
+	struct vas_bus_device *device = device_of(server);
 	int err;
 
 	pthread_mutex_lock(&device->vas->lock);
@@ -204,7 +204,7 @@ static int queue_start(struct vas_virtio_server *server, uint32_t index,
 static void queue_stop(struct vas_virtio_server *server, uint32_t index, uint32_t *base)
 {
 	NO_CANCEL;
-	struct vas_device *device = device_of(server);
+	struct vas_bus_device *device = device_of(server);
 	struct vas_device_queue_told *queue = &device->told.queues[index];
 	uint32_t change;
 
@@ -233,7 +233,7 @@ static void queue_stop(struct vas_virtio_server *server, uint32_t index, uint32_
 	close_fds(device, index);
 }
 
-static void stop_all(struct vas_device *device, uint32_t keep)
+static void stop_all(struct vas_bus_device *device, uint32_t keep)
 {
 	uint32_t i;
 
@@ -245,7 +245,7 @@ static void stop_all(struct vas_device *device, uint32_t keep)
 static void reset(struct vas_virtio_server *server)
 {
 	NO_CANCEL;
-	struct vas_device *device = device_of(server);
+	struct vas_bus_device *device = device_of(server);
 	uint32_t i, change;
 
 	pthread_mutex_lock(&device->vas->lock);
@@ -263,7 +263,7 @@ static void reset(struct vas_virtio_server *server)
 
 static void set_status(struct vas_virtio_server *server, uint8_t status)
 {
-	struct vas_device *device = device_of(server);
+	struct vas_bus_device *device = device_of(server);
 
 	pthread_mutex_lock(&device->vas->lock);
 	device->told.status = status;
@@ -281,12 +281,12 @@ static const struct vas_virtio_ops ops = {
 	.status = set_status,
 };
 
-struct vas_virtio_server *vas_device_server(struct vas_device *device)
+struct vas_virtio_server *vas_device_server(struct vas_bus_device *device)
 {
 	return &device->server;
 }
 
-int vas_device_wait(struct vas_device *device, uint64_t timeout_ns)
+int vas_device_wait(struct vas_bus_device *device, uint64_t timeout_ns)
 {
 	NO_CANCEL;
 	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
@@ -338,7 +338,7 @@ static int find_place(struct vas *vas, const char *name)
 	uint32_t i;
 
 	for (i = 0; i < vas->sb.nr_devices; i++) {
-		const struct vas_device *own = vas->bus->devices[i];
+		const struct vas_bus_device *own = vas->bus->devices[i];
 
 		if (own && !strcmp(own->told.name, name))
 			return vas_error_set(-EEXIST, "there is a device %s already", name);
@@ -357,9 +357,9 @@ static int find_place(struct vas *vas, const char *name)
 	return free_place < 0 ? left_place : free_place;
 }
 
-static struct vas_device *new_device(struct vas *vas, uint32_t index)
+static struct vas_bus_device *new_device(struct vas *vas, uint32_t index)
 {
-	struct vas_device *device = calloc(1, sizeof(*device));
+	struct vas_bus_device *device = calloc(1, sizeof(*device));
 	uint32_t i;
 
 	if (!device)
@@ -375,7 +375,7 @@ static struct vas_device *new_device(struct vas *vas, uint32_t index)
 }
 
 /* Of what was here before: counts go on, so that no answer to it is taken for one to us. */
-static void begin_told(struct vas_device *device, const struct vas_device_options *options)
+static void begin_told(struct vas_bus_device *device, const struct vas_device_options *options)
 {
 	const struct vas_device_told *left = &device->entry->told;
 
@@ -391,7 +391,7 @@ static void begin_told(struct vas_device *device, const struct vas_device_option
 }
 
 /* An earlier owner's device goes on, as far as a hostile peer has left it as it was. */
-static void inherit_told(struct vas_device *device, const struct vas_device_options *options)
+static void inherit_told(struct vas_bus_device *device, const struct vas_device_options *options)
 {
 	struct vas_device_told *told = &device->told;
 
@@ -403,9 +403,9 @@ static void inherit_told(struct vas_device *device, const struct vas_device_opti
 		told->provider = VAS_NO_TAG;
 }
 
-static int add(struct vas *vas, const struct vas_device_options *options, struct vas_device **out)
+static int add(struct vas *vas, const struct vas_device_options *options, struct vas_bus_device **out)
 {
-	struct vas_device *device;
+	struct vas_bus_device *device;
 	int index, err;
 
 	if (!vas->bus) {
@@ -434,7 +434,7 @@ static int add(struct vas *vas, const struct vas_device_options *options, struct
 }
 
 int vas_device_add(struct vas *vas, const struct vas_device_options *options,
-		   struct vas_device **device)
+		   struct vas_bus_device **device)
 {
 	NO_CANCEL;
 	int err = vas_owner_check(vas, "has devices on its bus");
@@ -451,7 +451,7 @@ int vas_device_add(struct vas *vas, const struct vas_device_options *options,
 	return err;
 }
 
-static void free_device(struct vas_device *device)
+static void free_device(struct vas_bus_device *device)
 {
 	uint32_t i;
 
@@ -463,7 +463,7 @@ static void free_device(struct vas_device *device)
 }
 
 /* Its provider finds that it is gone. Of a vas that was handed over, it is another's to remove. */
-static void withdraw(struct vas_device *device)
+static void withdraw(struct vas_bus_device *device)
 {
 	struct vas *vas = device->vas;
 
@@ -478,7 +478,7 @@ static void withdraw(struct vas_device *device)
 		  sizeof(device->entry->inflight));
 }
 
-void vas_device_remove(struct vas_device *device)
+void vas_device_remove(struct vas_bus_device *device)
 {
 	NO_CANCEL;
 	struct vas *vas;

@@ -24,7 +24,7 @@
 
 /* ---- death -------------------------------------------------------------------------------- */
 
-static bool provider_lives(struct vas_device *device)
+static bool provider_lives(struct vas_bus_device *device)
 {
 	struct vas_scan scan;
 
@@ -35,7 +35,7 @@ static bool provider_lives(struct vas_device *device)
 	return vas_tag_is_alive(&scan, device->told.provider);
 }
 
-static void forget_peer(struct vas_device *device)
+static void forget_peer(struct vas_bus_device *device)
 {
 	if (device->pidfd >= 0)
 		close(device->pidfd);
@@ -43,7 +43,7 @@ static void forget_peer(struct vas_device *device)
 	device->pid = 0;
 }
 
-bool bus_is_served(struct vas_device *device)
+bool bus_is_served(struct vas_bus_device *device)
 {
 	if (device->told.provider == VAS_NO_TAG)
 		return false;
@@ -59,7 +59,7 @@ bool bus_is_served(struct vas_device *device)
 }
 
 /* By the fd of the process, so that no other is hit. */
-static int send_kill(struct vas_device *device)
+static int send_kill(struct vas_bus_device *device)
 {
 	struct vas *vas = device->vas;
 	int err = 0;
@@ -75,7 +75,7 @@ static int send_kill(struct vas_device *device)
 	return err;
 }
 
-static int wait_for_death(struct vas_device *device)
+static int wait_for_death(struct vas_bus_device *device)
 {
 	uint64_t deadline_ns = vas_deadline_ns(DEATH_NS);
 	struct vas *vas = device->vas;
@@ -93,7 +93,7 @@ static int wait_for_death(struct vas_device *device)
 	}
 }
 
-int vas_device_kill(struct vas_device *device)
+int vas_device_kill(struct vas_bus_device *device)
 {
 	NO_CANCEL;
 	int err = send_kill(device);
@@ -107,7 +107,7 @@ int vas_device_kill(struct vas_device *device)
 		     0;
 }
 
-void bus_end_provider(struct vas_device *device)
+void bus_end_provider(struct vas_bus_device *device)
 {
 	struct vas *vas = device->vas;
 	int err = send_kill(device);
@@ -124,7 +124,7 @@ void bus_end_provider(struct vas_device *device)
 
 /* ---- offers ------------------------------------------------------------------------------- */
 
-static struct vas_device *find_device(struct vas *vas, const char *name)
+static struct vas_bus_device *find_device(struct vas *vas, const char *name)
 {
 	uint32_t i;
 
@@ -134,13 +134,13 @@ static struct vas_device *find_device(struct vas *vas, const char *name)
 	return NULL;
 }
 
-static int refuse(const struct vas_device *device, const char *why)
+static int refuse(const struct vas_bus_device *device, const char *why)
 {
 	return vas_error_set(-EINVAL, "device %s: %s", device->told.name, why);
 }
 
 /* The message is a private copy. */
-static int check_offer(const struct vas_device *device, const struct bus_message *offer)
+static int check_offer(const struct vas_bus_device *device, const struct bus_message *offer)
 {
 	const struct vas_device_told *told = &device->told;
 
@@ -165,7 +165,7 @@ static int check_offer(const struct vas_device *device, const struct bus_message
 }
 
 /* The first offer to this owner says what the device is. */
-static void take_first_offer(struct vas_device *device, const struct bus_message *offer)
+static void take_first_offer(struct vas_bus_device *device, const struct bus_message *offer)
 {
 	struct vas_device_told *told = &device->told;
 
@@ -184,7 +184,7 @@ static void take_first_offer(struct vas_device *device, const struct bus_message
 	device->is_offered = true;
 }
 
-static void set_config(struct vas_device *device, const uint8_t *config)
+static void set_config(struct vas_bus_device *device, const uint8_t *config)
 {
 	if (!memcmp(device->config, config, sizeof(device->config)))
 		return;
@@ -193,7 +193,7 @@ static void set_config(struct vas_device *device, const uint8_t *config)
 			 __ATOMIC_RELEASE);
 }
 
-static void set_peer(struct vas_device *device, const struct bus_peer *peer)
+static void set_peer(struct vas_bus_device *device, const struct bus_peer *peer)
 {
 	forget_peer(device);
 	device->sock = peer->sock;
@@ -202,7 +202,7 @@ static void set_peer(struct vas_device *device, const struct bus_peer *peer)
 		device->pidfd = fcntl(peer->pidfd, F_DUPFD_CLOEXEC, 3);
 }
 
-static void send_all_queues(struct vas_device *device)
+static void send_all_queues(struct vas_bus_device *device)
 {
 	uint32_t i;
 
@@ -211,7 +211,7 @@ static void send_all_queues(struct vas_device *device)
 			bus_send_queue(device, i);
 }
 
-static void grant(struct vas_device *device, const struct bus_message *offer,
+static void grant(struct vas_bus_device *device, const struct bus_message *offer,
 		  const struct bus_peer *peer)
 {
 	struct bus_message message = { .grant = { .device = device->index } };
@@ -235,7 +235,7 @@ static void grant(struct vas_device *device, const struct bus_message *offer,
 static int offer_locked(struct vas *vas, const struct bus_message *offer,
 			const struct bus_peer *peer, uint32_t *index)
 {
-	struct vas_device *device = find_device(vas, offer->offer.name);
+	struct vas_bus_device *device = find_device(vas, offer->offer.name);
 	struct vas_scan scan;
 	int err;
 
@@ -273,7 +273,7 @@ int bus_offer(struct vas *vas, const struct bus_message *offer, const struct bus
 /* ---- peers -------------------------------------------------------------------------------- */
 
 /* The lock is held. */
-static struct vas_device *find_by_sock(struct vas *vas, int sock)
+static struct vas_bus_device *find_by_sock(struct vas *vas, int sock)
 {
 	uint32_t i;
 
@@ -285,7 +285,7 @@ static struct vas_device *find_by_sock(struct vas *vas, int sock)
 
 void bus_forget(struct vas *vas, int sock)
 {
-	struct vas_device *device;
+	struct vas_bus_device *device;
 
 	pthread_mutex_lock(&vas->lock);
 	device = find_by_sock(vas, sock);
@@ -298,7 +298,7 @@ void bus_forget(struct vas *vas, int sock)
 
 void bus_tell(struct vas *vas, int sock, void (*tell)(struct vas_virtio_server *server))
 {
-	struct vas_device *device;
+	struct vas_bus_device *device;
 
 	if (!vas->bus)
 		return;
@@ -313,7 +313,7 @@ void bus_tell(struct vas *vas, int sock, void (*tell)(struct vas_virtio_server *
 
 void bus_set_config(struct vas *vas, int sock, const uint8_t config[VAS_DEVICE_CONFIG_SIZE])
 {
-	struct vas_device *device;
+	struct vas_bus_device *device;
 
 	pthread_mutex_lock(&vas->lock);
 	device = find_by_sock(vas, sock);

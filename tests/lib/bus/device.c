@@ -33,7 +33,7 @@
 
 static struct vas *vas;
 static struct vas_serve *serve;
-static struct vas_device *device;
+static struct vas_bus_device *device;
 static char path[64];
 static uint32_t times_told;
 
@@ -307,7 +307,7 @@ TEST(what_makes_no_sense_is_refused_before_it_is_sent)
 		{ .name = "disk 2", .kind = 1, .queue_size = VAS_DEVICE_QUEUE_SIZE + 1 },
 	};
 	struct vas_device_options same = { .name = "disk", .kind = 1 };
-	struct vas_device *other;
+	struct vas_bus_device *other;
 	struct vas_provider *provider;
 	struct vas_offer what = offer_of("disk");
 	struct vas *peer;
