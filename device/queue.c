@@ -188,6 +188,7 @@ int device_queue_start(struct device_queue *queue)
 		return err;
 	sigaction(SIGURG, &action, NULL);
 	queue->is_stopping = false;
+	queue->wants_kicks = true;
 	queue->busy_ns = monotonic_ns();
 	err = -pthread_create(&queue->thread, NULL, serve, queue);
 	queue->is_running = !err;
@@ -240,41 +241,105 @@ void device_queue_break(struct device_queue *queue)
 		tell_broken(queue);
 }
 
-static int next_again(struct device_queue *queue, struct vas_virtq_chain *chain)
+static bool has_again(const struct device_queue *queue)
 {
-	return vas_split_queue_chain_at(&queue->ring.split, queue->again[queue->at_again++], chain);
+	return queue->at_again < queue->nr_again;
 }
 
-static int next_new(struct device_queue *queue, struct vas_virtq_chain *chain)
+static int peek_again(struct device_queue *queue, struct vas_virtq_chain *chain)
 {
-	int result = vas_virtq_peek(&queue->ring, queue->format, chain);
-
-	if (result <= 0)
-		return result;
-	vas_virtq_take(&queue->ring, queue->format, chain);
-	if (queue->inflight)
-		inflight_take(queue->inflight, chain->head, queue->counter++);
-	return 1;
+	return vas_split_queue_chain_at(&queue->ring.split, queue->again[queue->at_again], chain);
 }
 
-int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain)
+static int peek_again_burst(struct device_queue *queue, struct vas_virtq_burst *burst)
 {
 	int result;
 
+	burst->chains[0].segments = burst->segments;
+	burst->chains[0].max_segments = burst->max_segments;
+	result = peek_again(queue, &burst->chains[0]);
+	burst->nr = result > 0;
+	return result;
+}
+
+/* Of an event index, or of flags, that were written: the part, or both ends of it. */
+static void log_event(const struct device_queue *queue)
+{
+	uint64_t gpa = queue->place.device;
+
+	if (queue->format == VAS_VIRTQ_PACKED) {
+		memory_mark(queue->memory, gpa, sizeof(struct vas_packed_event));
+		return;
+	}
+	memory_mark(queue->memory, gpa, sizeof(struct vas_virtq_used));
+	gpa += vas_split_part_size(VAS_SPLIT_USED, queue->size) - sizeof(uint16_t);
+	memory_mark(queue->memory, gpa, sizeof(uint16_t));
+}
+
+/* There is something to do: for a while kicks are of no use. */
+static void get_busy(struct device_queue *queue)
+{
+	queue->busy_ns = 0;
+	if (!queue->wants_kicks)
+		return;
+	queue->wants_kicks = false;
+	vas_virtq_disable_kick(&queue->ring, queue->format);
+	log_event(queue);
+}
+
+static bool may_serve(const struct device_queue *queue)
+{
 	if (__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED))
-		return 0;
-	if (queue->at_again < queue->nr_again)
-		result = next_again(queue, chain);
-	else
-		result = device_queue_is_stopping(queue) ? 0 : next_new(queue, chain);
+		return false;
+	return has_again(queue) || !device_queue_is_stopping(queue);
+}
+
+/* What a peek has returned: how many there are. */
+static uint32_t check_peek(struct device_queue *queue, int result)
+{
 	if (result > 0) {
-		queue->nr_requests++;
-		queue->busy_ns = 0;
-		return 1;
+		get_busy(queue);
+		return (uint32_t)result;
 	}
 	if (result < 0)
 		device_queue_break(queue);
 	return 0;
+}
+
+uint32_t device_queue_peek(struct device_queue *queue, struct vas_virtq_burst *burst)
+{
+	burst->nr = 0;
+	if (!may_serve(queue))
+		return 0;
+	return check_peek(queue, has_again(queue) ?
+					 peek_again_burst(queue, burst) :
+					 vas_virtq_peek_burst(&queue->ring, queue->format, burst));
+}
+
+void device_queue_take(struct device_queue *queue, const struct vas_virtq_chain *chains,
+		       uint32_t nr)
+{
+	uint32_t i;
+
+	queue->nr_requests += nr;
+	if (has_again(queue)) {
+		queue->at_again += nr;
+		return;
+	}
+	vas_virtq_take_burst(&queue->ring, queue->format, chains, nr);
+	for (i = 0; queue->inflight && i < nr; i++)
+		inflight_take(queue->inflight, chains[i].head, queue->counter++);
+}
+
+int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain)
+{
+	if (!may_serve(queue) ||
+	    !check_peek(queue, has_again(queue) ?
+				       peek_again(queue, chain) :
+				       vas_virtq_peek(&queue->ring, queue->format, chain)))
+		return 0;
+	device_queue_take(queue, chain, 1);
+	return 1;
 }
 
 /* Answers of a packed ring lie anywhere in it; it is a few pages. */
@@ -298,26 +363,17 @@ static void log_answers(const struct device_queue *queue, uint32_t first, uint32
 	memory_mark(queue->memory, place->device, sizeof(struct vas_virtq_used));
 }
 
-/* Of an event index that was written. */
-static void log_event(const struct device_queue *queue)
-{
-	uint64_t gpa = queue->place.device, size = sizeof(struct vas_packed_event);
-
-	if (queue->format == VAS_VIRTQ_SPLIT) {
-		size = sizeof(uint16_t);
-		gpa += vas_split_part_size(VAS_SPLIT_USED, queue->size) - size;
-	}
-	memory_mark(queue->memory, gpa, size);
-}
-
-void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answer *answers,
-			 uint32_t nr)
+static void answer(struct device_queue *queue, const struct vas_virtq_answer *answers, uint32_t nr,
+		   bool in_order)
 {
 	uint32_t first = queue->ring.split.next_used;
 
 	if (queue->inflight)
 		inflight_before_give(queue->inflight, answers, nr);
-	vas_virtq_give(&queue->ring, queue->format, answers, nr);
+	if (in_order)
+		vas_virtq_give_in_order(&queue->ring, queue->format, answers, nr);
+	else
+		vas_virtq_give(&queue->ring, queue->format, answers, nr);
 	if (queue->inflight)
 		inflight_after_give(queue->inflight, answers, nr, queue->ring.split.next_used);
 	if (queue->memory->is_logging)
@@ -325,6 +381,18 @@ void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answ
 	queue->busy_ns = 0;
 	if (vas_virtq_wants_interrupt(&queue->ring, queue->format) && queue->call_fd >= 0)
 		eventfd_write(queue->call_fd, 1);
+}
+
+void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answer *answers,
+			 uint32_t nr)
+{
+	answer(queue, answers, nr, false);
+}
+
+void device_queue_answer_in_order(struct device_queue *queue,
+				  const struct vas_virtq_answer *answers, uint32_t nr)
+{
+	answer(queue, answers, nr, true);
 }
 
 /*
@@ -340,21 +408,19 @@ static void drain(int fd)
 		(void)!read(fd, &count, sizeof(count));
 }
 
-static void sleep_until_kicked(struct device_queue *queue, int fd)
+/* Until one of these, as far as they are there, is readable. */
+static void sleep_until(int wake_fd, int kick_fd, int fd)
 {
 	struct pollfd fds[] = {
-		{ .fd = queue->wake_fd, .events = POLLIN },
-		{ .fd = queue->kick_fd, .events = POLLIN },
+		{ .fd = wake_fd, .events = POLLIN },
+		{ .fd = kick_fd, .events = POLLIN },
 		{ .fd = fd, .events = POLLIN },
 	};
 
-	/* Who ends waits for what it has in flight only. */
-	if (device_queue_is_stopping(queue))
-		fds[0].fd = fds[1].fd = -1;
 	if (poll(fds, 3, -1) <= 0)
 		return;
 	if (fds[1].revents)
-		drain(queue->kick_fd);
+		drain(kick_fd);
 }
 
 static void relax(void)
@@ -364,23 +430,41 @@ static void relax(void)
 #endif
 }
 
-void device_queue_idle(struct device_queue *queue, int fd)
+/* It is not idle for long enough yet to sleep. */
+static bool should_look_again(struct device_queue *queue)
 {
 	uint64_t now = queue->poll_ns ? monotonic_ns() : 0;
 
 	if (!queue->busy_ns)
 		queue->busy_ns = now;
-	if (queue->poll_ns && now - queue->busy_ns < queue->poll_ns &&
-	    !device_queue_is_stopping(queue)) {
-		relax();
+	if (!queue->poll_ns || now - queue->busy_ns >= queue->poll_ns ||
+	    device_queue_is_stopping(queue))
+		return false;
+	relax();
+	return true;
+}
+
+void device_queue_idle(struct device_queue *queue, int fd)
+{
+	if (should_look_again(queue))
 		return;
-	}
 	if (!queue->is_broken && !device_queue_is_stopping(queue)) {
 		bool is_there = vas_virtq_enable_kick(&queue->ring, queue->format);
 
+		queue->wants_kicks = true;
 		log_event(queue);
 		if (is_there)
 			return;
 	}
-	sleep_until_kicked(queue, fd);
+	/* Who ends waits for what it has in flight only, which is behind fd. */
+	if (device_queue_is_stopping(queue) && fd >= 0)
+		sleep_until(-1, -1, fd);
+	else
+		sleep_until(queue->wake_fd, queue->kick_fd, fd);
+}
+
+void device_queue_wait(struct device_queue *queue, int fd)
+{
+	if (fd < 0 || !should_look_again(queue))
+		sleep_until(queue->wake_fd, -1, fd);
 }

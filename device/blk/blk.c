@@ -175,10 +175,7 @@ static void blk_config(struct vas_device *device, uint32_t offset, void *to, uin
 		.write_zeroes_may_unmap = 1,
 	};
 
-	memset(to, 0, len);
-	if (offset < sizeof(config))
-		memcpy(to, (const char *)&config + offset,
-		       len < sizeof(config) - offset ? len : sizeof(config) - offset);
+	vas_device_copy_config(&config, sizeof(config), offset, to, len);
 }
 
 static const struct vas_device_ops blk_ops = {
