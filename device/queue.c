@@ -231,12 +231,6 @@ static void tell_broken(const struct device_queue *queue)
 		eventfd_write(queue->err_fd, 1);
 }
 
-static void set_broken(struct device_queue *queue)
-{
-	if (!__atomic_exchange_n(&queue->is_broken, true, __ATOMIC_RELAXED))
-		tell_broken(queue);
-}
-
 static void leave(struct device_queue *queue)
 {
 	if (queue->is_inside)
@@ -257,7 +251,7 @@ static void *serve(void *arg)
 	if (queue->is_broken)
 		tell_broken(queue);
 	if (queue->device->ops->queue(queue->device, queue))
-		set_broken(queue);
+		device_queue_break(queue);
 	leave(queue);
 	return NULL;
 }
@@ -274,6 +268,7 @@ int device_queue_start(struct device_queue *queue)
 		return err;
 	sigaction(SIGURG, &action, NULL);
 	queue->is_stopping = false;
+	queue->wants_kicks = true;
 	queue->busy_ns = monotonic_ns();
 	err = -pthread_create(&queue->thread, NULL, serve, queue);
 	queue->is_running = !err;
@@ -325,8 +320,14 @@ void device_queue_stop(struct device_queue *queue)
 
 void device_queue_break(struct device_queue *queue)
 {
+	if (!__atomic_exchange_n(&queue->is_broken, true, __ATOMIC_RELAXED))
+		tell_broken(queue);
+}
+
+void device_queue_abandon(struct device_queue *queue)
+{
 	queue->nr_taken--;
-	set_broken(queue);
+	device_queue_break(queue);
 }
 
 /*
@@ -345,64 +346,132 @@ static bool may_take(struct device_queue *queue)
 	return queue->is_inside;
 }
 
-static int next_packed_again(struct device_queue *queue, struct vas_virtq_chain *chain)
+static bool has_again(const struct device_queue *queue)
+{
+	return queue->at_again < queue->nr_again;
+}
+
+static int peek_packed_again(struct device_queue *queue, struct vas_virtq_chain *chain)
 {
 	struct vas_packed_desc descs[INFLIGHT_MAX_DESCS];
-	int nr = inflight_packed_chain(&queue->packed, queue->again[queue->at_again++], descs);
+	int nr = inflight_packed_chain(&queue->packed, queue->again[queue->at_again], descs);
 
 	if (nr < 0)
 		return nr;
 	return vas_packed_queue_chain_of(&queue->ring.packed, descs, (uint32_t)nr, chain);
 }
 
-static int next_again(struct device_queue *queue, struct vas_virtq_chain *chain)
+static int peek_again(struct device_queue *queue, struct vas_virtq_chain *chain)
 {
 	if (queue->format == VAS_VIRTQ_PACKED)
-		return next_packed_again(queue, chain);
-	return vas_split_queue_chain_at(&queue->ring.split, queue->again[queue->at_again++], chain);
+		return peek_packed_again(queue, chain);
+	return vas_split_queue_chain_at(&queue->ring.split, queue->again[queue->at_again], chain);
 }
 
-static int keep(struct device_queue *queue, const struct vas_virtq_chain *chain)
+static int peek_again_burst(struct device_queue *queue, struct vas_virtq_burst *burst)
 {
-	if (!queue->inflight)
-		return 0;
-	if (queue->format == VAS_VIRTQ_PACKED)
-		return inflight_packed_take(&queue->packed, &queue->ring.packed, chain);
-	inflight_take(queue->inflight, chain->head, queue->counter++);
+	int result;
+
+	burst->chains[0].segments = burst->segments;
+	burst->chains[0].max_segments = burst->max_segments;
+	result = peek_again(queue, &burst->chains[0]);
+	burst->nr = result > 0;
+	return result;
+}
+
+/* Of an event index, or of flags, that were written: the part, or both ends of it. */
+static void log_event(const struct device_queue *queue)
+{
+	uint64_t gpa = queue->place.device;
+
+	if (queue->format == VAS_VIRTQ_PACKED) {
+		memory_mark(queue->memory, gpa, sizeof(struct vas_packed_event));
+		return;
+	}
+	memory_mark(queue->memory, gpa, sizeof(struct vas_virtq_used));
+	gpa += vas_split_part_size(VAS_SPLIT_USED, queue->size) - sizeof(uint16_t);
+	memory_mark(queue->memory, gpa, sizeof(uint16_t));
+}
+
+/* There is something to do: for a while kicks are of no use. */
+static void get_busy(struct device_queue *queue)
+{
+	queue->busy_ns = 0;
+	if (!queue->wants_kicks)
+		return;
+	queue->wants_kicks = false;
+	vas_virtq_disable_kick(&queue->ring, queue->format);
+	log_event(queue);
+}
+
+static bool may_serve(struct device_queue *queue)
+{
+	if (__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED) || !may_take(queue))
+		return false;
+	return has_again(queue) || !device_queue_is_stopping(queue);
+}
+
+/* What a peek has returned: how many there are. */
+static uint32_t check_peek(struct device_queue *queue, int result)
+{
+	if (result > 0) {
+		get_busy(queue);
+		return (uint32_t)result;
+	}
+	if (result < 0)
+		device_queue_break(queue);
 	return 0;
 }
 
-static int next_new(struct device_queue *queue, struct vas_virtq_chain *chain)
+uint32_t device_queue_peek(struct device_queue *queue, struct vas_virtq_burst *burst)
 {
-	int result = vas_virtq_peek(&queue->ring, queue->format, chain);
+	burst->nr = 0;
+	if (!may_serve(queue))
+		return 0;
+	return check_peek(queue, has_again(queue) ?
+					 peek_again_burst(queue, burst) :
+					 vas_virtq_peek_burst(&queue->ring, queue->format, burst));
+}
 
-	if (result <= 0)
-		return result;
-	if (keep(queue, chain))
-		return -EPROTO;
-	vas_virtq_take(&queue->ring, queue->format, chain);
-	device_queue_count(&queue->counters->taken, 1);
-	return 1;
+/* Before it is taken. Where nothing can be kept, the queue breaks, and this one is still served. */
+static void keep(struct device_queue *queue, const struct vas_virtq_chain *chain)
+{
+	if (queue->format == VAS_VIRTQ_SPLIT)
+		inflight_take(queue->inflight, chain->head, queue->counter++);
+	else if (inflight_packed_take(&queue->packed, &queue->ring.packed, chain))
+		device_queue_break(queue);
+}
+
+void device_queue_take(struct device_queue *queue, const struct vas_virtq_chain *chains,
+		       uint32_t nr)
+{
+	uint32_t i;
+
+	queue->nr_taken += nr;
+	if (has_again(queue)) {
+		queue->at_again += nr;
+		return;
+	}
+	device_queue_count(&queue->counters->taken, nr);
+	if (!queue->inflight) {
+		vas_virtq_take_burst(&queue->ring, queue->format, chains, nr);
+		return;
+	}
+	for (i = 0; i < nr; i++) {
+		keep(queue, &chains[i]);
+		vas_virtq_take(&queue->ring, queue->format, &chains[i]);
+	}
 }
 
 int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain)
 {
-	int result;
-
-	if (__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED) || !may_take(queue))
+	if (!may_serve(queue) ||
+	    !check_peek(queue, has_again(queue) ?
+				       peek_again(queue, chain) :
+				       vas_virtq_peek(&queue->ring, queue->format, chain)))
 		return 0;
-	if (queue->at_again < queue->nr_again)
-		result = next_again(queue, chain);
-	else
-		result = device_queue_is_stopping(queue) ? 0 : next_new(queue, chain);
-	if (result > 0) {
-		queue->nr_taken++;
-		queue->busy_ns = 0;
-		return 1;
-	}
-	if (result < 0)
-		set_broken(queue);
-	return 0;
+	device_queue_take(queue, chain, 1);
+	return 1;
 }
 
 /* Answers of a packed ring lie anywhere in it; it is a few pages. */
@@ -424,18 +493,6 @@ static void log_answers(const struct device_queue *queue, uint32_t first, uint32
 			    sizeof(struct vas_virtq_used_elem));
 	}
 	memory_mark(queue->memory, place->device, sizeof(struct vas_virtq_used));
-}
-
-/* Of an event index that was written. */
-static void log_event(const struct device_queue *queue)
-{
-	uint64_t gpa = queue->place.device, size = sizeof(struct vas_packed_event);
-
-	if (queue->format == VAS_VIRTQ_SPLIT) {
-		size = sizeof(uint16_t);
-		gpa += vas_split_part_size(VAS_SPLIT_USED, queue->size) - size;
-	}
-	memory_mark(queue->memory, gpa, size);
 }
 
 static void call(struct device_queue *queue)
@@ -468,23 +525,38 @@ static void after_give(struct device_queue *queue, const struct vas_virtq_answer
 		inflight_after_give(queue->inflight, answers, nr, queue->ring.split.next_used);
 }
 
-void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answer *answers,
-			 uint32_t nr)
+static void answer(struct device_queue *queue, const struct vas_virtq_answer *answers, uint32_t nr,
+		   bool in_order)
 {
 	uint32_t first = queue->ring.split.next_used;
 
 	queue->nr_taken -= nr;
 	if (before_give(queue, answers, nr)) {
-		set_broken(queue);
+		device_queue_break(queue);
 		return;
 	}
-	vas_virtq_give(&queue->ring, queue->format, answers, nr);
+	if (in_order)
+		vas_virtq_give_in_order(&queue->ring, queue->format, answers, nr);
+	else
+		vas_virtq_give(&queue->ring, queue->format, answers, nr);
 	after_give(queue, answers, nr);
 	device_queue_count(&queue->counters->answered, nr);
 	if (memory_is_logging(queue->memory))
 		log_answers(queue, first, nr);
 	queue->busy_ns = 0;
 	call(queue);
+}
+
+void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answer *answers,
+			 uint32_t nr)
+{
+	answer(queue, answers, nr, false);
+}
+
+void device_queue_answer_in_order(struct device_queue *queue,
+				  const struct vas_virtq_answer *answers, uint32_t nr)
+{
+	answer(queue, answers, nr, true);
 }
 
 /*
@@ -500,30 +572,22 @@ static void drain(int fd)
 		(void)!read(fd, &count, sizeof(count));
 }
 
-static void sleep_until_kicked(struct device_queue *queue, int fd, int timeout_ms)
+/* Until one of these, as far as they are there, is readable. */
+static void sleep_until(struct device_queue *queue, int wake_fd, int kick_fd, int fd,
+			int timeout_ms)
 {
 	struct pollfd fds[] = {
-		{ .fd = queue->wake_fd, .events = POLLIN },
-		{ .fd = queue->kick_fd, .events = POLLIN },
+		{ .fd = wake_fd, .events = POLLIN },
+		{ .fd = kick_fd, .events = POLLIN },
 		{ .fd = fd, .events = POLLIN },
 	};
 
-	/* Who ends waits for what it has in flight only. */
-	if (device_queue_is_stopping(queue))
-		fds[0].fd = fds[1].fd = -1;
+	if (!queue->nr_taken)
+		leave(queue);
 	if (poll(fds, 3, timeout_ms) <= 0 || !fds[1].revents)
 		return;
-	drain(queue->kick_fd);
+	drain(kick_fd);
 	device_queue_count(&queue->counters->kicks, 1);
-}
-
-/* True: something is there already. */
-static bool enable_kick(struct device_queue *queue)
-{
-	bool is_there = vas_virtq_enable_kick(&queue->ring, queue->format);
-
-	log_event(queue);
-	return is_there;
 }
 
 static void relax(void)
@@ -533,25 +597,50 @@ static void relax(void)
 #endif
 }
 
-void device_queue_idle(struct device_queue *queue, int fd)
+/* It is not idle for long enough yet to sleep. */
+static bool should_look_again(struct device_queue *queue)
 {
 	uint64_t now = queue->poll_ns ? monotonic_ns() : 0;
-	int timeout_ms = -1;
 
 	if (!queue->busy_ns)
 		queue->busy_ns = now;
-	if (queue->poll_ns && now - queue->busy_ns < queue->poll_ns &&
-	    !device_queue_is_stopping(queue)) {
-		relax();
+	if (!queue->poll_ns || now - queue->busy_ns >= queue->poll_ns ||
+	    device_queue_is_stopping(queue))
+		return false;
+	relax();
+	return true;
+}
+
+static bool enable_kick(struct device_queue *queue)
+{
+	bool is_there = vas_virtq_enable_kick(&queue->ring, queue->format);
+
+	queue->wants_kicks = true;
+	log_event(queue);
+	return is_there;
+}
+
+void device_queue_idle(struct device_queue *queue, int fd)
+{
+	int timeout_ms = -1;
+
+	if (should_look_again(queue))
 		return;
-	}
 	if (!queue->is_broken && !device_queue_is_stopping(queue)) {
 		if (!may_take(queue))
 			timeout_ms = RETRY_ENTER_MS;
 		else if (enable_kick(queue))
 			return;
 	}
-	if (!queue->nr_taken)
-		leave(queue);
-	sleep_until_kicked(queue, fd, timeout_ms);
+	/* Who ends waits for what it has in flight only, which is behind fd. */
+	if (device_queue_is_stopping(queue) && fd >= 0)
+		sleep_until(queue, -1, -1, fd, timeout_ms);
+	else
+		sleep_until(queue, queue->wake_fd, queue->kick_fd, fd, timeout_ms);
+}
+
+void device_queue_wait(struct device_queue *queue, int fd)
+{
+	if (fd < 0 || !should_look_again(queue))
+		sleep_until(queue, queue->wake_fd, -1, fd, -1);
 }

@@ -4,6 +4,7 @@
  * thread's; while it does not, it is the thread's that starts and stops it.
  *
  *	device_queue_next()	a request, those first that a dead device had taken
+ *	device_queue_peek()	many at once, of which as many are taken as the device can serve
  *	device_queue_answer()	some are done: the log, the requests in flight, the interrupt
  *	device_queue_idle()	nothing to do: look for a while, then sleep until there is
  */
@@ -30,6 +31,7 @@ struct device_ring_place {
 struct device_queue {
 	/* Set before a start. */
 	struct vas_device *device;
+	uint32_t index; /* among the device's */
 	const struct memory *memory;
 	void *inflight; /* of its format, with room for `size` requests; NULL: nothing is kept */
 	struct device_ring_place place; /* gpas */
@@ -57,6 +59,7 @@ struct device_queue {
 	int wake_fd;
 	bool is_stopping; /* atomic */
 	bool is_running;
+	bool wants_kicks; /* the driver was asked for them, or may have been */
 	/* Atomic: what the driver wrote made no sense. Nothing is served before this is cleared. */
 	bool is_broken;
 	pthread_t thread;
@@ -90,9 +93,21 @@ void device_queue_stop(struct device_queue *queue);
 /* 1: the chain is taken. 0: there is none, or the queue is ending, or broken. */
 int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain);
 
+/*
+ * Chains that are there, and stay there: how many. Then take the first nr of them, or of those that
+ * are left. 0: there is none, or the queue is ending, or broken.
+ */
+uint32_t device_queue_peek(struct device_queue *queue, struct vas_virtq_burst *burst);
+void device_queue_take(struct device_queue *queue, const struct vas_virtq_chain *chains,
+		       uint32_t nr);
+
 /* At least one, in any order, of those that were taken. */
 void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answer *answers,
 			 uint32_t nr);
+
+/* With VIRTIO_F_IN_ORDER, and no in segments: the oldest that were taken, in their order. */
+void device_queue_answer_in_order(struct device_queue *queue,
+				  const struct vas_virtq_answer *answers, uint32_t nr);
 
 /*
  * There was nothing to do, neither in the queue nor behind fd (-1: there is no such fd). Returns at
@@ -100,8 +115,17 @@ void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answ
  */
 void device_queue_idle(struct device_queue *queue, int fd);
 
-/* A request makes no sense that was taken: it is never answered, and no further one is served. */
+/*
+ * The same where the ring is of no interest, but fd alone, and nothing is in flight. With -1 it
+ * waits for the end, and others may call for this queue meanwhile.
+ */
+void device_queue_wait(struct device_queue *queue, int fd);
+
+/* What the driver wrote makes no sense: nothing further is served. */
 void device_queue_break(struct device_queue *queue);
+
+/* The same, and it is a request that was taken: it is never answered. */
+void device_queue_abandon(struct device_queue *queue);
 
 static inline bool device_queue_is_stopping(const struct device_queue *queue)
 {

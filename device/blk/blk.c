@@ -36,7 +36,7 @@ static void finish(struct server *server, struct request *request)
 {
 	server->free[server->nr_free++] = request;
 	if (request_finish(request, server->queue->memory)) {
-		device_queue_break(server->queue);
+		device_queue_abandon(server->queue);
 		return;
 	}
 	if (request->io.err)
@@ -57,7 +57,7 @@ static void begin(struct server *server, struct request *request)
 
 	if (result < 0) {
 		server->free[server->nr_free++] = request;
-		device_queue_break(server->queue);
+		device_queue_abandon(server->queue);
 		return;
 	}
 	if (!result || engine->submit(server->disk, &request->io))
@@ -177,10 +177,7 @@ static void blk_config(struct vas_device *device, uint32_t offset, void *to, uin
 		.write_zeroes_may_unmap = 1,
 	};
 
-	memset(to, 0, len);
-	if (offset < sizeof(config))
-		memcpy(to, (const char *)&config + offset,
-		       len < sizeof(config) - offset ? len : sizeof(config) - offset);
+	vas_device_copy_config(&config, sizeof(config), offset, to, len);
 }
 
 static const struct vas_device_ops blk_ops = {

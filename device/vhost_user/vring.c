@@ -52,6 +52,16 @@ static int find_ring(const struct session *session, struct session_ring *vring)
 	return 0;
 }
 
+/*
+ * Some front ends (DPDK's) tell one of a packed ring's two positions, which at its beginning would
+ * mean that all of it is in flight.
+ */
+static void complete_base(struct device_queue *queue)
+{
+	if (queue->format == VAS_VIRTQ_PACKED && queue->base == (VAS_PACKED_BASE & UINT16_MAX))
+		queue->base = VAS_PACKED_BASE;
+}
+
 static int run(struct session *session, struct session_ring *vring)
 {
 	uint32_t index = (uint32_t)(vring - session->vrings);
@@ -70,6 +80,7 @@ static int run(struct session *session, struct session_ring *vring)
 		queue->inflight = inflight_of(session, index);
 	if (queue->inflight && queue->size > session->inflight_descs)
 		return -EINVAL;
+	complete_base(queue);
 	return device_queue_start(queue);
 }
 
@@ -209,6 +220,7 @@ int vrings_init(struct session *session)
 		if (err)
 			goto err_clean;
 		queue->device = session->device;
+		queue->index = i;
 		queue->memory = &session->memory;
 		queue->poll_ns = session->poll_ns;
 	}
