@@ -27,16 +27,33 @@ uint64_t inflight_packed_size(uint32_t nr_descs)
 			    ALIGNMENT);
 }
 
-void inflight_packed_init(struct inflight_packed_part *part, uint16_t nr_descs, uint16_t used)
+static void init_part(struct inflight_packed_part *part, uint16_t nr_descs)
 {
 	uint16_t i;
 
 	part->version = INFLIGHT_VERSION;
 	part->desc_num = nr_descs;
-	part->used_idx = part->old_used_idx = used & (VAS_PACKED_WRAP - 1);
-	part->used_wrap = part->old_used_wrap = !!(used & VAS_PACKED_WRAP);
 	for (i = 0; i < nr_descs; i++)
 		part->desc[i].next = (uint16_t)(i + 1);
+}
+
+void inflight_packed_init(void *parts, uint32_t nr_queues, uint16_t nr_descs)
+{
+	uint32_t i;
+
+	for (i = 0; i < nr_queues; i++)
+		init_part((void *)((char *)parts + i * inflight_packed_size(nr_descs)), nr_descs);
+}
+
+void inflight_packed_begin(struct inflight_packed_part *part, uint32_t base)
+{
+	uint16_t used = (uint16_t)(base >> 16);
+
+	if (load(part->has_begun))
+		return;
+	part->used_idx = part->old_used_idx = used & (VAS_PACKED_WRAP - 1);
+	part->used_wrap = part->old_used_wrap = !!(used & VAS_PACKED_WRAP);
+	store(part->has_begun, 1);
 }
 
 /* ---- taking ------------------------------------------------------------------------------- */
@@ -49,7 +66,7 @@ static void keep_desc(struct inflight_packed_desc *entry, const struct vas_packe
 	store(entry->id, load(desc->id));
 }
 
-/* The entry behind this one in the list. The last one of all has none, and nothing is taken then. */
+/* The entry behind this one in the list. Behind the last one of all nothing can be taken. */
 static int next_of(const struct inflight_packed *inflight, uint16_t entry, uint16_t *next)
 {
 	*next = load(inflight->part->desc[entry].next);

@@ -3,9 +3,10 @@
  * Requests in flight of a packed ring: device/inflight.h for what they are kept for. The device
  * writes its answers over the descriptors, so a copy of those is kept, in entries of a list:
  *
- *	take	the first free entry: num = 0, counter, inflight = 1; each descriptor into an entry;
- *		free_head behind them, then old_free_head
- *	give	entries back to the list, free_head, used_idx; the ring; inflight = 0 of all; old_...
+ *	take	the first free entry: num = 0, counter, inflight = 1; each descriptor into
+ *		one; free_head behind them, then old_free_head
+ *	give	entries back to the list, free_head, used_idx; the ring; inflight = 0 of all;
+ *		old_free_head, old_used_idx
  *
  * Killed within a take, the old head takes it back. Killed within a give, the ring says whether it
  * was seen: then the new head and index hold, else the old ones.
@@ -41,7 +42,8 @@ struct inflight_packed_part {
 	uint16_t old_used_idx;
 	uint8_t used_wrap;
 	uint8_t old_used_wrap;
-	uint8_t pad[10];
+	uint8_t has_begun; /* padding to others */
+	uint8_t pad[9];
 	struct inflight_packed_desc desc[];
 };
 
@@ -56,8 +58,11 @@ struct inflight_packed {
 /* Of a queue in the file; queue i's part begins at i times as much. */
 uint64_t inflight_packed_size(uint32_t nr_descs);
 
-/* In zeroed memory, for a ring whose used position is this one. */
-void inflight_packed_init(struct inflight_packed_part *part, uint16_t nr_descs, uint16_t used);
+/* Parts for so many queues in zeroed memory. */
+void inflight_packed_init(void *parts, uint32_t nr_queues, uint16_t nr_descs);
+
+/* Before a part's first use, whose ring stands at this base. Later on the part knows better. */
+void inflight_packed_begin(struct inflight_packed_part *part, uint32_t base);
 
 /*
  * The chain that a peek has yielded, before it is taken. -EPROTO: the part makes no sense, and

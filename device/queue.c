@@ -142,6 +142,7 @@ static int start_packed_again(struct device_queue *queue, const struct vas_packe
 
 	queue->packed.part = queue->inflight;
 	queue->packed.size = queue->size;
+	inflight_packed_begin(queue->packed.part, *base);
 	nr = inflight_packed_recover(&queue->packed, packed->desc, queue->again, base);
 	if (nr < 0)
 		return nr;

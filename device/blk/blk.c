@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_ids.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vas/consumer.h>
@@ -205,6 +206,7 @@ int blk_open(struct blk *blk, const struct blk_options *options)
 	*blk = (struct blk){
 		.device = {
 			.ops = &blk_ops,
+			.kind = VIRTIO_ID_BLOCK,
 			.features = features_of(options),
 			.max_queues = options->nr_queues,
 			.queue_size = options->queue_size,

@@ -89,8 +89,7 @@ static void begin_life(struct bus_session *session, struct bus_queue *queue,
 		return;
 	memset(part, 0, VAS_DEVICE_INFLIGHT_SIZE);
 	if (q->format == VAS_VIRTQ_PACKED) {
-		inflight_packed_init((void *)part, (uint16_t)told->size,
-				     (uint16_t)(told->base >> 16));
+		inflight_packed_init(part, 1, (uint16_t)told->size);
 	} else {
 		inflight_init(part, 1, (uint16_t)told->size);
 		part->used_idx = (uint16_t)told->base;
@@ -274,6 +273,7 @@ static int init_queues(struct bus_session *session)
 		if (err)
 			goto err_clean;
 		queue->device = session->device;
+		queue->index = i;
 		queue->memory = &session->memory;
 		queue->poll_ns = session->options->poll_ns;
 	}
@@ -301,14 +301,14 @@ static int make_offer(struct bus_session *session, int sock)
 	struct vas_device *device = session->device;
 	struct vas_offer offer = {
 		.name = options->name,
-		.kind = options->kind,
+		.kind = device->kind,
 		.nr_queues = device->max_queues,
 		.queue_size = device->queue_size,
-		.config_size = options->config_size,
+		.config_size = VAS_DEVICE_CONFIG_SIZE,
 		.features = device->features | RING_FEATURES,
 	};
 
-	device->ops->config(device, 0, offer.config, options->config_size);
+	device->ops->config(device, 0, offer.config, VAS_DEVICE_CONFIG_SIZE);
 	return vas_device_offer(session->vas, sock, &offer, &session->provider);
 }
 

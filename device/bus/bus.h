@@ -17,8 +17,6 @@
 struct bus_options {
 	const char *path; /* of the owner's socket */
 	const char *name; /* of the device, there */
-	uint32_t kind;	  /* virtio's number of it */
-	uint32_t config_size;
 	uint64_t poll_ns; /* how long an idle queue is looked at before its thread sleeps */
 };
 

@@ -53,7 +53,8 @@ static void look(struct net_receiver *receiver)
 	for (i = 0; i < receiver->burst.nr; i++) {
 		const struct vas_virtq_segment *segment = receiver->chains[i].segments;
 		uint64_t len = segment->len;
-		uint8_t *bytes = memory_at(receiver->queue->memory, segment->gpa, &len, MEMORY_WRITE);
+		uint8_t *bytes =
+			memory_at(receiver->queue->memory, segment->gpa, &len, MEMORY_WRITE);
 
 		if (bytes)
 			__builtin_prefetch(bytes, 1);

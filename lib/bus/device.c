@@ -134,7 +134,8 @@ static void close_fds(struct vas_bus_device *device, uint32_t index)
 	device->fds[index].kick = device->fds[index].call = -1;
 }
 
-static int take_fds(struct vas_bus_device *device, uint32_t index, const struct vas_virtio_queue *queue)
+static int take_fds(struct vas_bus_device *device, uint32_t index,
+		    const struct vas_virtio_queue *queue)
 {
 	close_fds(device, index);
 	device->fds[index].kick = fcntl(queue->kick_fd, F_DUPFD_CLOEXEC, 3);
@@ -403,7 +404,8 @@ static void inherit_told(struct vas_bus_device *device, const struct vas_device_
 		told->provider = VAS_NO_TAG;
 }
 
-static int add(struct vas *vas, const struct vas_device_options *options, struct vas_bus_device **out)
+static int add(struct vas *vas, const struct vas_device_options *options,
+	       struct vas_bus_device **out)
 {
 	struct vas_bus_device *device;
 	int index, err;
