@@ -139,13 +139,18 @@ static int reset_device(struct session *session, struct vhost_user_message *mess
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
-static int add_region(struct session *session, const struct vhost_user_region *region, int fd)
+static struct memory_region region_of(const struct vhost_user_region *region)
 {
-	const struct memory_region wanted = {
+	return (struct memory_region){
 		.gpa = region->gpa,
 		.size = region->size,
 		.user = region->user,
 	};
+}
+
+static int add_region(struct session *session, const struct vhost_user_region *region, int fd)
+{
+	const struct memory_region wanted = region_of(region);
 	int err = memory_add(&session->memory, &wanted, fd, region->offset);
 
 	if (err == -EMEDIUMTYPE)
@@ -198,14 +203,23 @@ static int get_max_mem_slots(struct session *session, struct vhost_user_message 
 	return answer_number(message, answer, MEMORY_MAX_REGIONS);
 }
 
+/*
+ * QEMU 7.2 and others speak for each pair of a network device's queues as if it were a device alone:
+ * they add each region once for each, and later remove it as often.
+ */
 static int add_mem_reg(struct session *session, struct vhost_user_message *message,
 		       struct answer *answer)
 {
+	const struct memory_region wanted = region_of(&message->one.region);
 	int err;
 
 	(void)answer;
 	if (!message->nr_fds)
 		return vas_error_set(-EINVAL, "the front end adds memory without an fd");
+	if (memory_has(&session->memory, &wanted)) {
+		session->repeats_regions = true;
+		return 0;
+	}
 	vrings_pause(session);
 	err = add_region(session, &message->one.region, message->fds[0]);
 	vrings_resume(session);
@@ -215,23 +229,21 @@ static int add_mem_reg(struct session *session, struct vhost_user_message *messa
 static int rem_mem_reg(struct session *session, struct vhost_user_message *message,
 		       struct answer *answer)
 {
-	const struct vhost_user_region *region = &message->one.region;
-	const struct memory_region wanted = {
-		.gpa = region->gpa,
-		.size = region->size,
-		.user = region->user,
-	};
-	int err;
+	const struct memory_region wanted = region_of(&message->one.region);
 
 	(void)answer;
+	if (!memory_has(&session->memory, &wanted)) {
+		if (session->repeats_regions)
+			return 0;
+		return vas_error_set(-ENOENT,
+				     "the front end takes memory at gpa %#llx away that it has not "
+				     "sent",
+				     (unsigned long long)wanted.gpa);
+	}
 	vrings_pause(session);
-	err = memory_remove(&session->memory, &wanted);
+	memory_remove(&session->memory, &wanted);
 	vrings_resume(session);
-	return err ? vas_error_set(err,
-				   "the front end takes memory at gpa %#llx away that it has not "
-				   "sent",
-				   (unsigned long long)region->gpa) :
-		     0;
+	return 0;
 }
 
 static int set_log_base(struct session *session, struct vhost_user_message *message,
@@ -396,35 +408,35 @@ struct handler {
 };
 
 static const struct handler handlers[] = {
-	[VHOST_USER_GET_FEATURES] = { get_features, true },
-	[VHOST_USER_SET_FEATURES] = { set_features, false },
-	[VHOST_USER_SET_OWNER] = { do_nothing, false },
-	[VHOST_USER_RESET_OWNER] = { reset_device, false },
-	[VHOST_USER_SET_MEM_TABLE] = { set_mem_table, false },
-	[VHOST_USER_SET_LOG_BASE] = { set_log_base, true },
-	[VHOST_USER_SET_LOG_FD] = { do_nothing, false },
+	[VHOST_USER_GET_FEATURES] = { .run = get_features, .has_answer = true },
+	[VHOST_USER_SET_FEATURES] = { .run = set_features },
+	[VHOST_USER_SET_OWNER] = { .run = do_nothing },
+	[VHOST_USER_RESET_OWNER] = { .run = reset_device },
+	[VHOST_USER_SET_MEM_TABLE] = { .run = set_mem_table },
+	[VHOST_USER_SET_LOG_BASE] = { .run = set_log_base, .has_answer = true },
+	[VHOST_USER_SET_LOG_FD] = { .run = do_nothing },
 	[VHOST_USER_SET_VRING_NUM] = { .change = set_vring_num },
 	[VHOST_USER_SET_VRING_ADDR] = { .change = set_vring_addr },
 	[VHOST_USER_SET_VRING_BASE] = { .change = set_vring_base },
-	[VHOST_USER_GET_VRING_BASE] = { get_vring_base, true },
-	[VHOST_USER_SET_VRING_KICK] = { set_vring_kick, false },
-	[VHOST_USER_SET_VRING_CALL] = { set_vring_call, false },
-	[VHOST_USER_SET_VRING_ERR] = { set_vring_err, false },
-	[VHOST_USER_GET_PROTOCOL_FEATURES] = { get_protocol_features, true },
-	[VHOST_USER_SET_PROTOCOL_FEATURES] = { set_protocol_features, false },
-	[VHOST_USER_GET_QUEUE_NUM] = { get_queue_num, true },
+	[VHOST_USER_GET_VRING_BASE] = { .run = get_vring_base, .has_answer = true },
+	[VHOST_USER_SET_VRING_KICK] = { .run = set_vring_kick },
+	[VHOST_USER_SET_VRING_CALL] = { .run = set_vring_call },
+	[VHOST_USER_SET_VRING_ERR] = { .run = set_vring_err },
+	[VHOST_USER_GET_PROTOCOL_FEATURES] = { .run = get_protocol_features, .has_answer = true },
+	[VHOST_USER_SET_PROTOCOL_FEATURES] = { .run = set_protocol_features },
+	[VHOST_USER_GET_QUEUE_NUM] = { .run = get_queue_num, .has_answer = true },
 	[VHOST_USER_SET_VRING_ENABLE] = { .change = set_vring_enable },
-	[VHOST_USER_SEND_RARP] = { send_rarp, false },
-	[VHOST_USER_GET_CONFIG] = { get_config, true },
-	[VHOST_USER_SET_CONFIG] = { set_config, false },
-	[VHOST_USER_GET_INFLIGHT_FD] = { get_inflight_fd, true },
-	[VHOST_USER_SET_INFLIGHT_FD] = { set_inflight_fd, false },
-	[VHOST_USER_RESET_DEVICE] = { reset_device, false },
-	[VHOST_USER_GET_MAX_MEM_SLOTS] = { get_max_mem_slots, true },
-	[VHOST_USER_ADD_MEM_REG] = { add_mem_reg, false },
-	[VHOST_USER_REM_MEM_REG] = { rem_mem_reg, false },
-	[VHOST_USER_SET_STATUS] = { set_status, false },
-	[VHOST_USER_GET_STATUS] = { get_status, true },
+	[VHOST_USER_SEND_RARP] = { .run = send_rarp },
+	[VHOST_USER_GET_CONFIG] = { .run = get_config, .has_answer = true },
+	[VHOST_USER_SET_CONFIG] = { .run = set_config },
+	[VHOST_USER_GET_INFLIGHT_FD] = { .run = get_inflight_fd, .has_answer = true },
+	[VHOST_USER_SET_INFLIGHT_FD] = { .run = set_inflight_fd },
+	[VHOST_USER_RESET_DEVICE] = { .run = reset_device },
+	[VHOST_USER_GET_MAX_MEM_SLOTS] = { .run = get_max_mem_slots, .has_answer = true },
+	[VHOST_USER_ADD_MEM_REG] = { .run = add_mem_reg },
+	[VHOST_USER_REM_MEM_REG] = { .run = rem_mem_reg },
+	[VHOST_USER_SET_STATUS] = { .run = set_status },
+	[VHOST_USER_GET_STATUS] = { .run = get_status, .has_answer = true },
 };
 
 /* A front end that asks is told, and may go on; another one would not know. */
