@@ -204,8 +204,8 @@ static int get_max_mem_slots(struct session *session, struct vhost_user_message 
 }
 
 /*
- * QEMU 7.2 and others speak for each pair of a network device's queues as if it were a device alone:
- * they add each region once for each, and later remove it as often.
+ * QEMU 7.2 and others speak for each pair of a network device's queues as if it were a device
+ * alone: they add each region once for each, and later remove it as often.
  */
 static int add_mem_reg(struct session *session, struct vhost_user_message *message,
 		       struct answer *answer)
