@@ -388,6 +388,8 @@ TEST(what_is_received_is_in_the_log)
 	CHECK_OK(front_end_receive(&front, &message));
 	CHECK_OK(front_end_send(&front, VHOST_USER_SET_FEATURES, 0, &features, 8, NULL, 0));
 	CHECK_OK(front_end_ask(&front, VHOST_USER_GET_FEATURES, &features));
+	/* Its queues stood still meanwhile. */
+	test_wait(is_received, &net.pairs[0], TEST_HANG_MS);
 	give_buffers(4, 4096);
 	send_frame(60);
 	send_frame(5000);

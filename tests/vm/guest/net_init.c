@@ -83,7 +83,7 @@ static uint16_t checksum(const uint16_t *words, size_t nr)
 	while (nr--)
 		sum += *words++;
 	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~(sum + (sum >> 16));
+	return (uint16_t) ~(sum + (sum >> 16));
 }
 
 /* Until there is an answer. */
