@@ -164,8 +164,7 @@ int vas_iommufd_call(const struct vas_vfio *vfio, unsigned long request, void *a
 int vas_vfio_dirty_track(struct vas_consumer *consumer, uint64_t deadline_ns);
 void vas_vfio_dirty_untrack(struct vas_consumer *consumer);
 int vas_vfio_dirty_harvest(struct vas_consumer *consumer);
-/* For a page table that takes the place of the present one; and what that one has seen. */
+/* For a page table that takes the place of the present one. */
 int vas_vfio_dirty_switch(const struct vas_vfio *vfio, uint32_t table, int is_on);
-int vas_vfio_dirty_collect(struct vas_vfio *vfio, uint32_t table);
 
 #endif

@@ -38,13 +38,12 @@ static void mark(struct vas *vas, uint64_t gpa, uint64_t bits)
 		vas_mark_dirty_word(vas, first + WORD_BYTES, bits >> (WORD_PAGES - shift));
 }
 
-static int collect_map(const struct vas_vfio *vfio, uint32_t table, const struct vfio_map *map,
-		       uint64_t *bits)
+static int collect_map(const struct vas_vfio *vfio, const struct vfio_map *map, uint64_t *bits)
 {
 	const uint64_t nr_words = (map->part.size + WORD_BYTES - 1) / WORD_BYTES;
 	struct iommufd_dirty_get arg = {
 		.size = sizeof(arg),
-		.table = table,
+		.table = vfio->present.table,
 		.iova = map->part.gpa,
 		.len = map->part.size,
 		.page_size = VAS_PAGE_SIZE,
@@ -65,19 +64,6 @@ static int collect_map(const struct vas_vfio *vfio, uint32_t table, const struct
 		if (bits[i])
 			mark(vfio->consumer.vas, map->part.gpa + i * WORD_BYTES, bits[i]);
 	return 0;
-}
-
-int vas_vfio_dirty_collect(struct vas_vfio *vfio, uint32_t table)
-{
-	uint64_t *bits = malloc((vfio->granule / WORD_BYTES + 1) * sizeof(*bits));
-	size_t i;
-	int err = bits ? 0 : vas_error_set(-ENOMEM, "no memory for a dirty bitmap");
-
-	for (i = 0; !err && i < vfio->nr; i++)
-		if (!(vfio->maps[i].part.flags & VAS_REGION_READONLY) && !vfio->maps[i].is_late)
-			err = collect_map(vfio, table, &vfio->maps[i], bits);
-	free(bits);
-	return err;
 }
 
 int vas_vfio_dirty_track(struct vas_consumer *consumer, uint64_t deadline_ns)
@@ -101,6 +87,13 @@ void vas_vfio_dirty_untrack(struct vas_consumer *consumer)
 int vas_vfio_dirty_harvest(struct vas_consumer *consumer)
 {
 	struct vas_vfio *vfio = vfio_of(consumer);
+	uint64_t *bits = malloc((vfio->granule / WORD_BYTES + 1) * sizeof(*bits));
+	size_t i;
+	int err = bits ? 0 : vas_error_set(-ENOMEM, "no memory for a dirty bitmap");
 
-	return vas_vfio_dirty_collect(vfio, vfio->present.table);
+	for (i = 0; !err && i < vfio->nr; i++)
+		if (!(vfio->maps[i].part.flags & VAS_REGION_READONLY) && !vfio->maps[i].is_late)
+			err = collect_map(vfio, &vfio->maps[i], bits);
+	free(bits);
+	return err;
 }

@@ -322,7 +322,10 @@ static int next_share(struct vas_vfio *vfio, const struct vfio_map *map)
 	return err ? vas_vfio_map_error(vfio, map, err) : 0;
 }
 
-/* One after the other, without a moment in which one has neither. */
+/*
+ * One after the other, without a moment in which one has neither. What the page table that goes has
+ * noted is not asked for: after a change of the layout, all is dirty to each tracker.
+ */
 static int next_enter(struct vas_vfio *vfio)
 {
 	int err = 0;
@@ -334,8 +337,6 @@ static int next_enter(struct vas_vfio *vfio)
 		err = enter_all(vfio, vfio->next.table, vfio->present.table);
 	if (err)
 		return err;
-	if (vfio->is_tracked)
-		vas_vfio_dirty_collect(vfio, vfio->present.table);
 	space_destroy(vfio, &vfio->present);
 	vfio->present = vfio->next;
 	vfio->next = (struct vfio_space){ 0 };

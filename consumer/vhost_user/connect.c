@@ -166,6 +166,22 @@ static int hand_over(struct vas_vhost_user *front)
 	return err;
 }
 
+/* No change of the layout is under way when a successor is told of it. */
+static int hand_over_unchanged(struct vas_vhost_user *front)
+{
+	struct vas_layout *unchanged;
+	int err;
+
+	if (!front->has_been_connected)
+		return hand_over(front); /* of nothing yet: it is not attached */
+	err = vas_layout_begin(front->vas, &unchanged);
+	if (err)
+		return err;
+	err = hand_over(front);
+	vas_layout_abort(unchanged);
+	return err;
+}
+
 int vas_front_connect(struct vas_vhost_user *front, int sock)
 {
 	struct epoll_event event = { .events = EPOLLIN };
@@ -182,7 +198,7 @@ int vas_front_connect(struct vas_vhost_user *front, int sock)
 	else
 		err = agree(front);
 	if (!err)
-		err = hand_over(front);
+		err = hand_over_unchanged(front);
 	if (err) {
 		pthread_mutex_lock(&front->lock);
 		vas_front_lose(front, err);

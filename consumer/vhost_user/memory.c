@@ -49,22 +49,26 @@ static int is_removed(const struct vas_region *region, const struct vas_delta *d
 /* Two sorted lists become one, less what is removed. */
 static int layout_next(struct vas_vhost_user *front, const struct vas_delta *delta)
 {
-	const struct vas_region *old = front->layout.at, *old_end = old + front->layout.nr;
-	const struct vas_region *new = delta->added, *new_end = new + delta->nr_added;
+	const struct front_layout *present = &front->layout;
 	struct front_layout *next = &front->next;
+	size_t old = 0, new = 0;
 
 	next->nr = 0;
-	next->at = malloc((front->layout.nr + delta->nr_added + 1) * sizeof(*next->at));
+	next->at = malloc((present->nr + delta->nr_added + 1) * sizeof(*next->at));
 	if (!next->at)
 		return vas_error_set(-ENOMEM, "no memory for a list of regions");
-	while (old < old_end || new < new_end) {
+	while (old < present->nr || new < delta->nr_added) {
 		const struct vas_region *region;
 
-		if (old < old_end && is_removed(old, delta)) {
+		if (old < present->nr && is_removed(&present->at[old], delta)) {
 			old++;
 			continue;
 		}
-		region = new == new_end || (old < old_end && old->gpa < new->gpa) ? old++ : new ++;
+		if (new == delta->nr_added ||
+		    (old < present->nr && present->at[old].gpa < delta->added[new].gpa))
+			region = &present->at[old++];
+		else
+			region = &delta->added[new ++];
 		if (is_given(region))
 			next->at[next->nr++] = *region;
 	}

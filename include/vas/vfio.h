@@ -116,8 +116,8 @@ VAS_API void vas_vfio_device_close(struct vas_vfio_device *device);
 
 /*
  * A further device, of the same container or iommufd, gets the memory of an attached vas, and is to
- * be stopped for a freeze as well. It is the caller's still. -EINVAL: it is behind another IOMMU, or
- * reserves addresses that the layout has; -EAGAIN: frozen; -ENOMEM; else as vas_layout_begin().
+ * be stopped for a freeze as well. It is the caller's still. -EINVAL: it is behind another IOMMU,
+ * or reserves addresses that the layout has; -EAGAIN: frozen; -ENOMEM; else as vas_layout_begin().
  */
 VAS_API int vas_vfio_device_add(struct vas_vfio *vfio, const struct vas_vfio_device *device);
 
