@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/pidfd.h"
 #include "cli/vmm/start.h"
 
 #define NAME	"vas-qemu"
@@ -104,7 +104,7 @@ static int hold(struct emulator *e, int sock, pid_t qemu)
 	}
 	if (!answer.code) {
 		answer.monitor = which(&held.child, e->more.monitor);
-		held.successor = pidfd_open(qemu, 0);
+		held.successor = process_open(held.successor_pid = qemu);
 	}
 	/* It waits for this, and so has lived until here. */
 	err = send_answer(sock, &answer, &held.child);

@@ -16,6 +16,7 @@
 #include "qemu/backend.h"
 
 #define QEMU_DEFAULT_MEMORY (128ull << 20)
+#define MAX_SLOTS	    256 /* of QEMU's */
 #define BACKEND_ID	    "vas-ram"
 #define RAM_PATH	    "/proc/self/fd/@FD@"
 #define MONITOR_ID	    "vas-monitor"
@@ -29,8 +30,6 @@ struct refused {
 /* Options that would put RAM elsewhere. */
 static const struct refused elsewhere[] = {
 	{ "-machine", "max-ram-below-4g=", "it moves the RAM: drop max-ram-below-4g=" },
-	{ "-m", "slots=", "plugged memory would not be in the vas: drop slots= and maxmem=" },
-	{ "-m", "maxmem=", "plugged memory would not be in the vas: drop slots= and maxmem=" },
 	{ "-numa", "mem=", "the RAM is one piece: drop mem=" },
 	{ "-numa", "memdev=", "the RAM is the vas: drop memdev=" },
 	{ "-mem-path", "", "the RAM is the vas: drop -mem-path" },
@@ -108,18 +107,43 @@ static int check_refused(const struct refused *refused, char *const *argv, size_
 	return EXIT_OK;
 }
 
-/* -m: in MiB if it has no unit, and rounded up to 8 KiB. */
+/* In MiB if it has no unit: 0 or -EINVAL. */
+static int take_size(const char *part, size_t len, uint64_t *size)
+{
+	int plain = strspn(part, "0123456789") == len;
+
+	if (parse_size_n(part, len, size) || !*size ||
+	    (plain && __builtin_mul_overflow(*size, 1ull << 20, size)))
+		return -EINVAL;
+	return 0;
+}
+
+/* What may be plugged later. */
+static int read_max(const char *value, struct plan *plan)
+{
+	size_t max_len, slots_len;
+	const char *max = named_part(value, "maxmem=", &max_len);
+	const char *slots = named_part(value, "slots=", &slots_len);
+
+	if ((!max || !take_size(max, max_len, &plan->max_memory)) &&
+	    (!slots || !parse_size_n(slots, slots_len, &plan->slots)) && plan->slots <= MAX_SLOTS)
+		return EXIT_OK;
+	return fail_usage(
+		"-m %s: slots= or maxmem= is not understood: write -m 1G,slots=4,maxmem=8G", value);
+}
+
+/* -m: rounded up to 8 KiB. */
 static int read_memory(const char *value, struct plan *plan)
 {
 	uint64_t size;
 	size_t len;
 	const char *part = value_part(value, "size=", &len);
-	int plain = part && strspn(part, "0123456789") == len;
 
-	if (!part || parse_size_n(part, len, &size) || !size ||
-	    (plain && __builtin_mul_overflow(size, 1ull << 20, &size)))
+	if (!part || take_size(part, len, &size))
 		return fail_usage("-m %s: the size is not understood: write -m 512M or -m 4G",
 				  value);
+	if (read_max(value, plan))
+		return EXIT_USAGE;
 	size = (size + 8191) & ~8191ull;
 	if (plan->memory && plan->memory != size)
 		return fail_usage("-m %s contradicts the %s of --memory: drop one of them", value,
@@ -224,12 +248,24 @@ static int check_end(const struct plan *plan)
 {
 	const uint64_t most = 0xfd00000000 - (64ull << 30);
 
-	if (plan->memory < most || !plan->machine->prefix)
+	if ((plan->memory < most && plan->options.limit < most) || !plan->machine->prefix)
 		return EXIT_OK;
 	return fail_usage(
 		"%s: where QEMU has so much RAM depends on the CPU, and is not known here: "
 		"%s is the most",
-		text_size(plan->memory).s, text_size(most).s);
+		text_size(plan->memory < most ? plan->options.limit : plan->memory).s,
+		text_size(most).s);
+}
+
+/* What is plugged gets room behind the RAM, and a GiB a slot, to begin at a border of one. */
+static void make_room(struct plan *plan)
+{
+	uint64_t end;
+
+	if (plan->max_memory <= plan->memory || plan->options.limit)
+		return;
+	end = machine_device_memory(plan->machine, plan->memory);
+	plan->options.limit = end + (plan->max_memory - plan->memory) + (plan->slots << 30);
 }
 
 static const struct machine *default_machine(const char *command)
@@ -256,8 +292,10 @@ int qemu_read_args(char *const *argv, struct plan *plan)
 		plan->memory = QEMU_DEFAULT_MEMORY;
 	if (!plan->machine)
 		plan->machine = machine ? machine : default_machine(argv[0]);
-	if (plan->machine)
+	if (plan->machine) {
+		make_room(plan);
 		return check_end(plan);
+	}
 	return fail_usage("where %s has its RAM is not known here: say by --machine which of %s it "
 			  "is like",
 			  argv[0], machine_names);
@@ -362,7 +400,8 @@ static void add(char **all, char *const *words, size_t nr)
 {
 	while (*all)
 		all++;
-	memcpy(all, words, nr * sizeof(*words));
+	if (nr)
+		memcpy(all, words, nr * sizeof(*words));
 }
 
 /* The arguments, without those that others take the place of. */
@@ -373,7 +412,7 @@ static char **copy_args(char *const *argv, const struct qemu_more *more, size_t 
 
 	while (argv[nr])
 		nr++;
-	all = calloc(nr + 15, sizeof(*all));
+	all = calloc(nr + 15 + more->nr_dimms, sizeof(*all));
 	nr = 0;
 	for (size_t i = 0; all && argv[i]; i++)
 		if (more->is_incoming && is_origin(argv[i]) && argv[i + 1])
@@ -410,6 +449,7 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 	if (!backend)
 		add(all, ram, 2);
 	add(all, place, 4);
+	add(all, more->dimms, more->nr_dimms);
 	if (more->genid)
 		add(all, genid, 2);
 	if (more->monitor >= 0)
@@ -419,7 +459,33 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 	return all;
 }
 
+int qemu_more_dimm(struct qemu_more *more, const struct qemu_dimm *dimm, int fd)
+{
+	char **words = realloc(more->dimms, (more->nr_dimms + 4) * sizeof(*words)), **at;
+
+	if (!words)
+		return -ENOMEM;
+	more->dimms = words;
+	at = words + more->nr_dimms;
+	at[0] = strdup("-object");
+	at[2] = strdup("-device");
+	if (asprintf(&at[1],
+		     "memory-backend-file,id=" QEMU_DIMM_BACKEND("%s") ",mem-path=/proc/self/fd/%d,"
+								       "share=on,size=%" PRIu64,
+		     dimm->id, fd, dimm->size) < 0)
+		at[1] = NULL;
+	if (asprintf(&at[3],
+		     "pc-dimm,id=%s,memdev=" QEMU_DIMM_BACKEND("%s") ",addr=%#" PRIx64 ",slot=%d",
+		     dimm->id, dimm->id, dimm->gpa, dimm->slot) < 0)
+		at[3] = NULL;
+	more->nr_dimms += 4;
+	return at[0] && at[1] && at[2] && at[3] ? 0 : -ENOMEM;
+}
+
 void qemu_more_clean(struct qemu_more *more)
 {
+	for (size_t i = 0; i < more->nr_dimms; i++)
+		free(more->dimms[i]);
+	free(more->dimms);
 	free(more->given);
 }

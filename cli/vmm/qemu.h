@@ -4,6 +4,7 @@
 #define CLI_QEMU_H
 
 #include "cli/vmm/plan.h"
+#include "qemu/memory.h"
 
 /* True if the command is a QEMU system emulator, by its name. */
 int qemu_is(const char *command);
@@ -45,6 +46,8 @@ struct qemu_more {
 	const char *genid;   /* the guest's generation, a UUID or "auto"; NULL: no device for it */
 	int is_incoming;     /* its state comes by the monitor, and not from where argv says */
 	/* behind here: the words that are added */
+	char **dimms; /* qemu_more_dimm() */
+	size_t nr_dimms;
 	char *given; /* the back end of RAM that argv names, in its new place; NULL: none */
 	char object[128];
 	char size[32];
@@ -54,5 +57,8 @@ struct qemu_more {
 };
 char **qemu_argv(char *const *argv, struct qemu_more *more);
 void qemu_more_clean(struct qemu_more *more);
+
+/* A DIMM more, in the file that QEMU inherits as fd: 0 or -ENOMEM. */
+int qemu_more_dimm(struct qemu_more *more, const struct qemu_dimm *dimm, int fd);
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/dimm.h"
 #include "cli/vmm/pidfd.h"
 #include "cli/vmm/qemu.h"
 
@@ -120,6 +121,9 @@ int start_prepare_qemu(struct held *held, char *const *command, const struct qem
 	/* Without us, it is still to be found by its vas. */
 	if (ram != vas_fd(held->vas) && (err = child_keep(&held->child, vas_fd(held->vas))))
 		return fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err));
+	err = dimm_start(held->vas, &held->child, more);
+	if (err)
+		return fail_vas(err, held->name);
 	more->monitor = give_monitor(held);
 	err = more->monitor < 0 ? 0 : describe(held, command, how);
 	return err ? fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err)) : EXIT_OK;

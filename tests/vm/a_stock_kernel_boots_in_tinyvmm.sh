@@ -5,11 +5,12 @@
 # usage: SCRIPT KERNEL
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
-# shellcheck source-path=SCRIPTDIR source=disk.sh
-. "$(dirname "$0")/disk.sh"
+# shellcheck source-path=SCRIPTDIR source=device.sh
+. "$(dirname "$0")/device.sh"
+device_kind disk
 
 kernel_name=$1
-make_disk_guest
+make_guest
 set --
 bzimage=$("$scripts/kernel.sh" path "$kernel_name" vmlinuz 2>/dev/null) || bzimage=
 [ -z "$bzimage" ] || set -- --file "$bzimage:/guest/vmlinuz" --env TEST_BZIMAGE=/guest/vmlinuz
