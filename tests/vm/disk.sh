@@ -4,7 +4,9 @@
 # Linux guests that work on a disk of 'vas device blk', in QEMUs under TCG; to be sourced after
 # ../cli/lib.sh.
 #
-#	make_disk_guest			the kernel $kernel_name, an initramfs: $kernel, $initramfs
+#	make_guest INIT MODULE...	the kernel $kernel_name, an initramfs: $kernel, $initramfs;
+#					what $tmp/root has comes along
+#	make_disk_guest			the same, for the disk
 #	serve [OPTION...]		the device, in the background: $device; it listens at $tmp/blk
 #	boot_disk SERIAL [WORD...]	QEMU, with further words: $guest; the guest has begun to work
 #	checked SERIAL			how much it has checked
@@ -15,20 +17,28 @@ scripts=$(cd "$(dirname "$0")/../../scripts" && pwd)
 . "$scripts/vm-machine.sh"
 disk_mib=128 guest_mib=192 kernel_name=6.1
 
-make_disk_guest()
+# make_guest INIT MODULE...
+make_guest()
 {
 	need qemu-system-x86_64 cpio
+	init=$1
+	shift
 	kernel=$("$scripts/kernel.sh" path "$kernel_name" vmlinux) || skip "kernel $kernel_name is not in the cache"
-	"$scripts/kernel.sh" modules "$kernel_name" virtio_pci virtio_blk >"$tmp/modules" ||
-		skip "kernel $kernel_name has no modules in the cache"
+	"$scripts/kernel.sh" modules "$kernel_name" "$@" >"$tmp/modules" ||
+		skip "the cached kernel $kernel_name lacks modules: kernel.sh fetch --update"
 	mkdir -p "$tmp/root/modules" "$tmp/root/dev" "$tmp/root/proc" "$tmp/root/sys"
-	cp "$DISK_INIT" "$tmp/root/init"
+	cp "$init" "$tmp/root/init"
 	while read -r file; do
 		cp "$file" "$tmp/root/modules/"
 		echo "/modules/$(basename "$file")"
 	done <"$tmp/modules" >"$tmp/root/modules/list"
 	initramfs=$tmp/initramfs
 	machine_initramfs "$tmp/root" "$initramfs"
+}
+
+make_disk_guest()
+{
+	make_guest "$DISK_INIT" virtio_pci virtio_blk
 }
 
 serve()
