@@ -149,7 +149,7 @@ static const char *name_of(int c)
 
 static int take_poll(struct job *job)
 {
-	uint32_t us;
+	uint32_t us = 0;
 	int code = device_take_number("--poll", 0, 1000000, &us);
 
 	job->vhost_user.poll_ns = (uint64_t)us * 1000;
