@@ -36,7 +36,7 @@ static const struct option longs[] = {
 	{ 0 },
 };
 
-static const struct device_kind *const kinds[] = { &device_blk, &device_net };
+static const struct device_kind *const kinds[] = { &device_blk, &device_net, &device_rng };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -191,7 +191,7 @@ static int take_kind(struct job *job, int argc, char **argv)
 			job->kind = kinds[i];
 			return EXIT_OK;
 		}
-	return fail_usage("there is no device '%s': write blk or net", argv[1]);
+	return fail_usage("there is no device '%s': write blk, net or rng", argv[1]);
 }
 
 static bool wants_help(int argc, char **argv)
@@ -218,7 +218,7 @@ static int run(int argc, char **argv)
 
 const struct verb verb_device = {
 	.name = "device",
-	.args = "blk|net [OPTION...] --vhost-user=PATH",
+	.args = "blk|net|rng [OPTION...] --vhost-user=PATH",
 	.summary = "Serve a virtio device to a VMM that speaks vhost-user",
 	.help = "Any:\n"
 		"      --vhost-user=PATH   the socket at which one front end after the other is served\n"
@@ -243,6 +243,8 @@ const struct verb verb_device = {
 		"      --mac=ADDRESS       what the guest finds as its address\n"
 		"      --mtu=BYTES         what the guest finds as the largest packet\n"
 		"      --counters          print what was sent and received whenever a front end has gone\n"
+		"\n"
+		"rng, random bytes of the host's, has no options of its own.\n"
 		"\n"
 		"It runs until a signal ends it. Killed at any moment and started again, it does what the guest\n"
 		"waits for: a front end that connects again (QEMU: reconnect=1 of the socket) goes on, and with\n"

@@ -38,7 +38,7 @@ struct device_kind {
 	void (*print)(void);
 };
 
-extern const struct device_kind device_blk, device_net;
+extern const struct device_kind device_blk, device_net, device_rng;
 
 /* The number in optarg, from least to most. An exit code. */
 int device_take_number(const char *option, int least, int most, uint32_t *number);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
 # Linux guests that work on a device of 'vas device', in QEMUs under TCG; to be sourced after
-# ../cli/lib.sh. device_kind KIND says of which: disk.sh or net.sh, which have
+# ../cli/lib.sh. device_kind KIND says of which: disk.sh, net.sh or rng.sh, which have
 #
 #	$device_init			the guest's init, whose lines begin with "$kind: "
 #	$device_modules			what the guest's kernel needs for it
