@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * Frames of 64 bytes through a vhost-user network device in another process, beside DPDK's own
- * vhost port in testpmd: from the guest, to the guest, and both at once, round and round. The driver
- * never sleeps; what it sends it writes, and of what it gets it reads header, number and answer. It
- * has one processor, and the device another one; a device whose turn it is not is stopped.
+ * vhost port in testpmd: from the guest, to the guest, and both at once, round and round. The
+ * driver never sleeps; what it sends it writes, and of what it gets it reads header, number and
+ * answer. It has one processor, and the device another one; a device whose turn it is not is
+ * stopped.
  */
 #include <errno.h>
 #include <fcntl.h>

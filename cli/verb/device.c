@@ -32,11 +32,14 @@ static const struct option longs[] = {
 	{ "mac", required_argument, NULL, DEVICE_MAC },
 	{ "mtu", required_argument, NULL, DEVICE_MTU },
 	{ "counters", no_argument, NULL, DEVICE_COUNTERS },
+	{ "guest-cid", required_argument, NULL, DEVICE_CID },
+	{ "uds-path", required_argument, NULL, DEVICE_UDS },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
-static const struct device_kind *const kinds[] = { &device_blk, &device_net, &device_rng };
+static const struct device_kind *const kinds[] = { &device_blk, &device_net, &device_rng,
+						   &device_vsock };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -191,7 +194,7 @@ static int take_kind(struct job *job, int argc, char **argv)
 			job->kind = kinds[i];
 			return EXIT_OK;
 		}
-	return fail_usage("there is no device '%s': write blk, net or rng", argv[1]);
+	return fail_usage("there is no device '%s': write blk, net, rng or vsock", argv[1]);
 }
 
 static bool wants_help(int argc, char **argv)
@@ -218,7 +221,7 @@ static int run(int argc, char **argv)
 
 const struct verb verb_device = {
 	.name = "device",
-	.args = "blk|net|rng [OPTION...] --vhost-user=PATH",
+	.args = "blk|net|rng|vsock [OPTION...] --vhost-user=PATH",
 	.summary = "Serve a virtio device to a VMM that speaks vhost-user",
 	.help = "Any:\n"
 		"      --vhost-user=PATH   the socket at which one front end after the other is served\n"
@@ -245,6 +248,11 @@ const struct verb verb_device = {
 		"      --counters          print what was sent and received whenever a front end has gone\n"
 		"\n"
 		"rng, random bytes of the host's, has no options of its own.\n"
+		"\n"
+		"vsock, sockets between guest and host:\n"
+		"      --guest-cid=N       the guest's address, 3 or more\n"
+		"      --uds-path=PATH     a Unix socket at which the host connects to the guest; the guest\n"
+		"                          connects to those at PATH_PORT\n"
 		"\n"
 		"It runs until a signal ends it. Killed at any moment and started again, it does what the guest\n"
 		"waits for: a front end that connects again (QEMU: reconnect=1 of the socket) goes on, and with\n"

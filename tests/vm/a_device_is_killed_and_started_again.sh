@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # The process that serves a guest's device is killed at any moment, and started again: the guest's
-# requests wait, and none is lost, done wrongly, or told to have failed. KIND is disk, net or rng, TIMES
-# how often.
+# requests wait, and none is lost, done wrongly, or told to have failed. KIND is disk or net, TIMES how
+# often.
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=device.sh
