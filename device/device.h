@@ -43,6 +43,7 @@ struct vas_device_ops {
 
 struct vas_device {
 	const struct vas_device_ops *ops;
+	uint32_t kind;	   /* virtio's number of it */
 	uint64_t features; /* that it offers; those of rings are added by who connects it */
 	uint32_t max_queues;
 	uint32_t queue_num;  /* for vhost-user: of a network device pairs; 0: max_queues */

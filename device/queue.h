@@ -18,6 +18,7 @@
 #include "core/virtqueue/virtq.h"
 #include "device/device.h"
 #include "device/inflight.h"
+#include "device/inflight_packed.h"
 #include "device/memory.h"
 
 #define DEVICE_QUEUE_MAX_SIZE INFLIGHT_MAX_DESCS
@@ -32,18 +33,25 @@ struct device_queue {
 	struct vas_device *device;
 	uint32_t index; /* among the device's */
 	const struct memory *memory;
-	struct inflight_queue *inflight; /* NULL: none. With room for `size` requests */
-	struct device_ring_place place;
+	void *inflight; /* of its format, with room for `size` requests; NULL: nothing is kept */
+	struct device_ring_place place; /* gpas */
 	enum vas_virtq_format format;
 	uint32_t flags; /* VAS_VIRTQ_... */
 	uint32_t size;
 	uint32_t base; /* where the ring stands, as vhost-user encodes it; also after a stop */
 	uint64_t poll_ns;
-	int kick_fd, call_fd, err_fd; /* eventfds, or -1 */
+	int kick_fd, call_fd, err_fd;	      /* eventfds, or -1 */
+	struct vas_device_counters *counters; /* its thread's; NULL: its own */
 
 	/* Its own. */
 	struct vas_virtq ring;
-	uint16_t again[DEVICE_QUEUE_MAX_SIZE]; /* heads that a dead device had taken */
+	struct vas_mapping *maps[3];   /* of the ring's parts, of a vas without a table */
+	bool is_inside;		       /* in a section of the memory's */
+	uint64_t generation;	       /* of that */
+	uint32_t nr_taken;	       /* and not answered */
+	struct inflight_packed packed; /* of a packed ring, if something is kept */
+	/* Heads that a dead device had taken; of a packed ring, entries. */
+	uint16_t again[DEVICE_QUEUE_MAX_SIZE];
 	uint32_t nr_again, at_again;
 	uint64_t counter; /* of requests, for those in flight */
 	uint64_t busy_ns; /* when there was something to do last */
@@ -55,17 +63,27 @@ struct device_queue {
 	/* Atomic: what the driver wrote made no sense. Nothing is served before this is cleared. */
 	bool is_broken;
 	pthread_t thread;
-	uint64_t nr_requests;
+	struct vas_device_counters own_counters;
 };
+
+/* Counters have one writer; others read them. */
+static inline void device_queue_count(uint64_t *counter, uint64_t nr)
+{
+	__atomic_store_n(counter, *counter + nr, __ATOMIC_RELAXED);
+}
 
 int device_queue_init(struct device_queue *queue);
 void device_queue_clean(struct device_queue *queue);
 
 /*
  * Start its thread. -EFAULT: the ring is not in memory; -EINVAL: it is not aligned, its size is
- * none, or it cannot stand there; or another -errno. The queue is as before, then.
+ * none, or it cannot stand there; -EPROTO: what is kept of requests in flight makes no sense;
+ * -EAGAIN: the memory is frozen; or another -errno. The queue is as before, then.
  */
 int device_queue_start(struct device_queue *queue);
+
+/* Something wants a part of the ring back, or wants quiet: stop it. Of a vas without a table. */
+bool device_queue_is_requested(const struct device_queue *queue);
 
 /* Have its thread answer what was taken, and end. One that does not run is no error. */
 void device_queue_stop(struct device_queue *queue);
@@ -103,8 +121,11 @@ void device_queue_idle(struct device_queue *queue, int fd);
  */
 void device_queue_wait(struct device_queue *queue, int fd);
 
-/* A request makes no sense that was taken: it is never answered, and no further one is served. */
+/* What the driver wrote makes no sense: nothing further is served. */
 void device_queue_break(struct device_queue *queue);
+
+/* The same, and it is a request that was taken: it is never answered. */
+void device_queue_abandon(struct device_queue *queue);
 
 static inline bool device_queue_is_stopping(const struct device_queue *queue)
 {

@@ -49,8 +49,8 @@ int stream_write(struct stream *stream, const struct memory *memory, const void 
 	return 0;
 }
 
-int stream_map(struct stream *stream, const struct memory *memory, uint64_t len, struct iovec *iov,
-	       uint32_t max)
+int stream_map(struct stream *stream, const struct memory *memory, enum memory_access access,
+	       uint64_t len, struct iovec *iov, uint32_t max)
 {
 	uint64_t there = 0, gpa = 0; /* of a range that was begun */
 	uint32_t nr = 0;
@@ -64,7 +64,7 @@ int stream_map(struct stream *stream, const struct memory *memory, uint64_t len,
 			gpa = stream_next(stream, &there);
 		}
 		nr_here = there;
-		bytes = there ? memory_at(memory, gpa, &nr_here) : NULL;
+		bytes = there ? memory_at(memory, gpa, &nr_here, access) : NULL;
 		if (!bytes || nr == max)
 			return -EPROTO;
 		iov[nr] = (struct iovec){ bytes, nr_here };

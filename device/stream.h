@@ -36,7 +36,7 @@ int stream_write(struct stream *stream, const struct memory *memory, const void 
 		 uint64_t len);
 
 /* Where the next len bytes are: how many pieces. -EPROTO: not in memory, or in more than max. */
-int stream_map(struct stream *stream, const struct memory *memory, uint64_t len, struct iovec *iov,
-	       uint32_t max);
+int stream_map(struct stream *stream, const struct memory *memory, enum memory_access access,
+	       uint64_t len, struct iovec *iov, uint32_t max);
 
 #endif

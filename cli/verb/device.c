@@ -13,6 +13,7 @@
 #include "cli/endpoint/listener.h"
 #include "cli/target/parse.h"
 #include "cli/verb/device.h"
+#include "device/bus/bus.h"
 #include "device/vhost_user/session.h"
 
 #define POLL_US 32
@@ -22,6 +23,7 @@ static const struct option longs[] = {
 	{ "memory", required_argument, NULL, DEVICE_MEMORY },
 	{ "null", optional_argument, NULL, DEVICE_NULL },
 	{ "vhost-user", required_argument, NULL, DEVICE_VHOST_USER },
+	{ "guest", required_argument, NULL, DEVICE_GUEST },
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "serial", required_argument, NULL, DEVICE_SERIAL },
 	{ "engine", required_argument, NULL, DEVICE_ENGINE },
@@ -47,7 +49,8 @@ struct job {
 	const struct device_kind *kind;
 	struct vas_device *device;
 	struct vhost_user_options vhost_user;
-	const char *socket;
+	const char *socket;	/* of front ends */
+	struct bus_options bus; /* path: NULL, it is not for the bus */
 	bool prints_counters;
 };
 
@@ -98,22 +101,36 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static int listen_and_serve(const struct job *job)
+static int listen_and_serve(const struct job *job, int stop_fd)
 {
 	char text[128];
 	struct listener listener;
-	int code, stop_fd;
+	int code;
 
 	if (snprintf(text, sizeof(text), "unix:%s", job->socket) >= (int)sizeof(text))
 		return fail_usage("'%s' is too long for the path of a socket", job->socket);
-	stop_fd = open_signals();
-	if (stop_fd < 0)
-		return fail(EXIT_REFUSED, "no signalfd: %s", strerror(errno));
 	code = listener_open(&listener, text);
 	if (!code) {
 		code = serve_all(job, listener.fds[0], stop_fd);
 		listener_close(&listener);
 	}
+	return code;
+}
+
+static int serve_on_bus(const struct job *job, int stop_fd)
+{
+	int err = bus_serve(job->device, stop_fd, &job->bus);
+
+	return err == -ECANCELED ? EXIT_OK : fail(EXIT_REFUSED, "%s", vas_error());
+}
+
+static int serve(const struct job *job)
+{
+	int code, stop_fd = open_signals();
+
+	if (stop_fd < 0)
+		return fail(EXIT_REFUSED, "no signalfd: %s", strerror(errno));
+	code = job->bus.path ? serve_on_bus(job, stop_fd) : listen_and_serve(job, stop_fd);
 	close(stop_fd);
 	return code;
 }
@@ -124,7 +141,7 @@ static int open_and_serve(struct job *job)
 
 	if (code)
 		return code;
-	code = listen_and_serve(job);
+	code = serve(job);
 	job->kind->close();
 	return code;
 }
@@ -155,7 +172,7 @@ static int take_poll(struct job *job)
 	uint32_t us = 0;
 	int code = device_take_number("--poll", 0, 1000000, &us);
 
-	job->vhost_user.poll_ns = (uint64_t)us * 1000;
+	job->vhost_user.poll_ns = job->bus.poll_ns = (uint64_t)us * 1000;
 	return code;
 }
 
@@ -166,6 +183,9 @@ static int take_option(struct job *job, int c)
 	switch (c) {
 	case DEVICE_VHOST_USER:
 		job->socket = optarg;
+		return EXIT_OK;
+	case DEVICE_GUEST:
+		job->bus.path = optarg;
 		return EXIT_OK;
 	case DEVICE_POLL:
 		return take_poll(job);
@@ -202,29 +222,53 @@ static bool wants_help(int argc, char **argv)
 	return argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
 }
 
+/* By which way, and by which name. */
+static int check_way(struct job *job, int nr_words, const char *name)
+{
+	if (!job->socket == !job->bus.path)
+		return fail_usage(
+			"one of --vhost-user=PATH, the socket that a front end connects to, "
+			"and --guest=PATH, the one at which a guest is served, says to whom");
+	if (job->socket && nr_words > 1)
+		return fail_usage("a front end knows no names: what is '%s'?", name);
+	if (job->socket)
+		return EXIT_OK;
+	if (!job->kind->is_for_bus)
+		return fail_usage("a device '%s' is served by --vhost-user only", job->kind->name);
+	if (nr_words < 2)
+		return fail_usage("which device of the guest's? vas device %s NAME --guest=PATH",
+				  job->kind->name);
+	job->bus.name = name;
+	return EXIT_OK;
+}
+
 static int run(int argc, char **argv)
 {
 	struct options options = { argc, argv, ":rh", longs, 0 };
-	struct job job = { .vhost_user.poll_ns = POLL_US * 1000 };
+	struct job job = {
+		.vhost_user.poll_ns = POLL_US * 1000,
+		.bus.poll_ns = POLL_US * 1000,
+	};
 	int c, code = wants_help(argc, argv) ? EXIT_OK : take_kind(&job, argc, argv);
 
 	while (!code && (c = option_next(&options)) >= 0)
 		code = take_option(&job, c);
 	if (code)
 		return code;
-	if (c == OPTION_STOP || option_rest(&options, 1, 1, "which device?") == OPTION_STOP)
+	if (c == OPTION_STOP || option_rest(&options, 1, 2, "which device?") == OPTION_STOP)
 		return options.status;
-	if (!job.socket)
-		return fail_usage("--vhost-user=PATH says which socket a front end connects to");
-	return open_and_serve(&job);
+	code = check_way(&job, argc - optind, argv[optind + 1]);
+	return code ? code : open_and_serve(&job);
 }
 
 const struct verb verb_device = {
 	.name = "device",
-	.args = "blk|net|rng|vsock [OPTION...] --vhost-user=PATH",
-	.summary = "Serve a virtio device to a VMM that speaks vhost-user",
+	.args = "blk|net|rng|vsock [NAME] [OPTION...] --vhost-user=PATH|--guest=PATH",
+	.summary = "Serve a virtio device, to a VMM that speaks vhost-user or on a vas's bus",
 	.help = "Any:\n"
 		"      --vhost-user=PATH   the socket at which one front end after the other is served\n"
+		"      --guest=PATH        the socket of a guest's owner, which has a device NAME on its bus: a\n"
+		"                          disk only\n"
 		"      --poll=MICROSECONDS look so long for a request before the thread of a queue sleeps;\n"
 		"                          32 unless given, 0: not at all\n"
 		"      --num-queues=N      as many as the front end may have: of a disk 64 unless given; of a\n"
@@ -255,7 +299,8 @@ const struct verb verb_device = {
 		"                          connects to those at PATH_PORT\n"
 		"\n"
 		"It runs until a signal ends it. Killed at any moment and started again, it does what the guest\n"
-		"waits for: a front end that connects again (QEMU: reconnect=1 of the socket) goes on, and with\n"
-		"split rings each request of a disk is answered once. QEMU's words are in vas-device(1).\n",
+		"waits for: a front end that connects again (QEMU: reconnect=1 of the socket) goes on, as does a\n"
+		"guest of the bus, and each request of a disk is answered once. QEMU's words are in\n"
+		"vas-device(1).\n",
 	.run = run,
 };

@@ -3,6 +3,8 @@
 #ifndef CLI_VERB_DEVICE_H
 #define CLI_VERB_DEVICE_H
 
+#include <stdbool.h>
+
 #include "cli/ui/verb.h"
 #include "device/device.h"
 
@@ -13,6 +15,7 @@ enum device_option {
 	DEVICE_MEMORY,
 	DEVICE_NULL,
 	DEVICE_VHOST_USER,
+	DEVICE_GUEST,
 	DEVICE_SERIAL,
 	DEVICE_ENGINE,
 	DEVICE_QUEUES,
@@ -31,6 +34,7 @@ enum device_option {
 
 struct device_kind {
 	const char *name;
+	bool is_for_bus; /* it uses memory in sections only: device/queue.h */
 	/* An option, whose argument is optarg: an exit code, or DEVICE_OPTION_UNKNOWN. */
 	int (*take)(int c);
 	/* All were taken: make the device. An exit code. */

@@ -178,6 +178,32 @@ static int peek_at(struct vas_packed_queue *queue, uint16_t position, uint32_t t
 	return vas_virtq_end_chain(chain);
 }
 
+static int walk_descs(struct vas_packed_queue *queue, const struct vas_packed_desc *descs,
+		      uint32_t nr, struct vas_virtq_chain *chain)
+{
+	uint32_t i;
+
+	for (i = 0; i < nr; i++) {
+		if (descs[i].flags & VAS_VIRTQ_DESC_INDIRECT)
+			return nr > 1 ? -EPROTO : read_table(queue, &descs[i], chain);
+		if (vas_virtq_add_segment(chain, descs[i].gpa, descs[i].len, descs[i].flags))
+			return -EPROTO;
+	}
+	return 0;
+}
+
+int vas_packed_queue_chain_of(struct vas_packed_queue *queue, const struct vas_packed_desc *descs,
+			      uint32_t nr, struct vas_virtq_chain *chain)
+{
+	int err;
+
+	vas_virtq_begin_chain(chain);
+	chain->head = descs[nr - 1].id;
+	chain->nr_descs = (uint16_t)nr;
+	err = chain->head < queue->size ? walk_descs(queue, descs, nr, chain) : -EPROTO;
+	return err ? err : vas_virtq_end_chain(chain);
+}
+
 int vas_packed_queue_peek(struct vas_packed_queue *queue, struct vas_virtq_chain *chain)
 {
 	return peek_at(queue, queue->next_avail, queue->nr_taken, chain);

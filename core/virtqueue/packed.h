@@ -100,6 +100,13 @@ int vas_packed_queue_peek(struct vas_packed_queue *queue, struct vas_virtq_chain
  */
 int vas_packed_queue_peek_burst(struct vas_packed_queue *queue, struct vas_virtq_burst *burst);
 
+/*
+ * The chain of these descriptors, as peek yields it: of one that somebody had taken who died before
+ * its answer, and copied before. They are private, and at least one.
+ */
+int vas_packed_queue_chain_of(struct vas_packed_queue *queue, const struct vas_packed_desc *descs,
+			      uint32_t nr, struct vas_virtq_chain *chain);
+
 /* The chain that the last peek has yielded; the first nr of a burst, or of what is left of it. */
 void vas_packed_queue_take(struct vas_packed_queue *queue, const struct vas_virtq_chain *chain);
 void vas_packed_queue_take_burst(struct vas_packed_queue *queue,

@@ -13,7 +13,8 @@
 static int map_data(struct request *request, struct stream *stream, const struct memory *memory,
 		    uint64_t len)
 {
-	int nr = stream_map(stream, memory, len, request->iov, REQUEST_MAX_IOV);
+	enum memory_access access = request->io.op == DISK_READ ? MEMORY_WRITE : MEMORY_READ;
+	int nr = stream_map(stream, memory, access, len, request->iov, REQUEST_MAX_IOV);
 
 	if (nr < 0)
 		return nr;
@@ -179,7 +180,7 @@ int request_finish(struct request *request, const struct memory *memory)
 	int err = request->io.err;
 	uint8_t status = status_of(err);
 
-	if (memory->is_logging && request->io.op == DISK_READ)
+	if (memory_is_logging(memory) && request->io.op == DISK_READ)
 		mark_data(request, memory);
 	if (memory_write(memory, request->status_gpa, &status, sizeof(status)))
 		return -EPROTO;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <arpa/inet.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
 #include <net/if_arp.h>
 #include <netinet/if_ether.h>
 #include <string.h>
@@ -193,6 +194,7 @@ int net_open(struct net *net, const struct net_options *options)
 	*net = (struct net){
 		.device = {
 			.ops = &net_ops,
+			.kind = VIRTIO_ID_NET,
 			.features = features_of(options, kinds[options->kind]),
 			.max_queues = 2 * options->nr_pairs + 1,
 			.queue_num = options->nr_pairs,

@@ -74,14 +74,14 @@ struct net_port_ops {
  * (iov_len 0).
  */
 static inline void net_find_places(const struct vas_virtq_burst *burst, const struct memory *memory,
-				   struct iovec *places)
+				   enum memory_access access, struct iovec *places)
 {
 	uint32_t i;
 
 	for (i = 0; i < burst->nr; i++) {
 		const struct vas_virtq_segment *segment = burst->chains[i].segments;
 		uint64_t len = segment->len;
-		uint8_t *bytes = memory_at(memory, segment->gpa, &len);
+		uint8_t *bytes = memory_at(memory, segment->gpa, &len, access);
 
 		places[i] = (struct iovec){ bytes, bytes ? len : 0 };
 	}

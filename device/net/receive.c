@@ -50,7 +50,7 @@ static void look(struct net_receiver *receiver)
 	net_receive_flush(receiver);
 	receiver->burst.chains = receiver->chains;
 	device_queue_peek(receiver->queue, &receiver->burst);
-	net_find_places(&receiver->burst, receiver->queue->memory, receiver->places);
+	net_find_places(&receiver->burst, receiver->queue->memory, MEMORY_WRITE, receiver->places);
 	for (i = 0; i < NET_AHEAD && i < receiver->burst.nr; i++)
 		net_prefetch_to_write(receiver->places[i].iov_base);
 }

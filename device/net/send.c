@@ -55,7 +55,7 @@ static int read_frame(struct net_sender *sender, const struct vas_virtq_chain *c
 	if (chain->len_out - header_len > NET_MAX_FRAME || chain->nr_out > NET_FRAME_IOV / 2)
 		return -EMSGSIZE;
 	frame->len = (uint32_t)(chain->len_out - header_len);
-	nr = stream_map(&stream, memory, frame->len, sender->iov, NET_FRAME_IOV);
+	nr = stream_map(&stream, memory, MEMORY_READ, frame->len, sender->iov, NET_FRAME_IOV);
 	frame->nr = nr < 0 ? 0 : (uint32_t)nr;
 	return nr < 0 ? nr : 0;
 }
@@ -110,7 +110,7 @@ uint32_t net_send(struct net_sender *sender)
 
 	if (!nr)
 		return 0;
-	net_find_places(&sender->burst, sender->queue->memory, sender->places);
+	net_find_places(&sender->burst, sender->queue->memory, MEMORY_READ, sender->places);
 	for (i = 0; i < NET_AHEAD && i < nr; i++)
 		net_prefetch_to_read(sender->places[i].iov_base);
 	if (port->ops->begin)

@@ -2,6 +2,7 @@
 #include "device/rng/rng.h"
 
 #include <errno.h>
+#include <linux/virtio_ids.h>
 #include <sys/random.h>
 
 #include "device/queue.h"
@@ -48,7 +49,7 @@ static int rng_queue(struct vas_device *device, struct device_queue *queue)
 		}
 		len = fill(queue->memory, &chain);
 		if (len < 0) {
-			device_queue_break(queue);
+			device_queue_abandon(queue);
 			continue;
 		}
 		answer = (struct vas_virtq_answer){ chain.head, chain.nr_descs, (uint32_t)len };
@@ -85,6 +86,9 @@ static const struct vas_device_ops rng_ops = {
 void rng_open(struct rng *rng, uint32_t queue_size)
 {
 	*rng = (struct rng){
-		.device = { .ops = &rng_ops, .max_queues = 1, .queue_size = queue_size },
+		.device = { .ops = &rng_ops,
+			    .kind = VIRTIO_ID_RNG,
+			    .max_queues = 1,
+			    .queue_size = queue_size },
 	};
 }

@@ -81,6 +81,6 @@ int vring_set_event(struct session *session, struct vhost_user_message *message,
 /* GET_INFLIGHT_FD: the answer's payload, and its fd (-1: there is none); SET_INFLIGHT_FD. */
 int inflight_make(const struct session *session, struct vhost_user_inflight *inflight, int *fd);
 int inflight_set(struct session *session, struct vhost_user_message *message);
-struct inflight_queue *inflight_of(const struct session *session, uint32_t index);
+void *inflight_of(const struct session *session, uint32_t index);
 
 #endif

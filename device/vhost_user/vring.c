@@ -75,9 +75,7 @@ static int run(struct session *session, struct session_ring *vring)
 	queue->flags =
 		(session->features & 1ull << VIRTIO_RING_F_EVENT_IDX ? VAS_VIRTQ_EVENT_IDX : 0) |
 		(session->features & 1ull << VIRTIO_RING_F_INDIRECT_DESC ? VAS_VIRTQ_INDIRECT : 0);
-	queue->inflight = NULL;
-	if (queue->format == VAS_VIRTQ_SPLIT)
-		queue->inflight = inflight_of(session, index);
+	queue->inflight = inflight_of(session, index);
 	if (queue->inflight && queue->size > session->inflight_descs)
 		return -EINVAL;
 	complete_base(queue);

@@ -2,6 +2,7 @@
 #include "device/vsock/vsock.h"
 
 #include <errno.h>
+#include <linux/virtio_ids.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -49,7 +50,7 @@ static void take(struct server *server)
 	struct vas_virtq_answer answer = { server->chain.head, server->chain.nr_descs, 0 };
 
 	if (read_packet(server)) {
-		device_queue_break(server->queue);
+		device_queue_abandon(server->queue);
 		return;
 	}
 	pthread_mutex_lock(&server->vsock->lock);
@@ -94,7 +95,7 @@ static bool give(struct server *server)
 	device_queue_take(server->queue, chain, 1);
 	if (stream_write(&in, server->queue->memory, &packet->header, HEADER) ||
 	    stream_write(&in, server->queue->memory, packet->bytes, packet->header.len)) {
-		device_queue_break(server->queue);
+		device_queue_abandon(server->queue);
 		return false;
 	}
 	device_queue_answer(server->queue, &answer, 1);
@@ -221,6 +222,7 @@ int vsock_open(struct vsock *vsock, const struct vsock_options *options)
 	*vsock = (struct vsock){
 		.device = {
 			.ops = &vsock_ops,
+			.kind = VIRTIO_ID_VSOCK,
 			.max_queues = NR_QUEUES,
 			.queue_size = options->queue_size,
 		},

@@ -14,7 +14,7 @@
 #
 # and then:
 #
-#	make_guest			the kernel and an initramfs
+#	make_guest			the kernel $kernel_name and an initramfs
 #	serve [OPTION...]		the device, in the background: $device; it listens at $sock
 #	kill_device			at any moment
 #	boot SERIAL [WORD...]		QEMU, with further words: $guest; the guest has begun to work
@@ -26,7 +26,7 @@ tests_vm=$(cd "$(dirname "$0")" && pwd)
 scripts=$(cd "$tests_vm/../../scripts" && pwd)
 # shellcheck source-path=SCRIPTDIR/../../scripts source=../../scripts/vm-machine.sh
 . "$scripts/vm-machine.sh"
-guest_mib=192 reconnect=,reconnect=1
+guest_mib=192 kernel_name=6.1 reconnect=,reconnect=1
 sock=$tmp/sock
 
 device_kind()
@@ -39,10 +39,10 @@ device_kind()
 make_guest()
 {
 	need qemu-system-x86_64 cpio python3
-	kernel=$("$scripts/kernel.sh" path 6.1 vmlinux) || skip "kernel 6.1 is not in the cache"
+	kernel=$("$scripts/kernel.sh" path "$kernel_name" vmlinux) || skip "kernel $kernel_name is not in the cache"
 	# shellcheck disable=SC2086 # words
-	"$scripts/kernel.sh" modules 6.1 virtio_pci $device_modules >"$tmp/modules" ||
-		skip "kernel 6.1 has no modules in the cache"
+	"$scripts/kernel.sh" modules "$kernel_name" virtio_pci $device_modules >"$tmp/modules" ||
+		skip "kernel $kernel_name has no modules in the cache"
 	mkdir -p "$tmp/root/modules" "$tmp/root/dev" "$tmp/root/proc" "$tmp/root/sys"
 	cp "$device_init" "$tmp/root/init"
 	while read -r file; do
