@@ -34,11 +34,14 @@ static const struct option longs[] = {
 	{ "mac", required_argument, NULL, DEVICE_MAC },
 	{ "mtu", required_argument, NULL, DEVICE_MTU },
 	{ "counters", no_argument, NULL, DEVICE_COUNTERS },
+	{ "guest-cid", required_argument, NULL, DEVICE_CID },
+	{ "uds-path", required_argument, NULL, DEVICE_UDS },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
-static const struct device_kind *const kinds[] = { &device_blk, &device_net };
+static const struct device_kind *const kinds[] = { &device_blk, &device_net, &device_rng,
+						   &device_vsock };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -166,7 +169,7 @@ static const char *name_of(int c)
 
 static int take_poll(struct job *job)
 {
-	uint32_t us;
+	uint32_t us = 0;
 	int code = device_take_number("--poll", 0, 1000000, &us);
 
 	job->vhost_user.poll_ns = job->bus.poll_ns = (uint64_t)us * 1000;
@@ -211,7 +214,7 @@ static int take_kind(struct job *job, int argc, char **argv)
 			job->kind = kinds[i];
 			return EXIT_OK;
 		}
-	return fail_usage("there is no device '%s': write blk or net", argv[1]);
+	return fail_usage("there is no device '%s': write blk, net, rng or vsock", argv[1]);
 }
 
 static bool wants_help(int argc, char **argv)
@@ -260,7 +263,7 @@ static int run(int argc, char **argv)
 
 const struct verb verb_device = {
 	.name = "device",
-	.args = "blk|net [NAME] [OPTION...] --vhost-user=PATH|--guest=PATH",
+	.args = "blk|net|rng|vsock [NAME] [OPTION...] --vhost-user=PATH|--guest=PATH",
 	.summary = "Serve a virtio device, to a VMM that speaks vhost-user or on a vas's bus",
 	.help = "Any:\n"
 		"      --vhost-user=PATH   the socket at which one front end after the other is served\n"
@@ -287,6 +290,13 @@ const struct verb verb_device = {
 		"      --mac=ADDRESS       what the guest finds as its address\n"
 		"      --mtu=BYTES         what the guest finds as the largest packet\n"
 		"      --counters          print what was sent and received whenever a front end has gone\n"
+		"\n"
+		"rng, random bytes of the host's, has no options of its own.\n"
+		"\n"
+		"vsock, sockets between guest and host:\n"
+		"      --guest-cid=N       the guest's address, 3 or more\n"
+		"      --uds-path=PATH     a Unix socket at which the host connects to the guest; the guest\n"
+		"                          connects to those at PATH_PORT\n"
 		"\n"
 		"It runs until a signal ends it. Killed at any moment and started again, it does what the guest\n"
 		"waits for: a front end that connects again (QEMU: reconnect=1 of the socket) goes on, as does a\n"

@@ -25,6 +25,8 @@ enum device_option {
 	DEVICE_MAC,
 	DEVICE_MTU,
 	DEVICE_COUNTERS,
+	DEVICE_CID,
+	DEVICE_UDS,
 };
 
 /* take: this kind has no such option. */
@@ -42,7 +44,7 @@ struct device_kind {
 	void (*print)(void);
 };
 
-extern const struct device_kind device_blk, device_net;
+extern const struct device_kind device_blk, device_net, device_rng, device_vsock;
 
 /* The number in optarg, from least to most. An exit code. */
 int device_take_number(const char *option, int least, int most, uint32_t *number);

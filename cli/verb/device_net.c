@@ -42,7 +42,7 @@ static int take_mac(void)
 
 static int take_mtu(void)
 {
-	uint32_t mtu;
+	uint32_t mtu = 0;
 	int code = device_take_number("--mtu", NET_MIN_MTU, UINT16_MAX, &mtu);
 
 	options.mtu = (uint16_t)mtu;

@@ -131,6 +131,6 @@ int net_serve_control(struct net *net, struct device_queue *queue)
 		if (!device_queue_next(queue, &chain))
 			device_queue_idle(queue, -1);
 		else if (answer(net, queue, &chain))
-			device_queue_break(queue);
+			device_queue_abandon(queue);
 	return 0;
 }

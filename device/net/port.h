@@ -69,6 +69,43 @@ struct net_port_ops {
 	void (*attach)(struct net_port *port, bool takes);
 };
 
+/*
+ * Where the first segment of each chain of a burst is, as much of it as is contiguous, or nothing
+ * (iov_len 0).
+ */
+static inline void net_find_places(const struct vas_virtq_burst *burst, const struct memory *memory,
+				   enum memory_access access, struct iovec *places)
+{
+	uint32_t i;
+
+	for (i = 0; i < burst->nr; i++) {
+		const struct vas_virtq_segment *segment = burst->chains[i].segments;
+		uint64_t len = segment->len;
+		uint8_t *bytes = memory_at(memory, segment->gpa, &len, access);
+
+		places[i] = (struct iovec){ bytes, bytes ? len : 0 };
+	}
+}
+
+#define NET_AHEAD 12u /* frames whose first bytes are on their way from the driver's cache */
+
+/* To write: for reading, as it would be otherwise, a second request would follow. */
+static inline void net_prefetch_to_write(const uint8_t *bytes)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw (%0)\n\tprefetchw 64(%0)" : : "r"(bytes));
+#else
+	__builtin_prefetch(bytes, 1);
+	__builtin_prefetch(bytes + 64, 1);
+#endif
+}
+
+static inline void net_prefetch_to_read(const uint8_t *bytes)
+{
+	__builtin_prefetch(bytes);
+	__builtin_prefetch(bytes + 64);
+}
+
 extern const struct net_port_ops net_tap, net_null, net_loopback;
 
 #endif

@@ -50,15 +50,9 @@ static void look(struct net_receiver *receiver)
 	net_receive_flush(receiver);
 	receiver->burst.chains = receiver->chains;
 	device_queue_peek(receiver->queue, &receiver->burst);
-	for (i = 0; i < receiver->burst.nr; i++) {
-		const struct vas_virtq_segment *segment = receiver->chains[i].segments;
-		uint64_t len = segment->len;
-		uint8_t *bytes =
-			memory_at(receiver->queue->memory, segment->gpa, &len, MEMORY_WRITE);
-
-		if (bytes)
-			__builtin_prefetch(bytes, 1);
-	}
+	net_find_places(&receiver->burst, receiver->queue->memory, MEMORY_WRITE, receiver->places);
+	for (i = 0; i < NET_AHEAD && i < receiver->burst.nr; i++)
+		net_prefetch_to_write(receiver->places[i].iov_base);
 }
 
 /* How many of the free buffers it takes. 0: those that were looked at are too few. */
@@ -146,18 +140,17 @@ static bool write_at_once(struct net_receiver *receiver, const struct virtio_net
 			  const struct net_frame *frame)
 {
 	const struct vas_virtq_chain *chain = &receiver->burst.chains[receiver->filled];
-	const struct vas_virtq_segment *segment = chain->segments;
+	const struct iovec *place = &receiver->places[chain - receiver->chains];
 	uint32_t len = receiver->header_len + frame->len;
-	uint8_t *bytes;
+	uint8_t *bytes = place->iov_base;
 
-	if (frame->nr != 1 || chain->nr_out || segment->len < len)
-		return false;
-	bytes = memory_range(receiver->queue->memory, segment->gpa, len);
-	if (!bytes)
+	if (chain + NET_AHEAD < receiver->burst.chains + receiver->burst.nr)
+		net_prefetch_to_write(place[NET_AHEAD].iov_base);
+	if (frame->nr != 1 || chain->nr_out || place->iov_len < len)
 		return false;
 	memcpy(bytes, header, receiver->header_len);
 	memcpy(bytes + receiver->header_len, frame->iov->iov_base, frame->len);
-	memory_mark(receiver->queue->memory, segment->gpa, len);
+	memory_mark(receiver->queue->memory, chain->segments->gpa, len);
 	receiver->answers[receiver->filled] =
 		(struct vas_virtq_answer){ chain->head, chain->nr_descs, len };
 	return true;

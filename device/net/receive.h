@@ -19,6 +19,7 @@ struct net_receiver {
 	uint32_t filled;
 	struct vas_virtq_chain chains[NET_BUFFERS];
 	struct vas_virtq_segment segments[NET_BUFFER_SEGMENTS];
+	struct iovec places[NET_BUFFERS]; /* of their first segments; as much as is contiguous */
 	struct vas_virtq_answer answers[NET_BUFFERS];
 	uint64_t frames, bytes, dropped; /* since the last flush */
 };

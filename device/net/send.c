@@ -20,39 +20,19 @@ void net_sender_init(struct net_sender *sender, struct net *net, struct device_q
 	};
 }
 
-/* What will be read first is asked for before any of it is used. */
-static void prefetch(const struct net_sender *sender, uint32_t nr)
-{
-	uint32_t i;
-
-	for (i = 0; i < nr; i++) {
-		const struct vas_virtq_segment *segment = sender->chains[i].segments;
-		uint64_t len = segment->len;
-		uint8_t *bytes = memory_at(sender->queue->memory, segment->gpa, &len, MEMORY_READ);
-
-		if (!bytes)
-			continue;
-		__builtin_prefetch(bytes);
-		if (len > 64)
-			__builtin_prefetch(bytes + 64);
-	}
-}
-
 /* What most frames are: header and frame in one piece. */
 static bool read_at_once(struct net_sender *sender, const struct vas_virtq_chain *chain,
 			 struct net_frame *frame)
 {
-	const struct vas_virtq_segment *segment = chain->segments;
-	uint32_t header_len = sender->net->header_len;
-	const uint8_t *bytes;
+	const struct iovec *place = &sender->places[chain - sender->chains];
+	uint32_t header_len = sender->net->header_len, len = (uint32_t)place->iov_len;
+	const uint8_t *bytes = place->iov_base;
 
-	if (chain->nr_out != 1 || segment->len < header_len || segment->len > NET_MAX_FRAME)
-		return false;
-	bytes = memory_range(sender->queue->memory, segment->gpa, segment->len);
-	if (!bytes)
+	if (chain->nr_out != 1 || len != chain->segments->len || len < header_len ||
+	    len > NET_MAX_FRAME)
 		return false;
 	memcpy(&frame->header, bytes, header_len);
-	frame->len = segment->len - header_len;
+	frame->len = len - header_len;
 	sender->iov[0] = (struct iovec){ (void *)(bytes + header_len), frame->len };
 	frame->nr = 1;
 	return true;
@@ -105,8 +85,11 @@ static uint32_t send_all(struct net_sender *sender, uint32_t nr)
 	uint32_t i;
 
 	for (i = 0; i < nr; i++) {
-		int err = read_frame(sender, &sender->chains[i], &frame);
+		int err;
 
+		if (i + NET_AHEAD < nr)
+			net_prefetch_to_read(sender->places[i + NET_AHEAD].iov_base);
+		err = read_frame(sender, &sender->chains[i], &frame);
 		if (err == -EPROTO) {
 			device_queue_break(sender->queue);
 			break;
@@ -123,11 +106,13 @@ static uint32_t send_all(struct net_sender *sender, uint32_t nr)
 uint32_t net_send(struct net_sender *sender)
 {
 	struct net_port *port = sender->pair->port;
-	uint32_t nr = device_queue_peek(sender->queue, &sender->burst);
+	uint32_t i, nr = device_queue_peek(sender->queue, &sender->burst);
 
 	if (!nr)
 		return 0;
-	prefetch(sender, nr);
+	net_find_places(&sender->burst, sender->queue->memory, MEMORY_READ, sender->places);
+	for (i = 0; i < NET_AHEAD && i < nr; i++)
+		net_prefetch_to_read(sender->places[i].iov_base);
 	if (port->ops->begin)
 		port->ops->begin(port);
 	nr = send_all(sender, nr);

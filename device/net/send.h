@@ -15,6 +15,7 @@ struct net_sender {
 	struct vas_virtq_burst burst;
 	struct vas_virtq_chain chains[NET_SEND_BURST];
 	struct vas_virtq_segment segments[NET_SEND_SEGMENTS];
+	struct iovec places[NET_SEND_BURST]; /* of their first segments */
 	struct vas_virtq_answer answers[NET_SEND_BURST];
 	struct iovec iov[NET_FRAME_IOV];
 };

@@ -150,7 +150,9 @@ int front_end_negotiate(struct front_end *front, uint64_t drop)
 		err = front_end_ask(front, VHOST_USER_GET_PROTOCOL_FEATURES, &protocol);
 	if (err)
 		return err;
-	front->features &= ~(drop | 1ull << VHOST_F_LOG_ALL | 1ull << VIRTIO_F_RING_PACKED);
+	front->features &= ~(drop | 1ull << VHOST_F_LOG_ALL);
+	if (!front->is_packed)
+		front->features &= ~(1ull << VIRTIO_F_RING_PACKED);
 	protocol &= 1ull << VHOST_USER_PROTOCOL_MQ | 1ull << VHOST_USER_PROTOCOL_LOG_SHMFD |
 		    1ull << VHOST_USER_PROTOCOL_REPLY_ACK | 1ull << VHOST_USER_PROTOCOL_CONFIG |
 		    1ull << VHOST_USER_PROTOCOL_INFLIGHT;
@@ -215,7 +217,8 @@ int front_end_start_ring(struct front_end *front, uint32_t index)
 	int err = tell_state(front, VHOST_USER_SET_VRING_NUM, index, FRONT_RING_SIZE);
 
 	if (!err)
-		err = tell_state(front, VHOST_USER_SET_VRING_BASE, index, ring->used->idx);
+		err = tell_state(front, VHOST_USER_SET_VRING_BASE, index,
+				 front->is_packed ? VAS_PACKED_BASE : ring->used->idx);
 	if (!err)
 		err = front_end_send(front, VHOST_USER_SET_VRING_ADDR, 0, &addr, sizeof(addr), NULL,
 				     0);

@@ -8,9 +8,11 @@
 #ifndef TESTS_DEVICE_FRONT_END_H
 #define TESTS_DEVICE_FRONT_END_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/virtqueue/packed.h"
 #include "core/virtqueue/split.h"
 #include "device/vhost_user/message.h"
 
@@ -35,6 +37,7 @@ struct front_end {
 	uint8_t *ram;
 	uint64_t ram_size;
 	uint64_t features;
+	bool is_packed;	 /* rings are packed: set it before features are negotiated */
 	int inflight_fd; /* or -1 */
 	struct vhost_user_inflight inflight;
 	struct front_ring rings[FRONT_MAX_RINGS];

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
 # Linux guests that work on a device of 'vas device', in QEMUs under TCG; to be sourced after
-# ../cli/lib.sh. device_kind KIND says of which: disk.sh or net.sh, which have
+# ../cli/lib.sh. device_kind KIND says of which: disk.sh, net.sh, rng.sh or vsock.sh, which have
 #
 #	$device_init			the guest's init, whose lines begin with "$kind: "
 #	$device_modules			what the guest's kernel needs for it
 #	$device_kind			as vas device calls it
+#	$reconnect			empty: QEMU has no second connection for such a device
 #	prepare				what a test needs before any device
 #	device_where NR			the NRth device's options, in $where
 #	qemu_device			QEMU's words, in $qemu_device; the socket's chardev is "device"
@@ -27,7 +28,7 @@ tests_vm=$(cd "$(dirname "$0")" && pwd)
 scripts=$(cd "$tests_vm/../../scripts" && pwd)
 # shellcheck source-path=SCRIPTDIR/../../scripts source=../../scripts/vm-machine.sh
 . "$scripts/vm-machine.sh"
-guest_mib=192 kernel_name=6.1
+guest_mib=192 kernel_name=6.1 reconnect=,reconnect=1
 sock=$tmp/sock
 
 device_kind()
@@ -85,7 +86,7 @@ boot()
 	qemu-system-x86_64 -M q35,memory-backend=ram -accel tcg,thread=multi -cpu max -smp 2 \
 		-m ${guest_mib}M -object memory-backend-memfd,id=ram,size=${guest_mib}M,share=on \
 		-nodefaults -display none -no-reboot -serial "file:$serial" -kernel "$kernel" \
-		-initrd "$initramfs" -chardev "socket,id=device,path=$sock,reconnect=1" $qemu_device \
+		-initrd "$initramfs" -chardev "socket,id=device,path=$sock$reconnect" $qemu_device \
 		-append "$(machine_cmdline) ${append:-}" "$@" >"$tmp/qemu.out" 2>&1 &
 	guest=$!
 	started="$started $guest"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""echo_streams.py ADDRESS PORT: send back what comes, on any number of connections, for ever."""
+"""echo_streams.py ADDRESS PORT | PATH: send back what comes, on any number of connections, for ever."""
 import socket
 import sys
 import threading
@@ -12,6 +12,9 @@ def echo(stream):
             stream.sendall(data)
 
 
-listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+if len(sys.argv) > 2:
+    listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+else:
+    listener = socket.create_server(sys.argv[1], family=socket.AF_UNIX)
 while True:
     threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()

@@ -8,8 +8,7 @@
  *	net: BROKEN ...		an error, or other bytes than were sent
  *
  * It is 10.0.0.2. Each of WORKERS streams goes to port 4711 of 10.0.0.1, which sends back what it
- * gets: a process writes, another one reads. Each word of a stream is another one, so what is lost,
- * doubled, or another's is found.
+ * gets: streams.h.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -29,16 +27,10 @@
 
 #include "console.h"
 
-enum { WORKERS = 4, WORDS = 2048, PERIOD_NS = 100 * 1000 * 1000, PORT = 4711 };
+#define WORD "net"
+#include "streams.h"
 
-static uint64_t *nr_checked; /* shared */
-
-static void broken(const char *what, uint64_t got)
-{
-	printf("net: BROKEN: %s: %#llx (%s)\n", what, (unsigned long long)got, strerror(errno));
-	for (;;)
-		pause();
-}
+enum { WORKERS = 4, PERIOD_NS = 100 * 1000 * 1000, PORT = 4711 };
 
 static struct sockaddr_in address(const char *text, uint16_t port)
 {
@@ -105,42 +97,6 @@ static void ping(void)
 	printf("net: pinged\n");
 }
 
-static uint64_t value(int index, uint64_t at)
-{
-	return (at * 6364136223846793005ull + 1442695040888963407ull) ^ (uint64_t)index << 56;
-}
-
-static void write_stream(int sock, int index)
-{
-	static uint64_t words[WORDS];
-
-	for (uint64_t at = 0;; at += WORDS) {
-		for (uint64_t i = 0; i < WORDS; i++)
-			words[i] = value(index, at + i);
-		for (size_t done = 0; done < sizeof(words);) {
-			ssize_t nr = write(sock, (char *)words + done, sizeof(words) - done);
-
-			if (nr <= 0)
-				broken("write", at);
-			done += (size_t)nr;
-		}
-	}
-}
-
-static void read_stream(int sock, int index)
-{
-	static uint64_t words[WORDS];
-
-	for (uint64_t at = 0;; at += WORDS) {
-		if (recv(sock, words, sizeof(words), MSG_WAITALL) != (ssize_t)sizeof(words))
-			broken("read", at);
-		for (uint64_t i = 0; i < WORDS; i++)
-			if (words[i] != value(index, at + i))
-				broken("contents", words[i]);
-		__atomic_fetch_add(nr_checked, 1, __ATOMIC_RELAXED);
-	}
-}
-
 static void work(int index)
 {
 	struct sockaddr_in peer = address("10.0.0.1", PORT);
@@ -148,9 +104,7 @@ static void work(int index)
 
 	if (connect(sock, (struct sockaddr *)&peer, sizeof(peer)))
 		broken("connect", (uint64_t)index);
-	if (fork())
-		read_stream(sock, index);
-	write_stream(sock, index);
+	stream_both_ways(sock, index);
 }
 
 int main(void)
@@ -159,17 +113,9 @@ int main(void)
 
 	take_console();
 	load_listed_modules("net");
-	nr_checked = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	while (access("/sys/class/net/eth0", F_OK))
 		nanosleep(&period, NULL);
 	set_up();
 	ping();
-	for (int i = 0; i < WORKERS; i++)
-		if (!fork())
-			work(i);
-	for (;;) {
-		nanosleep(&period, NULL);
-		printf("net: %llu checked\n",
-		       (unsigned long long)__atomic_load_n(nr_checked, __ATOMIC_RELAXED));
-	}
+	stream_all(work, WORKERS);
 }
