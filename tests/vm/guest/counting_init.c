@@ -12,7 +12,8 @@
  * Its memory is PAGES pages, each full of the number of the last round and of its own index: a
  * round of stores goes through all of them, and the next one checks what that left. So a page that is
  * older or newer than the others is found. vas_seed=N, on the kernel's command line, is in each page
- * too. Modules in /modules are loaded first, in the order of their names.
+ * too. Modules in /modules are loaded first, in the order of their names. Each round it looks at its disk,
+ * its network and its clock as well (devices.h).
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -30,6 +31,7 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "devices.h"
 
 enum { PAGE = 4096, WORDS = PAGE / 8, PAGES = 2048, PERIOD_NS = 100 * 1000 * 1000 };
 
@@ -108,6 +110,16 @@ static void fill(const char *word, size_t mib, int keeps)
 	printf("%s: %zu MiB%s\n", word, mib, wrong ? ", count: BROKEN" : "");
 }
 
+static void look_around(uint64_t round)
+{
+	const char *const wrong[] = { check_disk(round), check_network(), check_clock() };
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (wrong[i])
+			printf("count: BROKEN in round %llu: %s\n", (unsigned long long)round,
+			       wrong[i]);
+}
+
 static void listen_to_console(void)
 {
 	struct pollfd console = { .fd = STDIN_FILENO, .events = POLLIN };
@@ -170,6 +182,7 @@ int main(void)
 	take_console();
 	load_modules();
 	agent = open_agent_port();
+	printf("count: it has %s\n", found());
 	memory = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (memory == MAP_FAILED) {
@@ -179,6 +192,7 @@ int main(void)
 	}
 	for (uint64_t round = 1;; round++) {
 		go_round(memory, seed, round);
+		look_around(round);
 		printf("count: %llu, at gpa %#llx\n", (unsigned long long)round,
 		       (unsigned long long)gpa_of(memory));
 		listen_to_console();
