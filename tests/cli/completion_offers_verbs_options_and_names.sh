@@ -55,7 +55,7 @@ check()
 	completes cr
 	out_is create
 	completes ""
-	for verb in create run ls top info read write fill find compare dump map snapshot restore clone device help; do
+	for verb in create run ls top info read write fill find compare dump map snapshot restore clone device bus help; do
 		grep -qx $verb "$tmp/out" || die "$verb is not offered"
 	done
 	completes read "$mine"
@@ -67,7 +67,7 @@ check()
 	completes create --machine q
 	out_is q35
 	completes device ""
-	out_is blk
+	out_is "$(printf 'blk\nnet')"
 	completes device blk --engine s
 	out_is sync
 	completes run -- bas
