@@ -8,6 +8,7 @@
 #include <vas/vas.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/emulator.h"
 
 static const struct verb *const verbs[] = {
 	&verb_create,  &verb_run,      &verb_ls,      &verb_info,    &verb_map,	  &verb_read,
@@ -81,7 +82,7 @@ int main(int argc, char **argv)
 	int code;
 
 	setlocale(LC_CTYPE, "");
-	code = dispatch(argc, argv);
+	code = argc && emulator_is(argv[0]) ? emulator_run(argv) : dispatch(argc, argv);
 	/*
 	 * Output that was requested and could not be written (a full disk, for one) is a failure.
 	 */

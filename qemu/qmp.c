@@ -202,6 +202,17 @@ int qmp_command(struct qmp *qmp, const char *name, struct json_object *arguments
 	return command(qmp, name, arguments, -1, result, deadline_in(ANSWER_NS));
 }
 
+int qmp_await_close(struct qmp *qmp, uint64_t timeout_ns)
+{
+	struct deadline deadline = deadline_in(timeout_ns);
+	struct json_object *message;
+	int err;
+
+	while (!(err = next_message(qmp, deadline, &message)))
+		json_object_put(message);
+	return err == -ECONNRESET ? 0 : err;
+}
+
 int qmp_give_fd(struct qmp *qmp, const char *name, int fd)
 {
 	struct json_object *arguments = json_object_new_object();

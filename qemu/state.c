@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
@@ -15,9 +16,17 @@
 #define CAPABILITY  "x-ignore-shared"
 #define MOVE_NS	    (120 * NSEC_PER_SEC) /* for all of a state */
 #define END_NS	    (10 * NSEC_PER_SEC)	 /* from its last byte to QEMU's word that it is done */
-#define LOOK_MS	    1			 /* between two looks */
+#define LOOK_NS	    (200 * 1000ull)	 /* between two looks */
 #define MAX_RATE    (1ull << 40)	 /* bytes a second: no limit, but one that QEMU takes */
 #define FIRST_CHUNK (1u << 20)
+#define PART	    (64u << 10) /* no more than FIRST_CHUNK */
+
+static void wait_to_look(void)
+{
+	const struct timespec delay = { .tv_nsec = LOOK_NS };
+
+	nanosleep(&delay, NULL);
+}
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
@@ -71,6 +80,14 @@ int qemu_is_running(struct qmp *qmp)
 			     status);
 }
 
+int qemu_is_waiting(struct qmp *qmp)
+{
+	char status[32];
+	int err = ask_text(qmp, "query-status", "status", status, sizeof(status));
+
+	return err ? err : !strcmp(status, "inmigrate");
+}
+
 int qemu_stop(struct qmp *qmp)
 {
 	return qmp_command(qmp, "stop", NULL, NULL);
@@ -84,6 +101,16 @@ int qemu_cont(struct qmp *qmp)
 int qemu_quit(struct qmp *qmp)
 {
 	return qmp_command(qmp, "quit", NULL, NULL);
+}
+
+/* Its vCPUs and its main loop have ended when it closes its monitors; then it unmaps the memory. */
+int qemu_end(struct qmp *qmp)
+{
+	int err = qemu_quit(qmp);
+
+	if (!err)
+		err = qmp_await_close(qmp, END_NS);
+	return err == -ECONNRESET ? 0 : err;
 }
 
 int qemu_kind(struct qmp *qmp, struct qemu_kind *kind)
@@ -197,10 +224,9 @@ static int wait_for_end(struct qmp *qmp, const char *const *not_over, struct dea
 	char status[32];
 	int err;
 
-	do {
-		poll(NULL, 0, LOOK_MS);
-		err = ask_text(qmp, "query-migrate", "status", status, sizeof(status));
-	} while (!err && is_one_of(status, not_over) && deadline_left_ns(deadline));
+	while (!(err = ask_text(qmp, "query-migrate", "status", status, sizeof(status))) &&
+	       is_one_of(status, not_over) && deadline_left_ns(deadline))
+		wait_to_look();
 	if (err || !strcmp(status, "completed"))
 		return err;
 	if (is_one_of(status, not_over))
@@ -222,32 +248,35 @@ int qemu_recover(struct qmp *qmp)
 	if (err == -EIO)
 		err = 0;
 	while (!err && (err = qemu_cont(qmp)) == -EREMOTEIO && deadline_left_ns(deadline)) {
-		poll(NULL, 0, LOOK_MS);
+		wait_to_look();
 		err = 0;
 	}
 	return err;
 }
 
-/* "migrate" or "migrate-incoming", by a socket whose other end is *sock. */
-static int begin(struct qmp *qmp, const char *name, int *sock)
+/* A socket whose other end QEMU knows by our name. */
+static int give_socket(struct qmp *qmp, int *sock)
 {
-	struct json_object *arguments;
 	int pair[2], err;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return vas_error_set(-errno, "no socket to be had: %s", strerror(errno));
 	err = qmp_give_fd(qmp, FD_NAME, pair[1]);
 	close(pair[1]);
-	if (!err) {
-		arguments = json_object_new_object();
-		json_object_object_add(arguments, "uri", json_object_new_string("fd:" FD_NAME));
-		err = qmp_command(qmp, name, arguments, NULL);
-	}
 	if (err)
 		close(pair[0]);
 	else
 		*sock = pair[0];
 	return err;
+}
+
+/* "migrate" or "migrate-incoming", by that socket. */
+static int begin(struct qmp *qmp, const char *name)
+{
+	struct json_object *arguments = json_object_new_object();
+
+	json_object_object_add(arguments, "uri", json_object_new_string("fd:" FD_NAME));
+	return qmp_command(qmp, name, arguments, NULL);
 }
 
 struct bytes {
@@ -256,12 +285,12 @@ struct bytes {
 	size_t room;
 };
 
-static int make_room(struct bytes *bytes)
+static int make_room(struct bytes *bytes, size_t size)
 {
 	size_t room = bytes->room ? 2 * bytes->room : FIRST_CHUNK;
 	char *at;
 
-	if (bytes->nr < bytes->room)
+	if (size <= bytes->room - bytes->nr)
 		return 0;
 	if (room > QEMU_MAX_STATE)
 		return vas_error_set(-EFBIG,
@@ -283,78 +312,41 @@ static int moved(int err)
 }
 
 /* Up to the end of file. */
-static int read_all(int sock, struct bytes *bytes)
+static int pass_all(int sock, int (*take)(void *arg, const void *bytes, size_t size), void *arg)
 {
 	struct deadline deadline = deadline_in(MOVE_NS);
+	char part[PART];
 
 	for (;;) {
 		ssize_t nr;
-		int err = make_room(bytes);
+		int err = deadline_wait(sock, POLLIN, deadline);
 
 		if (err)
-			return err;
-		err = deadline_wait(sock, POLLIN, deadline);
-		if (err)
 			return moved(err);
-		nr = recv(sock, bytes->at + bytes->nr, bytes->room - bytes->nr, MSG_DONTWAIT);
+		nr = recv(sock, part, sizeof(part), MSG_DONTWAIT);
 		if (nr < 0 && errno != EAGAIN && errno != EINTR)
 			return moved(-errno);
 		if (!nr)
 			return 0;
-		if (nr > 0)
-			bytes->nr += (size_t)nr;
-	}
-}
-
-static int write_all(int sock, const char *bytes, size_t size)
-{
-	struct deadline deadline = deadline_in(MOVE_NS);
-
-	while (size) {
-		ssize_t nr;
-		int err = deadline_wait(sock, POLLOUT, deadline);
-
+		err = nr > 0 ? take(arg, part, (size_t)nr) : 0;
 		if (err)
-			return moved(err);
-		nr = send(sock, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (nr < 0 && errno != EAGAIN && errno != EINTR)
-			return moved(-errno);
-		if (nr > 0) {
-			bytes += nr;
-			size -= (size_t)nr;
-		}
+			return err;
 	}
-	return 0;
 }
 
-static int save(struct qmp *qmp, struct bytes *bytes)
+static int take_bytes(void *arg, const void *part, size_t size)
 {
-	int sock, err = begin(qmp, "migrate", &sock);
+	struct bytes *bytes = arg;
+	int err = make_room(bytes, size);
 
 	if (err)
 		return err;
-	err = read_all(sock, bytes);
-	close(sock);
-	return err ? err : wait_for_end(qmp, outgoing, deadline_in(END_NS));
+	memcpy(bytes->at + bytes->nr, part, size);
+	bytes->nr += size;
+	return 0;
 }
 
-/* QEMU is as it was, but for that the guest is in postmigrate. The first error is what counts. */
-static int set_back(struct qmp *qmp, uint64_t rate, int err)
-{
-	char words[512];
-	int back = 0;
-
-	snprintf(words, sizeof(words), "%s", vas_error());
-	if (err) {
-		qmp_command(qmp, "migrate_cancel", NULL, NULL);
-		wait_for_end(qmp, outgoing, deadline_in(END_NS));
-	}
-	/* A later migration of the user's own has to have the RAM in it. */
-	back = set_capability(qmp, 0);
-	if (!back)
-		back = set_rate(qmp, rate);
-	return err ? vas_error_set(err, "%s", words) : back;
-}
+/* ---- saving ------------------------------------------------------------------------------- */
 
 /* QEMU does not migrate what stands since a migration. */
 static int check_ran(struct qmp *qmp)
@@ -368,22 +360,61 @@ static int check_ran(struct qmp *qmp)
 				     "only when it has run: 'vas resume' lets it");
 }
 
-int qemu_save(struct qmp *qmp, void **state, size_t *size)
+int qemu_save_begin(struct qmp *qmp, struct qemu_save *save)
 {
-	struct bytes bytes = { 0 };
-	uint64_t rate = 0;
 	int err = check_ran(qmp);
 
+	*save = (struct qemu_save){ .qmp = qmp, .sock = -1 };
 	if (!err)
-		err = get_rate(qmp, &rate);
+		err = get_rate(qmp, &save->rate);
 	if (err)
 		return err;
 	err = set_rate(qmp, MAX_RATE);
 	if (!err)
 		err = set_capability(qmp, 1);
 	if (!err)
-		err = save(qmp, &bytes);
-	err = set_back(qmp, rate, err);
+		err = give_socket(qmp, &save->sock);
+	return err ? qemu_save_end(save, err) : 0;
+}
+
+int qemu_save_pass(struct qemu_save *save, int (*take)(void *arg, const void *bytes, size_t size),
+		   void *arg)
+{
+	int err = begin(save->qmp, "migrate");
+
+	return err ? err : pass_all(save->sock, take, arg);
+}
+
+/* But for that the guest is in postmigrate. The first error is what counts. */
+int qemu_save_end(struct qemu_save *save, int err)
+{
+	char words[512];
+	int end, back;
+
+	snprintf(words, sizeof(words), "%s", vas_error());
+	if (save->sock >= 0)
+		close(save->sock);
+	if (err)
+		qmp_command(save->qmp, "migrate_cancel", NULL, NULL);
+	end = wait_for_end(save->qmp, outgoing, deadline_in(END_NS));
+	/* A later migration of the user's own has to have the RAM in it. */
+	back = set_capability(save->qmp, 0);
+	if (!back)
+		back = set_rate(save->qmp, save->rate);
+	if (err)
+		return vas_error_set(err, "%s", words);
+	return end ? end : back;
+}
+
+int qemu_save(struct qmp *qmp, void **state, size_t *size)
+{
+	struct bytes bytes = { 0 };
+	struct qemu_save save;
+	int err = qemu_save_begin(qmp, &save);
+
+	if (err)
+		return err;
+	err = qemu_save_end(&save, qemu_save_pass(&save, take_bytes, &bytes));
 	if (err) {
 		free(bytes.at);
 		return err;
@@ -393,17 +424,62 @@ int qemu_save(struct qmp *qmp, void **state, size_t *size)
 	return 0;
 }
 
-int qemu_load(struct qmp *qmp, const void *state, size_t size)
+/* ---- loading ------------------------------------------------------------------------------ */
+
+int qemu_load_begin(struct qmp *qmp, int *sock)
 {
-	int sock, err = set_capability(qmp, 1);
+	int err = set_capability(qmp, 1);
 
 	if (!err)
-		err = begin(qmp, "migrate-incoming", &sock);
+		err = give_socket(qmp, sock);
 	if (err)
 		return err;
-	err = write_all(sock, state, size);
+	err = begin(qmp, "migrate-incoming");
+	if (err)
+		close(*sock);
+	return err;
+}
+
+int qemu_load_write(int sock, const void *bytes, size_t size)
+{
+	struct deadline deadline = deadline_in(MOVE_NS);
+	const char *at = bytes;
+
+	while (size) {
+		ssize_t nr;
+		int err = deadline_wait(sock, POLLOUT, deadline);
+
+		if (err)
+			return moved(err);
+		nr = send(sock, at, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (nr < 0 && errno != EAGAIN && errno != EINTR)
+			return moved(-errno);
+		if (nr > 0) {
+			at += nr;
+			size -= (size_t)nr;
+		}
+	}
+	return 0;
+}
+
+int qemu_load_end(struct qmp *qmp, int sock)
+{
+	int err;
+
 	close(sock);
-	if (!err)
-		err = wait_for_end(qmp, incoming, deadline_in(MOVE_NS));
+	err = wait_for_end(qmp, incoming, deadline_in(MOVE_NS));
 	return err ? err : set_capability(qmp, 0);
+}
+
+int qemu_load(struct qmp *qmp, const void *state, size_t size)
+{
+	int sock, err = qemu_load_begin(qmp, &sock);
+
+	if (err)
+		return err;
+	err = qemu_load_write(sock, state, size);
+	if (!err)
+		return qemu_load_end(qmp, sock);
+	close(sock);
+	return err;
 }

@@ -8,6 +8,9 @@
  *
  *	save	stop;  migrate "fd:" to a socket that we read;		cont
  *	load	-incoming defer;  migrate-incoming "fd:", we write;	cont
+ *
+ * Both come in steps, so that of a guest's pause no more than the state itself is a part: what is
+ * prepared is prepared before it, and one QEMU loads what another one is still saving.
  */
 #ifndef QEMU_STATE_H
 #define QEMU_STATE_H
@@ -21,10 +24,16 @@
 /* 1 if the guest runs, 0 if it stands and can go on. -EBUSY: neither, it is being loaded, say. */
 int qemu_is_running(struct qmp *qmp);
 
+/* 1 if it was started with -incoming, and has no guest yet. */
+int qemu_is_waiting(struct qmp *qmp);
+
 /* Its vCPUs stand, and its disks are flushed, when stop returns. */
 int qemu_stop(struct qmp *qmp);
 int qemu_cont(struct qmp *qmp);
 int qemu_quit(struct qmp *qmp);
+
+/* Quit, and wait until its guest can run no more. QEMU itself takes longer to give memory back. */
+int qemu_end(struct qmp *qmp);
 
 /*
  * Somebody died who had stopped the guest, or was saving its state: end that, and let it run. For
@@ -38,8 +47,28 @@ int qemu_recover(struct qmp *qmp);
  */
 int qemu_save(struct qmp *qmp, void **state, size_t *size);
 
+/*
+ * The same in steps. begin: the guest may still run. pass: it stands, and each piece of its state
+ * is given to take(), which may end this by an error of its own. end: after begin, whatever came of
+ * it: QEMU is as it was, and the first error is passed on. Without it QEMU can only quit.
+ */
+struct qemu_save {
+	struct qmp *qmp;
+	int sock;
+	uint64_t rate;
+};
+int qemu_save_begin(struct qmp *qmp, struct qemu_save *save);
+int qemu_save_pass(struct qemu_save *save, int (*take)(void *arg, const void *bytes, size_t size),
+		   void *arg);
+int qemu_save_end(struct qemu_save *save, int err);
+
 /* Into a QEMU that was started with "-incoming defer". The guest stands afterwards. */
 int qemu_load(struct qmp *qmp, const void *state, size_t size);
+
+/* The same in steps: a socket to write the state to, in any pieces. end() closes it. */
+int qemu_load_begin(struct qmp *qmp, int *sock);
+int qemu_load_write(int sock, const void *bytes, size_t size);
+int qemu_load_end(struct qmp *qmp, int sock);
 
 /* What another QEMU has to be like to load the state. */
 struct qemu_kind {

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 #include "cli/vmm/loan.h"
+#include "cli/vmm/pidfd.h"
 
 #define BACKLOG 16
 
@@ -64,6 +64,7 @@ void held_init(struct held *held, struct vas *vas)
 			       .folder.lock = -1,
 			       .listener = -1,
 			       .loan = -1,
+			       .state = -1,
 			       .successor = -1 };
 	/* Without, others cannot ask for it, and that is all. */
 	if (!vas || vas_info(vas, &info) || run_folder_make(&held->folder, info.uuid))
@@ -113,7 +114,7 @@ void held_follow(struct held *held)
 		writers_find(held->vas, 0, &writers);
 	next = first_map(&writers);
 	if (next)
-		held->successor = pidfd_open(next->pid, 0);
+		held->successor = process_open(next->pid);
 	held->is_over = held->successor < 0;
 	if (!held->is_over)
 		note("process %d (%s) goes on in the memory of %s, which is held until it ends",
@@ -187,7 +188,7 @@ static void pass_on(struct held *held, const struct signalfd_siginfo *info)
 	if (held->child.pid)
 		kill(held->child.pid, (int)info->ssi_signo);
 	else if (held->successor >= 0)
-		pidfd_send_signal(held->successor, (int)info->ssi_signo, NULL, 0);
+		process_signal(held->successor, (int)info->ssi_signo);
 }
 
 /* 1: a signal ends this, as nothing runs that it could be passed on to. */

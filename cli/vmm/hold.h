@@ -12,6 +12,8 @@
 #include "cli/vmm/child.h"
 #include "cli/vmm/run_folder.h"
 
+struct qmp;
+
 struct held {
 	struct vas *vas;
 	int base; /* what QEMU has a private copy of (template.h); -1: its RAM is the vas */
@@ -22,8 +24,11 @@ struct held {
 	int listener;	    /* -1: it is lent to nobody */
 	int loan;	    /* the socket of whom it is lent to; -1: nobody */
 	int was_running;    /* the guest, before */
+	struct qmp *qmp;    /* of a guest that is being started; NULL */
+	int state;	    /* socket that takes its state; -1 */
 	int successor;	    /* a process that goes on in the memory (pidfd); -1 */
 	int is_over;	    /* nothing more to hold it for */
+	int is_managed;	    /* another program has started what runs, and may start it again */
 	int is_kept;	    /* for another holder, who adopts it: its end is not ours */
 };
 

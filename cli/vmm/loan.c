@@ -13,6 +13,7 @@
 #include <vas/handover.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/template.h"
 #include "qemu/state.h"
 
 #define ANSWER_MS   30000 /* the holder asks its QEMU first */
@@ -210,6 +211,23 @@ static void make_run(const struct run_folder *folder)
 		note("a command that had stopped the guest was killed: the guest goes on");
 }
 
+/* The guest has become its clones, and is nobody's here any more. */
+static int has_become_clones(const struct run_folder *folder, const struct vas *vas)
+{
+	const int ram = vas_backing_fd(vas, 0);
+	struct qmp *qmp;
+
+	if (ram < 0 || !template_is_closed(ram))
+		return 0;
+	note("a command that made clones of the guest was killed: they have its memory by now, and "
+	     "stand until 'vas resume' if they do not run");
+	if (!open_monitor(folder, &qmp)) {
+		qemu_end(qmp);
+		qmp_close(qmp);
+	}
+	return 1;
+}
+
 /* Of a process that was killed, the socket may go before the owner's lock does. */
 static int adopt(struct vas *vas)
 {
@@ -232,7 +250,7 @@ enum loan_end loan_recv(int sock, const struct run_folder *folder, struct vas *v
 		*was_running = STANDS_IN_DOUBT;
 		return LOAN_MAY_MOVE;
 	}
-	if (byte == LOAN_KEPT)
+	if (byte == LOAN_KEPT || (byte == LOAN_KILLED && has_become_clones(folder, vas)))
 		return LOAN_KEPT;
 	close(sock);
 	*err = adopt(vas);

@@ -35,7 +35,11 @@ enum loan_end {
 	 * stands still here, until a person who knows says 'vas resume'.
 	 */
 	LOAN_MAY_MOVE = 'n',
-	/* The vas is the command's for good: the holder unbinds, then closes the socket. */
+	/*
+	 * The vas is the command's for good: the holder unbinds, then closes the socket. Also if
+	 * the command was killed after it had closed the RAM of a template (template.h): then the
+	 * guest's clones have it, and its QEMU ends here.
+	 */
 	LOAN_KEPT = 'k'
 };
 

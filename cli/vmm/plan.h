@@ -22,6 +22,7 @@ extern const char machine_names[]; /* for messages and help */
 
 struct plan {
 	struct vas_options options;
+	char guest[VAS_NAME_LEN]; /* what options.name is, if QEMU's arguments say it */
 	struct vas_region *regions;
 	size_t nr_regions;
 	uint64_t memory; /* bytes of the machine's RAM; 0: none asked for */

@@ -67,6 +67,11 @@ int restored_take_record(struct restored *r, void *bytes, size_t size)
 	err = qemu_record_parse(bytes, size, &r->record);
 	if (err)
 		return fail_vas(err, r->file);
+	if (!r->command && !r->record.command[0])
+		return fail(EXIT_REFUSED,
+			    "%s: its QEMU was started by another program or user, which alone "
+			    "can say how: say what is to be started behind --, or give --no-start",
+			    r->file);
 	/* It is not what it was: the guest hears of that. */
 	if (r->record.genid[0])
 		strcpy(r->record.genid, "auto");
@@ -193,53 +198,73 @@ static int start_next(struct restored *r, struct guests *guests)
 				     fail(EXIT_REFUSED, "no memory");
 }
 
-static int await_all(const struct guests *guests)
-{
-	int code = EXIT_OK;
-
-	for (int i = 0; !code && i < guests->nr; i++)
-		code = start_await(&guests->held[i]);
-	return code;
-}
-
 static int load_next(struct restored *r, struct guests *guests)
 {
-	int code = EXIT_OK;
-
-	if (r->source && !guests->nr_loaded) {
-		code = await_all(guests);
-		if (!code)
-			code = r->source->stop(r->source->arg, &r->record);
-	}
-	if (code)
-		return code;
 	return start_load(&guests->held[guests->nr_loaded++], &r->record);
 }
 
-/*
- * While one QEMU loads, the next ones start: as many as there are CPUs. All start before the guest
- * stops that they come from.
- */
+/* While one QEMU loads, the next ones start: as many as there are CPUs. */
 static int start_all(struct restored *r, struct guests *guests, int nr)
 {
-	const long ahead = r->source ? nr : sysconf(_SC_NPROCESSORS_ONLN);
+	const long ahead = sysconf(_SC_NPROCESSORS_ONLN);
 	int code = EXIT_OK;
 
 	while (!code && guests->nr_loaded < nr && !has_signal())
 		code = guests->nr < nr && guests->nr - guests->nr_loaded < ahead ?
 			       start_next(r, guests) :
 			       load_next(r, guests);
+	return code || guests->nr_loaded == nr ? code : EXIT_OWN;
+}
+
+struct pass {
+	const struct restored *r;
+	struct guests *guests;
+};
+
+static int pass(void *to, const void *part, size_t size)
+{
+	const struct pass *p = to;
+	int code = EXIT_OK;
+
+	for (int i = 0; !code && i < p->guests->nr; i++)
+		code = start_write(&p->guests->held[i], &p->r->record, part, size);
 	return code;
 }
 
-static int go_on_all(const struct restored *r, const struct guests *guests)
+/*
+ * All wait for the state before the guest stops that they come from. They load it while that one is
+ * still saving it.
+ */
+static int start_of_source(struct restored *r, struct guests *guests, int nr)
 {
-	const int nr = r->record.is_running && !r->stays_paused ? guests->nr_loaded : 0;
+	struct pass to = { r, guests };
 	int code = EXIT_OK;
 
+	while (!code && guests->nr < nr && !has_signal())
+		code = start_next(r, guests);
+	for (int i = 0; !code && i < guests->nr; i++)
+		code = start_await(&guests->held[i]);
+	if (!code && has_signal())
+		code = EXIT_OWN;
+	if (!code)
+		code = r->source->save(r->source->arg, pass, &to);
 	for (int i = 0; !code && i < nr; i++)
-		code = start_go_on(&guests->held[i]);
-	return code;
+		code = start_loaded(&guests->held[i], &r->record);
+	return code ? code : r->source->commit(r->source->arg);
+}
+
+/* From a file, all go on or none is there. Without a source any more, who cannot go on stands. */
+static int go_on_all(const struct restored *r, const struct guests *guests)
+{
+	const int goes_on = r->record.is_running && !r->stays_paused;
+	int code = EXIT_OK;
+
+	for (int i = 0; i < guests->nr && (!code || r->source); i++)
+		if (!goes_on)
+			start_stand(&guests->held[i]);
+		else if ((code = start_go_on(&guests->held[i])) && r->source)
+			note("it stands still: 'vas resume' lets it go on");
+	return r->source ? EXIT_OK : code;
 }
 
 static int tell_all(const struct guests *guests, int as_json)
@@ -254,12 +279,12 @@ static int tell_all(const struct guests *guests, int as_json)
 /* All go on, or none. */
 static int run_all(struct restored *r, struct guests *guests, int nr, int as_json, int report)
 {
-	int code = start_all(r, guests, nr);
+	int code = r->source ? start_of_source(r, guests, nr) : start_all(r, guests, nr);
 
-	if (!code && r->source)
-		code = guests->nr_loaded == nr ? r->source->end(r->source->arg) : EXIT_OWN;
 	if (!code)
 		code = go_on_all(r, guests);
+	if (!code && r->source)
+		r->source->end(r->source->arg);
 	if (!code)
 		code = tell_all(guests, as_json);
 	background_report(report, code);

@@ -7,16 +7,18 @@
  *		owner		socket: who holds the vas lends it, see loan.h
  *		monitor		socket: a monitor of QEMU's (QMP)
  *		command		how QEMU was started: size of RAM, its arguments; NUL behind each
+ *		ram		struct run_ram
  *
  * Somebody lives who needs the folder as long as its lock (flock) is held: by the process that made
  * it, and by the QEMU that it started, which inherits the lock's fd. Whoever makes a folder removes
- * those without a lock.
+ * those without a lock, and ends QEMUs whose command was killed before they had a guest (orphan.h).
  */
 #ifndef CLI_RUN_FOLDER_H
 #define CLI_RUN_FOLDER_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define RUN_FOLDER_LEN 96
 
@@ -25,12 +27,25 @@ struct run_folder {
 	int lock;		   /* -1: not held by this process */
 };
 
+/* How a QEMU has its RAM. */
+struct run_ram {
+	int fd;		 /* in its process, if RAM is in a file of its own; else -1 */
+	int is_private;	 /* of that file it has a copy */
+	int is_incoming; /* it was started to take a state */
+};
+
+/* Remove and end what nobody needs. */
+void run_folder_sweep(void);
+
 /* For a new vas: 0 or -errno, with a message. */
 int run_folder_make(struct run_folder *folder, const uint8_t uuid[16]);
 void run_folder_remove(struct run_folder *folder);
 
-/* That of another process's vas: 0 or -ENOENT. Nothing is to be released. */
-int run_folder_find(struct run_folder *folder, const uint8_t uuid[16]);
+/*
+ * That of another process's vas, which the user uid has made: 0 or -ENOENT. For root it is also
+ * where the user has it who does not say otherwise. Nothing is to be released.
+ */
+int run_folder_find(struct run_folder *folder, const uint8_t uuid[16], uid_t uid);
 
 /* The path of a file in it. */
 struct run_path {
@@ -41,7 +56,15 @@ struct run_path run_folder_path(const struct run_folder *folder, const char *fil
 /* A Unix socket (mode 0600) that is bound to the file, and does not listen yet: fd or -errno. */
 int run_folder_socket(const struct run_folder *folder, const char *file);
 
-/* How a QEMU was started. argv ends with NULL, is malloced in one piece, and may be free()d. */
+/* 0 or -errno. */
+int run_folder_set_ram(const struct run_folder *folder, const struct run_ram *ram);
+int run_folder_get_ram(const struct run_folder *folder, struct run_ram *ram);
+
+/*
+ * How a QEMU was started; NULL: by a program that alone can start it again. argv ends with NULL, is
+ * malloced in one piece, and may be free()d; of another user's there is no word in it, since an
+ * argument is a command.
+ */
 int run_folder_set_command(const struct run_folder *folder, uint64_t memory, char *const *argv);
 int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, char ***argv);
 

@@ -38,7 +38,7 @@ int save_disks(const struct saving *saving)
 
 	if (!saving->disks)
 		return 0;
-	if (setenv("VAS_SNAPSHOT", saving->file, 1))
+	if (saving->file && setenv("VAS_SNAPSHOT", saving->file, 1))
 		return -errno;
 	status = system(saving->disks);
 	if (WIFEXITED(status) && !WEXITSTATUS(status))

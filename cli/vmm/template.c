@@ -67,6 +67,30 @@ int template_make(struct template *t, const char *file, uint32_t flags)
 	return err;
 }
 
+static int add_seals(int fd, int seals)
+{
+	if (!fcntl(fd, F_ADD_SEALS, seals))
+		return 0;
+	return vas_error_set(-errno, "a template cannot be sealed: %s", strerror(errno));
+}
+
+int template_close(int fd)
+{
+	return add_seals(fd, F_SEAL_FUTURE_WRITE);
+}
+
+int template_seal(int fd)
+{
+	return add_seals(fd, F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
+int template_is_closed(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+}
+
 void template_clean(struct template *t)
 {
 	if (t->hva)

@@ -117,6 +117,7 @@ struct vas_virtio_ops {
  * A device, as its server describes it. It lies within a struct of the server's, which lives until
  * it was removed from its transport. All but the last two fields are set before it is given to one,
  * and stay as they are.
+ * Of the features, VIRTIO_F_NOTIFICATION_DATA and VIRTIO_F_RING_RESET are the transport's.
  */
 struct vas_virtio_server {
 	const struct vas_virtio_ops *ops;
@@ -135,8 +136,9 @@ struct vas_virtio_server {
 /*
  * The server tells the driver: the config space has changed; what the driver did makes no sense, or
  * the server is gone for good, and the device needs a reset. From any thread, also from within an
- * op, as long as the device is not removed; they never wait, and never call an op. A device without
- * a transport has nobody to be told.
+ * op, as long as the device is not removed; they never wait, and never call an op. So a thread of
+ * the server's own that tells holds a lock which its reset() takes too, and tells nothing after
+ * that. A device without a transport has nobody to be told.
  */
 static inline void vas_virtio_changed(struct vas_virtio_server *server)
 {

@@ -19,7 +19,8 @@ refuses "-m 4G,slots=2,maxmem=8G: plugged memory would not be in the vas: drop s
 	-- $q -m 4G,slots=2,maxmem=8G
 refuses "-mem-path /x: the RAM is the vas: drop -mem-path" -- $q -mem-path /x
 refuses "-mem-prealloc: give --reserve to 'vas run' instead" -- $q -mem-prealloc
-refuses "drop memory-backend=" -- $q -M q35,memory-backend=ram0
+refuses "-machine q35,memory-backend=ram0: there is no -object memory-backend-... of that id" \
+	-- $q -M q35,memory-backend=ram0 -object secret,id=ram0,data=x
 refuses "drop max-ram-below-4g=" -- $q -machine q35,max-ram-below-4g=1G
 refuses "drop memdev=" -- $q -numa node,memdev=ram0
 refuses "-machine isapc: where it has its RAM is not known here" -- $q -machine isapc

@@ -5,6 +5,7 @@
  *	count: 17, at gpa 0x2345000	a line for each number, ten a second
  *	count: BROKEN ...		its memory is not what it wrote
  *	fill: 200 MiB			what it was told by a line on the console: "fill 200"
+ *	agent: shutdown			what the host asked the guest's agent to do, by a virtio port
  *
  * Its memory is PAGES pages, each full of the number of the last round and of its own index: a
  * round of stores goes through all of them, and the next one checks what that left. So a page that is
@@ -13,12 +14,14 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/reboot.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -109,26 +112,60 @@ static void listen_to_console(void)
 		fill(strtoul(line + 5, NULL, 10));
 }
 
+static int open_agent_port(void)
+{
+	glob_t ports;
+	int fd = -1;
+
+	if (!glob("/dev/vport*", 0, NULL, &ports))
+		fd = open(ports.gl_pathv[0], O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	globfree(&ports);
+	return fd;
+}
+
+/* The little of the guest agent's protocol that it takes to be shut down. */
+static void listen_to_agent_port(int fd)
+{
+	char line[512];
+	ssize_t nr = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+	const char *id;
+
+	if (nr <= 0)
+		return;
+	line[nr] = '\0';
+	id = strstr(line, "\"id\":");
+	if (id && strstr(line, "guest-sync"))
+		dprintf(fd, "{\"return\": %llu}\n", strtoull(id + 5, NULL, 10));
+	if (strstr(line, "guest-shutdown")) {
+		printf("agent: shutdown\n");
+		reboot(RB_POWER_OFF);
+	}
+}
+
 int main(void)
 {
 	const struct timespec period = { .tv_nsec = PERIOD_NS };
 	const char *text = getenv("vas_seed");
 	uint64_t seed = text ? strtoull(text, NULL, 10) : 0;
 	uint64_t *memory;
+	int agent;
 
 	take_console();
 	load_modules();
+	agent = open_agent_port();
 	memory = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (memory == MAP_FAILED)
+	if (memory == MAP_FAILED) {
 		printf("count: BROKEN: no memory\n");
-	for (uint64_t round = 1; memory != MAP_FAILED; round++) {
+		for (;;)
+			pause();
+	}
+	for (uint64_t round = 1;; round++) {
 		go_round(memory, seed, round);
 		printf("count: %llu, at gpa %#llx\n", (unsigned long long)round,
 		       (unsigned long long)gpa_of(memory));
 		listen_to_console();
+		listen_to_agent_port(agent);
 		nanosleep(&period, NULL);
 	}
-	for (;;)
-		pause();
 }
