@@ -187,6 +187,7 @@ static int set_mem_table(struct session *session, struct vhost_user_message *mes
 	vrings_pause(session);
 	memory_clear(&session->memory);
 	err = fill_table(session, message);
+	binding_update(session, nr ? message->fds[0] : -1);
 	vrings_resume(session);
 	return err;
 }
@@ -208,6 +209,7 @@ static int add_mem_reg(struct session *session, struct vhost_user_message *messa
 		return vas_error_set(-EINVAL, "the front end adds memory without an fd");
 	vrings_pause(session);
 	err = add_region(session, &message->one.region, message->fds[0]);
+	binding_update(session, message->fds[0]);
 	vrings_resume(session);
 	return err;
 }
@@ -226,6 +228,7 @@ static int rem_mem_reg(struct session *session, struct vhost_user_message *messa
 	(void)answer;
 	vrings_pause(session);
 	err = memory_remove(&session->memory, &wanted);
+	binding_update(session, -1);
 	vrings_resume(session);
 	return err ? vas_error_set(err,
 				   "the front end takes memory at gpa %#llx away that it has not "
@@ -491,6 +494,7 @@ static int serve(struct session *session, int stop_fd)
 static void clean(struct session *session)
 {
 	vrings_clean(session);
+	binding_end(session);
 	memory_clear(&session->memory);
 	shared_map_close(&session->memory.log);
 	shared_map_close(&session->inflight);
