@@ -45,6 +45,8 @@ static const char usage[] =
 	"  --initrd FILE     its initial RAM disk\n"
 	"  --device SPEC     a PCI device; may be repeated:\n"
 	"                      blk,path=FILE[,queues=N]\n"
+	"                      bus,name=NAME,kind=NUMBER,socket=PATH[,queues=N]: who connects there\n"
+	"                      serves it, such as vas device blk NAME --guest=PATH (kind=2)\n"
 	"  --fd N            use the vas behind fd N; it must have no owner\n"
 	"  --mem MIB         else make one with so much RAM (default 16)\n"
 	"  --socket PATH     pass the vas to everyone who connects there\n"
