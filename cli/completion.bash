@@ -48,11 +48,12 @@ _vas_value()
 	-o | --columns)
 		case ${COMP_WORDS[1]} in
 		ls) _vas_words "name pid/fd size resident regions binders owner attached events held-by" ;;
-		top) _vas_words "name owner size resident written/s working-set binders state" ;;
+		top) _vas_words "name owner size resident written/s working-set binders devices state" ;;
+		bus) _vas_words "device kind state served-by queues size depth requests/s kicks/s calls/s errors grants" ;;
 		*) _vas_files ;;
 		esac
 		;;
-	--output | -f | --file | --parent | --path | --vhost-user)
+	--output | -f | --file | --parent | --path | --vhost-user | --guest)
 		_vas_files
 		;;
 	--sort)
@@ -104,7 +105,7 @@ _vas_argument()
 	device)
 		((COMP_CWORD > 2)) || _vas_words "blk net rng vsock"
 		;;
-	top | metrics | pause | resume | plug | unplug)
+	top | metrics | pause | resume | plug | unplug | bus)
 		_vas_names
 		;;
 	clone)

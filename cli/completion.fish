@@ -24,8 +24,9 @@ function __vas_value
 			printf '%s\n' pc q35 microvm flat
 		case --columns
 			printf '%s\n' name pid/fd owner size resident regions binders attached events \
-				written/s working-set state held-by
-		case -o --output -f --file --parent --path --vhost-user
+				written/s working-set devices state held-by device kind served-by queues depth \
+				requests/s kicks/s calls/s errors grants
+		case -o --output -f --file --parent --path --vhost-user --guest
 			__fish_complete_path $argv[2]
 		case --engine
 			printf '%s\n' auto sync io_uring
@@ -51,7 +52,7 @@ function __vas_argument
 		case create hold run ls
 		case device
 			test $nr -gt 3; or printf "%s\n" blk net rng vsock
-		case top metrics pause resume plug unplug
+		case top metrics pause resume plug unplug bus
 			__vas_names $argv[1]
 		case clone
 			__vas_names $argv[1]

@@ -34,11 +34,12 @@ _vas_value()
 	(-o | --columns)
 		case $words[2] in
 		(ls) compadd name pid/fd size resident regions binders owner attached events held-by ;;
-		(top) compadd name owner size resident written/s working-set binders state ;;
+		(top) compadd name owner size resident written/s working-set binders devices state ;;
+		(bus) compadd device kind state served-by queues size depth requests/s kicks/s calls/s errors grants ;;
 		(*) _files ;;
 		esac
 		;;
-	(--output | -f | --file | --parent | --path | --vhost-user) _files ;;
+	(--output | -f | --file | --parent | --path | --vhost-user | --guest) _files ;;
 	(--engine) compadd auto sync io_uring ;;
 	(--format) compadd raw elf elf-headers lime ;;
 	(--sort) compadd resident dirty working-set size name ;;
@@ -59,7 +60,7 @@ _vas_argument()
 	case $1 in
 	(create | hold | run | ls) ;;
 	(device) ((CURRENT > 3)) || compadd blk net rng vsock ;;
-	(top | metrics | pause | resume | plug | unplug) _vas_names ;;
+	(top | metrics | pause | resume | plug | unplug | bus) _vas_names ;;
 	(clone) _vas_names; _files ;;
 	(restore | receive) _files ;;
 	(snapshot | send) if ((CURRENT == 3)); then _vas_names; else _files; fi ;;

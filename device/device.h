@@ -6,6 +6,7 @@
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -43,6 +44,11 @@ struct vas_device_ops {
 
 struct vas_device {
 	const struct vas_device_ops *ops;
+	/*
+	 * It uses memory only between taking a request and answering it, and takes none that it
+	 * cannot answer soon: then its memory may be a vas.
+	 */
+	bool in_sections;
 	uint32_t kind;	   /* virtio's number of it */
 	uint64_t features; /* that it offers; those of rings are added by who connects it */
 	uint32_t max_queues;

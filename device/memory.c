@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/range.h"
 
@@ -50,6 +51,7 @@ int memory_add(struct memory *memory, const struct memory_region *region, int fd
 	uint32_t at = find_index(memory, region->gpa);
 	int err = check_region(memory, region, at);
 	struct shared_map *map;
+	struct stat file;
 
 	if (err)
 		return err;
@@ -57,6 +59,11 @@ int memory_add(struct memory *memory, const struct memory_region *region, int fd
 	if (!map)
 		return -ENOMEM;
 	err = shared_map_open(map, fd, offset, region->size);
+	/* By now it is known to be a file that answers. */
+	if (!err && fstat(fd, &file)) {
+		err = -errno;
+		shared_map_close(map);
+	}
 	if (err) {
 		free(map);
 		return err;
@@ -66,6 +73,9 @@ int memory_add(struct memory *memory, const struct memory_region *region, int fd
 	memory->regions[at] = *region;
 	memory->regions[at].map = map;
 	memory->regions[at].bytes = map->bytes;
+	memory->regions[at].dev = file.st_dev;
+	memory->regions[at].ino = file.st_ino;
+	memory->regions[at].offset = offset;
 	memory->nr++;
 	return 0;
 }

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include <vas/access.h>
@@ -33,6 +34,10 @@ struct memory_region {
 	uint64_t user;		/* its address in the front end, which is how that names rings */
 	struct shared_map *map; /* NULL: the bytes are mapped by somebody else */
 	uint8_t *bytes;
+	/* Of what was sent: its file, and where in that it begins. */
+	dev_t dev;
+	ino_t ino;
+	uint64_t offset;
 };
 
 struct memory {

@@ -48,6 +48,8 @@ static const char usage[] =
 	"                      vfio,host=ADDRESS          a device of the host's, by vfio-pci\n"
 	"                      vhost-net,tap=NAME         a network that the host's kernel serves\n"
 	"                      vhost-vsock,cid=N          sockets likewise\n"
+	"                      bus,name=NAME,kind=NUMBER,socket=PATH[,queues=N]: who connects there\n"
+	"                      serves it, such as vas device blk NAME --guest=PATH (kind=2)\n"
 	"  --fd N            use the vas behind fd N; it must have no owner\n"
 	"  --mem MIB         else make one with so much RAM (default 16)\n"
 	"  --socket PATH     pass the vas to everyone who connects there\n"

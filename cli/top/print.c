@@ -7,10 +7,11 @@
 #include "cli/ui/text.h"
 #include "cli/top/top.h"
 
-const char *const top_heads[TOP_COLUMNS] = { "NAME",	  "OWNER",	 "SIZE",    "RESIDENT",
-					     "WRITTEN/s", "WORKING SET", "BINDERS", "STATE" };
-const char top_align[] = "lrrrrrrl";
-const char top_ranks[] = "05301264";
+const char *const top_heads[TOP_COLUMNS] = { "NAME",	 "OWNER",     "SIZE",
+					     "RESIDENT", "WRITTEN/s", "WORKING SET",
+					     "BINDERS",	 "DEVICES",   "STATE" };
+const char top_align[] = "lrrrrrrrl";
+const char top_ranks[] = "053012674";
 
 static void size_cell(char *cell, uint64_t size)
 {
@@ -40,6 +41,15 @@ static void state_cell(char *cell, const struct top_entry *entry)
 		cell[len - 2] = '\0';
 }
 
+/* Those that somebody serves, of all. */
+static void devices_cell(char *cell, const struct top_entry *entry)
+{
+	if (entry->nr_devices)
+		snprintf(cell, TOP_CELL_SIZE, "%u/%u", entry->nr_served, entry->nr_devices);
+	else
+		snprintf(cell, TOP_CELL_SIZE, "-");
+}
+
 /* Names come from whoever made the vas: nothing of them reaches the terminal but text. */
 void top_cells(const struct top_entry *entry, char cells[TOP_COLUMNS][TOP_CELL_SIZE])
 {
@@ -58,12 +68,13 @@ void top_cells(const struct top_entry *entry, char cells[TOP_COLUMNS][TOP_CELL_S
 	size_cell(cells[4], entry->dirty_rate);
 	size_cell(cells[5], entry->working_set);
 	snprintf(cells[6], TOP_CELL_SIZE, "%u", info->nr_binders);
-	state_cell(cells[7], entry);
+	devices_cell(cells[7], entry);
+	state_cell(cells[8], entry);
 }
 
 int top_print(const struct top *top)
 {
-	struct table table = TABLE("lrrrrrrl");
+	struct table table = TABLE("lrrrrrrrl");
 
 	table.ranks = top_ranks;
 	table.shown = top->shown;
@@ -105,6 +116,8 @@ static void print_entry(const struct top_entry *entry)
 	json_known("working_set", entry->working_set);
 	json_number("binders", info->nr_binders);
 	json_number("holders", entry->nr_holders);
+	json_number("devices", entry->nr_devices);
+	json_number("devices_served", entry->nr_served);
 	json_known("migration_round", entry->migration_round);
 	json_boolean("tracking", !!(info->state_flags & VAS_STATE_TRACKING));
 	json_boolean("frozen", !!(info->state_flags & VAS_STATE_FROZEN));

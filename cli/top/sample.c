@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include <vas/device.h>
+
 #include "cli/target/name.h"
 #include "cli/top/top.h"
 
@@ -29,25 +31,43 @@ static struct top_entry *entry_of(struct top *top, const struct found *found)
 }
 
 /* Committed epochs of the tracker that a migration is. */
-static uint64_t migration_round(const struct holder *holder)
+static uint64_t migration_round(struct vas *vas)
 {
 	struct vas_tracker_info trackers[VAS_MAX_TRACKERS];
+	ssize_t i, nr = vas_trackers(vas, trackers, VAS_MAX_TRACKERS);
 	uint64_t round = TOP_NONE;
+
+	for (i = 0; i < nr && i < (ssize_t)VAS_MAX_TRACKERS; i++)
+		if (!strcmp(trackers[i].name, "migration"))
+			round = trackers[i].epochs;
+	return round;
+}
+
+static void count_devices(struct vas *vas, struct top_entry *entry)
+{
+	static struct vas_device_info devices[VAS_MAX_DEVICES];
+	ssize_t i, nr = vas_devices(vas, devices, VAS_MAX_DEVICES);
+
+	for (i = 0; i < nr && i < (ssize_t)VAS_MAX_DEVICES; i++)
+		entry->nr_served += devices[i].state == VAS_DEVICE_SERVED;
+	entry->nr_devices = nr > 0 ? (uint32_t)nr : 0;
+}
+
+/* What a scan of the host does not tell. */
+static void look_into(struct top_entry *entry, const struct holder *holder)
+{
 	int fd = holder_open(holder, O_RDONLY);
 	struct vas *vas;
-	ssize_t i, nr;
 
 	if (fd < 0)
-		return TOP_NONE;
+		return;
 	if (!vas_bind(fd, VAS_BIND_OBSERVE | VAS_BIND_NO_WINDOW, &vas)) {
-		nr = vas_trackers(vas, trackers, VAS_MAX_TRACKERS);
-		for (i = 0; i < nr && i < (ssize_t)VAS_MAX_TRACKERS; i++)
-			if (!strcmp(trackers[i].name, "migration"))
-				round = trackers[i].epochs;
+		if (entry->info.state_flags & VAS_STATE_TRACKING)
+			entry->migration_round = migration_round(vas);
+		count_devices(vas, entry);
 		vas_unbind(vas);
 	}
 	close(fd);
-	return round;
 }
 
 /* An owner that does not answer costs a second: it is left alone for a while then. */
@@ -94,8 +114,8 @@ static void follow(struct top_entry *entry, const struct found *found, int track
 	entry->resident = found->resident;
 	entry->nr_holders = found->nr_holders;
 	entry->dirty_rate = entry->working_set = entry->migration_round = TOP_NONE;
-	if (found->info.state_flags & VAS_STATE_TRACKING)
-		entry->migration_round = migration_round(holder);
+	entry->nr_devices = entry->nr_served = 0;
+	look_into(entry, holder);
 	count_written(entry, holder, tracks);
 }
 

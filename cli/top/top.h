@@ -26,9 +26,10 @@ struct top_entry {
 	int pid, fd;   /* a holder, to name it by */
 	uint64_t size; /* bytes, as the next three */
 	uint64_t resident;
-	uint64_t dirty_rate;	  /* written in a second */
-	uint64_t working_set;	  /* written in the last epochs */
-	uint64_t migration_round; /* TOP_NONE: none is under way */
+	uint64_t dirty_rate;		/* written in a second */
+	uint64_t working_set;		/* written in the last epochs */
+	uint64_t migration_round;	/* TOP_NONE: none is under way */
+	uint32_t nr_devices, nr_served; /* on its bus */
 	size_t nr_holders;
 	struct top_track *track;
 	uint64_t retry;	 /* the number of the look before which tracking is not tried again */
@@ -77,7 +78,7 @@ void top_print_json(const struct top *top);
 void top_print_metrics(const struct top *top);
 
 /* The cells of a row, as text that is fit for a terminal. */
-#define TOP_COLUMNS   8
+#define TOP_COLUMNS   9
 #define TOP_CELL_SIZE 192
 extern const char *const top_heads[TOP_COLUMNS];
 extern const char top_align[];

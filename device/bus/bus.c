@@ -332,6 +332,10 @@ int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *
 	struct bus_session *session = calloc(1, sizeof(*session));
 	int err;
 
+	if (!device->in_sections) {
+		free(session);
+		return vas_error_set(-EOPNOTSUPP, "this kind of device is not served on a bus");
+	}
 	if (!session)
 		return vas_error_set(-ENOMEM, "no memory for a device");
 	session->device = device;

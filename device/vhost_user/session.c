@@ -192,6 +192,7 @@ static int set_mem_table(struct session *session, struct vhost_user_message *mes
 	vrings_pause(session);
 	memory_clear(&session->memory);
 	err = fill_table(session, message);
+	binding_update(session, nr ? message->fds[0] : -1);
 	vrings_resume(session);
 	return err;
 }
@@ -222,6 +223,7 @@ static int add_mem_reg(struct session *session, struct vhost_user_message *messa
 	}
 	vrings_pause(session);
 	err = add_region(session, &message->one.region, message->fds[0]);
+	binding_update(session, message->fds[0]);
 	vrings_resume(session);
 	return err;
 }
@@ -242,6 +244,7 @@ static int rem_mem_reg(struct session *session, struct vhost_user_message *messa
 	}
 	vrings_pause(session);
 	memory_remove(&session->memory, &wanted);
+	binding_update(session, -1);
 	vrings_resume(session);
 	return 0;
 }
@@ -503,6 +506,7 @@ static int serve(struct session *session, int stop_fd)
 static void clean(struct session *session)
 {
 	vrings_clean(session);
+	binding_end(session);
 	memory_clear(&session->memory);
 	shared_map_close(&session->memory.log);
 	shared_map_close(&session->inflight);

@@ -6,6 +6,7 @@
  *	session.c	what each request does
  *	vring.c		a ring: where it is, its eventfds, whether it runs
  *	inflight.c	the file with the requests in flight
+ *	binding.c	a part in the vas that the memory is
  *
  * Whatever a request changes, the queues that use it stand still meanwhile, with nothing in flight.
  * One thread reads requests, and each queue that runs has its own.
@@ -77,6 +78,13 @@ enum vring_event { VRING_KICK, VRING_CALL, VRING_ERR };
 /* SET_VRING_KICK and its like. */
 int vring_set_event(struct session *session, struct vhost_user_message *message,
 		    enum vring_event event);
+
+/*
+ * The table of memory has changed, while no queue runs: take part in the vas that it is, or no
+ * more. fd: a file that has come with it, or -1.
+ */
+void binding_update(struct session *session, int fd);
+void binding_end(struct session *session);
 
 /* GET_INFLIGHT_FD: the answer's payload, and its fd (-1: there is none); SET_INFLIGHT_FD. */
 int inflight_make(const struct session *session, struct vhost_user_inflight *inflight, int *fd);

@@ -55,7 +55,7 @@ check()
 	completes cr
 	out_is create
 	completes ""
-	for verb in create run ls top info read write fill find compare dump map snapshot restore clone device help; do
+	for verb in create run ls top info read write fill find compare dump map snapshot restore clone device bus help; do
 		grep -qx $verb "$tmp/out" || die "$verb is not offered"
 	done
 	completes read "$mine"

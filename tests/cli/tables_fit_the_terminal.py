@@ -13,7 +13,7 @@ import termios
 VAS = os.environ["VAS"]
 LS = ["NAME", "PID/FD", "SIZE", "RESIDENT", "REGIONS", "BINDERS", "OWNER", "ATTACHED", "EVENTS",
       "HELD BY"]
-TOP = ["NAME", "OWNER", "SIZE", "RESIDENT", "WRITTEN/s", "WORKING SET", "BINDERS", "STATE"]
+TOP = ["NAME", "OWNER", "SIZE", "RESIDENT", "WRITTEN/s", "WORKING SET", "BINDERS", "DEVICES", "STATE"]
 
 
 def on_terminal(width, *arguments):

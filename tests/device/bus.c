@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
 #include <pthread.h>
@@ -20,6 +21,7 @@
 #include <vas/device.h>
 #include <vas/dirty.h>
 #include <vas/serve.h>
+#include <vas/transport.h>
 #include <vas/vas.h>
 
 #include "device/blk/blk.h"
@@ -217,7 +219,7 @@ static void start_queue(void)
 	CHECK_OK(server->ops->queue_start(server, 0, &queue));
 }
 
-static void begin(void (*start)(void), bool with_packed)
+static void begin_device(void (*start)(void), bool with_packed)
 {
 	make_vas();
 	make_disk();
@@ -230,6 +232,11 @@ static void begin(void (*start)(void), bool with_packed)
 	start();
 	CHECK_OK(vas_device_wait(device, TEST_HANG_NS));
 	server = vas_device_server(device);
+}
+
+static void begin(void (*start)(void), bool with_packed)
+{
+	begin_device(start, with_packed);
 	server->told = told;
 	start_queue();
 }
@@ -762,4 +769,92 @@ TEST(garbage_in_flight_of_a_split_ring_is_survived)
 TEST(garbage_in_flight_of_a_packed_ring_is_survived)
 {
 	garbage_in_flight(true);
+}
+
+/* ---- a transport -------------------------------------------------------------------------- */
+
+#define REGISTERS 0xd0001000ull
+
+static struct vas_virtio_mmio *mmio;
+
+static uint32_t get(uint64_t offset)
+{
+	uint32_t value = 0;
+	struct vas_io io = { .addr = REGISTERS + offset, .len = 4, .data = &value };
+
+	CHECK_EQ(vas_virtio_mmio_io(mmio, &io), 1);
+	return value;
+}
+
+static void set(uint64_t offset, uint32_t value)
+{
+	struct vas_io io = {
+		.addr = REGISTERS + offset,
+		.len = 4,
+		.flags = VAS_IO_WRITE,
+		.data = &value,
+	};
+
+	CHECK_EQ(vas_virtio_mmio_io(mmio, &io), 1);
+}
+
+/* As a driver does: nothing but registers and memory. */
+static void drive(void)
+{
+	const uint32_t ready =
+		VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK;
+
+	set(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+	set(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	set(VIRTIO_MMIO_STATUS, ready);
+	CHECK_EQ(get(VIRTIO_MMIO_STATUS), ready);
+	set(VIRTIO_MMIO_QUEUE_SEL, 0);
+	CHECK_EQ(get(VIRTIO_MMIO_QUEUE_NUM_MAX), FRONT_RING_SIZE);
+	set(VIRTIO_MMIO_QUEUE_NUM, FRONT_RING_SIZE);
+	set(VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
+	set(VIRTIO_MMIO_QUEUE_AVAIL_LOW, DRIVER);
+	set(VIRTIO_MMIO_QUEUE_USED_LOW, DEVICE);
+	set(VIRTIO_MMIO_QUEUE_READY, 1);
+	set(VIRTIO_MMIO_STATUS, ready | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+static void write_and_wait(void)
+{
+	post_write(0);
+	set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	wait_for_all();
+}
+
+/* The disk's size in the config space; requests; a new process; a reset that is over at once. */
+TEST(a_driver_uses_it_by_a_transport)
+{
+	const struct vas_virtio_mmio_options options = { .gpa = REGISTERS,
+							 .gsi = 5,
+							 .first_event = 1 };
+
+	begin_device(start_process, false);
+	CHECK_OK(vas_virtio_mmio_create(vas, &options, server, &mmio));
+	CHECK_EQ(get(VIRTIO_MMIO_DEVICE_ID), 2);
+	CHECK_EQ(get(VIRTIO_MMIO_CONFIG), DISK / BLK_SECTOR);
+	drive();
+	write_and_wait();
+	write_and_wait();
+	kill_process();
+	start_process();
+	write_and_wait();
+	check_disk();
+	set(VIRTIO_MMIO_STATUS, 0);
+	CHECK_EQ(get(VIRTIO_MMIO_STATUS), 0);
+	memset(ram, 0, HEADER);
+	make_split();
+	drive();
+	write_and_wait();
+	check_disk();
+	/* A guest that boots anew does not wait for a process that is not there. */
+	kill_process();
+	set(VIRTIO_MMIO_STATUS, 0);
+	CHECK_EQ(get(VIRTIO_MMIO_STATUS), 0);
+	vas_virtio_mmio_destroy(mmio);
+	end();
 }

@@ -101,14 +101,21 @@ static int tell_number(struct front_end *front, uint32_t request, uint64_t numbe
 
 int front_end_init(struct front_end *front, uint64_t ram_size)
 {
+	int fd = memfd_create("front-end", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, (off_t)ram_size))
+		return -errno;
+	return front_end_init_at(front, fd, ram_size);
+}
+
+int front_end_init_at(struct front_end *front, int fd, uint64_t ram_size)
+{
 	uint32_t i;
 
 	memset(front, 0, sizeof(*front));
 	front->sock = front->inflight_fd = -1;
 	front->ram_size = ram_size;
-	front->memory_fd = memfd_create("front-end", MFD_CLOEXEC);
-	if (front->memory_fd < 0 || ftruncate(front->memory_fd, (off_t)ram_size))
-		return -errno;
+	front->memory_fd = fd;
 	front->ram = mmap(NULL, ram_size, PROT_READ | PROT_WRITE, MAP_SHARED, front->memory_fd, 0);
 	if (front->ram == MAP_FAILED)
 		return -errno;

@@ -47,6 +47,7 @@ struct front_end {
 
 /* Memory, and no connection yet. */
 int front_end_init(struct front_end *front, uint64_t ram_size);
+int front_end_init_at(struct front_end *front, int fd, uint64_t ram_size); /* takes fd */
 void front_end_clean(struct front_end *front);
 
 int front_end_connect(struct front_end *front, const char *path);

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <vas/dirty.h>
 #include <vas/vas.h>
 
 #include "device/blk/blk.h"
@@ -742,4 +743,90 @@ TEST(a_disk_is_locked_while_a_queue_runs)
 	disk_close(&other);
 	CHECK_EQ(end(), 0);
 	unlink(options.disk.path);
+}
+
+/* ---- memory that is a vas ------------------------------------------------------------------ */
+
+static struct vas *vas;
+
+static void begin_in_vas(uint64_t region_size)
+{
+	struct vas_options vas_options = { .limit = RAM, .name = "guest" };
+	struct vas_region region = { .size = region_size, .name = "ram" };
+
+	CHECK_OK(vas_create(&vas_options, &vas));
+	CHECK_OK(vas_region_add(vas, &region, NULL));
+	CHECK_OK(blk_open(&blk, &options));
+	CHECK_OK(front_end_init_at(&front, dup(vas_fd(vas)), RAM));
+	connect_pair();
+	CHECK_OK(front_end_negotiate(&front, 0));
+	CHECK_OK(front_end_send_memory(&front));
+	CHECK_OK(front_end_start_ring(&front, 0));
+}
+
+static uint32_t nr_binders(void)
+{
+	struct vas_info info;
+
+	CHECK_OK(vas_info(vas, &info));
+	return info.nr_binders;
+}
+
+TEST(a_device_whose_memory_is_a_vas_freezes_with_it)
+{
+	struct vas_blocker blocker;
+	uint8_t copy[4096];
+
+	begin_in_vas(RAM);
+	CHECK_EQ(request(VIRTIO_BLK_T_IN, 0, 4096, 1), VIRTIO_BLK_S_OK);
+	CHECK_EQ(nr_binders(), 2);
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, &blocker));
+	memset(front.ram + DATA, 0x77, sizeof(copy));
+	memcpy(copy, front.ram + DATA, sizeof(copy));
+	post(VIRTIO_BLK_T_IN, 0, DATA, 4096, 1);
+	poll(NULL, 0, 50);
+	CHECK_MEM(front.ram + DATA, copy, sizeof(copy));
+	CHECK_EQ(front.ram[STATUS], 0xff);
+	CHECK_OK(vas_thaw(vas));
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(front.ram[STATUS], VIRTIO_BLK_S_OK);
+	CHECK_OK(end());
+	CHECK_EQ(nr_binders(), 1);
+	vas_destroy(vas);
+}
+
+TEST(what_it_writes_to_a_vas_is_in_the_log_of_that)
+{
+	const struct vas_dirty_word *words;
+	struct vas_tracker *tracker;
+	bool is_marked = false;
+	uint64_t at = 0;
+	ssize_t nr;
+
+	begin_in_vas(RAM);
+	CHECK_EQ(request(VIRTIO_BLK_T_IN, 0, 4096, 1), VIRTIO_BLK_S_OK);
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &tracker));
+	CHECK_EQ(request(VIRTIO_BLK_T_IN, 0, 4096, 1), VIRTIO_BLK_S_OK);
+	CHECK_OK(vas_tracker_begin(tracker));
+	while (at < RAM) {
+		nr = vas_tracker_harvest(tracker, &at, RAM, 16, &words);
+		CHECK(nr >= 0);
+		for (ssize_t i = 0; i < nr; i++)
+			is_marked |= words[i].gpa == (DATA & ~0x3ffffull) &&
+				     words[i].bits >> (DATA - words[i].gpa) / 4096 & 1;
+	}
+	CHECK(is_marked);
+	vas_tracker_detach(tracker);
+	CHECK_OK(end());
+	vas_destroy(vas);
+}
+
+/* Its table has more than the vas has there: it is served as any, and takes no part. */
+TEST(memory_that_is_not_all_of_a_vas_is_no_part_of_it)
+{
+	begin_in_vas(RAM / 2);
+	CHECK_EQ(request(VIRTIO_BLK_T_IN, 0, 4096, 1), VIRTIO_BLK_S_OK);
+	CHECK_EQ(nr_binders(), 1);
+	CHECK_OK(end());
+	vas_destroy(vas);
 }
