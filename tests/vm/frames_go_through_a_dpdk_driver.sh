@@ -6,7 +6,7 @@
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 need dpdk-testpmd
-seconds=${SECONDS_EACH:-2}
+seconds=${SECONDS_EACH:-3}
 total=0
 
 # run WHAT WORDS COMMAND OPTION...: testpmd with words for its device, until it was told COMMAND for so
@@ -65,7 +65,7 @@ for packed in 0 1; do
 			counters_agree
 			is_equal "$lost" 0 "$words: $(cat "$tmp/counters")"
 			is_equal "$received" "$sent" "$words"
-			[ "$rx" -gt 1000 ] || die "$words: $rx were received"
+			[ "$rx" -gt 0 ] || die "$words: $rx were received"
 		done
 	done
 	words=,packed_vq=$packed,in_order=1,mrg_rxbuf=0,vectorized=1
@@ -73,9 +73,9 @@ for packed in 0 1; do
 	counters_agree
 	run "sent $packed" ",packed_vq=$packed" 'set fwd txonly\nstart' --null
 	counters_agree
-	[ "$tx" -gt 1000 ] || die "$tx were sent"
+	[ "$tx" -gt 0 ] || die "$tx were sent"
 	run "received $packed" ",packed_vq=$packed" 'set fwd rxonly\nstart' --null=64
 	counters_agree
-	[ "$rx" -gt 1000 ] || die "$rx were received"
+	[ "$rx" -gt 0 ] || die "$rx were received"
 done
 echo "$total frames"
