@@ -197,10 +197,9 @@ static int wait_for_end(struct qmp *qmp, const char *const *not_over, struct dea
 	char status[32];
 	int err;
 
-	do {
+	while (!(err = ask_text(qmp, "query-migrate", "status", status, sizeof(status))) &&
+	       is_one_of(status, not_over) && deadline_left_ns(deadline))
 		poll(NULL, 0, LOOK_MS);
-		err = ask_text(qmp, "query-migrate", "status", status, sizeof(status));
-	} while (!err && is_one_of(status, not_over) && deadline_left_ns(deadline));
 	if (err || !strcmp(status, "completed"))
 		return err;
 	if (is_one_of(status, not_over))
@@ -228,21 +227,35 @@ int qemu_recover(struct qmp *qmp)
 	return err;
 }
 
-/* "migrate" or "migrate-incoming", by a socket whose other end is *sock. */
-static int begin(struct qmp *qmp, const char *name, int *sock)
+/* "migrate" or "migrate-incoming" by a socket, which is QEMU's from here on. */
+static int begin_by(struct qmp *qmp, const char *name, int sock)
 {
 	struct json_object *arguments;
-	int pair[2], err;
+	int err = qmp_give_fd(qmp, FD_NAME, sock);
 
+	close(sock);
+	if (err)
+		return err;
+	arguments = json_object_new_object();
+	json_object_object_add(arguments, "uri", json_object_new_string("fd:" FD_NAME));
+	return qmp_command(qmp, name, arguments, NULL);
+}
+
+static int make_pair(int pair[2])
+{
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return vas_error_set(-errno, "no socket to be had: %s", strerror(errno));
-	err = qmp_give_fd(qmp, FD_NAME, pair[1]);
-	close(pair[1]);
-	if (!err) {
-		arguments = json_object_new_object();
-		json_object_object_add(arguments, "uri", json_object_new_string("fd:" FD_NAME));
-		err = qmp_command(qmp, name, arguments, NULL);
-	}
+	return 0;
+}
+
+/* The same by a socket whose other end is *sock. */
+static int begin(struct qmp *qmp, const char *name, int *sock)
+{
+	int pair[2], err = make_pair(pair);
+
+	if (err)
+		return err;
+	err = begin_by(qmp, name, pair[1]);
 	if (err)
 		close(pair[0]);
 	else
@@ -368,22 +381,28 @@ static int check_ran(struct qmp *qmp)
 				     "only when it has run: 'vas resume' lets it");
 }
 
+/* For a state as fast as it goes, without the memory that others have as well. */
+static int set_up(struct qmp *qmp, uint64_t *rate)
+{
+	int err = check_ran(qmp);
+
+	if (!err)
+		err = get_rate(qmp, rate);
+	if (!err)
+		err = set_rate(qmp, MAX_RATE);
+	return err ? err : set_capability(qmp, 1);
+}
+
 int qemu_save(struct qmp *qmp, void **state, size_t *size)
 {
 	struct bytes bytes = { 0 };
 	uint64_t rate = 0;
-	int err = check_ran(qmp);
+	int err = set_up(qmp, &rate);
 
 	if (!err)
-		err = get_rate(qmp, &rate);
-	if (err)
-		return err;
-	err = set_rate(qmp, MAX_RATE);
-	if (!err)
-		err = set_capability(qmp, 1);
-	if (!err)
 		err = save(qmp, &bytes);
-	err = set_back(qmp, rate, err);
+	if (rate)
+		err = set_back(qmp, rate, err);
 	if (err) {
 		free(bytes.at);
 		return err;
@@ -406,4 +425,44 @@ int qemu_load(struct qmp *qmp, const void *state, size_t size)
 	if (!err)
 		err = wait_for_end(qmp, incoming, deadline_in(MOVE_NS));
 	return err ? err : set_capability(qmp, 0);
+}
+
+static int pass(struct qmp *from, struct qmp *to, const int pair[2])
+{
+	int err = qemu_stop(from);
+
+	if (err)
+		close(pair[0]);
+	else
+		err = begin_by(from, "migrate", pair[0]);
+	if (!err)
+		err = wait_for_end(to, incoming, deadline_in(MOVE_NS));
+	return err ? err : wait_for_end(from, outgoing, deadline_in(END_NS));
+}
+
+int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_handing *handing)
+{
+	int pair[2], err;
+
+	*handing = (struct qemu_handing){ 0 };
+	err = set_up(from, &handing->rate);
+	if (!err)
+		err = set_capability(to, 1);
+	if (!err)
+		err = make_pair(pair);
+	if (err)
+		return err;
+	err = begin_by(to, "migrate-incoming", pair[1]);
+	handing->stopped_ns = monotonic_ns();
+	if (!err)
+		err = pass(from, to, pair);
+	else
+		close(pair[0]);
+	return err ? err : set_capability(to, 0);
+}
+
+void qemu_take_back(struct qmp *from, const struct qemu_handing *handing)
+{
+	if (handing->rate)
+		set_back(from, handing->rate, -ECANCELED);
 }

@@ -8,6 +8,7 @@
  *
  *	save	stop;  migrate "fd:" to a socket that we read;		cont
  *	load	-incoming defer;  migrate-incoming "fd:", we write;	cont
+ *	hand over	both, with a socket between the two QEMUs, of one memory
  */
 #ifndef QEMU_STATE_H
 #define QEMU_STATE_H
@@ -40,6 +41,19 @@ int qemu_save(struct qmp *qmp, void **state, size_t *size);
 
 /* Into a QEMU that was started with "-incoming defer". The guest stands afterwards. */
 int qemu_load(struct qmp *qmp, const void *state, size_t size);
+
+/*
+ * The state of the guest of `from`, which is stopped if it runs, into `to`, which was started with
+ * "-incoming defer" on the same memory. It stands in both afterwards, and may go on in one of them:
+ * in `from`, also after an error, once `to` has ended and qemu_take_back() has made `from` as it
+ * was.
+ */
+struct qemu_handing {
+	uint64_t rate;	     /* what it was limited to; 0: nothing is to be set back */
+	uint64_t stopped_ns; /* when it was told to stop, CLOCK_MONOTONIC */
+};
+int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_handing *handing);
+void qemu_take_back(struct qmp *from, const struct qemu_handing *handing); /* keeps vas_error() */
 
 /* What another QEMU has to be like to load the state. */
 struct qemu_kind {

@@ -15,16 +15,22 @@ struct guest {
 	struct run_folder folder;
 	int loan;	 /* socket to who holds the vas; -1: nobody did */
 	struct qmp *qmp; /* NULL: no QEMU that 'vas run' or the like started */
+	int is_saved;	 /* between two QEMUs: it is in the folder's `state` (run_folder.h) */
 	int was_running;
 	int is_stopped;		/* by guest_stop() */
 	struct writers writers; /* as guest_check_writers() saw them */
 };
 
 /*
- * Own the vas so named: one that has no living owner, or one whose holder lends it. An exit code;
- * guest_close() is due if it is EXIT_OK.
+ * Own the vas so named: one that has no living owner, or one whose holder lends it. What a command
+ * that was killed has left half done is undone. A guest that is between two QEMUs is refused, but
+ * by guest_open_any(). An exit code; guest_close() is due if it is EXIT_OK.
  */
 int guest_open(const char *name, struct guest *guest);
+int guest_open_any(const char *name, struct guest *guest);
+
+/* Say that there is no QEMU. An exit code. */
+int guest_fail_without(const char *name);
 
 /* The guest goes on if guest_stop() stopped it, and the vas is its holder's again. */
 void guest_close(struct guest *guest);
@@ -32,7 +38,10 @@ void guest_close(struct guest *guest);
 /* The guest and its memory have moved elsewhere: the end of both here, and of their holder. */
 void guest_end(struct guest *guest);
 
-/* Just the monitor of a vas's QEMU, which there must be. An exit code. */
+/*
+ * Just the monitor of a vas's QEMU, which there must be. An exit code; -1: there is more to do than
+ * that, as a command was killed, or a guest is between two QEMUs; with no message.
+ */
 int guest_open_monitor(const char *name, struct qmp **qmp);
 
 /*

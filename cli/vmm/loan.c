@@ -13,10 +13,9 @@
 #include <vas/handover.h>
 
 #include "cli/ui/verb.h"
-#include "qemu/state.h"
+#include "cli/vmm/monitor.h"
 
 #define ANSWER_MS   30000 /* the holder asks its QEMU first */
-#define MONITOR_NS  10000000000ull
 #define ADOPT_TRIES 500
 #define ADOPT_MS    10
 
@@ -97,6 +96,21 @@ int loan_may_move(int sock)
 	return sock < 0 || send(sock, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 ? 0 : -errno;
 }
 
+int loan_start(int sock, pid_t *pid)
+{
+	const char byte = LOAN_START;
+	struct loan_answer answer;
+	int err =
+		sock < 0 || send(sock, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1 ? -ENOTCONN : 0;
+
+	if (!err && (err = recv_answer(sock, &answer)) == -ECONNRESET)
+		err = -ENOTCONN;
+	if (err)
+		return vas_error_set(err, "the holder does not answer: %s", strerror(-err));
+	*pid = answer.pid;
+	return answer.err ? vas_error_set(answer.err, "%s", answer.words) : 0;
+}
+
 int loan_keep(int sock)
 {
 	struct pollfd fd = { .fd = sock, .events = POLLIN };
@@ -115,15 +129,6 @@ int loan_keep(int sock)
 
 /* ---- the holder --------------------------------------------------------------------------- */
 
-/* The guest's monitor: 0; 1 if there is none that answers any more; or -errno. */
-static int open_monitor(const struct run_folder *folder, struct qmp **qmp)
-{
-	struct run_path path = run_folder_path(folder, "monitor");
-	int err = qmp_open(path.s, MONITOR_NS, qmp);
-
-	return err == -ENOENT || err == -ECONNREFUSED || err == -EOPNOTSUPP ? 1 : err;
-}
-
 static int check_lazy(struct vas *vas)
 {
 	struct vas_info info;
@@ -140,11 +145,11 @@ static int check_lazy(struct vas *vas)
 static int look_at_guest(const struct run_folder *folder, int *was_running)
 {
 	struct qmp *qmp;
-	int err = open_monitor(folder, &qmp);
+	int err = monitor_open(folder, RUN_MONITOR, &qmp);
 
 	*was_running = 0;
-	if (err)
-		return err > 0 ? 0 : err;
+	if (err || !qmp)
+		return err == -EOPNOTSUPP ? 0 : err;
 	/* Neither running nor standing: that is for the command to mind. */
 	*was_running = qemu_is_running(qmp) == 1;
 	qmp_close(qmp);
@@ -160,9 +165,9 @@ static int is_allowed(int sock)
 	       (peer.uid == geteuid() || !peer.uid);
 }
 
-static int send_answer(int sock, int err)
+static int send_answer(int sock, int err, pid_t pid)
 {
-	struct loan_answer answer = { .err = err };
+	struct loan_answer answer = { .err = err, .pid = pid };
 
 	if (err)
 		snprintf(answer.words, sizeof(answer.words), "%s", vas_error());
@@ -184,7 +189,7 @@ int loan_give(int listener, const struct run_folder *folder, struct vas *vas, in
 	err = check_lazy(vas);
 	if (!err)
 		err = look_at_guest(folder, was_running);
-	err = send_answer(sock, err);
+	err = send_answer(sock, err, 0);
 	if (!err)
 		err = vas_handover_give(vas, sock, NULL, 0);
 	if (!err)
@@ -193,21 +198,27 @@ int loan_give(int listener, const struct run_folder *folder, struct vas *vas, in
 	return -1;
 }
 
-static void make_run(const struct run_folder *folder)
+void loan_started(int sock, int err, pid_t pid)
 {
-	struct qmp *qmp;
-	int err = open_monitor(folder, &qmp);
+	send_answer(sock, err, pid);
+}
 
-	if (!err) {
+void loan_undo(struct qmp *qmp, int was_running)
+{
+	int err = 0;
+
+	if (was_running == STANDS_IN_DOUBT)
+		note("a command that moved the guest was killed: the guest stands here, and may "
+		     "run elsewhere: 'vas resume' if it does not");
+	else if (qmp && was_running)
 		err = qemu_recover(qmp);
-		qmp_close(qmp);
-	}
-	if (err < 0)
+	if (err)
 		note("a command that had stopped the guest was killed, and the guest cannot be "
 		     "made to go on: %s",
 		     vas_error());
-	else if (!err)
+	else if (qmp && was_running == 1)
 		note("a command that had stopped the guest was killed: the guest goes on");
+	qmp_close(qmp);
 }
 
 /* Of a process that was killed, the socket may go before the owner's lock does. */
@@ -220,28 +231,18 @@ static int adopt(struct vas *vas)
 	return err;
 }
 
-enum loan_end loan_recv(int sock, const struct run_folder *folder, struct vas *vas,
-			int *was_running, int *err)
+enum loan_end loan_recv(int sock, struct vas *vas, int *was_running, int *err)
 {
 	char byte = LOAN_KILLED;
 
 	*err = 0;
 	if (recv(sock, &byte, 1, MSG_DONTWAIT) != 1)
 		byte = LOAN_KILLED;
-	if (byte == LOAN_MAY_MOVE) {
+	if (byte == LOAN_MAY_MOVE)
 		*was_running = STANDS_IN_DOUBT;
-		return LOAN_MAY_MOVE;
-	}
-	if (byte == LOAN_KEPT)
-		return LOAN_KEPT;
+	if (byte == LOAN_MAY_MOVE || byte == LOAN_KEPT || byte == LOAN_START)
+		return (enum loan_end)byte;
 	close(sock);
 	*err = adopt(vas);
-	if (*err || byte != LOAN_KILLED)
-		return (enum loan_end)byte;
-	if (*was_running == STANDS_IN_DOUBT)
-		note("a command that moved the guest was killed: the guest stands here, and may "
-		     "run elsewhere: 'vas resume' if it does not");
-	else if (*was_running)
-		make_run(folder);
-	return LOAN_KILLED;
+	return (enum loan_end)byte;
 }

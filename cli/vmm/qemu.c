@@ -57,7 +57,7 @@ int qemu_is(const char *command)
 }
 
 /* QEMU takes an option with one dash or with two, and -M for -machine. */
-static int is_option(const char *arg, const char *option)
+int qemu_is_option(const char *arg, const char *option)
 {
 	if (arg[0] == '-' && arg[1] == '-')
 		arg++;
@@ -87,7 +87,7 @@ static int check_refused(const struct refused *refused, char *const *argv, size_
 	for (; refused->option; refused++) {
 		const char *part = refused->part;
 
-		if (!is_option(argv[at], refused->option))
+		if (!qemu_is_option(argv[at], refused->option))
 			continue;
 		if (part && (!argv[at + 1] || !strstr(argv[at + 1], part)))
 			continue;
@@ -137,9 +137,9 @@ static int read_arg(char *const *argv, size_t at, struct plan *plan, const struc
 	const char *value = argv[at + 1];
 	int code = check_refused(elsewhere, argv, at);
 
-	if (!code && value && is_option(argv[at], "-m"))
+	if (!code && value && qemu_is_option(argv[at], "-m"))
 		code = read_memory(value, plan);
-	if (!code && value && !plan->machine && is_option(argv[at], "-machine"))
+	if (!code && value && !plan->machine && qemu_is_option(argv[at], "-machine"))
 		code = read_machine(value, machine);
 	return code;
 }
@@ -206,14 +206,14 @@ int qemu_takes_genid(char *const *argv)
 
 	for (size_t i = 1; argv[i] && argv[i + 1]; i++) {
 		size_t len;
-		const char *name = is_option(argv[i], "-machine") ?
+		const char *name = qemu_is_option(argv[i], "-machine") ?
 					   value_part(argv[i + 1], "type=", &len) :
 					   NULL;
 
 		if (name)
 			machine =
 				is_older_than_genid(name, len) ? NULL : machine_by_name(name, len);
-		if (is_option(argv[i], "-device") && strstr(argv[i + 1], "vmgenid"))
+		if (qemu_is_option(argv[i], "-device") && strstr(argv[i + 1], "vmgenid"))
 			return 0;
 	}
 	return machine && machine->prefix;
@@ -230,7 +230,7 @@ int qemu_check_private(char *const *argv)
 
 int qemu_is_daemon(char *const *argv)
 {
-	while (*argv && !is_option(*argv, "-daemonize"))
+	while (*argv && !qemu_is_option(*argv, "-daemonize"))
 		argv++;
 	return *argv != NULL;
 }
@@ -238,7 +238,7 @@ int qemu_is_daemon(char *const *argv)
 /* Where the guest comes from: two arguments that are left out if it comes from elsewhere. */
 static int is_origin(const char *arg)
 {
-	return is_option(arg, "-incoming") || is_option(arg, "-loadvm");
+	return qemu_is_option(arg, "-incoming") || qemu_is_option(arg, "-loadvm");
 }
 
 static void describe(struct qemu_more *more)

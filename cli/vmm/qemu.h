@@ -8,6 +8,9 @@
 /* True if the command is a QEMU system emulator, by its name. */
 int qemu_is(const char *command);
 
+/* True if the argument is that option, which QEMU takes in more than one way. */
+int qemu_is_option(const char *arg, const char *option);
+
 /*
  * Read memory size and machine type from QEMU's arguments into the plan, where it has none of its
  * own, with QEMU's defaults for what nobody says. Arguments that contradict the plan, or put RAM

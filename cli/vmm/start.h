@@ -28,6 +28,17 @@ int start_await(struct held *held); /* until it could take the state at once */
 int start_load(struct held *held, const struct qemu_record *record);
 int start_go_on(struct held *held);
 
+/*
+ * The next QEMU (run_folder.h), beside the one that runs, if one does: as the record says, to take
+ * a guest. Until it is the guest's, `other` is who has it. start_beside_asked(): as the file
+ * "start" of the folder has it. 0 or -errno, with vas_error() set.
+ */
+int start_beside(struct held *held, const struct qemu_record *record);
+int start_beside_asked(struct held *held);
+
+/* The guest that is in the folder, in `state`, goes on as it was started last; with a message. */
+void start_from_state(struct held *held);
+
 /* Whatever runs in it: end it, now. */
 void start_kill(struct held *held);
 

@@ -9,22 +9,8 @@ machine=$1 mib=$2
 # shellcheck source-path=SCRIPTDIR source=counting.sh
 . "$(dirname "$0")/counting.sh"
 
-seed=${TEST_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
-echo "# seed $seed"
-
-# random MAX: into $random
-random()
-{
-	seed=$(((seed * 1103515245 + 12345) % 2147483648))
-	random=$((seed / 65536 % $1))
-}
-
-kill_soon()
-{
-	random 400
-	sleep "0.$(printf %03d "$random")" # the moment of the kill: any will do
-	kill -KILL "$1" 2>/dev/null || true
-}
+# shellcheck source-path=SCRIPTDIR source=random_kill.sh
+. "$(dirname "$0")/random_kill.sh"
 
 # background COMMAND...: into $pid
 background()
