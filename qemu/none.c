@@ -70,11 +70,61 @@ int qemu_save(struct qmp *qmp, void **state, size_t *size)
 	return none();
 }
 
-int qemu_load(struct qmp *qmp, const void *state, size_t size)
+int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
 {
 	(void)qmp;
 	(void)state;
 	(void)size;
+	(void)with_ram;
+	return none();
+}
+
+int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_handing *handing)
+{
+	(void)from;
+	(void)to;
+	(void)handing;
+	return none();
+}
+
+void qemu_take_back(struct qmp *from, const struct qemu_handing *handing)
+{
+	(void)from;
+	(void)handing;
+}
+
+int qemu_handed_over(struct qmp *to)
+{
+	(void)to;
+	return none();
+}
+
+int qemu_stream_begin(struct qmp *qmp, struct qemu_limits *limits, int *sock)
+{
+	(void)qmp;
+	(void)limits;
+	(void)sock;
+	return none();
+}
+
+int qemu_stream_end(struct qmp *qmp, const struct qemu_limits *limits, int err)
+{
+	(void)qmp;
+	(void)limits;
+	(void)err;
+	return none();
+}
+
+int qemu_sees_all_writes(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_set_downtime(struct qmp *qmp, uint64_t ms)
+{
+	(void)qmp;
+	(void)ms;
 	return none();
 }
 

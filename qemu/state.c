@@ -165,22 +165,43 @@ static int set_capability(struct qmp *qmp, int state)
 	return qmp_command(qmp, "migrate-set-capabilities", arguments, NULL);
 }
 
-static int set_rate(struct qmp *qmp, uint64_t rate)
+static int set_parameter(struct qmp *qmp, const char *name, uint64_t value)
 {
 	struct json_object *arguments = json_object_new_object();
 
-	json_object_object_add(arguments, "max-bandwidth", json_object_new_int64((int64_t)rate));
+	json_object_object_add(arguments, name, json_object_new_int64((int64_t)value));
 	return qmp_command(qmp, "migrate-set-parameters", arguments, NULL);
 }
 
-static int get_rate(struct qmp *qmp, uint64_t *rate)
+static int set_rate(struct qmp *qmp, uint64_t rate)
+{
+	return set_parameter(qmp, "max-bandwidth", rate);
+}
+
+int qemu_set_downtime(struct qmp *qmp, uint64_t ms)
+{
+	return set_parameter(qmp, "downtime-limit", ms);
+}
+
+static int get_limits(struct qmp *qmp, struct qemu_limits *limits)
 {
 	struct json_object *result = NULL, *value;
 	int err = qmp_command(qmp, "query-migrate-parameters", NULL, &result);
 
 	if (!err && json_object_object_get_ex(result, "max-bandwidth", &value))
-		*rate = (uint64_t)json_object_get_int64(value);
+		limits->rate = (uint64_t)json_object_get_int64(value);
+	if (!err && json_object_object_get_ex(result, "downtime-limit", &value))
+		limits->downtime_ms = (uint64_t)json_object_get_int64(value);
 	json_object_put(result);
+	return err;
+}
+
+static int get_rate(struct qmp *qmp, uint64_t *rate)
+{
+	struct qemu_limits limits = { 0 };
+	int err = get_limits(qmp, &limits);
+
+	*rate = limits.rate;
 	return err;
 }
 
@@ -227,16 +248,20 @@ int qemu_recover(struct qmp *qmp)
 	return err;
 }
 
-/* "migrate" or "migrate-incoming" by a socket, which is QEMU's from here on. */
-static int begin_by(struct qmp *qmp, const char *name, int sock)
+/* QEMU has the socket from here on, which migrate_by_fd() is for. */
+static int give(struct qmp *qmp, int sock)
 {
-	struct json_object *arguments;
 	int err = qmp_give_fd(qmp, FD_NAME, sock);
 
 	close(sock);
-	if (err)
-		return err;
-	arguments = json_object_new_object();
+	return err;
+}
+
+/* "migrate" or "migrate-incoming". */
+static int migrate_by_fd(struct qmp *qmp, const char *name)
+{
+	struct json_object *arguments = json_object_new_object();
+
 	json_object_object_add(arguments, "uri", json_object_new_string("fd:" FD_NAME));
 	return qmp_command(qmp, name, arguments, NULL);
 }
@@ -255,7 +280,9 @@ static int begin(struct qmp *qmp, const char *name, int *sock)
 
 	if (err)
 		return err;
-	err = begin_by(qmp, name, pair[1]);
+	err = give(qmp, pair[1]);
+	if (!err)
+		err = migrate_by_fd(qmp, name);
 	if (err)
 		close(pair[0]);
 	else
@@ -412,9 +439,46 @@ int qemu_save(struct qmp *qmp, void **state, size_t *size)
 	return 0;
 }
 
-int qemu_load(struct qmp *qmp, const void *state, size_t size)
+int qemu_sees_all_writes(struct qmp *qmp)
 {
-	int sock, err = set_capability(qmp, 1);
+	struct json_object *result = NULL, *value;
+	int err = qmp_command(qmp, "query-kvm", NULL, &result);
+	int is_kvm = !err && json_object_object_get_ex(result, "enabled", &value) &&
+		     json_object_get_boolean(value);
+
+	json_object_put(result);
+	return err ? err : is_kvm;
+}
+
+int qemu_stream_begin(struct qmp *qmp, struct qemu_limits *limits, int *sock)
+{
+	int err = check_ran(qmp);
+
+	if (!err)
+		err = get_limits(qmp, limits);
+	if (!err)
+		err = set_rate(qmp, MAX_RATE);
+	if (!err)
+		err = set_capability(qmp, 0);
+	return err ? err : begin(qmp, "migrate", sock);
+}
+
+int qemu_stream_end(struct qmp *qmp, const struct qemu_limits *limits, int err)
+{
+	int back = 0;
+
+	if (!err)
+		err = wait_for_end(qmp, outgoing, deadline_in(END_NS));
+	if (limits->rate)
+		err = set_back(qmp, limits->rate, err);
+	if (limits->rate)
+		back = qemu_set_downtime(qmp, limits->downtime_ms);
+	return err ? err : back;
+}
+
+int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
+{
+	int sock, err = set_capability(qmp, !with_ram);
 
 	if (!err)
 		err = begin(qmp, "migrate-incoming", &sock);
@@ -427,14 +491,27 @@ int qemu_load(struct qmp *qmp, const void *state, size_t size)
 	return err ? err : set_capability(qmp, 0);
 }
 
-static int pass(struct qmp *from, struct qmp *to, const int pair[2])
+/* All that can be done before the guest stops. */
+static int connect_both(struct qmp *from, struct qmp *to)
+{
+	int pair[2], err = make_pair(pair);
+
+	if (err)
+		return err;
+	err = give(from, pair[0]);
+	if (err)
+		close(pair[1]);
+	else
+		err = give(to, pair[1]);
+	return err ? err : migrate_by_fd(to, "migrate-incoming");
+}
+
+static int pass(struct qmp *from, struct qmp *to)
 {
 	int err = qemu_stop(from);
 
-	if (err)
-		close(pair[0]);
-	else
-		err = begin_by(from, "migrate", pair[0]);
+	if (!err)
+		err = migrate_by_fd(from, "migrate");
 	if (!err)
 		err = wait_for_end(to, incoming, deadline_in(MOVE_NS));
 	return err ? err : wait_for_end(from, outgoing, deadline_in(END_NS));
@@ -442,23 +519,21 @@ static int pass(struct qmp *from, struct qmp *to, const int pair[2])
 
 int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_handing *handing)
 {
-	int pair[2], err;
+	int err;
 
 	*handing = (struct qemu_handing){ 0 };
 	err = set_up(from, &handing->rate);
 	if (!err)
 		err = set_capability(to, 1);
 	if (!err)
-		err = make_pair(pair);
-	if (err)
-		return err;
-	err = begin_by(to, "migrate-incoming", pair[1]);
+		err = connect_both(from, to);
 	handing->stopped_ns = monotonic_ns();
-	if (!err)
-		err = pass(from, to, pair);
-	else
-		close(pair[0]);
-	return err ? err : set_capability(to, 0);
+	return err ? err : pass(from, to);
+}
+
+int qemu_handed_over(struct qmp *to)
+{
+	return set_capability(to, 0);
 }
 
 void qemu_take_back(struct qmp *from, const struct qemu_handing *handing)

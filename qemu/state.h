@@ -39,8 +39,34 @@ int qemu_recover(struct qmp *qmp);
  */
 int qemu_save(struct qmp *qmp, void **state, size_t *size);
 
-/* Into a QEMU that was started with "-incoming defer". The guest stands afterwards. */
-int qemu_load(struct qmp *qmp, const void *state, size_t size);
+/*
+ * Into a QEMU that was started with "-incoming defer". The guest stands afterwards. with_ram: the
+ * state is of a stream that had the RAM in it, whose pages are left out (ram_stream.h).
+ */
+int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram);
+
+/*
+ * The state with the RAM before it, while the guest runs: as a stream, *sock, for who reads it all.
+ * QEMU stops the guest by itself, when what is left is a matter of milliseconds, and the stream
+ * ends. qemu_stream_end() is due then, or to break it off: err is what it is for, and the guest
+ * runs on.
+ */
+struct qemu_limits {
+	uint64_t rate; /* bytes a second; 0: nothing is to be set back */
+	uint64_t downtime_ms;
+};
+int qemu_stream_begin(struct qmp *qmp, struct qemu_limits *limits, int *sock);
+int qemu_stream_end(struct qmp *qmp, const struct qemu_limits *limits, int err);
+
+/*
+ * 1: QEMU knows of every write to a page since it sent it. 0: it may miss some, since it emulates
+ * the CPUs (TCG): a vCPU's thread that marks a page as written, and is put off by the host before
+ * it notes down that it need not do so again, does so after QEMU has taken the mark.
+ */
+int qemu_sees_all_writes(struct qmp *qmp);
+
+/* Of a stream: how long the guest may stand for its end. The longer, the sooner that comes. */
+int qemu_set_downtime(struct qmp *qmp, uint64_t ms);
 
 /*
  * The state of the guest of `from`, which is stopped if it runs, into `to`, which was started with
@@ -53,7 +79,10 @@ struct qemu_handing {
 	uint64_t stopped_ns; /* when it was told to stop, CLOCK_MONOTONIC */
 };
 int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_handing *handing);
-void qemu_take_back(struct qmp *from, const struct qemu_handing *handing); /* keeps vas_error() */
+/* Keeps vas_error(). */
+void qemu_take_back(struct qmp *from, const struct qemu_handing *handing);
+/* It goes on in `to`, which is like one that nothing was handed over to. */
+int qemu_handed_over(struct qmp *to);
 
 /* What another QEMU has to be like to load the state. */
 struct qemu_kind {

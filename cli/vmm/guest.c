@@ -301,13 +301,32 @@ int guest_may_move(struct guest *guest)
 	return err ? vas_error_set(err, "the holder cannot be told: %s", strerror(-err)) : 0;
 }
 
-static int pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)
+static int get_command(struct guest *guest, uint64_t *memory, char ***command)
 {
-	int err = run_folder_get_command(&guest->folder, &record->memory, &record->command);
+	int err = run_folder_get_command(&guest->folder, memory, command);
 
 	if (err)
-		return vas_error_set(err, "how QEMU was started cannot be read from %s: %s",
-				     guest->folder.path, strerror(-err));
+		vas_error_set(err, "how QEMU was started cannot be read from %s: %s",
+			      guest->folder.path, strerror(-err));
+	return err;
+}
+
+int guest_memory(struct guest *guest, uint64_t *memory)
+{
+	char **command;
+	int err = get_command(guest, memory, &command);
+
+	if (!err)
+		free(command);
+	return err;
+}
+
+int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)
+{
+	int err = get_command(guest, &record->memory, &record->command);
+
+	if (err)
+		return err;
 	record->is_running = guest->was_running;
 	err = qemu_kind(guest->qmp, &record->kind);
 	if (!err)
@@ -322,7 +341,7 @@ int guest_describe(struct guest *guest, void **bytes, size_t *size)
 {
 	struct qemu_record record = { .state = "" };
 
-	return pack(guest, &record, bytes, size);
+	return guest_pack(guest, &record, bytes, size);
 }
 
 int guest_save(struct guest *guest, void **bytes, size_t *size)
@@ -333,7 +352,7 @@ int guest_save(struct guest *guest, void **bytes, size_t *size)
 
 	record.state = state;
 	if (!err)
-		err = pack(guest, &record, bytes, size);
+		err = guest_pack(guest, &record, bytes, size);
 	free(state);
 	return err;
 }

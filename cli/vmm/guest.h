@@ -68,10 +68,16 @@ int guest_may_move(struct guest *guest);
  */
 int guest_take(struct guest *guest);
 
+/* Bytes of RAM that its QEMU was started with. 0 or -errno. */
+int guest_memory(struct guest *guest, uint64_t *memory);
+
 /* What its QEMU is like, malloced: qemu_record_pack(), without a state. */
 int guest_describe(struct guest *guest, void **record, size_t *size);
 
 /* All that QEMU needs to go on elsewhere, malloced: qemu_record_pack(). The guest stands. */
 int guest_save(struct guest *guest, void **record, size_t *size);
+
+/* The same with a state that was had in another way: record's state, and with_ram. */
+int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size);
 
 #endif

@@ -190,7 +190,11 @@ static void watch(const struct held *held, struct pollfd fds[NR_FDS])
 /* A command asks for a QEMU beside the one that has the guest. */
 static void start_asked(struct held *held)
 {
-	int err = start_beside_asked(held);
+	int err;
+
+	/* One that has just ended is none of the two. */
+	look_at_children(held);
+	err = start_beside_asked(held);
 
 	loan_started(held->loan, err, held->child.pid);
 	if (err)

@@ -163,7 +163,7 @@ static int load(struct held *held, const struct qemu_record *record)
 
 	if (code)
 		return code;
-	err = qemu_load(qmp, record->state, record->state_size);
+	err = qemu_load(qmp, record->state, record->state_size, record->with_ram);
 	qmp_close(qmp);
 	if (!err)
 		return EXIT_OK;

@@ -84,6 +84,8 @@ int turn_over(struct turn *turn, struct qmp *from, int is_running)
 
 	if (err)
 		return err;
+	if (qemu_handed_over(turn->next))
+		note("%s", vas_error());
 	if (monitor_quit(from, QUIT_MS))
 		note("the guest goes on in another QEMU, but %s", vas_error());
 	run_folder_drop_next(turn->folder);
@@ -105,7 +107,7 @@ static int load(struct turn *turn, const void *bytes, size_t size)
 
 	if (err)
 		return err;
-	err = qemu_load(turn->next, saved.state, saved.state_size);
+	err = qemu_load(turn->next, saved.state, saved.state_size, saved.with_ram);
 	if (!err)
 		err = commit(turn);
 	if (!err) {

@@ -79,7 +79,7 @@ binder=$!
 started="$started $binder"
 
 # Beside it, as it was, as often as one likes, and as the words behind -- say.
-for again in 1 2; do
+for _ in 1 2; do
 	upgrade 0
 	err_has "it stood for"
 	is_new

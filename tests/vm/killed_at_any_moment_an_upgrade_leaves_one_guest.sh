@@ -62,6 +62,7 @@ new_qemu()
 {
 	new=
 	while [ -z "$new" ] && lives "$upgrade" && [ ! -s "$tmp/up.out" ]; do
+		# shellcheck disable=SC2013 # they are on one line
 		for qemu in $(cat "/proc/$holder/task/$holder/children" 2>/dev/null); do
 			[ "$qemu" = "$old" ] || new=$qemu
 		done

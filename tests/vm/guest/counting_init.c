@@ -5,6 +5,7 @@
  *	count: 17, at gpa 0x2345000	a line for each number, ten a second
  *	count: BROKEN ...		its memory is not what it wrote
  *	fill: 200 MiB			what it was told by a line on the console: "fill 200"
+ *	churn: 50 MiB/s			"churn 50": a process beside it writes so much from then on
  *
  * Its memory is PAGES pages, each full of the number of the last round and of its own index: a
  * round of stores goes through all of them, and the next one checks what that left. So a page that is
@@ -25,7 +26,13 @@
 
 #include "console.h"
 
-enum { PAGE = 4096, WORDS = PAGE / 8, PAGES = 2048, PERIOD_NS = 100 * 1000 * 1000 };
+enum {
+	PAGE = 4096,
+	WORDS = PAGE / 8,
+	PAGES = 2048,
+	PERIOD_NS = 100 * 1000 * 1000,
+	CHURN_NS = 20 * 1000 * 1000
+};
 
 static void load_modules(void)
 {
@@ -96,6 +103,23 @@ static void fill(size_t mib)
 	printf("fill: %zu MiB%s\n", mib, wrong ? ", count: BROKEN" : "");
 }
 
+/* Write so much a second, again and again to the same memory, which is twice as large. */
+static void churn(size_t mib)
+{
+	const struct timespec period = { .tv_nsec = CHURN_NS };
+	const size_t step = (mib << 20) / (1000000000 / CHURN_NS) / WORDS * WORDS, size = mib << 21;
+	uint64_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	for (uint64_t at = 0; memory != MAP_FAILED; at += step) {
+		for (uint64_t i = 0; i < step; i += 8)
+			memory[(at + i) % size / 8] = at;
+		nanosleep(&period, NULL);
+	}
+	perror("churn");
+	_exit(1);
+}
+
 static void listen_to_console(void)
 {
 	struct pollfd console = { .fd = STDIN_FILENO, .events = POLLIN };
@@ -107,6 +131,11 @@ static void listen_to_console(void)
 	line[nr] = '\0';
 	if (!strncmp(line, "fill ", 5))
 		fill(strtoul(line + 5, NULL, 10));
+	if (!strncmp(line, "churn ", 6)) {
+		if (!fork())
+			churn(strtoul(line + 6, NULL, 10));
+		printf("churn: %lu MiB/s\n", strtoul(line + 6, NULL, 10));
+	}
 }
 
 int main(void)
