@@ -104,9 +104,12 @@ static void put_page(struct bytes *b, const char *block, uint64_t offset, int fl
 
 static void put_devices(struct bytes *b)
 {
+	static uint8_t state[3 * RAM];
+
 	put_u8(b, 4);
-	for (unsigned int i = 0; i < 3 * RAM; i++)
-		put_u8(b, (uint8_t)(i * 7));
+	for (unsigned int i = 0; i < sizeof(state); i++)
+		state[i] = (uint8_t)(i * 7);
+	put(b, state, sizeof(state));
 }
 
 /* ---- reading it --------------------------------------------------------------------------- */
