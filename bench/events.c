@@ -162,7 +162,7 @@ static int vas_vmm(int sock)
 			return 1;
 	if (vas_write(vas, GUEST_LOAD, guest_echo, guest_echo_size, NULL) ||
 	    vas_write(vas, GUEST_MAILBOX, &mailbox, sizeof(mailbox), NULL) ||
-	    machine_enter_at(&machine, GUEST_LOAD) || vas_send_fds(vas, sock, 0) ||
+	    machine_enter_at(&machine, GUEST_LOAD, 0) || vas_send_fds(vas, sock, 0) ||
 	    machine_start(&machine))
 		return 1;
 	return machine_wait(&machine);

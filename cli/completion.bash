@@ -104,7 +104,7 @@ _vas_argument()
 	device)
 		((COMP_CWORD > 2)) || _vas_words "blk"
 		;;
-	top | metrics | pause | resume)
+	top | metrics | pause | resume | plug | unplug)
 		_vas_names
 		;;
 	clone)

@@ -51,7 +51,7 @@ function __vas_argument
 		case create hold run ls
 		case device
 			test $nr -gt 3; or echo blk
-		case top metrics pause resume
+		case top metrics pause resume plug unplug
 			__vas_names $argv[1]
 		case clone
 			__vas_names $argv[1]

@@ -8,12 +8,14 @@
 #include <vas/vas.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/emulator.h"
 
 static const struct verb *const verbs[] = {
-	&verb_create,  &verb_run,      &verb_ls,      &verb_info,    &verb_map,	   &verb_read,
-	&verb_write,   &verb_fill,     &verb_find,    &verb_compare, &verb_dump,   &verb_send,
-	&verb_receive, &verb_snapshot, &verb_restore, &verb_clone,   &verb_pause,  &verb_resume,
-	&verb_upgrade, &verb_top,      &verb_metrics, &verb_hold,    &verb_device,
+	&verb_create,  &verb_run,   &verb_ls,	   &verb_info,	   &verb_map,
+	&verb_read,    &verb_write, &verb_fill,	   &verb_find,	   &verb_compare,
+	&verb_dump,    &verb_send,  &verb_receive, &verb_snapshot, &verb_restore,
+	&verb_clone,   &verb_pause, &verb_resume,  &verb_plug,	   &verb_unplug,
+	&verb_upgrade, &verb_top,   &verb_metrics, &verb_hold,	   &verb_device,
 };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -81,7 +83,7 @@ int main(int argc, char **argv)
 	int code;
 
 	setlocale(LC_CTYPE, "");
-	code = dispatch(argc, argv);
+	code = argc && emulator_is(argv[0]) ? emulator_run(argv) : dispatch(argc, argv);
 	/*
 	 * Output that was requested and could not be written (a full disk, for one) is a failure.
 	 */

@@ -65,6 +65,7 @@ int memory_add(struct memory *memory, const struct memory_region *region, int fd
 		(memory->nr - at) * sizeof(*region));
 	memory->regions[at] = *region;
 	memory->regions[at].map = map;
+	memory->regions[at].bytes = map->bytes;
 	memory->nr++;
 	return 0;
 }
@@ -101,7 +102,7 @@ bool memory_has_failed(const struct memory *memory)
 	uint32_t i;
 
 	for (i = 0; i < memory->nr; i++)
-		if (guard_has_failed(&memory->regions[i].map->guard))
+		if (memory->regions[i].map && guard_has_failed(&memory->regions[i].map->guard))
 			return true;
 	return memory->log.bytes && guard_has_failed(&memory->log.guard);
 }
@@ -117,7 +118,7 @@ uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t *len)
 	skip = gpa - region->gpa;
 	if (*len > region->size - skip)
 		*len = region->size - skip;
-	return region->map->bytes + skip;
+	return region->bytes + skip;
 }
 
 uint8_t *memory_range(const struct memory *memory, uint64_t gpa, uint64_t len)

@@ -22,8 +22,9 @@
 struct memory_region {
 	uint64_t gpa;
 	uint64_t size;
-	uint64_t user; /* its address in the front end, which is how that names rings */
-	struct shared_map *map;
+	uint64_t user;		/* its address in the front end, which is how that names rings */
+	struct shared_map *map; /* NULL: the bytes are mapped by somebody else */
+	uint8_t *bytes;
 };
 
 struct memory {

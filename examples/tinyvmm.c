@@ -20,22 +20,31 @@
 #include <vas/event.h>
 
 #include "echo.h"
+#include "tinyvmm_devices.h"
+#include "tinyvmm_linux.h"
 #include "tinyvmm_machine.h"
 #include "tinyvmm_migrate.h"
+#include "tinyvmm_serial.h"
 #include "tinyvmm_socket.h"
 
 #define FLAT_ENTRY 0x100000ull
 
-#define PORT_CONSOLE 0xe9
-#define PORT_SERIAL  0x3f8
-#define PORT_LSR     0x3fd
-#define PORT_EXIT    0xf4 /* a byte: the status that tinyvmm exits with */
+#define PORT_CONSOLE  0xe9
+#define PORT_KEYBOARD 0x64 /* the controller, of which there is what reboots */
+#define REBOOT	      0xfe
+#define PORT_EXIT     0xf4 /* a byte: the status that tinyvmm exits with */
 
 static const char usage[] =
 	"usage: tinyvmm [options] GUEST\n"
 	"       tinyvmm [options] --incoming PATH\n"
-	"Run GUEST, a flat image (loaded and entered at 1 MiB) or an ELF file, entered in 32-bit\n"
-	"protected mode. It prints on port 0xe9 or 0x3f8 and ends by a byte to port 0xf4.\n"
+	"Run GUEST: a Linux kernel (a bzImage, or an ELF file with an entry for PVH), another ELF file,\n"
+	"or a flat image (loaded and entered at 1 MiB). All are entered in 32-bit protected mode. A\n"
+	"guest prints on its serial port, ttyS0, or on port 0xe9, and ends as it reboots, or by a byte\n"
+	"to port 0xf4.\n"
+	"  --append TEXT     the kernel's command line (default \"console=ttyS0 reboot=k panic=-1\")\n"
+	"  --initrd FILE     its initial RAM disk\n"
+	"  --device SPEC     a PCI device; may be repeated:\n"
+	"                      blk,path=FILE[,queues=N]\n"
 	"  --fd N            use the vas behind fd N; it must have no owner\n"
 	"  --mem MIB         else make one with so much RAM (default 16)\n"
 	"  --socket PATH     pass the vas to everyone who connects there\n"
@@ -54,6 +63,10 @@ struct options {
 	unsigned int cpus;
 	uint32_t kvm_flags;
 	const char *guest;
+	const char *append;
+	const char *initrd;
+	const char *devices[DEVICES_MAX];
+	unsigned int nr_devices;
 	const char *pokes[64];
 	unsigned int nr_pokes;
 };
@@ -64,6 +77,8 @@ static struct values {
 } values;
 
 static struct machine machine;
+static struct serial serial;
+static struct devices devices;
 
 static void fail(const char *what, int err)
 {
@@ -102,22 +117,26 @@ static void port_write(struct machine *machine, const struct machine_io *io)
 	uint64_t value = 0;
 
 	memcpy(&value, io->data, io->len);
-	if (io->addr == PORT_CONSOLE || io->addr == PORT_SERIAL)
+	if (io->addr == PORT_CONSOLE)
 		putchar((int)value);
 	else if (io->addr == VALUES_PORT)
 		value_post(machine, value);
 	else if (io->addr == PORT_EXIT)
 		machine_stop(machine, (uint8_t)value);
+	else if (io->addr == PORT_KEYBOARD && value == REBOOT)
+		machine_stop(machine, 0);
 }
 
 static void device_io(struct machine *machine, const struct machine_io *io)
 {
-	if (io->is_port && io->is_write)
+	if (devices_io(&devices, io))
+		return;
+	if (io->is_port && io->addr - SERIAL_PORT < SERIAL_PORTS)
+		serial_io(&serial, io);
+	else if (io->is_port && io->is_write)
 		port_write(machine, io);
 	else if (!io->is_write)
 		memset(io->data, 0xff, io->len);
-	if (io->is_port && !io->is_write && io->addr == PORT_LSR)
-		*(uint8_t *)io->data = 0x60; /* the serial line has sent everything */
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */
@@ -145,48 +164,36 @@ static struct vas *vas_make(const struct options *o)
 	return vas;
 }
 
-static void load_segments(struct vas *vas, const char *image, size_t size, uint64_t *entry)
+/* Says where it begins, and what the machine's registers lead it to. */
+static void guest_load(struct vas *vas, const struct options *o, struct linux_guest *guest)
 {
-	const Elf64_Ehdr *ehdr = (const Elf64_Ehdr *)image;
-	const Elf64_Phdr *phdr = (const Elf64_Phdr *)(image + ehdr->e_phoff);
-	unsigned int i;
-
-	if (ehdr->e_phoff > size || ehdr->e_phnum > (size - ehdr->e_phoff) / sizeof(*phdr))
-		check("ELF header", -ENOEXEC);
-	for (i = 0; i < ehdr->e_phnum; i++) {
-		const Elf64_Phdr *p = &phdr[i];
-
-		if (p->p_type != PT_LOAD)
-			continue;
-		if (p->p_offset > size || p->p_filesz > size - p->p_offset ||
-		    p->p_filesz > p->p_memsz)
-			check("ELF segment", -ENOEXEC);
-		check("load", vas_write(vas, p->p_paddr, image + p->p_offset, p->p_filesz, NULL));
-		check("load",
-		      vas_fill(vas, p->p_paddr + p->p_filesz, 0, p->p_memsz - p->p_filesz, NULL));
-	}
-	*entry = ehdr->e_entry;
-}
-
-static uint64_t guest_load(struct vas *vas, const char *path)
-{
-	uint64_t entry = FLAT_ENTRY;
-	FILE *file = fopen(path, "re");
+	FILE *file = fopen(o->guest, "re");
 	struct stat st;
 	char *image;
+	int is_linux;
 
 	if (!file || fstat(fileno(file), &st))
-		check(path, -errno);
+		check(o->guest, -errno);
 	image = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fileno(file), 0);
 	if (image == MAP_FAILED)
-		check(path, -errno);
-	if ((size_t)st.st_size > sizeof(Elf64_Ehdr) && !memcmp(image, ELFMAG, SELFMAG))
-		load_segments(vas, image, st.st_size, &entry);
+		check(o->guest, -errno);
+	*guest = (struct linux_guest){ .image = image,
+				       .size = st.st_size,
+				       .initrd = o->initrd,
+				       .command_line = o->append,
+				       .ram = o->mem,
+				       .nr_cpus = o->cpus,
+				       .entry = FLAT_ENTRY };
+	is_linux = linux_load(vas, guest);
+	check(o->guest, is_linux);
+	if (is_linux)
+		; /* it is there */
+	else if (guest->size > sizeof(ELFMAG) && !memcmp(image, ELFMAG, SELFMAG))
+		check(o->guest, linux_load_elf(vas, image, guest->size, &guest->entry));
 	else
-		check("load", vas_write(vas, FLAT_ENTRY, image, st.st_size, NULL));
-	munmap(image, st.st_size);
+		check(o->guest, vas_write(vas, FLAT_ENTRY, image, guest->size, NULL));
+	munmap(image, guest->size);
 	fclose(file);
-	return entry;
 }
 
 static void poke(struct vas *vas, const char *arg)
@@ -220,6 +227,8 @@ static void events_make(struct machine *machine, struct values *values)
 				      .flags = VAS_EVENT_PIO,
 				      .len = 4 };
 	struct vas_event irq = { .kind = VAS_EVENT_IRQ, .gsi = ECHO_GSI };
+	struct vas_event serial_irq = { .kind = VAS_EVENT_IRQ, .gsi = SERIAL_GSI };
+	uint32_t id;
 	struct vas *vas = machine->vas;
 
 	doorbell.addr = ECHO_PORT;
@@ -227,6 +236,9 @@ static void events_make(struct machine *machine, struct values *values)
 	check("tie", vas_kvm_attach_event(machine->kvm, event_add(vas, irq, ECHO_IRQ)));
 	doorbell.addr = VALUES_PORT;
 	values->doorbell = event_add(vas, doorbell, VALUES_DOORBELL); /* rung by value_post() */
+	id = event_add(vas, serial_irq, "serial");
+	check("tie", vas_kvm_attach_event(machine->kvm, id));
+	serial_init(&serial, vas, id);
 }
 
 /*
@@ -311,11 +323,19 @@ static void server_start(struct server *server, const char *path)
 static void options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },
-		{ "socket", 1, 0, 's' },  { "cpus", 1, 0, 'c' },
-		{ "poke", 1, 0, 'p' },	  { "dirty-ring", 0, 0, 'd' },
-		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' },
-		{ "help", 0, 0, 'h' },	  { 0 },
+		{ "fd", 1, 0, 'f' },
+		{ "mem", 1, 0, 'm' },
+		{ "socket", 1, 0, 's' },
+		{ "cpus", 1, 0, 'c' },
+		{ "poke", 1, 0, 'p' },
+		{ "dirty-ring", 0, 0, 'd' },
+		{ "migrate", 1, 0, 'o' },
+		{ "incoming", 1, 0, 'i' },
+		{ "append", 1, 0, 'a' },
+		{ "initrd", 1, 0, 'r' },
+		{ "device", 1, 0, 'D' },
+		{ "help", 0, 0, 'h' },
+		{ 0 },
 	};
 	int c;
 
@@ -334,6 +354,12 @@ static void options_parse(struct options *o, int argc, char **argv)
 			o->cpus = atoi(optarg);
 		else if (c == 'p' && o->nr_pokes < 64)
 			o->pokes[o->nr_pokes++] = optarg;
+		else if (c == 'a')
+			o->append = optarg;
+		else if (c == 'r')
+			o->initrd = optarg;
+		else if (c == 'D' && o->nr_devices < DEVICES_MAX)
+			o->devices[o->nr_devices++] = optarg;
 		else if (c == 'd')
 			o->kvm_flags = VAS_KVM_DIRTY_RING;
 		else {
@@ -342,7 +368,8 @@ static void options_parse(struct options *o, int argc, char **argv)
 		}
 	}
 	o->guest = optind + 1 == argc ? argv[optind] : NULL;
-	if (!o->guest == !o->incoming || !o->cpus || o->cpus > MACHINE_MAX_VCPUS) {
+	if (!o->guest == !o->incoming || !o->cpus || o->cpus > MACHINE_MAX_VCPUS ||
+	    o->mem >= DEVICES_WINDOW) {
 		fputs(usage, stderr);
 		exit(2);
 	}
@@ -351,22 +378,28 @@ static void options_parse(struct options *o, int argc, char **argv)
 static void guest_start(struct machine *machine, const struct options *options)
 {
 	struct vas *vas = vas_make(options);
+	struct linux_guest guest;
 	unsigned int i;
 
 	check("KVM", machine_create(machine, vas, options->cpus, options->kvm_flags));
-	check("entry", machine_enter_at(machine, guest_load(vas, options->guest)));
+	guest_load(vas, options, &guest);
+	check("entry", machine_enter_at(machine, guest.entry, guest.info));
 	for (i = 0; i < options->nr_pokes; i++)
 		poke(vas, options->pokes[i]);
 }
 
 int main(int argc, char **argv)
 {
-	static struct options options = { .fd = -1, .mem = 16 << 20, .cpus = 1 };
+	static struct options options = {
+		.fd = -1, .mem = 16 << 20, .cpus = 1, .append = "console=ttyS0 reboot=k panic=-1"
+	};
 	static struct mover mover = { .machine = &machine, .quiet = values_quiet };
 	static struct server server;
 	int status;
 
 	options_parse(&options, argc, argv);
+	if (options.nr_devices && (options.migrate || options.incoming))
+		check("a guest with PCI devices does not move yet", -EOPNOTSUPP);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (options.incoming)
 		check("incoming", machine_receive(&machine, options.incoming, options.kvm_flags));
@@ -377,6 +410,10 @@ int main(int argc, char **argv)
 	values_quiet(&machine, 0);
 	events_make(&machine, &values);
 	server.vas = machine.vas;
+	if (options.nr_devices)
+		check("--device",
+		      devices_create(&devices, &machine, options.devices, options.nr_devices));
+	check("stdin", serial_listen(&serial));
 	if (options.socket)
 		server_start(&server, options.socket);
 	if (options.migrate)
@@ -390,6 +427,7 @@ int main(int argc, char **argv)
 	}
 	if (options.socket)
 		unlink(options.socket);
+	devices_destroy(&devices);
 	machine_destroy(&machine);
 	vas_mapping_destroy(values.mapping);
 	return status; /* the server's thread may be using the vas: it goes with the process */

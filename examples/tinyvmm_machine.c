@@ -102,6 +102,9 @@ static void vcpu_handle_exit(struct vcpu *vcpu)
 		return;
 	case KVM_EXIT_INTR:
 		return;
+	case KVM_EXIT_SHUTDOWN: /* a triple fault: how a guest reboots that has nothing else */
+		machine_stop(vcpu->machine, 0);
+		return;
 	case KVM_EXIT_DIRTY_RING_FULL:
 		if (!vas_kvm_collect(vcpu->machine->kvm))
 			return;
@@ -141,8 +144,26 @@ static int vcpu_settle(struct vcpu *vcpu)
 	}
 }
 
+/* What is each vCPU's own, and what KVM can do but does not say there. */
+static void cpuid_adapt(struct kvm_cpuid2 *cpuid, uint32_t index, int has_deadline)
+{
+	uint32_t i;
+
+	for (i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+
+		if (entry->function == 1) {
+			entry->ebx = (entry->ebx & 0xffffff) | index << 24;
+			entry->ecx |= 1u << 31 | (has_deadline ? 1u << 24 : 0);
+		} else if (entry->function == 0xb || entry->function == 0x1f) {
+			entry->edx = index;
+		}
+	}
+}
+
 static int vcpu_set_cpuid(struct vcpu *vcpu)
 {
+	const struct machine *machine = vcpu->machine;
 	const uint32_t max = 256;
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + max * sizeof(*cpuid->entries));
 	int err = 0;
@@ -150,8 +171,11 @@ static int vcpu_set_cpuid(struct vcpu *vcpu)
 	if (!cpuid)
 		return -ENOMEM;
 	cpuid->nent = max;
-	if (ioctl(vcpu->machine->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) ||
-	    ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
+	if (ioctl(machine->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid))
+		err = -errno;
+	cpuid_adapt(cpuid, (uint32_t)(vcpu - machine->vcpus),
+		    ioctl(machine->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0);
+	if (!err && ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
 		err = -errno;
 	free(cpuid);
 	return err;
@@ -179,6 +203,8 @@ static int vcpu_create(struct machine *machine, unsigned int index)
 
 static int vm_create(struct machine *machine)
 {
+	const struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
 	machine->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (machine->kvm_fd < 0)
 		return -errno;
@@ -187,7 +213,8 @@ static int vm_create(struct machine *machine)
 		return -errno;
 	/* Three pages that Intel's real mode needs, below the top of 32 bits, where no RAM is. */
 	if (ioctl(machine->vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000ul) ||
-	    ioctl(machine->vm_fd, KVM_CREATE_IRQCHIP, 0))
+	    ioctl(machine->vm_fd, KVM_CREATE_IRQCHIP, 0) ||
+	    ioctl(machine->vm_fd, KVM_CREATE_PIT2, &pit))
 		return -errno;
 	return 0;
 }
@@ -255,7 +282,7 @@ void machine_destroy(struct machine *machine)
 	pthread_mutex_destroy(&machine->lock);
 }
 
-int machine_enter_at(struct machine *machine, uint64_t entry)
+int machine_enter_at(struct machine *machine, uint64_t entry, uint64_t info)
 {
 	const struct kvm_segment code = { .limit = UINT32_MAX,
 					  .selector = 8,
@@ -264,7 +291,7 @@ int machine_enter_at(struct machine *machine, uint64_t entry)
 					  .db = 1,
 					  .s = 1,
 					  .g = 1 };
-	const struct kvm_regs regs = { .rip = entry, .rflags = 2 };
+	const struct kvm_regs regs = { .rip = entry, .rflags = 2, .rbx = info, .rsi = info };
 	struct kvm_segment data = code;
 	struct kvm_sregs sregs;
 	int fd = machine->vcpus[0].fd;

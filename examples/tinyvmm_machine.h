@@ -56,8 +56,11 @@ int machine_create(struct machine *machine, struct vas *vas, unsigned int nr_vcp
 		   uint32_t kvm_flags);
 void machine_destroy(struct machine *machine);
 
-/* The first vCPU's beginning: at entry, in 32-bit protected mode with flat segments. */
-int machine_enter_at(struct machine *machine, uint64_t entry);
+/*
+ * The first vCPU's beginning: at entry, in 32-bit protected mode with flat segments. EBX and ESI
+ * are info, which is where kernels look for what a boot loader has to say.
+ */
+int machine_enter_at(struct machine *machine, uint64_t entry, uint64_t info);
 
 /* Run the vCPUs, each in a thread; wait for machine_stop() from anywhere, and tell its status. */
 int machine_start(struct machine *machine);

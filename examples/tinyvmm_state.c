@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define STATE_MAGIC 0x316574617473766dull /* "mvstate1" */
+#define STATE_MAGIC 0x326574617473766dull /* "mvstate2" */
 #define NR_CHIPS    3			  /* two PICs and an I/O APIC */
 
 /*
@@ -46,6 +46,7 @@ struct machine_state {
 	uint32_t size; /* of all */
 	uint32_t nr_vcpus;
 	struct kvm_irqchip chips[NR_CHIPS];
+	struct kvm_pit_state2 timer;
 	struct kvm_clock_data clock;
 	struct vcpu_state vcpus[];
 };
@@ -143,7 +144,10 @@ static int chips_save(int vm_fd, struct machine_state *state)
 		if (ioctl(vm_fd, KVM_GET_IRQCHIP, &state->chips[i]))
 			return -errno;
 	}
-	return ioctl(vm_fd, KVM_GET_CLOCK, &state->clock) ? -errno : 0;
+	return ioctl(vm_fd, KVM_GET_PIT2, &state->timer) ||
+			       ioctl(vm_fd, KVM_GET_CLOCK, &state->clock) ?
+		       -errno :
+		       0;
 }
 
 static int chips_load(int vm_fd, const struct machine_state *state)
@@ -154,7 +158,9 @@ static int chips_load(int vm_fd, const struct machine_state *state)
 	for (i = 0; i < NR_CHIPS; i++)
 		if (ioctl(vm_fd, KVM_SET_IRQCHIP, &state->chips[i]))
 			return -errno;
-	return ioctl(vm_fd, KVM_SET_CLOCK, &clock) ? -errno : 0;
+	return ioctl(vm_fd, KVM_SET_PIT2, &state->timer) || ioctl(vm_fd, KVM_SET_CLOCK, &clock) ?
+		       -errno :
+		       0;
 }
 
 int machine_save(struct machine *machine, void **out, size_t *size)

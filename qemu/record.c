@@ -79,7 +79,7 @@ static int take_command(struct json_object *json, struct qemu_record *record)
 	    !json_object_is_type(list, json_type_array))
 		return no_record("it has no command");
 	nr = json_object_array_length(list);
-	if (!nr || nr > MAX_ARGUMENTS)
+	if (nr > MAX_ARGUMENTS)
 		return no_record("its command makes no sense");
 	record->command = calloc(nr + 1, sizeof(*record->command));
 	if (!record->command)

@@ -28,7 +28,7 @@ struct qemu_record {
 	char genid[37];	   /* qemu_genid(); "": there is none */
 	int is_running;	   /* as it was when it was saved, and should be again */
 	int with_ram;	   /* the state's stream had the RAM in it: qemu_load() */
-	char **command;	   /* as 'vas run' was given it; NULL at its end */
+	char **command;	   /* as 'vas run' was given it; NULL at its end, or at once: unknown */
 	const void *state; /* borrowed */
 	size_t state_size;
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
@@ -15,9 +16,17 @@
 #define CAPABILITY  "x-ignore-shared"
 #define MOVE_NS	    (120 * NSEC_PER_SEC) /* for all of a state */
 #define END_NS	    (10 * NSEC_PER_SEC)	 /* from its last byte to QEMU's word that it is done */
-#define LOOK_MS	    1			 /* between two looks */
+#define LOOK_NS	    (200 * 1000ull)	 /* between two looks */
 #define MAX_RATE    (1ull << 40)	 /* bytes a second: no limit, but one that QEMU takes */
 #define FIRST_CHUNK (1u << 20)
+#define PART	    (64u << 10) /* no more than FIRST_CHUNK */
+
+static void wait_to_look(void)
+{
+	const struct timespec delay = { .tv_nsec = LOOK_NS };
+
+	nanosleep(&delay, NULL);
+}
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
@@ -71,6 +80,14 @@ int qemu_is_running(struct qmp *qmp)
 			     status);
 }
 
+int qemu_is_waiting(struct qmp *qmp)
+{
+	char status[32];
+	int err = ask_text(qmp, "query-status", "status", status, sizeof(status));
+
+	return err ? err : !strcmp(status, "inmigrate");
+}
+
 int qemu_stop(struct qmp *qmp)
 {
 	return qmp_command(qmp, "stop", NULL, NULL);
@@ -84,6 +101,16 @@ int qemu_cont(struct qmp *qmp)
 int qemu_quit(struct qmp *qmp)
 {
 	return qmp_command(qmp, "quit", NULL, NULL);
+}
+
+/* Its vCPUs and its main loop have ended when it closes its monitors; then it unmaps the memory. */
+int qemu_end(struct qmp *qmp)
+{
+	int err = qemu_quit(qmp);
+
+	if (!err)
+		err = qmp_await_close(qmp, END_NS);
+	return err == -ECONNRESET ? 0 : err;
 }
 
 int qemu_kind(struct qmp *qmp, struct qemu_kind *kind)
@@ -183,25 +210,14 @@ int qemu_set_downtime(struct qmp *qmp, uint64_t ms)
 	return set_parameter(qmp, "downtime-limit", ms);
 }
 
-static int get_limits(struct qmp *qmp, struct qemu_limits *limits)
+static int get_rate(struct qmp *qmp, uint64_t *rate)
 {
 	struct json_object *result = NULL, *value;
 	int err = qmp_command(qmp, "query-migrate-parameters", NULL, &result);
 
 	if (!err && json_object_object_get_ex(result, "max-bandwidth", &value))
-		limits->rate = (uint64_t)json_object_get_int64(value);
-	if (!err && json_object_object_get_ex(result, "downtime-limit", &value))
-		limits->downtime_ms = (uint64_t)json_object_get_int64(value);
+		*rate = (uint64_t)json_object_get_int64(value);
 	json_object_put(result);
-	return err;
-}
-
-static int get_rate(struct qmp *qmp, uint64_t *rate)
-{
-	struct qemu_limits limits = { 0 };
-	int err = get_limits(qmp, &limits);
-
-	*rate = limits.rate;
 	return err;
 }
 
@@ -220,7 +236,7 @@ static int wait_for_end(struct qmp *qmp, const char *const *not_over, struct dea
 
 	while (!(err = ask_text(qmp, "query-migrate", "status", status, sizeof(status))) &&
 	       is_one_of(status, not_over) && deadline_left_ns(deadline))
-		poll(NULL, 0, LOOK_MS);
+		wait_to_look();
 	if (err || !strcmp(status, "completed"))
 		return err;
 	if (is_one_of(status, not_over))
@@ -242,52 +258,35 @@ int qemu_recover(struct qmp *qmp)
 	if (err == -EIO)
 		err = 0;
 	while (!err && (err = qemu_cont(qmp)) == -EREMOTEIO && deadline_left_ns(deadline)) {
-		poll(NULL, 0, LOOK_MS);
+		wait_to_look();
 		err = 0;
 	}
 	return err;
 }
 
-/* QEMU has the socket from here on, which migrate_by_fd() is for. */
-static int give(struct qmp *qmp, int sock)
+/* A socket whose other end QEMU knows by our name. */
+static int give_socket(struct qmp *qmp, int *sock)
 {
-	int err = qmp_give_fd(qmp, FD_NAME, sock);
+	int pair[2], err;
 
-	close(sock);
-	return err;
-}
-
-/* "migrate" or "migrate-incoming". */
-static int migrate_by_fd(struct qmp *qmp, const char *name)
-{
-	struct json_object *arguments = json_object_new_object();
-
-	json_object_object_add(arguments, "uri", json_object_new_string("fd:" FD_NAME));
-	return qmp_command(qmp, name, arguments, NULL);
-}
-
-static int make_pair(int pair[2])
-{
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return vas_error_set(-errno, "no socket to be had: %s", strerror(errno));
-	return 0;
-}
-
-/* The same by a socket whose other end is *sock. */
-static int begin(struct qmp *qmp, const char *name, int *sock)
-{
-	int pair[2], err = make_pair(pair);
-
-	if (err)
-		return err;
-	err = give(qmp, pair[1]);
-	if (!err)
-		err = migrate_by_fd(qmp, name);
+	err = qmp_give_fd(qmp, FD_NAME, pair[1]);
+	close(pair[1]);
 	if (err)
 		close(pair[0]);
 	else
 		*sock = pair[0];
 	return err;
+}
+
+/* "migrate" or "migrate-incoming", by that socket. */
+static int begin(struct qmp *qmp, const char *name)
+{
+	struct json_object *arguments = json_object_new_object();
+
+	json_object_object_add(arguments, "uri", json_object_new_string("fd:" FD_NAME));
+	return qmp_command(qmp, name, arguments, NULL);
 }
 
 struct bytes {
@@ -296,12 +295,12 @@ struct bytes {
 	size_t room;
 };
 
-static int make_room(struct bytes *bytes)
+static int make_room(struct bytes *bytes, size_t size)
 {
 	size_t room = bytes->room ? 2 * bytes->room : FIRST_CHUNK;
 	char *at;
 
-	if (bytes->nr < bytes->room)
+	if (size <= bytes->room - bytes->nr)
 		return 0;
 	if (room > QEMU_MAX_STATE)
 		return vas_error_set(-EFBIG,
@@ -323,78 +322,41 @@ static int moved(int err)
 }
 
 /* Up to the end of file. */
-static int read_all(int sock, struct bytes *bytes)
+static int pass_all(int sock, int (*take)(void *arg, const void *bytes, size_t size), void *arg)
 {
 	struct deadline deadline = deadline_in(MOVE_NS);
+	char part[PART];
 
 	for (;;) {
 		ssize_t nr;
-		int err = make_room(bytes);
+		int err = deadline_wait(sock, POLLIN, deadline);
 
 		if (err)
-			return err;
-		err = deadline_wait(sock, POLLIN, deadline);
-		if (err)
 			return moved(err);
-		nr = recv(sock, bytes->at + bytes->nr, bytes->room - bytes->nr, MSG_DONTWAIT);
+		nr = recv(sock, part, sizeof(part), MSG_DONTWAIT);
 		if (nr < 0 && errno != EAGAIN && errno != EINTR)
 			return moved(-errno);
 		if (!nr)
 			return 0;
-		if (nr > 0)
-			bytes->nr += (size_t)nr;
-	}
-}
-
-static int write_all(int sock, const char *bytes, size_t size)
-{
-	struct deadline deadline = deadline_in(MOVE_NS);
-
-	while (size) {
-		ssize_t nr;
-		int err = deadline_wait(sock, POLLOUT, deadline);
-
+		err = nr > 0 ? take(arg, part, (size_t)nr) : 0;
 		if (err)
-			return moved(err);
-		nr = send(sock, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (nr < 0 && errno != EAGAIN && errno != EINTR)
-			return moved(-errno);
-		if (nr > 0) {
-			bytes += nr;
-			size -= (size_t)nr;
-		}
+			return err;
 	}
-	return 0;
 }
 
-static int save(struct qmp *qmp, struct bytes *bytes)
+static int take_bytes(void *arg, const void *part, size_t size)
 {
-	int sock, err = begin(qmp, "migrate", &sock);
+	struct bytes *bytes = arg;
+	int err = make_room(bytes, size);
 
 	if (err)
 		return err;
-	err = read_all(sock, bytes);
-	close(sock);
-	return err ? err : wait_for_end(qmp, outgoing, deadline_in(END_NS));
+	memcpy(bytes->at + bytes->nr, part, size);
+	bytes->nr += size;
+	return 0;
 }
 
-/* QEMU is as it was, but for that the guest is in postmigrate. The first error is what counts. */
-static int set_back(struct qmp *qmp, uint64_t rate, int err)
-{
-	char words[512];
-	int back = 0;
-
-	snprintf(words, sizeof(words), "%s", vas_error());
-	if (err) {
-		qmp_command(qmp, "migrate_cancel", NULL, NULL);
-		wait_for_end(qmp, outgoing, deadline_in(END_NS));
-	}
-	/* A later migration of the user's own has to have the RAM in it. */
-	back = set_capability(qmp, 0);
-	if (!back)
-		back = set_rate(qmp, rate);
-	return err ? vas_error_set(err, "%s", words) : back;
-}
+/* ---- saving ------------------------------------------------------------------------------- */
 
 /* QEMU does not migrate what stands since a migration. */
 static int check_ran(struct qmp *qmp)
@@ -408,28 +370,61 @@ static int check_ran(struct qmp *qmp)
 				     "only when it has run: 'vas resume' lets it");
 }
 
-/* For a state as fast as it goes, without the memory that others have as well. */
-static int set_up(struct qmp *qmp, uint64_t *rate)
+int qemu_save_begin(struct qmp *qmp, struct qemu_save *save)
 {
 	int err = check_ran(qmp);
 
+	*save = (struct qemu_save){ .qmp = qmp, .sock = -1 };
 	if (!err)
-		err = get_rate(qmp, rate);
+		err = get_rate(qmp, &save->rate);
+	if (err)
+		return err;
+	err = set_rate(qmp, MAX_RATE);
 	if (!err)
-		err = set_rate(qmp, MAX_RATE);
-	return err ? err : set_capability(qmp, 1);
+		err = set_capability(qmp, 1);
+	if (!err)
+		err = give_socket(qmp, &save->sock);
+	return err ? qemu_save_end(save, err) : 0;
+}
+
+int qemu_save_pass(struct qemu_save *save, int (*take)(void *arg, const void *bytes, size_t size),
+		   void *arg)
+{
+	int err = begin(save->qmp, "migrate");
+
+	return err ? err : pass_all(save->sock, take, arg);
+}
+
+/* But for that the guest is in postmigrate. The first error is what counts. */
+int qemu_save_end(struct qemu_save *save, int err)
+{
+	char words[512];
+	int end, back;
+
+	snprintf(words, sizeof(words), "%s", vas_error());
+	if (save->sock >= 0)
+		close(save->sock);
+	if (err)
+		qmp_command(save->qmp, "migrate_cancel", NULL, NULL);
+	end = wait_for_end(save->qmp, outgoing, deadline_in(END_NS));
+	/* A later migration of the user's own has to have the RAM in it. */
+	back = set_capability(save->qmp, 0);
+	if (!back)
+		back = set_rate(save->qmp, save->rate);
+	if (err)
+		return vas_error_set(err, "%s", words);
+	return end ? end : back;
 }
 
 int qemu_save(struct qmp *qmp, void **state, size_t *size)
 {
 	struct bytes bytes = { 0 };
-	uint64_t rate = 0;
-	int err = set_up(qmp, &rate);
+	struct qemu_save save;
+	int err = qemu_save_begin(qmp, &save);
 
-	if (!err)
-		err = save(qmp, &bytes);
-	if (rate)
-		err = set_back(qmp, rate, err);
+	if (err)
+		return err;
+	err = qemu_save_end(&save, qemu_save_pass(&save, take_bytes, &bytes));
 	if (err) {
 		free(bytes.at);
 		return err;
@@ -437,6 +432,79 @@ int qemu_save(struct qmp *qmp, void **state, size_t *size)
 	*state = bytes.at;
 	*size = bytes.nr;
 	return 0;
+}
+
+/* ---- loading ------------------------------------------------------------------------------ */
+
+int qemu_load_begin(struct qmp *qmp, int with_ram, int *sock)
+{
+	int err = set_capability(qmp, !with_ram);
+
+	if (!err)
+		err = give_socket(qmp, sock);
+	if (err)
+		return err;
+	err = begin(qmp, "migrate-incoming");
+	if (err)
+		close(*sock);
+	return err;
+}
+
+int qemu_load_write(int sock, const void *bytes, size_t size)
+{
+	struct deadline deadline = deadline_in(MOVE_NS);
+	const char *at = bytes;
+
+	while (size) {
+		ssize_t nr;
+		int err = deadline_wait(sock, POLLOUT, deadline);
+
+		if (err)
+			return moved(err);
+		nr = send(sock, at, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (nr < 0 && errno != EAGAIN && errno != EINTR)
+			return moved(-errno);
+		if (nr > 0) {
+			at += nr;
+			size -= (size_t)nr;
+		}
+	}
+	return 0;
+}
+
+int qemu_load_end(struct qmp *qmp, int sock)
+{
+	int err;
+
+	close(sock);
+	err = wait_for_end(qmp, incoming, deadline_in(MOVE_NS));
+	return err ? err : set_capability(qmp, 0);
+}
+
+int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
+{
+	int sock, err = qemu_load_begin(qmp, with_ram, &sock);
+
+	if (err)
+		return err;
+	err = qemu_load_write(sock, state, size);
+	if (!err)
+		return qemu_load_end(qmp, sock);
+	close(sock);
+	return err;
+}
+
+/* ---- while the guest runs ----------------------------------------------------------------- */
+
+static int get_downtime(struct qmp *qmp, uint64_t *ms)
+{
+	struct json_object *result = NULL, *value;
+	int err = qmp_command(qmp, "query-migrate-parameters", NULL, &result);
+
+	if (!err && json_object_object_get_ex(result, "downtime-limit", &value))
+		*ms = (uint64_t)json_object_get_int64(value);
+	json_object_put(result);
+	return err;
 }
 
 int qemu_sees_all_writes(struct qmp *qmp)
@@ -450,60 +518,55 @@ int qemu_sees_all_writes(struct qmp *qmp)
 	return err ? err : is_kvm;
 }
 
-int qemu_stream_begin(struct qmp *qmp, struct qemu_limits *limits, int *sock)
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
 {
-	int err = check_ran(qmp);
+	struct qemu_save *save = &stream->save;
+	int err = qemu_save_begin(qmp, save);
 
+	if (err) {
+		save->qmp = NULL;
+		return err;
+	}
+	*sock = save->sock;
+	save->sock = -1;
+	err = set_capability(qmp, 0);
 	if (!err)
-		err = get_limits(qmp, limits);
+		err = get_downtime(qmp, &stream->downtime_ms);
 	if (!err)
-		err = set_rate(qmp, MAX_RATE);
+		err = begin(qmp, "migrate");
 	if (!err)
-		err = set_capability(qmp, 0);
-	return err ? err : begin(qmp, "migrate", sock);
+		return 0;
+	close(*sock);
+	err = qemu_save_end(save, err);
+	save->qmp = NULL;
+	return err;
 }
 
-int qemu_stream_end(struct qmp *qmp, const struct qemu_limits *limits, int err)
+int qemu_stream_end(struct qemu_stream *stream, int err)
 {
-	int back = 0;
+	struct qmp *qmp = stream->save.qmp;
+	int back;
 
-	if (!err)
-		err = wait_for_end(qmp, outgoing, deadline_in(END_NS));
-	if (limits->rate)
-		err = set_back(qmp, limits->rate, err);
-	if (limits->rate)
-		back = qemu_set_downtime(qmp, limits->downtime_ms);
+	if (!qmp)
+		return err;
+	stream->save.qmp = NULL;
+	err = qemu_save_end(&(struct qemu_save){ qmp, -1, stream->save.rate }, err);
+	back = qemu_set_downtime(qmp, stream->downtime_ms);
 	return err ? err : back;
 }
 
-int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
-{
-	int sock, err = set_capability(qmp, !with_ram);
-
-	if (!err)
-		err = begin(qmp, "migrate-incoming", &sock);
-	if (err)
-		return err;
-	err = write_all(sock, state, size);
-	close(sock);
-	if (!err)
-		err = wait_for_end(qmp, incoming, deadline_in(MOVE_NS));
-	return err ? err : set_capability(qmp, 0);
-}
+/* ---- from one to another ------------------------------------------------------------------ */
 
 /* All that can be done before the guest stops. */
-static int connect_both(struct qmp *from, struct qmp *to)
+static int connect_both(struct qmp *to, struct qemu_save *save)
 {
-	int pair[2], err = make_pair(pair);
+	int err = set_capability(to, 1);
 
-	if (err)
-		return err;
-	err = give(from, pair[0]);
-	if (err)
-		close(pair[1]);
-	else
-		err = give(to, pair[1]);
-	return err ? err : migrate_by_fd(to, "migrate-incoming");
+	if (!err)
+		err = qmp_give_fd(to, FD_NAME, save->sock);
+	close(save->sock);
+	save->sock = -1;
+	return err ? err : begin(to, "migrate-incoming");
 }
 
 static int pass(struct qmp *from, struct qmp *to)
@@ -511,33 +574,27 @@ static int pass(struct qmp *from, struct qmp *to)
 	int err = qemu_stop(from);
 
 	if (!err)
-		err = migrate_by_fd(from, "migrate");
+		err = begin(from, "migrate");
 	if (!err)
 		err = wait_for_end(to, incoming, deadline_in(MOVE_NS));
 	return err ? err : wait_for_end(from, outgoing, deadline_in(END_NS));
 }
 
-int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_handing *handing)
+int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_save *save, uint64_t *stopped_ns)
 {
-	int err;
+	int err = qemu_save_begin(from, save);
 
-	*handing = (struct qemu_handing){ 0 };
-	err = set_up(from, &handing->rate);
-	if (!err)
-		err = set_capability(to, 1);
-	if (!err)
-		err = connect_both(from, to);
-	handing->stopped_ns = monotonic_ns();
+	*stopped_ns = 0;
+	if (err) {
+		save->qmp = NULL;
+		return err;
+	}
+	err = connect_both(to, save);
+	*stopped_ns = monotonic_ns();
 	return err ? err : pass(from, to);
 }
 
 int qemu_handed_over(struct qmp *to)
 {
 	return set_capability(to, 0);
-}
-
-void qemu_take_back(struct qmp *from, const struct qemu_handing *handing)
-{
-	if (handing->rate)
-		set_back(from, handing->rate, -ECANCELED);
 }

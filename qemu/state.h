@@ -9,6 +9,9 @@
  *	save	stop;  migrate "fd:" to a socket that we read;		cont
  *	load	-incoming defer;  migrate-incoming "fd:", we write;	cont
  *	hand over	both, with a socket between the two QEMUs, of one memory
+ *
+ * Both come in steps, so that of a guest's pause no more than the state itself is a part: what is
+ * prepared is prepared before it, and one QEMU loads what another one is still saving.
  */
 #ifndef QEMU_STATE_H
 #define QEMU_STATE_H
@@ -22,10 +25,16 @@
 /* 1 if the guest runs, 0 if it stands and can go on. -EBUSY: neither, it is being loaded, say. */
 int qemu_is_running(struct qmp *qmp);
 
+/* 1 if it was started with -incoming, and has no guest yet. */
+int qemu_is_waiting(struct qmp *qmp);
+
 /* Its vCPUs stand, and its disks are flushed, when stop returns. */
 int qemu_stop(struct qmp *qmp);
 int qemu_cont(struct qmp *qmp);
 int qemu_quit(struct qmp *qmp);
+
+/* Quit, and wait until its guest can run no more. QEMU itself takes longer to give memory back. */
+int qemu_end(struct qmp *qmp);
 
 /*
  * Somebody died who had stopped the guest, or was saving its state: end that, and let it run. For
@@ -40,10 +49,30 @@ int qemu_recover(struct qmp *qmp);
 int qemu_save(struct qmp *qmp, void **state, size_t *size);
 
 /*
+ * The same in steps. begin: the guest may still run. pass: it stands, and each piece of its state
+ * is given to take(), which may end this by an error of its own. end: after begin, whatever came of
+ * it: QEMU is as it was, and the first error is passed on. Without it QEMU can only quit.
+ */
+struct qemu_save {
+	struct qmp *qmp;
+	int sock;
+	uint64_t rate;
+};
+int qemu_save_begin(struct qmp *qmp, struct qemu_save *save);
+int qemu_save_pass(struct qemu_save *save, int (*take)(void *arg, const void *bytes, size_t size),
+		   void *arg);
+int qemu_save_end(struct qemu_save *save, int err);
+
+/*
  * Into a QEMU that was started with "-incoming defer". The guest stands afterwards. with_ram: the
  * state is of a stream that had the RAM in it, whose pages are left out (ram_stream.h).
  */
 int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram);
+
+/* The same in steps: a socket to write the state to, in any pieces. end() closes it. */
+int qemu_load_begin(struct qmp *qmp, int with_ram, int *sock);
+int qemu_load_write(int sock, const void *bytes, size_t size);
+int qemu_load_end(struct qmp *qmp, int sock);
 
 /*
  * The state with the RAM before it, while the guest runs: as a stream, *sock, for who reads it all.
@@ -51,12 +80,12 @@ int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram);
  * ends. qemu_stream_end() is due then, or to break it off: err is what it is for, and the guest
  * runs on.
  */
-struct qemu_limits {
-	uint64_t rate; /* bytes a second; 0: nothing is to be set back */
-	uint64_t downtime_ms;
+struct qemu_stream {
+	struct qemu_save save;
+	uint64_t downtime_ms; /* what it was limited to */
 };
-int qemu_stream_begin(struct qmp *qmp, struct qemu_limits *limits, int *sock);
-int qemu_stream_end(struct qmp *qmp, const struct qemu_limits *limits, int err);
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock);
+int qemu_stream_end(struct qemu_stream *stream, int err);
 
 /*
  * 1: QEMU knows of every write to a page since it sent it. 0: it may miss some, since it emulates
@@ -71,16 +100,10 @@ int qemu_set_downtime(struct qmp *qmp, uint64_t ms);
 /*
  * The state of the guest of `from`, which is stopped if it runs, into `to`, which was started with
  * "-incoming defer" on the same memory. It stands in both afterwards, and may go on in one of them:
- * in `from`, also after an error, once `to` has ended and qemu_take_back() has made `from` as it
- * was.
+ * in `from`, after an error too, once `to` has ended and qemu_save_end() has made `from` as it was.
+ * *stopped_ns: when it was told to stop, CLOCK_MONOTONIC.
  */
-struct qemu_handing {
-	uint64_t rate;	     /* what it was limited to; 0: nothing is to be set back */
-	uint64_t stopped_ns; /* when it was told to stop, CLOCK_MONOTONIC */
-};
-int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_handing *handing);
-/* Keeps vas_error(). */
-void qemu_take_back(struct qmp *from, const struct qemu_handing *handing);
+int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_save *save, uint64_t *stopped_ns);
 /* It goes on in `to`, which is like one that nothing was handed over to. */
 int qemu_handed_over(struct qmp *to);
 

@@ -65,6 +65,7 @@ chroot_run()
 		mount -t sysfs -o ro sysfs "$1/sys"
 		mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
 		mount -t tmpfs tmpfs "$1/dev/shm"
+		mount -t tmpfs tmpfs "$1/run" # as on any machine: gone with those who run there
 		exec chroot "$@"' - "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
 		DEBIAN_FRONTEND=noninteractive INITRD=No "$@"
 }

@@ -40,7 +40,7 @@ dkms build -m vas -v "$version" -k "$release" -a x86_64 --kernelsourcedir "$head
 	find "$temp/dkms" -name make.log -exec tail -n 30 {} +
 	exit 1
 }
-for module in vas vas_blk vas_example; do
+for module in vas vas_virtqueue vas_blk vas_net vas_example; do
 	found=$(find "$temp/dkms/vas/$version/$release" -name "$module.ko*")
 	[ -n "$found" ] || {
 		echo "no $module.ko"

@@ -120,6 +120,7 @@ fetch_image()
 	unpack "$work/image" "linux-image-$version" $parts
 	mkdir "$work/new"
 	extract_vmlinux "$(find_in_image vmlinuz)" "$work/new/vmlinux"
+	cp "$(find_in_image vmlinuz)" "$work/new/vmlinuz"
 	take_modules "$work/image" "$work/new/modules"
 	cp "$(find_in_image config)" "$work/new/config"
 	echo "$version" >"$work/new/version"

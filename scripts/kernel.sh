@@ -26,7 +26,7 @@ usage()
 {
 	cat <<-END
 	usage: kernel.sh fetch [--headers] [--symbols] [--update] NAME...
-	       kernel.sh path NAME vmlinux|config|modules|headers|symbols|version
+	       kernel.sh path NAME vmlinux|vmlinuz|config|modules|headers|symbols|version
 	       kernel.sh modules NAME MODULE...
 	       kernel.sh make NAME FOLDER [MAKE-ARGUMENT...]
 	       kernel.sh cache
@@ -159,6 +159,10 @@ cmd_path()
 	case $2 in
 	version) cat "$dir/version" ;;
 	vmlinux | config | modules) echo "$dir/$2" ;;
+	vmlinuz)
+		[ -e "$dir/vmlinuz" ] || die "no vmlinuz of $1; run: $0 fetch --update $1"
+		echo "$dir/vmlinuz"
+		;;
 	symbols)
 		[ -e "$dir/symbols" ] || die "no symbols of $1; run: $0 fetch --symbols $1"
 		echo "$dir/symbols"

@@ -20,7 +20,7 @@ import tempfile
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.M)
 FREESTANDING = "core"
-COMPILED = ("core", "lib", "consumer", "migrate", "device", "qemu", "cli", "examples")
+COMPILED = ("core", "lib", "consumer", "transport", "migrate", "device", "qemu", "cli", "examples")
 FLAGS = ["-std=gnu11", "-w", "-I.", "-Iinclude", "-D_GNU_SOURCE", "-DVAS_LIBRARY_VERSION=\"\"",
          "-fvisibility=hidden", "-c"]
 FLAGS_OF = {FREESTANDING: ["-O2", "-ffreestanding", "-fno-builtin", "-fno-stack-protector"]}

@@ -12,7 +12,7 @@ base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universa
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
-vm_more="python3-drgn crash gdb"
+vm_more="python3-drgn crash gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients"
 deb="git debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
 rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
@@ -83,6 +83,9 @@ names()
 	dpkg-dev               dpkg-source         dpkg-dev             dpkg            dpkg-dev
 	rpm                    rpmbuild            rpm-build            rpm-tools       rpm
 	python3-drgn           drgn                drgn                 -               -
+	libvirt-daemon         libvirtd            libvirt-daemon       libvirt         libvirt-daemon
+	libvirt-daemon-driver-qemu libvirtd        libvirt-daemon-driver-qemu libvirt   libvirt-qemu
+	libvirt-clients        virsh               libvirt-client       libvirt         libvirt-client
 	musl-tools             musl-gcc            musl-gcc             musl            gcc
 	END
 }

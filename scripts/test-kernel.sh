@@ -13,9 +13,10 @@ top=$(dirname "$scripts")
 # shellcheck source-path=SCRIPTDIR source=vm-machine.sh
 . "$scripts/vm-machine.sh"
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
-all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile migrate hotplug
-	leaks pinning forged watching failing fuzz contract dma echo blk_linux dkms'
-modules='vas modules/test/vas_test modules/example/vas_example modules/blk/vas_blk modules/dma/vas_dma'
+all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile net migrate hotplug
+	leaks pinning forged watching failing fuzz contract dma echo blk_linux net_linux dkms'
+modules='vas modules/test/vas_test modules/example/vas_example modules/virtqueue/vas_virtqueue modules/blk/vas_blk
+	modules/net/vas_net modules/dma/vas_dma'
 debug='' long='' only='' kernels='' passed=0 failed=0 skipped=0
 
 usage()
@@ -123,21 +124,38 @@ machine_options()
 	has_checkers "$1" || echo --with-kvm
 }
 
-# A Linux guest for the machine's own KVM: the kernel whose drivers it has, and what it does.
+# make_guest NAME MODULE...: a Linux guest for the machine's own KVM: what it does is NAME_linux_init.c
 make_guest()
+{
+	name=$1 root=$guest/$1
+	shift
+	mkdir -p "$root/dev" "$root/sys" "$root/modules"
+	machine_program "$root/init" "$top/tests/kernel/${name}_linux_init.c"
+	"$scripts/kernel.sh" modules 6.1 "$@" >"$guest/list"
+	while read -r module; do
+		cp "$module" "$root/modules/"
+		echo "/modules/$(basename "$module")"
+	done <"$guest/list" >"$root/modules.list"
+	machine_initramfs "$root" "$guest/$name.initramfs"
+}
+
+wants_guest()
+{
+	case " ${only:-$all} " in
+	*_linux\ *) ;;
+	*) return 1 ;;
+	esac
+}
+
+make_guests()
 {
 	guest=$build/guest
 	rm -rf "$guest"
-	mkdir -p "$guest/root/dev" "$guest/root/sys" "$guest/root/modules"
-	machine_program "$guest/root/init" "$top/tests/kernel/blk_linux_init.c"
+	mkdir -p "$guest"
 	"$scripts/kernel.sh" fetch 6.1
-	"$scripts/kernel.sh" modules 6.1 virtio_pci virtio_blk >"$guest/list"
-	while read -r module; do
-		cp "$module" "$guest/root/modules/"
-		echo "/modules/$(basename "$module")"
-	done <"$guest/list" >"$guest/root/modules.list"
-	machine_initramfs "$guest/root" "$guest/initramfs"
 	cp "$("$scripts/kernel.sh" path 6.1 vmlinux)" "$guest/vmlinux"
+	make_guest blk virtio_pci virtio_blk
+	make_guest net virtio_pci virtio_net
 }
 
 # run NAME: boot it and run the tests, then add up
@@ -150,17 +168,16 @@ run()
 		[ ! -e "$build/ko-$name/kernel/$module.ko" ] ||
 			set -- "$@" --module "$build/ko-$name/kernel/$module.ko"
 	done
-	case " ${only:-$all} " in
-	*' blk_linux '*)
+	if wants_guest; then
 		set -- "$@" --env "TEST_CMDLINE=$(machine_cmdline)" \
 			--file "$(command -v qemu-system-x86_64):/guest/" \
-			--file "$guest/vmlinux:/guest/" --file "$guest/initramfs:/guest/"
+			--file "$guest/vmlinux:/guest/" \
+			--file "$guest/blk.initramfs:/guest/" --file "$guest/net.initramfs:/guest/"
 		for rom in /usr/share/qemu/bios-microvm.bin /usr/share/qemu/pvh.bin \
 			/usr/share/qemu/linuxboot_dma.bin /usr/share/qemu/kvmvapic.bin; do
 			set -- "$@" --file "$rom:/guest/"
 		done
-		;;
-	esac
+	fi
 	programs=$#
 	for test in ${only:-$all}; do
 		case $test in
@@ -235,9 +252,7 @@ for tool in meson ninja make; do
 	}
 done
 build_programs
-case " ${only:-$all} " in
-*' blk_linux '*) make_guest ;;
-esac
+! wants_guest || make_guests
 for kernel in $kernels; do
 	if ! "$scripts/kernel.sh" fetch --headers "$kernel"; then
 		count skip "$kernel # it cannot be had"

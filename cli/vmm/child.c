@@ -234,13 +234,18 @@ int child_has_ended(struct child *child, const char *name, int *code)
 	return 1;
 }
 
+void child_close(struct child *child)
+{
+	while (child->nr_fds)
+		close(child->fds[--child->nr_fds]);
+	child->fd = -1;
+}
+
 int child_start(struct child *child, char **argv)
 {
 	int err = argv ? spawn(child, argv) : -ENOMEM;
 
-	while (child->nr_fds)
-		close(child->fds[--child->nr_fds]);
-	child->fd = -1;
+	child_close(child);
 	if (!err)
 		return EXIT_OK;
 	child->pid = 0;

@@ -5,8 +5,9 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+#include <vas/format.h>
 
-#define CHILD_MAX_FDS 4
+#define CHILD_MAX_FDS (4 + (int)VAS_MAX_BACKINGS)
 
 struct child {
 	int fd;			/* the vas, or its RAM, as the child inherits it */
@@ -27,6 +28,9 @@ int child_keep(struct child *child, int fd);
 
 /* The child is to inherit a duplicate of fd: its number, or -errno. */
 int child_inherit(struct child *child, int fd);
+
+/* The child has it all, or is not to be. */
+void child_close(struct child *child);
 
 /* A copy of argv in which every "@FD@", and each argument that is just "{}", is the fd's number. */
 char **child_argv(const struct child *child, char *const *argv);

@@ -3,16 +3,19 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
 #include "cli/target/name.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/dimm.h"
+#include "cli/vmm/pidfd.h"
 #include "cli/vmm/turn.h"
 
 #define END_MS	30000
@@ -45,9 +48,12 @@ static int take_over(struct guest *guest, struct vas *binder)
 static int find_folder(struct vas *vas, struct run_folder *folder)
 {
 	struct vas_info info;
+	struct stat st;
 	int err = vas_info(vas, &info);
 
-	return err ? err : run_folder_find(folder, info.uuid);
+	if (!err && fstat(vas_fd(vas), &st))
+		err = -errno;
+	return err ? err : run_folder_find(folder, info.uuid, st.st_uid);
 }
 
 /* Of a private clone, the vas has the layout alone. */
@@ -111,7 +117,7 @@ int guest_open_any(const char *name, struct guest *guest)
 	struct vas *binder;
 	int code = name_bind(name, VAS_ROLE_BINDER, &binder), err;
 
-	*guest = (struct guest){ .name = name, .loan = -1 };
+	*guest = (struct guest){ .name = name, .loan = -1, .process = -1 };
 	if (code)
 		return code;
 	find_folder(binder, &guest->folder);
@@ -150,6 +156,8 @@ void guest_close(struct guest *guest)
 		note("the guest stands still: %s: 'vas resume' makes it go on", vas_error());
 	qmp_close(guest->qmp);
 	free(guest->writers.at);
+	if (guest->process >= 0)
+		close(guest->process);
 	vas_unbind(guest->vas);
 	loan_return(guest->loan, LOAN_DONE);
 }
@@ -176,8 +184,11 @@ int guest_open_monitor(const char *name, struct qmp **qmp)
 {
 	struct run_folder folder;
 	struct vas *vas;
-	int code = name_bind(name, VAS_ROLE_OBSERVER, &vas), err;
+	int code, err;
 
+	/* What has no guest is not to be one. */
+	run_folder_sweep();
+	code = name_bind(name, VAS_ROLE_OBSERVER, &vas);
 	if (code)
 		return code;
 	find_folder(vas, &folder);
@@ -348,8 +359,10 @@ int guest_save(struct guest *guest, void **bytes, size_t *size)
 {
 	struct qemu_record record = { 0 };
 	void *state = NULL;
-	int err = qemu_save(guest->qmp, &state, &record.state_size);
+	int err = dimm_check(guest->qmp, guest->vas);
 
+	if (!err)
+		err = qemu_save(guest->qmp, &state, &record.state_size);
 	record.state = state;
 	if (!err)
 		err = guest_pack(guest, &record, bytes, size);
@@ -357,29 +370,30 @@ int guest_save(struct guest *guest, void **bytes, size_t *size)
 	return err;
 }
 
-static int has_ended(pid_t pid, int process)
+void guest_end_here(struct guest *guest)
 {
-	struct pollfd fd = { .fd = process, .events = POLLIN };
-	int nr = poll(&fd, 1, END_MS);
+	guest->process = process_open(qmp_pid(guest->qmp));
+	/* One that does not answer is not to run on either. */
+	if (qemu_end(guest->qmp) && guest->process >= 0)
+		process_signal(guest->process, SIGKILL);
+	guest->is_stopped = 0;
+}
 
-	close(process);
-	return nr == 1 ? 0 : vas_error_set(-ETIMEDOUT, "QEMU, process %d, does not end", pid);
+static int await_end(const struct guest *guest)
+{
+	struct pollfd fd = { .fd = guest->process, .events = POLLIN };
+
+	if (guest->process < 0 || poll(&fd, 1, END_MS) == 1)
+		return 0;
+	return vas_error_set(-ETIMEDOUT, "QEMU, process %d, does not end", qmp_pid(guest->qmp));
 }
 
 int guest_take(struct guest *guest)
 {
-	const pid_t pid = qmp_pid(guest->qmp);
-	int process = pidfd_open(pid, 0), err = loan_keep(guest->loan);
+	int err = loan_keep(guest->loan);
 
 	guest->loan = -1;
 	if (err)
-		vas_error_set(err, "the holder does not let go: %s", strerror(-err));
-	else
-		err = qemu_quit(guest->qmp);
-	guest->is_stopped &= err != 0;
-	if (!err && process >= 0)
-		return has_ended(pid, process);
-	if (process >= 0)
-		close(process);
-	return err;
+		return vas_error_set(err, "the holder does not let go: %s", strerror(-err));
+	return await_end(guest);
 }

@@ -16,6 +16,7 @@ struct guest {
 	int loan;	 /* socket to who holds the vas; -1: nobody did */
 	struct qmp *qmp; /* NULL: no QEMU that 'vas run' or the like started */
 	int is_saved;	 /* between two QEMUs: it is in the folder's `state` (run_folder.h) */
+	int process;	 /* QEMU's (pidfd), when it is about to end; -1 */
 	int was_running;
 	int is_stopped;		/* by guest_stop() */
 	struct writers writers; /* as guest_check_writers() saw them */
@@ -63,9 +64,11 @@ int guest_go_on(struct guest *guest);
 int guest_may_move(struct guest *guest);
 
 /*
- * It does go on elsewhere: its QEMU ends, and its holder has nothing any more. The vas stays ours.
- * 0 or -errno; then both may still be there.
+ * It does go on elsewhere. end_here: its QEMU can run it no more, and is about to give its memory
+ * back. take: that has been given back, and its holder's too; the vas stays ours. 0 or -errno; then
+ * either may still have it mapped.
  */
+void guest_end_here(struct guest *guest);
 int guest_take(struct guest *guest);
 
 /* Bytes of RAM that its QEMU was started with. 0 or -errno. */

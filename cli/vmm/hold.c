@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,6 +19,7 @@
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 #include "cli/vmm/loan.h"
+#include "cli/vmm/pidfd.h"
 #include "cli/vmm/start.h"
 #include "cli/vmm/turn.h"
 
@@ -67,6 +67,7 @@ static void init(struct held *held, struct vas *vas)
 			       .folder.lock = -1,
 			       .listener = -1,
 			       .loan = -1,
+			       .state = -1,
 			       .successor = -1 };
 }
 
@@ -142,7 +143,7 @@ void held_follow(struct held *held)
 		writers_find(held->vas, 0, &writers);
 	next = first_map(&writers);
 	if (next)
-		held->successor = pidfd_open(next->pid, 0);
+		held->successor = process_open(held->successor_pid = next->pid);
 	held->is_over = held->successor < 0 && !run_folder_has(&held->folder, RUN_STATE);
 	if (held->successor >= 0)
 		note("process %d (%s) goes on in the memory of %s, which is held until it ends",
@@ -241,7 +242,8 @@ static void undo(struct held *held)
 static void recv_loan(struct held *held)
 {
 	int err;
-	enum loan_end end = loan_recv(held->loan, held->vas, &held->was_running, &err);
+	enum loan_end end =
+		loan_recv(held->loan, &held->folder, held->vas, &held->was_running, &err);
 
 	if (end == LOAN_MAY_MOVE)
 		return;
@@ -256,6 +258,10 @@ static void recv_loan(struct held *held)
 		close(held->loan);
 	}
 	held->loan = -1;
+	/* Memory may have been plugged, which QEMU has. */
+	if (held->vas && !err)
+		name_offer_backings(held->vas,
+				    held->child.pid ? held->child.pid : held->successor_pid);
 	if (err)
 		note("the vas that was lent belongs to another process by now: %s", vas_error());
 	else if (end == LOAN_KILLED)
@@ -293,7 +299,7 @@ static void pass_on(struct held *held, const struct signalfd_siginfo *info)
 	if (held->child.pid)
 		kill(held->child.pid, (int)info->ssi_signo);
 	else if (held->successor >= 0)
-		pidfd_send_signal(held->successor, (int)info->ssi_signo, NULL, 0);
+		process_signal(held->successor, (int)info->ssi_signo);
 	else
 		held->is_over = 1;
 }

@@ -12,23 +12,28 @@
 #include "cli/vmm/child.h"
 #include "cli/vmm/run_folder.h"
 
+struct qmp;
+
 struct held {
 	struct vas *vas;
 	int base; /* what QEMU has a private copy of (template.h); -1: its RAM is the vas */
 	struct run_folder folder;
 	struct child child; /* pid 0: nothing runs on it */
-	struct child
-		other;	  /* a QEMU that runs beside it: one of both is to end soon; pid 0: none */
-	const char *name; /* of what runs, for messages */
-	char *own_name;	  /* NULL, or that, malloced */
-	int code;	  /* that it ended with */
-	int listener;	  /* -1: it is lent to nobody */
-	int loan;	  /* the socket of whom it is lent to; -1: nobody */
-	int was_running;  /* the guest, before */
-	int successor;	  /* a process that goes on in the memory (pidfd); -1 */
-	int has_next;	  /* a command had a QEMU started, and is at work on it */
-	int is_over;	  /* nothing more to hold it for */
-	int is_kept;	  /* for another holder, who adopts it: its end is not ours */
+	struct child other; /* a QEMU beside it: one of both is to end soon; pid 0: none */
+	const char *name;   /* of what runs, for messages */
+	char *own_name;	    /* NULL, or that, malloced */
+	int code;	    /* that it ended with */
+	int listener;	    /* -1: it is lent to nobody */
+	int loan;	    /* the socket of whom it is lent to; -1: nobody */
+	int was_running;    /* the guest, before */
+	struct qmp *qmp;    /* of a guest that is being started; NULL */
+	int state;	    /* socket that takes its state; -1 */
+	int successor;	    /* a process that goes on in the memory (pidfd); -1 */
+	pid_t successor_pid;
+	int has_next;	/* a command had a QEMU started, and is at work on it */
+	int is_over;	/* nothing more to hold it for */
+	int is_managed; /* another program has started what runs, and may start it again */
+	int is_kept;	/* for another holder, who adopts it: its end is not ours */
 };
 
 /*

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <vas/consumer.h>
 
+#include "cli/vmm/dimm.h"
+
 #define RAM	    "vas-ram" /* as qemu_argv() calls it */
 #define PAGE	    VAS_PAGE_SIZE
 #define WORD	    (64 * PAGE)
@@ -97,7 +99,7 @@ static size_t translate(const struct live *live, const struct vas_dirty_word *fr
 
 static int begin_stream(struct live *live)
 {
-	int sock, err = qemu_stream_begin(live->guest->qmp, &live->limits, &sock);
+	int sock, err = qemu_stream_begin(live->guest->qmp, &live->qemu, &sock);
 
 	if (err)
 		return err;
@@ -173,8 +175,19 @@ static int check_room(const struct live *live)
 	resident = ram_resident(live->guest->vas, &info);
 	if (live->memory < resident || live->memory - resident < available() / 2)
 		return 0;
-	return vas_error_set(-ENOMEM,
-			     "the host has not as much memory as the guest has not touched");
+	return vas_error_set(-EOPNOTSUPP, "the host has not as much memory as the guest has not "
+					  "touched, and would touch");
+}
+
+/* QEMU would send it as well, and it is not what is told here. */
+static int check_plugged(const struct live *live)
+{
+	struct qemu_dimm dimm;
+
+	for (size_t i = 0; i < live->regions.nr; i++)
+		if (dimm_of(&live->regions.at[i], &dimm))
+			return vas_error_set(-EOPNOTSUPP, "memory is plugged into it");
+	return 0;
 }
 
 int live_begin(struct live *live, struct guest *guest)
@@ -188,7 +201,7 @@ int live_begin(struct live *live, struct guest *guest)
 	if (err)
 		return err;
 	err = regions_get(guest->vas, &live->regions);
-	return err ? vas_error_set(err, "no memory for the regions") : 0;
+	return err ? vas_error_set(err, "no memory for the regions") : check_plugged(live);
 }
 
 int live_state(struct live *live, void **record, size_t *size)
@@ -201,8 +214,7 @@ int live_state(struct live *live, void **record, size_t *size)
 	saved.state = state;
 	ram_stream_close(live->stream);
 	live->stream = NULL;
-	err = qemu_stream_end(live->guest->qmp, &live->limits, 0);
-	live->limits.rate = 0;
+	err = qemu_stream_end(&live->qemu, 0);
 	if (!err)
 		err = guest_pack(live->guest, &saved, record, size);
 	free(state);
@@ -213,8 +225,6 @@ void live_end(struct live *live)
 {
 	ram_stream_close(live->stream);
 	live->stream = NULL;
-	if (live->limits.rate)
-		qemu_stream_end(live->guest->qmp, &live->limits, -ECANCELED);
-	live->limits.rate = 0;
+	qemu_stream_end(&live->qemu, -ECANCELED);
 	regions_clean(&live->regions);
 }

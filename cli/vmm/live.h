@@ -18,15 +18,15 @@ struct live {
 	struct regions regions;
 	uint64_t memory;	   /* bytes of QEMU's RAM, from the start of the file on */
 	struct ram_stream *stream; /* NULL: it has not begun, or is over */
-	struct qemu_limits limits;
+	struct qemu_stream qemu;
 	uint64_t gpa; /* of the regions that are not QEMU's, so far is told */
 	enum { LIVE_CONVERGES, LIVE_HURRIES, LIVE_STOPS } haste;
 };
 
 /*
- * The guest runs, and its QEMU has a monitor. 0 or -errno; live_end() is due in any case. -ENOMEM:
- * QEMU looks at all of its RAM, which takes memory then, also where it was never touched, and the
- * host has not as much: what is to be copied has to stand.
+ * The guest runs, and its QEMU has a monitor. 0 or -errno; live_end() is due in any case.
+ * -EOPNOTSUPP: the guest has to stand. QEMU looks at all of its RAM, which takes memory then, also
+ * where it was never touched, and the host has not as much; or memory is plugged into it.
  */
 int live_begin(struct live *live, struct guest *guest);
 

@@ -14,6 +14,7 @@
 
 #include "cli/ui/verb.h"
 #include "cli/vmm/monitor.h"
+#include "cli/vmm/template.h"
 
 #define ANSWER_MS   30000 /* the holder asks its QEMU first */
 #define ADOPT_TRIES 500
@@ -221,6 +222,23 @@ void loan_undo(struct qmp *qmp, int was_running)
 	qmp_close(qmp);
 }
 
+/* The guest has become its clones, and is nobody's here any more. */
+static int has_become_clones(const struct run_folder *folder, const struct vas *vas)
+{
+	const int ram = vas_backing_fd(vas, 0);
+	struct qmp *qmp;
+
+	if (ram < 0 || !template_is_closed(ram))
+		return 0;
+	note("a command that made clones of the guest was killed: they have its memory by now, and "
+	     "stand until 'vas resume' if they do not run");
+	if (!monitor_open(folder, RUN_MONITOR, &qmp) && qmp) {
+		qemu_end(qmp);
+		qmp_close(qmp);
+	}
+	return 1;
+}
+
 /* Of a process that was killed, the socket may go before the owner's lock does. */
 static int adopt(struct vas *vas)
 {
@@ -231,7 +249,8 @@ static int adopt(struct vas *vas)
 	return err;
 }
 
-enum loan_end loan_recv(int sock, struct vas *vas, int *was_running, int *err)
+enum loan_end loan_recv(int sock, const struct run_folder *folder, struct vas *vas,
+			int *was_running, int *err)
 {
 	char byte = LOAN_KILLED;
 
@@ -242,6 +261,8 @@ enum loan_end loan_recv(int sock, struct vas *vas, int *was_running, int *err)
 		*was_running = STANDS_IN_DOUBT;
 	if (byte == LOAN_MAY_MOVE || byte == LOAN_KEPT || byte == LOAN_START)
 		return (enum loan_end)byte;
+	if (byte == LOAN_KILLED && has_become_clones(folder, vas))
+		return LOAN_KEPT;
 	close(sock);
 	*err = adopt(vas);
 	return (enum loan_end)byte;

@@ -40,7 +40,11 @@ enum loan_end {
 	 * stands still here, until a person who knows says 'vas resume'.
 	 */
 	LOAN_MAY_MOVE = 'n',
-	/* The vas is the command's for good: the holder unbinds, then closes the socket. */
+	/*
+	 * The vas is the command's for good: the holder unbinds, then closes the socket. Also if
+	 * the command was killed after it had closed the RAM of a template (template.h): then the
+	 * guest's clones have it, and its QEMU ends here.
+	 */
 	LOAN_KEPT = 'k',
 	/* Nor is this: the holder is to start a QEMU as its child, beside the one that it has. */
 	LOAN_START = 's'
@@ -79,7 +83,8 @@ int loan_give(int listener, const struct run_folder *folder, struct vas *vas, in
  * business here any more (*err: it belongs to another process). After LOAN_KILLED, loan_undo() is
  * due.
  */
-enum loan_end loan_recv(int sock, struct vas *vas, int *was_running, int *err);
+enum loan_end loan_recv(int sock, const struct run_folder *folder, struct vas *vas,
+			int *was_running, int *err);
 
 /* The answer to LOAN_START: -errno with vas_error() set, or 0. */
 void loan_started(int sock, int err, pid_t pid);

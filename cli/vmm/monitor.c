@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
 #include "cli/vmm/child.h"
+#include "cli/vmm/pidfd.h"
 
 #define MONITOR_NS 10000000000ull
 #define CONNECT_NS 5000000000ull
@@ -46,7 +46,7 @@ static int has_ended(int process, int ms)
 
 int monitor_await(const struct run_folder *folder, const char *file, pid_t pid, struct qmp **qmp)
 {
-	int process = pidfd_open(pid, 0), tries = TRIES, err;
+	int process = process_open(pid), tries = TRIES, err;
 
 	if (process < 0)
 		return vas_error_set(-ECHILD, "it has ended");
@@ -64,13 +64,13 @@ int monitor_await(const struct run_folder *folder, const char *file, pid_t pid, 
 int monitor_quit(struct qmp *qmp, int timeout_ms)
 {
 	const pid_t pid = qmp_pid(qmp);
-	int process = pidfd_open(pid, 0), is_over;
+	int process = process_open(pid), is_over;
 
 	if (process < 0)
 		return errno == ESRCH ? 0 : vas_error_set(-errno, "QEMU, process %d: %m", pid);
 	is_over = !qemu_quit(qmp) && has_ended(process, timeout_ms);
 	if (!is_over) {
-		pidfd_send_signal(process, SIGKILL, NULL, 0);
+		process_signal(process, SIGKILL);
 		is_over = has_ended(process, KILL_MS);
 	}
 	close(process);

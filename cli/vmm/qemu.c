@@ -6,13 +6,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
 
+#include "cli/target/name.h"
 #include "cli/target/parse.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "qemu/backend.h"
 
 #define QEMU_DEFAULT_MEMORY (128ull << 20)
+#define MAX_SLOTS	    256 /* of QEMU's */
 #define BACKEND_ID	    "vas-ram"
+#define RAM_PATH	    "/proc/self/fd/@FD@"
 #define MONITOR_ID	    "vas-monitor"
 
 struct refused {
@@ -23,10 +29,7 @@ struct refused {
 
 /* Options that would put RAM elsewhere. */
 static const struct refused elsewhere[] = {
-	{ "-machine", "memory-backend=", "the RAM is the vas: drop memory-backend=" },
 	{ "-machine", "max-ram-below-4g=", "it moves the RAM: drop max-ram-below-4g=" },
-	{ "-m", "slots=", "plugged memory would not be in the vas: drop slots= and maxmem=" },
-	{ "-m", "maxmem=", "plugged memory would not be in the vas: drop slots= and maxmem=" },
 	{ "-numa", "mem=", "the RAM is one piece: drop mem=" },
 	{ "-numa", "memdev=", "the RAM is the vas: drop memdev=" },
 	{ "-mem-path", "", "the RAM is the vas: drop -mem-path" },
@@ -64,8 +67,8 @@ int qemu_is_option(const char *arg, const char *option)
 	return strcmp(strcmp(arg, "-M") ? arg : "-machine", option) == 0;
 }
 
-/* The part of a value such as "q35,accel=tcg" that is named, or comes first without a name. */
-static const char *value_part(const char *value, const char *name, size_t *len)
+/* The part of a value such as "q35,accel=tcg" that is named: "accel=". */
+static const char *named_part(const char *value, const char *name, size_t *len)
 {
 	size_t name_len = strlen(name);
 
@@ -76,10 +79,17 @@ static const char *value_part(const char *value, const char *name, size_t *len)
 			*len -= name_len;
 			return part + name_len;
 		}
-		if (part == value && *len && !memchr(part, '=', *len))
-			return part;
 	}
 	return NULL;
+}
+
+/* The same, or the part that comes first without a name. */
+static const char *value_part(const char *value, const char *name, size_t *len)
+{
+	*len = strcspn(value, ",");
+	if (*len && !memchr(value, '=', *len))
+		return value;
+	return named_part(value, name, len);
 }
 
 static int check_refused(const struct refused *refused, char *const *argv, size_t at)
@@ -97,18 +107,43 @@ static int check_refused(const struct refused *refused, char *const *argv, size_
 	return EXIT_OK;
 }
 
-/* -m: in MiB if it has no unit, and rounded up to 8 KiB. */
+/* In MiB if it has no unit: 0 or -EINVAL. */
+static int take_size(const char *part, size_t len, uint64_t *size)
+{
+	int plain = strspn(part, "0123456789") == len;
+
+	if (parse_size_n(part, len, size) || !*size ||
+	    (plain && __builtin_mul_overflow(*size, 1ull << 20, size)))
+		return -EINVAL;
+	return 0;
+}
+
+/* What may be plugged later. */
+static int read_max(const char *value, struct plan *plan)
+{
+	size_t max_len, slots_len;
+	const char *max = named_part(value, "maxmem=", &max_len);
+	const char *slots = named_part(value, "slots=", &slots_len);
+
+	if ((!max || !take_size(max, max_len, &plan->max_memory)) &&
+	    (!slots || !parse_size_n(slots, slots_len, &plan->slots)) && plan->slots <= MAX_SLOTS)
+		return EXIT_OK;
+	return fail_usage(
+		"-m %s: slots= or maxmem= is not understood: write -m 1G,slots=4,maxmem=8G", value);
+}
+
+/* -m: rounded up to 8 KiB. */
 static int read_memory(const char *value, struct plan *plan)
 {
 	uint64_t size;
 	size_t len;
 	const char *part = value_part(value, "size=", &len);
-	int plain = part && strspn(part, "0123456789") == len;
 
-	if (!part || parse_size_n(part, len, &size) || !size ||
-	    (plain && __builtin_mul_overflow(size, 1ull << 20, &size)))
+	if (!part || take_size(part, len, &size))
 		return fail_usage("-m %s: the size is not understood: write -m 512M or -m 4G",
 				  value);
+	if (read_max(value, plan))
+		return EXIT_USAGE;
 	size = (size + 8191) & ~8191ull;
 	if (plan->memory && plan->memory != size)
 		return fail_usage("-m %s contradicts the %s of --memory: drop one of them", value,
@@ -132,10 +167,72 @@ static int read_machine(const char *value, const struct machine **machine)
 			  (int)len, name, machine_names);
 }
 
+/* A name for people is the guest's, where it can be one. */
+static void read_name(const char *value, struct plan *plan)
+{
+	size_t len;
+	const char *name = value_part(value, "guest=", &len);
+
+	if (!name || plan->options.name)
+		return;
+	snprintf(plan->guest, sizeof(plan->guest), "%.*s", (int)len, name);
+	if (len < sizeof(plan->guest) && !name_check(plan->guest))
+		plan->options.name = plan->guest;
+}
+
+/* The value of the -object that backs the machine's RAM: an index, or 0 if there is none. */
+static size_t find_backend(char *const *argv, struct qemu_backend *backend)
+{
+	const char *id = NULL;
+	size_t len = 0;
+
+	for (size_t i = 1; !id && argv[i] && argv[i + 1]; i++)
+		if (qemu_is_option(argv[i], "-machine"))
+			id = named_part(argv[i + 1], "memory-backend=", &len);
+	for (size_t i = 1; id && argv[i] && argv[i + 1]; i++)
+		if (qemu_is_option(argv[i], "-object") &&
+		    qemu_backend_parse(argv[i + 1], backend) && strlen(backend->id) == len &&
+		    !strncmp(backend->id, id, len))
+			return i + 1;
+	return 0;
+}
+
+/* Of a file that is to be made: its folder's. */
+static int is_in_hugetlbfs(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[256];
+	struct statfs fs;
+
+	snprintf(folder, sizeof(folder), "%.*s/", (int)(slash ? slash - path : 0), path);
+	return slash && !statfs(folder, &fs) && fs.f_type == HUGETLBFS_MAGIC;
+}
+
+/* Where RAM is said to lie is where the vas is going to be. */
+static int read_backend(char *const *argv, size_t at, struct plan *plan)
+{
+	struct qemu_backend backend;
+	size_t len;
+
+	if (!named_part(argv[at + 1], "memory-backend=", &len))
+		return EXIT_OK;
+	if (!find_backend(argv, &backend))
+		return fail_usage("-machine %s: there is no -object memory-backend-... of that id",
+				  argv[at + 1]);
+	if (backend.is_huge || is_in_hugetlbfs(backend.path))
+		plan->options.flags |= VAS_CREATE_HUGETLB;
+	return EXIT_OK;
+}
+
 static int read_arg(char *const *argv, size_t at, struct plan *plan, const struct machine **machine)
 {
 	const char *value = argv[at + 1];
 	int code = check_refused(elsewhere, argv, at);
+
+	if (value && qemu_is_option(argv[at], "-name"))
+		read_name(value, plan);
+	if (!code && value && qemu_is_option(argv[at], "-machine"))
+		code = read_backend(argv, at, plan);
 
 	if (!code && value && qemu_is_option(argv[at], "-m"))
 		code = read_memory(value, plan);
@@ -152,12 +249,24 @@ static int check_end(const struct plan *plan)
 {
 	const uint64_t most = 0xfd00000000 - (64ull << 30);
 
-	if (plan->memory < most || !plan->machine->prefix)
+	if ((plan->memory < most && plan->options.limit < most) || !plan->machine->prefix)
 		return EXIT_OK;
 	return fail_usage(
 		"%s: where QEMU has so much RAM depends on the CPU, and is not known here: "
 		"%s is the most",
-		text_size(plan->memory).s, text_size(most).s);
+		text_size(plan->memory < most ? plan->options.limit : plan->memory).s,
+		text_size(most).s);
+}
+
+/* What is plugged gets room behind the RAM, and a GiB a slot, to begin at a border of one. */
+static void make_room(struct plan *plan)
+{
+	uint64_t end;
+
+	if (plan->max_memory <= plan->memory || plan->options.limit)
+		return;
+	end = machine_device_memory(plan->machine, plan->memory);
+	plan->options.limit = end + (plan->max_memory - plan->memory) + (plan->slots << 30);
 }
 
 static const struct machine *default_machine(const char *command)
@@ -184,11 +293,43 @@ int qemu_read_args(char *const *argv, struct plan *plan)
 		plan->memory = QEMU_DEFAULT_MEMORY;
 	if (!plan->machine)
 		plan->machine = machine ? machine : default_machine(argv[0]);
-	if (plan->machine)
+	if (plan->machine) {
+		make_room(plan);
 		return check_end(plan);
+	}
 	return fail_usage("where %s has its RAM is not known here: say by --machine which of %s it "
 			  "is like",
 			  argv[0], machine_names);
+}
+
+static int is_word(const char *word, const char *const *list)
+{
+	while (*list && strcmp(word, *list))
+		list++;
+	return *list != NULL;
+}
+
+int qemu_has_guest(char *const *argv)
+{
+	static const char *const asks[] = {
+		"-h", "-help", "--help", "-version", "--version", NULL
+	};
+	static const char *const tell[] = { "-machine", "-M",	   "-cpu",     "-device", "-accel",
+					    "-object",	"-netdev", "-chardev", NULL };
+	static const char *const what[] = { "help", "?", "none", NULL };
+
+	for (size_t i = 1; argv[i]; i++) {
+		char value[8];
+
+		if (is_word(argv[i], asks))
+			return 0;
+		if (!argv[i + 1] || !is_word(argv[i], tell))
+			continue;
+		snprintf(value, sizeof(value), "%.*s", (int)strcspn(argv[i + 1], ","), argv[i + 1]);
+		if (is_word(value, what))
+			return 0;
+	}
+	return 1;
 }
 
 /* The first with it were 2.9 and pc-q35-2.9: before, firmware could not be told where it lies. */
@@ -241,14 +382,14 @@ static int is_origin(const char *arg)
 	return qemu_is_option(arg, "-incoming") || qemu_is_option(arg, "-loadvm");
 }
 
-static void describe(struct qemu_more *more)
+static void describe(struct qemu_more *more, const char *backend)
 {
 	snprintf(more->object, sizeof(more->object),
-		 "memory-backend-file,id=" BACKEND_ID
-		 ",mem-path=/proc/self/fd/@FD@,share=%s,size=%" PRIu64,
+		 "memory-backend-file,id=" BACKEND_ID ",mem-path=" RAM_PATH
+		 ",share=%s,size=%" PRIu64,
 		 more->is_private ? "off" : "on", more->memory);
-	snprintf(more->backend, sizeof(more->backend), "%s%smemory-backend=" BACKEND_ID,
-		 more->machine ? more->machine : "", more->machine ? "," : "");
+	snprintf(more->backend, sizeof(more->backend), "%s%smemory-backend=%s",
+		 more->machine ? more->machine : "", more->machine ? "," : "", backend);
 	snprintf(more->size, sizeof(more->size), "%" PRIu64 "K", more->memory >> 10);
 	snprintf(more->chardev, sizeof(more->chardev),
 		 "socket,id=" MONITOR_ID ",fd=%d,server=on,wait=off", more->monitor);
@@ -260,7 +401,26 @@ static void add(char **all, char *const *words, size_t nr)
 {
 	while (*all)
 		all++;
-	memcpy(all, words, nr * sizeof(*words));
+	if (nr)
+		memcpy(all, words, nr * sizeof(*words));
+}
+
+/* The arguments, without those that others take the place of. */
+static char **copy_args(char *const *argv, const struct qemu_more *more, size_t backend)
+{
+	char **all;
+	size_t nr = 0;
+
+	while (argv[nr])
+		nr++;
+	all = calloc(nr + 15 + more->nr_dimms, sizeof(*all));
+	nr = 0;
+	for (size_t i = 0; all && argv[i]; i++)
+		if (more->is_incoming && is_origin(argv[i]) && argv[i + 1])
+			i++;
+		else
+			all[nr++] = backend && i == backend ? more->given : argv[i];
+	return all;
 }
 
 char **qemu_argv(char *const *argv, struct qemu_more *more)
@@ -269,25 +429,28 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 	static char chardev[] = "-chardev", mon[] = "-mon", incoming[] = "-incoming";
 	static char defer[] = "defer", mode[] = "chardev=" MONITOR_ID ",mode=control";
 	static char device[] = "-device";
-	char *const ram[] = { object, more->object, machine, more->backend, memory, more->size };
+	char *const ram[] = { object, more->object };
+	char *const place[] = { machine, more->backend, memory, more->size };
 	char *const monitor[] = { chardev, more->chardev, mon, mode };
 	char *const genid[] = { device, more->device };
 	char *const origin[] = { incoming, defer };
+	struct qemu_backend own = { .id = BACKEND_ID };
+	size_t backend = find_backend(argv, &own);
 	char **all;
-	size_t nr = 0;
 
-	while (argv[nr])
-		nr++;
-	all = calloc(nr + 15, sizeof(*all));
+	if (backend) {
+		more->given = qemu_backend_at(argv[backend], RAM_PATH, !more->is_private);
+		if (!more->given)
+			return NULL;
+	}
+	all = copy_args(argv, more, backend);
 	if (!all)
 		return NULL;
-	describe(more);
-	for (nr = 0; *argv; argv++)
-		if (more->is_incoming && is_origin(*argv) && argv[1])
-			argv++;
-		else
-			all[nr++] = *argv;
-	add(all, ram, 6);
+	describe(more, backend ? own.id : BACKEND_ID);
+	if (!backend)
+		add(all, ram, 2);
+	add(all, place, 4);
+	add(all, more->dimms, more->nr_dimms);
 	if (more->genid)
 		add(all, genid, 2);
 	if (more->monitor >= 0)
@@ -295,4 +458,35 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 	if (more->is_incoming)
 		add(all, origin, 2);
 	return all;
+}
+
+int qemu_more_dimm(struct qemu_more *more, const struct qemu_dimm *dimm, int fd)
+{
+	char **words = realloc(more->dimms, (more->nr_dimms + 4) * sizeof(*words)), **at;
+
+	if (!words)
+		return -ENOMEM;
+	more->dimms = words;
+	at = words + more->nr_dimms;
+	at[0] = strdup("-object");
+	at[2] = strdup("-device");
+	if (asprintf(&at[1],
+		     "memory-backend-file,id=" QEMU_DIMM_BACKEND("%s") ",mem-path=/proc/self/fd/%d,"
+								       "share=on,size=%" PRIu64,
+		     dimm->id, fd, dimm->size) < 0)
+		at[1] = NULL;
+	if (asprintf(&at[3],
+		     "pc-dimm,id=%s,memdev=" QEMU_DIMM_BACKEND("%s") ",addr=%#" PRIx64 ",slot=%d",
+		     dimm->id, dimm->id, dimm->gpa, dimm->slot) < 0)
+		at[3] = NULL;
+	more->nr_dimms += 4;
+	return at[0] && at[1] && at[2] && at[3] ? 0 : -ENOMEM;
+}
+
+void qemu_more_clean(struct qemu_more *more)
+{
+	for (size_t i = 0; i < more->nr_dimms; i++)
+		free(more->dimms[i]);
+	free(more->dimms);
+	free(more->given);
 }

@@ -4,17 +4,21 @@
 #define CLI_QEMU_H
 
 #include "cli/vmm/plan.h"
+#include "qemu/memory.h"
 
 /* True if the command is a QEMU system emulator, by its name. */
 int qemu_is(const char *command);
+
+/* False if it starts no guest, but tells of itself: -version, -device help, -machine none. */
+int qemu_has_guest(char *const *argv);
 
 /* True if the argument is that option, which QEMU takes in more than one way. */
 int qemu_is_option(const char *arg, const char *option);
 
 /*
- * Read memory size and machine type from QEMU's arguments into the plan, where it has none of its
- * own, with QEMU's defaults for what nobody says. Arguments that contradict the plan, or put RAM
- * elsewhere, are refused. An exit code.
+ * Read memory size, machine type and the guest's name from QEMU's arguments into the plan, where it
+ * has none of its own, with QEMU's defaults for what nobody says. Arguments that contradict the
+ * plan, or put RAM elsewhere, are refused. An exit code.
  */
 int qemu_read_args(char *const *argv, struct plan *plan);
 
@@ -32,8 +36,10 @@ int qemu_is_daemon(char *const *argv);
 
 /*
  * argv and, behind it, what makes the guest's RAM the file that QEMU inherits: "@FD@" stands for
- * its number, see child_argv(); and a monitor of our own. The strings are borrowed from argv and
- * `more`, whose first members say what else is wanted. NULL: no memory; else free() it.
+ * its number, see child_argv(); and a monitor of our own. A back end for the RAM that argv has is
+ * rewritten, and keeps its id. The strings are borrowed from argv and `more`, whose first members
+ * say what else is wanted; qemu_more_clean() is due when they are used no more. NULL: no memory;
+ * else free() it.
  */
 struct qemu_more {
 	uint64_t memory;
@@ -42,12 +48,20 @@ struct qemu_more {
 	const char *machine; /* the exact type, whatever argv says; NULL: as argv says */
 	const char *genid;   /* the guest's generation, a UUID or "auto"; NULL: no device for it */
 	int is_incoming;     /* its state comes by the monitor, and not from where argv says */
+	/* behind here: the words that are added */
+	char **dimms; /* qemu_more_dimm() */
+	size_t nr_dimms;
+	char *given; /* the back end of RAM that argv names, in its new place; NULL: none */
 	char object[128];
 	char size[32];
-	char backend[128];
+	char backend[192];
 	char chardev[80];
 	char device[80];
 };
 char **qemu_argv(char *const *argv, struct qemu_more *more);
+void qemu_more_clean(struct qemu_more *more);
+
+/* A DIMM more, in the file that QEMU inherits as fd: 0 or -ENOMEM. */
+int qemu_more_dimm(struct qemu_more *more, const struct qemu_dimm *dimm, int fd);
 
 #endif

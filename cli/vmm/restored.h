@@ -8,10 +8,12 @@
 /* A guest that runs, and ends where others go on, in the place of a file. Exit codes. */
 struct restored_source {
 	struct vas *memory; /* with RAM apart */
-	/* All QEMUs wait. Now stop it, and say with which state they are to go on. */
-	int (*stop)(void *arg, struct qemu_record *record);
-	/* All have taken that. Now end it: nobody writes to the memory from here on. */
-	int (*end)(void *arg);
+	/* All QEMUs wait. Stop it, and give its state to all of them: pass() takes any piece. */
+	int (*save)(void *arg, int (*pass)(void *to, const void *part, size_t size), void *to);
+	/* All have loaded that. From here on the guest is theirs, unless this is an error. */
+	int (*commit)(void *arg);
+	/* They go on: what is left to do. */
+	void (*end)(void *arg);
 	void *arg;
 };
 

@@ -18,14 +18,17 @@
 
 #include "cli/target/name.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/orphan.h"
 
 #define NEW_PREFIX  ".new-"
+#define TMP_FORMAT  "/tmp/vas-%u"
 #define MAKE_TRIES  10
 #define MAX_COMMAND (1u << 20)
 #define MAX_FILE    (512u << 20) /* QEMU_MAX_STATE, and more */
 
-static const char *const files[] = { "owner",	     RUN_MONITOR, "qemu/command", RUN_NEXT_MONITOR,
-				     "next/command", RUN_START,	  RUN_STATE,	  "new" };
+static const char *const files[] = { "owner",	       RUN_MONITOR,    "qemu/command", "qemu/ram",
+				     RUN_NEXT_MONITOR, "next/command", "next/ram",     RUN_START,
+				     RUN_STATE,	       "new" };
 static const char *const folders[] = { "qemu", "next" };
 
 /* ---- the folder of all -------------------------------------------------------------------- */
@@ -42,7 +45,7 @@ static int base_path(char path[RUN_FOLDER_LEN])
 	else if (runtime && *runtime == '/')
 		nr = snprintf(path, RUN_FOLDER_LEN, "%s/vas", runtime);
 	else
-		nr = snprintf(path, RUN_FOLDER_LEN, "/tmp/vas-%u", geteuid());
+		nr = snprintf(path, RUN_FOLDER_LEN, TMP_FORMAT, geteuid());
 	/* Behind it come a slash and a uuid. */
 	return nr < RUN_FOLDER_LEN - UUID_TEXT_LEN - 1 ? 0 : -ENAMETOOLONG;
 }
@@ -73,8 +76,17 @@ static void empty(int base, int fd, const char *name)
 	unlinkat(base, name, AT_REMOVEDIR);
 }
 
-/* Remove what nobody needs: its processes were killed. */
-static void sweep(int base)
+static void end_orphan(const char *base, const char *name)
+{
+	struct run_folder folder = { .lock = -1 };
+
+	if (snprintf(folder.path, sizeof(folder.path), "%s/%s", base, name) <
+	    (int)sizeof(folder.path))
+		orphan_end(&folder);
+}
+
+/* Remove what nobody needs: its processes were killed, or are to end. */
+static void sweep(const char *path, int base)
 {
 	DIR *dir = fdopendir(fcntl(base, F_DUPFD_CLOEXEC, 0));
 	struct dirent *entry;
@@ -87,7 +99,9 @@ static void sweep(int base)
 		fd = openat(base, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (!flock(fd, LOCK_EX | LOCK_NB))
+		if (flock(fd, LOCK_EX | LOCK_NB))
+			end_orphan(path, entry->d_name);
+		else
 			empty(base, fd, entry->d_name);
 		close(fd);
 	}
@@ -95,19 +109,26 @@ static void sweep(int base)
 		closedir(dir);
 }
 
+void run_folder_sweep(void)
+{
+	char base[RUN_FOLDER_LEN];
+	int fd = base_path(base) ? -1 : open_base(base);
+
+	if (fd < 0)
+		return;
+	sweep(base, fd);
+	close(fd);
+}
+
 /* ---- one folder --------------------------------------------------------------------------- */
 
-static int set_path(struct run_folder *folder, const uint8_t uuid[16])
+static void set_path(struct run_folder *folder, const char *base, const uint8_t uuid[16])
 {
-	char base[RUN_FOLDER_LEN], text[UUID_TEXT_LEN];
-	int err = base_path(base);
+	char text[UUID_TEXT_LEN];
 
-	if (err)
-		return err;
 	name_format_uuid(uuid, text);
 	snprintf(folder->path, sizeof(folder->path), "%.*s/%s", RUN_FOLDER_LEN - UUID_TEXT_LEN - 1,
 		 base, text);
-	return 0;
 }
 
 /* Before it is locked it has another name, under which it may be swept away: -ENOENT then. */
@@ -138,9 +159,10 @@ int run_folder_make(struct run_folder *folder, const uint8_t uuid[16])
 
 	*folder = (struct run_folder){ .lock = -1 };
 	if (fd >= 0) {
-		sweep(fd);
+		sweep(base, fd);
 		close(fd);
-		err = set_path(folder, uuid);
+		set_path(folder, base, uuid);
+		err = 0;
 		while (!err && (err = make_locked(folder, base)) == -ENOENT && tries--)
 			err = 0;
 	} else {
@@ -177,16 +199,39 @@ void run_folder_remove(struct run_folder *folder)
 	folder->lock = -1;
 }
 
-int run_folder_find(struct run_folder *folder, const uint8_t uuid[16])
+/* Under the given folder of all: 0 if it is there and the user's. */
+static int find_in(struct run_folder *folder, const char *base, const uint8_t uuid[16], uid_t uid)
 {
 	struct stat st;
 
-	*folder = (struct run_folder){ .lock = -1 };
-	if (!set_path(folder, uuid) && !lstat(folder->path, &st) && S_ISDIR(st.st_mode) &&
-	    st.st_uid == geteuid())
+	set_path(folder, base, uuid);
+	if (!lstat(folder->path, &st) && S_ISDIR(st.st_mode) && st.st_uid == uid)
 		return 0;
 	folder->path[0] = '\0';
 	return -ENOENT;
+}
+
+/* Where another user's folder of all is, unless that has said otherwise. */
+static int find_of_user(struct run_folder *folder, const uint8_t uuid[16], uid_t uid)
+{
+	char base[RUN_FOLDER_LEN];
+
+	snprintf(base, sizeof(base), "/run/user/%u/vas", uid);
+	if (!find_in(folder, base, uuid, uid))
+		return 0;
+	snprintf(base, sizeof(base), TMP_FORMAT, uid);
+	return find_in(folder, base, uuid, uid);
+}
+
+int run_folder_find(struct run_folder *folder, const uint8_t uuid[16], uid_t uid)
+{
+	char base[RUN_FOLDER_LEN];
+	int err = base_path(base);
+
+	*folder = (struct run_folder){ .lock = -1 };
+	if (!err)
+		err = find_in(folder, base, uuid, uid);
+	return err && uid != geteuid() ? find_of_user(folder, uuid, uid) : err;
 }
 
 struct run_path run_folder_path(const struct run_folder *folder, const char *file)
@@ -303,6 +348,7 @@ void run_folder_drop_next(const struct run_folder *folder)
 {
 	run_folder_drop(folder, RUN_NEXT_MONITOR);
 	run_folder_drop(folder, "next/command");
+	run_folder_drop(folder, "next/ram");
 	rmdir(run_folder_path(folder, "next").s);
 }
 
@@ -322,6 +368,37 @@ int run_folder_lock(struct run_folder *folder)
 	return 0;
 }
 
+/* ---- RAM ---------------------------------------------------------------------------------- */
+
+int run_folder_set_ram(const struct run_folder *folder, const struct run_ram *ram)
+{
+	struct run_path path = run_folder_path(folder, "next/ram");
+	int fd = open(path.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), nr;
+
+	if (fd < 0)
+		return -errno;
+	nr = dprintf(fd, "%d %d %d\n", ram->fd, ram->is_private, ram->is_incoming);
+	close(fd);
+	return nr < 0 ? -EIO : 0;
+}
+
+int run_folder_get_ram(const struct run_folder *folder, struct run_ram *ram)
+{
+	struct run_path path = run_folder_path(folder, "qemu/ram");
+	int fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	char text[64];
+	ssize_t size;
+
+	if (fd < 0)
+		return -errno;
+	size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[size < 0 ? 0 : size] = '\0';
+	return sscanf(text, "%d %d %d", &ram->fd, &ram->is_private, &ram->is_incoming) == 3 ?
+		       0 :
+		       -EPROTO;
+}
+
 /* ---- the command -------------------------------------------------------------------------- */
 
 int run_folder_set_command(const struct run_folder *folder, uint64_t memory, char *const *argv)
@@ -334,7 +411,7 @@ int run_folder_set_command(const struct run_folder *folder, uint64_t memory, cha
 	if (!out)
 		return err;
 	fprintf(out, "%" PRIu64 "%c", memory, '\0');
-	for (; *argv; argv++)
+	for (; argv && *argv; argv++)
 		fwrite(*argv, 1, strlen(*argv) + 1, out);
 	if (!fclose(out))
 		err = run_folder_put(folder, "next/command", text, size);
@@ -360,6 +437,14 @@ static char **split(const char *text, size_t size)
 	return argv;
 }
 
+/* What another user says is to be started is not. */
+static int is_ours(const struct run_folder *folder)
+{
+	struct stat st;
+
+	return !stat(run_folder_path(folder, "qemu/command").s, &st) && st.st_uid == geteuid();
+}
+
 int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, char ***argv)
 {
 	char *text, *end;
@@ -374,7 +459,9 @@ int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, ch
 	if (!text[size - 1] && size <= MAX_COMMAND) {
 		*memory = strtoull(text, &end, 10);
 		first = (size_t)(end + 1 - text);
-		if (!*end && first < size) {
+		if (!is_ours(folder))
+			size = first;
+		if (!*end && first <= size) {
 			*argv = split(text + first, size - first);
 			err = *argv ? 0 : -ENOMEM;
 		}

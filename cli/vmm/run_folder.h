@@ -7,6 +7,7 @@
  *		owner		socket: who holds the vas lends it, see loan.h
  *		qemu/monitor	socket: a monitor of the guest's QEMU (QMP)
  *		qemu/command	how it was started: size of RAM, its arguments; NUL behind each
+ *		qemu/ram	struct run_ram
  *		next/		the same of a QEMU that is not the guest's: not yet, or no more
  *		start		what the holder is to start (qemu_record_pack()), see loan.h
  *		state		the guest, while no QEMU has it (qemu_record_pack())
@@ -18,13 +19,14 @@
  *
  * Somebody lives who needs the folder as long as its lock (flock) is held: by the process that made
  * it, and by the QEMU that it started, which inherits the lock's fd. Whoever makes a folder removes
- * those without a lock.
+ * those without a lock, and ends QEMUs whose command was killed before they had a guest (orphan.h).
  */
 #ifndef CLI_RUN_FOLDER_H
 #define CLI_RUN_FOLDER_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define RUN_FOLDER_LEN 96
 
@@ -33,12 +35,25 @@ struct run_folder {
 	int lock;		   /* -1: not held by this process */
 };
 
+/* How a QEMU has its RAM. */
+struct run_ram {
+	int fd;		 /* in its process, if RAM is in a file of its own; else -1 */
+	int is_private;	 /* of that file it has a copy */
+	int is_incoming; /* it was started to take a state */
+};
+
+/* Remove and end what nobody needs. */
+void run_folder_sweep(void);
+
 /* For a new vas: 0 or -errno, with a message. */
 int run_folder_make(struct run_folder *folder, const uint8_t uuid[16]);
 void run_folder_remove(struct run_folder *folder);
 
-/* That of another process's vas: 0 or -ENOENT. Nothing is to be released. */
-int run_folder_find(struct run_folder *folder, const uint8_t uuid[16]);
+/*
+ * That of another process's vas, which the user uid has made: 0 or -ENOENT. For root it is also
+ * where the user has it who does not say otherwise. Nothing is to be released.
+ */
+int run_folder_find(struct run_folder *folder, const uint8_t uuid[16], uid_t uid);
 
 #define RUN_MONITOR	 "qemu/monitor"
 #define RUN_NEXT_MONITOR "next/monitor"
@@ -57,9 +72,14 @@ int run_folder_socket(const struct run_folder *folder, const char *file);
 /* A folder for the next QEMU: 0 or -errno. */
 int run_folder_next(const struct run_folder *folder);
 
+/* Set for the next one, got of the guest's. 0 or -errno. */
+int run_folder_set_ram(const struct run_folder *folder, const struct run_ram *ram);
+int run_folder_get_ram(const struct run_folder *folder, struct run_ram *ram);
+
 /*
- * How a QEMU was started: set for the next one, and got of the guest's.
- * argv ends with NULL, is malloced in one piece, and may be free()d.
+ * How a QEMU was started, likewise; NULL: by a program that alone can start it again. argv ends with NULL, is
+ * malloced in one piece, and may be free()d; of another user's there is no word in it, since an
+ * argument is a command.
  */
 int run_folder_set_command(const struct run_folder *folder, uint64_t memory, char *const *argv);
 int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, char ***argv);

@@ -43,7 +43,7 @@ int save_disks(const struct saving *saving)
 
 	if (!saving->disks)
 		return 0;
-	if (setenv("VAS_SNAPSHOT", saving->file, 1))
+	if (saving->file && setenv("VAS_SNAPSHOT", saving->file, 1))
 		return -errno;
 	status = system(saving->disks);
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
@@ -125,9 +125,9 @@ static int begin_running(struct save *s)
 	if (!s->guest.was_running || s->saving->stands)
 		return 0;
 	err = live_begin(&s->live, &s->guest);
-	if (err == -ENOMEM)
+	if (err == -EOPNOTSUPP)
 		note("the guest stands while it is saved: %s", vas_error());
-	return err == -ENOMEM ? 0 : err ? err : 1;
+	return err == -EOPNOTSUPP ? 0 : err ? err : 1;
 }
 
 static int save(struct save *s)

@@ -8,12 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/dimm.h"
+#include "cli/vmm/pidfd.h"
 #include "cli/vmm/qemu.h"
 #include "cli/vmm/turn.h"
 
@@ -43,8 +44,9 @@ void start_kill(struct held *held)
 {
 	int code;
 
+	start_stand(held);
 	if (held->successor >= 0)
-		pidfd_send_signal(held->successor, SIGKILL, NULL, 0);
+		process_signal(held->successor, SIGKILL);
 	if (!held->child.pid)
 		return;
 	kill(held->child.pid, SIGKILL);
@@ -76,6 +78,21 @@ static int give_monitor(struct held *held)
 	return copy;
 }
 
+/* For commands that come later. */
+static int describe(const struct held *held, char *const *command, const struct qemu_record *how)
+{
+	const int is_private = held->base >= 0;
+	const int is_apart = is_private || vas_backing_fd(held->vas, 0) != vas_fd(held->vas);
+	const struct run_ram ram = { .fd = is_apart ? held->child.fd : -1,
+				     .is_private = is_private,
+				     .is_incoming = how->state != NULL };
+	int err = run_folder_set_ram(&held->folder, &ram);
+
+	return err ? err :
+		     run_folder_set_command(&held->folder, how->memory,
+					    held->is_managed ? NULL : command);
+}
+
 /* The process that was started ends when QEMU is up, in the background. */
 static int wait_for_daemon(struct held *held)
 {
@@ -90,34 +107,53 @@ static int wait_for_daemon(struct held *held)
 				      fail(EXIT_OWN, "%s is not in the background", held->name);
 }
 
-/* As the next one, which nobody waits for. */
-static int spawn_qemu(struct held *held, char *const *command, const struct qemu_record *how)
+int start_prepare_qemu(struct held *held, char *const *command, const struct qemu_record *how,
+		       struct qemu_more *more)
 {
 	const int has_genid = how->genid[0] && qemu_takes_genid(command);
-	struct qemu_more more = { .memory = how->memory,
-				  .is_private = held->base >= 0,
-				  .machine = how->kind.machine[0] ? how->kind.machine : NULL,
-				  .genid = has_genid ? how->genid : NULL,
-				  .is_incoming = how->state != NULL };
-	const int ram = more.is_private ? held->base : vas_backing_fd(held->vas, 0);
-	int code = child_prepare(&held->child, ram), err;
-	char **argv;
+	int ram, code, err;
 
+	*more = (struct qemu_more){ .memory = how->memory,
+				    .is_private = held->base >= 0,
+				    .machine = how->kind.machine[0] ? how->kind.machine : NULL,
+				    .genid = has_genid ? how->genid : NULL,
+				    .is_incoming = how->state != NULL };
+	held->name = command[0];
+	ram = more->is_private ? held->base : vas_backing_fd(held->vas, 0);
+	code = child_prepare(&held->child, ram);
 	if (code)
 		return code;
 	/* Without us, it is still to be found by its vas. */
-	if (more.is_private && (err = child_keep(&held->child, vas_fd(held->vas))))
+	if (ram != vas_fd(held->vas) && (err = child_keep(&held->child, vas_fd(held->vas))))
 		return fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err));
-	more.monitor = give_monitor(held);
-	err = more.monitor < 0 ? 0 : run_folder_set_command(&held->folder, how->memory, command);
-	argv = err ? NULL : qemu_argv(command, &more);
+	err = dimm_start(held->vas, &held->child, more);
+	if (err)
+		return fail_vas(err, held->name);
+	more->monitor = give_monitor(held);
+	err = more->monitor < 0 ? 0 : describe(held, command, how);
+	return err ? fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err)) : EXIT_OK;
+}
+
+/* As the next one, which nobody waits for. */
+static int spawn_qemu(struct held *held, char *const *command, const struct qemu_record *how)
+{
+	struct qemu_more more;
+	int code = start_prepare_qemu(held, command, how, &more);
+	char **argv = code ? NULL : qemu_argv(command, &more);
+
 	if (argv)
 		code = start_prepared(held, argv);
-	else
-		code = fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(err ? -err : ENOMEM));
+	else if (!code)
+		code = fail(EXIT_OWN, "no memory for %s's arguments", command[0]);
 	free(argv);
-	held->name = command[0];
+	qemu_more_clean(&more);
 	return code;
+}
+
+void start_turn(struct held *held)
+{
+	if (run_folder_has(&held->folder, RUN_NEXT_MONITOR))
+		run_folder_turn(&held->folder);
 }
 
 int start_qemu(struct held *held, char *const *command, const struct qemu_record *how)
@@ -125,8 +161,8 @@ int start_qemu(struct held *held, char *const *command, const struct qemu_record
 	int code = spawn_qemu(held, command, how);
 
 	/* There is no other whose guest it could be. */
-	if (!code && run_folder_has(&held->folder, RUN_NEXT_MONITOR))
-		run_folder_turn(&held->folder);
+	if (!code)
+		start_turn(held);
 	if (!code && qemu_is_daemon(command))
 		code = wait_for_daemon(held);
 	return code;
@@ -146,35 +182,49 @@ static int connect_to(struct held *held, struct qmp **qmp)
 	return err ? fail_vas(err, held->name) : EXIT_OK;
 }
 
-int start_await(struct held *held)
+int start_await(struct held *held, const struct qemu_record *record)
 {
-	struct qmp *qmp;
-	int code = connect_to(held, &qmp);
-
-	if (!code)
-		qmp_close(qmp);
-	return code;
-}
-
-static int load(struct held *held, const struct qemu_record *record)
-{
-	struct qmp *qmp;
-	int code = connect_to(held, &qmp), err;
+	int code = connect_to(held, &held->qmp), err;
 
 	if (code)
 		return code;
-	err = qemu_load(qmp, record->state, record->state_size, record->with_ram);
-	qmp_close(qmp);
+	err = qemu_load_begin(held->qmp, record->with_ram, &held->state);
 	if (!err)
 		return EXIT_OK;
+	held->state = -1;
+	return fail_vas(err, held->name);
+}
+
+/* Why the state does not go in is known to QEMU, which says so by itself. */
+static int refused(const struct held *held, const struct qemu_record *record)
+{
 	return fail(EXIT_REFUSED, "%s does not take the guest's state, which is of %s, QEMU %s: %s",
 		    held->name, record->kind.machine, record->kind.version, vas_error());
 }
 
+int start_write(struct held *held, const struct qemu_record *record, const void *part, size_t size)
+{
+	int err = qemu_load_write(held->state, part, size);
+
+	return err ? refused(held, record) : EXIT_OK;
+}
+
+int start_loaded(struct held *held, const struct qemu_record *record)
+{
+	int err = qemu_load_end(held->qmp, held->state);
+
+	held->state = -1;
+	return err ? refused(held, record) : EXIT_OK;
+}
+
 int start_load(struct held *held, const struct qemu_record *record)
 {
-	int code = load(held, record);
+	int code = start_await(held, record);
 
+	if (!code)
+		code = start_write(held, record, record->state, record->state_size);
+	if (!code)
+		code = start_loaded(held, record);
 	if (code)
 		start_kill(held);
 	return code;
@@ -209,14 +259,19 @@ int start_recorded(struct held *held, const struct qemu_record *record, char *co
 
 int start_go_on(struct held *held)
 {
-	struct qmp *qmp;
-	int code = connect_to(held, &qmp), err;
+	int err = qemu_cont(held->qmp);
 
-	if (code)
-		return code;
-	err = qemu_cont(qmp);
-	qmp_close(qmp);
+	start_stand(held);
 	return err ? fail_vas(err, held->name) : EXIT_OK;
+}
+
+void start_stand(struct held *held)
+{
+	qmp_close(held->qmp);
+	held->qmp = NULL;
+	if (held->state >= 0)
+		close(held->state);
+	held->state = -1;
 }
 
 /* ---- beside another ----------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #define CLI_START_H
 
 #include "cli/vmm/hold.h"
+#include "cli/vmm/qemu.h"
 #include "qemu/record.h"
 
 /* Any command, which finds the fd in @FD@ and VAS_FD. An exit code. */
@@ -19,14 +20,29 @@ int start_prepared(struct held *held, char *const *command); /* after child_prep
 int start_qemu(struct held *held, char *const *command, const struct qemu_record *how);
 
 /*
- * A QEMU that goes on where the record says: it is started, takes the state, and goes on. command:
- * what to start, or NULL: what is recorded. Each step waits for the one before, and the guest
- * stands still until the last. Exit codes; none runs after an error of the first two.
+ * The first half of that: what QEMU is to inherit, and what its arguments are to have more. Who
+ * starts it does the rest. An exit code.
+ */
+int start_prepare_qemu(struct held *held, char *const *command, const struct qemu_record *how,
+		       struct qemu_more *more);
+
+/* The second: from here on it is the guest's QEMU in the run folder, as there is no other. */
+void start_turn(struct held *held);
+
+/*
+ * A QEMU that goes on where the record says: it is started, takes the state, and goes on, or stands
+ * until 'vas resume'. command: what to start, or NULL: what is recorded. Each step waits for the
+ * one before; from await on until go_on or stand nobody else has its monitor. Exit codes; none
+ * runs after an error of the first four.
  */
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command);
-int start_await(struct held *held); /* until it could take the state at once */
-int start_load(struct held *held, const struct qemu_record *record);
+/* Until it could take the state at once. */
+int start_await(struct held *held, const struct qemu_record *record);
+int start_write(struct held *held, const struct qemu_record *record, const void *part, size_t size);
+int start_loaded(struct held *held, const struct qemu_record *record); /* all has been written */
+int start_load(struct held *held, const struct qemu_record *record);   /* these three in one */
 int start_go_on(struct held *held);
+void start_stand(struct held *held);
 
 /*
  * The next QEMU (run_folder.h), beside the one that runs, if one does: as the record says, to take

@@ -8,6 +8,11 @@
  *	| RAM as it was saved	|<-----	private map		once, for all who only read it,
  *							and once for each that wrote it
  *
+ * It is closed, and then sealed. Closed (F_SEAL_FUTURE_WRITE), nobody can write to it or punch a
+ * hole into it but by a map that is there already: that takes no time, and says at once, and for
+ * good, that the guest is its clones'. Sealed (F_SEAL_WRITE), there is no such map either: for that
+ * its pages are looked at, one by one.
+ *
  * A clone has a vas, by which it is found: with the layout, and without the bytes, which are its
  * QEMU's alone.
  */
@@ -24,14 +29,27 @@ struct template
 	char *hva; /* all of fd, for regions that need an address */
 };
 
-/* All of a snapshot: 0 or -errno, with vas_error() set. flags: 0 or VAS_RESTORE_ANY_FOLDER. */
-int template_make(struct template *template, const char *file, uint32_t flags);
+/*
+ * All of a snapshot, closed: 0 or -errno, with vas_error() set. flags: 0 or VAS_RESTORE_ANY_FOLDER.
+ * begun: called when the memory is there, and its bytes are still to come; not 0 ends this.
+ */
+int template_make(struct template *template, const char *file, uint32_t flags,
+		  int (*begun)(void *arg), void *arg);
 
-/* What a vas has whose RAM is apart, and which its owner is to seal before a clone runs. */
+/* What a vas has whose RAM is apart, and which is to be closed before a clone runs. */
 int template_of(struct template *template, struct vas *vas);
 void template_clean(struct template *template);
 
-/* A clone's vas, which ends before the template is cleaned: 0 or -errno. */
+/* 0 or -errno, with vas_error() set. -EBUSY: somebody has it mapped for writing. */
+int template_close(int fd);
+int template_seal(int fd);
+int template_is_closed(int fd);
+
+/*
+ * A clone's vas, which ends before the template is cleaned: 0 or -errno. It has regions when the
+ * template does, after template_make() or template_of(): from lay_out on.
+ */
 int template_clone(const struct template *template, struct vas **vas);
+int template_lay_out(const struct template *template, struct vas *vas);
 
 #endif

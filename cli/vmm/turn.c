@@ -65,17 +65,16 @@ static int go_on(struct turn *turn, int is_running)
 
 static int hand_over(struct turn *turn, struct qmp *from, int is_running)
 {
-	struct qemu_handing handing;
-	int err = qemu_hand_over(from, turn->next, &handing);
+	struct qemu_save save;
+	uint64_t stopped_ns;
+	int err = qemu_hand_over(from, turn->next, &save, &stopped_ns);
 
-	turn->stopped_ns = is_running ? handing.stopped_ns : 0;
+	turn->stopped_ns = is_running ? stopped_ns : 0;
 	if (!err)
 		err = commit(turn);
 	if (!err && (err = go_on(turn, is_running)))
 		run_folder_turn(turn->folder); /* back */
-	if (err)
-		qemu_take_back(from, &handing);
-	return err;
+	return err && save.qmp ? qemu_save_end(&save, err) : err;
 }
 
 int turn_over(struct turn *turn, struct qmp *from, int is_running)

@@ -9,6 +9,7 @@
 #include <vas/consumer.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/dimm.h"
 #include "cli/vmm/exclusive.h"
 #include "cli/vmm/guest.h"
 #include "cli/vmm/qemu.h"
@@ -55,14 +56,19 @@ static int describe(struct upgrade *u)
 /* What cannot go on in another process, however it is started. */
 static int check_command(const char *name, char *const *command)
 {
+	if (!command[0])
+		return fail(EXIT_REFUSED,
+			    "%s: another program started its QEMU, such as libvirt, and cannot "
+			    "speak with another one: have that save and restore the guest",
+			    name);
 	if (!qemu_is(command[0]))
 		return fail(EXIT_REFUSED,
 			    "'%s' is no QEMU, as the guest needs one: qemu-system-...", command[0]);
 	for (; *command; command++) {
 		if (strstr(*command, "id=charmonitor"))
 			return fail(EXIT_REFUSED,
-				    "%s: libvirt started its QEMU, and cannot speak with another "
-				    "one: have libvirt save and restore the guest",
+				    "%s: these are libvirt's arguments, which cannot speak with "
+				    "another QEMU: have it save and restore the guest",
 				    name);
 		if (strstr(*command, "snapshot=on") || qemu_is_option(*command, "-snapshot"))
 			return fail(EXIT_REFUSED,
@@ -172,8 +178,10 @@ static void has_turned(struct upgrade *u)
 
 static int beside(struct upgrade *u)
 {
-	int err = start(u, &u->next);
+	int err = dimm_check(u->guest.qmp, u->guest.vas);
 
+	if (!err)
+		err = start(u, &u->next);
 	if (err)
 		return err;
 	u->guest.is_stopped = u->guest.was_running;

@@ -5,22 +5,16 @@
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
 #include "lib/base/deadline.h"
+#include "lib/base/fd_stream.h"
 #include "lib/base/foreign.h"
 
 #define MAX_PAYLOAD sizeof(struct vhost_user_config)
 
 _Static_assert(MAX_PAYLOAD >= sizeof(struct vhost_user_mem_table), "the largest one");
-
-/* Twice as many as any request has: more are cut off by the kernel, which says so. */
-union control {
-	char space[CMSG_SPACE(2 * VHOST_USER_MAX_FDS * sizeof(int))];
-	struct cmsghdr align;
-};
 
 /* ---- which requests there are ------------------------------------------------------------- */
 
@@ -120,52 +114,16 @@ void vhost_user_close_fds(struct vhost_user_message *message)
 	message->nr_fds = 0;
 }
 
-/* All that came are kept, or closed. */
-static int keep_fds(struct vhost_user_message *message, struct msghdr *header)
-{
-	bool too_many = header->msg_flags & MSG_CTRUNC;
-	struct cmsghdr *cmsg;
-
-	for (cmsg = CMSG_FIRSTHDR(header); cmsg; cmsg = CMSG_NXTHDR(header, cmsg)) {
-		size_t i, nr = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (i = 0; i < nr; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-			if (message->nr_fds < VHOST_USER_MAX_FDS) {
-				message->fds[message->nr_fds++] = fd;
-				continue;
-			}
-			vas_foreign_discard(&fd, 1);
-			too_many = true;
-		}
-	}
-	return too_many ? vas_error_set(-EPROTO, "the front end sends more than %u fds at once",
-					VHOST_USER_MAX_FDS) :
-			  0;
-}
-
 /* Some of len bytes; 0: the peer has closed the socket. */
 static ssize_t receive_some(int sock, struct vhost_user_message *message, void *to, size_t len)
 {
-	union control control;
-	struct iovec iov = { to, len };
-	struct msghdr header = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t nr = recvmsg(sock, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	int err;
+	ssize_t nr = vas_fd_stream_receive(sock, to, len, message->fds, &message->nr_fds,
+					   VHOST_USER_MAX_FDS);
 
-	if (nr < 0)
-		return -errno;
-	err = keep_fds(message, &header);
-	return err ? err : nr;
+	if (nr == -EMFILE)
+		return vas_error_set(-EPROTO, "the front end sends more than %u fds at once",
+				     VHOST_USER_MAX_FDS);
+	return nr;
 }
 
 /* All of len bytes, of a message that has begun. */
@@ -252,47 +210,23 @@ int vhost_user_receive(int sock, int stop_fd, struct vhost_user_message *message
 
 /* ---- answering ---------------------------------------------------------------------------- */
 
-static void attach_fd(struct msghdr *header, union control *control, int fd)
-{
-	struct cmsghdr *cmsg;
-
-	memset(control, 0, sizeof(*control));
-	header->msg_control = control;
-	header->msg_controllen = CMSG_SPACE(sizeof(fd));
-	cmsg = CMSG_FIRSTHDR(header);
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-}
-
-static int send_all(int sock, struct msghdr *header)
+static int send_all(int sock, const char *bytes, size_t len, int fd)
 {
 	struct deadline deadline = deadline_in(VHOST_USER_MESSAGE_NS);
-	struct iovec *iov = header->msg_iov;
-	uint32_t i;
+	uint32_t nr_fds = fd >= 0;
 
-	while (iov[0].iov_len || iov[1].iov_len) {
-		ssize_t nr = sendmsg(sock, header, MSG_DONTWAIT | MSG_NOSIGNAL);
-		int err;
+	while (len) {
+		ssize_t nr = vas_fd_stream_send(sock, bytes, len, &fd, nr_fds);
+		int err = nr < 0 ? (int)nr : 0;
 
-		if (nr < 0) {
-			if (errno != EAGAIN && errno != EINTR)
-				return -errno;
+		if (err == -EAGAIN || err == -EINTR)
 			err = deadline_wait(sock, POLLOUT, deadline);
-			if (err)
-				return err;
-			continue;
-		}
-		/* Once is enough for the fd. */
-		header->msg_control = NULL;
-		header->msg_controllen = 0;
-		for (i = 0; i < 2; i++) {
-			size_t part = (size_t)nr < iov[i].iov_len ? (size_t)nr : iov[i].iov_len;
-
-			iov[i].iov_base = (char *)iov[i].iov_base + part;
-			iov[i].iov_len -= part;
-			nr -= (ssize_t)part;
+		if (err)
+			return err;
+		if (nr > 0) {
+			nr_fds = 0; /* once is enough */
+			bytes += nr;
+			len -= (size_t)nr;
 		}
 	}
 	return 0;
@@ -300,12 +234,11 @@ static int send_all(int sock, struct msghdr *header)
 
 int vhost_user_reply(int sock, struct vhost_user_message *message, uint32_t size, int fd)
 {
-	uint32_t head[] = { message->request, VHOST_USER_VERSION | VHOST_USER_IS_REPLY, size };
-	struct iovec iov[] = { { head, sizeof(head) }, { &message->u64, size } };
-	struct msghdr header = { .msg_iov = iov, .msg_iovlen = 2 };
-	union control control;
+	const uint32_t head[] = { message->request, VHOST_USER_VERSION | VHOST_USER_IS_REPLY,
+				  size };
+	char bytes[VHOST_USER_HEADER + MAX_PAYLOAD];
 
-	if (fd >= 0)
-		attach_fd(&header, &control, fd);
-	return send_all(sock, &header);
+	memcpy(bytes, head, sizeof(head));
+	memcpy(bytes + sizeof(head), &message->u64, size);
+	return send_all(sock, bytes, sizeof(head) + size, fd);
 }

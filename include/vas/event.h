@@ -35,6 +35,15 @@ struct vas_event {
 VAS_API int vas_event_add(struct vas *vas, const struct vas_event *event);
 VAS_API int vas_event_remove(struct vas *vas, uint32_t id);
 
+/*
+ * Give the event with this id another address, data, len or gsi, and other flags, as a guest does
+ * that moves a device or its messages. Its eventfds, kind and name stay, whatever event->name is,
+ * and it stays with or without VAS_EVENT_RESAMPLE. KVM follows when it is detached from it
+ * and attached again. Owner only (-EPERM). -ENOENT; -EINVAL, as for vas_event_add(), and nothing
+ * has changed.
+ */
+VAS_API int vas_event_change(struct vas *vas, const struct vas_event *event);
+
 /* Store up to nr events and return how many there are. */
 VAS_API ssize_t vas_events(struct vas *vas, struct vas_event *events, size_t nr);
 

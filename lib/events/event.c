@@ -291,6 +291,39 @@ int vas_event_add(struct vas *vas, const struct vas_event *event)
 	return err;
 }
 
+static int event_change_locked(struct vas *vas, struct vas_event_entry *e)
+{
+	struct vas_event_entry *own;
+	int i = own_find(vas, e->id);
+
+	if (i < 0)
+		return vas_error_set(-ENOENT, "there is no event with id %u", e->id);
+	own = &vas->events.own[i];
+	if (own->kind != e->kind || (own->flags ^ e->flags) & VAS_EVENT_RESAMPLE)
+		return vas_error_set(-EINVAL, "event %u: its kind and eventfds stay", e->id);
+	memcpy(e->name, own->name, sizeof(e->name));
+	*own = *e;
+	entry_publish(&entries(vas)[i], own);
+	return 0;
+}
+
+int vas_event_change(struct vas *vas, const struct vas_event *event)
+{
+	NO_CANCEL;
+	struct vas_event_entry e;
+	int err;
+
+	if (vas->role != VAS_ROLE_OWNER)
+		return vas_error_set(-EPERM, "only the owner changes events");
+	err = event_to_entry(event, &e);
+	if (err)
+		return err;
+	pthread_mutex_lock(&vas->lock);
+	err = event_change_locked(vas, &e);
+	pthread_mutex_unlock(&vas->lock);
+	return err;
+}
+
 static void own_withdraw(struct vas *vas, uint32_t i)
 {
 	memset(&vas->events.own[i], 0, sizeof(vas->events.own[i]));

@@ -52,8 +52,7 @@ void program_start(struct program *p, const char *const argv[])
 	p->text[0] = 0;
 }
 
-/* More of what it says; false at its end. */
-static int program_read(struct program *p)
+int program_read(struct program *p)
 {
 	struct pollfd fd = { .fd = p->out, .events = POLLIN };
 	ssize_t nr;

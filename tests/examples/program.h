@@ -22,6 +22,8 @@ const char *path_of(const char *variable);
 const char *guest_path(const char *name);
 
 void program_start(struct program *p, const char *const argv[]);
+/* More of what it says, whatever that is; false at its end. */
+int program_read(struct program *p);
 /* Until it has said that. */
 void program_await(struct program *p, const char *text);
 /* Until its end: its exit status, or -signal. */

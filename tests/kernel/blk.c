@@ -113,14 +113,14 @@ TEST(what_is_beyond_the_disk_is_an_error_of_the_request)
 TEST(a_queue_goes_on_where_it_was_stopped)
 {
 	struct part in = { DATA, 512, 1 };
-	struct vas_blk_stopped stopped;
+	struct vas_queue_stopped stopped;
 	struct guest g;
 
 	guest_init(&g, EVENT);
 	for (uint16_t i = 1; i <= 100; i++) {
 		CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, i, in, 0, NULL), VIRTIO_BLK_S_OK);
 		stopped = queue_stop(&g);
-		CHECK_EQ(stopped.next_avail, i);
+		CHECK_EQ(stopped.base, i);
 		CHECK_EQ(stopped.broken, 0);
 		CHECK_OK(queue_start(&g, i));
 	}

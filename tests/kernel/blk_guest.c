@@ -19,26 +19,24 @@ int blk_open(struct guest *g, uint64_t features)
 	return ioctl(g->blk, VAS_BLK_OPEN, &arg) ? -errno : 0;
 }
 
-int queue_start(struct guest *g, uint16_t next_avail)
+int queue_start(struct guest *g, uint32_t base)
 {
-	struct vas_blk_queue arg = {
+	struct vas_queue_start arg = {
 		.index = 0,
 		.size = g->q.size,
-		.desc = g->q.desc_gpa,
-		.avail = g->q.avail_gpa,
-		.used = g->q.used_gpa,
+		.parts = { g->q.desc_gpa, g->q.avail_gpa, g->q.used_gpa },
 		.kick_fd = g->q.kick,
 		.call_fd = g->q.call,
 		.err_fd = g->q.err,
-		.next_avail = next_avail,
+		.base = base,
 	};
 
 	return ioctl(g->blk, VAS_BLK_START, &arg) ? -errno : 0;
 }
 
-struct vas_blk_stopped queue_stop(struct guest *g)
+struct vas_queue_stopped queue_stop(struct guest *g)
 {
-	struct vas_blk_stopped stopped = { .index = 0 };
+	struct vas_queue_stopped stopped = { .index = 0 };
 
 	CHECK_OK(ioctl(g->blk, VAS_BLK_STOP, &stopped));
 	return stopped;

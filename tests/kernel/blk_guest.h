@@ -37,8 +37,8 @@ struct guest {
 void guest_init(struct guest *g, uint64_t features);
 
 int blk_open(struct guest *g, uint64_t features);
-int queue_start(struct guest *g, uint16_t next_avail);
-struct vas_blk_stopped queue_stop(struct guest *g);
+int queue_start(struct guest *g, uint32_t base);
+struct vas_queue_stopped queue_stop(struct guest *g);
 
 void put_header(struct guest *g, uint32_t type, uint64_t sector);
 /* Do one request of one data part, and return its status; *written is what the device says. */

@@ -12,7 +12,7 @@
 static void is_broken(struct guest *g)
 {
 	struct part in = { DATA, 512, 1 };
-	struct vas_blk_stopped stopped;
+	struct vas_queue_stopped stopped;
 
 	CHECK(virtqueue_is_broken(&g->q, TEST_HANG_MS));
 	stopped = queue_stop(g);
@@ -229,7 +229,7 @@ TEST(a_ring_that_changes_while_it_is_read_harms_nobody)
 
 /* In each of NR_BAD ways. */
 #define NR_BAD 9
-static struct vas_blk_queue bad_queue(struct vas_blk_queue queue, int way)
+static struct vas_queue_start bad_queue(struct vas_queue_start queue, int way)
 {
 	switch (way) {
 	case 0:
@@ -248,16 +248,16 @@ static struct vas_blk_queue bad_queue(struct vas_blk_queue queue, int way)
 		queue.size = 2 * VAS_BLK_MAX_SIZE;
 		break;
 	case 5:
-		queue.desc += 8;
+		queue.parts[0] += 8;
 		break;
 	case 6:
-		queue.avail += 1;
+		queue.parts[1] += 1;
 		break;
 	case 7:
-		queue.used += 2;
+		queue.parts[2] += 2;
 		break;
 	case 8:
-		queue.pad = 1;
+		queue.base = 1u << 16;
 		break;
 	}
 	return queue;
@@ -265,17 +265,15 @@ static struct vas_blk_queue bad_queue(struct vas_blk_queue queue, int way)
 
 TEST(queues_that_cannot_be_are_refused)
 {
-	struct vas_blk_queue good, bad;
-	struct vas_blk_stopped stopped = { .index = 0 };
+	struct vas_queue_start good, bad;
+	struct vas_queue_stopped stopped = { .index = 0 };
 	struct guest g;
 
 	guest_init(&g, 0);
-	good = (struct vas_blk_queue){
+	good = (struct vas_queue_start){
 		.index = 1,
 		.size = SIZE,
-		.desc = g.q.desc_gpa,
-		.avail = g.q.avail_gpa,
-		.used = g.q.used_gpa,
+		.parts = { g.q.desc_gpa, g.q.avail_gpa, g.q.used_gpa },
 		.kick_fd = g.q.kick,
 		.call_fd = g.q.call,
 		.err_fd = -1,

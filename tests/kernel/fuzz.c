@@ -126,7 +126,7 @@ static void fuzz_init(struct fuzz *f, struct vas *vas)
 	struct stat stat;
 	int i;
 
-	f->drive = f->foo = f->blk = -1;
+	f->drive = f->foo = f->blk = f->net = -1;
 	for (i = 0; i < NR_SESSIONS; i++)
 		f->sessions[i] = -1;
 	for (i = 0; i < NR_EVENTS; i++)
@@ -322,6 +322,7 @@ TEST(nothing_that_anybody_does_harms_the_kernel)
 	device_open();
 	CHECK(open("/dev/foo", O_RDWR | O_CLOEXEC) >= 0);
 	CHECK(open("/dev/vas_blk", O_RDWR | O_CLOEXEC) >= 0);
+	CHECK(open("/dev/vas_net", O_RDWR | O_CLOEXEC) >= 0);
 	for (rounds = 0; test_now_ns() < end_ns; rounds++) {
 		uint64_t seed = test_random_next(&random);
 

@@ -24,6 +24,7 @@ struct fuzz {
 	int drive;
 	int foo;
 	int blk;
+	int net;
 	char *mapped; /* the whole of file 0 */
 	size_t size;
 	char *buf;		  /* MIB bytes */

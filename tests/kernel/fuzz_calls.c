@@ -9,6 +9,7 @@
 #include "fuzz.h"
 #include "include/uapi/linux/vas.h"
 #include "kernel/modules/blk/vas_blk.h"
+#include "kernel/modules/net/vas_net.h"
 #include "kernel/modules/example/vas_example.h"
 #include "kernel/modules/test/vas_test.h"
 
@@ -305,18 +306,16 @@ static void do_disk(struct fuzz *f)
 		.capacity = below(f, 4) * MIB,
 		.features = VAS_BLK_FEATURES & below(f, ~0ull),
 	};
-	struct vas_blk_queue queue = {
+	struct vas_queue_start queue = {
 		.index = (uint32_t)below(f, 3),
 		.size = 1u << below(f, 8),
-		.desc = below(f, 64) * 4096,
-		.avail = below(f, 64) * 4096,
-		.used = below(f, 64) * 4096,
+		.parts = { below(f, 64) * 4096, below(f, 64) * 4096, below(f, 64) * 4096 },
 		.kick_fd = f->events[1],
 		.call_fd = f->events[2],
 		.err_fd = -1,
-		.next_avail = (uint16_t)below(f, 4),
+		.base = (uint32_t)below(f, 4) | (below(f, 2) ? VAS_QUEUE_NEW_PACKED : 0),
 	};
-	struct vas_blk_stopped stopped = { .index = (uint32_t)below(f, 3) };
+	struct vas_queue_stopped stopped = { .index = (uint32_t)below(f, 3) };
 
 	if (f->blk >= 0 && below(f, 4) == 0) {
 		close(f->blk);
@@ -330,24 +329,64 @@ static void do_disk(struct fuzz *f)
 		ioctl(f->blk, VAS_BLK_STOP, &stopped);
 }
 
+static void do_network(struct fuzz *f)
+{
+	struct vas_net_open open_arg = {
+		.vas_fd = fuzz_file(f),
+		.nr_pairs = (uint16_t)below(f, 3),
+		.features = 1ull << 32 | below(f, ~0ull),
+	};
+	struct vas_queue_start queue = {
+		.index = (uint32_t)below(f, 5),
+		.size = 1u << below(f, 8),
+		.parts = { below(f, 64) * 4096, below(f, 64) * 4096, below(f, 64) * 4096 },
+		.kick_fd = f->events[1],
+		.call_fd = f->events[2],
+		.err_fd = -1,
+		.base = (uint32_t)below(f, 4) | (below(f, 2) ? VAS_QUEUE_NEW_PACKED : 0),
+	};
+	struct vas_queue_stopped stopped = { .index = (uint32_t)below(f, 5) };
+	uint64_t features = 0;
+	uint32_t nr = (uint32_t)below(f, 4);
+
+	if (f->net >= 0 && below(f, 16) == 0) {
+		close(f->net);
+		f->net = -1;
+	}
+	if (f->net < 0)
+		f->net = open("/dev/vas_net", O_RDWR | O_CLOEXEC);
+	ioctl(f->net, VAS_NET_GET_FEATURES, &features);
+	open_arg.features &= features;
+	ioctl(f->net, VAS_NET_OPEN, &open_arg);
+	ioctl(f->net, VAS_NET_START, &queue);
+	if (below(f, 3) == 0)
+		ioctl(f->net, VAS_NET_STOP, &stopped);
+	if (below(f, 8) == 0)
+		ioctl(f->net, VAS_NET_SET_PAIRS, &nr);
+	if (below(f, 8) == 0)
+		ioctl(f->net, VAS_NET_SET_OFFLOADS, &features);
+	if (below(f, 8) == 0)
+		ioctl(f->net, VAS_NET_SET_LINK, &nr);
+}
+
 /* Nonsense for every device: commands that there are not, addresses that are not. */
 static void do_nonsense(struct fuzz *f)
 {
-	int fds[] = { session(f), f->drive, f->foo, f->blk };
-	int fd = fds[below(f, 4)];
-	unsigned int type = "\xb6\xb7\xf0\xf1"[below(f, 4)] & 0xff;
+	int fds[] = { session(f), f->drive, f->foo, f->blk, f->net };
+	int fd = fds[below(f, 5)];
+	unsigned int type = below(f, 4) ? VAS_KO_MAGIC : (unsigned int)below(f, 256);
 
-	ioctl(fd, _IOC(below(f, 4), type, below(f, 24), below(f, 128)),
+	ioctl(fd, _IOC(below(f, 4), type, below(f, 192), below(f, 128)),
 	      below(f, 2) ? (uintptr_t)f->buf : fuzz_number(f));
 }
 
 void fuzz_call(struct fuzz *f)
 {
 	static void (*const calls[])(struct fuzz * f) = {
-		do_bind,  do_bind, do_bind,	do_unbind,   do_copy,  do_copy,	  do_copy,
-		do_map,	  do_map,  do_unmap,	do_access,   do_mark,  do_offer,  do_policy,
-		do_load,  do_list, do_doorbell, do_look,     do_field, do_attach, do_drive,
-		do_drive, do_foo,  do_disk,	do_nonsense, reopen,
+		do_bind,  do_bind, do_bind,	do_unbind,  do_copy,	 do_copy,   do_copy,
+		do_map,	  do_map,  do_unmap,	do_access,  do_mark,	 do_offer,  do_policy,
+		do_load,  do_list, do_doorbell, do_look,    do_field,	 do_attach, do_drive,
+		do_drive, do_foo,  do_disk,	do_network, do_nonsense, reopen,
 	};
 
 	calls[below(f, sizeof(calls) / sizeof(calls[0]))](f);

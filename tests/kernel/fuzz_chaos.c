@@ -95,8 +95,9 @@ static void unmap_buffer(struct fuzz *f)
 
 static void close_any(struct fuzz *f)
 {
-	int *places[] = { &f->sessions[below(f, NR_SESSIONS)], &f->drive, &f->foo, &f->blk };
-	int *place = places[below(f, 4)];
+	int *places[] = { &f->sessions[below(f, NR_SESSIONS)], &f->drive, &f->foo, &f->blk,
+			  &f->net };
+	int *place = places[below(f, 5)];
 
 	close(*place);
 	*place = -1;
@@ -104,8 +105,9 @@ static void close_any(struct fuzz *f)
 
 static void unload(struct fuzz *f)
 {
-	static const char *const modules[] = { "vas", "vas_test", "vas_example", "vas_blk" };
-	int i = (int)below(f, 4);
+	static const char *const modules[] = { "vas",		"vas_test", "vas_example",
+					       "vas_virtqueue", "vas_blk",  "vas_net" };
+	int i = (int)below(f, 6);
 
 	/* The parent has a session of each, so none can go. */
 	if (!syscall(SYS_delete_module, modules[i], O_NONBLOCK))

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost_types.h>
-#include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <stddef.h>
@@ -63,20 +62,14 @@ struct message {
 
 #define HEADER_SIZE offsetof(struct message, number)
 
-static uint64_t offered(void)
-{
-	/* These two say something of the configuration space, and nothing to the data path. */
-	return (VAS_BLK_FEATURES & ~(1ull << VIRTIO_BLK_F_RO)) | 1ull << VIRTIO_BLK_F_SEG_MAX |
-	       1ull << VIRTIO_BLK_F_BLK_SIZE | 1ull << PROTOCOL_FEATURES_BIT;
-}
-
 /* ---- queues ------------------------------------------------------------------------------- */
 
 static int start(struct vhost_user *user, struct vhost_user_queue *queue)
 {
-	if (queue->is_running || queue->config.kick_fd < 0 || queue->config.call_fd < 0)
+	if (queue->is_running || !queue->is_enabled || queue->config.kick_fd < 0 ||
+	    queue->config.call_fd < 0)
 		return 0;
-	if (ioctl(user->blk, VAS_BLK_START, &queue->config))
+	if (ioctl(user->device, user->type->start, &queue->config))
 		return -errno;
 	queue->is_running = 1;
 	return 0;
@@ -84,14 +77,14 @@ static int start(struct vhost_user *user, struct vhost_user_queue *queue)
 
 static int stop(struct vhost_user *user, struct vhost_user_queue *queue)
 {
-	struct vas_blk_stopped stopped = { .index = queue->config.index };
+	struct vas_queue_stopped stopped = { .index = queue->config.index };
 
 	if (!queue->is_running)
 		return 0;
-	if (ioctl(user->blk, VAS_BLK_STOP, &stopped))
+	if (ioctl(user->device, user->type->stop, &stopped))
 		return -errno;
 	queue->is_running = 0;
-	queue->config.next_avail = stopped.next_avail;
+	queue->config.base = stopped.base;
 	queue->nr_requests += stopped.nr_requests;
 	return stopped.broken ? -EPROTO : 0;
 }
@@ -117,52 +110,28 @@ static int take_fd(const struct message *m, int fd, int *place)
 static int set_call(struct vhost_user *user, struct vhost_user_queue *queue,
 		    const struct message *m, int fd)
 {
-	int err, was_running = queue->is_running;
+	int err = stop(user, queue);
 
-	err = stop(user, queue);
 	take_fd(m, fd, &queue->config.call_fd);
-	return err || !was_running ? err : start(user, queue);
+	return err ? err : start(user, queue);
 }
 
 static void set_addr(struct vhost_user *user, struct vhost_user_queue *queue,
 		     const struct vhost_vring_addr *addr)
 {
-	queue->config.desc = gpa_of(user, addr->desc_user_addr);
-	queue->config.avail = gpa_of(user, addr->avail_user_addr);
-	queue->config.used = gpa_of(user, addr->used_user_addr);
+	queue->config.parts[0] = gpa_of(user, addr->desc_user_addr);
+	queue->config.parts[1] = gpa_of(user, addr->avail_user_addr);
+	queue->config.parts[2] = gpa_of(user, addr->used_user_addr);
 }
 
 /* ---- the device --------------------------------------------------------------------------- */
 
-static int open_disk(struct vhost_user *user)
+static int open_device(struct vhost_user *user)
 {
-	struct vas_blk_open arg = {
-		.vas_fd = user->vas_fd,
-		.file_fd = user->file,
-		.capacity = user->capacity,
-		.features = user->features & VAS_BLK_FEATURES,
-		.id = "vas_blk",
-	};
-
-	if (user->blk >= 0)
-		close(user->blk);
-	user->blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
-	if (user->blk < 0 || ioctl(user->blk, VAS_BLK_OPEN, &arg))
-		return -errno;
-	return 0;
-}
-
-static void fill_config(const struct vhost_user *user, struct message *m)
-{
-	struct virtio_blk_config config = {
-		.capacity = user->capacity / 512,
-		.seg_max = 126,
-		.blk_size = 512,
-		.num_queues = VHOST_USER_QUEUES,
-	};
-
-	memset(m->config.bytes, 0, sizeof(m->config.bytes));
-	memcpy(m->config.bytes, &config, sizeof(config));
+	if (user->device >= 0)
+		close(user->device);
+	user->device = open(user->type->path, O_RDWR | O_CLOEXEC);
+	return user->device < 0 ? -errno : user->type->open(user);
 }
 
 static void set_memory(struct vhost_user *user, const struct message *m)
@@ -205,19 +174,23 @@ static int handle_queue(struct vhost_user *user, struct message *m, int fd)
 		set_addr(user, queue, &addr);
 		return 0;
 	case SET_VRING_BASE:
-		queue->config.next_avail = (uint16_t)m->state.num;
+		queue->config.base = m->state.num;
 		return 0;
 	case SET_VRING_KICK:
-		return take_fd(m, fd, &queue->config.kick_fd);
+		take_fd(m, fd, &queue->config.kick_fd);
+		return start(user, queue);
 	case SET_VRING_ERR:
 		return take_fd(m, fd, &queue->config.err_fd);
 	case SET_VRING_CALL:
 		return set_call(user, queue, m, fd);
 	case SET_VRING_ENABLE:
-		return m->state.num ? start(user, queue) : stop(user, queue);
+		queue->is_enabled = m->state.num != 0;
+		return queue->is_enabled ? start(user, queue) : stop(user, queue);
 	default: /* GET_VRING_BASE */
 		err = stop(user, queue);
-		m->state.num = queue->config.next_avail;
+		close(queue->config.kick_fd);
+		queue->config.kick_fd = -1;
+		m->state.num = queue->config.base;
 		return err ? err : reply(user, m, sizeof(m->state));
 	}
 }
@@ -226,20 +199,22 @@ static int handle(struct vhost_user *user, struct message *m, int fd)
 {
 	switch (m->request) {
 	case GET_FEATURES:
-		return reply_number(user, m, offered());
+		return reply_number(user, m, user->type->features | 1ull << PROTOCOL_FEATURES_BIT);
 	case SET_FEATURES:
 		user->features = m->number;
 		return 0;
 	case GET_PROTOCOL_FEATURES:
-		return reply_number(user, m, PROTOCOL_MQ | PROTOCOL_CONFIG);
+		return reply_number(user, m,
+				    PROTOCOL_MQ | (user->type->config ? PROTOCOL_CONFIG : 0));
 	case GET_QUEUE_NUM:
 		return reply_number(user, m, VHOST_USER_QUEUES);
 	case GET_CONFIG:
-		fill_config(user, m);
+		memset(m->config.bytes, 0, sizeof(m->config.bytes));
+		user->type->config(m->config.bytes);
 		return reply(user, m, m->size);
 	case SET_MEM_TABLE:
 		set_memory(user, m);
-		return open_disk(user);
+		return open_device(user);
 	case SET_VRING_NUM:
 	case SET_VRING_ADDR:
 	case SET_VRING_BASE:
@@ -302,7 +277,7 @@ int vhost_user_serve(struct vhost_user *user)
 	struct message m;
 	int err, fd;
 
-	user->blk = -1;
+	user->device = -1;
 	for (uint32_t i = 0; i < VHOST_USER_QUEUES; i++)
 		user->queues[i] = (struct vhost_user_queue){
 			.config = { .index = i, .kick_fd = -1, .call_fd = -1, .err_fd = -1 },
@@ -316,7 +291,7 @@ int vhost_user_serve(struct vhost_user *user)
 	for (uint32_t i = 0; i < VHOST_USER_QUEUES; i++)
 		if (stop(user, &user->queues[i]))
 			err = -EPROTO;
-	if (user->blk >= 0)
-		close(user->blk);
+	if (user->device >= 0)
+		close(user->device);
 	return err == -ENOTCONN || err == -ECONNRESET ? 0 : err;
 }

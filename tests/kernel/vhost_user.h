@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * As much of a vhost-user back end as an unmodified QEMU needs to have its virtio-blk served by
- * vas_blk.ko: it answers the control messages and hands rings and eventfds on to the module. No request
+ * As much of a vhost-user back end as an unmodified QEMU needs to have a virtio device served by
+ * a module: it answers the control messages and hands rings and eventfds on to it. No request
  * passes through it.
  */
 #ifndef TESTS_KERNEL_VHOST_USER_H
@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "kernel/modules/blk/vas_blk.h"
+#include "kernel/modules/virtqueue/vas_queue.h"
 
 #define VHOST_USER_QUEUES  2
 #define VHOST_USER_REGIONS 8
@@ -23,17 +23,29 @@ struct vhost_user_region {
 };
 
 struct vhost_user_queue {
-	struct vas_blk_queue config;
+	struct vas_queue_start config;
+	int is_enabled; /* before or after the rest of it is told */
 	int is_running;
 	uint64_t nr_requests; /* when it was stopped last */
 };
 
+struct vhost_user;
+
+/* One of ours, as QEMU needs it. */
+struct vhost_user_device {
+	const char *path;
+	uint64_t features;		      /* offered */
+	unsigned long start, stop;	      /* its ioctls */
+	int (*open)(struct vhost_user *user); /* .device, for a driver that is ready; 0 or -errno */
+	void (*config)(void *to);	      /* its configuration space; NULL: QEMU has it */
+};
+
 struct vhost_user {
+	const struct vhost_user_device *type;
 	int sock;
 	int vas_fd;
-	int file;
-	uint64_t capacity;
-	int blk; /* /dev/vas_blk, or -1 before the driver is ready */
+	int file;   /* the disk */
+	int device; /* its fd, or -1 before the driver is ready */
 	uint64_t features;
 	struct vhost_user_region regions[VHOST_USER_REGIONS];
 	uint32_t nr_regions;

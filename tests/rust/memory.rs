@@ -56,7 +56,7 @@ macro_rules! on_both {
 on_both! {
     regions_are_found addresses_are_checked copies_cross_regions copies_end_at_holes
     objects_are_copied streams_are_copied atomics_are_atomic slices_show_the_memory
-    accesses_are_split a_region_is_accessed_by_offset a_region_ends_where_it_ends a_region_has_its_streams
+    accesses_are_split an_access_has_its_region a_region_is_accessed_by_offset a_region_ends_where_it_ends a_region_has_its_streams
 }
 
 fn regions_are_found<M: GuestMemory>(memory: &M) {
@@ -246,6 +246,33 @@ fn accesses_are_split<M: GuestMemory>(memory: &M) {
     assert!(matches!(failed, Err(Error::HostAddressNotAvailable)));
     let nowhere = memory.try_access(1, at(0x7000), |_, len, _, _| Ok(len));
     assert!(matches!(nowhere, Err(Error::InvalidGuestAddress(GuestAddress(0x7000)))));
+}
+
+fn an_access_has_its_region<M: GuestMemory>(memory: &M) {
+    memory.write_slice(b"hello", at(0x4010)).unwrap();
+    let done = memory.try_access(5, at(0x4010), |_, len, address, region| {
+        assert_eq!((region.start_addr(), region.len()), (at(0x4000), 0x2000));
+        let same = memory.find_region(at(0x4000)).unwrap();
+        assert_eq!(region.file_offset().is_some(), same.file_offset().is_some());
+        let mut text = [0; 5];
+        region.read_slice(&mut text, address)?;
+        assert_eq!(&text, b"hello");
+        // Not only what was asked for.
+        assert_eq!(region.read_obj::<u64>(within(0x1ff8))?, 0);
+        assert_eq!(region.read(&mut [0; 16], within(0x1ff8))?, 8);
+        assert_eq!(region.read(&mut [], within(0x2000))?, 0);
+        assert!(region.read_obj::<u64>(within(0x2000)).is_err());
+        assert!(region.read_obj::<u64>(within(u64::MAX)).is_err());
+        region.write_slice(b"HE", address)?;
+        region.store(b'L', within(0x12), Ordering::Relaxed)?;
+        assert_eq!(region.load::<u16>(address, Ordering::Relaxed)?, u16::from_le_bytes(*b"HE"));
+        assert_eq!(region.get_slice(address, len)?.len(), 5);
+        Ok(len)
+    });
+    assert_eq!(done.unwrap(), 5);
+    let mut text = [0; 5];
+    memory.read_slice(&mut text, at(0x4010)).unwrap();
+    assert_eq!(&text, b"HELlo");
 }
 
 fn a_region_is_accessed_by_offset<M: GuestMemory>(memory: &M) {

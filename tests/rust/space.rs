@@ -68,6 +68,30 @@ fn a_change_waits_for_a_guard_and_its_clones() {
     owner.region_remove(id).unwrap();
 }
 
+/// What a guard has stays, though others of its process have seen a newer layout.
+#[test]
+fn a_guard_reads_while_there_is_a_newer_view() {
+    let owner = owner();
+    let id = owner.region_add(&Region::ram(8 * MIB, MIB, "goes")).unwrap();
+    owner.write(8 * MIB, &[1; 8]).unwrap();
+    let peer = Vas::bind(&owner, 0).unwrap();
+    let memory = peer.memory();
+    assert_eq!(memory.read_obj::<u64>(at(8 * MIB)).unwrap(), 0x0101010101010101);
+    owner.region_add(&Region::ram(16 * MIB, MIB, "more")).unwrap();
+    let mut change = owner.change().unwrap();
+    change.remove(id).unwrap();
+    assert!(change.commit(Duration::from_millis(10)).is_err());
+    thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(reads(&peer, 16 * MIB), Some(0))).join().unwrap();
+    });
+    assert_eq!(memory.num_regions(), 2);
+    assert_eq!(memory.read_obj::<u64>(at(8 * MIB)).unwrap(), 0x0101010101010101);
+    memory.write_obj(2u64, at(8 * MIB)).unwrap();
+    assert_eq!(memory.read_obj::<u64>(at(8 * MIB)).unwrap(), 2);
+    drop(memory);
+    assert_eq!(peer.memory().num_regions(), 3);
+}
+
 #[test]
 fn a_guard_outlives_the_handle_that_gave_it() {
     let owner = owner();
@@ -162,6 +186,14 @@ fn a_page_that_failed_is_an_error() {
     assert!(memory.write_obj(1u64, at(8 * MIB + 4096)).is_err());
     memory.write_obj(1u64, at(8 * MIB)).unwrap();
     assert_eq!(memory.read_obj::<u64>(at(8 * MIB)).unwrap(), 1);
+    // Who does not touch the page does not hear of it, before and after the next guard.
+    assert!(memory.check_range(at(8 * MIB), 2 * 4096));
+    assert!(memory.read_slice(&mut [0; 8192], at(8 * MIB)).is_err());
+    drop(memory);
+    let memory = owner.memory();
+    assert!(memory.check_range(at(8 * MIB), 2 * 4096));
+    assert_eq!(memory.read_obj::<u64>(at(8 * MIB)).unwrap(), 1);
+    assert!(memory.read_obj::<u64>(at(8 * MIB + 4096)).is_err());
 }
 
 fn tempfile() -> std::fs::File {

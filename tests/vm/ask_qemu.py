@@ -3,6 +3,7 @@
 
 ask_qemu.py SOCKET status           how the guest is: running, paused, ...
 ask_qemu.py SOCKET balloon MIB      have the guest give memory back, until so much is left
+ask_qemu.py SOCKET plug ID BYTES    memory of QEMU's own
 """
 
 import json
@@ -31,6 +32,11 @@ class Monitor:
 
     def status(self):
         print(self.execute("query-status")["status"])
+
+    def plug(self, name, size):
+        self.execute("object-add", **{"qom-type": "memory-backend-ram", "id": f"{name}-ram",
+                                      "size": int(size)})
+        self.execute("device_add", driver="pc-dimm", id=name, memdev=f"{name}-ram")
 
     def balloon(self, mib):
         wanted = int(mib) << 20

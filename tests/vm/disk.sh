@@ -4,7 +4,7 @@
 # Linux guests that work on a disk of 'vas device blk', in QEMUs under TCG; to be sourced after
 # ../cli/lib.sh.
 #
-#	make_disk_guest			the kernel and an initramfs
+#	make_disk_guest			the kernel $kernel_name, an initramfs: $kernel, $initramfs
 #	serve [OPTION...]		the device, in the background: $device; it listens at $tmp/blk
 #	boot_disk SERIAL [WORD...]	QEMU, with further words: $guest; the guest has begun to work
 #	checked SERIAL			how much it has checked
@@ -13,14 +13,14 @@
 scripts=$(cd "$(dirname "$0")/../../scripts" && pwd)
 # shellcheck source-path=SCRIPTDIR/../../scripts source=../../scripts/vm-machine.sh
 . "$scripts/vm-machine.sh"
-disk_mib=128 guest_mib=192
+disk_mib=128 guest_mib=192 kernel_name=6.1
 
 make_disk_guest()
 {
 	need qemu-system-x86_64 cpio
-	kernel=$("$scripts/kernel.sh" path 6.1 vmlinux) || skip "kernel 6.1 is not in the cache"
-	"$scripts/kernel.sh" modules 6.1 virtio_pci virtio_blk >"$tmp/modules" ||
-		skip "kernel 6.1 has no modules in the cache"
+	kernel=$("$scripts/kernel.sh" path "$kernel_name" vmlinux) || skip "kernel $kernel_name is not in the cache"
+	"$scripts/kernel.sh" modules "$kernel_name" virtio_pci virtio_blk >"$tmp/modules" ||
+		skip "kernel $kernel_name has no modules in the cache"
 	mkdir -p "$tmp/root/modules" "$tmp/root/dev" "$tmp/root/proc" "$tmp/root/sys"
 	cp "$DISK_INIT" "$tmp/root/init"
 	while read -r file; do

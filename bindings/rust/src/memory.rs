@@ -20,16 +20,17 @@
 
 use crate::error::{Error as VasError, Result as VasResult};
 use crate::handle::{Handle, Vas};
-use crate::section::{copy, enter, read, translate, write};
+use crate::section::{copy_from, copy_to, enter, read, translate, write};
 use crate::sys;
+use std::cell::Cell;
 use std::cmp::min;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
-use std::mem::{align_of, size_of, zeroed};
+use std::mem::{align_of, size_of};
 use std::ops::Deref;
-use std::ptr::NonNull;
+use std::ptr::{null, null_mut, NonNull};
 use std::slice::Iter;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -117,26 +118,67 @@ pub struct Region {
     cache: sys::vas_cache,
     log: RegionLog,
     readonly: bool,
-    file: Option<FileOffset>,
+    file: *const FileOffset, // of the layout's; or null
+    /// Of a copy that [`Memory::try_access`] lends: it is mapped as the cache has it until the
+    /// section ends, and whoever reads leaves it to the lender to ask whether the memory was there.
+    lent: bool,
+    doubtful: Cell<bool>,
+}
+
+/// Are `len` bytes, and not none, at `start` among the first `size`?
+#[inline(always)]
+fn fits(size: u64, start: u64, len: usize) -> bool {
+    start < size.saturating_sub((len as u64).wrapping_sub(1))
 }
 
 impl Region {
+    /// No byte of memory.
+    fn none(vas: *mut sys::vas) -> Region {
+        Region {
+            gpa: 0,
+            size: 0,
+            cache: sys::vas_cache { gpa: 0, size: 0, hva: null_mut(), serial: 0, prot: 0 },
+            log: RegionLog(Log { vas, gpa: 0, section: PhantomData }),
+            readonly: false,
+            file: null(),
+            lent: false,
+            doubtful: Cell::new(false),
+        }
+    }
+
     /// In a section.
-    fn new(vas: *mut sys::vas, raw: &sys::vas_region, file: Option<Arc<File>>) -> Region {
-        // SAFETY: numbers and a pointer, for which 0 is a value.
-        let mut cache: sys::vas_cache = unsafe { zeroed() };
+    fn new(vas: *mut sys::vas, raw: &sys::vas_region) -> Region {
+        let mut region = Region {
+            gpa: raw.gpa,
+            size: raw.size,
+            log: RegionLog(Log { vas, gpa: raw.gpa, section: PhantomData }),
+            readonly: raw.flags & sys::VAS_REGION_READONLY != 0,
+            ..Region::none(vas)
+        };
+        let cache = &mut region.cache;
         // SAFETY: a handle, in a section of this thread's.
-        unsafe { sys::vas_cache_fill(vas, &mut cache, raw.gpa, raw.size, sys::VAS_PROT_READ) };
+        unsafe { sys::vas_cache_fill(vas, cache, raw.gpa, raw.size, sys::VAS_PROT_READ) };
         if cache.gpa != raw.gpa || cache.size != raw.size {
             cache.serial = 0; // the layout has just changed: such a view is never
         }
+        region
+    }
+
+    /// Is it, in the view of this section, where the window has it?
+    fn is_in_window(&self, base: *mut u8, serial: u64) -> bool {
+        self.cache.serial == serial && self.cache.hva == base.wrapping_add(self.gpa as usize)
+    }
+
+    /// A copy to be lent.
+    #[inline(always)]
+    fn lend(&self, base: *mut u8) -> Region {
+        let hva = base.wrapping_add(self.gpa as usize);
         Region {
-            gpa: raw.gpa,
-            size: raw.size,
-            cache,
-            log: RegionLog(Log { vas, gpa: raw.gpa, section: PhantomData }),
-            readonly: raw.flags & sys::VAS_REGION_READONLY != 0,
-            file: file.map(|file| FileOffset::from_arc(file, raw.offset)),
+            cache: sys::vas_cache { hva, ..self.cache },
+            log: RegionLog(self.log.0),
+            lent: true,
+            doubtful: Cell::new(false),
+            ..*self
         }
     }
 
@@ -162,11 +204,23 @@ impl Region {
     /// else, or where the region has not so many, null.
     #[inline(always)]
     fn pointer(&self, addr: MemoryRegionAddress, len: usize, prot: u32) -> *mut u8 {
-        if addr.0 >= self.size || len as u64 > self.size - addr.0 {
-            return std::ptr::null_mut();
+        if !fits(self.size, addr.0, len) {
+            return null_mut();
         }
         // SAFETY: the section of the guard that this was borrowed from.
         unsafe { sys::vas_translate_within(self.vas(), &self.cache, addr.0, prot) }
+    }
+
+    /// Of what was lent: all of `buf`, in few instructions, or nothing.
+    #[inline(always)]
+    fn read_lent(&self, buf: &mut [u8], addr: MemoryRegionAddress) -> bool {
+        if !self.lent || !fits(self.size, addr.0, buf.len()) {
+            return false;
+        }
+        // SAFETY: so many bytes of mapped memory, in a section.
+        unsafe { copy_from(buf.as_mut_ptr(), self.cache.hva.add(addr.0 as usize), buf.len()) };
+        self.doubtful.set(true);
+        true
     }
 
     /// As much of `buf` as the region has, with all that can happen.
@@ -316,7 +370,7 @@ impl Bytes<MemoryRegionAddress> for Region {
         let to = self.pointer(addr, buf.len(), sys::VAS_PROT_WRITE);
         if !to.is_null() {
             // SAFETY: so many bytes of mapped memory, in a section.
-            unsafe { copy(to, buf.as_ptr(), buf.len()) };
+            unsafe { copy_to(to, buf.as_ptr(), buf.len()) };
             self.log.0.mark_dirty(addr.0 as usize, buf.len());
             if self.verify() {
                 return Ok(buf.len());
@@ -327,10 +381,13 @@ impl Bytes<MemoryRegionAddress> for Region {
 
     #[inline(always)]
     fn read(&self, buf: &mut [u8], addr: MemoryRegionAddress) -> Result<usize> {
+        if self.read_lent(buf, addr) {
+            return Ok(buf.len());
+        }
         let from = self.pointer(addr, buf.len(), sys::VAS_PROT_READ);
         if !from.is_null() {
             // SAFETY: so many bytes of mapped memory, in a section.
-            unsafe { copy(buf.as_mut_ptr(), from, buf.len()) };
+            unsafe { copy_from(buf.as_mut_ptr(), from, buf.len()) };
             if self.verify() {
                 return Ok(buf.len());
             }
@@ -448,7 +505,8 @@ impl GuestMemoryRegion for Region {
 
     /// None of memory that is local to a process, and where this process has no fd of the file.
     fn file_offset(&self) -> Option<&FileOffset> {
-        self.file.as_ref()
+        // SAFETY: null, or of the layout that the guard holds.
+        unsafe { self.file.as_ref() }
     }
 
     fn get_slice(
@@ -472,36 +530,87 @@ impl GuestMemoryRegion for Region {
 /// The guest memory of a section: regions as they were when it was entered.
 pub struct Memory {
     regions: Box<[Region]>,
-    /// Of each granule of gpa: the region that it has a part of, if that is one.
-    only: Box<[Option<NonNull<Region>>]>,
+    /// For each granule of gpa, modulo their number: a region that has a part of it and is in the
+    /// window at `base + gpa`; or one that has nothing.
+    table: Box<[NonNull<Region>]>,
     shift: u32,
+    base: *mut u8,
+    vas: *mut sys::vas,
+    _none: Box<Region>,
+    _files: Box<[FileOffset]>,
 }
 
 impl Memory {
-    fn new(regions: Vec<Region>) -> Memory {
+    fn none(vas: *mut sys::vas) -> Memory {
+        Memory::new(vas, Vec::new(), Vec::new(), null_mut(), 0)
+    }
+
+    /// Of the view with this number, which has its window at `base`.
+    fn new(
+        vas: *mut sys::vas,
+        mut regions: Vec<Region>,
+        files: Vec<(usize, FileOffset)>,
+        base: *mut u8,
+        serial: u64,
+    ) -> Memory {
+        let (owners, files): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        let files = files.into_boxed_slice();
+        for (owner, file) in owners.into_iter().zip(files.iter()) {
+            regions[owner].file = file;
+        }
         let regions = regions.into_boxed_slice();
+        let none = Box::new(Region::none(vas));
         let end = regions.last().map_or(0, |region| region.gpa + region.size);
-        let most = (regions.len() as u64 * 4).next_power_of_two().clamp(1024, 65536);
+        let most = (regions.len() * 4).next_power_of_two().clamp(1024, 65536);
         let mut shift = sys::VAS_PAGE_SHIFT;
-        while end >> shift >= most {
+        while end >> shift >= most as u64 {
             shift += 1;
         }
-        let mut only = vec![None; (end >> shift) as usize + 1];
-        let mut next = 0; // the first granule that no region has a part of yet
-        for region in regions.iter() {
-            let last = (region.gpa + region.size - 1) >> shift;
-            for granule in region.gpa >> shift..=last {
-                only[granule as usize] = (granule >= next).then(|| NonNull::from(region));
+        let mut table = vec![NonNull::from(&*none); most];
+        // SAFETY: a handle. Where a page has failed already, each access is to be asked about.
+        let is_sound = unsafe { !sys::vas_page_failed(vas) };
+        for region in regions.iter().filter(|region| is_sound && region.is_in_window(base, serial))
+        {
+            for granule in region.gpa >> shift..=(region.gpa + region.size - 1) >> shift {
+                table[granule as usize] = NonNull::from(region);
             }
-            next = last + 1;
         }
-        Memory { regions, only: only.into_boxed_slice(), shift }
+        let table = table.into_boxed_slice();
+        Memory { regions, table, shift, base, vas, _none: none, _files: files }
+    }
+
+    /// The region of the window that is most likely to have `gpa`.
+    #[inline(always)]
+    fn likely(&self, gpa: u64) -> &Region {
+        let granule = (gpa >> self.shift) as usize & (self.table.len() - 1);
+        // SAFETY: less than the length, a power of two; of what self holds.
+        unsafe { self.table.get_unchecked(granule).as_ref() }
     }
 
     #[inline(never)]
     fn search(&self, gpa: u64) -> Option<&Region> {
         let at = self.regions.partition_point(|region| region.gpa + region.size <= gpa);
         self.regions.get(at).filter(|region| region.gpa <= gpa)
+    }
+
+    /// Was the memory there that was read in haste?
+    #[inline(always)]
+    fn verify(&self) -> bool {
+        // SAFETY: a handle.
+        unsafe { !sys::vas_page_failed(self.vas) }
+    }
+
+    /// A page has failed, here or elsewhere: was it one of these?
+    fn probe(&self, gpa: u64, len: usize) -> Result<()> {
+        let mut buf = [0; PORTION];
+        let mut done = 0;
+        while done < len {
+            let (at, step) = (gpa + done as u64, min(PORTION, len - done));
+            // SAFETY: the section of the guard that this was borrowed from.
+            unsafe { read(self.vas, at, &mut buf[..step]) }.map_err(|error| error_at(at, error))?;
+            done += step;
+        }
+        Ok(())
     }
 }
 
@@ -518,6 +627,12 @@ impl Memory {
         addr: GuestAddress,
         f: Access,
     ) -> Result<usize> {
+        if done > 0 && !self.verify() {
+            self.probe(addr.0, done)?;
+        }
+        if done > 0 && done >= count {
+            return Ok(done);
+        }
         while let Some(region) = self.find_region(GuestAddress(addr.0 + done as u64)) {
             let start = addr.0 + done as u64 - region.gpa;
             let len = min(region.size - start, (count - done) as u64) as usize;
@@ -550,33 +665,33 @@ impl GuestMemory for Memory {
 
     #[inline(always)]
     fn find_region(&self, addr: GuestAddress) -> Option<&Region> {
-        if let Some(region) = self.only.get((addr.0 >> self.shift) as usize)? {
-            // SAFETY: one of self.regions, which stay where they are.
-            let region = unsafe { region.as_ref() };
-            if addr.0.wrapping_sub(region.gpa) < region.size {
-                return Some(region);
-            }
+        let region = self.likely(addr.0);
+        if addr.0.wrapping_sub(region.gpa) < region.size {
+            return Some(region);
         }
         self.search(addr.0)
     }
 
-    /// As the trait does it; most accesses are to one region, and inlined.
+    /// As the trait does it. Most accesses are to one region in the window: they are so few
+    /// instructions that what calls the traits has them inlined, as long as nothing else does.
     #[inline(always)]
     fn try_access<F>(&self, count: usize, addr: GuestAddress, mut f: F) -> Result<usize>
     where
         F: FnMut(usize, usize, MemoryRegionAddress, &Region) -> Result<usize>,
     {
-        if let Some(region) = self.find_region(addr) {
-            let start = addr.0 - region.gpa;
-            if count as u64 <= region.size - start {
-                let done = f(0, count, MemoryRegionAddress(start), region)?;
-                if done == count || done == 0 {
-                    return Ok(done);
-                }
-                return self.access_pieces(done, count, addr, &mut f);
+        let region = self.likely(addr.0);
+        let start = addr.0.wrapping_sub(region.gpa);
+        let mut done = 0;
+        if fits(region.size, start, count) {
+            let region = region.lend(self.base);
+            match f(0, count, MemoryRegionAddress(start), &region) {
+                Ok(n) if n == count && (!region.doubtful.get() || self.verify()) => return Ok(n),
+                Ok(0) => return Ok(0),
+                Ok(n) => done = n,
+                error => return error,
             }
         }
-        self.access_pieces(0, count, addr, &mut f)
+        self.access_pieces(done, count, addr, &mut f)
     }
 
     fn iter(&self) -> Iter<'_, Region> {
@@ -584,10 +699,11 @@ impl GuestMemory for Memory {
     }
 }
 
-/// A layout, which all guards share until there is a new one.
+/// A layout, which all guards share until this process has a new view.
 pub(crate) struct Layout {
     memory: Memory,
-    generation: u64,
+    /// Of the view; 0 is none's.
+    serial: u64,
     _handle: Arc<Handle>,
 }
 
@@ -600,11 +716,12 @@ unsafe impl Sync for Layout {}
 impl Layout {
     /// Of a handle that nobody has asked yet.
     pub(crate) fn none(handle: &Arc<Handle>) -> Layout {
-        Layout { memory: Memory::new(Vec::new()), generation: 0, _handle: handle.clone() }
+        Layout { memory: Memory::none(handle.raw()), serial: 0, _handle: handle.clone() }
     }
 
     /// In a section.
-    fn load(handle: &Arc<Handle>, generation: u64) -> VasResult<Layout> {
+    fn load(handle: &Arc<Handle>) -> VasResult<Layout> {
+        let (serial, base) = view_of(handle.raw());
         let mut files: Vec<(u32, Option<Arc<File>>)> = Vec::new();
         let mut file_of = |backing: u32| {
             if let Some((_, file)) = files.iter().find(|(number, _)| *number == backing) {
@@ -614,17 +731,28 @@ impl Layout {
             files.push((backing, file.clone()));
             file
         };
-        let regions = handle
-            .regions()?
+        let raw = handle.regions()?;
+        let regions = raw.iter().map(|raw| Region::new(handle.raw(), raw)).collect();
+        let files = raw
             .iter()
-            .map(|raw| {
-                let local = raw.flags & sys::VAS_REGION_LOCAL != 0;
-                let file = if local { None } else { file_of(raw.backing) };
-                Region::new(handle.raw(), raw, file)
+            .enumerate()
+            .filter(|(_, raw)| raw.flags & sys::VAS_REGION_LOCAL == 0)
+            .filter_map(|(i, raw)| {
+                file_of(raw.backing).map(|file| (i, FileOffset::from_arc(file, raw.offset)))
             })
             .collect();
-        Ok(Layout { memory: Memory::new(regions), generation, _handle: handle.clone() })
+        let memory = Memory::new(handle.raw(), regions, files, base, serial);
+        Ok(Layout { memory, serial, _handle: handle.clone() })
     }
+}
+
+/// The view that the calling thread's section is in, or a newer one: its serial number, and where
+/// its window is.
+#[inline(always)]
+fn view_of(vas: *mut sys::vas) -> (u64, *mut u8) {
+    // SAFETY: a handle, and in a section, so that the view stays.
+    let view = unsafe { &*(*vas).head.view.load(Ordering::Acquire) };
+    (view.serial, view.base)
 }
 
 /// A section, and the memory in it. Clones are of the same section.
@@ -639,7 +767,7 @@ impl MemoryGuard {
     fn none(vas: &Vas) -> MemoryGuard {
         let layout = Arc::new(Layout::none(&vas.0.handle));
         let layout = arc_swap::Guard::from_inner(layout);
-        MemoryGuard { layout, vas: vas.raw(), thread: std::ptr::null_mut() }
+        MemoryGuard { layout, vas: vas.raw(), thread: null_mut() }
     }
 }
 
@@ -680,10 +808,9 @@ impl Vas {
     pub fn try_memory(&self) -> VasResult<MemoryGuard> {
         let (vas, thread) = (self.raw(), enter(&self.0.handle)?);
         let mut guard = MemoryGuard { layout: self.0.layout.load(), vas, thread };
-        // SAFETY: a handle.
-        let generation = unsafe { sys::vas_generation(vas) };
-        if guard.layout.generation != generation {
-            self.0.layout.store(Arc::new(Layout::load(&self.0.handle, generation)?));
+        // What was loaded with this view is mapped until the section ends, whatever comes.
+        if guard.layout.serial != view_of(vas).0 {
+            self.0.layout.store(Arc::new(Layout::load(&self.0.handle)?));
             guard.layout = self.0.layout.load();
         }
         Ok(guard)

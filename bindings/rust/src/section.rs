@@ -90,31 +90,47 @@ pub(crate) fn enter(handle: &Handle) -> Result<*mut sys::vas_thread> {
     }
 }
 
-/// Like memcpy, but an aligned word is one access: the other side may be changing it.
+/// Any word, wherever it is.
+#[repr(C, packed)]
+struct Word<T>(T);
+
+/// Out of guest memory, like memcpy, but a word is one access: the other side may be changing it.
 ///
 /// # Safety
 /// Both are good for `len` bytes.
 #[inline(always)]
-pub(crate) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
-    if len == 8 && (to as usize | from as usize) % 8 == 0 {
-        return copy_word::<u64>(to, from);
+pub(crate) unsafe fn copy_from(to: *mut u8, from: *const u8, len: usize) {
+    match len {
+        8 => to.cast::<Word<u64>>().write(read_volatile(from.cast())),
+        _ => copy_any(to, from, len),
     }
-    copy_any(to, from, len)
 }
 
-/// Out of line, so that what calls `copy()` is small enough to be inlined.
+/// Into guest memory, likewise.
+///
+/// # Safety
+/// Both are good for `len` bytes.
+#[inline(always)]
+pub(crate) unsafe fn copy_to(to: *mut u8, from: *const u8, len: usize) {
+    match len {
+        8 => write_volatile(to.cast(), from.cast::<Word<u64>>().read()),
+        _ => copy_any(to, from, len),
+    }
+}
+
+/// Out of line, so that what copies is small enough to be inlined.
 #[inline(never)]
 unsafe fn copy_any(to: *mut u8, from: *const u8, len: usize) {
     match len {
-        4 if (to as usize | from as usize) % 4 == 0 => copy_word::<u32>(to, from),
-        2 if (to as usize | from as usize) % 2 == 0 => copy_word::<u16>(to, from),
+        4 => copy_word::<u32>(to, from),
+        2 => copy_word::<u16>(to, from),
         _ => copy_nonoverlapping(from, to, len),
     }
 }
 
 #[inline(always)]
 unsafe fn copy_word<T>(to: *mut u8, from: *const u8) {
-    write_volatile(to.cast::<T>(), read_volatile(from.cast::<T>()))
+    write_volatile(to.cast::<Word<T>>(), read_volatile(from.cast::<Word<T>>()))
 }
 
 /// # Safety
@@ -123,7 +139,7 @@ unsafe fn copy_word<T>(to: *mut u8, from: *const u8) {
 pub(crate) unsafe fn read(vas: *mut sys::vas, gpa: u64, buf: &mut [u8]) -> Result<()> {
     let from = sys::vas_translate(vas, gpa, buf.len() as u64, sys::VAS_PROT_READ);
     if !from.is_null() {
-        copy(buf.as_mut_ptr(), from, buf.len());
+        copy_from(buf.as_mut_ptr(), from, buf.len());
         if !sys::vas_page_failed(vas) {
             return Ok(());
         }
@@ -137,7 +153,7 @@ pub(crate) unsafe fn read(vas: *mut sys::vas, gpa: u64, buf: &mut [u8]) -> Resul
 pub(crate) unsafe fn write(vas: *mut sys::vas, gpa: u64, buf: &[u8]) -> Result<()> {
     let to = sys::vas_translate(vas, gpa, buf.len() as u64, sys::VAS_PROT_WRITE);
     if !to.is_null() {
-        copy(to, buf.as_ptr(), buf.len());
+        copy_to(to, buf.as_ptr(), buf.len());
         sys::vas_mark(vas, gpa, buf.len() as u64);
         if !sys::vas_page_failed(vas) {
             return Ok(());

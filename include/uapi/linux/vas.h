@@ -89,7 +89,7 @@ struct vas_ko_info {
 /*
  * 0xe8 is nobody's in the kernel's Documentation/userspace-api/ioctl/ioctl-number.rst. 00-1f are
  * /dev/vas's, the modules that come with vas.ko have the rest: 20-2f vas_blk, 30-3f vas_dma,
- * 40-4f vas_example, 50-5f vas_bench, 80-bf vas_test.
+ * 40-4f vas_example, 50-5f vas_bench, 60-6f vas_net, 80-bf vas_test.
  */
 #define VAS_KO_MAGIC   0xe8
 #define VAS_KO_ATTACH  _IOW(VAS_KO_MAGIC, 0, struct vas_ko_attach)

@@ -5,7 +5,6 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/rwsem.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/virtio_blk.h>
@@ -14,85 +13,7 @@
 
 #include "queue.h"
 
-/**
- * struct target - one virtio-blk device
- * @lock: one ioctl at a time
- * @disk: what it serves; .vas is NULL before VAS_BLK_OPEN
- * @features: as negotiated
- * @queues_lock: protects @queues; the ops read it, so it is not held where a queue stops
- * @queues: those that run
- * @released: the binding has ended
- */
-struct target {
-	struct mutex lock;
-	struct disk disk;
-	u64 features;
-	struct rw_semaphore queues_lock;
-	struct queue *queues[VAS_BLK_MAX_QUEUES];
-	struct completion released;
-};
-
-static void blk_invalidate(void *priv, struct vas_mapping *mapping, ktime_t deadline)
-{
-	struct target *target = priv;
-	int i;
-
-	down_read(&target->queues_lock);
-	for (i = 0; i < VAS_BLK_MAX_QUEUES; i++)
-		if (target->queues[i])
-			queue_invalidate(target->queues[i], mapping);
-	up_read(&target->queues_lock);
-}
-
-/* Each queue has one writable map, of which it is asked; all of them are quiet at the first one. */
-static void set_quiet(struct target *target, bool quiet)
-{
-	int i;
-
-	down_read(&target->queues_lock);
-	for (i = 0; i < VAS_BLK_MAX_QUEUES; i++)
-		if (target->queues[i])
-			queue_quiet(target->queues[i], quiet);
-	up_read(&target->queues_lock);
-}
-
-static int blk_quiesce(void *priv, struct vas_mapping *mapping, ktime_t deadline)
-{
-	set_quiet(priv, true);
-	return 0;
-}
-
-static void blk_resume(void *priv, struct vas_mapping *mapping)
-{
-	set_quiet(priv, false);
-}
-
-static void blk_released(void *priv)
-{
-	struct target *target = priv;
-
-	complete(&target->released);
-}
-
-static const struct vas_ops blk_ops = {
-	.owner = THIS_MODULE,
-	.name = "vas_blk",
-	.invalidate = blk_invalidate,
-	.quiesce = blk_quiesce,
-	.resume = blk_resume,
-	.release = blk_released,
-};
-
-static struct queue *set_queue(struct target *target, u32 index, struct queue *queue)
-{
-	struct queue *old;
-
-	down_write(&target->queues_lock);
-	old = target->queues[index];
-	target->queues[index] = queue;
-	up_write(&target->queues_lock);
-	return old;
-}
+static const struct vas_ops blk_ops = VAS_QUEUE_SET_OPS("vas_blk");
 
 static int check_file(const struct file *file, const struct vas_blk_open *arg)
 {
@@ -118,18 +39,17 @@ static int open_disk(struct target *target, const struct vas_blk_open *arg)
 	err = check_file(disk->file, arg);
 	if (err)
 		goto err_put_file;
-	init_completion(&target->released);
 	disk->capacity = arg->capacity;
 	disk->readonly = arg->features & 1ull << VIRTIO_BLK_F_RO;
 	memcpy(disk->id, arg->id, sizeof(disk->id));
-	target->features = arg->features;
-	err = vas_bind(arg->vas_fd, &blk_ops, target, &disk->vas);
+	err = vas_queue_set_bind(&target->set, arg->vas_fd, &blk_ops, arg->features);
 	if (err)
 		goto err_put_file;
+	disk->vas = target->set.vas;
 	return 0;
 err_put_file:
 	fput(disk->file);
-	disk->vas = NULL;
+	disk->file = NULL;
 	return err;
 }
 
@@ -147,43 +67,6 @@ static long ioctl_open(struct target *target, const void __user *user)
 	return open_disk(target, &arg);
 }
 
-static long ioctl_start(struct target *target, const void __user *user)
-{
-	struct vas_blk_queue config;
-	struct queue *queue;
-
-	if (copy_from_user(&config, user, sizeof(config)))
-		return -EFAULT;
-	if (config.index >= VAS_BLK_MAX_QUEUES || config.pad)
-		return -EINVAL;
-	if (!target->disk.vas)
-		return -ENXIO;
-	if (target->queues[config.index])
-		return -EBUSY;
-	queue = queue_start(&target->disk, target->features, &config);
-	if (IS_ERR(queue))
-		return PTR_ERR(queue);
-	set_queue(target, config.index, queue);
-	return 0;
-}
-
-static long ioctl_stop(struct target *target, void __user *user)
-{
-	struct vas_blk_stopped stopped;
-	struct queue *queue;
-
-	if (copy_from_user(&stopped, user, sizeof(stopped)))
-		return -EFAULT;
-	if (stopped.index >= VAS_BLK_MAX_QUEUES)
-		return -EINVAL;
-	queue = set_queue(target, stopped.index, NULL);
-	if (!queue)
-		return -ENOENT;
-	queue_halt(queue, &stopped);
-	queue_stop(queue);
-	return copy_to_user(user, &stopped, sizeof(stopped)) ? -EFAULT : 0;
-}
-
 static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct target *target = file->private_data;
@@ -194,9 +77,9 @@ static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (cmd == VAS_BLK_OPEN)
 		result = ioctl_open(target, user);
 	else if (cmd == VAS_BLK_START)
-		result = ioctl_start(target, user);
+		result = vas_queue_set_start(&target->set, user);
 	else if (cmd == VAS_BLK_STOP)
-		result = ioctl_stop(target, user);
+		result = vas_queue_set_stop(&target->set, user);
 	mutex_unlock(&target->lock);
 	return result;
 }
@@ -208,7 +91,7 @@ static int blk_open(struct inode *inode, struct file *file)
 	if (!target)
 		return -ENOMEM;
 	mutex_init(&target->lock);
-	init_rwsem(&target->queues_lock);
+	vas_queue_set_init(&target->set, &blk_queue_ops, "vas_blk");
 	file->private_data = target;
 	return 0;
 }
@@ -216,19 +99,10 @@ static int blk_open(struct inode *inode, struct file *file)
 static int blk_release(struct inode *inode, struct file *file)
 {
 	struct target *target = file->private_data;
-	u32 i;
 
-	for (i = 0; i < VAS_BLK_MAX_QUEUES; i++) {
-		struct queue *queue = set_queue(target, i, NULL);
-
-		if (queue)
-			queue_stop(queue);
-	}
-	if (target->disk.vas) {
-		vas_put(target->disk.vas);
-		wait_for_completion(&target->released);
+	vas_queue_set_clean(&target->set);
+	if (target->disk.file)
 		fput(target->disk.file);
-	}
 	kfree(target);
 	return 0;
 }

@@ -10,6 +10,8 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+#include "../virtqueue/vas_queue.h"
+
 #define VAS_BLK_MAX_QUEUES 16u
 #define VAS_BLK_MAX_SIZE   1024u /* of a queue */
 #define VAS_BLK_ID_LEN	   20u
@@ -17,6 +19,7 @@
 /* What the guest's driver has accepted of VIRTIO_RING_F_*, VIRTIO_BLK_F_*, and no more. */
 #define VAS_BLK_FEATURES                                                                          \
 	(1ull << 28 /* INDIRECT_DESC */ | 1ull << 29 /* EVENT_IDX */ | 1ull << 32 /* VERSION_1 */ \
+	 | 1ull << 34 /* RING_PACKED */                                                           \
 	 | 1ull << 5 /* BLK_F_RO */ | 1ull << 9 /* BLK_F_FLUSH */ | 1ull << 12 /* BLK_F_MQ */)
 
 struct vas_blk_open {
@@ -28,29 +31,9 @@ struct vas_blk_open {
 	__u32 pad;
 };
 
-struct vas_blk_queue {
-	__u32 index;
-	__u32 size; /* a power of two */
-	__u64 desc;
-	__u64 avail;
-	__u64 used;
-	__s32 kick_fd;
-	__s32 call_fd;
-	__s32 err_fd; /* raised if the ring makes no sense: the device needs a reset; -1: none */
-	__u16 next_avail; /* where to go on; 0 for a new queue */
-	__u16 pad;
-};
-
-struct vas_blk_stopped {
-	__u32 index;
-	__u16 next_avail;  /* out */
-	__u16 broken;	   /* out */
-	__u64 nr_requests; /* out */
-};
-
 /* Codes: see <linux/vas.h>. */
 #define VAS_BLK_OPEN  _IOW(0xe8, 0x20, struct vas_blk_open)
-#define VAS_BLK_START _IOW(0xe8, 0x21, struct vas_blk_queue)
-#define VAS_BLK_STOP  _IOWR(0xe8, 0x22, struct vas_blk_stopped)
+#define VAS_BLK_START _IOW(0xe8, 0x21, struct vas_queue_start)
+#define VAS_BLK_STOP  _IOWR(0xe8, 0x22, struct vas_queue_stopped)
 
 #endif

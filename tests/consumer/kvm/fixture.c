@@ -91,7 +91,7 @@ void fixture_load(struct fixture *f, const char *image, uint64_t size)
 
 void fixture_start(struct fixture *f)
 {
-	CHECK_OK(machine_enter_at(&f->machine, GUEST_LOAD));
+	CHECK_OK(machine_enter_at(&f->machine, GUEST_LOAD, 0));
 	CHECK_OK(machine_start(&f->machine));
 }
 

@@ -104,7 +104,7 @@ static void run_guest(uint32_t create_flags, uint32_t flags)
 	restore(vas, &image, flags);
 	CHECK_OK(machine_create(&machine, vas, 1, 0));
 	machine.io = on_io;
-	CHECK_OK(machine_enter_at(&machine, GUEST_LOAD));
+	CHECK_OK(machine_enter_at(&machine, GUEST_LOAD, 0));
 	CHECK_OK(machine_start(&machine));
 	CHECK_EQ(machine_wait(&machine), 0);
 	CHECK_OK(vas_info(vas, &info));

@@ -50,6 +50,47 @@ TEST(event_is_found_by_id_and_by_name)
 	vas_destroy(vas);
 }
 
+TEST(event_that_is_changed_keeps_its_eventfd_and_its_name)
+{
+	struct vas *vas = vas_new(), *peer;
+	struct vas_event event = { .kind = VAS_EVENT_IRQ,
+				   .id = 3,
+				   .flags = VAS_EVENT_MSI,
+				   .addr = 0xfee00000,
+				   .data = 0x41,
+				   .gsi = 24,
+				   .name = "vector" };
+	struct vas_event other = doorbell(4), found;
+	int fd;
+
+	CHECK_OK(vas_event_add(vas, &event));
+	CHECK_OK(vas_event_add(vas, &other));
+	fd = vas_event_fd(vas, 3);
+	CHECK_OK(vas_bind(vas_fd(vas), 0, &peer));
+	event.addr = 0xfee01000;
+	event.data = 0x42;
+	*event.name = '\0';
+	CHECK_OK(vas_event_change(vas, &event));
+	CHECK_EQ(vas_event_fd(vas, 3), fd);
+	CHECK_OK(vas_event_find_by_name(peer, "vector", &found));
+	CHECK_EQ(found.addr, 0xfee01000);
+	CHECK_EQ(found.data, 0x42);
+
+	CHECK_EQ(vas_event_change(peer, &event), -EPERM);
+	event.data = 1ull << 32;
+	CHECK_EQ(vas_event_change(vas, &event), -EINVAL);
+	other.id = 3;
+	CHECK_EQ(vas_event_change(vas, &other), -EINVAL);
+	other.id = 5;
+	CHECK_EQ(vas_event_change(vas, &other), -ENOENT);
+	event = (struct vas_event){ .kind = VAS_EVENT_IRQ, .id = 3, .flags = VAS_EVENT_RESAMPLE };
+	CHECK_EQ(vas_event_change(vas, &event), -EINVAL);
+	CHECK_OK(vas_event_find(vas, 3, &found));
+	CHECK_EQ(found.data, 0x42);
+	vas_unbind(peer);
+	vas_destroy(vas);
+}
+
 TEST(event_that_makes_no_sense_is_refused)
 {
 	static const struct vas_event bad[] = {

@@ -6,6 +6,9 @@
  *	count: BROKEN ...		its memory is not what it wrote
  *	fill: 200 MiB			what it was told by a line on the console: "fill 200"
  *	churn: 50 MiB/s			"churn 50": a process beside it writes so much from then on
+ *	take: 200 MiB			"take 200": the same, and it is kept
+ *	memory: 243 MiB			"memory": what the kernel has to give
+ *	agent: shutdown			what the host asked the guest's agent to do, by a virtio port
  *
  * Its memory is PAGES pages, each full of the number of the last round and of its own index: a
  * round of stores goes through all of them, and the next one checks what that left. So a page that is
@@ -14,13 +17,16 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/reboot.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,23 +90,24 @@ static void go_round(volatile uint64_t *memory, uint64_t seed, uint64_t round)
 		}
 }
 
-/* Write to so much memory, all of it other than what was there, and give it back. */
-static void fill(size_t mib)
+/* Write to so much memory, all of it other than what was there, and give it back, or keep it. */
+static void fill(const char *word, size_t mib, int keeps)
 {
 	size_t size = mib << 20, wrong = 0;
 	uint64_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
 	if (memory == MAP_FAILED) {
-		perror("fill");
+		perror(word);
 		return;
 	}
 	for (size_t i = 0; i < size / 8; i++)
 		memory[i] = ~(uint64_t)i;
 	for (size_t i = 0; i < size / 8; i++)
 		wrong += ((volatile uint64_t *)memory)[i] != ~(uint64_t)i;
-	munmap(memory, size);
-	printf("fill: %zu MiB%s\n", mib, wrong ? ", count: BROKEN" : "");
+	if (!keeps)
+		munmap(memory, size);
+	printf("%s: %zu MiB%s\n", word, mib, wrong ? ", count: BROKEN" : "");
 }
 
 /* Write so much a second, again and again to the same memory, which is twice as large. */
@@ -123,6 +130,7 @@ static void churn(size_t mib)
 static void listen_to_console(void)
 {
 	struct pollfd console = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct sysinfo info;
 	char line[80];
 	ssize_t nr = poll(&console, 1, 0) == 1 ? read(STDIN_FILENO, line, sizeof(line) - 1) : 0;
 
@@ -130,11 +138,46 @@ static void listen_to_console(void)
 		return;
 	line[nr] = '\0';
 	if (!strncmp(line, "fill ", 5))
-		fill(strtoul(line + 5, NULL, 10));
+		fill("fill", strtoul(line + 5, NULL, 10), 0);
+	if (!strncmp(line, "take ", 5))
+		fill("take", strtoul(line + 5, NULL, 10), 1);
 	if (!strncmp(line, "churn ", 6)) {
 		if (!fork())
 			churn(strtoul(line + 6, NULL, 10));
 		printf("churn: %lu MiB/s\n", strtoul(line + 6, NULL, 10));
+	}
+	if (!strncmp(line, "memory", 6) && !sysinfo(&info))
+		printf("memory: %llu MiB\n",
+		       (unsigned long long)info.totalram * info.mem_unit >> 20);
+}
+
+static int open_agent_port(void)
+{
+	glob_t ports;
+	int fd = -1;
+
+	if (!glob("/dev/vport*", 0, NULL, &ports))
+		fd = open(ports.gl_pathv[0], O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	globfree(&ports);
+	return fd;
+}
+
+/* The little of the guest agent's protocol that it takes to be shut down. */
+static void listen_to_agent_port(int fd)
+{
+	char line[512];
+	ssize_t nr = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+	const char *id;
+
+	if (nr <= 0)
+		return;
+	line[nr] = '\0';
+	id = strstr(line, "\"id\":");
+	if (id && strstr(line, "guest-sync"))
+		dprintf(fd, "{\"return\": %llu}\n", strtoull(id + 5, NULL, 10));
+	if (strstr(line, "guest-shutdown")) {
+		printf("agent: shutdown\n");
+		reboot(RB_POWER_OFF);
 	}
 }
 
@@ -144,20 +187,24 @@ int main(void)
 	const char *text = getenv("vas_seed");
 	uint64_t seed = text ? strtoull(text, NULL, 10) : 0;
 	uint64_t *memory;
+	int agent;
 
 	take_console();
 	load_modules();
+	agent = open_agent_port();
 	memory = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (memory == MAP_FAILED)
+	if (memory == MAP_FAILED) {
 		printf("count: BROKEN: no memory\n");
-	for (uint64_t round = 1; memory != MAP_FAILED; round++) {
+		for (;;)
+			pause();
+	}
+	for (uint64_t round = 1;; round++) {
 		go_round(memory, seed, round);
 		printf("count: %llu, at gpa %#llx\n", (unsigned long long)round,
 		       (unsigned long long)gpa_of(memory));
 		listen_to_console();
+		listen_to_agent_port(agent);
 		nanosleep(&period, NULL);
 	}
-	for (;;)
-		pause();
 }

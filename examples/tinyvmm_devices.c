@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* With HAVE_DEVICE, as where this is built: devices that threads of this process serve. */
+#include "tinyvmm_devices.h"
+
+#include <errno.h>
+#include <linux/virtio_ids.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef HAVE_DEVICE
+#include "device/blk/blk.h"
+#include "device/thread/server.h"
+#endif
+
+struct device {
+	void (*close)(struct device *device);
+#ifdef HAVE_DEVICE
+	struct blk blk;
+	struct thread_server *thread;
+#endif
+};
+
+/* ---- words of an option -------------------------------------------------------------------- */
+
+/* "kind,name=value,...": the value of a name, or NULL. The text is cut up. */
+struct words {
+	char *text;
+	const char *kind;
+	const char *path;
+	unsigned int nr_queues;
+};
+
+static int words_parse(struct words *words, const char *spec)
+{
+	char *at, *word;
+
+	*words = (struct words){ .text = strdup(spec), .nr_queues = 1 };
+	if (!words->text)
+		return -ENOMEM;
+	at = words->text;
+	words->kind = strsep(&at, ",");
+	while ((word = strsep(&at, ","))) {
+		if (!strncmp(word, "path=", 5))
+			words->path = word + 5;
+		else if (!strncmp(word, "queues=", 7))
+			words->nr_queues = (unsigned int)atoi(word + 7);
+		else
+			return vas_error_set(-EINVAL, "a device has no option \"%s\"", word);
+	}
+	return 0;
+}
+
+/* ---- a disk -------------------------------------------------------------------------------- */
+
+#ifdef HAVE_DEVICE
+static void block_close(struct device *device)
+{
+	thread_server_destroy(device->thread);
+	blk_close(&device->blk);
+}
+
+static int block_open(struct device *device, struct vas *vas, const struct words *words,
+		      struct vas_virtio_server **server)
+{
+	static const struct thread_server_options thread = { .name = "blk",
+							     .device_id = VIRTIO_ID_BLOCK,
+							     .config_size = 64 };
+	const struct blk_options options = {
+		.disk = { .kind = DISK_FILE, .path = words->path },
+		.nr_queues = words->nr_queues,
+		.queue_size = 256,
+	};
+	int err;
+
+	if (!words->path || !words->nr_queues || words->nr_queues > BLK_MAX_QUEUES)
+		return vas_error_set(-EINVAL, "blk wants path=FILE, and 1 to %u queues",
+				     BLK_MAX_QUEUES);
+	err = blk_open(&device->blk, &options);
+	if (err)
+		return err;
+	err = thread_server_create(vas, &device->blk.device, &thread, &device->thread);
+	if (err) {
+		blk_close(&device->blk);
+		return err;
+	}
+	device->close = block_close;
+	*server = thread_server_virtio(device->thread);
+	return 0;
+}
+#else
+static int block_open(struct device *device, struct vas *vas, const struct words *words,
+		      struct vas_virtio_server **server)
+{
+	(void)device, (void)vas, (void)words, (void)server;
+	return vas_error_set(-ENOTSUP, "this tinyvmm was built without a disk of its own");
+}
+#endif
+
+/* ---- all of them --------------------------------------------------------------------------- */
+
+static int device_open(struct device *device, struct vas *vas, const char *spec,
+		       struct vas_virtio_server **server)
+{
+	struct words words;
+	int err = words_parse(&words, spec);
+
+	if (!err && !strcmp(words.kind, "blk"))
+		err = block_open(device, vas, &words, server);
+	else if (!err)
+		err = vas_error_set(-EINVAL, "there is no device \"%s\"; there is: blk",
+				    words.kind);
+	free(words.text);
+	return err;
+}
+
+static int device_add(struct devices *devices, struct vas *vas, const char *spec)
+{
+	struct device *device = calloc(1, sizeof(*device));
+	struct vas_virtio_server *server = NULL;
+	int err;
+
+	if (!device)
+		return -ENOMEM;
+	err = device_open(device, vas, spec, &server);
+	if (!err) {
+		devices->all[devices->nr++] = device;
+		err = vas_pci_add_virtio(devices->pci, 0, server);
+	} else {
+		free(device);
+	}
+	return err < 0 ? err : 0;
+}
+
+int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
+		   unsigned int nr)
+{
+	const struct vas_pci_options options = {
+		.kvm = machine->kvm,
+		.window = DEVICES_WINDOW,
+		.window_size = DEVICES_WINDOW_SIZE,
+		.first_event = DEVICES_FIRST_EVENT,
+	};
+	unsigned int i;
+	int err = vas_pci_create(machine->vas, &options, &devices->pci);
+
+	for (i = 0; i < nr && !err; i++)
+		err = device_add(devices, machine->vas, specs[i]);
+	return err;
+}
+
+void devices_destroy(struct devices *devices)
+{
+	vas_pci_destroy(devices->pci);
+	while (devices->nr) {
+		struct device *device = devices->all[--devices->nr];
+
+		device->close(device);
+		free(device);
+	}
+}
+
+int devices_io(struct devices *devices, const struct machine_io *io)
+{
+	const struct vas_io access = {
+		.addr = io->addr,
+		.len = io->len,
+		.flags = (io->is_port ? VAS_IO_PORT : 0) | (io->is_write ? VAS_IO_WRITE : 0),
+		.data = io->data,
+	};
+
+	return devices->pci ? vas_pci_io(devices->pci, &access) : 0;
+}

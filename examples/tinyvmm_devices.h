@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The guest's PCI devices, each from an option of the command line. */
+#ifndef TINYVMM_DEVICES_H
+#define TINYVMM_DEVICES_H
+
+#include <vas/transport.h>
+
+#include "tinyvmm_machine.h"
+
+#define DEVICES_MAX	    16
+#define DEVICES_WINDOW	    0xd0000000ull /* of the BARs: no RAM is there */
+#define DEVICES_WINDOW_SIZE 0x10000000ull
+#define DEVICES_FIRST_EVENT 0x10000u
+
+struct device; /* one */
+
+struct devices {
+	struct vas_pci *pci;
+	struct device *all[DEVICES_MAX];
+	unsigned int nr;
+};
+
+/* A PCI bus for this machine, and devices on it: "blk,path=FILE". 0 or -errno, with vas_error(). */
+int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
+		   unsigned int nr);
+
+/* Before the machine is destroyed. One that was never created is no error. */
+void devices_destroy(struct devices *devices);
+
+/* 1: the access was to one of them. */
+int devices_io(struct devices *devices, const struct machine_io *io);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Transports: how a guest's drivers find the devices that <vas/virtio.h> serves. A PCI bus with
+ * virtio-pci devices on it, and virtio-mmio. A VMM makes them, and hands over the accesses that KVM
+ * leaves to it:
+ *
+ *	KVM_EXIT_IO, KVM_EXIT_MMIO ---> vas_pci_io(), vas_virtio_mmio_io() ---> registers
+ *	doorbells, interrupts		by KVM alone, as ioeventfds and irqfds
+ *
+ * The doorbells and interrupts are events of the vas, declared when a device is added, and passed
+ * on by vas_send_fds() like any other.
+ *
+ * Whatever a guest writes is harmless to the VMM, and takes a bounded time; but see the ops of
+ * <vas/virtio.h>, which are called from within. The handle must own the vas. All calls may come
+ * from any thread, and several at once.
+ */
+#ifndef VAS_TRANSPORT_H
+#define VAS_TRANSPORT_H
+
+#include <vas/kvm.h>
+#include <vas/virtio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One access of a guest: of kvm_run's io, each of its count, or mmio. */
+struct vas_io {
+	uint64_t addr;	/* port or gpa */
+	uint32_t len;	/* bytes: 1, 2, 4, 8 */
+	uint32_t flags; /* VAS_IO_* */
+	void *data;	/* what is written; or room for what is read */
+};
+
+#define VAS_IO_PORT  1u
+#define VAS_IO_WRITE 2u
+
+/* ---- PCI ---------------------------------------------------------------------------------- */
+
+struct vas_pci;
+
+#define VAS_PCI_SLOTS	    32u	       /* of the one bus; 0 has the host bridge */
+#define VAS_PCI_PORT	    0xcf8u     /* the first of 8: configuration access mechanism 1 */
+#define VAS_PCI_ECAM_SIZE   (1u << 20) /* of one bus */
+#define VAS_PCI_EVENT_IDS   (VAS_PCI_SLOTS * 512u)
+#define VAS_PCI_MAX_VECTORS 112u /* of a device */
+
+struct vas_pci_options {
+	/*
+	 * The VM that the doorbells and interrupts are tied to, with its interrupt controllers in
+	 * the kernel; it is detached after the bus is destroyed. NULL: none. Then doorbells ring as
+	 * vas_pci_io() is told of them, and whoever runs the guest looks at the interrupts' events,
+	 * which are messages (VAS_EVENT_MSI), and stay as they are while they are masked.
+	 */
+	struct vas_kvm *kvm;
+	uint64_t ecam;	      /* gpa of VAS_PCI_ECAM_SIZE bytes, aligned to that; 0: none */
+	uint64_t window;      /* where BARs are placed at first, below 4 GiB; no RAM is there */
+	uint64_t window_size; /* the guest may move them anywhere */
+	uint32_t first_event; /* the ids from here on are the bus's, VAS_PCI_EVENT_IDS of them */
+	uint32_t first_gsi;   /* likewise, VAS_PCI_SLOTS * VAS_PCI_MAX_VECTORS; 0: 32 */
+	uint64_t reserved[4];
+};
+
+/*
+ * Make a bus with nothing on it but a host bridge. It is freed by vas_pci_destroy(), which removes
+ * all devices; no access may be under way then. NULL is allowed there.
+ *
+ * -EINVAL: options that make no sense; -ENOMEM.
+ */
+VAS_API int vas_pci_create(struct vas *vas, const struct vas_pci_options *options,
+			   struct vas_pci **pci);
+VAS_API void vas_pci_destroy(struct vas_pci *pci);
+
+/*
+ * Put a virtio device into a slot (1 to 31; 0: the first that is free), and return that. The device
+ * is a modern one (1.0 and later), with MSI-X, a vector for each queue and one more; it has no
+ * other interrupt. The server is in use until the slot is removed.
+ *
+ * -EBUSY: the slot is taken; -ENOSPC: all are, or the vas has no room for its events; -EINVAL: the
+ * server makes no sense; -EPERM: not the owner; -ENOMEM, -EMFILE.
+ */
+VAS_API int vas_pci_add_virtio(struct vas_pci *pci, uint32_t slot,
+			       struct vas_virtio_server *server);
+
+/*
+ * Take a device away, at once: it is reset, and from then on nobody answers there. A guest that is
+ * to be asked first is asked by other means. Waits for accesses to it that are under way. -ENOENT:
+ * there is none.
+ */
+VAS_API int vas_pci_remove(struct vas_pci *pci, uint32_t slot);
+
+/*
+ * Handle an access. 1: done, and io->data has what was read; 0: there is nothing of the bus's, and
+ * nothing was done.
+ */
+VAS_API int vas_pci_io(struct vas_pci *pci, const struct vas_io *io);
+
+/* ---- virtio-mmio -------------------------------------------------------------------------- */
+
+struct vas_virtio_mmio;
+
+#define VAS_VIRTIO_MMIO_SIZE 0x1000u
+
+struct vas_virtio_mmio_options {
+	struct vas_kvm *kvm;  /* as for a bus */
+	uint64_t gpa;	      /* of VAS_VIRTIO_MMIO_SIZE bytes, aligned to that */
+	uint32_t gsi;	      /* its interrupt, edge-triggered */
+	uint32_t first_event; /* the ids from here on are its own: one a queue, and one more */
+	uint64_t reserved[2];
+};
+
+/*
+ * Make the registers of a virtio device (version 2), and free them: the device is reset then, and
+ * no access may be under way. NULL is allowed. Whoever serves the queues raises the one interrupt
+ * without telling anybody here: the register InterruptStatus says "a queue was used" as long as the
+ * device is running.
+ *
+ * -EINVAL: options, or the server, make no sense; -EPERM: not the owner; -EEXIST: the gsi is taken;
+ * -ENOSPC: the vas has no room for its events; -ENOMEM, -EMFILE.
+ */
+VAS_API int vas_virtio_mmio_create(struct vas *vas, const struct vas_virtio_mmio_options *options,
+				   struct vas_virtio_server *server, struct vas_virtio_mmio **mmio);
+VAS_API void vas_virtio_mmio_destroy(struct vas_virtio_mmio *mmio);
+
+/* As vas_pci_io(). */
+VAS_API int vas_virtio_mmio_io(struct vas_virtio_mmio *mmio, const struct vas_io *io);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "queue.h"
+
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+/* After this long a queue whose memory was frozen, or gone, tries again. */
+#define RETRY_AFTER (HZ / 100 ?: 1)
+
+/**
+ * vas_queue_wake - have the queue's thread look for something to do
+ * @queue: one that was started
+ *
+ * What the caller did before, the thread will see. From any context, an atomic doorbell included.
+ */
+void vas_queue_wake(struct vas_queue *queue)
+{
+	/* Pairs with queue_thread(): it sees what is to do, or we see that it will not look. */
+	smp_mb();
+	if (READ_ONCE(queue->is_kicked))
+		return;
+	WRITE_ONCE(queue->is_kicked, true);
+	wake_up_process(queue->thread);
+}
+EXPORT_SYMBOL_GPL(vas_queue_wake);
+
+static void kicked(struct vas_doorbell *doorbell)
+{
+	vas_queue_wake(container_of(doorbell, struct vas_queue, kick));
+}
+
+static void break_queue(struct vas_queue *queue)
+{
+	queue->is_broken = true;
+	if (queue->has_err)
+		vas_irq_raise(&queue->err);
+}
+
+/* For all but the queue's thread, which serves nothing further before they have had the lock. */
+static void lock_queue(struct vas_queue *queue)
+{
+	atomic_inc(&queue->nr_waiting);
+	mutex_lock(&queue->lock);
+	atomic_dec(&queue->nr_waiting);
+}
+
+/**
+ * vas_queue_is_wanted - others wait for the queue
+ * @queue: in ->serve(): then it leaves
+ *
+ * Return: true if they do.
+ */
+bool vas_queue_is_wanted(const struct vas_queue *queue)
+{
+	return atomic_read(&queue->nr_waiting) || kthread_should_stop();
+}
+EXPORT_SYMBOL_GPL(vas_queue_is_wanted);
+
+/**
+ * vas_queue_peek - the next chain
+ * @queue: in ->serve()
+ *
+ * Return: 1: it is in @queue->chain; 0: there is none; or an error, for ->serve() to return.
+ */
+int vas_queue_peek(struct vas_queue *queue)
+{
+	return vas_virtq_peek(&queue->ring.queue, queue->ring.queue.format, &queue->chain);
+}
+EXPORT_SYMBOL_GPL(vas_queue_peek);
+
+/**
+ * vas_queue_take - the chain that was peeked at is being served
+ * @queue: in ->serve()
+ */
+void vas_queue_take(struct vas_queue *queue)
+{
+	vas_virtq_take(&queue->ring.queue, queue->ring.queue.format, &queue->chain);
+}
+EXPORT_SYMBOL_GPL(vas_queue_take);
+
+/**
+ * vas_queue_give - answer chains that were taken
+ * @queue: in ->serve()
+ * @answers: of which the driver sees all at once
+ * @nr: how many, at least 1
+ *
+ * The driver is interrupted after ->serve(), if it wants to be.
+ */
+void vas_queue_give(struct vas_queue *queue, const struct vas_virtq_answer *answers, u32 nr)
+{
+	vas_virtq_give(&queue->ring.queue, queue->ring.queue.format, answers, nr);
+	queue->nr_requests += nr;
+}
+EXPORT_SYMBOL_GPL(vas_queue_give);
+
+/**
+ * vas_queue_enable_kick - have the driver kick for the next chain
+ * @queue: in ->serve()
+ *
+ * Return: true if there is one already.
+ */
+bool vas_queue_enable_kick(struct vas_queue *queue)
+{
+	return vas_virtq_enable_kick(&queue->ring.queue, queue->ring.queue.format);
+}
+EXPORT_SYMBOL_GPL(vas_queue_enable_kick);
+
+/* The lock is held. 0: nothing left to do; 1: more; -EAGAIN: not now. */
+static int serve_batch(struct vas_queue *queue)
+{
+	struct vas_virtq *ring = &queue->ring.queue;
+	u64 before = queue->nr_requests;
+	int result;
+
+	if (queue->is_broken)
+		return 0;
+	if (queue->is_quiet || vas_ring_map(&queue->ring))
+		return -EAGAIN;
+	result = queue->ops->serve(queue);
+	if (queue->nr_requests != before && vas_virtq_wants_interrupt(ring, ring->format)) {
+		queue->nr_calls++;
+		vas_irq_raise(&queue->call);
+	}
+	if (result < 0 && result != -EAGAIN && result != -EINTR)
+		break_queue(queue);
+	return result;
+}
+
+static int serve(struct vas_queue *queue)
+{
+	int result;
+
+	mutex_lock(&queue->lock);
+	result = serve_batch(queue);
+	mutex_unlock(&queue->lock);
+	return result;
+}
+
+static void sleep_until_kicked(struct vas_queue *queue, long timeout)
+{
+	set_current_state(TASK_INTERRUPTIBLE);
+	if (!READ_ONCE(queue->is_kicked) && !kthread_should_stop())
+		schedule_timeout(timeout);
+	__set_current_state(TASK_RUNNING);
+}
+
+static int queue_thread(void *data)
+{
+	struct vas_queue *queue = data;
+
+	while (!kthread_should_stop()) {
+		int result;
+
+		WRITE_ONCE(queue->is_kicked, false);
+		smp_mb(); /* pairs with vas_queue_wake() */
+		result = serve(queue);
+		if (result > 0)
+			cond_resched();
+		else
+			sleep_until_kicked(queue, result ? RETRY_AFTER : MAX_SCHEDULE_TIMEOUT);
+	}
+	return 0;
+}
+
+/* The rings are requested back: map them again when there is something to do. */
+void vas_queue_unmap(struct vas_queue *queue, const struct vas_mapping *mapping)
+{
+	lock_queue(queue);
+	if (vas_ring_has(&queue->ring, mapping)) {
+		vas_ring_unmap(&queue->ring);
+		/* Begun anew, if it is still there then. */
+		if (queue->ops->forget)
+			queue->ops->forget(queue);
+		/* Nobody is told of the thaw of a map that is gone; there is no new one before. */
+		queue->is_quiet = false;
+	}
+	mutex_unlock(&queue->lock);
+	vas_queue_wake(queue);
+}
+
+/* Frozen, or not any more: once this returns nothing is served. */
+void vas_queue_set_quiet(struct vas_queue *queue, bool quiet)
+{
+	lock_queue(queue);
+	queue->is_quiet = quiet;
+	mutex_unlock(&queue->lock);
+	vas_queue_wake(queue);
+}
+
+static int attach_events(struct vas_queue *queue, const struct vas_queue_start *arg)
+{
+	int err;
+
+	err = vas_irq_attach(&queue->call, arg->call_fd);
+	if (err)
+		return err;
+	if (arg->err_fd >= 0) {
+		err = vas_irq_attach(&queue->err, arg->err_fd);
+		if (err)
+			goto err_detach_call;
+		queue->has_err = true;
+	}
+	queue->kick = (struct vas_doorbell){ .ring = kicked, .flags = VAS_DOORBELL_ATOMIC };
+	err = vas_doorbell_attach(&queue->kick, arg->kick_fd);
+	if (err)
+		goto err_detach_err;
+	return 0;
+err_detach_err:
+	if (queue->has_err)
+		vas_irq_detach(&queue->err);
+err_detach_call:
+	vas_irq_detach(&queue->call);
+	return err;
+}
+
+static void detach_events(struct vas_queue *queue)
+{
+	vas_doorbell_detach(&queue->kick);
+	if (queue->has_err)
+		vas_irq_detach(&queue->err);
+	vas_irq_detach(&queue->call);
+}
+
+static u32 ring_flags(u64 features)
+{
+	return (features & 1ull << VIRTIO_RING_F_EVENT_IDX ? VAS_VIRTQ_EVENT_IDX : 0) |
+	       (features & 1ull << VIRTIO_RING_F_INDIRECT_DESC ? VAS_VIRTQ_INDIRECT : 0);
+}
+
+static int init_ring(struct vas_queue *queue, const struct vas_queue_set *set,
+		     const struct vas_queue_start *arg)
+{
+	struct vas_ring *ring = &queue->ring;
+
+	if (arg->size > queue->ops->max_size)
+		return -EINVAL;
+	ring->vas = set->vas;
+	memcpy(ring->gpa, arg->parts, sizeof(ring->gpa));
+	ring->queue.format =
+		set->features & 1ull << VIRTIO_F_RING_PACKED ? VAS_VIRTQ_PACKED : VAS_VIRTQ_SPLIT;
+	return vas_ring_init(ring, arg->size, ring_flags(set->features), arg->base);
+}
+
+static int init_thread(struct vas_queue *queue, const struct vas_queue_set *set, u32 index)
+{
+	queue->thread = kthread_create(queue_thread, queue, "%s-%u", set->name, index);
+	if (IS_ERR(queue->thread))
+		return PTR_ERR(queue->thread);
+	get_task_struct(queue->thread);
+	return 0;
+}
+
+static void stop_thread(struct vas_queue *queue)
+{
+	kthread_stop(queue->thread);
+	put_task_struct(queue->thread);
+}
+
+/* The queue has come from ->alloc(), and stays the caller's after an error. */
+int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
+		    const struct vas_queue_start *arg)
+{
+	int err;
+
+	queue->ops = set->ops;
+	mutex_init(&queue->lock);
+	queue->chain.max_segments = VAS_RING_MAX_SEGMENTS;
+	queue->chain.segments =
+		kvmalloc_array(queue->chain.max_segments, sizeof(*queue->chain.segments),
+			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!queue->chain.segments)
+		return -ENOMEM;
+	err = init_ring(queue, set, arg);
+	if (err)
+		goto err_free_segments;
+	err = init_thread(queue, set, arg->index);
+	if (err)
+		goto err_clean_ring;
+	err = attach_events(queue, arg);
+	if (err)
+		goto err_stop_thread;
+	if (queue->ops->started)
+		queue->ops->started(queue);
+	vas_queue_wake(queue);
+	return 0;
+err_stop_thread:
+	stop_thread(queue);
+err_clean_ring:
+	vas_ring_clean(&queue->ring);
+err_free_segments:
+	kvfree(queue->chain.segments);
+	return err;
+}
+
+/* Serve no more, and tell how it stays. A request that is half done will be done again, whole. */
+void vas_queue_halt(struct vas_queue *queue, struct vas_queue_stopped *stopped)
+{
+	lock_queue(queue);
+	queue->is_quiet = true;
+	stopped->base = vas_ring_base(&queue->ring);
+	stopped->broken = queue->is_broken;
+	stopped->nr_requests = queue->nr_requests;
+	mutex_unlock(&queue->lock);
+}
+
+/* Nobody calls its ops any more. */
+void vas_queue_stop(struct vas_queue *queue)
+{
+	if (queue->ops->stopping)
+		queue->ops->stopping(queue);
+	detach_events(queue);
+	stop_thread(queue);
+	mutex_lock(&queue->lock);
+	vas_ring_clean(&queue->ring);
+	mutex_unlock(&queue->lock);
+	kvfree(queue->chain.segments);
+	queue->ops->free(queue);
+}

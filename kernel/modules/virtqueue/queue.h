@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * vas_virtqueue.ko: virtqueues in a guest's memory, for modules that serve devices. It has the
+ * ring, its thread, its events, and what the guest's owner asks for meanwhile: an unplug, a freeze.
+ * Its user has the requests.
+ */
+#ifndef VAS_VIRTQUEUE_QUEUE_H
+#define VAS_VIRTQUEUE_QUEUE_H
+
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+
+#include <linux/vas.h>
+
+#include "ring.h"
+#include "vas_queue.h"
+
+#define VAS_QUEUE_MAX 32u /* of a device */
+
+struct task_struct;
+struct vas_queue;
+struct vas_queue_set;
+
+/**
+ * struct vas_queue_ops - a device, as its queues need it
+ * @max_size: of a queue
+ * @max_queues: at most VAS_QUEUE_MAX
+ * @alloc: zeroed memory for a queue, in which struct vas_queue comes first; or an ERR_PTR
+ * @free: it again, after @alloc or after all else
+ * @started: the queue's thread is about to run. May be NULL
+ * @stopping: whoever else may wake the queue must not any more. May be NULL
+ * @serve: serve some requests, a bounded number, and leave early if vas_queue_is_wanted(). 1: there
+ *	is more to do; 0: there is not, and a kick or vas_queue_wake() will tell of more; -EAGAIN:
+ *	not now; another error: the ring makes no sense
+ * @forget: a request that was begun is to be begun anew. May be NULL
+ *
+ * @serve and @forget run with the queue's lock held, in process context.
+ */
+struct vas_queue_ops {
+	u32 max_size;
+	u32 max_queues;
+	struct vas_queue *(*alloc)(struct vas_queue_set *set, u32 index);
+	void (*free)(struct vas_queue *queue);
+	void (*started)(struct vas_queue *queue);
+	void (*stopping)(struct vas_queue *queue);
+	int (*serve)(struct vas_queue *queue);
+	void (*forget)(struct vas_queue *queue);
+};
+
+/**
+ * struct vas_queue - one virtqueue and its thread
+ * @ops: whose it is
+ * @lock: protects @ring and @is_quiet; held while requests are served
+ * @nr_waiting: others that want @lock: then nothing further is served before they have had it
+ * @ring: the queue in guest memory
+ * @is_quiet: the memory is frozen
+ * @is_broken: the ring made no sense; nothing more is served
+ * @is_kicked: there may be something to do
+ * @has_err: @err is attached
+ * @thread: serves
+ * @kick: sets @is_kicked
+ * @call: interrupts the guest
+ * @err: tells the VMM of @is_broken
+ * @chain: as vas_queue_peek() has found it
+ * @nr_requests: how many have been answered
+ * @nr_calls: how many interrupts that took
+ */
+struct vas_queue {
+	const struct vas_queue_ops *ops;
+	struct mutex lock;
+	atomic_t nr_waiting;
+	struct vas_ring ring;
+	bool is_quiet;
+	bool is_broken;
+	bool is_kicked;
+	bool has_err;
+	struct task_struct *thread;
+	struct vas_doorbell kick;
+	struct vas_irq call;
+	struct vas_irq err;
+	struct vas_virtq_chain chain;
+	u64 nr_requests;
+	u64 nr_calls;
+};
+
+/**
+ * struct vas_queue_set - the queues of a device
+ * @ops: the device
+ * @name: of threads
+ * @vas: the guest's memory; NULL before vas_queue_set_bind()
+ * @features: as negotiated
+ * @lock: protects @queues; vas_ops read it, so it is not held where a queue stops
+ * @queues: those that run
+ * @released: the binding has ended
+ *
+ * vas_queue_set_start(), vas_queue_set_stop() and vas_queue_set_clean() exclude each other by a
+ * lock of the caller's.
+ */
+struct vas_queue_set {
+	const struct vas_queue_ops *ops;
+	const char *name;
+	struct vas *vas;
+	u64 features;
+	struct rw_semaphore lock;
+	struct vas_queue *queues[VAS_QUEUE_MAX];
+	struct completion released;
+};
+
+/* What all rings understand: INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED. */
+#define VAS_QUEUE_FEATURES (1ull << 28 | 1ull << 29 | 1ull << 32 | 1ull << 34)
+
+/* A binding with a set as its priv. Each module has its own, and stays while that lives. */
+#define VAS_QUEUE_SET_OPS(_name)                                                           \
+	{                                                                                  \
+		.owner = THIS_MODULE, .name = (_name), .invalidate = vas_queue_invalidate, \
+		.quiesce = vas_queue_quiesce, .resume = vas_queue_resume,                  \
+		.release = vas_queue_released,                                             \
+	}
+
+void vas_queue_invalidate(void *priv, struct vas_mapping *mapping, ktime_t deadline);
+int vas_queue_quiesce(void *priv, struct vas_mapping *mapping, ktime_t deadline);
+void vas_queue_resume(void *priv, struct vas_mapping *mapping);
+void vas_queue_released(void *priv);
+
+void vas_queue_set_init(struct vas_queue_set *set, const struct vas_queue_ops *ops,
+			const char *name);
+int vas_queue_set_bind(struct vas_queue_set *set, int fd, const struct vas_ops *ops, u64 features);
+long vas_queue_set_start(struct vas_queue_set *set, const void __user *arg);
+long vas_queue_set_stop(struct vas_queue_set *set, void __user *arg);
+void vas_queue_set_clean(struct vas_queue_set *set);
+
+void vas_queue_wake(struct vas_queue *queue);
+
+/* For @serve; as the functions of core/virtqueue/virtq.h, for the queue's own chain. */
+bool vas_queue_is_wanted(const struct vas_queue *queue);
+int vas_queue_peek(struct vas_queue *queue);
+void vas_queue_take(struct vas_queue *queue);
+void vas_queue_give(struct vas_queue *queue, const struct vas_virtq_answer *answers, u32 nr);
+bool vas_queue_enable_kick(struct vas_queue *queue);
+
+/* Within the module. */
+int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
+		    const struct vas_queue_start *arg);
+void vas_queue_halt(struct vas_queue *queue, struct vas_queue_stopped *stopped);
+void vas_queue_stop(struct vas_queue *queue);
+void vas_queue_unmap(struct vas_queue *queue, const struct vas_mapping *mapping);
+void vas_queue_set_quiet(struct vas_queue *queue, bool quiet);
+
+#endif

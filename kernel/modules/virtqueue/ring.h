@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A virtqueue in the memory of a guest, mapped while it may be. */
+#ifndef VAS_VIRTQUEUE_RING_H
+#define VAS_VIRTQUEUE_RING_H
+
+#include <linux/types.h>
+
+#include <linux/vas.h>
+
+#include "core/virtqueue/virtq.h"
+
+/* A chain's descriptors, the ring's own or those of an indirect table. */
+#define VAS_RING_MAX_SEGMENTS 1024
+
+/* Parts of a ring of either format, in the order of enum vas_split_part and vas_packed_part. */
+#define VAS_RING_NR_PARTS 3
+
+/**
+ * struct vas_ring - a queue and its parts
+ * @vas: the guest's memory
+ * @gpa: of each part
+ * @maps: of each part; NULL while they are requested back
+ * @queue: what is in them; its parts are NULL while @maps are
+ */
+struct vas_ring {
+	struct vas *vas;
+	u64 gpa[VAS_RING_NR_PARTS];
+	struct vas_mapping *maps[VAS_RING_NR_PARTS];
+	struct vas_virtq queue;
+};
+
+int vas_ring_init(struct vas_ring *ring, u32 size, u32 flags, u32 base);
+void vas_ring_clean(struct vas_ring *ring);
+u32 vas_ring_base(const struct vas_ring *ring);
+int vas_ring_map(struct vas_ring *ring);
+void vas_ring_unmap(struct vas_ring *ring);
+bool vas_ring_has(const struct vas_ring *ring, const struct vas_mapping *mapping);
+
+#endif

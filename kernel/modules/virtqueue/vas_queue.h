@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What a VMM says to start and to stop a virtqueue of any device in the kernel: the arguments of
+ * VAS_BLK_START, VAS_NET_START, and so on.
+ */
+#ifndef VAS_QUEUE_H
+#define VAS_QUEUE_H
+
+#include <linux/types.h>
+
+/*
+ * Where to go on: of a split ring the next available entry, of a packed one (the driver has
+ * accepted RING_PACKED) the next available position, and the next used one in the upper half, as
+ * vhost-user has it. That is for a new queue:
+ */
+#define VAS_QUEUE_NEW_SPLIT  0u
+#define VAS_QUEUE_NEW_PACKED 0x80008000u
+
+struct vas_queue_start {
+	__u32 index;
+	__u32 size;	/* of a split ring a power of two */
+	__u64 parts[3]; /* gpa of the descriptors, the driver's area, the device's */
+	__s32 kick_fd;
+	__s32 call_fd;
+	__s32 err_fd; /* raised if the ring makes no sense: the device needs a reset; -1: none */
+	__u32 base;
+};
+
+struct vas_queue_stopped {
+	__u32 index;
+	__u32 base;   /* out */
+	__u32 broken; /* out */
+	__u32 pad;
+	__u64 nr_requests; /* out; of a network device: packets */
+};
+
+#endif
