@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * QEMU's migration stream with the RAM in it, as a source of two things: which pages of the RAM that
- * lies in the vas QEMU has sent, in the order in which it did, so that whoever copies a page when
- * it is told has the guest's last write to it; and the rest of the stream, which is the state of the
- * devices, for a QEMU that has the RAM already. The bytes of those pages are dropped.
+ * QEMU's migration stream with the RAM in it, as a source of two things: which pages of the RAM
+ * that lies in the vas QEMU has sent, in the order in which it did, so that whoever copies a page
+ * when it is told has the guest's last write to it; and the rest of the stream, which is the state
+ * of the devices, for a QEMU that has the RAM already. The bytes of those pages are dropped.
  *
  *	magic, version			32 bits each, big endian, as all numbers
  *	7  length, name			the machine type

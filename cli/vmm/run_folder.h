@@ -77,9 +77,9 @@ int run_folder_set_ram(const struct run_folder *folder, const struct run_ram *ra
 int run_folder_get_ram(const struct run_folder *folder, struct run_ram *ram);
 
 /*
- * How a QEMU was started, likewise; NULL: by a program that alone can start it again. argv ends with NULL, is
- * malloced in one piece, and may be free()d; of another user's there is no word in it, since an
- * argument is a command.
+ * How a QEMU was started, likewise; NULL: by a program that alone can start it again. argv ends
+ * with NULL, is malloced in one piece, and may be free()d; of another user's there is no word in
+ * it, since an argument is a command.
  */
 int run_folder_set_command(const struct run_folder *folder, uint64_t memory, char *const *argv);
 int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, char ***argv);

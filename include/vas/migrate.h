@@ -216,7 +216,7 @@ struct vas_snapshot_options {
 	/*
 	 * Not 0: what told() says of pages that were written again may be incomplete. So when the
 	 * guest stands, and the vas is frozen, all pages that were told are compared with the file:
-	 * it takes as long as reading both, and half as long as writing them.
+	 * it takes as long as reading both.
 	 */
 	int compare_told;
 };

@@ -30,7 +30,7 @@ struct live {
 
 int live_note(struct save *save, const struct live_word *word);
 
-/* The vas is frozen: what is not in the file as it is, since nobody told of it, is written again. */
+/* The vas is frozen: what is other in the file, since nobody told of it, is written again. */
 int live_compare(struct save *save);
 
 /* All is in the file: the words of the snapshot, with their sums. */
