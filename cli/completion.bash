@@ -102,7 +102,7 @@ _vas_argument()
 	case $1 in
 	create | hold | run | ls) ;;
 	device)
-		((COMP_CWORD > 2)) || _vas_words "blk"
+		((COMP_CWORD > 2)) || _vas_words "blk net"
 		;;
 	top | metrics | pause | resume | plug | unplug)
 		_vas_names

@@ -50,7 +50,7 @@ function __vas_argument
 	switch $argv[2]
 		case create hold run ls
 		case device
-			test $nr -gt 3; or echo blk
+			test $nr -gt 3; or printf "%s\n" blk net
 		case top metrics pause resume plug unplug
 			__vas_names $argv[1]
 		case clone

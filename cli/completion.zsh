@@ -58,7 +58,7 @@ _vas_argument()
 {
 	case $1 in
 	(create | hold | run | ls) ;;
-	(device) ((CURRENT > 3)) || compadd blk ;;
+	(device) ((CURRENT > 3)) || compadd blk net ;;
 	(top | metrics | pause | resume | plug | unplug) _vas_names ;;
 	(clone) _vas_names; _files ;;
 	(restore | receive) _files ;;

@@ -32,10 +32,18 @@ static uint64_t extent_size(const struct vas_superblock *sb, int id)
 		return sizeof(struct vas_region_entry) * (uint64_t)sb->max_regions;
 	case VAS_EXT_TRACKERS:
 		return VAS_TRACKER_SIZE * sb->nr_trackers;
+	case VAS_EXT_DEVICES:
+		return VAS_DEVICE_SIZE * sb->nr_devices;
 	default: /* VAS_EXT_LOG: the log that all mark, and one a tracker */
 		vas_log_layout(sb->limit, &log);
 		return log.size * (1 + sb->nr_trackers);
 	}
+}
+
+/* The devices' is the last one, and what it says counts for nothing where there is none. */
+static int nr_extents(const struct vas_superblock *sb)
+{
+	return vas_has_devices(sb) ? VAS_EXT_COUNT : VAS_EXT_DEVICES;
 }
 
 static int counts_check(const struct vas_superblock *sb)
@@ -46,6 +54,8 @@ static int counts_check(const struct vas_superblock *sb)
 	    sb->nr_events > VAS_MAX_EVENTS || !sb->nr_backings ||
 	    sb->nr_backings > VAS_MAX_BACKINGS || !sb->nr_trackers ||
 	    sb->nr_trackers > VAS_MAX_TRACKERS)
+		return -EINVAL;
+	if (vas_has_devices(sb) && (!sb->nr_devices || sb->nr_devices > VAS_MAX_DEVICES))
 		return -EINVAL;
 	return 0;
 }
@@ -70,7 +80,7 @@ int vas_superblock_plan(struct vas_superblock *sb)
 	if (counts_check(sb) || sizes_check(sb))
 		return -EINVAL;
 	at = vas_control_start(sb);
-	for (i = 0; i < VAS_EXT_COUNT; i++) {
+	for (i = 0; i < nr_extents(sb); i++) {
 		sb->extents[i].offset = at;
 		sb->extents[i].size = extent_size(sb, i);
 		at += vas_align_up(sb->extents[i].size, VAS_PAGE_SIZE);
@@ -87,7 +97,7 @@ static int extents_check(const struct vas_superblock *sb)
 	int i;
 
 	/* In the order of their ids, so that one pass shows that no two overlap. */
-	for (i = 0; i < VAS_EXT_COUNT; i++) {
+	for (i = 0; i < nr_extents(sb); i++) {
 		const struct vas_extent *e = &sb->extents[i];
 
 		if (e->offset < end || !vas_is_aligned(e->offset, VAS_PAGE_SIZE) ||

@@ -8,6 +8,8 @@
 
 #include <vas/format.h>
 
+#include "core/range.h"
+
 /*
  * Fill in extents, file_size and what is fixed, from page_size, ram_size, limit and the counts.
  * -EINVAL: they make no sense; -EFBIG: the file would be larger than a file can be.
@@ -18,6 +20,12 @@ int vas_superblock_plan(struct vas_superblock *sb);
 static inline uint64_t vas_control_start(const struct vas_superblock *sb)
 {
 	return sb->features_required & VAS_FEATURE_RAM_APART ? 0 : sb->ram_size;
+}
+
+/* There is the extent of the bus. */
+static inline bool vas_has_devices(const struct vas_superblock *sb)
+{
+	return sb->features_optional & VAS_FEATURE_DEVICES;
 }
 
 /*

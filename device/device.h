@@ -7,6 +7,7 @@
 #define DEVICE_DEVICE_H
 
 #include <stdint.h>
+#include <string.h>
 
 struct device_queue;
 struct vas_device;
@@ -28,6 +29,12 @@ struct vas_device_ops {
 	void (*config)(struct vas_device *device, uint32_t offset, void *to, uint32_t len);
 
 	/*
+	 * A guest with this MAC address has come here from another host: tell the network. While
+	 * queues are being served, or not. NULL: there is nobody to be told.
+	 */
+	void (*announce)(struct vas_device *device, const uint8_t *mac);
+
+	/*
 	 * Serve a queue, in a thread of its own, until device_queue_is_stopping(), and answer first
 	 * what was taken: device/queue.h. An error ends it at once: there is no memory, or no fd.
 	 */
@@ -36,9 +43,21 @@ struct vas_device_ops {
 
 struct vas_device {
 	const struct vas_device_ops *ops;
+	uint32_t kind;	   /* virtio's number of it */
 	uint64_t features; /* that it offers; those of rings are added by who connects it */
 	uint32_t max_queues;
+	uint32_t queue_num;  /* for vhost-user: of a network device pairs; 0: max_queues */
 	uint32_t queue_size; /* the largest */
 };
+
+/* What ->config() does, of a config space that is there whole. */
+static inline void vas_device_copy_config(const void *config, uint32_t size, uint32_t offset,
+					  void *to, uint32_t len)
+{
+	memset(to, 0, len);
+	if (offset < size)
+		memcpy(to, (const char *)config + offset,
+		       len < size - offset ? len : size - offset);
+}
 
 #endif

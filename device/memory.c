@@ -79,15 +79,20 @@ static void drop(struct memory *memory, uint32_t at)
 		(memory->nr - at) * sizeof(memory->regions[0]));
 }
 
-int memory_remove(struct memory *memory, const struct memory_region *region)
+bool memory_has(const struct memory *memory, const struct memory_region *region)
 {
 	uint32_t at = find_index(memory, region->gpa);
 	const struct memory_region *found = &memory->regions[at];
 
-	if (at == memory->nr || found->gpa != region->gpa || found->size != region->size ||
-	    found->user != region->user)
+	return at < memory->nr && found->gpa == region->gpa && found->size == region->size &&
+	       found->user == region->user;
+}
+
+int memory_remove(struct memory *memory, const struct memory_region *region)
+{
+	if (!memory_has(memory, region))
 		return -ENOENT;
-	drop(memory, at);
+	drop(memory, find_index(memory, region->gpa));
 	return 0;
 }
 
@@ -107,7 +112,7 @@ bool memory_has_failed(const struct memory *memory)
 	return memory->log.bytes && guard_has_failed(&memory->log.guard);
 }
 
-uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t *len)
+static uint8_t *at_by_table(const struct memory *memory, uint64_t gpa, uint64_t *len)
 {
 	uint32_t at = find_index(memory, gpa);
 	const struct memory_region *region = &memory->regions[at];
@@ -121,10 +126,31 @@ uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t *len)
 	return region->bytes + skip;
 }
 
+/* A range of one piece is the common case; of one with more, the first. */
+static uint8_t *at_by_vas(const struct memory *memory, uint64_t gpa, uint64_t *len,
+			  enum memory_access access)
+{
+	uint32_t prot = access == MEMORY_WRITE ? VAS_PROT_WRITE : VAS_PROT_READ;
+	uint8_t *bytes = vas_translate(memory->vas, gpa, *len, prot);
+	uint64_t page_left = MEMORY_LOG_PAGE - (gpa & (MEMORY_LOG_PAGE - 1));
+
+	if (bytes || *len <= page_left)
+		return bytes;
+	*len = page_left;
+	return vas_translate(memory->vas, gpa, page_left, prot);
+}
+
+uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t *len,
+		   enum memory_access access)
+{
+	return memory->nr || !memory->vas ? at_by_table(memory, gpa, len) :
+					    at_by_vas(memory, gpa, len, access);
+}
+
 uint8_t *memory_range(const struct memory *memory, uint64_t gpa, uint64_t len)
 {
 	uint64_t there = len;
-	uint8_t *bytes = memory_at(memory, gpa, &there);
+	uint8_t *bytes = at_by_table(memory, gpa, &there);
 
 	return there == len ? bytes : NULL;
 }
@@ -148,7 +174,7 @@ int memory_read(const struct memory *memory, uint64_t gpa, void *to, uint32_t le
 {
 	while (len) {
 		uint64_t there = len;
-		const uint8_t *bytes = memory_at(memory, gpa, &there);
+		const uint8_t *bytes = memory_at(memory, gpa, &there, MEMORY_READ);
 
 		if (!bytes)
 			return -EFAULT;
@@ -164,7 +190,7 @@ int memory_write(const struct memory *memory, uint64_t gpa, const void *from, ui
 {
 	while (len) {
 		uint64_t there = len;
-		uint8_t *bytes = memory_at(memory, gpa, &there);
+		uint8_t *bytes = memory_at(memory, gpa, &there, MEMORY_WRITE);
 
 		if (!bytes)
 			return -EFAULT;
@@ -182,14 +208,22 @@ int memory_write(const struct memory *memory, uint64_t gpa, const void *from, ui
  * bit that is set is set: the locked instruction is the barrier between the write and what the
  * front end sees of it.
  */
-void memory_mark(const struct memory *memory, uint64_t gpa, uint64_t len)
+static void mark_in_table(const struct memory *memory, uint64_t gpa, uint64_t len)
 {
 	uint64_t page, last;
 
-	if (!memory->is_logging || !len)
-		return;
 	last = (gpa + len - 1) / MEMORY_LOG_PAGE;
 	for (page = gpa / MEMORY_LOG_PAGE; page <= last && page / 8 < memory->log.size; page++)
 		__atomic_fetch_or(&memory->log.bytes[page / 8], (uint8_t)(1u << page % 8),
 				  __ATOMIC_SEQ_CST);
+}
+
+void memory_mark(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	if (!len)
+		return;
+	if (memory->vas)
+		vas_mark(memory->vas, gpa, len);
+	if (memory->is_logging)
+		mark_in_table(memory, gpa, len);
 }

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * A guest's memory, as its VMM has sent it: regions of files, and the log of what was written.
+ * A guest's memory, in one of two ways, or both:
  *
- * One thread changes it, while nobody else uses it. Used it is by any number of threads. What lies
- * in no region is not there, and is never touched. A file that is truncated yields zeros, and
- * memory_has_failed() from then on.
+ *	a table	as a VMM has sent it: regions of files, and the log of what was written. What lies
+ *		in no region is not there, and is never touched. A file that is truncated yields
+ *		zeros, and memory_has_failed() from then on.
+ *	a vas	addresses are translated in sections, and what is written is marked in its log: it
+ *		follows the layout, and freezes. With a table, that is of the same regions, and
+ *		addresses go by it; what is written is marked in both logs.
+ *
+ * One thread changes it, while nobody else uses it. Used it is by any number of threads, each
+ * between memory_enter() and memory_leave().
  */
 #ifndef DEVICE_MEMORY_H
 #define DEVICE_MEMORY_H
@@ -12,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include <vas/access.h>
 
 #include "core/virtqueue/chain.h"
 #include "device/shared_map.h"
@@ -28,27 +36,71 @@ struct memory_region {
 };
 
 struct memory {
+	struct vas *vas;				  /* or NULL */
 	struct memory_region regions[MEMORY_MAX_REGIONS]; /* by gpa */
 	uint32_t nr;
 	struct shared_map log; /* a bit a page of gpa */
-	bool is_logging;
+	bool is_logging;       /* the table's log */
 };
+
+enum memory_access { MEMORY_READ, MEMORY_WRITE };
 
 /*
  * The fd stays the caller's. -EINVAL, -EEXIST: the region makes no sense, or overlaps another one.
  */
 int memory_add(struct memory *memory, const struct memory_region *region, int fd, uint64_t offset);
 
-/* The region with this gpa, size and user address. -ENOENT: there is none. */
+/* There is a region with this gpa, size and user address. */
+bool memory_has(const struct memory *memory, const struct memory_region *region);
+
+/* Such a region. -ENOENT: there is none. */
 int memory_remove(struct memory *memory, const struct memory_region *region);
 void memory_clear(struct memory *memory);
 
 bool memory_has_failed(const struct memory *memory);
 
-/* Where gpa is, and how much of *len is contiguous there; NULL: not in memory. */
-uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t *len);
+/*
+ * Before it is used by a thread, and after. -EAGAIN: it is frozen, or could not be had; try again.
+ * Addresses hold until memory_leave(). While memory_has_moved(), others wait for that. Without a
+ * vas all of this is nothing.
+ */
+static inline int memory_enter(const struct memory *memory, uint64_t *generation)
+{
+	if (!memory->vas)
+		return 0;
+	/* Before: what changes meanwhile is seen as moved, never as what was entered. */
+	*generation = vas_generation(memory->vas);
+	if (vas_enter(memory->vas))
+		return -EAGAIN;
+	if (!(vas_view_self(memory->vas)->flags & VAS_STATE_FROZEN))
+		return 0;
+	vas_leave(memory->vas);
+	return -EAGAIN;
+}
 
-/* All of [gpa, gpa + len) in one piece, or NULL. */
+static inline void memory_leave(const struct memory *memory)
+{
+	if (memory->vas)
+		vas_leave(memory->vas);
+}
+
+static inline bool memory_has_moved(const struct memory *memory, uint64_t generation)
+{
+	return memory->vas && vas_generation(memory->vas) != generation;
+}
+
+/* What is written is to be marked. */
+static inline bool memory_is_logging(const struct memory *memory)
+{
+	return memory->is_logging ||
+	       (memory->vas && vas_view_self(memory->vas)->flags & VAS_STATE_TRACKING);
+}
+
+/* Where gpa is, and how much of *len is contiguous there; NULL: not in memory. */
+uint8_t *memory_at(const struct memory *memory, uint64_t gpa, uint64_t *len,
+		   enum memory_access access);
+
+/* Of a table: all of [gpa, gpa + len) in one piece, or NULL. */
 uint8_t *memory_range(const struct memory *memory, uint64_t gpa, uint64_t len);
 
 /* The gpa of a user address of which len bytes lie in one region. -EFAULT: they don't. */

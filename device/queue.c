@@ -15,10 +15,13 @@
 #include <unistd.h>
 
 #include "core/range.h"
+#include <vas/mapping.h>
+
 #include "lib/base/deadline.h"
 
-#define TABLE_DESCS   1024u
-#define RETRY_STOP_NS 20000000
+#define TABLE_DESCS    1024u
+#define RETRY_STOP_NS  20000000
+#define RETRY_ENTER_MS 5 /* of memory that is frozen: nobody wakes us when it is not any more */
 
 /* ---- the ring in memory ------------------------------------------------------------------- */
 
@@ -27,32 +30,53 @@ static int read_memory(void *user, uint64_t gpa, void *to, uint32_t len)
 	return memory_read(user, gpa, to, len);
 }
 
-static int find_part(const struct device_queue *queue, uint64_t gpa, uint64_t size, uint64_t align,
-		     void *part)
+static void *map_part(struct device_queue *queue, int part, uint64_t gpa, uint64_t size,
+		      uint32_t flags, int *err)
 {
-	uint8_t *bytes = memory_range(queue->memory, gpa, size);
+	if (queue->memory->nr || !queue->memory->vas) {
+		void *bytes = memory_range(queue->memory, gpa, size);
 
-	if (!bytes)
-		return -EFAULT;
+		*err = bytes ? 0 : -EFAULT;
+		return bytes;
+	}
+	*err = vas_mapping_create(queue->memory->vas, gpa, size, flags, &queue->maps[part]);
+	return *err ? NULL : vas_mapping_addr(queue->maps[part]);
+}
+
+static int find_part(struct device_queue *queue, int part, uint64_t size, uint64_t align,
+		     uint32_t flags, void *to)
+{
+	const struct device_ring_place *place = &queue->place;
+	uint64_t gpas[] = { place->desc, place->driver, place->device }, gpa = gpas[part];
+	int err;
+	void *bytes = map_part(queue, part, gpa, size, flags, &err);
+
+	if (err)
+		return err;
 	/* In the guest and here: a file's offset need not be aligned as the gpa is. */
 	if (!vas_is_aligned(gpa | (uintptr_t)bytes, align))
 		return -EINVAL;
-	memcpy(part, &bytes, sizeof(bytes));
+	memcpy(to, &bytes, sizeof(bytes));
 	return 0;
+}
+
+/* Of what the device writes, it marks what it has written. */
+static uint32_t flags_of(bool is_written)
+{
+	return is_written ? VAS_MAPPING_WRITE | VAS_MAPPING_MARKS : 0;
 }
 
 static int map_split(struct device_queue *queue, struct vas_split_queue *split)
 {
-	const struct device_ring_place *place = &queue->place;
-	uint64_t gpas[] = { place->desc, place->driver, place->device };
 	void *parts[] = { &split->desc, &split->avail, &split->used };
 	int part, err;
 
 	if (!vas_split_size_is_valid(queue->size))
 		return -EINVAL;
 	for (part = 0; part < VAS_SPLIT_NR_PARTS; part++) {
-		err = find_part(queue, gpas[part], vas_split_part_size(part, queue->size),
-				vas_split_part_align(part), parts[part]);
+		err = find_part(queue, part, vas_split_part_size(part, queue->size),
+				vas_split_part_align(part), flags_of(part == VAS_SPLIT_USED),
+				parts[part]);
 		if (err)
 			return err;
 	}
@@ -61,20 +85,29 @@ static int map_split(struct device_queue *queue, struct vas_split_queue *split)
 
 static int map_packed(struct device_queue *queue, struct vas_packed_queue *packed)
 {
-	const struct device_ring_place *place = &queue->place;
-	uint64_t gpas[] = { place->desc, place->driver, place->device };
 	void *parts[] = { &packed->desc, &packed->driver, &packed->device };
 	int part, err;
 
 	if (!vas_packed_size_is_valid(queue->size))
 		return -EINVAL;
 	for (part = 0; part < VAS_PACKED_NR_PARTS; part++) {
-		err = find_part(queue, gpas[part], vas_packed_part_size(part, queue->size),
-				vas_packed_part_align(part), parts[part]);
+		err = find_part(queue, part, vas_packed_part_size(part, queue->size),
+				vas_packed_part_align(part), flags_of(part != VAS_PACKED_DRIVER),
+				parts[part]);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+static void unmap_ring(struct device_queue *queue)
+{
+	int part;
+
+	for (part = 0; part < 3; part++) {
+		vas_mapping_destroy(queue->maps[part]);
+		queue->maps[part] = NULL;
+	}
 }
 
 /* What a dead device had taken is taken already, so the ring stands behind it. */
@@ -102,15 +135,33 @@ static int init_split(struct device_queue *queue, const struct vas_virtq_tables 
 	return 0;
 }
 
+static int start_packed_again(struct device_queue *queue, const struct vas_packed_queue *packed,
+			      uint32_t *base)
+{
+	int nr;
+
+	queue->packed.part = queue->inflight;
+	queue->packed.size = queue->size;
+	inflight_packed_begin(queue->packed.part, *base);
+	nr = inflight_packed_recover(&queue->packed, packed->desc, queue->again, base);
+	if (nr < 0)
+		return nr;
+	queue->nr_again = (uint32_t)nr;
+	return 0;
+}
+
 static int init_packed(struct device_queue *queue, const struct vas_virtq_tables *tables)
 {
 	struct vas_packed_queue *packed = &queue->ring.packed;
+	uint32_t base = queue->base;
 	int err;
 
 	*packed = (struct vas_packed_queue){ .size = queue->size, .flags = queue->flags };
 	packed->tables = *tables;
 	err = map_packed(queue, packed);
-	return err ? err : vas_packed_queue_start(packed, queue->base);
+	if (!err && queue->inflight)
+		err = start_packed_again(queue, packed, &base);
+	return err ? err : vas_packed_queue_start(packed, base);
 }
 
 static int init_ring(struct device_queue *queue)
@@ -121,11 +172,30 @@ static int init_ring(struct device_queue *queue)
 		.room = queue->table,
 		.max = TABLE_DESCS,
 	};
+	int err;
 
 	queue->ring.format = queue->format;
-	queue->nr_again = queue->at_again = 0;
-	return queue->format == VAS_VIRTQ_PACKED ? init_packed(queue, &tables) :
-						   init_split(queue, &tables);
+	queue->nr_again = queue->at_again = queue->nr_taken = 0;
+	err = queue->format == VAS_VIRTQ_PACKED ? init_packed(queue, &tables) :
+						  init_split(queue, &tables);
+	if (err) {
+		unmap_ring(queue);
+		return err;
+	}
+	/* What is in flight was counted by who took it. */
+	__atomic_store_n(&queue->counters->taken, queue->counters->answered + queue->nr_again,
+			 __ATOMIC_RELAXED);
+	return 0;
+}
+
+bool device_queue_is_requested(const struct device_queue *queue)
+{
+	int part;
+
+	for (part = 0; part < 3; part++)
+		if (queue->maps[part] && vas_mapping_request(queue->maps[part]) != VAS_REQUEST_NONE)
+			return true;
+	return false;
 }
 
 /* ---- starting and stopping ---------------------------------------------------------------- */
@@ -162,6 +232,13 @@ static void tell_broken(const struct device_queue *queue)
 		eventfd_write(queue->err_fd, 1);
 }
 
+static void leave(struct device_queue *queue)
+{
+	if (queue->is_inside)
+		memory_leave(queue->memory);
+	queue->is_inside = false;
+}
+
 static void *serve(void *arg)
 {
 	struct device_queue *queue = arg;
@@ -176,21 +253,28 @@ static void *serve(void *arg)
 		tell_broken(queue);
 	if (queue->device->ops->queue(queue->device, queue))
 		device_queue_break(queue);
+	leave(queue);
 	return NULL;
 }
 
 int device_queue_start(struct device_queue *queue)
 {
 	struct sigaction action = { .sa_handler = wake_from_write };
-	int err = init_ring(queue);
+	int err;
 
+	if (!queue->counters)
+		queue->counters = &queue->own_counters;
+	err = init_ring(queue);
 	if (err)
 		return err;
 	sigaction(SIGURG, &action, NULL);
 	queue->is_stopping = false;
+	queue->wants_kicks = true;
 	queue->busy_ns = monotonic_ns();
 	err = -pthread_create(&queue->thread, NULL, serve, queue);
 	queue->is_running = !err;
+	if (err)
+		unmap_ring(queue);
 	return err;
 }
 
@@ -230,6 +314,7 @@ void device_queue_stop(struct device_queue *queue)
 	while (read(queue->wake_fd, &count, sizeof(count)) > 0)
 		;
 	queue->base = base_of(queue);
+	unmap_ring(queue);
 }
 
 /* ---- for the device ----------------------------------------------------------------------- */
@@ -240,41 +325,154 @@ void device_queue_break(struct device_queue *queue)
 		tell_broken(queue);
 }
 
-static int next_again(struct device_queue *queue, struct vas_virtq_chain *chain)
+void device_queue_abandon(struct device_queue *queue)
 {
-	return vas_split_queue_chain_at(&queue->ring.split, queue->again[queue->at_again++], chain);
+	queue->nr_taken--;
+	device_queue_break(queue);
 }
 
-static int next_new(struct device_queue *queue, struct vas_virtq_chain *chain)
+/*
+ * Requests are served in a section: addresses hold until all of them are answered. When the memory
+ * has moved, no more are taken before that, and it is entered anew.
+ */
+static bool may_take(struct device_queue *queue)
 {
-	int result = vas_virtq_peek(&queue->ring, queue->format, chain);
-
-	if (result <= 0)
-		return result;
-	vas_virtq_take(&queue->ring, queue->format, chain);
-	if (queue->inflight)
-		inflight_take(queue->inflight, chain->head, queue->counter++);
-	return 1;
+	if (queue->is_inside && memory_has_moved(queue->memory, queue->generation)) {
+		if (queue->nr_taken)
+			return false;
+		leave(queue);
+	}
+	if (!queue->is_inside)
+		queue->is_inside = !memory_enter(queue->memory, &queue->generation);
+	return queue->is_inside;
 }
 
-int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain)
+static bool has_again(const struct device_queue *queue)
+{
+	return queue->at_again < queue->nr_again;
+}
+
+static int peek_packed_again(struct device_queue *queue, struct vas_virtq_chain *chain)
+{
+	struct vas_packed_desc descs[INFLIGHT_MAX_DESCS];
+	int nr = inflight_packed_chain(&queue->packed, queue->again[queue->at_again], descs);
+
+	if (nr < 0)
+		return nr;
+	return vas_packed_queue_chain_of(&queue->ring.packed, descs, (uint32_t)nr, chain);
+}
+
+static int peek_again(struct device_queue *queue, struct vas_virtq_chain *chain)
+{
+	if (queue->format == VAS_VIRTQ_PACKED)
+		return peek_packed_again(queue, chain);
+	return vas_split_queue_chain_at(&queue->ring.split, queue->again[queue->at_again], chain);
+}
+
+static int peek_again_burst(struct device_queue *queue, struct vas_virtq_burst *burst)
 {
 	int result;
 
-	if (__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED))
-		return 0;
-	if (queue->at_again < queue->nr_again)
-		result = next_again(queue, chain);
-	else
-		result = device_queue_is_stopping(queue) ? 0 : next_new(queue, chain);
+	burst->chains[0].segments = burst->segments;
+	burst->chains[0].max_segments = burst->max_segments;
+	result = peek_again(queue, &burst->chains[0]);
+	burst->nr = result > 0;
+	return result;
+}
+
+/* Of an event index, or of flags, that were written: the part, or both ends of it. */
+static void log_event(const struct device_queue *queue)
+{
+	uint64_t gpa = queue->place.device;
+
+	if (queue->format == VAS_VIRTQ_PACKED) {
+		memory_mark(queue->memory, gpa, sizeof(struct vas_packed_event));
+		return;
+	}
+	memory_mark(queue->memory, gpa, sizeof(struct vas_virtq_used));
+	gpa += vas_split_part_size(VAS_SPLIT_USED, queue->size) - sizeof(uint16_t);
+	memory_mark(queue->memory, gpa, sizeof(uint16_t));
+}
+
+/* There is something to do: for a while kicks are of no use. */
+static void get_busy(struct device_queue *queue)
+{
+	queue->busy_ns = 0;
+	if (!queue->wants_kicks)
+		return;
+	queue->wants_kicks = false;
+	vas_virtq_disable_kick(&queue->ring, queue->format);
+	log_event(queue);
+}
+
+static bool may_serve(struct device_queue *queue)
+{
+	if (__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED) || !may_take(queue))
+		return false;
+	return has_again(queue) || !device_queue_is_stopping(queue);
+}
+
+/* What a peek has returned: how many there are. */
+static uint32_t check_peek(struct device_queue *queue, int result)
+{
 	if (result > 0) {
-		queue->nr_requests++;
-		queue->busy_ns = 0;
-		return 1;
+		get_busy(queue);
+		return (uint32_t)result;
 	}
 	if (result < 0)
 		device_queue_break(queue);
 	return 0;
+}
+
+uint32_t device_queue_peek(struct device_queue *queue, struct vas_virtq_burst *burst)
+{
+	burst->nr = 0;
+	if (!may_serve(queue))
+		return 0;
+	return check_peek(queue, has_again(queue) ?
+					 peek_again_burst(queue, burst) :
+					 vas_virtq_peek_burst(&queue->ring, queue->format, burst));
+}
+
+/* Before it is taken. Where nothing can be kept, the queue breaks, and this one is still served. */
+static void keep(struct device_queue *queue, const struct vas_virtq_chain *chain)
+{
+	if (queue->format == VAS_VIRTQ_SPLIT)
+		inflight_take(queue->inflight, chain->head, queue->counter++);
+	else if (inflight_packed_take(&queue->packed, &queue->ring.packed, chain))
+		device_queue_break(queue);
+}
+
+void device_queue_take(struct device_queue *queue, const struct vas_virtq_chain *chains,
+		       uint32_t nr)
+{
+	uint32_t i;
+
+	queue->nr_taken += nr;
+	if (has_again(queue)) {
+		queue->at_again += nr;
+		return;
+	}
+	device_queue_count(&queue->counters->taken, nr);
+	if (!queue->inflight) {
+		vas_virtq_take_burst(&queue->ring, queue->format, chains, nr);
+		return;
+	}
+	for (i = 0; i < nr; i++) {
+		keep(queue, &chains[i]);
+		vas_virtq_take(&queue->ring, queue->format, &chains[i]);
+	}
+}
+
+int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain)
+{
+	if (!may_serve(queue) ||
+	    !check_peek(queue, has_again(queue) ?
+				       peek_again(queue, chain) :
+				       vas_virtq_peek(&queue->ring, queue->format, chain)))
+		return 0;
+	device_queue_take(queue, chain, 1);
+	return 1;
 }
 
 /* Answers of a packed ring lie anywhere in it; it is a few pages. */
@@ -298,33 +496,68 @@ static void log_answers(const struct device_queue *queue, uint32_t first, uint32
 	memory_mark(queue->memory, place->device, sizeof(struct vas_virtq_used));
 }
 
-/* Of an event index that was written. */
-static void log_event(const struct device_queue *queue)
+static void call(struct device_queue *queue)
 {
-	uint64_t gpa = queue->place.device, size = sizeof(struct vas_packed_event);
+	if (!vas_virtq_wants_interrupt(&queue->ring, queue->format) || queue->call_fd < 0)
+		return;
+	device_queue_count(&queue->counters->calls, 1);
+	eventfd_write(queue->call_fd, 1);
+}
 
-	if (queue->format == VAS_VIRTQ_SPLIT) {
-		size = sizeof(uint16_t);
-		gpa += vas_split_part_size(VAS_SPLIT_USED, queue->size) - size;
+static int before_give(struct device_queue *queue, const struct vas_virtq_answer *answers,
+		       uint32_t nr)
+{
+	if (!queue->inflight)
+		return 0;
+	if (queue->format == VAS_VIRTQ_PACKED)
+		return inflight_packed_before_give(&queue->packed, answers, nr);
+	inflight_before_give(queue->inflight, answers, nr);
+	return 0;
+}
+
+static void after_give(struct device_queue *queue, const struct vas_virtq_answer *answers,
+		       uint32_t nr)
+{
+	if (!queue->inflight)
+		return;
+	if (queue->format == VAS_VIRTQ_PACKED)
+		inflight_packed_after_give(&queue->packed, answers, nr);
+	else
+		inflight_after_give(queue->inflight, answers, nr, queue->ring.split.next_used);
+}
+
+static void answer(struct device_queue *queue, const struct vas_virtq_answer *answers, uint32_t nr,
+		   bool in_order)
+{
+	uint32_t first = queue->ring.split.next_used;
+
+	queue->nr_taken -= nr;
+	if (before_give(queue, answers, nr)) {
+		device_queue_break(queue);
+		return;
 	}
-	memory_mark(queue->memory, gpa, size);
+	if (in_order)
+		vas_virtq_give_in_order(&queue->ring, queue->format, answers, nr);
+	else
+		vas_virtq_give(&queue->ring, queue->format, answers, nr);
+	after_give(queue, answers, nr);
+	device_queue_count(&queue->counters->answered, nr);
+	if (memory_is_logging(queue->memory))
+		log_answers(queue, first, nr);
+	queue->busy_ns = 0;
+	call(queue);
 }
 
 void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answer *answers,
 			 uint32_t nr)
 {
-	uint32_t first = queue->ring.split.next_used;
+	answer(queue, answers, nr, false);
+}
 
-	if (queue->inflight)
-		inflight_before_give(queue->inflight, answers, nr);
-	vas_virtq_give(&queue->ring, queue->format, answers, nr);
-	if (queue->inflight)
-		inflight_after_give(queue->inflight, answers, nr, queue->ring.split.next_used);
-	if (queue->memory->is_logging)
-		log_answers(queue, first, nr);
-	queue->busy_ns = 0;
-	if (vas_virtq_wants_interrupt(&queue->ring, queue->format) && queue->call_fd >= 0)
-		eventfd_write(queue->call_fd, 1);
+void device_queue_answer_in_order(struct device_queue *queue,
+				  const struct vas_virtq_answer *answers, uint32_t nr)
+{
+	answer(queue, answers, nr, true);
 }
 
 /*
@@ -340,21 +573,22 @@ static void drain(int fd)
 		(void)!read(fd, &count, sizeof(count));
 }
 
-static void sleep_until_kicked(struct device_queue *queue, int fd)
+/* Until one of these, as far as they are there, is readable. */
+static void sleep_until(struct device_queue *queue, int wake_fd, int kick_fd, int fd,
+			int timeout_ms)
 {
 	struct pollfd fds[] = {
-		{ .fd = queue->wake_fd, .events = POLLIN },
-		{ .fd = queue->kick_fd, .events = POLLIN },
+		{ .fd = wake_fd, .events = POLLIN },
+		{ .fd = kick_fd, .events = POLLIN },
 		{ .fd = fd, .events = POLLIN },
 	};
 
-	/* Who ends waits for what it has in flight only. */
-	if (device_queue_is_stopping(queue))
-		fds[0].fd = fds[1].fd = -1;
-	if (poll(fds, 3, -1) <= 0)
+	if (!queue->nr_taken)
+		leave(queue);
+	if (poll(fds, 3, timeout_ms) <= 0 || !fds[1].revents)
 		return;
-	if (fds[1].revents)
-		drain(queue->kick_fd);
+	drain(kick_fd);
+	device_queue_count(&queue->counters->kicks, 1);
 }
 
 static void relax(void)
@@ -364,23 +598,50 @@ static void relax(void)
 #endif
 }
 
-void device_queue_idle(struct device_queue *queue, int fd)
+/* It is not idle for long enough yet to sleep. */
+static bool should_look_again(struct device_queue *queue)
 {
 	uint64_t now = queue->poll_ns ? monotonic_ns() : 0;
 
 	if (!queue->busy_ns)
 		queue->busy_ns = now;
-	if (queue->poll_ns && now - queue->busy_ns < queue->poll_ns &&
-	    !device_queue_is_stopping(queue)) {
-		relax();
-		return;
-	}
-	if (!queue->is_broken && !device_queue_is_stopping(queue)) {
-		bool is_there = vas_virtq_enable_kick(&queue->ring, queue->format);
+	if (!queue->poll_ns || now - queue->busy_ns >= queue->poll_ns ||
+	    device_queue_is_stopping(queue))
+		return false;
+	relax();
+	return true;
+}
 
-		log_event(queue);
-		if (is_there)
+static bool enable_kick(struct device_queue *queue)
+{
+	bool is_there = vas_virtq_enable_kick(&queue->ring, queue->format);
+
+	queue->wants_kicks = true;
+	log_event(queue);
+	return is_there;
+}
+
+void device_queue_idle(struct device_queue *queue, int fd)
+{
+	int timeout_ms = -1;
+
+	if (should_look_again(queue))
+		return;
+	if (!queue->is_broken && !device_queue_is_stopping(queue)) {
+		if (!may_take(queue))
+			timeout_ms = RETRY_ENTER_MS;
+		else if (enable_kick(queue))
 			return;
 	}
-	sleep_until_kicked(queue, fd);
+	/* Who ends waits for what it has in flight only, which is behind fd. */
+	if (device_queue_is_stopping(queue) && fd >= 0)
+		sleep_until(queue, -1, -1, fd, timeout_ms);
+	else
+		sleep_until(queue, queue->wake_fd, queue->kick_fd, fd, timeout_ms);
+}
+
+void device_queue_wait(struct device_queue *queue, int fd)
+{
+	if (fd < 0 || !should_look_again(queue))
+		sleep_until(queue, queue->wake_fd, -1, fd, -1);
 }

@@ -4,6 +4,7 @@
  * thread's; while it does not, it is the thread's that starts and stops it.
  *
  *	device_queue_next()	a request, those first that a dead device had taken
+ *	device_queue_peek()	many at once, of which as many are taken as the device can serve
  *	device_queue_answer()	some are done: the log, the requests in flight, the interrupt
  *	device_queue_idle()	nothing to do: look for a while, then sleep until there is
  */
@@ -17,6 +18,7 @@
 #include "core/virtqueue/virtq.h"
 #include "device/device.h"
 #include "device/inflight.h"
+#include "device/inflight_packed.h"
 #include "device/memory.h"
 
 #define DEVICE_QUEUE_MAX_SIZE INFLIGHT_MAX_DESCS
@@ -29,19 +31,27 @@ struct device_ring_place {
 struct device_queue {
 	/* Set before a start. */
 	struct vas_device *device;
+	uint32_t index; /* among the device's */
 	const struct memory *memory;
-	struct inflight_queue *inflight; /* NULL: none. With room for `size` requests */
-	struct device_ring_place place;
+	void *inflight; /* of its format, with room for `size` requests; NULL: nothing is kept */
+	struct device_ring_place place; /* gpas */
 	enum vas_virtq_format format;
 	uint32_t flags; /* VAS_VIRTQ_... */
 	uint32_t size;
 	uint32_t base; /* where the ring stands, as vhost-user encodes it; also after a stop */
 	uint64_t poll_ns;
-	int kick_fd, call_fd, err_fd; /* eventfds, or -1 */
+	int kick_fd, call_fd, err_fd;	      /* eventfds, or -1 */
+	struct vas_device_counters *counters; /* its thread's; NULL: its own */
 
 	/* Its own. */
 	struct vas_virtq ring;
-	uint16_t again[DEVICE_QUEUE_MAX_SIZE]; /* heads that a dead device had taken */
+	struct vas_mapping *maps[3];   /* of the ring's parts, of a vas without a table */
+	bool is_inside;		       /* in a section of the memory's */
+	uint64_t generation;	       /* of that */
+	uint32_t nr_taken;	       /* and not answered */
+	struct inflight_packed packed; /* of a packed ring, if something is kept */
+	/* Heads that a dead device had taken; of a packed ring, entries. */
+	uint16_t again[DEVICE_QUEUE_MAX_SIZE];
 	uint32_t nr_again, at_again;
 	uint64_t counter; /* of requests, for those in flight */
 	uint64_t busy_ns; /* when there was something to do last */
@@ -49,20 +59,31 @@ struct device_queue {
 	int wake_fd;
 	bool is_stopping; /* atomic */
 	bool is_running;
+	bool wants_kicks; /* the driver was asked for them, or may have been */
 	/* Atomic: what the driver wrote made no sense. Nothing is served before this is cleared. */
 	bool is_broken;
 	pthread_t thread;
-	uint64_t nr_requests;
+	struct vas_device_counters own_counters;
 };
+
+/* Counters have one writer; others read them. */
+static inline void device_queue_count(uint64_t *counter, uint64_t nr)
+{
+	__atomic_store_n(counter, *counter + nr, __ATOMIC_RELAXED);
+}
 
 int device_queue_init(struct device_queue *queue);
 void device_queue_clean(struct device_queue *queue);
 
 /*
  * Start its thread. -EFAULT: the ring is not in memory; -EINVAL: it is not aligned, its size is
- * none, or it cannot stand there; or another -errno. The queue is as before, then.
+ * none, or it cannot stand there; -EPROTO: what is kept of requests in flight makes no sense;
+ * -EAGAIN: the memory is frozen; or another -errno. The queue is as before, then.
  */
 int device_queue_start(struct device_queue *queue);
+
+/* Something wants a part of the ring back, or wants quiet: stop it. Of a vas without a table. */
+bool device_queue_is_requested(const struct device_queue *queue);
 
 /* Have its thread answer what was taken, and end. One that does not run is no error. */
 void device_queue_stop(struct device_queue *queue);
@@ -72,9 +93,21 @@ void device_queue_stop(struct device_queue *queue);
 /* 1: the chain is taken. 0: there is none, or the queue is ending, or broken. */
 int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain);
 
+/*
+ * Chains that are there, and stay there: how many. Then take the first nr of them, or of those that
+ * are left. 0: there is none, or the queue is ending, or broken.
+ */
+uint32_t device_queue_peek(struct device_queue *queue, struct vas_virtq_burst *burst);
+void device_queue_take(struct device_queue *queue, const struct vas_virtq_chain *chains,
+		       uint32_t nr);
+
 /* At least one, in any order, of those that were taken. */
 void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answer *answers,
 			 uint32_t nr);
+
+/* With VIRTIO_F_IN_ORDER, and no in segments: the oldest that were taken, in their order. */
+void device_queue_answer_in_order(struct device_queue *queue,
+				  const struct vas_virtq_answer *answers, uint32_t nr);
 
 /*
  * There was nothing to do, neither in the queue nor behind fd (-1: there is no such fd). Returns at
@@ -82,8 +115,17 @@ void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answ
  */
 void device_queue_idle(struct device_queue *queue, int fd);
 
-/* A request makes no sense that was taken: it is never answered, and no further one is served. */
+/*
+ * The same where the ring is of no interest, but fd alone, and nothing is in flight. With -1 it
+ * waits for the end, and others may call for this queue meanwhile.
+ */
+void device_queue_wait(struct device_queue *queue, int fd);
+
+/* What the driver wrote makes no sense: nothing further is served. */
 void device_queue_break(struct device_queue *queue);
+
+/* The same, and it is a request that was taken: it is never answered. */
+void device_queue_abandon(struct device_queue *queue);
 
 static inline bool device_queue_is_stopping(const struct device_queue *queue)
 {

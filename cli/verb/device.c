@@ -12,57 +12,59 @@
 
 #include "cli/endpoint/listener.h"
 #include "cli/target/parse.h"
-#include "cli/ui/verb.h"
-#include "device/blk/blk.h"
+#include "cli/verb/device.h"
+#include "device/bus/bus.h"
 #include "device/vhost_user/session.h"
 
-#define QUEUE_SIZE 1024
-#define POLL_US	   32
-
-enum {
-	DEVICE_PATH = 2000,
-	DEVICE_MEMORY,
-	DEVICE_NULL,
-	DEVICE_VHOST_USER,
-	DEVICE_SERIAL,
-	DEVICE_ENGINE,
-	DEVICE_QUEUES,
-	DEVICE_POLL,
-};
+#define POLL_US 32
 
 static const struct option longs[] = {
 	{ "path", required_argument, NULL, DEVICE_PATH },
 	{ "memory", required_argument, NULL, DEVICE_MEMORY },
-	{ "null", required_argument, NULL, DEVICE_NULL },
+	{ "null", optional_argument, NULL, DEVICE_NULL },
 	{ "vhost-user", required_argument, NULL, DEVICE_VHOST_USER },
+	{ "guest", required_argument, NULL, DEVICE_GUEST },
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "serial", required_argument, NULL, DEVICE_SERIAL },
 	{ "engine", required_argument, NULL, DEVICE_ENGINE },
 	{ "num-queues", required_argument, NULL, DEVICE_QUEUES },
 	{ "poll", required_argument, NULL, DEVICE_POLL },
+	{ "tap", required_argument, NULL, DEVICE_TAP },
+	{ "loopback", no_argument, NULL, DEVICE_LOOPBACK },
+	{ "mac", required_argument, NULL, DEVICE_MAC },
+	{ "mtu", required_argument, NULL, DEVICE_MTU },
+	{ "counters", no_argument, NULL, DEVICE_COUNTERS },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
+static const struct device_kind *const kinds[] = { &device_blk, &device_net };
+
+#define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
 struct job {
-	struct blk_options blk;
+	const struct device_kind *kind;
+	struct vas_device *device;
 	struct vhost_user_options vhost_user;
-	const char *socket;
-	int nr_disks; /* --path, --memory and --null given */
+	const char *socket;	/* of front ends */
+	struct bus_options bus; /* path: NULL, it is not for the bus */
+	bool prints_counters;
 };
 
 /* ---- serving ------------------------------------------------------------------------------ */
 
 /* One after the other. What a front end does wrong ends its connection only. */
-static void serve_one(const struct job *job, struct blk *blk, int sock, int stop_fd)
+static void serve_one(const struct job *job, int sock, int stop_fd)
 {
-	int err = vhost_user_serve(sock, stop_fd, &blk->device, &job->vhost_user);
+	int err = vhost_user_serve(sock, stop_fd, job->device, &job->vhost_user);
 
 	if (err && err != -ECANCELED)
 		note("%s: %s", job->socket, *vas_error() ? vas_error() : strerror(-err));
+	if (job->prints_counters)
+		job->kind->print();
 }
 
-static int serve_all(const struct job *job, struct blk *blk, int listener, int stop_fd)
+static int serve_all(const struct job *job, int listener, int stop_fd)
 {
 	struct pollfd fds[] = {
 		{ .fd = listener, .events = POLLIN },
@@ -78,7 +80,7 @@ static int serve_all(const struct job *job, struct blk *blk, int listener, int s
 		sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		if (sock < 0)
 			continue;
-		serve_one(job, blk, sock, stop_fd);
+		serve_one(job, sock, stop_fd);
 		close(sock);
 	}
 }
@@ -96,99 +98,144 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static int listen_and_serve(const struct job *job, struct blk *blk)
+static int listen_and_serve(const struct job *job, int stop_fd)
 {
 	char text[128];
 	struct listener listener;
-	int code, stop_fd;
+	int code;
 
 	if (snprintf(text, sizeof(text), "unix:%s", job->socket) >= (int)sizeof(text))
 		return fail_usage("'%s' is too long for the path of a socket", job->socket);
-	stop_fd = open_signals();
-	if (stop_fd < 0)
-		return fail(EXIT_REFUSED, "no signalfd: %s", strerror(errno));
 	code = listener_open(&listener, text);
 	if (!code) {
-		code = serve_all(job, blk, listener.fds[0], stop_fd);
+		code = serve_all(job, listener.fds[0], stop_fd);
 		listener_close(&listener);
 	}
+	return code;
+}
+
+static int serve_on_bus(const struct job *job, int stop_fd)
+{
+	int err = bus_serve(job->device, stop_fd, &job->bus);
+
+	return err == -ECANCELED ? EXIT_OK : fail(EXIT_REFUSED, "%s", vas_error());
+}
+
+static int serve(const struct job *job)
+{
+	int code, stop_fd = open_signals();
+
+	if (stop_fd < 0)
+		return fail(EXIT_REFUSED, "no signalfd: %s", strerror(errno));
+	code = job->bus.path ? serve_on_bus(job, stop_fd) : listen_and_serve(job, stop_fd);
 	close(stop_fd);
 	return code;
 }
 
-static int serve_disk(const struct job *job)
+static int open_and_serve(struct job *job)
 {
-	struct blk blk;
-	int code;
+	int code = job->kind->open(&job->device);
 
-	if (blk_open(&blk, &job->blk))
-		return fail(EXIT_REFUSED, "%s", vas_error());
-	code = listen_and_serve(job, &blk);
-	blk_close(&blk);
+	if (code)
+		return code;
+	code = serve(job);
+	job->kind->close();
 	return code;
 }
 
 /* ---- options ------------------------------------------------------------------------------ */
 
-static int take_disk(struct job *job, enum disk_kind kind)
+int device_take_number(const char *option, int least, int most, uint32_t *number)
 {
-	job->blk.disk.kind = kind;
-	job->blk.disk.path = optarg;
-	job->nr_disks++;
-	if (kind != DISK_FILE && parse_size(optarg, &job->blk.disk.size))
-		return fail_usage("'%s' is no size: write 4G", optarg);
+	int got;
+
+	if (parse_number(optarg, &got) || got < least || got > most)
+		return fail_usage("%s: '%s' is not %d to %d", option, optarg, least, most);
+	*number = (uint32_t)got;
 	return EXIT_OK;
 }
 
-static int take_number(const char *what, int least, int most, int *number)
+static const char *name_of(int c)
 {
-	if (parse_number(optarg, number) || *number < least || *number > most)
-		return fail_usage("%s: '%s' is not %d to %d", what, optarg, least, most);
-	return EXIT_OK;
+	const struct option *option = longs;
+
+	while (option->val != c)
+		option++;
+	return option->name;
+}
+
+static int take_poll(struct job *job)
+{
+	uint32_t us;
+	int code = device_take_number("--poll", 0, 1000000, &us);
+
+	job->vhost_user.poll_ns = job->bus.poll_ns = (uint64_t)us * 1000;
+	return code;
 }
 
 static int take_option(struct job *job, int c)
 {
-	int code = EXIT_OK, number = 0;
+	int code;
 
 	switch (c) {
-	case DEVICE_PATH:
-		return take_disk(job, DISK_FILE);
-	case DEVICE_MEMORY:
-		return take_disk(job, DISK_MEMORY);
-	case DEVICE_NULL:
-		return take_disk(job, DISK_NULL);
 	case DEVICE_VHOST_USER:
 		job->socket = optarg;
-		return code;
-	case DEVICE_SERIAL:
-		job->blk.serial = optarg;
-		return code;
-	case DEVICE_ENGINE:
-		job->blk.disk.engine = optarg;
-		return code;
-	case DEVICE_QUEUES:
-		code = take_number("--num-queues", 1, BLK_MAX_QUEUES, &number);
-		job->blk.nr_queues = (uint32_t)number;
-		return code;
+		return EXIT_OK;
+	case DEVICE_GUEST:
+		job->bus.path = optarg;
+		return EXIT_OK;
 	case DEVICE_POLL:
-		code = take_number("--poll", 0, 1000000, &number);
-		job->vhost_user.poll_ns = (uint64_t)number * 1000;
-		return code;
+		return take_poll(job);
+	case DEVICE_COUNTERS:
+		if (!job->kind->print)
+			break;
+		job->prints_counters = true;
+		return EXIT_OK;
 	default:
-		job->blk.disk.read_only |= c == 'r';
-		return code;
+		code = job->kind->take(c);
+		if (code != DEVICE_OPTION_UNKNOWN)
+			return code;
 	}
+	return fail_usage("a device '%s' has no option --%s", job->kind->name, name_of(c));
 }
 
-static int check(const struct job *job, const char *kind)
+/* The first word, which says what the options mean. */
+static int take_kind(struct job *job, int argc, char **argv)
 {
-	if (strcmp(kind, "blk"))
-		return fail_usage("there is no device '%s': write blk", kind);
-	if (job->nr_disks != 1)
-		return fail_usage("one of --path, --memory and --null says where its bytes are");
-	if (!job->socket)
-		return fail_usage("--vhost-user=PATH says which socket a front end connects to");
+	size_t i;
+
+	if (argc < 2 || argv[1][0] == '-')
+		return fail_usage("which one? vas device blk --path=FILE --vhost-user=PATH");
+	for (i = 0; i < NR_KINDS; i++)
+		if (!strcmp(argv[1], kinds[i]->name)) {
+			job->kind = kinds[i];
+			return EXIT_OK;
+		}
+	return fail_usage("there is no device '%s': write blk or net", argv[1]);
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	return argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
+}
+
+/* By which way, and by which name. */
+static int check_way(struct job *job, int nr_words, const char *name)
+{
+	if (!job->socket == !job->bus.path)
+		return fail_usage(
+			"one of --vhost-user=PATH, the socket that a front end connects to, "
+			"and --guest=PATH, the one at which a guest is served, says to whom");
+	if (job->socket && nr_words > 1)
+		return fail_usage("a front end knows no names: what is '%s'?", name);
+	if (job->socket)
+		return EXIT_OK;
+	if (!job->kind->is_for_bus)
+		return fail_usage("a device '%s' is served by --vhost-user only", job->kind->name);
+	if (nr_words < 2)
+		return fail_usage("which device of the guest's? vas device %s NAME --guest=PATH",
+				  job->kind->name);
+	job->bus.name = name;
 	return EXIT_OK;
 }
 
@@ -196,40 +243,54 @@ static int run(int argc, char **argv)
 {
 	struct options options = { argc, argv, ":rh", longs, 0 };
 	struct job job = {
-		.blk = { .nr_queues = BLK_MAX_QUEUES, .queue_size = QUEUE_SIZE },
 		.vhost_user.poll_ns = POLL_US * 1000,
+		.bus.poll_ns = POLL_US * 1000,
 	};
-	int c, code = EXIT_OK;
+	int c, code = wants_help(argc, argv) ? EXIT_OK : take_kind(&job, argc, argv);
 
 	while (!code && (c = option_next(&options)) >= 0)
 		code = take_option(&job, c);
 	if (code)
 		return code;
-	if (c == OPTION_STOP ||
-	    option_rest(&options, 1, 1,
-			"which one? vas device blk --path=FILE --vhost-user=PATH") == OPTION_STOP)
+	if (c == OPTION_STOP || option_rest(&options, 1, 2, "which device?") == OPTION_STOP)
 		return options.status;
-	code = check(&job, argv[optind]);
-	return code ? code : serve_disk(&job);
+	code = check_way(&job, argc - optind, argv[optind + 1]);
+	return code ? code : open_and_serve(&job);
 }
 
 const struct verb verb_device = {
 	.name = "device",
-	.args = "blk [OPTION...] --path=FILE --vhost-user=PATH",
-	.summary = "Serve a virtio device to a VMM that speaks vhost-user",
-	.help = "      --path=FILE         a disk's image, raw, or a block device\n"
-		"      --memory=SIZE       a disk of zeros in memory, gone with the process\n"
-		"      --null=SIZE         a disk that takes no bytes and gives none: for measuring\n"
+	.args = "blk|net [NAME] [OPTION...] --vhost-user=PATH|--guest=PATH",
+	.summary = "Serve a virtio device, to a VMM that speaks vhost-user or on a vas's bus",
+	.help = "Any:\n"
 		"      --vhost-user=PATH   the socket at which one front end after the other is served\n"
+		"      --guest=PATH        the socket of a guest's owner, which has a device NAME on its bus: a\n"
+		"                          disk only\n"
+		"      --poll=MICROSECONDS look so long for a request before the thread of a queue sleeps;\n"
+		"                          32 unless given, 0: not at all\n"
+		"      --num-queues=N      as many as the front end may have: of a disk 64 unless given; of a\n"
+		"                          network pairs, 1 unless given\n"
+		"\n"
+		"blk, a disk:\n"
+		"      --path=FILE         its image, raw, or a block device\n"
+		"      --memory=SIZE       zeros in memory, gone with the process\n"
+		"      --null=SIZE         takes no bytes and gives none: for measuring\n"
 		"  -r, --read-only         refuse what writes\n"
 		"      --serial=TEXT       what the guest finds as its serial number: 20 bytes at most\n"
 		"      --engine=NAME       auto, sync or io_uring; auto is sync on tmpfs, else io_uring\n"
-		"      --num-queues=N      as many as the front end may have; 64 unless given\n"
-		"      --poll=MICROSECONDS look so long for a request before the thread of a queue sleeps;\n"
-		"                          32 unless given, 0: not at all\n"
+		"\n"
+		"net, a network interface:\n"
+		"      --tap=NAME          the host's end is a tap, which is made if there is none\n"
+		"      --loopback          what the guest sends is what it receives\n"
+		"      --null[=BYTES]      takes all frames, and gives none, or as many of that size as the\n"
+		"                          guest has room for: for measuring\n"
+		"      --mac=ADDRESS       what the guest finds as its address\n"
+		"      --mtu=BYTES         what the guest finds as the largest packet\n"
+		"      --counters          print what was sent and received whenever a front end has gone\n"
 		"\n"
 		"It runs until a signal ends it. Killed at any moment and started again, it does what the guest\n"
-		"waits for: a front end that connects again (QEMU: reconnect=1 of the socket) goes on, and with\n"
-		"split rings each request is answered once. QEMU's words are in vas-device(1).\n",
+		"waits for: a front end that connects again (QEMU: reconnect=1 of the socket) goes on, as does a\n"
+		"guest of the bus, and each request of a disk is answered once. QEMU's words are in\n"
+		"vas-device(1).\n",
 	.run = run,
 };

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "cli/vmm/qemu.h"
+#include "cli/vmm/arguments.h"
 
 #define MOST 12
 
@@ -81,7 +81,7 @@ static int is_exclusive(const char *arg, const char *value)
 {
 	const struct option_kind *kind = kinds;
 
-	while (kind->option && !qemu_is_option(arg, kind->option))
+	while (kind->option && !argument_is(arg, kind->option))
 		kind++;
 	if (!kind->option)
 		return arg[0] == '-' && has_exclusive_part(value);

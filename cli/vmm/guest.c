@@ -322,14 +322,19 @@ static int get_command(struct guest *guest, uint64_t *memory, char ***command)
 	return err;
 }
 
-int guest_memory(struct guest *guest, uint64_t *memory)
+int guest_memory(struct guest *guest, uint64_t *memory, int *is_ours)
 {
 	char **command;
 	int err = get_command(guest, memory, &command);
 
-	if (!err)
-		free(command);
-	return err;
+	if (err)
+		return err;
+	/* Without a word it is not known how it was started. */
+	*is_ours = command[0] != NULL;
+	for (char **word = command; *word; word++)
+		*is_ours &= !strstr(*word, "memory-backend");
+	free(command);
+	return 0;
 }
 
 int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)

@@ -71,8 +71,11 @@ int guest_may_move(struct guest *guest);
 void guest_end_here(struct guest *guest);
 int guest_take(struct guest *guest);
 
-/* Bytes of RAM that its QEMU was started with. 0 or -errno. */
-int guest_memory(struct guest *guest, uint64_t *memory);
+/*
+ * Bytes of RAM that its QEMU was started with, and whether all of it is one block, which has our
+ * name, as no argument names another one. 0 or -errno.
+ */
+int guest_memory(struct guest *guest, uint64_t *memory, int *is_ours);
 
 /* What its QEMU is like, malloced: qemu_record_pack(), without a state. */
 int guest_describe(struct guest *guest, void **record, size_t *size);

@@ -192,10 +192,12 @@ static int check_plugged(const struct live *live)
 
 int live_begin(struct live *live, struct guest *guest)
 {
-	int err;
+	int err, is_ours;
 
 	*live = (struct live){ .guest = guest };
-	err = guest_memory(guest, &live->memory);
+	err = guest_memory(guest, &live->memory, &is_ours);
+	if (!err && !is_ours)
+		err = vas_error_set(-EOPNOTSUPP, "its RAM has back ends of its own names");
 	if (!err)
 		err = check_room(live);
 	if (err)

@@ -26,7 +26,8 @@ struct live {
 /*
  * The guest runs, and its QEMU has a monitor. 0 or -errno; live_end() is due in any case.
  * -EOPNOTSUPP: the guest has to stand. QEMU looks at all of its RAM, which takes memory then, also
- * where it was never touched, and the host has not as much; or memory is plugged into it.
+ * where it was never touched, and the host has not as much; memory is plugged into it; or
+ * its RAM is not one block that we have named.
  */
 int live_begin(struct live *live, struct guest *guest);
 

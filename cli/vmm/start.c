@@ -13,6 +13,7 @@
 #include <vas/consumer.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/arguments.h"
 #include "cli/vmm/dimm.h"
 #include "cli/vmm/pidfd.h"
 #include "cli/vmm/qemu.h"
@@ -126,7 +127,12 @@ int start_prepare_qemu(struct held *held, char *const *command, const struct qem
 	/* Without us, it is still to be found by its vas. */
 	if (ram != vas_fd(held->vas) && (err = child_keep(&held->child, vas_fd(held->vas))))
 		return fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err));
-	err = dimm_start(held->vas, &held->child, more);
+	code = backends_read(command, &more->backends);
+	if (code)
+		return code;
+	err = backends_inherit(&more->backends, held->vas, &held->child);
+	if (!err)
+		err = dimm_start(held->vas, &held->child, more);
 	if (err)
 		return fail_vas(err, held->name);
 	more->monitor = give_monitor(held);
@@ -234,11 +240,14 @@ int start_load(struct held *held, const struct qemu_record *record)
 static int check_command(const struct qemu_record *record, char *const *command)
 {
 	struct plan plan = { .memory = record->memory, .machine = machine_by_name("flat", 4) };
+	int code;
 
 	if (!qemu_is(command[0]))
 		return fail(EXIT_REFUSED,
 			    "'%s' is no QEMU, as the guest needs one: qemu-system-...", command[0]);
-	return qemu_read_args(command, &plan);
+	code = qemu_read_args(command, &plan);
+	plan_clean(&plan);
+	return code;
 }
 
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command)
@@ -286,7 +295,7 @@ static char **without_daemon(char *const *command)
 		nr++;
 	copy = calloc(nr + 1, sizeof(*copy));
 	for (nr = 0; copy && *command; command++)
-		if (!qemu_is_option(*command, "-daemonize"))
+		if (!argument_is(*command, "-daemonize"))
 			copy[nr++] = *command;
 	return copy;
 }

@@ -9,6 +9,7 @@
 #include <vas/consumer.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/arguments.h"
 #include "cli/vmm/dimm.h"
 #include "cli/vmm/exclusive.h"
 #include "cli/vmm/guest.h"
@@ -70,7 +71,7 @@ static int check_command(const char *name, char *const *command)
 				    "%s: these are libvirt's arguments, which cannot speak with "
 				    "another QEMU: have it save and restore the guest",
 				    name);
-		if (strstr(*command, "snapshot=on") || qemu_is_option(*command, "-snapshot"))
+		if (strstr(*command, "snapshot=on") || argument_is(*command, "-snapshot"))
 			return fail(EXIT_REFUSED,
 				    "%s: what the guest writes to a disk goes to a file that ends "
 				    "with its QEMU (%s)",

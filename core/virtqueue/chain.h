@@ -54,6 +54,18 @@ struct vas_virtq_chain {
 	uint64_t len_in;
 };
 
+/*
+ * Several chains at once, for a device that would not keep up otherwise. Their segments lie in one
+ * room, one chain's behind the other's; the first chain may have all of it.
+ */
+struct vas_virtq_burst {
+	struct vas_virtq_chain *chains; /* room for max_chains; their own room is set by a peek */
+	struct vas_virtq_segment *segments;
+	uint32_t max_chains, max_segments;
+
+	uint32_t nr; /* chains that the last peek has yielded */
+};
+
 /* To a chain that was taken: its head and nr_descs, and how much of its in segments was written. */
 struct vas_virtq_answer {
 	uint16_t head;

@@ -133,12 +133,14 @@ static struct vas_packed_desc fetch(const struct vas_packed_desc *shared, uint16
 }
 
 /*
- * With the flags of the first descriptor. Whether those behind it are available is not looked at:
- * a driver makes the first one available last, and one that doesn't gets what it wrote.
+ * From a position on, behind which `taken` descriptors are, with the flags of the first. Whether
+ * those behind it are available is not looked at: a driver makes the first one available last, and
+ * one that doesn't gets what it wrote.
  */
-static int walk(struct vas_packed_queue *queue, struct vas_virtq_chain *chain, uint16_t flags)
+static int walk(struct vas_packed_queue *queue, uint16_t position, uint32_t taken,
+		struct vas_virtq_chain *chain, uint16_t flags)
 {
-	uint32_t at = index_of(queue->next_avail), room = queue->size - queue->nr_taken, nr;
+	uint32_t at = index_of(position), room = queue->size - taken, nr;
 
 	for (nr = 1; nr <= room; nr++) {
 		struct vas_packed_desc desc = fetch(&queue->desc[at], flags);
@@ -158,17 +160,17 @@ static int walk(struct vas_packed_queue *queue, struct vas_virtq_chain *chain, u
 	return -EPROTO; /* it would take up more than there is: the ring, less what was taken */
 }
 
-int vas_packed_queue_peek(struct vas_packed_queue *queue, struct vas_virtq_chain *chain)
+static int peek_at(struct vas_packed_queue *queue, uint16_t position, uint32_t taken,
+		   struct vas_virtq_chain *chain)
 {
 	/* The first one's flags, then all else of the chain: pairs with the driver's release. */
-	uint16_t flags =
-		__atomic_load_n(&queue->desc[index_of(queue->next_avail)].flags, __ATOMIC_ACQUIRE);
+	uint16_t flags = __atomic_load_n(&queue->desc[index_of(position)].flags, __ATOMIC_ACQUIRE);
 	int err;
 
-	if (!is_available(flags, queue->next_avail))
+	if (!is_available(flags, position))
 		return 0;
 	vas_virtq_begin_chain(chain);
-	err = walk(queue, chain, flags);
+	err = walk(queue, position, taken, chain, flags);
 	if (err)
 		return err;
 	if (chain->head >= queue->size)
@@ -176,10 +178,74 @@ int vas_packed_queue_peek(struct vas_packed_queue *queue, struct vas_virtq_chain
 	return vas_virtq_end_chain(chain);
 }
 
+static int walk_descs(struct vas_packed_queue *queue, const struct vas_packed_desc *descs,
+		      uint32_t nr, struct vas_virtq_chain *chain)
+{
+	uint32_t i;
+
+	for (i = 0; i < nr; i++) {
+		if (descs[i].flags & VAS_VIRTQ_DESC_INDIRECT)
+			return nr > 1 ? -EPROTO : read_table(queue, &descs[i], chain);
+		if (vas_virtq_add_segment(chain, descs[i].gpa, descs[i].len, descs[i].flags))
+			return -EPROTO;
+	}
+	return 0;
+}
+
+int vas_packed_queue_chain_of(struct vas_packed_queue *queue, const struct vas_packed_desc *descs,
+			      uint32_t nr, struct vas_virtq_chain *chain)
+{
+	int err;
+
+	vas_virtq_begin_chain(chain);
+	chain->head = descs[nr - 1].id;
+	chain->nr_descs = (uint16_t)nr;
+	err = chain->head < queue->size ? walk_descs(queue, descs, nr, chain) : -EPROTO;
+	return err ? err : vas_virtq_end_chain(chain);
+}
+
+int vas_packed_queue_peek(struct vas_packed_queue *queue, struct vas_virtq_chain *chain)
+{
+	return peek_at(queue, queue->next_avail, queue->nr_taken, chain);
+}
+
+int vas_packed_queue_peek_burst(struct vas_packed_queue *queue, struct vas_virtq_burst *burst)
+{
+	uint16_t position = queue->next_avail;
+	uint32_t taken = queue->nr_taken;
+	int result;
+
+	vas_virtq_begin_burst(burst);
+	/* With all descriptors taken, the next one is a chain's that was taken. */
+	while (taken < queue->size) {
+		struct vas_virtq_chain *chain = &burst->chains[burst->nr];
+
+		result = peek_at(queue, position, taken, chain);
+		if (result < 0 && !burst->nr)
+			return result;
+		if (result <= 0)
+			break;
+		position = advance(position, chain->nr_descs, queue->size);
+		taken += chain->nr_descs;
+		if (!vas_virtq_add_to_burst(burst))
+			break;
+	}
+	return (int)burst->nr;
+}
+
 void vas_packed_queue_take(struct vas_packed_queue *queue, const struct vas_virtq_chain *chain)
 {
 	queue->next_avail = advance(queue->next_avail, chain->nr_descs, queue->size);
 	queue->nr_taken += chain->nr_descs;
+}
+
+void vas_packed_queue_take_burst(struct vas_packed_queue *queue,
+				 const struct vas_virtq_chain *chains, uint32_t nr)
+{
+	uint32_t i;
+
+	for (i = 0; i < nr; i++)
+		vas_packed_queue_take(queue, &chains[i]);
 }
 
 static uint16_t used_flags(uint16_t position, uint32_t len)
@@ -268,6 +334,11 @@ bool vas_packed_queue_wants_interrupt(struct vas_packed_queue *queue)
 		return flags != VAS_PACKED_EVENT_DISABLE;
 	event = __atomic_load_n(&queue->driver->position, __ATOMIC_RELAXED);
 	return has_passed(queue, event, nr);
+}
+
+void vas_packed_queue_disable_kick(struct vas_packed_queue *queue)
+{
+	__atomic_store_n(&queue->device->flags, VAS_PACKED_EVENT_DISABLE, __ATOMIC_RELAXED);
 }
 
 bool vas_packed_queue_enable_kick(struct vas_packed_queue *queue)

@@ -95,8 +95,22 @@ uint32_t vas_packed_queue_base(const struct vas_packed_queue *queue);
  */
 int vas_packed_queue_peek(struct vas_packed_queue *queue, struct vas_virtq_chain *chain);
 
-/* The chain that the last peek has yielded. */
+/*
+ * The same for as many chains as there are, have room, and make sense; an error is the first one's.
+ */
+int vas_packed_queue_peek_burst(struct vas_packed_queue *queue, struct vas_virtq_burst *burst);
+
+/*
+ * The chain of these descriptors, as peek yields it: of one that somebody had taken who died before
+ * its answer, and copied before. They are private, and at least one.
+ */
+int vas_packed_queue_chain_of(struct vas_packed_queue *queue, const struct vas_packed_desc *descs,
+			      uint32_t nr, struct vas_virtq_chain *chain);
+
+/* The chain that the last peek has yielded; the first nr of a burst, or of what is left of it. */
 void vas_packed_queue_take(struct vas_packed_queue *queue, const struct vas_virtq_chain *chain);
+void vas_packed_queue_take_burst(struct vas_packed_queue *queue,
+				 const struct vas_virtq_chain *chains, uint32_t nr);
 
 /*
  * Answer chains that were taken, in any order, at least one. The driver sees none of the answers or
@@ -115,6 +129,9 @@ void vas_packed_queue_give_in_order(struct vas_packed_queue *queue,
 
 /* After one give or more: the driver wants an interrupt. Rather once too often than never. */
 bool vas_packed_queue_wants_interrupt(struct vas_packed_queue *queue);
+
+/* No kicks are of use for now: a hint. */
+void vas_packed_queue_disable_kick(struct vas_packed_queue *queue);
 
 /* Have the driver kick for the next chain. True: there is one already, and maybe no kick. */
 bool vas_packed_queue_enable_kick(struct vas_packed_queue *queue);

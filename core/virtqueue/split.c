@@ -118,27 +118,67 @@ int vas_split_queue_chain_at(struct vas_split_queue *queue, uint16_t head,
 	return err ? err : vas_virtq_end_chain(chain);
 }
 
-int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *chain)
+/* How many chains there are. */
+static int count_pending(const struct vas_split_queue *queue)
 {
 	/* The index first, then what it covers: pairs with the driver's release. */
 	uint16_t idx = __atomic_load_n(&queue->avail->idx, __ATOMIC_ACQUIRE);
 	uint16_t pending = (uint16_t)(idx - queue->next_avail);
 	uint16_t taken = (uint16_t)(queue->next_avail - queue->next_used);
 
-	if (!pending)
-		return 0;
-	if ((uint32_t)pending + taken > queue->size)
-		return -EPROTO;
-	return vas_split_queue_chain_at(
-		queue,
-		__atomic_load_n(&queue->avail->ring[queue->next_avail & (queue->size - 1)],
-				__ATOMIC_RELAXED),
-		chain);
+	return pending && (uint32_t)pending + taken > queue->size ? -EPROTO : pending;
+}
+
+static uint16_t fetch_head(const struct vas_split_queue *queue, uint16_t at)
+{
+	return __atomic_load_n(&queue->avail->ring[at & (queue->size - 1)], __ATOMIC_RELAXED);
+}
+
+int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *chain)
+{
+	int pending = count_pending(queue);
+
+	if (pending <= 0)
+		return pending;
+	return vas_split_queue_chain_at(queue, fetch_head(queue, queue->next_avail), chain);
+}
+
+/* All of their first descriptors are asked for before any is looked at. */
+int vas_split_queue_peek_burst(struct vas_split_queue *queue, struct vas_virtq_burst *burst)
+{
+	int pending = count_pending(queue), i, result;
+
+	vas_virtq_begin_burst(burst);
+	if (pending <= 0)
+		return pending;
+	if ((uint32_t)pending > burst->max_chains)
+		pending = (int)burst->max_chains;
+	for (i = 0; i < pending; i++) {
+		uint16_t head = fetch_head(queue, (uint16_t)(queue->next_avail + i));
+
+		burst->chains[i].head = head;
+		__builtin_prefetch(&queue->desc[head & (queue->size - 1)]);
+	}
+	for (i = 0; i < pending; i++) {
+		struct vas_virtq_chain *chain = &burst->chains[i];
+
+		result = vas_split_queue_chain_at(queue, chain->head, chain);
+		if (result < 0)
+			return i ? i : result;
+		if (!vas_virtq_add_to_burst(burst))
+			break;
+	}
+	return (int)burst->nr;
 }
 
 void vas_split_queue_take(struct vas_split_queue *queue)
 {
 	queue->next_avail++;
+}
+
+void vas_split_queue_take_burst(struct vas_split_queue *queue, uint32_t nr)
+{
+	queue->next_avail = (uint16_t)(queue->next_avail + nr);
 }
 
 static void write_answer(struct vas_split_queue *queue, uint16_t at,
@@ -195,12 +235,20 @@ bool vas_split_queue_wants_interrupt(struct vas_split_queue *queue)
 	return !is_valid || (uint16_t)(new - event - 1) < (uint16_t)(new - old);
 }
 
+void vas_split_queue_disable_kick(struct vas_split_queue *queue)
+{
+	if (!(queue->flags & VAS_VIRTQ_EVENT_IDX))
+		__atomic_store_n(&queue->used->flags, VAS_VIRTQ_NO_KICK, __ATOMIC_RELAXED);
+}
+
 bool vas_split_queue_enable_kick(struct vas_split_queue *queue)
 {
 	uint16_t *avail_event = (uint16_t *)&queue->used->ring[queue->size];
 
 	if (queue->flags & VAS_VIRTQ_EVENT_IDX)
 		__atomic_store_n(avail_event, queue->next_avail, __ATOMIC_RELAXED);
+	else
+		__atomic_store_n(&queue->used->flags, 0, __ATOMIC_RELAXED);
 	/* The request before the last look: pairs with the driver's full barrier. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return __atomic_load_n(&queue->avail->idx, __ATOMIC_RELAXED) != queue->next_avail;

@@ -24,6 +24,7 @@
 #include "core/virtqueue/chain.h"
 
 #define VAS_VIRTQ_NO_INTERRUPT 1u /* in the available ring's flags */
+#define VAS_VIRTQ_NO_KICK      1u /* in the used ring's */
 
 struct vas_virtq_desc {
 	uint64_t gpa;
@@ -91,14 +92,20 @@ uint64_t vas_split_part_align(enum vas_split_part part);
 int vas_split_queue_peek(struct vas_split_queue *queue, struct vas_virtq_chain *chain);
 
 /*
+ * The same for as many chains as there are, have room, and make sense; an error is the first one's.
+ */
+int vas_split_queue_peek_burst(struct vas_split_queue *queue, struct vas_virtq_burst *burst);
+
+/*
  * The chain with this head, as peek yields it: one that somebody had taken who died before its
  * answer. That it was is its user's to know.
  */
 int vas_split_queue_chain_at(struct vas_split_queue *queue, uint16_t head,
 			     struct vas_virtq_chain *chain);
 
-/* After a peek that has returned 1. */
+/* After a peek that has returned 1; after one of a burst, the first nr of that or what is left. */
 void vas_split_queue_take(struct vas_split_queue *queue);
+void vas_split_queue_take_burst(struct vas_split_queue *queue, uint32_t nr);
 
 /*
  * Answer chains that were taken, in any order, at least one. The driver sees none of the answers or
@@ -117,6 +124,12 @@ void vas_split_queue_give_in_order(struct vas_split_queue *queue,
 
 /* After one give or more: the driver wants an interrupt. Rather once too often than never. */
 bool vas_split_queue_wants_interrupt(struct vas_split_queue *queue);
+
+/*
+ * No kicks are of use for now: a hint. With VAS_VIRTQ_EVENT_IDX there is nothing to be said, since
+ * the one that was asked for has come, or may still come once.
+ */
+void vas_split_queue_disable_kick(struct vas_split_queue *queue);
 
 /* Have the driver kick for the next chain. True: there is one already, and maybe no kick. */
 bool vas_split_queue_enable_kick(struct vas_split_queue *queue);

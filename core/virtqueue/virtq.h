@@ -40,6 +40,22 @@ static inline void vas_virtq_take(struct vas_virtq *queue, enum vas_virtq_format
 		vas_split_queue_take(&queue->split);
 }
 
+static inline int vas_virtq_peek_burst(struct vas_virtq *queue, enum vas_virtq_format format,
+				       struct vas_virtq_burst *burst)
+{
+	return format == VAS_VIRTQ_PACKED ? vas_packed_queue_peek_burst(&queue->packed, burst) :
+					    vas_split_queue_peek_burst(&queue->split, burst);
+}
+
+static inline void vas_virtq_take_burst(struct vas_virtq *queue, enum vas_virtq_format format,
+					const struct vas_virtq_chain *chains, uint32_t nr)
+{
+	if (format == VAS_VIRTQ_PACKED)
+		vas_packed_queue_take_burst(&queue->packed, chains, nr);
+	else
+		vas_split_queue_take_burst(&queue->split, nr);
+}
+
 static inline void vas_virtq_give(struct vas_virtq *queue, enum vas_virtq_format format,
 				  const struct vas_virtq_answer *answers, uint32_t nr)
 {
@@ -62,6 +78,14 @@ static inline bool vas_virtq_wants_interrupt(struct vas_virtq *queue, enum vas_v
 {
 	return format == VAS_VIRTQ_PACKED ? vas_packed_queue_wants_interrupt(&queue->packed) :
 					    vas_split_queue_wants_interrupt(&queue->split);
+}
+
+static inline void vas_virtq_disable_kick(struct vas_virtq *queue, enum vas_virtq_format format)
+{
+	if (format == VAS_VIRTQ_PACKED)
+		vas_packed_queue_disable_kick(&queue->packed);
+	else
+		vas_split_queue_disable_kick(&queue->split);
 }
 
 static inline bool vas_virtq_enable_kick(struct vas_virtq *queue, enum vas_virtq_format format)

@@ -44,6 +44,29 @@ static inline int vas_virtq_end_chain(const struct vas_virtq_chain *chain)
 	return chain->len_out + chain->len_in > VAS_VIRTQ_MAX_CHAIN_LEN ? -EPROTO : 1;
 }
 
+static inline void vas_virtq_begin_burst(struct vas_virtq_burst *burst)
+{
+	burst->nr = 0;
+	burst->chains[0].segments = burst->segments;
+	burst->chains[0].max_segments = burst->max_segments;
+}
+
+/*
+ * The chain is whole. The next one's room is what is left; 0: no further one is to be looked at.
+ * One that doesn't fit makes no sense there, and is the next burst's first.
+ */
+static inline int vas_virtq_add_to_burst(struct vas_virtq_burst *burst)
+{
+	const struct vas_virtq_chain *chain = &burst->chains[burst->nr++];
+	uint32_t nr = chain->nr_out + chain->nr_in;
+
+	if (burst->nr == burst->max_chains || nr == chain->max_segments)
+		return 0;
+	burst->chains[burst->nr].segments = chain->segments + nr;
+	burst->chains[burst->nr].max_segments = chain->max_segments - nr;
+	return 1;
+}
+
 /* Copy a table of `len` bytes whole into its room: how many descriptors it has, or an error. */
 static inline int vas_virtq_read_table(const struct vas_virtq_tables *tables, uint64_t gpa,
 				       uint32_t len)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_ids.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vas/consumer.h>
@@ -36,9 +37,11 @@ static void finish(struct server *server, struct request *request)
 {
 	server->free[server->nr_free++] = request;
 	if (request_finish(request, server->queue->memory)) {
-		device_queue_break(server->queue);
+		device_queue_abandon(server->queue);
 		return;
 	}
+	if (request->io.err)
+		device_queue_count(&server->queue->counters->errors, 1);
 	server->answers[server->nr_answers++] = (struct vas_virtq_answer){
 		.head = request->chain.head,
 		.nr_descs = request->chain.nr_descs,
@@ -55,7 +58,7 @@ static void begin(struct server *server, struct request *request)
 
 	if (result < 0) {
 		server->free[server->nr_free++] = request;
-		device_queue_break(server->queue);
+		device_queue_abandon(server->queue);
 		return;
 	}
 	if (!result || engine->submit(server->disk, &request->io))
@@ -175,10 +178,7 @@ static void blk_config(struct vas_device *device, uint32_t offset, void *to, uin
 		.write_zeroes_may_unmap = 1,
 	};
 
-	memset(to, 0, len);
-	if (offset < sizeof(config))
-		memcpy(to, (const char *)&config + offset,
-		       len < sizeof(config) - offset ? len : sizeof(config) - offset);
+	vas_device_copy_config(&config, sizeof(config), offset, to, len);
 }
 
 static const struct vas_device_ops blk_ops = {
@@ -206,6 +206,7 @@ int blk_open(struct blk *blk, const struct blk_options *options)
 	*blk = (struct blk){
 		.device = {
 			.ops = &blk_ops,
+			.kind = VIRTIO_ID_BLOCK,
 			.features = features_of(options),
 			.max_queues = options->nr_queues,
 			.queue_size = options->queue_size,

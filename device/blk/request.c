@@ -6,91 +6,21 @@
 #include <string.h>
 
 #include "core/range.h"
+#include "device/stream.h"
 
 #define NOT_SUPPORTED (-EOPNOTSUPP)
-
-/* A stream of bytes in segments, taken from its front. */
-struct stream {
-	const struct vas_virtq_segment *segment;
-	uint32_t nr;
-	uint32_t at; /* in the first one */
-};
-
-/* The next range of at most *len bytes. 0: there is none. */
-static uint64_t next_range(struct stream *stream, uint64_t *len)
-{
-	uint64_t gpa;
-
-	while (stream->nr && stream->at == stream->segment->len) {
-		stream->segment++;
-		stream->nr--;
-		stream->at = 0;
-	}
-	if (!stream->nr) {
-		*len = 0;
-		return 0;
-	}
-	if (*len > stream->segment->len - stream->at)
-		*len = stream->segment->len - stream->at;
-	gpa = stream->segment->gpa + stream->at;
-	stream->at += (uint32_t)*len;
-	return gpa;
-}
-
-static int stream_read(struct stream *stream, const struct memory *memory, void *to, uint64_t len)
-{
-	while (len) {
-		uint64_t nr = len, gpa = next_range(stream, &nr);
-
-		if (!nr || memory_read(memory, gpa, to, (uint32_t)nr))
-			return -EPROTO;
-		to = (char *)to + nr;
-		len -= nr;
-	}
-	return 0;
-}
-
-static int stream_write(struct stream *stream, const struct memory *memory, const void *from,
-			uint64_t len)
-{
-	while (len) {
-		uint64_t nr = len, gpa = next_range(stream, &nr);
-
-		if (!nr || memory_write(memory, gpa, from, (uint32_t)nr))
-			return -EPROTO;
-		from = (const char *)from + nr;
-		len -= nr;
-	}
-	return 0;
-}
-
-static int add_iov(struct request *request, const struct memory *memory, uint64_t gpa, uint64_t len)
-{
-	while (len) {
-		uint64_t nr = len;
-		uint8_t *bytes = memory_at(memory, gpa, &nr);
-
-		if (!bytes || request->io.nr == REQUEST_MAX_IOV)
-			return -EPROTO;
-		request->iov[request->io.nr++] = (struct iovec){ bytes, nr };
-		gpa += nr;
-		len -= nr;
-	}
-	return 0;
-}
 
 static int map_data(struct request *request, struct stream *stream, const struct memory *memory,
 		    uint64_t len)
 {
-	request->io.iov = request->iov;
-	request->io.len = len;
-	while (len) {
-		uint64_t nr = len, gpa = next_range(stream, &nr);
+	enum memory_access access = request->io.op == DISK_READ ? MEMORY_WRITE : MEMORY_READ;
+	int nr = stream_map(stream, memory, access, len, request->iov, REQUEST_MAX_IOV);
 
-		if (!nr || add_iov(request, memory, gpa, nr))
-			return -EPROTO;
-		len -= nr;
-	}
+	if (nr < 0)
+		return nr;
+	request->io.iov = request->iov;
+	request->io.nr = (uint32_t)nr;
+	request->io.len = len;
 	return 0;
 }
 
@@ -210,8 +140,8 @@ static uint64_t find_status(const struct vas_virtq_chain *chain)
 int request_begin(struct request *request, const struct blk *blk, const struct memory *memory)
 {
 	const struct vas_virtq_chain *chain = &request->chain;
-	struct stream out = { chain->segments, chain->nr_out, 0 };
-	struct stream in = { chain->segments + chain->nr_out, chain->nr_in, 0 };
+	struct stream out = stream_out(chain);
+	struct stream in = stream_in(chain);
 	struct virtio_blk_outhdr header;
 
 	memset(&request->io, 0, sizeof(request->io));
@@ -235,12 +165,12 @@ static uint8_t status_of(int err)
 static void mark_data(const struct request *request, const struct memory *memory)
 {
 	const struct vas_virtq_chain *chain = &request->chain;
-	struct stream in = { chain->segments + chain->nr_out, chain->nr_in, 0 };
+	struct stream in = stream_in(chain);
 	uint64_t left, nr, gpa;
 
 	for (left = request->data_len; left; left -= nr) {
 		nr = left;
-		gpa = next_range(&in, &nr);
+		gpa = stream_next(&in, &nr);
 		memory_mark(memory, gpa, nr);
 	}
 }
@@ -250,7 +180,7 @@ int request_finish(struct request *request, const struct memory *memory)
 	int err = request->io.err;
 	uint8_t status = status_of(err);
 
-	if (memory->is_logging && request->io.op == DISK_READ)
+	if (memory_is_logging(memory) && request->io.op == DISK_READ)
 		mark_data(request, memory);
 	if (memory_write(memory, request->status_gpa, &status, sizeof(status)))
 		return -EPROTO;

@@ -9,7 +9,19 @@
 
 #include "device/vhost_user/session.h"
 
-static int make_file(uint64_t size, uint32_t nr_queues, uint16_t nr_descs)
+static bool is_packed(const struct session *session)
+{
+	return session->features & 1ull << VIRTIO_F_RING_PACKED;
+}
+
+/* Of one queue's part. */
+static uint64_t part_size(const struct session *session, uint32_t nr_descs)
+{
+	return is_packed(session) ? inflight_packed_size(nr_descs) : inflight_queue_size(nr_descs);
+}
+
+static int make_file(const struct session *session, uint64_t size, uint32_t nr_queues,
+		     uint16_t nr_descs)
 {
 	int fd = memfd_create("vhost-user-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct shared_map map;
@@ -25,7 +37,10 @@ static int make_file(uint64_t size, uint32_t nr_queues, uint16_t nr_descs)
 		close(fd);
 		return err;
 	}
-	inflight_init(map.bytes, nr_queues, nr_descs);
+	if (is_packed(session))
+		inflight_packed_init(map.bytes, nr_queues, nr_descs);
+	else
+		inflight_init(map.bytes, nr_queues, nr_descs);
 	shared_map_close(&map);
 	return fd;
 }
@@ -43,7 +58,6 @@ static int check_sizes(const struct session *session, const struct vhost_user_in
 	return 0;
 }
 
-/* Of packed rings nothing is kept: a size of 0 says so. */
 int inflight_make(const struct session *session, struct vhost_user_inflight *inflight, int *fd)
 {
 	int err = check_sizes(session, inflight);
@@ -52,11 +66,8 @@ int inflight_make(const struct session *session, struct vhost_user_inflight *inf
 	if (err)
 		return err;
 	inflight->offset = 0;
-	inflight->size = 0;
-	if (session->features & 1ull << VIRTIO_F_RING_PACKED)
-		return 0;
-	inflight->size = inflight->nr_queues * inflight_queue_size(inflight->queue_size);
-	*fd = make_file(inflight->size, inflight->nr_queues, inflight->queue_size);
+	inflight->size = inflight->nr_queues * part_size(session, inflight->queue_size);
+	*fd = make_file(session, inflight->size, inflight->nr_queues, inflight->queue_size);
 	return *fd < 0 ?
 		       vas_error_set(*fd, "no memory for requests in flight: %s", strerror(-*fd)) :
 		       0;
@@ -70,7 +81,7 @@ int inflight_set(struct session *session, struct vhost_user_message *message)
 	if (err)
 		return err;
 	if (!message->nr_fds ||
-	    inflight->size < inflight->nr_queues * inflight_queue_size(inflight->queue_size))
+	    inflight->size < inflight->nr_queues * part_size(session, inflight->queue_size))
 		return vas_error_set(-EINVAL, "the front end's file of requests in flight is none");
 	vrings_pause(session);
 	shared_map_close(&session->inflight);
@@ -88,10 +99,14 @@ int inflight_set(struct session *session, struct vhost_user_message *message)
 		     0;
 }
 
-struct inflight_queue *inflight_of(const struct session *session, uint32_t index)
+void *inflight_of(const struct session *session, uint32_t index)
 {
-	if (!session->inflight.bytes || index >= session->inflight_queues)
+	uint64_t size = session->inflight_queues * part_size(session, session->inflight_descs);
+
+	/* The features may be others than when it came. */
+	if (!session->inflight.bytes || index >= session->inflight_queues ||
+	    size > session->inflight.size)
 		return NULL;
 	return (void *)(session->inflight.bytes +
-			index * inflight_queue_size(session->inflight_descs));
+			index * part_size(session, session->inflight_descs));
 }

@@ -67,22 +67,30 @@ static int set_features(struct session *session, struct vhost_user_message *mess
 	return 0;
 }
 
+static uint64_t offered_protocol(const struct session *session)
+{
+	bool announces = session->device->ops->announce;
+
+	return PROTOCOL_FEATURES | (announces ? 1ull << VHOST_USER_PROTOCOL_RARP : 0);
+}
+
 static int get_protocol_features(struct session *session, struct vhost_user_message *message,
 				 struct answer *answer)
 {
-	(void)session;
-	return answer_number(message, answer, PROTOCOL_FEATURES);
+	return answer_number(message, answer, offered_protocol(session));
 }
 
 static int set_protocol_features(struct session *session, struct vhost_user_message *message,
 				 struct answer *answer)
 {
+	uint64_t unknown = message->u64 & ~offered_protocol(session);
+
 	(void)answer;
-	if (message->u64 & ~PROTOCOL_FEATURES)
+	if (unknown)
 		return vas_error_set(-EINVAL,
 				     "the front end accepts protocol features that were not "
 				     "offered: %#llx",
-				     (unsigned long long)(message->u64 & ~PROTOCOL_FEATURES));
+				     (unsigned long long)unknown);
 	session->protocol_features = message->u64;
 	return 0;
 }
@@ -90,7 +98,23 @@ static int set_protocol_features(struct session *session, struct vhost_user_mess
 static int get_queue_num(struct session *session, struct vhost_user_message *message,
 			 struct answer *answer)
 {
-	return answer_number(message, answer, session->device->max_queues);
+	const struct vas_device *device = session->device;
+
+	return answer_number(message, answer,
+			     device->queue_num ? device->queue_num : device->max_queues);
+}
+
+/* The number's first six bytes are a MAC address. */
+static int send_rarp(struct session *session, struct vhost_user_message *message,
+		     struct answer *answer)
+{
+	const struct vas_device *device = session->device;
+
+	(void)answer;
+	if (!device->ops->announce)
+		return vas_error_set(-EOPNOTSUPP, "this device has no network to be told");
+	device->ops->announce(session->device, (const uint8_t *)&message->u64);
+	return 0;
 }
 
 static int do_nothing(struct session *session, struct vhost_user_message *message,
@@ -115,13 +139,18 @@ static int reset_device(struct session *session, struct vhost_user_message *mess
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
-static int add_region(struct session *session, const struct vhost_user_region *region, int fd)
+static struct memory_region region_of(const struct vhost_user_region *region)
 {
-	const struct memory_region wanted = {
+	return (struct memory_region){
 		.gpa = region->gpa,
 		.size = region->size,
 		.user = region->user,
 	};
+}
+
+static int add_region(struct session *session, const struct vhost_user_region *region, int fd)
+{
+	const struct memory_region wanted = region_of(region);
 	int err = memory_add(&session->memory, &wanted, fd, region->offset);
 
 	if (err == -EMEDIUMTYPE)
@@ -174,14 +203,23 @@ static int get_max_mem_slots(struct session *session, struct vhost_user_message 
 	return answer_number(message, answer, MEMORY_MAX_REGIONS);
 }
 
+/*
+ * QEMU 7.2 and others speak for each pair of a network device's queues as if it were a device
+ * alone: they add each region once for each, and later remove it as often.
+ */
 static int add_mem_reg(struct session *session, struct vhost_user_message *message,
 		       struct answer *answer)
 {
+	const struct memory_region wanted = region_of(&message->one.region);
 	int err;
 
 	(void)answer;
 	if (!message->nr_fds)
 		return vas_error_set(-EINVAL, "the front end adds memory without an fd");
+	if (memory_has(&session->memory, &wanted)) {
+		session->repeats_regions = true;
+		return 0;
+	}
 	vrings_pause(session);
 	err = add_region(session, &message->one.region, message->fds[0]);
 	vrings_resume(session);
@@ -191,23 +229,21 @@ static int add_mem_reg(struct session *session, struct vhost_user_message *messa
 static int rem_mem_reg(struct session *session, struct vhost_user_message *message,
 		       struct answer *answer)
 {
-	const struct vhost_user_region *region = &message->one.region;
-	const struct memory_region wanted = {
-		.gpa = region->gpa,
-		.size = region->size,
-		.user = region->user,
-	};
-	int err;
+	const struct memory_region wanted = region_of(&message->one.region);
 
 	(void)answer;
+	if (!memory_has(&session->memory, &wanted)) {
+		if (session->repeats_regions)
+			return 0;
+		return vas_error_set(-ENOENT,
+				     "the front end takes memory at gpa %#llx away that it has not "
+				     "sent",
+				     (unsigned long long)wanted.gpa);
+	}
 	vrings_pause(session);
-	err = memory_remove(&session->memory, &wanted);
+	memory_remove(&session->memory, &wanted);
 	vrings_resume(session);
-	return err ? vas_error_set(err,
-				   "the front end takes memory at gpa %#llx away that it has not "
-				   "sent",
-				   (unsigned long long)region->gpa) :
-		     0;
+	return 0;
 }
 
 static int set_log_base(struct session *session, struct vhost_user_message *message,
@@ -390,6 +426,7 @@ static const struct handler handlers[] = {
 	[VHOST_USER_SET_PROTOCOL_FEATURES] = { .run = set_protocol_features },
 	[VHOST_USER_GET_QUEUE_NUM] = { .run = get_queue_num, .has_answer = true },
 	[VHOST_USER_SET_VRING_ENABLE] = { .change = set_vring_enable },
+	[VHOST_USER_SEND_RARP] = { .run = send_rarp },
 	[VHOST_USER_GET_CONFIG] = { .run = get_config, .has_answer = true },
 	[VHOST_USER_SET_CONFIG] = { .run = set_config },
 	[VHOST_USER_GET_INFLIGHT_FD] = { .run = get_inflight_fd, .has_answer = true },

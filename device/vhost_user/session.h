@@ -34,6 +34,7 @@ struct session {
 	int sock;
 	struct vas_device *device;
 	struct memory memory;
+	bool repeats_regions; /* the front end has added one that is there */
 	struct shared_map inflight;
 	uint32_t inflight_queues, inflight_descs;
 	uint64_t features, protocol_features; /* that the front end has accepted */
@@ -80,6 +81,6 @@ int vring_set_event(struct session *session, struct vhost_user_message *message,
 /* GET_INFLIGHT_FD: the answer's payload, and its fd (-1: there is none); SET_INFLIGHT_FD. */
 int inflight_make(const struct session *session, struct vhost_user_inflight *inflight, int *fd);
 int inflight_set(struct session *session, struct vhost_user_message *message);
-struct inflight_queue *inflight_of(const struct session *session, uint32_t index);
+void *inflight_of(const struct session *session, uint32_t index);
 
 #endif

@@ -52,6 +52,16 @@ static int find_ring(const struct session *session, struct session_ring *vring)
 	return 0;
 }
 
+/*
+ * Some front ends (DPDK's) tell one of a packed ring's two positions, which at its beginning would
+ * mean that all of it is in flight.
+ */
+static void complete_base(struct device_queue *queue)
+{
+	if (queue->format == VAS_VIRTQ_PACKED && queue->base == (VAS_PACKED_BASE & UINT16_MAX))
+		queue->base = VAS_PACKED_BASE;
+}
+
 static int run(struct session *session, struct session_ring *vring)
 {
 	uint32_t index = (uint32_t)(vring - session->vrings);
@@ -65,11 +75,10 @@ static int run(struct session *session, struct session_ring *vring)
 	queue->flags =
 		(session->features & 1ull << VIRTIO_RING_F_EVENT_IDX ? VAS_VIRTQ_EVENT_IDX : 0) |
 		(session->features & 1ull << VIRTIO_RING_F_INDIRECT_DESC ? VAS_VIRTQ_INDIRECT : 0);
-	queue->inflight = NULL;
-	if (queue->format == VAS_VIRTQ_SPLIT)
-		queue->inflight = inflight_of(session, index);
+	queue->inflight = inflight_of(session, index);
 	if (queue->inflight && queue->size > session->inflight_descs)
 		return -EINVAL;
+	complete_base(queue);
 	return device_queue_start(queue);
 }
 
@@ -209,6 +218,7 @@ int vrings_init(struct session *session)
 		if (err)
 			goto err_clean;
 		queue->device = session->device;
+		queue->index = i;
 		queue->memory = &session->memory;
 		queue->poll_ns = session->poll_ns;
 	}

@@ -41,6 +41,7 @@
 #define VAS_MAX_BACKINGS 64u  /* with the events below, all fds fit in one SCM_RIGHTS message: */
 #define VAS_MAX_EVENTS	 188u /* 1 + 63 + 188 = 252 of the kernel's SCM_MAX_FD, 253 */
 #define VAS_MAX_TRACKERS 8u
+#define VAS_MAX_DEVICES	 64u
 
 #define VAS_NAME_LEN	    64 /* of a vas, with its NUL */
 #define VAS_REGION_NAME_LEN 24 /* of a region or event, with its NUL */
@@ -50,7 +51,8 @@
 #define VAS_FEATURE_RAM_APART	    1ull /* RAM is a file of its own: backing 0, ram_size bytes */
 #define VAS_FEATURES_REQUIRED_KNOWN 1ull
 /* Optional ones may be ignored. */
-#define VAS_FEATURE_THP 1ull /* advise transparent huge pages on maps of the file */
+#define VAS_FEATURE_THP	    1ull /* advise transparent huge pages on maps of the file */
+#define VAS_FEATURE_DEVICES 2ull /* there is VAS_EXT_DEVICES; without it that extent is nothing */
 
 /* Part of the file, in bytes. */
 struct vas_extent {
@@ -69,6 +71,7 @@ enum vas_extent_id {
 	VAS_EXT_TABLE1,
 	VAS_EXT_TRACKERS, /* struct vas_tracker_entry[nr_trackers] */
 	VAS_EXT_LOG,	  /* the dirty log, then one log a tracker: each as vas_log_layout() says */
+	VAS_EXT_DEVICES,  /* struct vas_device_entry[nr_devices] */
 	VAS_EXT_COUNT
 };
 
@@ -90,9 +93,9 @@ struct vas_superblock {
 	uint32_t nr_events;
 	uint32_t nr_backings;
 	uint32_t nr_trackers;
-	uint32_t pad0;
+	uint32_t nr_devices;
 	struct vas_extent extents[VAS_EXT_COUNT];
-	uint8_t pad1[4096 - 328];
+	uint8_t pad1[4096 - 344];
 };
 
 /* vas_state.flags */
@@ -262,6 +265,34 @@ struct vas_event_entry {
 	/* Odd while the owner writes the entry: a reader copies, then compares, and tries again. */
 	uint32_t sequence;
 	char name[VAS_REGION_NAME_LEN];
+};
+
+/*
+ * The virtual bus: virtio devices that others than the owner serve. Of an entry the owner writes
+ * one half, and the device's provider the other: core/protocol/device.h. The sizes are part of the
+ * format.
+ */
+struct vas_device_entry;
+#define VAS_DEVICE_MAX_QUEUES	 64u
+#define VAS_DEVICE_QUEUE_SIZE	 1024u /* entries of a queue, at most */
+#define VAS_DEVICE_CONFIG_SIZE	 256u
+#define VAS_DEVICE_INFLIGHT_SIZE 36864u /* bytes in which a provider keeps a queue's requests */
+#define VAS_DEVICE_SIZE		 (4 * 4096ull + VAS_DEVICE_MAX_QUEUES * VAS_DEVICE_INFLIGHT_SIZE)
+
+enum vas_device_state {
+	VAS_DEVICE_NONE,
+	VAS_DEVICE_NEW,	     /* nobody has offered to serve it yet */
+	VAS_DEVICE_SERVED,   /* it has a provider */
+	VAS_DEVICE_ORPHANED, /* its provider is gone; whoever offers next goes on */
+};
+
+/* What a queue's providers count, all of them together; each wraps. */
+struct vas_device_counters {
+	uint64_t taken;	   /* requests */
+	uint64_t answered; /* what was taken and not answered is in flight */
+	uint64_t errors;   /* of these, with an error */
+	uint64_t kicks;	   /* wakeups by the driver */
+	uint64_t calls;	   /* interrupts */
 };
 
 /*

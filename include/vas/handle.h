@@ -166,7 +166,8 @@ VAS_API int vas_info(struct vas *vas, struct vas_info *info);
 
 /* ---- sharing ------------------------------------------------------------------------------ */
 
-#define VAS_SEND_READONLY 1u /* read-only fds: the receiver observes */
+#define VAS_SEND_READONLY  1u /* read-only fds: the receiver observes */
+#define VAS_SEND_NO_EVENTS 2u /* not the eventfds */
 
 /*
  * Send the fds of the vas, its backings and its events over a Unix socket, in one message. -EAGAIN:

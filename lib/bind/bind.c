@@ -13,6 +13,7 @@
 #include "lib/access/window.h"
 #include "lib/base/cancel.h"
 #include "lib/base/error.h"
+#include "lib/bus/bus.h"
 #include "lib/events/event.h"
 #include "lib/handle/barrier.h"
 #include "lib/handle/cleanup.h"
@@ -31,6 +32,7 @@
 #define NR_BINDERS	     1024
 #define NR_PINS		     4096
 #define NR_TRACKERS	     4
+#define NR_DEVICES	     32
 #define CREATE_KNOWN                                                                   \
 	(VAS_CREATE_HUGETLB | VAS_CREATE_THP | VAS_CREATE_RESERVE | VAS_CREATE_FENCE | \
 	 VAS_CREATE_DUMP | VAS_CREATE_RAM_APART)
@@ -76,6 +78,7 @@ static void handle_free(struct vas *vas)
 	vas_notify_stop(vas);
 	vas_view_free_all(vas);
 	vas_event_set_clean(&vas->events);
+	bus_free(vas);
 	for (i = !vas_has_ram_apart(vas); i < VAS_MAX_BACKINGS; i++)
 		vas_backing_close(&vas->backings[i]);
 	if (vas->control && vas->lock_fd >= 0)
@@ -187,6 +190,8 @@ static int plan_superblock(struct vas *vas, const struct vas_options *options)
 	sb->nr_events = VAS_MAX_EVENTS;
 	sb->nr_backings = VAS_MAX_BACKINGS;
 	sb->nr_trackers = NR_TRACKERS;
+	sb->nr_devices = NR_DEVICES;
+	sb->features_optional |= VAS_FEATURE_DEVICES;
 	if (options->flags & VAS_CREATE_RAM_APART)
 		sb->features_required |= VAS_FEATURE_RAM_APART;
 	if (options->flags & VAS_CREATE_THP)

@@ -83,6 +83,7 @@ struct vas_event_set {
 	struct vas_event_entry own[VAS_MAX_EVENTS];
 };
 
+struct bus;
 struct lazy;
 struct view;
 struct notifier;
@@ -156,6 +157,8 @@ struct vas {
 	struct vas_cleanup *cleanups; /* lock */
 	const struct vas_lazy_ops *lazy_ops;
 	struct lazy *lazy; /* the owner's; change. NULL: we fill no lazy memory */
+
+	struct bus *bus; /* the owner's devices: lib/bus; lock. NULL: there were none yet */
 
 	struct notifier *notifier;
 	struct vas *next; /* handles_lock */

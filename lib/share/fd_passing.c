@@ -108,7 +108,7 @@ static int pack(struct vas *vas, struct parcel *p, uint32_t flags)
 		if (vas->backings[i].fd >= 0)
 			err = put_memory(p, FD_BACKING, vas->backings[i].fd, flags);
 	/* Who only looks neither waits for doorbells nor raises interrupts. */
-	if (!err && !(flags & VAS_SEND_READONLY))
+	if (!err && !(flags & (VAS_SEND_READONLY | VAS_SEND_NO_EVENTS)))
 		err = put_events(vas, p);
 	return err;
 }
@@ -153,7 +153,7 @@ int vas_pass_send(struct vas *vas, int sock, uint32_t flags, struct deadline dea
 	uint32_t i;
 	int err;
 
-	if (flags & ~VAS_SEND_READONLY)
+	if (flags & ~(VAS_SEND_READONLY | VAS_SEND_NO_EVENTS))
 		return vas_error_set(-EINVAL, "unknown flags %#x", flags);
 	if (vas->role == VAS_ROLE_OBSERVER)
 		flags |= VAS_SEND_READONLY;

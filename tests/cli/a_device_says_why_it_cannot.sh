@@ -21,7 +21,12 @@ refused 2 "which one?" "$sock" "$disk"
 refused 2 "there is no device 'floppy'" floppy "$sock" "$disk"
 refused 2 "one of --path, --memory and --null" blk "$sock"
 refused 2 "one of --path, --memory and --null" blk "$sock" "$disk" --null=1M
-refused 2 "--vhost-user=PATH" blk "$disk"
+refused 2 "says to whom" blk "$disk"
+refused 2 "says to whom" blk "$sock" "$disk" --guest="$tmp/guest"
+refused 2 "knows no names" blk name "$sock" "$disk"
+refused 2 "which device of the guest's" blk "$disk" --guest="$tmp/guest"
+refused 2 "by --vhost-user only" net name --loopback --guest="$tmp/guest"
+refused 3 "cannot connect" blk name "$disk" --guest="$tmp/guest"
 refused 2 "is no size" blk "$sock" --memory=much
 refused 2 "is not 1 to 64" blk "$sock" "$disk" --num-queues=65
 refused 3 "No such file" blk "$sock" --path="$tmp/none"

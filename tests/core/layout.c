@@ -16,6 +16,8 @@ static struct vas_superblock planned(void)
 		.nr_events = 8,
 		.nr_backings = 4,
 		.nr_trackers = 2,
+		.nr_devices = 2,
+		.features_optional = VAS_FEATURE_DEVICES,
 	};
 
 	CHECK_OK(vas_superblock_plan(&sb));
@@ -107,6 +109,19 @@ TEST(extents_that_overlap_or_leave_the_file_are_refused)
 				 -EPROTO);
 		}
 	}
+}
+
+/* As in a file that was made by one who knew no devices. */
+TEST(without_the_feature_the_devices_extent_is_nothing)
+{
+	struct vas_superblock sb = planned();
+
+	sb.features_optional = 0;
+	sb.nr_devices = VAS_MAX_DEVICES + 1;
+	sb.extents[VAS_EXT_DEVICES].offset = 1;
+	CHECK_OK(vas_superblock_check(&sb, sb.file_size, VAS_FEATURES_REQUIRED_KNOWN));
+	sb.features_optional = VAS_FEATURE_DEVICES;
+	CHECK_EQ(vas_superblock_check(&sb, sb.file_size, VAS_FEATURES_REQUIRED_KNOWN), -EPROTO);
 }
 
 TEST(a_state_is_of_its_generation)

@@ -120,6 +120,26 @@ TEST(each_field_of_a_chain_is_fetched_once)
 	each_once(2 + 4);
 }
 
+/* The same of all chains of a burst, for one look at the index. */
+TEST(each_field_of_a_burst_is_fetched_once)
+{
+	static const struct part parts[] = { { 0, 16, 0 }, { 64, 512, 1 }, { 32, 1, 1 } };
+	struct vas_virtq_segment segments[SIZE];
+	struct vas_virtq_chain chains[2];
+	struct vas_virtq_burst burst = { chains, segments, 2, SIZE, 0 };
+	struct virtqueue driver;
+	struct vas_split_queue queue = queue_with(&driver);
+	int nr;
+
+	virtqueue_add(&driver, parts, 3, 0);
+	virtqueue_add(&driver, parts, 3, 0);
+	watch();
+	nr = vas_split_queue_peek_burst(&queue, &burst);
+	protect(PROT_READ | PROT_WRITE);
+	CHECK_EQ(nr, 2);
+	each_once(1 + 2 + 2 * 3 * 4);
+}
+
 /* Nothing of the used ring is read: its index is the device's own. */
 TEST(an_answer_is_three_stores_and_an_event_one_look)
 {

@@ -605,7 +605,7 @@ static void *serve_all(void *arg)
 }
 
 /* The driver kicks if that is asked for, and sleeps if nothing came after it was asked. */
-TEST(no_kick_and_no_interrupt_is_lost)
+TEST(no_kick_and_no_interrupt_is_disconnected)
 {
 	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_EVENT_IDX);
 	struct packed_driver *d = &rig->driver;

@@ -389,7 +389,7 @@ static void drive(struct rig *rig, uint16_t *kicked)
 	*kicked = idx;
 }
 
-TEST(no_kick_and_no_interrupt_is_lost)
+TEST(no_kick_and_no_interrupt_is_disconnected)
 {
 	struct rig *rig = rig_make(SIZE, VAS_VIRTQ_EVENT_IDX);
 	uint32_t added = 0, answered = 0;

@@ -19,12 +19,14 @@
 #define HEAD	     7u
 #define MAX_SEGMENTS 20u
 #define MAX_TAKEN    256u
+#define MAX_BURST    5u
 
 /* With the features: */
 #define CHANGES	 4u /* memory changes once it was read */
 #define PACKED	 8u
 #define RACES	 16u /* another thread writes the ring meanwhile */
 #define IN_ORDER 32u
+#define BURSTS	 64u /* chains are looked at several at once */
 
 struct guest {
 	uint8_t *ram;
@@ -38,7 +40,7 @@ struct guest {
 struct device {
 	struct vas_virtq queue;
 	uint32_t size;
-	int in_order;
+	int in_order, bursts;
 	struct vas_virtq_chain chain;
 	struct vas_virtq_answer taken[MAX_TAKEN]; /* and not answered */
 	uint32_t nr_taken;
@@ -138,6 +140,42 @@ static void give(struct device *device)
 	device->nr_taken = 0;
 }
 
+static void take(struct device *device, const struct vas_virtq_chain *chain)
+{
+	if (nr_under_way(&device->queue) > device->size)
+		fail("more is under way than there are descriptors");
+	device->taken[device->nr_taken++] = (struct vas_virtq_answer){
+		.head = chain->head,
+		.nr_descs = chain->nr_descs,
+		.len = chain->segments[0].len,
+	};
+	/* Some are answered later, with others, or never. */
+	if (chain->segments[0].len & 1 || device->nr_taken == MAX_TAKEN)
+		give(device);
+}
+
+static void serve_burst(struct device *device)
+{
+	struct vas_virtq_segment segments[MAX_SEGMENTS];
+	struct vas_virtq_chain chains[MAX_BURST];
+	struct vas_virtq_burst burst = { chains, segments, MAX_BURST, MAX_SEGMENTS, 0 };
+	int result = vas_virtq_peek_burst(&device->queue, device->queue.format, &burst);
+
+	if (burst.nr != (result > 0 ? (uint32_t)result : 0))
+		fail("a burst says two numbers");
+	for (uint32_t i = 0; i < burst.nr; i++) {
+		const char *error = chain_error(&chains[i], device->size);
+
+		if (error)
+			fail(error);
+		if (chains[i].segments + chains[i].nr_out + chains[i].nr_in >
+		    segments + MAX_SEGMENTS)
+			fail("a burst leaves its room");
+		vas_virtq_take_burst(&device->queue, device->queue.format, &chains[i], 1);
+		take(device, &chains[i]);
+	}
+}
+
 static void serve(struct device *device, const struct guest *guest)
 {
 	const struct vas_virtq_chain *chain = &device->chain;
@@ -151,16 +189,7 @@ static void serve(struct device *device, const struct guest *guest)
 	if (!guest->changes && !guest->races)
 		same_again(device);
 	vas_virtq_take(&device->queue, device->queue.format, chain);
-	if (nr_under_way(&device->queue) > device->size)
-		fail("more is under way than there are descriptors");
-	device->taken[device->nr_taken++] = (struct vas_virtq_answer){
-		.head = chain->head,
-		.nr_descs = chain->nr_descs,
-		.len = chain->segments[0].len,
-	};
-	/* Some are answered later, with others, or never. */
-	if (chain->segments[0].len & 1 || device->nr_taken == MAX_TAKEN)
-		give(device);
+	take(device, chain);
 }
 
 static void run(struct device *device, struct guest *guest, uint8_t rounds)
@@ -170,9 +199,13 @@ static void run(struct device *device, struct guest *guest, uint8_t rounds)
 	if (guest->races && pthread_create(&thread, NULL, race, guest))
 		abort();
 	for (unsigned int i = 0; i <= rounds; i++) {
-		serve(device, guest);
+		if (device->bursts)
+			serve_burst(device);
+		else
+			serve(device, guest);
 		vas_virtq_wants_interrupt(&device->queue, device->queue.format);
 		vas_virtq_enable_kick(&device->queue, device->queue.format);
+		vas_virtq_disable_kick(&device->queue, device->queue.format);
 	}
 	if (guest->races) {
 		__atomic_store_n(&guest->stop, 1, __ATOMIC_RELAXED);
@@ -248,6 +281,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	device = zalloc(sizeof(*device));
 	device->in_order = !!(data[0] & IN_ORDER);
+	device->bursts = !!(data[0] & BURSTS);
 	device->chain.max_segments = MAX_SEGMENTS;
 	device->chain.segments = zalloc(MAX_SEGMENTS * sizeof(*device->chain.segments));
 	guest.changes = !!(data[0] & CHANGES);

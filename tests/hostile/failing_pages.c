@@ -128,7 +128,7 @@ static void fail_and_come_back(struct shaky *k, uint32_t **ptr)
 	CHECK_OK(ftruncate(k->fd, NR * PAGE));
 }
 
-TEST(a_store_that_is_lost_is_an_io_error)
+TEST(a_store_that_is_disconnected_is_an_io_error)
 {
 	struct shaky k;
 	uint32_t *ptr, val;

@@ -32,7 +32,7 @@ static const struct field superblock_list[] = {
 	F(vas_superblock, nr_events),
 	F(vas_superblock, nr_backings),
 	F(vas_superblock, nr_trackers),
-	F(vas_superblock, pad0),
+	F(vas_superblock, nr_devices),
 	F(vas_superblock, pad1),
 };
 STRUCT(superblock, vas_superblock);

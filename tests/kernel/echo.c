@@ -57,12 +57,12 @@ static void echo(uint32_t flags)
 	fixture_clean(&f);
 }
 
-TEST(no_round_trip_through_a_module_is_lost)
+TEST(no_round_trip_through_a_module_is_disconnected)
 {
 	echo(0);
 }
 
-TEST(no_round_trip_through_a_map_of_a_module_is_lost)
+TEST(no_round_trip_through_a_map_of_a_module_is_disconnected)
 {
 	echo(FOO_BY_MAP);
 }

@@ -218,7 +218,7 @@ static void check_same(struct vas *source, struct vas *destination)
 	}
 }
 
-TEST(nothing_that_modules_write_is_lost)
+TEST(nothing_that_modules_write_is_disconnected)
 {
 	for (int i = 0; i < 3; i++) {
 		struct world w;

@@ -41,7 +41,7 @@ static void finish_foo(pid_t pid, int sock)
 	CHECK_EQ(status, 0);
 }
 
-TEST(no_round_trip_through_another_process_is_lost)
+TEST(no_round_trip_through_another_process_is_disconnected)
 {
 	struct fixture f;
 	pid_t pid;

@@ -126,7 +126,7 @@ TEST(queues_stop_and_go_on_where_they_stood)
 	net_close(&net);
 }
 
-TEST(nothing_is_written_while_frozen_and_nothing_is_lost)
+TEST(nothing_is_written_while_frozen_and_nothing_is_disconnected)
 {
 	struct net net;
 	char *rx, *tx;

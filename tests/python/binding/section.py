@@ -101,7 +101,7 @@ def a_section_is_of_one_thread():
 
 
 @case
-def a_section_that_is_lost_has_ended():
+def a_section_that_is_disconnected_has_ended():
     with a_vas() as owner:
         section = owner.section()
         section.__enter__()

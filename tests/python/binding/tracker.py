@@ -94,7 +94,7 @@ def a_tracker_ends_with_its_handle():
 
 
 @case
-def a_tracker_that_is_lost_in_a_transaction_ends_after_it():
+def a_tracker_that_is_disconnected_in_a_transaction_ends_after_it():
     with a_vas() as owner:
         tracker = owner.track()
         with owner.layout() as change:

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The kinds of device that vas device serves: each takes its options, and makes one. */
+#ifndef CLI_VERB_DEVICE_H
+#define CLI_VERB_DEVICE_H
+
+#include <stdbool.h>
+
+#include "cli/ui/verb.h"
+#include "device/device.h"
+
+#define DEVICE_QUEUE_SIZE 1024
+
+enum device_option {
+	DEVICE_PATH = 2000,
+	DEVICE_MEMORY,
+	DEVICE_NULL,
+	DEVICE_VHOST_USER,
+	DEVICE_GUEST,
+	DEVICE_SERIAL,
+	DEVICE_ENGINE,
+	DEVICE_QUEUES,
+	DEVICE_POLL,
+	DEVICE_TAP,
+	DEVICE_LOOPBACK,
+	DEVICE_MAC,
+	DEVICE_MTU,
+	DEVICE_COUNTERS,
+};
+
+/* take: this kind has no such option. */
+#define DEVICE_OPTION_UNKNOWN (-1)
+
+struct device_kind {
+	const char *name;
+	bool is_for_bus; /* it uses memory in sections only: device/queue.h */
+	/* An option, whose argument is optarg: an exit code, or DEVICE_OPTION_UNKNOWN. */
+	int (*take)(int c);
+	/* All were taken: make the device. An exit code. */
+	int (*open)(struct vas_device **device);
+	void (*close)(void);
+	/* Print what it has counted. NULL: it counts nothing. */
+	void (*print)(void);
+};
+
+extern const struct device_kind device_blk, device_net;
+
+/* The number in optarg, from least to most. An exit code. */
+int device_take_number(const char *option, int least, int most, uint32_t *number);
+
+#endif

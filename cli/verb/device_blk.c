@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include <vas/vas.h>
+
+#include "cli/target/parse.h"
+#include "cli/verb/device.h"
+#include "device/blk/blk.h"
+
+static struct blk blk;
+static struct blk_options options = {
+	.nr_queues = BLK_MAX_QUEUES,
+	.queue_size = DEVICE_QUEUE_SIZE,
+};
+static int nr_disks; /* --path, --memory and --null given */
+
+static int take_disk(enum disk_kind kind)
+{
+	options.disk.kind = kind;
+	options.disk.path = optarg;
+	nr_disks++;
+	if (kind == DISK_FILE)
+		return EXIT_OK;
+	if (!optarg || parse_size(optarg, &options.disk.size))
+		return fail_usage("'%s' is no size: write 4G", optarg ? optarg : "");
+	return EXIT_OK;
+}
+
+static int take(int c)
+{
+	switch (c) {
+	case DEVICE_PATH:
+		return take_disk(DISK_FILE);
+	case DEVICE_MEMORY:
+		return take_disk(DISK_MEMORY);
+	case DEVICE_NULL:
+		return take_disk(DISK_NULL);
+	case DEVICE_SERIAL:
+		options.serial = optarg;
+		return EXIT_OK;
+	case DEVICE_ENGINE:
+		options.disk.engine = optarg;
+		return EXIT_OK;
+	case DEVICE_QUEUES:
+		return device_take_number("--num-queues", 1, BLK_MAX_QUEUES, &options.nr_queues);
+	case 'r':
+		options.disk.read_only = true;
+		return EXIT_OK;
+	default:
+		return DEVICE_OPTION_UNKNOWN;
+	}
+}
+
+static int open_blk(struct vas_device **device)
+{
+	if (nr_disks != 1)
+		return fail_usage("one of --path, --memory and --null says where its bytes are");
+	if (blk_open(&blk, &options))
+		return fail(EXIT_REFUSED, "%s", vas_error());
+	*device = &blk.device;
+	return EXIT_OK;
+}
+
+static void close_blk(void)
+{
+	blk_close(&blk);
+}
+
+const struct device_kind device_blk = {
+	.name = "blk",
+	.is_for_bus = true,
+	.take = take,
+	.open = open_blk,
+	.close = close_blk,
+};

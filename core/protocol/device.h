@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The entry of a device of the bus: what its owner (the VMM) and its provider (who serves it) tell
+ * each other. Each writes one half, and takes a private copy of the other's.
+ *
+ *	owner						provider
+ *	told.grant, .provider: it is yours		a successor finds what is in flight
+ *	told.change counts up with each change,
+ *	then control.notify ------------------------->	copies `told`, does as it says,
+ *	waits for that, or shows the guest		stores the change in `answered`
+ *	that it has not happened yet <----------------	then control.answer
+ *
+ * Trust: the owner decides from its own copy of what it has told, never from this memory. What a
+ * provider answers counts only with the number of the present grant. A provider believes addresses
+ * as it believes those of a request: it translates them by the layout, or finds no memory there.
+ */
+#ifndef VAS_CORE_PROTOCOL_DEVICE_H
+#define VAS_CORE_PROTOCOL_DEVICE_H
+
+#include <vas/format.h>
+
+#include "core/protocol/protocol.h"
+
+/* vas_device_queue_told.flags */
+#define VAS_DEVICE_QUEUE_ENABLED 1u
+#define VAS_DEVICE_QUEUE_KEPT \
+	2u /* it stopped without a provider: its next start is the same life */
+#define VAS_DEVICE_QUEUE_KNOWN 3u
+
+/* Where a queue is. */
+struct vas_device_queue_told {
+	uint64_t desc, driver, device; /* gpa */
+	uint32_t size;
+	uint32_t flags;
+	/* Counts how often the driver has made it: with another life nothing is in flight. */
+	uint32_t life;
+	uint32_t base; /* where the ring stands when this life begins, as vhost-user encodes it */
+	uint64_t pad[3];
+};
+
+/* The owner's half. */
+struct vas_device_told {
+	uint32_t sequence; /* odd while the owner writes */
+	uint32_t state;	   /* enum vas_device_state */
+	uint32_t kind;	   /* virtio's number of it; not 0 */
+	uint32_t provider; /* tag; 0: none */
+	uint32_t grant;	   /* counts how often it was granted */
+	uint32_t change;   /* counts what the provider is to follow */
+	uint32_t status;   /* virtio's, as the driver wrote it */
+	uint32_t nr_queues;
+	uint32_t queue_size; /* entries, at most */
+	uint32_t resets;     /* counts how often the driver has reset it */
+	uint64_t offered;    /* features */
+	uint64_t accepted;
+	char name[VAS_REGION_NAME_LEN];
+	uint64_t pad1[4];
+	struct vas_device_queue_told queues[VAS_DEVICE_MAX_QUEUES];
+};
+
+/*
+ * What a provider tells of a queue; for the owner only `base` counts. Counters are of all providers
+ * together, and wrap.
+ */
+struct vas_device_queue_answer {
+	uint32_t state; /* enum vas_device_queue_state */
+	uint32_t base;	/* where it stands, once it has stopped */
+	struct vas_device_counters counters;
+	uint64_t pad[2];
+};
+
+/* The provider's half. */
+struct vas_device_answer {
+	uint64_t answered; /* grant << 32 | change: all of that holds */
+	uint32_t released; /* the grant that the provider has given back */
+	uint32_t pad0;
+	uint64_t pad1[6];
+	struct vas_device_queue_answer queues[VAS_DEVICE_MAX_QUEUES];
+};
+
+struct vas_device_entry {
+	struct vas_device_told told;
+	uint8_t pad0[2 * 4096 - sizeof(struct vas_device_told)];
+	struct vas_device_answer answer;
+	uint8_t pad1[2 * 4096 - sizeof(struct vas_device_answer)];
+	uint8_t inflight[VAS_DEVICE_MAX_QUEUES][VAS_DEVICE_INFLIGHT_SIZE];
+};
+
+VAS_FORMAT_ASSERT(sizeof(struct vas_device_queue_told) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_device_queue_answer) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_device_entry) == VAS_DEVICE_SIZE);
+
+/* The owner's copy goes out. Of the shared half, only the sequence is looked at. */
+void vas_device_publish(struct vas_device_entry *entry, struct vas_device_told *told);
+
+/*
+ * A private copy of what the owner tells, whole and checked: 0. -ENOENT: the entry is free, or
+ * makes no sense; -EAGAIN: it never stood still, as when its owner died while it wrote.
+ */
+int vas_device_copy(const struct vas_device_entry *entry, struct vas_device_told *told);
+
+/* What the owner tells makes sense by itself. */
+bool vas_device_told_is_valid(const struct vas_device_told *told);
+
+/* The change is in effect; earlier ones are, too. The caller wakes `answer`. */
+void vas_device_answer_change(struct vas_device_entry *entry, uint32_t grant, uint32_t change);
+
+/* The provider serves no more, though it lives. The caller wakes `answer`. */
+void vas_device_release(struct vas_device_entry *entry, uint32_t grant);
+bool vas_device_is_released(const struct vas_device_entry *entry, uint32_t grant);
+
+/* Has the provider of this grant answered this change, or a later one? */
+bool vas_device_has_answered(const struct vas_device_entry *entry, uint32_t grant, uint32_t change);
+
+#endif

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "device/bus/bus.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <vas/device.h>
+#include <vas/serve.h>
+#include <vas/vas.h>
+#include <vas/consumer.h>
+
+#include "device/queue.h"
+
+#define RING_FEATURES                                                \
+	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED | \
+	 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
+#define RETRY_MS \
+	50 /* of what could not be done: a ring that is not in memory now, an owner that is gone */
+
+struct bus_queue {
+	struct device_queue queue;
+	uint32_t life;	/* of the ring that it is set up for */
+	bool has_run;	/* in this life */
+	bool is_broken; /* and told */
+	bool waits;	/* it is to run, and could not yet */
+};
+
+struct bus_session {
+	struct vas_device *device;
+	const struct bus_options *options;
+	struct vas *vas;
+	struct vas_provider *provider;
+	struct vas_demand demand;
+	struct memory memory;
+	struct bus_queue *queues; /* device->max_queues */
+	uint32_t nr_running;
+	uint32_t resets;
+	int broken_fd; /* an eventfd: a queue's thread has found its driver's fault */
+};
+
+/* ---- a queue ------------------------------------------------------------------------------ */
+
+static uint32_t index_of(const struct bus_session *session, const struct bus_queue *queue)
+{
+	return (uint32_t)(queue - session->queues);
+}
+
+static void pause_queue(struct bus_session *session, struct bus_queue *queue)
+{
+	if (!queue->queue.is_running)
+		return;
+	device_queue_stop(&queue->queue);
+	vas_provider_tell(session->provider, index_of(session, queue), VAS_DEVICE_QUEUE_STOPPED,
+			  queue->queue.base);
+	if (!--session->nr_running)
+		session->device->ops->stop(session->device);
+}
+
+static void pause_all(struct bus_session *session)
+{
+	uint32_t i;
+
+	for (i = 0; i < session->device->max_queues; i++)
+		pause_queue(session, &session->queues[i]);
+}
+
+/*
+ * With another life, nothing is in flight: what an earlier one has left goes. The life is stored
+ * last, in the word that vhost-user has for features, so that a death on the way leaves no half.
+ */
+static void begin_life(struct bus_session *session, struct bus_queue *queue,
+		       const struct vas_provider_queue *told)
+{
+	struct device_queue *q = &queue->queue;
+	struct inflight_queue *part =
+		vas_provider_inflight(session->provider, index_of(session, queue));
+
+	queue->has_run = queue->is_broken = false;
+	q->is_broken = false;
+	q->base = told->base;
+	queue->life = told->life;
+	q->inflight = part;
+	if (__atomic_load_n(&part->features, __ATOMIC_ACQUIRE) == told->life)
+		return;
+	memset(part, 0, VAS_DEVICE_INFLIGHT_SIZE);
+	if (q->format == VAS_VIRTQ_PACKED) {
+		inflight_packed_init(part, 1, (uint16_t)told->size);
+	} else {
+		inflight_init(part, 1, (uint16_t)told->size);
+		part->used_idx = (uint16_t)told->base;
+	}
+	__atomic_store_n(&part->features, told->life, __ATOMIC_RELEASE);
+}
+
+static void set_up(struct bus_session *session, struct bus_queue *queue,
+		   const struct vas_provider_queue *told)
+{
+	uint64_t features = session->demand.features;
+	struct device_queue *q = &queue->queue;
+
+	q->format = features & 1ull << VIRTIO_F_RING_PACKED ? VAS_VIRTQ_PACKED : VAS_VIRTQ_SPLIT;
+	q->flags = (features & 1ull << VIRTIO_RING_F_EVENT_IDX ? VAS_VIRTQ_EVENT_IDX : 0) |
+		   (features & 1ull << VIRTIO_RING_F_INDIRECT_DESC ? VAS_VIRTQ_INDIRECT : 0);
+	q->size = told->size;
+	q->place = (struct device_ring_place){ told->desc, told->driver, told->device };
+	q->kick_fd = told->kick_fd;
+	q->call_fd = told->call_fd;
+	q->err_fd = session->broken_fd;
+	q->counters = vas_provider_counters(session->provider, index_of(session, queue));
+	if (queue->life != told->life || !q->inflight)
+		begin_life(session, queue, told);
+}
+
+static void tell_broken(struct bus_session *session, struct bus_queue *queue)
+{
+	queue->is_broken = true;
+	vas_provider_tell(session->provider, index_of(session, queue), VAS_DEVICE_QUEUE_BROKEN,
+			  queue->queue.base);
+	vas_provider_broken(session->provider);
+}
+
+/* A ring that was there comes back, or is taken away by the driver; one that never was is wrong. */
+static bool may_come(const struct bus_queue *queue, int err)
+{
+	return err == -EAGAIN || err == -ENOMEM || err == -ENOSPC ||
+	       (queue->has_run && (err == -EFAULT || err == -ENXIO));
+}
+
+static int run(struct bus_session *session, struct bus_queue *queue)
+{
+	struct vas_device *device = session->device;
+	int err = 0;
+
+	if (!session->nr_running)
+		err = device->ops->start(device, session->demand.features);
+	if (err)
+		return err;
+	err = device_queue_start(&queue->queue);
+	session->nr_running += !err;
+	if (!session->nr_running)
+		device->ops->stop(device);
+	return err;
+}
+
+static void resume_queue(struct bus_session *session, struct bus_queue *queue,
+			 const struct vas_provider_queue *told)
+{
+	int err;
+
+	if (queue->queue.is_running)
+		return;
+	set_up(session, queue, told);
+	queue->waits = false;
+	if (queue->is_broken)
+		return;
+	err = run(session, queue);
+	if (!err) {
+		queue->has_run = true;
+		vas_provider_tell(session->provider, index_of(session, queue),
+				  VAS_DEVICE_QUEUE_RUNNING, 0);
+	} else if (may_come(queue, err) || err == -EBUSY) {
+		queue->waits = true;
+	} else {
+		tell_broken(session, queue);
+	}
+}
+
+/* ---- what the owner demands --------------------------------------------------------------- */
+
+static void follow_queue(struct bus_session *session, struct bus_queue *queue,
+			 const struct vas_provider_queue *told)
+{
+	if (queue->queue.is_running && (!told->enabled || told->life != queue->life ||
+					device_queue_is_requested(&queue->queue)))
+		pause_queue(session, queue);
+	queue->waits = false;
+	if (told->enabled)
+		resume_queue(session, queue, told);
+}
+
+static void follow(struct bus_session *session)
+{
+	const struct vas_demand *demand = &session->demand;
+	uint32_t i;
+
+	if (demand->resets != session->resets) {
+		pause_all(session);
+		session->device->ops->reset(session->device);
+		session->resets = demand->resets;
+	}
+	for (i = 0; i < session->device->max_queues; i++)
+		follow_queue(session, &session->queues[i], &demand->queues[i]);
+	vas_provider_answer(session->provider, demand->change);
+}
+
+static void look_for_broken(struct bus_session *session)
+{
+	uint64_t count;
+	uint32_t i;
+
+	while (read(session->broken_fd, &count, sizeof(count)) > 0)
+		;
+	for (i = 0; i < session->device->max_queues; i++) {
+		struct bus_queue *queue = &session->queues[i];
+
+		if (!queue->is_broken && __atomic_load_n(&queue->queue.is_broken, __ATOMIC_RELAXED))
+			tell_broken(session, queue);
+	}
+}
+
+/* Whoever owns the vas now, at the same place. */
+static void connect_again(struct bus_session *session)
+{
+	int sock;
+
+	if (!vas_reconnect(session->vas, session->options->path, &sock))
+		vas_provider_resume(session->provider, sock);
+}
+
+static int retry_ms(const struct bus_session *session)
+{
+	bool waits = session->demand.is_disconnected;
+	uint32_t i;
+
+	for (i = 0; i < session->device->max_queues; i++)
+		waits |= session->queues[i].waits;
+	return waits ? RETRY_MS : -1;
+}
+
+static int serve(struct bus_session *session, int stop_fd)
+{
+	struct pollfd fds[] = {
+		{ .fd = vas_provider_fd(session->provider), .events = POLLIN },
+		{ .fd = session->broken_fd, .events = POLLIN },
+		{ .fd = stop_fd, .events = POLLIN },
+	};
+	int err;
+
+	for (;;) {
+		if (poll(fds, 3, retry_ms(session)) > 0 && fds[2].revents)
+			return -ECANCELED;
+		vas_notifications(session->vas);
+		err = vas_provider_look(session->provider, &session->demand);
+		if (err && err != -EAGAIN)
+			return err;
+		if (session->demand.is_disconnected)
+			connect_again(session);
+		if (!err && session->demand.is_granted)
+			follow(session);
+		look_for_broken(session);
+	}
+}
+
+/* ---- the beginning and the end ------------------------------------------------------------ */
+
+static int init_queues(struct bus_session *session)
+{
+	uint32_t i, nr = session->device->max_queues;
+	int err;
+
+	session->queues = calloc(nr, sizeof(*session->queues));
+	if (!session->queues)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		struct device_queue *queue = &session->queues[i].queue;
+
+		err = device_queue_init(queue);
+		if (err)
+			goto err_clean;
+		queue->device = session->device;
+		queue->index = i;
+		queue->memory = &session->memory;
+		queue->poll_ns = session->options->poll_ns;
+	}
+	return 0;
+err_clean:
+	while (i--)
+		device_queue_clean(&session->queues[i].queue);
+	free(session->queues);
+	return err;
+}
+
+static void clean_queues(struct bus_session *session)
+{
+	uint32_t i;
+
+	pause_all(session);
+	for (i = 0; i < session->device->max_queues; i++)
+		device_queue_clean(&session->queues[i].queue);
+	free(session->queues);
+}
+
+static int make_offer(struct bus_session *session, int sock)
+{
+	const struct bus_options *options = session->options;
+	struct vas_device *device = session->device;
+	struct vas_offer offer = {
+		.name = options->name,
+		.kind = device->kind,
+		.nr_queues = device->max_queues,
+		.queue_size = device->queue_size,
+		.config_size = VAS_DEVICE_CONFIG_SIZE,
+		.features = device->features | RING_FEATURES,
+	};
+
+	device->ops->config(device, 0, offer.config, VAS_DEVICE_CONFIG_SIZE);
+	return vas_device_offer(session->vas, sock, &offer, &session->provider);
+}
+
+static int begin(struct bus_session *session)
+{
+	int sock, err = init_queues(session);
+
+	if (err)
+		return vas_error_set(err, "no memory for %u queues", session->device->max_queues);
+	session->broken_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = session->broken_fd < 0 ? -errno :
+				       vas_connect(session->options->path, 0, &session->vas, &sock);
+	if (err)
+		return err;
+	session->memory.vas = session->vas;
+	return make_offer(session, sock);
+}
+
+int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *options)
+{
+	struct bus_session *session = calloc(1, sizeof(*session));
+	int err;
+
+	if (!session)
+		return vas_error_set(-ENOMEM, "no memory for a device");
+	session->device = device;
+	session->options = options;
+	session->broken_fd = -1;
+	err = begin(session);
+	if (!err)
+		err = serve(session, stop_fd);
+	if (session->queues)
+		clean_queues(session);
+	vas_provider_close(session->provider);
+	vas_unbind(session->vas);
+	if (session->broken_fd >= 0)
+		close(session->broken_fd);
+	free(session);
+	return err;
+}

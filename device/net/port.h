@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Where the frames of a pair of queues go to, and where they come from:
+ *
+ *	tap		an interface of the host's, with checksums and segments left to whoever can
+ *	null		takes all; gives nothing, or frames without end: what the rest costs
+ *	loopback	what the guest sends is what it receives
+ */
+#ifndef DEVICE_NET_PORT_H
+#define DEVICE_NET_PORT_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "device/net/net.h"
+#include "device/queue.h"
+
+#define NET_FRAME_IOV 512u /* of one frame; more are too many */
+
+struct net_receiver;
+
+/* A frame. Its bytes may change while they are used; the header is a private copy. */
+struct net_frame {
+	struct virtio_net_hdr_v1 header;
+	const struct iovec *iov; /* without the header */
+	uint32_t nr;
+	uint32_t len; /* bytes in iov */
+};
+
+struct net_port {
+	const struct net_port_ops *ops;
+	int fd; /* readable when there may be a frame; -1: there is one whenever it is looked for */
+};
+
+struct net_port_ops {
+	const char *name;
+	uint64_t features; /* beside the device's own */
+
+	/* The port of one pair. -errno, and vas_error() says why. */
+	int (*open)(const struct net_options *options, struct net_port **port);
+	void (*close)(struct net_port *port);
+
+	bool reaches_others; /* who are to be told when the guest has come here */
+
+	/* The driver has accepted these features. NULL: they mean nothing to it. */
+	int (*start)(struct net_port *port, uint64_t features);
+
+	/*
+	 * A frame of the guest's. False: it was dropped. Around all of a burst: begin and end,
+	 * which may be NULL. Where others are reached, two threads may send at once.
+	 */
+	bool (*send)(struct net_port *port, const struct net_frame *frame);
+	void (*begin)(struct net_port *port);
+	void (*end)(struct net_port *port);
+
+	/*
+	 * A frame for the guest, which is good until the next call. 1: there is one; 0: none yet;
+	 * or -errno: there will be none any more. NULL: there is never one.
+	 */
+	int (*receive)(struct net_port *port, struct net_frame *frame);
+
+	/*
+	 * Instead of receive: others put frames for the guest into its buffers, from now on, or
+	 * from now on not (NULL).
+	 */
+	void (*lend)(struct net_port *port, struct net_receiver *receiver);
+
+	/* The guest takes frames from now on, or does no more. NULL: it does not matter. */
+	void (*attach)(struct net_port *port, bool takes);
+};
+
+extern const struct net_port_ops net_tap, net_null, net_loopback;
+
+#endif

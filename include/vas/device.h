@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The virtual bus: virtio devices of a guest that processes serve which have its vas and nothing
+ * else. A device is an entry in the vas, found by its name. Its provider may be killed at any time:
+ * the guest sees a stall, and whoever offers the same device next goes on where it died.
+ *
+ *	owner (the VMM)					provider (a process, or a thread)
+ *	vas_device_add(vas, &options, &device)
+ *	vas_serve(vas, path, mode, &serve)		vas_connect(path, 0, &vas, &sock)
+ *	vas_device_wait(device, timeout) <------------- vas_device_offer(vas, sock, &offer, &it)
+ *	vas_device_server(device): to a transport,
+ *	  whose calls become what is demanded --------> vas_provider_look(provider, &demand)
+ *	  and wait for the answer <-------------------- vas_provider_answer(provider, change)
+ *
+ * The transport is that of <vas/virtio.h>. Its eventfds go to the provider, and to no other: each
+ * has those of its own device, and so has each successor.
+ *
+ * A provider that lives loses its device to nobody. The owner may kill one, and does when it does
+ * not stop in time.
+ */
+#ifndef VAS_DEVICE_H
+#define VAS_DEVICE_H
+
+#include <vas/handle.h>
+#include <vas/virtio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the owner's side --------------------------------------------------------------------- */
+
+struct vas_bus_device;
+
+struct vas_device_options {
+	const char *name;    /* up to 23 bytes, unique among the devices of the vas */
+	uint32_t kind;	     /* virtio's: 1 net, 2 block, ... */
+	uint32_t nr_queues;  /* at most so many for the guest; 0: as many as the first offer has */
+	uint32_t queue_size; /* at most; 0: as the first offer */
+};
+
+/*
+ * Put a device on the bus. *device is good until vas_device_remove(), which comes after it was
+ * taken off its transport, or until the handle ends. An entry of this name and kind that an earlier
+ * owner has left is taken over, with its provider and what is in flight.
+ *
+ * -EPERM: not the owner, or a share. -EINVAL: a name or number that makes no sense. -EEXIST: the
+ * name is taken. -ENOSPC: 32 devices exist. -EOPNOTSUPP: the vas was made by a libvas that had no
+ * bus. -ENOMEM.
+ */
+VAS_API int vas_device_add(struct vas *vas, const struct vas_device_options *options,
+			   struct vas_bus_device **device);
+VAS_API void vas_device_remove(struct vas_bus_device *device);
+
+/* Wait until somebody has offered to serve it. -ETIMEDOUT. */
+VAS_API int vas_device_wait(struct vas_bus_device *device, uint64_t timeout_ns);
+
+/*
+ * The device for a transport. Not before vas_device_wait() has returned 0: the features and the
+ * config space are those of the first offer, and later ones have to have the same features.
+ *
+ * Its ops wait for the provider, two seconds at most; if it has not answered by then, it is killed.
+ * One that cannot be killed, as a thread of this process, is left alone: the device is served by
+ * nobody until it ends, and its driver is told that it needs a reset. With no provider all ops
+ * succeed at once, and hold for the next one.
+ */
+VAS_API struct vas_virtio_server *vas_device_server(struct vas_bus_device *device);
+
+/*
+ * Kill the provider (SIGKILL) and return when it is dead; another one takes over. -ESRCH: there is
+ * none. -EPERM: it is this process, or another user's. -ETIMEDOUT: it is not dead after 5 s.
+ */
+VAS_API int vas_device_kill(struct vas_bus_device *device);
+
+/* ---- for everybody ------------------------------------------------------------------------ */
+
+enum vas_device_queue_state {
+	VAS_DEVICE_QUEUE_STOPPED,
+	VAS_DEVICE_QUEUE_RUNNING,
+	VAS_DEVICE_QUEUE_BROKEN, /* its driver broke the rules: it stands still until it is reset */
+};
+
+/* As its providers say. */
+struct vas_device_queue_info {
+	uint32_t size; /* 0: the driver has not made it */
+	uint32_t state;
+	struct vas_device_counters counters;
+};
+
+struct vas_device_info {
+	char name[VAS_REGION_NAME_LEN];
+	uint32_t kind;
+	uint32_t state;	       /* enum vas_device_state */
+	uint32_t provider_pid; /* by its own word; 0: none */
+	char provider[16];     /* its name, likewise */
+	uint32_t grants;       /* how often it was granted to somebody */
+	uint32_t status;       /* virtio's */
+	uint64_t offered;      /* features */
+	uint64_t accepted;
+	uint32_t queue_size;
+	uint32_t nr_queues;
+	struct vas_device_queue_info queues[VAS_DEVICE_MAX_QUEUES];
+};
+
+/*
+ * Store up to nr devices and return how many there are. By any role, from what the owner and
+ * providers say in the vas. Takes no memory of the vas.
+ */
+VAS_API ssize_t vas_devices(struct vas *vas, struct vas_device_info *devices, size_t nr);
+
+/* ---- the provider's side ------------------------------------------------------------------ */
+
+struct vas_provider;
+
+struct vas_offer {
+	const char *name;
+	uint32_t kind;
+	uint32_t nr_queues;  /* that it serves: at least as many as the device has */
+	uint32_t queue_size; /* at most VAS_DEVICE_QUEUE_SIZE */
+	uint32_t config_size;
+	uint64_t features; /* those of rings among them, and VIRTIO_F_VERSION_1 */
+	uint8_t config[VAS_DEVICE_CONFIG_SIZE];
+};
+
+/*
+ * Offer to serve a device, by a socket of vas_connect(), which is the provider's from now on (also
+ * after an error). It does not wait: whether it is granted is for vas_provider_look() to see. While
+ * another serves the device the offer stands, and is granted when that one is gone.
+ *
+ * One thread at a time uses a provider. vas_provider_close() is for who serves no queue any more:
+ * the device is free for the next. It comes before vas_unbind().
+ *
+ * -EPERM: an observer. -EINVAL: the offer makes no sense. -EOPNOTSUPP, as vas_device_add().
+ * -ENOMEM, -EMFILE.
+ */
+VAS_API int vas_device_offer(struct vas *vas, int sock, const struct vas_offer *offer,
+			     struct vas_provider **provider);
+VAS_API void vas_provider_close(struct vas_provider *provider);
+
+/*
+ * Polls readable when there may be something to look at, and when <vas/handle.h>'s
+ * vas_notifications() may have something to tell. It is the provider's.
+ */
+VAS_API int vas_provider_fd(struct vas_provider *provider);
+
+/* A queue as it is to be served. */
+struct vas_provider_queue {
+	uint32_t size;
+	uint32_t life; /* another one: nothing of an earlier life is in flight, and `base` counts */
+	uint32_t base; /* of a new life, as vhost-user encodes it */
+	int enabled;   /* serve it; else stop it */
+	uint64_t desc, driver, device; /* gpas */
+	int kick_fd, call_fd;	       /* the provider's, good until an answer to a later life */
+};
+
+struct vas_demand {
+	int is_granted;	     /* else it waits */
+	int is_disconnected; /* go on; vas_provider_resume() when there is a connection */
+	uint32_t grant;	     /* counts */
+	uint32_t change;     /* of this state: for vas_provider_answer() */
+	uint32_t resets;     /* counts how often the driver has reset the device */
+	uint32_t nr_queues;
+	uint64_t features; /* that the driver has accepted */
+	struct vas_provider_queue queues[VAS_DEVICE_MAX_QUEUES];
+};
+
+/*
+ * What is to be done now; a queue is enabled only when its eventfds have come. Never waits. An
+ * error ends it, and vas_error() says why: -ECONNREFUSED: the owner does not take the offer.
+ * -ENODEV: the device was removed, or is another's by now: stop at once. -EPROTO: what comes over
+ * the socket makes no sense.
+ */
+VAS_API int vas_provider_look(struct vas_provider *provider, struct vas_demand *demand);
+
+/* The state with this `change` is in effect: what was to stop has stopped. */
+VAS_API void vas_provider_answer(struct vas_provider *provider, uint32_t change);
+
+/* Offer again, over another socket, after the connection was lost: the same provider goes on. */
+VAS_API int vas_provider_resume(struct vas_provider *provider, int sock);
+
+/*
+ * Memory of VAS_DEVICE_INFLIGHT_SIZE bytes in the vas, zeroes at first, for what a provider keeps
+ * of a queue's requests in flight: its successor finds it. Anybody who may write the vas may write
+ * it. Only of a queue that is enabled, and NULL if index is none.
+ */
+VAS_API void *vas_provider_inflight(struct vas_provider *provider, uint32_t index);
+
+/* Where a queue stands and what it does, for all to see. `base` counts when it has stopped. */
+VAS_API void vas_provider_tell(struct vas_provider *provider, uint32_t index,
+			       enum vas_device_queue_state state, uint32_t base);
+
+/* A queue's counters, in the vas. Who serves the queue adds to them. NULL if index is none. */
+VAS_API struct vas_device_counters *vas_provider_counters(struct vas_provider *provider,
+							  uint32_t index);
+
+/*
+ * The config space has changed; or a queue's driver has broken the rules, and the device needs a
+ * reset. The guest is told. -ENOTCONN: it will be when there is a connection again.
+ */
+VAS_API int vas_provider_config(struct vas_provider *provider,
+				const uint8_t config[VAS_DEVICE_CONFIG_SIZE]);
+VAS_API int vas_provider_broken(struct vas_provider *provider);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* The owner's devices: on and off the bus, and what their transports want. model/device.pml. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/cancel.h"
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+#include "lib/base/futex.h"
+#include "lib/bus/bus.h"
+#include "lib/handle/file.h"
+#include "lib/handle/lock.h"
+#include "lib/handle/notify.h"
+
+#define ANSWER_NS 2000000000ull /* for a provider to do what is demanded */
+#define SLICE_NS  5000000ull	/* between two looks at whether a silent one still lives */
+
+int bus_check(const struct vas *vas)
+{
+	if (vas_has_devices(&vas->sb))
+		return 0;
+	return vas_error_set(-EOPNOTSUPP, "this vas was made by a libvas that has no bus");
+}
+
+static uint64_t extent_offset(const struct vas_bus_device *device, const void *part)
+{
+	const struct vas *vas = device->vas;
+
+	return vas_control_start(&vas->sb) + (uint64_t)((const char *)part - vas->control);
+}
+
+/* ---- telling ------------------------------------------------------------------------------ */
+
+void bus_publish_change(struct vas_bus_device *device)
+{
+	device->told.change++;
+	vas_device_publish(device->entry, &device->told);
+	vas_notify_everyone(device->vas);
+}
+
+/* One that takes no more of them has lost its connection, and has to come again. */
+void bus_send_queue(struct vas_bus_device *device, uint32_t index)
+{
+	struct bus_message message = {
+		.queue = { .index = index, .life = device->told.queues[index].life },
+	};
+	int fds[] = { device->fds[index].kick, device->fds[index].call };
+
+	if (device->sock >= 0 &&
+	    bus_send(device->sock, BUS_QUEUE, &message, fds, fds[1] < 0 ? 1 : 2))
+		device->sock = -1;
+}
+
+/*
+ * Until the change is in effect: 0; or nobody is there who has to follow: -ENOENT; -ETIMEDOUT. The
+ * lock is not held.
+ */
+static int wait_for_answer(struct vas_bus_device *device, uint32_t change)
+{
+	uint64_t deadline_ns = vas_deadline_ns(ANSWER_NS), now_ns;
+	struct vas *vas = device->vas;
+
+	for (;;) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
+		bool is_served, is_done;
+
+		pthread_mutex_lock(&vas->lock);
+		is_done = vas_device_has_answered(device->entry, device->told.grant, change);
+		is_served = bus_is_served(device);
+		pthread_mutex_unlock(&vas->lock);
+		if (is_done || !is_served)
+			return is_done ? 0 : -ENOENT;
+		now_ns = vas_now_ns();
+		if (now_ns >= deadline_ns)
+			return -ETIMEDOUT;
+		vas_futex_wait(&vas->ctl->answer, seen,
+			       deadline_ns - now_ns < SLICE_NS ? deadline_ns : now_ns + SLICE_NS);
+	}
+}
+
+/* The same, and who does not answer is killed. True: it has answered, false: nobody is there. */
+static bool have_answer(struct vas_bus_device *device, uint32_t change)
+{
+	int err = wait_for_answer(device, change);
+
+	if (err == -ETIMEDOUT)
+		bus_end_provider(device);
+	return !err;
+}
+
+/* ---- the ops of a transport --------------------------------------------------------------- */
+
+static struct vas_bus_device *device_of(struct vas_virtio_server *server)
+{
+	return (struct vas_bus_device *)server;
+}
+
+static void config_read(struct vas_virtio_server *server, uint32_t offset, void *to, uint32_t len)
+{
+	struct vas_bus_device *device = device_of(server);
+	uint32_t there = offset < server->config_size ? server->config_size - offset : 0;
+
+	memset(to, 0, len);
+	pthread_mutex_lock(&device->vas->lock);
+	memcpy(to, device->config + (there ? offset : 0), there < len ? there : len);
+	pthread_mutex_unlock(&device->vas->lock);
+}
+
+static uint32_t config_generation(struct vas_virtio_server *server)
+{
+	return __atomic_load_n(&device_of(server)->config_generation, __ATOMIC_ACQUIRE);
+}
+
+static int start(struct vas_virtio_server *server, uint64_t features)
+{
+	struct vas_bus_device *device = device_of(server);
+
+	pthread_mutex_lock(&device->vas->lock);
+	device->told.accepted = features & device->told.offered;
+	bus_publish_change(device);
+	pthread_mutex_unlock(&device->vas->lock);
+	return 0;
+}
+
+static void close_fds(struct vas_bus_device *device, uint32_t index)
+{
+	if (device->fds[index].kick >= 0)
+		close(device->fds[index].kick);
+	if (device->fds[index].call >= 0)
+		close(device->fds[index].call);
+	device->fds[index].kick = device->fds[index].call = -1;
+}
+
+static int take_fds(struct vas_bus_device *device, uint32_t index,
+		    const struct vas_virtio_queue *queue)
+{
+	close_fds(device, index);
+	device->fds[index].kick = fcntl(queue->kick_fd, F_DUPFD_CLOEXEC, 3);
+	if (queue->call_fd >= 0)
+		device->fds[index].call = fcntl(queue->call_fd, F_DUPFD_CLOEXEC, 3);
+	if (device->fds[index].kick >= 0 && (queue->call_fd < 0 || device->fds[index].call >= 0))
+		return 0;
+	close_fds(device, index);
+	return vas_error_set(-EMFILE, "no fd for an event of device %s", device->told.name);
+}
+
+/* The lock is held. */
+static int enable_queue(struct vas_bus_device *device, uint32_t index,
+			const struct vas_virtio_queue *queue)
+{
+	struct vas_device_queue_told *told = &device->told.queues[index];
+	int err;
+
+	if (index >= device->told.nr_queues || !queue->size ||
+	    queue->size > device->told.queue_size)
+		return vas_error_set(-EINVAL, "device %s has %u queues of up to %u entries",
+				     device->told.name, device->told.nr_queues,
+				     device->told.queue_size);
+	if (device->is_revoked && bus_is_served(device))
+		return vas_error_set(-EBUSY, "who served device %s does not stop, and lives",
+				     device->told.name);
+	err = vas_file_allocate(device->vas->fd,
+				extent_offset(device, device->entry->inflight[index]),
+				VAS_DEVICE_INFLIGHT_SIZE);
+	if (err)
+		return vas_error_set(err, "no memory for requests in flight of device %s",
+				     device->told.name);
+	err = take_fds(device, index, queue);
+	if (err)
+		return err;
+	*told = (struct vas_device_queue_told){
+		.desc = queue->desc,
+		.driver = queue->driver,
+		.device = queue->device,
+		.size = queue->size,
+		.flags = VAS_DEVICE_QUEUE_ENABLED,
+		.life = told->flags & VAS_DEVICE_QUEUE_KEPT ? told->life : told->life + 1,
+		.base = queue->base,
+	};
+	bus_publish_change(device);
+	bus_send_queue(device, index);
+	return 0;
+}
+
+static int queue_start(struct vas_virtio_server *server, uint32_t index,
+		       const struct vas_virtio_queue *queue)
+{
+	NO_CANCEL;
+	struct vas_bus_device *device = device_of(server);
+	int err;
+
+	pthread_mutex_lock(&device->vas->lock);
+	err = enable_queue(device, index, queue);
+	pthread_mutex_unlock(&device->vas->lock);
+	return err;
+}
+
+/*
+ * Without a provider, what the dead one had taken stays in flight, and the life goes on with the
+ * next start.
+ */
+static void queue_stop(struct vas_virtio_server *server, uint32_t index, uint32_t *base)
+{
+	NO_CANCEL;
+	struct vas_bus_device *device = device_of(server);
+	struct vas_device_queue_told *queue = &device->told.queues[index];
+	uint32_t change;
+
+	if (index >= device->told.nr_queues)
+		return;
+	pthread_mutex_lock(&device->vas->lock);
+	if (!(queue->flags & VAS_DEVICE_QUEUE_ENABLED)) {
+		pthread_mutex_unlock(&device->vas->lock);
+		return;
+	}
+	queue->flags = 0;
+	bus_publish_change(device);
+	change = device->told.change;
+	pthread_mutex_unlock(&device->vas->lock);
+
+	*base = queue->base;
+	if (have_answer(device, change)) {
+		*base = __atomic_load_n(&device->entry->answer.queues[index].base,
+					__ATOMIC_RELAXED);
+	} else {
+		pthread_mutex_lock(&device->vas->lock);
+		queue->flags = VAS_DEVICE_QUEUE_KEPT;
+		vas_device_publish(device->entry, &device->told);
+		pthread_mutex_unlock(&device->vas->lock);
+	}
+	close_fds(device, index);
+}
+
+static void stop_all(struct vas_bus_device *device, uint32_t keep)
+{
+	uint32_t i;
+
+	device->told.accepted = 0;
+	for (i = 0; i < device->told.nr_queues; i++)
+		device->told.queues[i].flags &= keep;
+}
+
+static void reset(struct vas_virtio_server *server)
+{
+	NO_CANCEL;
+	struct vas_bus_device *device = device_of(server);
+	uint32_t i, change;
+
+	pthread_mutex_lock(&device->vas->lock);
+	stop_all(device, 0);
+	device->told.status = 0;
+	device->told.resets++;
+	bus_publish_change(device);
+	change = device->told.change;
+	pthread_mutex_unlock(&device->vas->lock);
+
+	have_answer(device, change);
+	for (i = 0; i < device->told.nr_queues; i++)
+		close_fds(device, i);
+}
+
+static void set_status(struct vas_virtio_server *server, uint8_t status)
+{
+	struct vas_bus_device *device = device_of(server);
+
+	pthread_mutex_lock(&device->vas->lock);
+	device->told.status = status;
+	vas_device_publish(device->entry, &device->told);
+	pthread_mutex_unlock(&device->vas->lock);
+}
+
+static const struct vas_virtio_ops ops = {
+	.config_read = config_read,
+	.config_generation = config_generation,
+	.start = start,
+	.queue_start = queue_start,
+	.queue_stop = queue_stop,
+	.reset = reset,
+	.status = set_status,
+};
+
+struct vas_virtio_server *vas_device_server(struct vas_bus_device *device)
+{
+	return &device->server;
+}
+
+int vas_device_wait(struct vas_bus_device *device, uint64_t timeout_ns)
+{
+	NO_CANCEL;
+	uint64_t deadline_ns = vas_deadline_ns(timeout_ns);
+	struct vas *vas = device->vas;
+
+	for (;;) {
+		uint32_t seen = __atomic_load_n(&vas->ctl->answer, __ATOMIC_ACQUIRE);
+		bool is_offered;
+
+		pthread_mutex_lock(&vas->lock);
+		is_offered = device->is_offered;
+		pthread_mutex_unlock(&vas->lock);
+		if (is_offered)
+			return 0;
+		if (vas_now_ns() >= deadline_ns)
+			return vas_error_set(-ETIMEDOUT, "nobody offers to serve device %s",
+					     device->told.name);
+		vas_futex_wait(&vas->ctl->answer, seen, deadline_ns);
+	}
+}
+
+/* ---- on and off the bus ------------------------------------------------------------------- */
+
+static int check_options(const struct vas_device_options *options)
+{
+	size_t len = options->name ? strlen(options->name) : 0;
+
+	if (!len || len >= VAS_REGION_NAME_LEN)
+		return vas_error_set(-EINVAL, "a device's name has 1 to %d bytes",
+				     VAS_REGION_NAME_LEN - 1);
+	if (!options->kind || options->nr_queues > VAS_DEVICE_MAX_QUEUES ||
+	    options->queue_size > VAS_DEVICE_QUEUE_SIZE)
+		return vas_error_set(
+			-EINVAL,
+			"device %s: a kind that is not 0, up to %u queues, and up to %u "
+			"entries in each",
+			options->name, VAS_DEVICE_MAX_QUEUES, VAS_DEVICE_QUEUE_SIZE);
+	return 0;
+}
+
+/*
+ * The place of what an earlier owner has left under this name; else one that is free; else one of a
+ * device that no owner has any more. The lock is held.
+ */
+static int find_place(struct vas *vas, const char *name)
+{
+	int free_place = -ENOSPC, left_place = -ENOSPC;
+	struct vas_device_told told;
+	uint32_t i;
+
+	for (i = 0; i < vas->sb.nr_devices; i++) {
+		const struct vas_bus_device *own = vas->bus->devices[i];
+
+		if (own && !strcmp(own->told.name, name))
+			return vas_error_set(-EEXIST, "there is a device %s already", name);
+		if (own)
+			continue;
+		if (bus_read_told(vas, i, &told))
+			free_place = free_place < 0 ? (int)i : free_place;
+		else if (!strcmp(told.name, name))
+			return (int)i;
+		else
+			left_place = (int)i;
+	}
+	if (free_place < 0 && left_place < 0)
+		return vas_error_set(-ENOSPC, "all %u places on the bus are taken",
+				     vas->sb.nr_devices);
+	return free_place < 0 ? left_place : free_place;
+}
+
+static struct vas_bus_device *new_device(struct vas *vas, uint32_t index)
+{
+	struct vas_bus_device *device = calloc(1, sizeof(*device));
+	uint32_t i;
+
+	if (!device)
+		return NULL;
+	device->vas = vas;
+	device->index = index;
+	device->entry = bus_entry(vas, index);
+	device->server.ops = &ops;
+	device->sock = device->pidfd = -1;
+	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++)
+		device->fds[i].kick = device->fds[i].call = -1;
+	return device;
+}
+
+/* Of what was here before: counts go on, so that no answer to it is taken for one to us. */
+static void begin_told(struct vas_bus_device *device, const struct vas_device_options *options)
+{
+	const struct vas_device_told *left = &device->entry->told;
+
+	device->told = (struct vas_device_told){
+		.state = VAS_DEVICE_NEW,
+		.kind = options->kind,
+		.nr_queues = options->nr_queues,
+		.queue_size = options->queue_size,
+		.grant = __atomic_load_n(&left->grant, __ATOMIC_RELAXED) + 1,
+		.change = __atomic_load_n(&left->change, __ATOMIC_RELAXED),
+	};
+	strcpy(device->told.name, options->name);
+}
+
+/* An earlier owner's device goes on, as far as a hostile peer has left it as it was. */
+static void inherit_told(struct vas_bus_device *device, const struct vas_device_options *options)
+{
+	struct vas_device_told *told = &device->told;
+
+	if (vas_device_copy(device->entry, told) || strcmp(told->name, options->name) ||
+	    told->kind != options->kind)
+		begin_told(device, options);
+	stop_all(device, VAS_DEVICE_QUEUE_KEPT);
+	if (told->provider == device->vas->proto.tag)
+		told->provider = VAS_NO_TAG;
+}
+
+static int add(struct vas *vas, const struct vas_device_options *options,
+	       struct vas_bus_device **out)
+{
+	struct vas_bus_device *device;
+	int index, err;
+
+	if (!vas->bus) {
+		vas->bus = calloc(1, sizeof(*vas->bus));
+		if (!vas->bus)
+			return vas_error_set(-ENOMEM, "no memory for a bus");
+		pthread_mutex_init(&vas->bus->telling, NULL);
+	}
+	index = find_place(vas, options->name);
+	if (index < 0)
+		return index;
+	device = new_device(vas, (uint32_t)index);
+	if (!device)
+		return vas_error_set(-ENOMEM, "no memory for a device");
+	err = vas_file_allocate(vas->fd, extent_offset(device, device->entry),
+				offsetof(struct vas_device_entry, inflight));
+	if (err) {
+		free(device);
+		return vas_error_set(err, "no memory for a device");
+	}
+	inherit_told(device, options);
+	bus_publish_change(device);
+	vas->bus->devices[index] = device;
+	*out = device;
+	return 0;
+}
+
+int vas_device_add(struct vas *vas, const struct vas_device_options *options,
+		   struct vas_bus_device **device)
+{
+	NO_CANCEL;
+	int err = vas_owner_check(vas, "has devices on its bus");
+
+	if (!err)
+		err = bus_check(vas);
+	if (!err)
+		err = check_options(options);
+	if (err)
+		return err;
+	pthread_mutex_lock(&vas->lock);
+	err = add(vas, options, device);
+	pthread_mutex_unlock(&vas->lock);
+	return err;
+}
+
+static void free_device(struct vas_bus_device *device)
+{
+	uint32_t i;
+
+	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++)
+		close_fds(device, i);
+	if (device->pidfd >= 0)
+		close(device->pidfd);
+	free(device);
+}
+
+/* Its provider finds that it is gone. Of a vas that was handed over, it is another's to remove. */
+static void withdraw(struct vas_bus_device *device)
+{
+	struct vas *vas = device->vas;
+
+	reset(&device->server);
+	pthread_mutex_lock(&vas->lock);
+	device->told.state = VAS_DEVICE_NONE;
+	device->told.provider = VAS_NO_TAG;
+	bus_publish_change(device);
+	pthread_mutex_unlock(&vas->lock);
+	fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		  (off_t)extent_offset(device, device->entry->inflight),
+		  sizeof(device->entry->inflight));
+}
+
+void vas_device_remove(struct vas_bus_device *device)
+{
+	NO_CANCEL;
+	struct vas *vas;
+
+	if (!device)
+		return;
+	vas = device->vas;
+	if (vas->role == VAS_ROLE_OWNER)
+		withdraw(device);
+	pthread_mutex_lock(&vas->bus->telling);
+	pthread_mutex_lock(&vas->lock);
+	vas->bus->devices[device->index] = NULL;
+	pthread_mutex_unlock(&vas->lock);
+	pthread_mutex_unlock(&vas->bus->telling);
+	free_device(device);
+}
+
+void bus_free(struct vas *vas)
+{
+	uint32_t i;
+
+	if (!vas->bus)
+		return;
+	for (i = 0; i < VAS_MAX_DEVICES; i++)
+		if (vas->bus->devices[i])
+			free_device(vas->bus->devices[i]);
+	pthread_mutex_destroy(&vas->bus->telling);
+	free(vas->bus);
+}

@@ -1,0 +1,765 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * A disk on the bus, served by a thread or a process, for a driver with a split or a packed ring:
+ * killed at any moment under load, frozen, its memory taken away, its writes in the dirty log.
+ */
+#include <fcntl.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vas/device.h>
+#include <vas/dirty.h>
+#include <vas/serve.h>
+#include <vas/vas.h>
+
+#include "device/blk/blk.h"
+#include "device/bus/bus.h"
+#include "harness.h"
+#include "tests/core/packed_driver.h"
+#include "tests/device/front_end.h"
+
+#define RAM	 (16ull << 20)
+#define EXTRA	 RAM /* gpa of a region that no ring lies in */
+#define SLOTS	 16u
+#define BLOCK	 4096u
+#define ROUNDS	 8u /* places on the disk for each slot */
+#define DISK	 (1ull * SLOTS * ROUNDS * BLOCK)
+#define DESC	 0u
+#define DRIVER	 16384u
+#define DEVICE	 32768u
+#define HEADER	 0x20000u
+#define STATUS	 0x30000u
+#define DATA	 0x100000u
+#define NR_KILLS 60
+
+/* ---- the disk, in a thread or a process ---------------------------------------------------- */
+
+struct where {
+	char socket[64];
+	char disk[64];
+};
+
+static struct where where;
+
+static int serve_disk(int stop_fd)
+{
+	struct blk_options options = {
+		.disk = { .kind = DISK_FILE, .path = where.disk },
+		.nr_queues = 2,
+		.queue_size = FRONT_RING_SIZE,
+	};
+	struct bus_options bus = { .path = where.socket, .name = "disk" };
+	struct blk blk;
+	int err = blk_open(&blk, &options);
+
+	if (err)
+		return err;
+	err = bus_serve(&blk.device, stop_fd, &bus);
+	blk_close(&blk);
+	return err;
+}
+
+ROLE(disk)
+{
+	if (read(sock, &where, sizeof(where)) != sizeof(where))
+		return 1;
+	return serve_disk(-1) ? 1 : 0;
+}
+
+static pid_t process;
+
+static void start_process(void)
+{
+	int sock;
+
+	process = test_spawn("disk", &sock);
+	CHECK_EQ(write(sock, &where, sizeof(where)), sizeof(where));
+	close(sock);
+}
+
+static void kill_process(void)
+{
+	CHECK_OK(kill(process, SIGKILL));
+	CHECK_EQ(waitpid(process, NULL, 0), process);
+	process = 0;
+}
+
+static pthread_t thread;
+static int thread_stop = -1;
+
+static void *run_thread(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)serve_disk(thread_stop);
+}
+
+static void start_thread(void)
+{
+	thread_stop = eventfd(0, EFD_CLOEXEC);
+	CHECK_OK(pthread_create(&thread, NULL, run_thread, NULL));
+}
+
+static void stop_thread(void)
+{
+	void *result;
+
+	eventfd_write(thread_stop, 1);
+	CHECK_OK(pthread_join(thread, &result));
+	CHECK_EQ((intptr_t)result, -ECANCELED);
+	close(thread_stop);
+	thread_stop = -1;
+}
+
+static void (*start_disk)(void);
+
+static void stop_disk(void)
+{
+	if (thread_stop >= 0)
+		stop_thread();
+	if (process)
+		kill_process();
+}
+
+/* ---- the guest ---------------------------------------------------------------------------- */
+
+static struct vas *vas;
+static struct vas_serve *serve;
+static struct vas_bus_device *device;
+static struct vas_virtio_server *server;
+static uint8_t *ram;
+static uint64_t ram_id;
+static bool is_packed;
+static struct front_ring split;
+static struct packed_driver packed;
+static uint32_t times_broken;
+
+static void told(struct vas_virtio_server *of, uint32_t what)
+{
+	(void)of;
+	if (what & VAS_VIRTIO_NEEDS_RESET)
+		__atomic_fetch_add(&times_broken, 1, __ATOMIC_SEQ_CST);
+}
+
+static void make_vas(void)
+{
+	struct vas_options options = { .limit = 2 * RAM, .name = "guest" };
+	struct vas_device_options disk = { .name = "disk", .kind = 2 };
+	struct vas_region region = { .size = RAM, .name = "ram" };
+
+	CHECK_OK(vas_create(&options, &vas));
+	CHECK_OK(vas_region_add(vas, &region, &ram_id));
+	snprintf(where.socket, sizeof(where.socket), "/tmp/vas-bus-disk.%d", getpid());
+	snprintf(where.disk, sizeof(where.disk), "/dev/shm/vas-bus-disk.%d", getpid());
+	CHECK_OK(vas_serve(vas, where.socket, 0600, &serve));
+	CHECK_OK(vas_device_add(vas, &disk, &device));
+	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
+	CHECK(ram != MAP_FAILED);
+}
+
+static void make_disk(void)
+{
+	int fd = open(where.disk, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	CHECK(fd >= 0);
+	CHECK_OK(ftruncate(fd, DISK));
+	close(fd);
+}
+
+/* The rings' drivers work by pointers into the guest's memory. */
+static void make_split(void)
+{
+	split = (struct front_ring){
+		.desc = (void *)(ram + DESC),
+		.avail = (void *)(ram + DRIVER),
+		.used = (void *)(ram + DEVICE),
+		.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
+}
+
+static void make_packed(void)
+{
+	packed_driver_init(&packed, (char *)ram, FRONT_RING_SIZE, 0, true);
+	free(packed.desc);
+	free(packed.driver);
+	free(packed.device);
+	packed.desc = (void *)(ram + DESC);
+	packed.driver = (void *)(ram + DRIVER);
+	packed.device = (void *)(ram + DEVICE);
+}
+
+static void start_queue(void)
+{
+	const struct vas_virtio_queue queue = {
+		.size = FRONT_RING_SIZE,
+		.base = is_packed ? VAS_VIRTIO_BASE_PACKED : VAS_VIRTIO_BASE_SPLIT,
+		.desc = DESC,
+		.driver = DRIVER,
+		.device = DEVICE,
+		.kick_fd = is_packed ? packed.kick : split.kick_fd,
+		.call_fd = is_packed ? packed.call : split.call_fd,
+	};
+	uint64_t features = 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX;
+
+	if (is_packed)
+		features |= 1ull << VIRTIO_F_RING_PACKED;
+	CHECK_OK(server->ops->start(server, features));
+	CHECK_OK(server->ops->queue_start(server, 0, &queue));
+}
+
+static void begin(void (*start)(void), bool with_packed)
+{
+	make_vas();
+	make_disk();
+	is_packed = with_packed;
+	if (is_packed)
+		make_packed();
+	else
+		make_split();
+	start_disk = start;
+	start();
+	CHECK_OK(vas_device_wait(device, TEST_HANG_NS));
+	server = vas_device_server(device);
+	server->told = told;
+	start_queue();
+}
+
+static void end(void)
+{
+	stop_disk();
+	vas_device_remove(device);
+	vas_serve_end(serve);
+	vas_destroy(vas);
+	unlink(where.disk);
+}
+
+/* ---- the driver --------------------------------------------------------------------------- */
+
+/* A slot has a header, a status, a block of data, and ROUNDS places on the disk in turn. */
+static bool is_posted[SLOTS];
+static uint32_t turns[SLOTS];	  /* of a slot: how many requests it has had */
+static uint16_t slot_of_id[4096]; /* packed */
+static uint64_t nr_posted, nr_answered;
+static uint32_t stamp_of[SLOTS][ROUNDS]; /* what the driver has written there */
+
+static uint64_t place_of(uint32_t slot)
+{
+	return (slot * ROUNDS + turns[slot] % ROUNDS) * (uint64_t)BLOCK;
+}
+
+static void kick(void)
+{
+	if (is_packed)
+		eventfd_write(packed.kick, 1);
+	else
+		front_ring_kick(&split);
+}
+
+static void post(uint32_t slot, uint32_t type)
+{
+	struct virtio_blk_outhdr *header = (void *)(ram + HEADER + slot * sizeof(*header));
+	uint64_t header_gpa = HEADER + slot * sizeof(*header), status = STATUS + slot;
+	uint64_t data = DATA + slot * BLOCK;
+	const struct part parts[] = {
+		{ header_gpa, sizeof(*header), 0 },
+		{ data, BLOCK, type == VIRTIO_BLK_T_IN },
+		{ status, 1, 1 },
+	};
+
+	CHECK(!is_posted[slot]);
+	*header = (struct virtio_blk_outhdr){ .type = type, .sector = place_of(slot) / BLK_SECTOR };
+	ram[status] = 0xff;
+	is_posted[slot] = true;
+	nr_posted++;
+	if (is_packed)
+		slot_of_id[packed_driver_add(&packed, parts, 3, 0)] = (uint16_t)slot;
+	else
+		front_ring_post(&split, (uint16_t)slot, header_gpa, data, BLOCK,
+				type == VIRTIO_BLK_T_IN, status);
+}
+
+static void post_write(uint32_t slot)
+{
+	uint32_t *words = (uint32_t *)(ram + DATA + slot * BLOCK),
+		 stamp = turns[slot] * SLOTS + slot;
+
+	for (uint32_t i = 0; i < BLOCK / 4; i++)
+		words[i] = stamp + i;
+	stamp_of[slot][turns[slot] % ROUNDS] = stamp;
+	post(slot, VIRTIO_BLK_T_OUT);
+}
+
+/* A slot whose request was answered, or -1. Each is answered once, and without an error. */
+static int take(void)
+{
+	uint32_t len;
+	uint16_t id;
+	int slot;
+
+	if (is_packed)
+		slot = packed_driver_get(&packed, &id, &len) ? slot_of_id[id] : -1;
+	else
+		slot = front_ring_take(&split);
+	if (slot < 0)
+		return -1;
+	CHECK(slot < (int)SLOTS);
+	CHECK(is_posted[slot]);
+	CHECK_EQ(ram[STATUS + slot], VIRTIO_BLK_S_OK);
+	is_posted[slot] = false;
+	turns[slot]++;
+	nr_answered++;
+	return slot;
+}
+
+static int is_all_answered(void *arg)
+{
+	(void)arg;
+	while (take() >= 0)
+		;
+	return nr_answered == nr_posted;
+}
+
+static void wait_for_all(void)
+{
+	test_wait(is_all_answered, NULL, TEST_HANG_MS);
+}
+
+static uint64_t target;
+
+/* Keeps all slots busy with writes. */
+static int has_done(void *arg)
+{
+	int slot;
+
+	(void)arg;
+	while ((slot = take()) >= 0)
+		post_write((uint32_t)slot);
+	kick();
+	return nr_answered >= target;
+}
+
+static void begin_load(void)
+{
+	for (uint32_t slot = 0; slot < SLOTS; slot++)
+		post_write(slot);
+	kick();
+}
+
+/* So many more. */
+static void work(uint64_t nr)
+{
+	target = nr_answered + nr;
+	test_wait(has_done, NULL, TEST_HANG_MS);
+}
+
+static void check_disk(void)
+{
+	int fd = open(where.disk, O_RDONLY | O_CLOEXEC);
+	uint32_t block[BLOCK / 4];
+
+	for (uint32_t slot = 0; slot < SLOTS; slot++)
+		for (uint32_t round = 0; round < ROUNDS && round < turns[slot]; round++) {
+			CHECK_EQ(pread(fd, block, BLOCK, (slot * ROUNDS + round) * (off_t)BLOCK),
+				 BLOCK);
+			for (uint32_t i = 0; i < BLOCK / 4; i++)
+				CHECK_EQ(block[i], stamp_of[slot][round] + i);
+		}
+	close(fd);
+}
+
+static void check_reads(void)
+{
+	const uint32_t *words = (const uint32_t *)(ram + DATA);
+
+	turns[0] = ROUNDS;
+	memset(ram + DATA, 0, BLOCK);
+	post(0, VIRTIO_BLK_T_IN);
+	kick();
+	wait_for_all();
+	CHECK_EQ(words[0], stamp_of[0][0]);
+	CHECK_EQ(words[1023], stamp_of[0][0] + 1023);
+}
+
+/* ---- requests ----------------------------------------------------------------------------- */
+
+static void requests_are_served(void (*start)(void), bool with_packed)
+{
+	struct vas_device_info info;
+
+	begin(start, with_packed);
+	begin_load();
+	work(500);
+	wait_for_all();
+	check_disk();
+	check_reads();
+	CHECK_EQ(vas_devices(vas, &info, 1), 1);
+	CHECK_EQ(info.queues[0].state, VAS_DEVICE_QUEUE_RUNNING);
+	CHECK_EQ(info.queues[0].counters.taken, nr_posted);
+	CHECK_EQ(info.queues[0].counters.answered, nr_posted);
+	CHECK_EQ(info.queues[0].counters.errors, 0);
+	end();
+}
+
+TEST(a_thread_serves_a_split_ring)
+{
+	requests_are_served(start_thread, false);
+}
+
+TEST(a_thread_serves_a_packed_ring)
+{
+	requests_are_served(start_thread, true);
+}
+
+TEST(a_process_serves_a_split_ring)
+{
+	requests_are_served(start_process, false);
+}
+
+TEST(a_process_serves_a_packed_ring)
+{
+	requests_are_served(start_process, true);
+}
+
+/* ---- death -------------------------------------------------------------------------------- */
+
+/* Killed at random, and another one is started: the driver sees a stall, and each answer once. */
+static void kill_again_and_again(bool with_packed)
+{
+	struct test_random random = { test_seed() };
+	struct vas_device_info info;
+
+	begin(start_process, with_packed);
+	begin_load();
+	for (int i = 0; i < NR_KILLS; i++) {
+		test_note("kill %d", i);
+		work(test_random_below(&random, 200));
+		kill_process();
+		start_process();
+	}
+	work(200);
+	wait_for_all();
+	check_disk();
+	CHECK_EQ(vas_devices(vas, &info, 1), 1);
+	CHECK(info.grants >= NR_KILLS);
+	CHECK_EQ(times_broken, 0);
+	end();
+}
+
+TEST(killed_under_load_with_a_split_ring_each_request_is_answered_once)
+{
+	kill_again_and_again(false);
+}
+
+TEST(killed_under_load_with_a_packed_ring_each_request_is_answered_once)
+{
+	kill_again_and_again(true);
+}
+
+/* A new binary, say: the new one waits, the old one is told to end, and nothing is lost. */
+TEST(a_successor_that_waits_takes_over_at_once)
+{
+	begin(start_thread, false);
+	begin_load();
+	work(100);
+	start_process();
+	work(100);
+	stop_thread();
+	work(100);
+	wait_for_all();
+	check_disk();
+	end();
+}
+
+TEST(a_driver_that_resets_while_nobody_serves_goes_on)
+{
+	uint32_t base = 0;
+
+	begin(start_process, false);
+	begin_load();
+	work(100);
+	kill_process();
+	server->ops->queue_stop(server, 0, &base);
+	server->ops->reset(server);
+	memset(ram, 0, HEADER);
+	memset(is_posted, 0, sizeof(is_posted));
+	nr_posted = nr_answered;
+	make_split();
+	start_queue();
+	start_process();
+	begin_load();
+	work(100);
+	wait_for_all();
+	check_disk();
+	end();
+}
+
+/* ---- the owner ---------------------------------------------------------------------------- */
+
+TEST(a_provider_outlives_the_socket)
+{
+	uint32_t base = 0;
+
+	begin(start_process, false);
+	begin_load();
+	work(100);
+	vas_serve_end(serve);
+	/* Its eventfds are still good. */
+	work(100);
+	wait_for_all();
+	server->ops->queue_stop(server, 0, &base);
+	CHECK_EQ(base, (uint16_t)nr_answered);
+	CHECK_OK(vas_serve(vas, where.socket, 0600, &serve));
+	/* And it comes for the next ones. */
+	{
+		const struct vas_virtio_queue queue = {
+			.size = FRONT_RING_SIZE,
+			.base = base,
+			.desc = DESC,
+			.driver = DRIVER,
+			.device = DEVICE,
+			.kick_fd = split.kick_fd,
+			.call_fd = split.call_fd,
+		};
+
+		CHECK_OK(server->ops->queue_start(server, 0, &queue));
+	}
+	begin_load();
+	work(100);
+	wait_for_all();
+	check_disk();
+	end();
+}
+
+TEST(a_frozen_guest_is_not_written)
+{
+	struct vas_blocker blocker;
+	uint8_t *copy = malloc(RAM);
+
+	begin(start_process, false);
+	begin_load();
+	for (int i = 0; i < 10; i++) {
+		work(50);
+		CHECK_OK(vas_freeze(vas, TEST_HANG_NS, &blocker));
+		memcpy(copy, ram, RAM);
+		kick();
+		poll(NULL, 0, 20);
+		CHECK_MEM(ram, copy, RAM);
+		CHECK_OK(vas_thaw(vas));
+	}
+	work(50);
+	wait_for_all();
+	check_disk();
+	free(copy);
+	end();
+}
+
+TEST(the_layout_changes_under_load)
+{
+	struct vas_region extra = { .gpa = EXTRA, .size = RAM, .offset = RAM, .name = "extra" };
+	uint64_t id;
+
+	begin(start_process, false);
+	begin_load();
+	for (int i = 0; i < 30; i++) {
+		CHECK_OK(vas_region_add(vas, &extra, &id));
+		work(20);
+		CHECK_OK(vas_region_remove(vas, id));
+	}
+	wait_for_all();
+	check_disk();
+	end();
+}
+
+/*
+ * Its pins are asked for, and it lets go; when the memory is back, it goes on. The bytes are put
+ * back into the file before the region is.
+ */
+TEST(a_ring_whose_memory_goes_and_comes_back_goes_on)
+{
+	struct vas_region region = { .size = RAM, .name = "ram" };
+	uint8_t *copy = malloc(RAM);
+
+	begin(start_process, false);
+	for (int i = 0; i < 5; i++) {
+		begin_load();
+		work(50);
+		wait_for_all();
+		memcpy(copy, ram, RAM);
+		CHECK_OK(vas_region_remove(vas, ram_id));
+		memcpy(ram, copy, RAM);
+		CHECK_OK(vas_region_add(vas, &region, &ram_id));
+	}
+	begin_load();
+	work(50);
+	wait_for_all();
+	CHECK_EQ(times_broken, 0);
+	free(copy);
+	end();
+}
+
+static bool is_dirty(struct vas_tracker *tracker, uint64_t gpa)
+{
+	const struct vas_dirty_word *words;
+	bool is_there = false;
+	uint64_t at = 0;
+	ssize_t i, nr;
+
+	while (at < RAM) {
+		nr = vas_tracker_harvest(tracker, &at, RAM, 64, &words);
+		CHECK_OK(nr < 0 ? nr : 0);
+		for (i = 0; i < nr; i++)
+			is_there |= gpa >= words[i].gpa && gpa < words[i].gpa + (256 << 10) &&
+				    words[i].bits >> (gpa - words[i].gpa) / 4096 & 1;
+	}
+	return is_there;
+}
+
+static void check_dirty(struct vas_tracker *tracker, uint64_t gpa, bool want)
+{
+	CHECK_OK(vas_tracker_begin(tracker));
+	CHECK_EQ(is_dirty(tracker, gpa), want);
+	CHECK_OK(vas_tracker_commit(tracker));
+}
+
+static void what_is_written_is_marked(bool with_packed)
+{
+	uint64_t pages[] = { DATA, STATUS, with_packed ? DESC : DEVICE };
+	struct vas_tracker *tracker;
+
+	begin(start_process, with_packed);
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &tracker));
+	post(0, VIRTIO_BLK_T_IN);
+	kick();
+	wait_for_all();
+	for (size_t i = 0; i < 3; i++) {
+		check_dirty(tracker, pages[i], true);
+		post(0, VIRTIO_BLK_T_IN);
+		kick();
+		wait_for_all();
+	}
+	check_dirty(tracker, DATA + 64 * BLOCK, false);
+	vas_tracker_detach(tracker);
+	end();
+}
+
+TEST(what_is_written_for_a_split_ring_is_in_the_dirty_log)
+{
+	what_is_written_is_marked(false);
+}
+
+TEST(what_is_written_for_a_packed_ring_is_in_the_dirty_log)
+{
+	what_is_written_is_marked(true);
+}
+
+/* ---- hostile drivers ---------------------------------------------------------------------- */
+
+static int is_broken(void *arg)
+{
+	(void)arg;
+	return __atomic_load_n(&times_broken, __ATOMIC_SEQ_CST) > 0;
+}
+
+TEST(a_ring_that_makes_no_sense_needs_a_reset_and_is_served_after_it)
+{
+	struct vas_device_info info;
+
+	begin(start_process, false);
+	split.desc[0] = (struct vas_virtq_desc){ .gpa = ~0ull - 5, .len = 16 };
+	split.avail->ring[0] = 0;
+	__atomic_store_n(&split.avail->idx, 1, __ATOMIC_RELEASE);
+	eventfd_write(split.kick_fd, 1);
+	test_wait(is_broken, NULL, TEST_HANG_MS);
+	CHECK_EQ(vas_devices(vas, &info, 1), 1);
+	CHECK_EQ(info.queues[0].state, VAS_DEVICE_QUEUE_BROKEN);
+	server->ops->reset(server);
+	memset(ram, 0, HEADER);
+	make_split();
+	start_queue();
+	begin_load();
+	work(100);
+	wait_for_all();
+	check_disk();
+	end();
+}
+
+TEST(a_ring_outside_of_memory_needs_a_reset)
+{
+	const struct vas_virtio_queue queue = {
+		.size = FRONT_RING_SIZE,
+		.desc = RAM + 65536,
+		.driver = 2 * RAM - 4,
+		.device = ~0ull - 4095,
+		.kick_fd = eventfd(0, EFD_CLOEXEC),
+		.call_fd = -1,
+	};
+
+	begin(start_process, false);
+	CHECK_OK(server->ops->queue_start(server, 1, &queue));
+	test_wait(is_broken, NULL, TEST_HANG_MS);
+	/* The other one is served on. */
+	begin_load();
+	work(100);
+	wait_for_all();
+	server->ops->reset(server);
+	end();
+}
+
+/* What lies in the vas may be anybody's: a provider that takes over from garbage survives it. */
+static void garbage_in_flight(bool with_packed)
+{
+	struct test_random random = { test_seed() };
+	struct vas *peer;
+	struct vas_provider *provider;
+	struct vas_offer offer = { .name = "disk",
+				   .kind = 2,
+				   .nr_queues = 2,
+				   .queue_size = FRONT_RING_SIZE,
+				   .config_size = VAS_DEVICE_CONFIG_SIZE };
+	int sock;
+
+	begin(start_process, with_packed);
+	offer.features = server->features;
+	begin_load();
+	work(20);
+	for (int i = 0; i < 20; i++) {
+		struct vas_demand demand = { 0 };
+		uint64_t *words;
+
+		kill_process();
+		CHECK_OK(vas_connect(where.socket, 0, &peer, &sock));
+		CHECK_OK(vas_device_offer(peer, sock, &offer, &provider));
+		while (!demand.is_granted)
+			CHECK_OK(vas_provider_look(provider, &demand));
+		words = vas_provider_inflight(provider, 0);
+		for (uint32_t k = 1; k < VAS_DEVICE_INFLIGHT_SIZE / 8; k++)
+			words[k] = test_random_next(&random);
+		vas_provider_close(provider);
+		vas_unbind(peer);
+		start_process();
+		poll(NULL, 0, 30);
+		CHECK_EQ(waitpid(process, NULL, WNOHANG), 0);
+	}
+	server->ops->reset(server);
+	end();
+}
+
+TEST(garbage_in_flight_of_a_split_ring_is_survived)
+{
+	garbage_in_flight(false);
+}
+
+TEST(garbage_in_flight_of_a_packed_ring_is_survived)
+{
+	garbage_in_flight(true);
+}
