@@ -84,11 +84,55 @@ int qemu_save(struct qmp *qmp, void **state, size_t *size)
 	return none();
 }
 
-int qemu_load(struct qmp *qmp, const void *state, size_t size)
+int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
 {
 	(void)qmp;
 	(void)state;
 	(void)size;
+	(void)with_ram;
+	return none();
+}
+
+int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_save *save, uint64_t *stopped_ns)
+{
+	(void)from;
+	(void)to;
+	(void)save;
+	(void)stopped_ns;
+	return none();
+}
+
+int qemu_handed_over(struct qmp *to)
+{
+	(void)to;
+	return none();
+}
+
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
+{
+	(void)qmp;
+	(void)stream;
+	(void)sock;
+	return none();
+}
+
+int qemu_stream_end(struct qemu_stream *stream, int err)
+{
+	(void)stream;
+	(void)err;
+	return none();
+}
+
+int qemu_sees_all_writes(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_set_downtime(struct qmp *qmp, uint64_t ms)
+{
+	(void)qmp;
+	(void)ms;
 	return none();
 }
 
@@ -114,9 +158,10 @@ int qemu_save_end(struct qemu_save *save, int err)
 	return err;
 }
 
-int qemu_load_begin(struct qmp *qmp, int *sock)
+int qemu_load_begin(struct qmp *qmp, int with_ram, int *sock)
 {
 	(void)qmp;
+	(void)with_ram;
 	(void)sock;
 	return none();
 }

@@ -23,6 +23,8 @@ static struct json_object *to_json(const struct qemu_record *record)
 	json_object_object_add(json, "machine", json_object_new_string(record->kind.machine));
 	json_object_object_add(json, "memory", json_object_new_int64((int64_t)record->memory));
 	json_object_object_add(json, "running", json_object_new_boolean(record->is_running));
+	if (record->with_ram)
+		json_object_object_add(json, "with-ram", json_object_new_boolean(1));
 	if (record->genid[0])
 		json_object_object_add(json, "vmgenid", json_object_new_string(record->genid));
 	json_object_object_add(json, "command", command);
@@ -131,6 +133,8 @@ static int take_json(struct json_object *json, struct qemu_record *record)
 		record->memory = (uint64_t)json_object_get_int64(value);
 	if (json_object_object_get_ex(json, "running", &value))
 		record->is_running = json_object_get_boolean(value);
+	if (json_object_object_get_ex(json, "with-ram", &value))
+		record->with_ram = json_object_get_boolean(value);
 	err = take_genid(json, record);
 	return err ? err : take_command(json, record);
 }

@@ -4,7 +4,7 @@
  *
  *	struct qemu_record_header	16 bytes
  *	JSON				{"qemu": "7.2.22", "machine": "pc-q35-7.2", "memory": 536870912,
- *					 "running": true, "vmgenid": "c0ffee...",
+ *					 "running": true, "with-ram": true, "vmgenid": "c0ffee...",
  *					 "command": ["qemu-system-x86_64", ...]}
  *	the devices' state		qemu_save()
  */
@@ -27,6 +27,7 @@ struct qemu_record {
 	uint64_t memory;   /* bytes of RAM */
 	char genid[37];	   /* qemu_genid(); "": there is none */
 	int is_running;	   /* as it was when it was saved, and should be again */
+	int with_ram;	   /* the state's stream had the RAM in it: qemu_load() */
 	char **command;	   /* as 'vas run' was given it; NULL at its end, or at once: unknown */
 	const void *state; /* borrowed */
 	size_t state_size;

@@ -192,12 +192,22 @@ static int set_capability(struct qmp *qmp, int state)
 	return qmp_command(qmp, "migrate-set-capabilities", arguments, NULL);
 }
 
-static int set_rate(struct qmp *qmp, uint64_t rate)
+static int set_parameter(struct qmp *qmp, const char *name, uint64_t value)
 {
 	struct json_object *arguments = json_object_new_object();
 
-	json_object_object_add(arguments, "max-bandwidth", json_object_new_int64((int64_t)rate));
+	json_object_object_add(arguments, name, json_object_new_int64((int64_t)value));
 	return qmp_command(qmp, "migrate-set-parameters", arguments, NULL);
+}
+
+static int set_rate(struct qmp *qmp, uint64_t rate)
+{
+	return set_parameter(qmp, "max-bandwidth", rate);
+}
+
+int qemu_set_downtime(struct qmp *qmp, uint64_t ms)
+{
+	return set_parameter(qmp, "downtime-limit", ms);
 }
 
 static int get_rate(struct qmp *qmp, uint64_t *rate)
@@ -426,9 +436,9 @@ int qemu_save(struct qmp *qmp, void **state, size_t *size)
 
 /* ---- loading ------------------------------------------------------------------------------ */
 
-int qemu_load_begin(struct qmp *qmp, int *sock)
+int qemu_load_begin(struct qmp *qmp, int with_ram, int *sock)
 {
-	int err = set_capability(qmp, 1);
+	int err = set_capability(qmp, !with_ram);
 
 	if (!err)
 		err = give_socket(qmp, sock);
@@ -471,9 +481,9 @@ int qemu_load_end(struct qmp *qmp, int sock)
 	return err ? err : set_capability(qmp, 0);
 }
 
-int qemu_load(struct qmp *qmp, const void *state, size_t size)
+int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
 {
-	int sock, err = qemu_load_begin(qmp, &sock);
+	int sock, err = qemu_load_begin(qmp, with_ram, &sock);
 
 	if (err)
 		return err;
@@ -482,4 +492,109 @@ int qemu_load(struct qmp *qmp, const void *state, size_t size)
 		return qemu_load_end(qmp, sock);
 	close(sock);
 	return err;
+}
+
+/* ---- while the guest runs ----------------------------------------------------------------- */
+
+static int get_downtime(struct qmp *qmp, uint64_t *ms)
+{
+	struct json_object *result = NULL, *value;
+	int err = qmp_command(qmp, "query-migrate-parameters", NULL, &result);
+
+	if (!err && json_object_object_get_ex(result, "downtime-limit", &value))
+		*ms = (uint64_t)json_object_get_int64(value);
+	json_object_put(result);
+	return err;
+}
+
+int qemu_sees_all_writes(struct qmp *qmp)
+{
+	struct json_object *result = NULL, *value;
+	int err = qmp_command(qmp, "query-kvm", NULL, &result);
+	int is_kvm = !err && json_object_object_get_ex(result, "enabled", &value) &&
+		     json_object_get_boolean(value);
+
+	json_object_put(result);
+	return err ? err : is_kvm;
+}
+
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
+{
+	struct qemu_save *save = &stream->save;
+	int err = qemu_save_begin(qmp, save);
+
+	if (err) {
+		save->qmp = NULL;
+		return err;
+	}
+	*sock = save->sock;
+	save->sock = -1;
+	err = set_capability(qmp, 0);
+	if (!err)
+		err = get_downtime(qmp, &stream->downtime_ms);
+	if (!err)
+		err = begin(qmp, "migrate");
+	if (!err)
+		return 0;
+	close(*sock);
+	err = qemu_save_end(save, err);
+	save->qmp = NULL;
+	return err;
+}
+
+int qemu_stream_end(struct qemu_stream *stream, int err)
+{
+	struct qmp *qmp = stream->save.qmp;
+	int back;
+
+	if (!qmp)
+		return err;
+	stream->save.qmp = NULL;
+	err = qemu_save_end(&(struct qemu_save){ qmp, -1, stream->save.rate }, err);
+	back = qemu_set_downtime(qmp, stream->downtime_ms);
+	return err ? err : back;
+}
+
+/* ---- from one to another ------------------------------------------------------------------ */
+
+/* All that can be done before the guest stops. */
+static int connect_both(struct qmp *to, struct qemu_save *save)
+{
+	int err = set_capability(to, 1);
+
+	if (!err)
+		err = qmp_give_fd(to, FD_NAME, save->sock);
+	close(save->sock);
+	save->sock = -1;
+	return err ? err : begin(to, "migrate-incoming");
+}
+
+static int pass(struct qmp *from, struct qmp *to)
+{
+	int err = qemu_stop(from);
+
+	if (!err)
+		err = begin(from, "migrate");
+	if (!err)
+		err = wait_for_end(to, incoming, deadline_in(MOVE_NS));
+	return err ? err : wait_for_end(from, outgoing, deadline_in(END_NS));
+}
+
+int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_save *save, uint64_t *stopped_ns)
+{
+	int err = qemu_save_begin(from, save);
+
+	*stopped_ns = 0;
+	if (err) {
+		save->qmp = NULL;
+		return err;
+	}
+	err = connect_both(to, save);
+	*stopped_ns = monotonic_ns();
+	return err ? err : pass(from, to);
+}
+
+int qemu_handed_over(struct qmp *to)
+{
+	return set_capability(to, 0);
 }

@@ -8,6 +8,7 @@
  *
  *	save	stop;  migrate "fd:" to a socket that we read;		cont
  *	load	-incoming defer;  migrate-incoming "fd:", we write;	cont
+ *	hand over	both, with a socket between the two QEMUs, of one memory
  *
  * Both come in steps, so that of a guest's pause no more than the state itself is a part: what is
  * prepared is prepared before it, and one QEMU loads what another one is still saving.
@@ -62,13 +63,49 @@ int qemu_save_pass(struct qemu_save *save, int (*take)(void *arg, const void *by
 		   void *arg);
 int qemu_save_end(struct qemu_save *save, int err);
 
-/* Into a QEMU that was started with "-incoming defer". The guest stands afterwards. */
-int qemu_load(struct qmp *qmp, const void *state, size_t size);
+/*
+ * Into a QEMU that was started with "-incoming defer". The guest stands afterwards. with_ram: the
+ * state is of a stream that had the RAM in it, whose pages are left out (ram_stream.h).
+ */
+int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram);
 
 /* The same in steps: a socket to write the state to, in any pieces. end() closes it. */
-int qemu_load_begin(struct qmp *qmp, int *sock);
+int qemu_load_begin(struct qmp *qmp, int with_ram, int *sock);
 int qemu_load_write(int sock, const void *bytes, size_t size);
 int qemu_load_end(struct qmp *qmp, int sock);
+
+/*
+ * The state with the RAM before it, while the guest runs: as a stream, *sock, for who reads it all.
+ * QEMU stops the guest by itself, when what is left is a matter of milliseconds, and the stream
+ * ends. qemu_stream_end() is due then, or to break it off: err is what it is for, and the guest
+ * runs on.
+ */
+struct qemu_stream {
+	struct qemu_save save;
+	uint64_t downtime_ms; /* what it was limited to */
+};
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock);
+int qemu_stream_end(struct qemu_stream *stream, int err);
+
+/*
+ * 1: QEMU knows of every write to a page since it sent it. 0: it may miss some, since it emulates
+ * the CPUs (TCG): a vCPU's thread that marks a page as written, and is put off by the host before
+ * it notes down that it need not do so again, does so after QEMU has taken the mark.
+ */
+int qemu_sees_all_writes(struct qmp *qmp);
+
+/* Of a stream: how long the guest may stand for its end. The longer, the sooner that comes. */
+int qemu_set_downtime(struct qmp *qmp, uint64_t ms);
+
+/*
+ * The state of the guest of `from`, which is stopped if it runs, into `to`, which was started with
+ * "-incoming defer" on the same memory. It stands in both afterwards, and may go on in one of them:
+ * in `from`, after an error too, once `to` has ended and qemu_save_end() has made `from` as it was.
+ * *stopped_ns: when it was told to stop, CLOCK_MONOTONIC.
+ */
+int qemu_hand_over(struct qmp *from, struct qmp *to, struct qemu_save *save, uint64_t *stopped_ns);
+/* It goes on in `to`, which is like one that nothing was handed over to. */
+int qemu_handed_over(struct qmp *to);
 
 /* What another QEMU has to be like to load the state. */
 struct qemu_kind {

@@ -2,13 +2,31 @@
 /* vas pause, vas resume: a guest's vCPUs stand still, and go on. */
 #include "cli/ui/verb.h"
 #include "cli/vmm/guest.h"
+#include "cli/vmm/upgrade.h"
 
 static const struct option longs[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
-static int act(int argc, char **argv, const char *missing, int (*command)(struct qmp *qmp))
+/* After a command that was killed: not as quick, and what it left is undone. */
+static int pause_slowly(const char *name)
+{
+	struct guest guest;
+	int code = guest_open(name, &guest), err;
+
+	if (code)
+		return code;
+	err = guest.qmp ? qemu_stop(guest.qmp) : 0;
+	code = guest.qmp ? EXIT_OK : guest_fail_without(name);
+	if (err)
+		code = fail_vas(err, name);
+	guest_close(&guest);
+	return code;
+}
+
+static int act(int argc, char **argv, const char *missing, int (*command)(struct qmp *qmp),
+	       int (*slowly)(const char *name))
 {
 	struct options options = { argc, argv, ":h", longs, 0 };
 	struct qmp *qmp;
@@ -19,7 +37,7 @@ static int act(int argc, char **argv, const char *missing, int (*command)(struct
 		return options.status;
 	code = guest_open_monitor(argv[optind], &qmp);
 	if (code)
-		return code;
+		return code == -1 ? slowly(argv[optind]) : code;
 	err = command(qmp);
 	if (err)
 		code = fail_vas(err, argv[optind]);
@@ -29,12 +47,12 @@ static int act(int argc, char **argv, const char *missing, int (*command)(struct
 
 static int pause_guest(int argc, char **argv)
 {
-	return act(argc, argv, "which guest? vas pause NAME", qemu_stop);
+	return act(argc, argv, "which guest? vas pause NAME", qemu_stop, pause_slowly);
 }
 
 static int resume_guest(int argc, char **argv)
 {
-	return act(argc, argv, "which guest? vas resume NAME", qemu_cont);
+	return act(argc, argv, "which guest? vas resume NAME", qemu_cont, upgrade_resume);
 }
 
 const struct verb verb_pause = {

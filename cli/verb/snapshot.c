@@ -13,13 +13,14 @@
 #include "cli/ui/verb.h"
 #include "cli/vmm/save.h"
 
-enum { SNAPSHOT_DISKS = 2000, SNAPSHOT_FORCE };
+enum { SNAPSHOT_DISKS = 2000, SNAPSHOT_FORCE, SNAPSHOT_STANDING };
 
 static const struct option longs[] = {
 	{ "parent", required_argument, NULL, 'p' },
 	{ "any-folder", no_argument, NULL, 'a' },
 	{ "disks", required_argument, NULL, SNAPSHOT_DISKS },
 	{ "force", no_argument, NULL, SNAPSHOT_FORCE },
+	{ "standing", no_argument, NULL, SNAPSHOT_STANDING },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -103,6 +104,7 @@ static int run(int argc, char **argv)
 		job.any_folder |= c == 'a';
 		job.as_json |= c == 'j';
 		job.saving.force |= c == SNAPSHOT_FORCE;
+		job.saving.stands |= c == SNAPSHOT_STANDING;
 		if (c == SNAPSHOT_DISKS)
 			job.saving.disks = optarg;
 	}
@@ -128,10 +130,11 @@ const struct verb verb_snapshot = {
 	.help = "  -p, --parent=FILE   save only what differs from this snapshot, which must stay as it is\n"
 		"  -a, --any-folder    the parent's own parents may lie in other folders than it does\n"
 		"      --disks=COMMAND  copies the guest's disks, by the shell, while it stands\n"
+		"      --standing      stop the guest first, and copy its memory while it stands\n"
 		"      --force         save although somebody may write to the memory meanwhile\n"
 		"  -j, --json          print what was made as JSON\n"
 		"\n"
 		"The file is sparse, and appears under its name when it is whole. A guest in a QEMU that 'vas run'\n"
-		"started is saved with its devices: it stands meanwhile, and goes on.\n",
+		"started is saved with its devices: memory is copied while it runs, and it stands for the rest.\n",
 	.run = run,
 };

@@ -65,6 +65,14 @@ void block_signals(void)
 	block(&set);
 }
 
+void block_parent_signals(void)
+{
+	sigset_t set;
+
+	signals_of_parent(&set);
+	block(&set);
+}
+
 int has_signal(void)
 {
 	sigset_t set;
@@ -110,12 +118,9 @@ static int reopen(int fd)
 
 int child_prepare(struct child *child, int fd)
 {
-	sigset_t set;
-
 	/* Ignored, as a parent may leave it, it would take the child's exit code away. */
 	signal(SIGCHLD, SIG_DFL);
-	signals_of_parent(&set);
-	block(&set);
+	block_parent_signals();
 	child->fd = reopen(fd);
 	if (child->fd < 0)
 		return fail(EXIT_OWN, "the child's memory: %s", strerror(-child->fd));

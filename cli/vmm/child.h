@@ -52,6 +52,7 @@ int wait_or_signal(uint64_t ns); /* likewise, after that time at most */
 int signals_fd(void);		 /* readable when one has; -1: not to be had */
 
 /* The same with SIGCHLD, and all that is passed on to children, for struct signalfd_siginfo. */
+void block_parent_signals(void);
 int parent_signals_fd(void);
 
 #endif

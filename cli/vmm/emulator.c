@@ -83,9 +83,13 @@ static int which(const struct child *child, int fd)
 static int prepare(struct emulator *e, struct held *held)
 {
 	struct qemu_record fresh = { .memory = e->plan.memory, .genid = "auto" };
+	int code;
 
 	held->is_managed = 1;
-	return start_prepare_qemu(held, e->command, &fresh, &e->more);
+	code = start_prepare_qemu(held, e->command, &fresh, &e->more);
+	if (!code)
+		start_turn(held);
+	return code;
 }
 
 /* QEMU has its fds, or the process that is to become it ends with this code. */

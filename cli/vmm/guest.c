@@ -16,10 +16,12 @@
 #include "cli/ui/verb.h"
 #include "cli/vmm/dimm.h"
 #include "cli/vmm/pidfd.h"
+#include "cli/vmm/turn.h"
 
-#define MONITOR_NS 10000000000ull
-#define END_MS	   30000
-#define SHOWN	   4 /* writers in a message */
+#define END_MS	30000
+#define LOOK_MS 50
+#define LOOKS	100 /* until a QEMU listens whose command was killed */
+#define SHOWN	4   /* writers in a message */
 
 /* ---- owning it ---------------------------------------------------------------------------- */
 
@@ -66,17 +68,6 @@ static int find_folder(struct vas *vas, struct run_folder *folder)
 	return err ? err : run_folder_find(folder, info.uuid, st.st_uid);
 }
 
-/* None is fine: there is a vas without a QEMU, or one whose QEMU has ended. */
-static int open_monitor(const struct run_folder *folder, struct qmp **qmp)
-{
-	struct run_path path = run_folder_path(folder, "monitor");
-	int err = folder->path[0] ? qmp_open(path.s, MONITOR_NS, qmp) : -ENOENT;
-
-	if (err == -ENOENT || err == -ECONNREFUSED)
-		*qmp = NULL;
-	return err == -ENOENT || err == -ECONNREFUSED ? 0 : err;
-}
-
 /* Of a private clone, the vas has the layout alone. */
 static int check_memory(const char *name, struct vas *vas)
 {
@@ -90,7 +81,50 @@ static int check_memory(const char *name, struct vas *vas)
 		    name);
 }
 
-int guest_open(const char *name, struct guest *guest)
+/* Somebody has the memory but for the guest's QEMU, or we cannot tell. */
+static int has_stranger(struct guest *guest)
+{
+	struct writers writers = { 0 };
+	struct qmp *qmp;
+	int err = monitor_open(&guest->folder, RUN_MONITOR, &qmp);
+
+	if (!err)
+		err = writers_find(guest->vas, qmp ? qmp_pid(qmp) : 0, &writers);
+	qmp_close(qmp);
+	free(writers.at);
+	return err || writers.nr;
+}
+
+/*
+ * Its holder was killed, and a command at work on it as well: the QEMU that this had started may
+ * not listen yet. It has an fd of the memory by then, though.
+ */
+static void await_next(struct guest *guest)
+{
+	struct qmp *next;
+	int looks = LOOKS, err;
+
+	while (!(err = monitor_open(&guest->folder, RUN_NEXT_MONITOR, &next)) && !next &&
+	       has_stranger(guest) && looks--)
+		poll(NULL, 0, LOOK_MS);
+	qmp_close(err ? NULL : next);
+}
+
+static int find_qemu(struct guest *guest)
+{
+	int err;
+
+	if (guest->loan < 0 && run_folder_has(&guest->folder, RUN_NEXT_MONITOR))
+		await_next(guest);
+	err = turn_settle(&guest->folder, &guest->qmp);
+	if (!err && guest->qmp)
+		err = guest->was_running = qemu_is_running(guest->qmp);
+	else if (!err)
+		guest->is_saved = run_folder_has(&guest->folder, RUN_STATE);
+	return err < 0 ? err : 0;
+}
+
+int guest_open_any(const char *name, struct guest *guest)
 {
 	struct vas *binder;
 	int code = name_bind(name, VAS_ROLE_BINDER, &binder), err;
@@ -105,12 +139,23 @@ int guest_open(const char *name, struct guest *guest)
 	vas_unbind(binder);
 	if (code)
 		return code;
-	err = open_monitor(&guest->folder, &guest->qmp);
-	if (!err && guest->qmp)
-		err = guest->was_running = qemu_is_running(guest->qmp);
-	if (err >= 0)
+	err = find_qemu(guest);
+	if (!err)
 		return EXIT_OK;
 	code = fail_vas(err, name);
+	guest_close(guest);
+	return code;
+}
+
+int guest_open(const char *name, struct guest *guest)
+{
+	int code = guest_open_any(name, guest);
+
+	if (code || !guest->is_saved)
+		return code;
+	code = fail(EXIT_REFUSED,
+		    "%s: its guest stands between two QEMUs, in %s: 'vas resume' lets it go on",
+		    name, guest->folder.path);
 	guest_close(guest);
 	return code;
 }
@@ -139,6 +184,14 @@ void guest_end(struct guest *guest)
 	loan_return(guest->loan, LOAN_MOVED);
 }
 
+int guest_fail_without(const char *name)
+{
+	return fail(EXIT_REFUSED,
+		    "%s: no QEMU runs in it that was started by 'vas run', 'restore', "
+		    "'clone' or 'receive'",
+		    name);
+}
+
 int guest_open_monitor(const char *name, struct qmp **qmp)
 {
 	struct run_folder folder;
@@ -151,16 +204,15 @@ int guest_open_monitor(const char *name, struct qmp **qmp)
 	if (code)
 		return code;
 	find_folder(vas, &folder);
-	err = open_monitor(&folder, qmp);
+	err = monitor_open(&folder, RUN_MONITOR, qmp);
 	vas_unbind(vas);
 	if (err)
 		return fail_vas(err, name);
-	if (*qmp)
-		return EXIT_OK;
-	return fail(EXIT_REFUSED,
-		    "%s: no QEMU runs in it that was started by 'vas run', 'restore', "
-		    "'clone' or 'receive'",
-		    name);
+	if (run_folder_has(&folder, "next") || (!*qmp && run_folder_has(&folder, RUN_STATE))) {
+		qmp_close(*qmp);
+		return -1;
+	}
+	return *qmp ? EXIT_OK : guest_fail_without(name);
 }
 
 /* ---- who writes --------------------------------------------------------------------------- */
@@ -272,13 +324,37 @@ int guest_may_move(struct guest *guest)
 	return err ? vas_error_set(err, "the holder cannot be told: %s", strerror(-err)) : 0;
 }
 
-static int pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)
+static int get_command(struct guest *guest, uint64_t *memory, char ***command)
 {
-	int err = run_folder_get_command(&guest->folder, &record->memory, &record->command);
+	int err = run_folder_get_command(&guest->folder, memory, command);
 
 	if (err)
-		return vas_error_set(err, "how QEMU was started cannot be read from %s: %s",
-				     guest->folder.path, strerror(-err));
+		vas_error_set(err, "how QEMU was started cannot be read from %s: %s",
+			      guest->folder.path, strerror(-err));
+	return err;
+}
+
+int guest_memory(struct guest *guest, uint64_t *memory, int *is_ours)
+{
+	char **command;
+	int err = get_command(guest, memory, &command);
+
+	if (err)
+		return err;
+	/* Without a word it is not known how it was started. */
+	*is_ours = command[0] != NULL;
+	for (char **word = command; *word; word++)
+		*is_ours &= !strstr(*word, "memory-backend");
+	free(command);
+	return 0;
+}
+
+int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)
+{
+	int err = get_command(guest, &record->memory, &record->command);
+
+	if (err)
+		return err;
 	record->is_running = guest->was_running;
 	err = qemu_kind(guest->qmp, &record->kind);
 	if (!err)
@@ -293,7 +369,7 @@ int guest_describe(struct guest *guest, void **bytes, size_t *size)
 {
 	struct qemu_record record = { .state = "" };
 
-	return pack(guest, &record, bytes, size);
+	return guest_pack(guest, &record, bytes, size);
 }
 
 int guest_save(struct guest *guest, void **bytes, size_t *size)
@@ -306,7 +382,7 @@ int guest_save(struct guest *guest, void **bytes, size_t *size)
 		err = qemu_save(guest->qmp, &state, &record.state_size);
 	record.state = state;
 	if (!err)
-		err = pack(guest, &record, bytes, size);
+		err = guest_pack(guest, &record, bytes, size);
 	free(state);
 	return err;
 }

@@ -15,6 +15,7 @@ struct guest {
 	struct run_folder folder;
 	int loan;	 /* socket to who holds the vas; -1: nobody did */
 	struct qmp *qmp; /* NULL: no QEMU that 'vas run' or the like started */
+	int is_saved;	 /* between two QEMUs: it is in the folder's `state` (run_folder.h) */
 	int process;	 /* QEMU's (pidfd), when it is about to end; -1 */
 	int was_running;
 	int is_stopped;		/* by guest_stop() */
@@ -22,10 +23,15 @@ struct guest {
 };
 
 /*
- * Own the vas so named: one that has no living owner, or one whose holder lends it. An exit code;
- * guest_close() is due if it is EXIT_OK.
+ * Own the vas so named: one that has no living owner, or one whose holder lends it. What a command
+ * that was killed has left half done is undone. A guest that is between two QEMUs is refused, but
+ * by guest_open_any(). An exit code; guest_close() is due if it is EXIT_OK.
  */
 int guest_open(const char *name, struct guest *guest);
+int guest_open_any(const char *name, struct guest *guest);
+
+/* Say that there is no QEMU. An exit code. */
+int guest_fail_without(const char *name);
 
 /* The guest goes on if guest_stop() stopped it, and the vas is its holder's again. */
 void guest_close(struct guest *guest);
@@ -33,7 +39,10 @@ void guest_close(struct guest *guest);
 /* The guest and its memory have moved elsewhere: the end of both here, and of their holder. */
 void guest_end(struct guest *guest);
 
-/* Just the monitor of a vas's QEMU, which there must be. An exit code. */
+/*
+ * Just the monitor of a vas's QEMU, which there must be. An exit code; -1: there is more to do than
+ * that, as a command was killed, or a guest is between two QEMUs; with no message.
+ */
 int guest_open_monitor(const char *name, struct qmp **qmp);
 
 /*
@@ -62,10 +71,19 @@ int guest_may_move(struct guest *guest);
 void guest_end_here(struct guest *guest);
 int guest_take(struct guest *guest);
 
+/*
+ * Bytes of RAM that its QEMU was started with, and whether all of it is one block, which has our
+ * name, as no argument names another one. 0 or -errno.
+ */
+int guest_memory(struct guest *guest, uint64_t *memory, int *is_ours);
+
 /* What its QEMU is like, malloced: qemu_record_pack(), without a state. */
 int guest_describe(struct guest *guest, void **record, size_t *size);
 
 /* All that QEMU needs to go on elsewhere, malloced: qemu_record_pack(). The guest stands. */
 int guest_save(struct guest *guest, void **record, size_t *size);
+
+/* The same with a state that was had in another way: record's state, and with_ram. */
+int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size);
 
 #endif

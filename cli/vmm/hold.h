@@ -19,7 +19,9 @@ struct held {
 	int base; /* what QEMU has a private copy of (template.h); -1: its RAM is the vas */
 	struct run_folder folder;
 	struct child child; /* pid 0: nothing runs on it */
+	struct child other; /* a QEMU beside it: one of both is to end soon; pid 0: none */
 	const char *name;   /* of what runs, for messages */
+	char *own_name;	    /* NULL, or that, malloced */
 	int code;	    /* that it ended with */
 	int listener;	    /* -1: it is lent to nobody */
 	int loan;	    /* the socket of whom it is lent to; -1: nobody */
@@ -28,6 +30,7 @@ struct held {
 	int state;	    /* socket that takes its state; -1 */
 	int successor;	    /* a process that goes on in the memory (pidfd); -1 */
 	pid_t successor_pid;
+	int has_next;	/* a command had a QEMU started, and is at work on it */
 	int is_over;	/* nothing more to hold it for */
 	int is_managed; /* another program has started what runs, and may start it again */
 	int is_kept;	/* for another holder, who adopts it: its end is not ours */
@@ -39,12 +42,19 @@ struct held {
  */
 void held_init(struct held *held, struct vas *vas);
 
+/*
+ * The same in the run folder that is there already, of a vas whose holder has ended, and which this
+ * process owns: 0 or -errno.
+ */
+int held_take(struct held *held, struct vas *vas, const struct run_folder *folder);
+
 /* Destroy the vas, unless somebody else owns it, or is to. */
 void held_end(struct held *held);
 
 /*
  * What ran in it has ended, and left the memory to others perhaps, such as a QEMU that has put
- * itself into the background, or took the guest over from it: sets `successor`, or is_over.
+ * itself into the background, or took the guest over from it: sets `successor`; or is_over, unless
+ * the guest is in the run folder, for a QEMU that is still to come.
  */
 void held_follow(struct held *held);
 

@@ -13,11 +13,10 @@
 #include <vas/handover.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/monitor.h"
 #include "cli/vmm/template.h"
-#include "qemu/state.h"
 
 #define ANSWER_MS   30000 /* the holder asks its QEMU first */
-#define MONITOR_NS  10000000000ull
 #define ADOPT_TRIES 500
 #define ADOPT_MS    10
 
@@ -98,6 +97,21 @@ int loan_may_move(int sock)
 	return sock < 0 || send(sock, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 ? 0 : -errno;
 }
 
+int loan_start(int sock, pid_t *pid)
+{
+	const char byte = LOAN_START;
+	struct loan_answer answer;
+	int err =
+		sock < 0 || send(sock, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1 ? -ENOTCONN : 0;
+
+	if (!err && (err = recv_answer(sock, &answer)) == -ECONNRESET)
+		err = -ENOTCONN;
+	if (err)
+		return vas_error_set(err, "the holder does not answer: %s", strerror(-err));
+	*pid = answer.pid;
+	return answer.err ? vas_error_set(answer.err, "%s", answer.words) : 0;
+}
+
 int loan_keep(int sock)
 {
 	struct pollfd fd = { .fd = sock, .events = POLLIN };
@@ -116,15 +130,6 @@ int loan_keep(int sock)
 
 /* ---- the holder --------------------------------------------------------------------------- */
 
-/* The guest's monitor: 0; 1 if there is none that answers any more; or -errno. */
-static int open_monitor(const struct run_folder *folder, struct qmp **qmp)
-{
-	struct run_path path = run_folder_path(folder, "monitor");
-	int err = qmp_open(path.s, MONITOR_NS, qmp);
-
-	return err == -ENOENT || err == -ECONNREFUSED || err == -EOPNOTSUPP ? 1 : err;
-}
-
 static int check_lazy(struct vas *vas)
 {
 	struct vas_info info;
@@ -141,11 +146,11 @@ static int check_lazy(struct vas *vas)
 static int look_at_guest(const struct run_folder *folder, int *was_running)
 {
 	struct qmp *qmp;
-	int err = open_monitor(folder, &qmp);
+	int err = monitor_open(folder, RUN_MONITOR, &qmp);
 
 	*was_running = 0;
-	if (err)
-		return err > 0 ? 0 : err;
+	if (err || !qmp)
+		return err == -EOPNOTSUPP ? 0 : err;
 	/* Neither running nor standing: that is for the command to mind. */
 	*was_running = qemu_is_running(qmp) == 1;
 	qmp_close(qmp);
@@ -161,9 +166,9 @@ static int is_allowed(int sock)
 	       (peer.uid == geteuid() || !peer.uid);
 }
 
-static int send_answer(int sock, int err)
+static int send_answer(int sock, int err, pid_t pid)
 {
-	struct loan_answer answer = { .err = err };
+	struct loan_answer answer = { .err = err, .pid = pid };
 
 	if (err)
 		snprintf(answer.words, sizeof(answer.words), "%s", vas_error());
@@ -185,7 +190,7 @@ int loan_give(int listener, const struct run_folder *folder, struct vas *vas, in
 	err = check_lazy(vas);
 	if (!err)
 		err = look_at_guest(folder, was_running);
-	err = send_answer(sock, err);
+	err = send_answer(sock, err, 0);
 	if (!err)
 		err = vas_handover_give(vas, sock, NULL, 0);
 	if (!err)
@@ -194,21 +199,27 @@ int loan_give(int listener, const struct run_folder *folder, struct vas *vas, in
 	return -1;
 }
 
-static void make_run(const struct run_folder *folder)
+void loan_started(int sock, int err, pid_t pid)
 {
-	struct qmp *qmp;
-	int err = open_monitor(folder, &qmp);
+	send_answer(sock, err, pid);
+}
 
-	if (!err) {
+void loan_undo(struct qmp *qmp, int was_running)
+{
+	int err = 0;
+
+	if (was_running == STANDS_IN_DOUBT)
+		note("a command that moved the guest was killed: the guest stands here, and may "
+		     "run elsewhere: 'vas resume' if it does not");
+	else if (qmp && was_running)
 		err = qemu_recover(qmp);
-		qmp_close(qmp);
-	}
-	if (err < 0)
+	if (err)
 		note("a command that had stopped the guest was killed, and the guest cannot be "
 		     "made to go on: %s",
 		     vas_error());
-	else if (!err)
+	else if (qmp && was_running == 1)
 		note("a command that had stopped the guest was killed: the guest goes on");
+	qmp_close(qmp);
 }
 
 /* The guest has become its clones, and is nobody's here any more. */
@@ -221,7 +232,7 @@ static int has_become_clones(const struct run_folder *folder, const struct vas *
 		return 0;
 	note("a command that made clones of the guest was killed: they have its memory by now, and "
 	     "stand until 'vas resume' if they do not run");
-	if (!open_monitor(folder, &qmp)) {
+	if (!monitor_open(folder, RUN_MONITOR, &qmp) && qmp) {
 		qemu_end(qmp);
 		qmp_close(qmp);
 	}
@@ -246,20 +257,13 @@ enum loan_end loan_recv(int sock, const struct run_folder *folder, struct vas *v
 	*err = 0;
 	if (recv(sock, &byte, 1, MSG_DONTWAIT) != 1)
 		byte = LOAN_KILLED;
-	if (byte == LOAN_MAY_MOVE) {
+	if (byte == LOAN_MAY_MOVE)
 		*was_running = STANDS_IN_DOUBT;
-		return LOAN_MAY_MOVE;
-	}
-	if (byte == LOAN_KEPT || (byte == LOAN_KILLED && has_become_clones(folder, vas)))
+	if (byte == LOAN_MAY_MOVE || byte == LOAN_KEPT || byte == LOAN_START)
+		return (enum loan_end)byte;
+	if (byte == LOAN_KILLED && has_become_clones(folder, vas))
 		return LOAN_KEPT;
 	close(sock);
 	*err = adopt(vas);
-	if (*err || byte != LOAN_KILLED)
-		return (enum loan_end)byte;
-	if (*was_running == STANDS_IN_DOUBT)
-		note("a command that moved the guest was killed: the guest stands here, and may "
-		     "run elsewhere: 'vas resume' if it does not");
-	else if (*was_running)
-		make_run(folder);
-	return LOAN_KILLED;
+	return (enum loan_end)byte;
 }

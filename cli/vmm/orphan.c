@@ -56,7 +56,7 @@ static int has_no_guest(struct qmp *qmp, const struct run_ram *ram)
 
 void orphan_end(const struct run_folder *folder)
 {
-	struct run_path path = run_folder_path(folder, "monitor");
+	struct run_path path = run_folder_path(folder, RUN_MONITOR);
 	struct run_ram ram;
 	struct qmp *qmp;
 

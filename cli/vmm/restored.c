@@ -307,7 +307,7 @@ static int start_of_source(struct guests *guests)
 	while (!code && guests->nr < guests->nr_wanted && !has_signal())
 		code = start_private(guests);
 	for (int i = 0; !code && i < guests->nr; i++)
-		code = start_await(&guests->held[i]);
+		code = start_await(&guests->held[i], &guests->r->record);
 	if (!code && has_signal())
 		code = EXIT_OWN;
 	if (!code)

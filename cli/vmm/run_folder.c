@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -22,8 +24,12 @@
 #define TMP_FORMAT  "/tmp/vas-%u"
 #define MAKE_TRIES  10
 #define MAX_COMMAND (1u << 20)
+#define MAX_FILE    (512u << 20) /* QEMU_MAX_STATE, and more */
 
-static const char *const files[] = { "owner", "monitor", "command", "ram" };
+static const char *const files[] = { "owner",	       RUN_MONITOR,    "qemu/command", "qemu/ram",
+				     RUN_NEXT_MONITOR, "next/command", "next/ram",     RUN_START,
+				     RUN_STATE,	       "new" };
+static const char *const folders[] = { "qemu", "next" };
 
 /* ---- the folder of all -------------------------------------------------------------------- */
 
@@ -65,6 +71,8 @@ static void empty(int base, int fd, const char *name)
 {
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		unlinkat(fd, files[i], 0);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		unlinkat(fd, folders[i], AT_REMOVEDIR);
 	unlinkat(base, name, AT_REMOVEDIR);
 }
 
@@ -230,8 +238,13 @@ struct run_path run_folder_path(const struct run_folder *folder, const char *fil
 {
 	struct run_path path;
 
-	snprintf(path.s, sizeof(path.s), "%s/%s", folder->path, file);
+	snprintf(path.s, sizeof(path.s), "%.*s/%s", RUN_FOLDER_LEN - 2, folder->path, file);
 	return path;
+}
+
+int run_folder_next(const struct run_folder *folder)
+{
+	return mkdir(run_folder_path(folder, "next").s, 0700) ? -errno : 0;
 }
 
 int run_folder_socket(const struct run_folder *folder, const char *file)
@@ -251,11 +264,115 @@ int run_folder_socket(const struct run_folder *folder, const char *file)
 	return err;
 }
 
+/* ---- files of it -------------------------------------------------------------------------- */
+
+int run_folder_has(const struct run_folder *folder, const char *file)
+{
+	return folder->path[0] && !access(run_folder_path(folder, file).s, F_OK);
+}
+
+void run_folder_drop(const struct run_folder *folder, const char *file)
+{
+	unlink(run_folder_path(folder, file).s);
+}
+
+int run_folder_put(const struct run_folder *folder, const char *file, const void *bytes,
+		   size_t size)
+{
+	struct run_path new = run_folder_path(folder, "new"), path = run_folder_path(folder, file);
+	int fd = open(new.s, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (size && !err) {
+		ssize_t nr = write(fd, bytes, size);
+
+		err = nr < 0 ? -errno : 0;
+		bytes = (const char *)bytes + (err ? 0 : nr);
+		size -= err ? 0 : (size_t)nr;
+	}
+	if (close(fd) && !err)
+		err = -errno;
+	if (!err && rename(new.s, path.s))
+		err = -errno;
+	if (err)
+		unlink(new.s);
+	return err;
+}
+
+static int read_whole(int fd, char *bytes, size_t size)
+{
+	while (size) {
+		ssize_t nr = read(fd, bytes, size);
+
+		if (nr <= 0)
+			return nr ? -errno : -EPROTO;
+		bytes += nr;
+		size -= (size_t)nr;
+	}
+	return 0;
+}
+
+int run_folder_get(const struct run_folder *folder, const char *file, void **bytes, size_t *size)
+{
+	struct run_path path = run_folder_path(folder, file);
+	int fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), err = -EPROTO;
+	struct stat st;
+
+	*bytes = NULL;
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= MAX_FILE) {
+		*size = (size_t)st.st_size;
+		*bytes = malloc(*size);
+		err = *bytes ? read_whole(fd, *bytes, *size) : -ENOMEM;
+	}
+	close(fd);
+	if (err)
+		free(*bytes);
+	return err;
+}
+
+int run_folder_turn(const struct run_folder *folder)
+{
+	struct run_path next = run_folder_path(folder, "next"),
+			now = run_folder_path(folder, "qemu");
+
+	/* Not every C library has a function for it. */
+	if (!syscall(SYS_renameat2, AT_FDCWD, next.s, AT_FDCWD, now.s, RENAME_EXCHANGE))
+		return 0;
+	return errno == ENOENT && !rename(next.s, now.s) ? 0 : -errno;
+}
+
+void run_folder_drop_next(const struct run_folder *folder)
+{
+	run_folder_drop(folder, RUN_NEXT_MONITOR);
+	run_folder_drop(folder, "next/command");
+	run_folder_drop(folder, "next/ram");
+	rmdir(run_folder_path(folder, "next").s);
+}
+
+int run_folder_lock(struct run_folder *folder)
+{
+	int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_SH | LOCK_NB)) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	folder->lock = fd;
+	return 0;
+}
+
 /* ---- RAM ---------------------------------------------------------------------------------- */
 
 int run_folder_set_ram(const struct run_folder *folder, const struct run_ram *ram)
 {
-	struct run_path path = run_folder_path(folder, "ram");
+	struct run_path path = run_folder_path(folder, "next/ram");
 	int fd = open(path.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), nr;
 
 	if (fd < 0)
@@ -267,7 +384,7 @@ int run_folder_set_ram(const struct run_folder *folder, const struct run_ram *ra
 
 int run_folder_get_ram(const struct run_folder *folder, struct run_ram *ram)
 {
-	struct run_path path = run_folder_path(folder, "ram");
+	struct run_path path = run_folder_path(folder, "qemu/ram");
 	int fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	char text[64];
 	ssize_t size;
@@ -286,16 +403,20 @@ int run_folder_get_ram(const struct run_folder *folder, struct run_ram *ram)
 
 int run_folder_set_command(const struct run_folder *folder, uint64_t memory, char *const *argv)
 {
-	struct run_path path = run_folder_path(folder, "command");
-	int fd = open(path.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	int err = -ENOMEM;
 
-	if (!file)
-		return -errno;
-	fprintf(file, "%" PRIu64 "%c", memory, '\0');
+	if (!out)
+		return err;
+	fprintf(out, "%" PRIu64 "%c", memory, '\0');
 	for (; argv && *argv; argv++)
-		fwrite(*argv, 1, strlen(*argv) + 1, file);
-	return fclose(file) ? -errno : 0;
+		fwrite(*argv, 1, strlen(*argv) + 1, out);
+	if (!fclose(out))
+		err = run_folder_put(folder, "next/command", text, size);
+	free(text);
+	return err;
 }
 
 /* The words of the text, each ended by a NUL, as pointers before a copy of it. */
@@ -316,30 +437,35 @@ static char **split(const char *text, size_t size)
 	return argv;
 }
 
+/* What another user says is to be started is not. */
+static int is_ours(const struct run_folder *folder)
+{
+	struct stat st;
+
+	return !stat(run_folder_path(folder, "qemu/command").s, &st) && st.st_uid == geteuid();
+}
+
 int run_folder_get_command(const struct run_folder *folder, uint64_t *memory, char ***argv)
 {
-	struct run_path path = run_folder_path(folder, "command");
-	int fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), err = -EPROTO;
-	char *text = malloc(MAX_COMMAND), *end;
-	ssize_t size = fd < 0 || !text ? -1 : read(fd, text, MAX_COMMAND);
-	struct stat st;
-	size_t first;
+	char *text, *end;
+	size_t size, first;
+	void *bytes;
+	int err = run_folder_get(folder, "qemu/command", &bytes, &size);
 
-	if (fd < 0)
-		err = -errno;
-	if (size > 0 && !text[size - 1]) {
+	if (err)
+		return err;
+	text = bytes;
+	err = -EPROTO;
+	if (!text[size - 1] && size <= MAX_COMMAND) {
 		*memory = strtoull(text, &end, 10);
 		first = (size_t)(end + 1 - text);
-		/* What another user says is to be started is not. */
-		if (fstat(fd, &st) || st.st_uid != geteuid())
-			size = (ssize_t)first;
-		if (!*end && first <= (size_t)size) {
-			*argv = split(text + first, (size_t)size - first);
+		if (!is_ours(folder))
+			size = first;
+		if (!*end && first <= size) {
+			*argv = split(text + first, size - first);
 			err = *argv ? 0 : -ENOMEM;
 		}
 	}
-	if (fd >= 0)
-		close(fd);
 	free(text);
 	return err;
 }

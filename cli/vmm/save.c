@@ -12,11 +12,15 @@
 #include "cli/ui/verb.h"
 #include "cli/vmm/guest.h"
 #include "cli/vmm/hold.h"
+#include "cli/vmm/live.h"
 
 struct save {
 	const struct saving *saving;
 	struct guest guest;
 	int is_frozen;
+	struct live live; /* of a guest that runs meanwhile */
+	struct vas_snapshot_options options;
+	void *state;
 };
 
 /* All is in the file, which is not to be there if others wrote while it was copied. */
@@ -25,7 +29,8 @@ static int written(void *arg)
 	struct save *s = arg;
 	int err = s->saving->force ? 0 : guest_has_written(&s->guest);
 
-	vas_thaw(s->guest.vas);
+	if (s->is_frozen)
+		vas_thaw(s->guest.vas);
 	s->is_frozen = 0;
 	/* A guest that cannot go on is told of, and the file is whole all the same. */
 	guest_go_on(&s->guest);
@@ -76,22 +81,67 @@ static int stop(struct save *s)
 	return err;
 }
 
-static int save(struct save *s)
+static int save_standing(struct save *s)
 {
-	struct vas_snapshot_options options = { .parent = s->saving->parent,
-						.written = written,
-						.arg = s };
-	void *state = NULL;
 	int err = stop(s);
 
 	if (!err && s->guest.qmp)
-		err = guest_save(&s->guest, &state, &options.state_size);
-	options.state = state;
+		err = guest_save(&s->guest, &s->state, &s->options.state_size);
+	s->options.state = s->state;
 	if (!err)
 		err = save_disks(s->saving);
+	return err ? err : vas_snapshot_save_with(s->guest.vas, s->saving->file, &s->options);
+}
+
+static ssize_t told(void *arg, struct vas_dirty_word *words, size_t nr)
+{
+	struct save *s = arg;
+	ssize_t got = live_next(&s->live, words, nr);
+	int err;
+
+	if (got)
+		return got;
+	err = live_state(&s->live, &s->state, &s->options.state_size);
+	s->options.state = s->state;
+	return err ? err : save_disks(s->saving);
+}
+
+static int save_running(struct save *s)
+{
+	int err = save_check_disks(s->saving, s->guest.qmp);
+
 	if (!err)
-		err = vas_snapshot_save_with(s->guest.vas, s->saving->file, &options);
-	free(state);
+		err = qemu_sees_all_writes(s->guest.qmp);
+	s->options.compare_told = !err;
+	s->options.told = told;
+	return err < 0 ? err : vas_snapshot_save_with(s->guest.vas, s->saving->file, &s->options);
+}
+
+/* 1: while it runs. */
+static int begin_running(struct save *s)
+{
+	int err;
+
+	if (!s->guest.was_running || s->saving->stands)
+		return 0;
+	err = live_begin(&s->live, &s->guest);
+	if (err == -EOPNOTSUPP)
+		note("the guest stands while it is saved: %s", vas_error());
+	return err == -EOPNOTSUPP ? 0 : err ? err : 1;
+}
+
+static int save(struct save *s)
+{
+	int err;
+
+	s->options = (struct vas_snapshot_options){ .parent = s->saving->parent,
+						    .written = written,
+						    .arg = s };
+	err = begin_running(s);
+	if (err >= 0)
+		err = err ? save_running(s) : save_standing(s);
+	live_end(&s->live);
+	free(s->state);
 	return err;
 }
 

@@ -11,6 +11,7 @@ struct saving {
 	const char *parent; /* as the file is to name it; NULL: none */
 	const char *disks;  /* a shell's command that copies the guest's disks; NULL: none */
 	int force;	    /* save although somebody may write meanwhile */
+	int stands;	    /* copy memory while the guest stands, not while it runs */
 };
 
 /* --disks: copy them by that command, while nobody writes to them. 0 or -errno. */

@@ -10,15 +10,16 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vas/consumer.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/arguments.h"
 #include "cli/vmm/dimm.h"
 #include "cli/vmm/pidfd.h"
 #include "cli/vmm/qemu.h"
+#include "cli/vmm/turn.h"
 
-#define CONNECT_NS 5000000000ull
-#define TRIES	   30000 /* until QEMU has come so far that it listens: a minute */
-#define TRY_MS	   2
+#define TRY_MS 2
 
 /* ---- a process ---------------------------------------------------------------------------- */
 
@@ -56,14 +57,19 @@ void start_kill(struct held *held)
 
 /* ---- QEMU --------------------------------------------------------------------------------- */
 
-/* The child inherits the lock of the folder, and a socket to listen at; or else runs without. */
+/*
+ * The child inherits the lock of the folder, and a socket to listen at, as the next one; or else
+ * runs without.
+ */
 static int give_monitor(struct held *held)
 {
 	int sock, copy;
 
 	if (!held->folder.path[0] || child_inherit(&held->child, held->folder.lock) < 0)
 		return -1;
-	sock = run_folder_socket(&held->folder, "monitor");
+	sock = run_folder_next(&held->folder);
+	if (!sock)
+		sock = run_folder_socket(&held->folder, RUN_NEXT_MONITOR);
 	if (sock < 0) {
 		note("%s: QEMU gets no monitor of ours: %s", held->folder.path, strerror(-sock));
 		return -1;
@@ -134,7 +140,8 @@ int start_prepare_qemu(struct held *held, char *const *command, const struct qem
 	return err ? fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err)) : EXIT_OK;
 }
 
-int start_qemu(struct held *held, char *const *command, const struct qemu_record *how)
+/* As the next one, which nobody waits for. */
+static int spawn_qemu(struct held *held, char *const *command, const struct qemu_record *how)
 {
 	struct qemu_more more;
 	int code = start_prepare_qemu(held, command, how, &more);
@@ -146,6 +153,22 @@ int start_qemu(struct held *held, char *const *command, const struct qemu_record
 		code = fail(EXIT_OWN, "no memory for %s's arguments", command[0]);
 	free(argv);
 	qemu_more_clean(&more);
+	return code;
+}
+
+void start_turn(struct held *held)
+{
+	if (run_folder_has(&held->folder, RUN_NEXT_MONITOR))
+		run_folder_turn(&held->folder);
+}
+
+int start_qemu(struct held *held, char *const *command, const struct qemu_record *how)
+{
+	int code = spawn_qemu(held, command, how);
+
+	/* There is no other whose guest it could be. */
+	if (!code)
+		start_turn(held);
 	if (!code && qemu_is_daemon(command))
 		code = wait_for_daemon(held);
 	return code;
@@ -153,31 +176,25 @@ int start_qemu(struct held *held, char *const *command, const struct qemu_record
 
 /* ---- a guest that goes on ----------------------------------------------------------------- */
 
-/* As soon as QEMU listens. */
+/* As soon as QEMU listens. A daemon does by now. */
 static int connect_to(struct held *held, struct qmp **qmp)
 {
-	struct run_path path = run_folder_path(&held->folder, "monitor");
-	int tries = TRIES, code = 0, err;
+	const pid_t pid = held->child.pid ? held->child.pid : getpid();
+	int code = 0, err = monitor_await(&held->folder, RUN_MONITOR, pid, qmp);
 
-	while ((err = qmp_open(path.s, CONNECT_NS, qmp)) == -ECONNREFUSED && tries-- &&
-	       !has_signal()) {
-		if (held->child.pid && child_has_ended(&held->child, held->name, &code))
-			return fail(EXIT_REFUSED,
-				    "%s has ended with %d before its guest could go "
-				    "on",
-				    held->name, code);
-		poll(NULL, 0, TRY_MS);
-	}
+	if (err == -ECHILD && held->child.pid && child_has_ended(&held->child, held->name, &code))
+		return fail(EXIT_REFUSED, "%s has ended with %d before its guest could go on",
+			    held->name, code);
 	return err ? fail_vas(err, held->name) : EXIT_OK;
 }
 
-int start_await(struct held *held)
+int start_await(struct held *held, const struct qemu_record *record)
 {
 	int code = connect_to(held, &held->qmp), err;
 
 	if (code)
 		return code;
-	err = qemu_load_begin(held->qmp, &held->state);
+	err = qemu_load_begin(held->qmp, record->with_ram, &held->state);
 	if (!err)
 		return EXIT_OK;
 	held->state = -1;
@@ -208,7 +225,7 @@ int start_loaded(struct held *held, const struct qemu_record *record)
 
 int start_load(struct held *held, const struct qemu_record *record)
 {
-	int code = start_await(held);
+	int code = start_await(held, record);
 
 	if (!code)
 		code = start_write(held, record, record->state, record->state_size);
@@ -264,6 +281,128 @@ void start_stand(struct held *held)
 	if (held->state >= 0)
 		close(held->state);
 	held->state = -1;
+}
+
+/* ---- beside another ----------------------------------------------------------------------- */
+
+/* Who is in the background needs no daemon, which would not be its child. */
+static char **without_daemon(char *const *command)
+{
+	char **copy;
+	size_t nr = 0;
+
+	while (command[nr])
+		nr++;
+	copy = calloc(nr + 1, sizeof(*copy));
+	for (nr = 0; copy && *command; command++)
+		if (!argument_is(*command, "-daemonize"))
+			copy[nr++] = *command;
+	return copy;
+}
+
+/* The name is for as long as it is held. */
+static void keep_name(struct held *held, const char *name)
+{
+	char *own = strdup(name);
+
+	if (!own)
+		return;
+	free(held->own_name);
+	held->name = held->own_name = own;
+}
+
+int start_beside(struct held *held, const struct qemu_record *record)
+{
+	const char *name = held->name;
+	char **command;
+	int code;
+
+	if (held->other.pid)
+		return vas_error_set(-EBUSY, "two QEMUs run in it already");
+	if (!held->folder.path[0])
+		return vas_error_set(-ENOENT, "it has no run folder");
+	command = without_daemon(record->command);
+	if (!command)
+		return vas_error_set(-ENOMEM, "no memory for a command");
+	held->other = held->child;
+	held->child.pid = 0;
+	code = check_command(record, command);
+	if (!code)
+		code = spawn_qemu(held, command, record);
+	if (!code) {
+		keep_name(held, command[0]);
+	} else {
+		held->child.pid = held->other.pid;
+		held->other.pid = 0;
+		held->name = name;
+		run_folder_drop_next(&held->folder);
+	}
+	free(command);
+	return code ? vas_error_set(-ECANCELED, "its holder, process %d, has said why", getpid()) :
+		      0;
+}
+
+int start_beside_asked(struct held *held)
+{
+	struct qemu_record record;
+	void *bytes;
+	size_t size;
+	int err = run_folder_get(&held->folder, RUN_START, &bytes, &size);
+
+	if (err)
+		return vas_error_set(err, "%s/" RUN_START ": %s", held->folder.path,
+				     strerror(-err));
+	err = qemu_record_parse(bytes, size, &record);
+	if (!err) {
+		err = start_beside(held, &record);
+		qemu_record_clean(&record);
+	}
+	free(bytes);
+	return err;
+}
+
+static int go_on_from_state(struct held *held)
+{
+	struct turn turn;
+	int err = turn_begin(&turn, &held->folder, held->child.pid);
+
+	if (err) {
+		start_kill(held);
+		run_folder_drop_next(&held->folder);
+		return err;
+	}
+	err = turn_load(&turn);
+	if (err)
+		turn_cancel(&turn);
+	turn_end(&turn);
+	return err;
+}
+
+void start_from_state(struct held *held)
+{
+	struct qemu_record record;
+	void *bytes;
+	size_t size;
+	int err = run_folder_get(&held->folder, RUN_STATE, &bytes, &size);
+
+	if (err) {
+		vas_error_set(err, "its state: %s", strerror(-err));
+	} else {
+		err = qemu_record_parse(bytes, size, &record);
+		if (!err) {
+			err = start_beside(held, &record);
+			qemu_record_clean(&record);
+		}
+		free(bytes);
+	}
+	if (!err)
+		err = go_on_from_state(held);
+	if (err)
+		note("the guest stands in %s, as its QEMU cannot be started again: %s: 'vas "
+		     "resume' tries that, 'vas upgrade' another QEMU",
+		     held->folder.path, vas_error());
+	else
+		note("a command was killed between two QEMUs of the guest: it is as it was");
 }
 
 /* ---- the background ----------------------------------------------------------------------- */

@@ -26,6 +26,9 @@ int start_qemu(struct held *held, char *const *command, const struct qemu_record
 int start_prepare_qemu(struct held *held, char *const *command, const struct qemu_record *how,
 		       struct qemu_more *more);
 
+/* The second: from here on it is the guest's QEMU in the run folder, as there is no other. */
+void start_turn(struct held *held);
+
 /*
  * A QEMU that goes on where the record says: it is started, takes the state, and goes on, or stands
  * until 'vas resume'. command: what to start, or NULL: what is recorded. Each step waits for the
@@ -33,12 +36,24 @@ int start_prepare_qemu(struct held *held, char *const *command, const struct qem
  * runs after an error of the first four.
  */
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command);
-int start_await(struct held *held); /* until it could take the state at once */
+/* Until it could take the state at once. */
+int start_await(struct held *held, const struct qemu_record *record);
 int start_write(struct held *held, const struct qemu_record *record, const void *part, size_t size);
 int start_loaded(struct held *held, const struct qemu_record *record); /* all has been written */
 int start_load(struct held *held, const struct qemu_record *record);   /* these three in one */
 int start_go_on(struct held *held);
 void start_stand(struct held *held);
+
+/*
+ * The next QEMU (run_folder.h), beside the one that runs, if one does: as the record says, to take
+ * a guest. Until it is the guest's, `other` is who has it. start_beside_asked(): as the file
+ * "start" of the folder has it. 0 or -errno, with vas_error() set.
+ */
+int start_beside(struct held *held, const struct qemu_record *record);
+int start_beside_asked(struct held *held);
+
+/* The guest that is in the folder, in `state`, goes on as it was started last; with a message. */
+void start_from_state(struct held *held);
 
 /* Whatever runs in it: end it, now. */
 void start_kill(struct held *held);

@@ -203,6 +203,22 @@ struct vas_snapshot_options {
 	 */
 	int (*written)(void *arg);
 	void *arg;
+	/*
+	 * For a guest that runs while it is saved, and whose VMM knows what it writes but does not
+	 * mark it. Called in the caller's thread, the vas not frozen: pages that were not told yet,
+	 * or may have been written since they were told last, into words, at most nr: they are
+	 * copied after this returns. Waits for some. -errno ends the saving. 0: the guest stands
+	 * and all is told; `state` may be set by then. Now the vas is frozen for what others have
+	 * marked, and written() is called. What is never told and not marked is not in the file.
+	 * Not together with `tracker`. NULL: the guest stands.
+	 */
+	ssize_t (*told)(void *arg, struct vas_dirty_word *words, size_t nr);
+	/*
+	 * Not 0: what told() says of pages that were written again may be incomplete. So when the
+	 * guest stands, and the vas is frozen, all pages that were told are compared with the file:
+	 * it takes as long as reading both.
+	 */
+	int compare_told;
 };
 
 /*

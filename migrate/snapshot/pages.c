@@ -11,7 +11,7 @@
 
 #define FIRST_ROOM 1024u
 
-static const struct vas_region *region_of(const struct save *s, uint64_t gpa, uint64_t *offset)
+const struct vas_region *save_region(const struct save *s, uint64_t gpa, uint64_t *offset)
 {
 	size_t i;
 
@@ -35,7 +35,7 @@ static int write_pages(struct save *s, uint64_t gpa, uint64_t bits)
 	while (!err && bits) {
 		unsigned int bit = (unsigned int)__builtin_ctzll(bits);
 		uint64_t offset, page = gpa + bit * VAS_PAGE_SIZE;
-		const struct vas_region *region = region_of(s, page, &offset);
+		const struct vas_region *region = save_region(s, page, &offset);
 		size_t size = 0;
 
 		if (!region)
@@ -94,23 +94,47 @@ static int drop_unchanged(struct save *s, uint64_t gpa, struct pages *pages)
 	return 0;
 }
 
+static int note(struct save *s, uint64_t gpa, const struct pages *pages)
+{
+	int err = make_room(s);
+
+	/* Without a parent, what is not there is zero. */
+	if (err || !(pages->data || (pages->zero && s->parent.nr)))
+		return err;
+	s->words[s->header.nr_words++] = (struct snapshot_word){
+		.gpa = gpa,
+		.data = pages->data,
+		.zero = pages->zero,
+		.sum = sum_add(s->key, s->raw, pages->size),
+	};
+	return 0;
+}
+
+int save_look(struct save *s, const struct vas_dirty_word *word, struct pages *pages)
+{
+	int err = pages_read(s->vas, word, s->raw, pages);
+
+	return !err && s->compares ? drop_unchanged(s, word->gpa, pages) : err;
+}
+
+int save_looked(struct save *s, const struct vas_dirty_word *word, const struct pages *pages)
+{
+	int err;
+
+	if (s->options->told)
+		err = live_note(s, &(struct live_word){ .gpa = word->gpa,
+							.told = word->bits,
+							.data = pages->data,
+							.zero = pages->zero });
+	else
+		err = note(s, word->gpa, pages);
+	return err ? err : write_pages(s, word->gpa, pages->data);
+}
+
 int save_word(struct save *s, const struct vas_dirty_word *word)
 {
 	struct pages pages;
-	int err = make_room(s);
+	int err = save_look(s, word, &pages);
 
-	if (!err)
-		err = pages_read(s->vas, word, s->raw, &pages);
-	if (!err && s->compares)
-		err = drop_unchanged(s, word->gpa, &pages);
-	/* Without a parent, what is not there is zero. */
-	if (err || !(pages.data || (pages.zero && s->parent.nr)))
-		return err;
-	s->words[s->header.nr_words++] = (struct snapshot_word){
-		.gpa = word->gpa,
-		.data = pages.data,
-		.zero = pages.zero,
-		.sum = sum_add(s->key, s->raw, pages.size),
-	};
-	return write_pages(s, word->gpa, pages.data);
+	return err ? err : save_looked(s, word, &pages);
 }

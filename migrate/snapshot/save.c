@@ -145,29 +145,68 @@ static int init_header(struct save *s)
 	return 0;
 }
 
-/* Everything, where nobody has tracked. */
-static int track_all(struct save *s)
+/* Everything, where nobody has tracked; or what is marked from here on, and told() has the rest. */
+static int track(struct save *s)
 {
-	int err = vas_tracker_attach(s->vas, "snapshot", VAS_TRACKER_ALL, &s->dirty);
+	const uint32_t flags = s->options->told ? 0 : VAS_TRACKER_ALL;
+	int err = vas_tracker_attach(s->vas, "snapshot", flags, &s->dirty);
 
 	return err ? err : vas_tracker_begin(s->dirty);
 }
 
-static int save(struct save *s)
+static int begin(struct save *s)
 {
 	int err = layout_take(s->vas, &s->regions, &s->nr_regions);
 
 	s->dirty = s->options->tracker;
 	if (!err && !s->dirty)
-		err = track_all(s);
+		err = track(s);
+	return err ? err : write_layout(s);
+}
+
+/* So that little of what others mark is left for the time when all stand. */
+static int save_marked(struct save *s)
+{
+	int err = save_words(s);
+
 	if (!err)
-		err = write_layout(s);
-	if (!err)
-		err = save_words(s);
-	if (!err)
-		err = write_rest(s);
-	if (!s->options->tracker)
-		vas_tracker_detach(s->dirty);
+		err = vas_tracker_commit(s->dirty);
+	return err ? err : vas_tracker_begin(s->dirty);
+}
+
+/* What the VMM tells of, until the guest stands. */
+static int save_told(struct save *s)
+{
+	struct vas_dirty_word words[BATCH];
+	unsigned int since = 0;
+	ssize_t nr;
+	int err = 0;
+
+	while (!err && (nr = s->options->told(s->options->arg, words, BATCH))) {
+		err = nr < 0 ? (int)nr : 0;
+		for (ssize_t i = 0; !err && i < nr; i++)
+			err = save_word(s, &words[i]);
+		since += !err ? (unsigned int)nr : 0;
+		if (since < BATCH)
+			continue;
+		err = save_marked(s);
+		since = 0;
+	}
+	return err;
+}
+
+/* It is not frozen while it is saved, and regions may come and go. */
+static int check_layout(struct save *s)
+{
+	struct vas_region *now;
+	size_t nr;
+	int err = layout_take(s->vas, &now, &nr);
+
+	if (err)
+		return err;
+	if (nr != s->nr_regions || memcmp(now, s->regions, nr * sizeof(*now)))
+		err = vas_error_set(-ESTALE, "the layout changed during the snapshot");
+	free(now);
 	return err;
 }
 
@@ -177,12 +216,49 @@ static int save_frozen(struct save *s)
 
 	if (err && !was_frozen)
 		return err;
-	err = save(s);
+	err = s->options->told ? check_layout(s) : begin(s);
+	if (!err)
+		err = save_words(s);
+	if (!err && !s->options->told)
+		err = write_rest(s);
+	else if (!err && s->options->compare_told)
+		err = live_compare(s);
 	if (!was_frozen)
 		vas_thaw(s->vas);
 	if (!err && s->options->written)
 		err = s->options->written(s->options->arg);
-	/* The sync may take long, and no more memory is needed for it. */
+	return err;
+}
+
+static int check_options(const struct vas_snapshot_options *options)
+{
+	if (options->tracker && options->told)
+		return vas_error_set(-EINVAL, "a tracker is for a guest that stands");
+	if (options->tracker && !options->parent)
+		return vas_error_set(-EINVAL, "a tracker's pages need a parent that has the rest");
+	if (options->state_size > STREAM_MAX_STATE)
+		return vas_error_set(-EFBIG, "a state of %zu bytes is too large",
+				     options->state_size);
+	return 0;
+}
+
+static int save(struct save *s)
+{
+	int err = s->options->told ? begin(s) : 0;
+
+	if (!err && s->options->told)
+		err = save_told(s);
+	if (!err)
+		err = save_frozen(s);
+	if (!s->options->tracker)
+		vas_tracker_detach(s->dirty);
+	/* What takes long from here on needs no more memory of the guest's. */
+	if (!err && s->options->told)
+		err = check_options(s->options);
+	if (!err && s->options->told)
+		err = live_finish(s);
+	if (!err && s->options->told)
+		err = write_rest(s);
 	return err ? err : atomic_settle(&s->file);
 }
 
@@ -192,22 +268,13 @@ static int save_buffered(struct save *s)
 
 	s->raw = malloc(STREAM_WORD_SIZE);
 	s->before = malloc(STREAM_WORD_SIZE);
-	if (!s->raw || !s->before)
+	s->saved = malloc(STREAM_WORD_SIZE);
+	if (!s->raw || !s->before || !s->saved)
 		return vas_error_set(-ENOMEM, "no memory for a buffer");
 	err = init_header(s);
 	if (!err && s->options->parent)
 		err = open_parent(s, s->options->parent);
-	return err ? err : save_frozen(s);
-}
-
-static int check_options(const struct vas_snapshot_options *options)
-{
-	if (options->tracker && !options->parent)
-		return vas_error_set(-EINVAL, "a tracker's pages need a parent that has the rest");
-	if (options->state_size > STREAM_MAX_STATE)
-		return vas_error_set(-EFBIG, "a state of %zu bytes is too large",
-				     options->state_size);
-	return 0;
+	return err ? err : save(s);
 }
 
 int vas_snapshot_save_with(struct vas *vas, const char *path,
@@ -227,7 +294,9 @@ int vas_snapshot_save_with(struct vas *vas, const char *path,
 	chain_close(&s.parent);
 	free(s.raw);
 	free(s.before);
+	free(s.saved);
 	free(s.words);
+	live_clean(&s.live);
 	free(s.regions);
 	return err;
 }

@@ -5,6 +5,7 @@
  *	count: 17, at gpa 0x2345000	a line for each number, ten a second
  *	count: BROKEN ...		its memory is not what it wrote
  *	fill: 200 MiB			what it was told by a line on the console: "fill 200"
+ *	churn: 50 MiB/s			"churn 50": a process beside it writes so much from then on
  *	take: 200 MiB			"take 200": the same, and it is kept until "give"
  *	memory: 243 MiB			"memory": what the kernel has to give
  *	agent: shutdown			what the host asked the guest's agent to do, by a virtio port
@@ -33,7 +34,13 @@
 #include "console.h"
 #include "devices.h"
 
-enum { PAGE = 4096, WORDS = PAGE / 8, PAGES = 2048, PERIOD_NS = 100 * 1000 * 1000 };
+enum {
+	PAGE = 4096,
+	WORDS = PAGE / 8,
+	PAGES = 2048,
+	PERIOD_NS = 100 * 1000 * 1000,
+	CHURN_NS = 20 * 1000 * 1000
+};
 
 static void load_modules(void)
 {
@@ -120,6 +127,23 @@ static void look_around(uint64_t round)
 			       wrong[i]);
 }
 
+/* Write so much a second, again and again to the same memory, which is twice as large. */
+static void churn(size_t mib)
+{
+	const struct timespec period = { .tv_nsec = CHURN_NS };
+	const size_t step = (mib << 20) / (1000000000 / CHURN_NS) / WORDS * WORDS, size = mib << 21;
+	uint64_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	for (uint64_t at = 0; memory != MAP_FAILED; at += step) {
+		for (uint64_t i = 0; i < step; i += 8)
+			memory[(at + i) % size / 8] = at;
+		nanosleep(&period, NULL);
+	}
+	perror("churn");
+	_exit(1);
+}
+
 static void listen_to_console(void)
 {
 	struct pollfd console = { .fd = STDIN_FILENO, .events = POLLIN };
@@ -134,6 +158,11 @@ static void listen_to_console(void)
 		fill("fill", strtoul(line + 5, NULL, 10), 0);
 	if (!strncmp(line, "take ", 5))
 		fill("take", strtoul(line + 5, NULL, 10), 1);
+	if (!strncmp(line, "churn ", 6)) {
+		if (!fork())
+			churn(strtoul(line + 6, NULL, 10));
+		printf("churn: %lu MiB/s\n", strtoul(line + 6, NULL, 10));
+	}
 	if (!strncmp(line, "give", 4))
 		printf("give: %d\n", munmap(taken, taken_size));
 	if (!strncmp(line, "memory", 6) && !sysinfo(&info))
