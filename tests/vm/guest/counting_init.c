@@ -5,7 +5,7 @@
  *	count: 17, at gpa 0x2345000	a line for each number, ten a second
  *	count: BROKEN ...		its memory is not what it wrote
  *	fill: 200 MiB			what it was told by a line on the console: "fill 200"
- *	take: 200 MiB			"take 200": the same, and it is kept
+ *	take: 200 MiB			"take 200": the same, and it is kept until "give"
  *	memory: 243 MiB			"memory": what the kernel has to give
  *	agent: shutdown			what the host asked the guest's agent to do, by a virtio port
  *
@@ -83,6 +83,9 @@ static void go_round(volatile uint64_t *memory, uint64_t seed, uint64_t round)
 		}
 }
 
+static void *taken;
+static size_t taken_size;
+
 /* Write to so much memory, all of it other than what was there, and give it back, or keep it. */
 static void fill(const char *word, size_t mib, int keeps)
 {
@@ -100,6 +103,8 @@ static void fill(const char *word, size_t mib, int keeps)
 		wrong += ((volatile uint64_t *)memory)[i] != ~(uint64_t)i;
 	if (!keeps)
 		munmap(memory, size);
+	else
+		taken = memory, taken_size = size;
 	printf("%s: %zu MiB%s\n", word, mib, wrong ? ", count: BROKEN" : "");
 }
 
@@ -117,6 +122,8 @@ static void listen_to_console(void)
 		fill("fill", strtoul(line + 5, NULL, 10), 0);
 	if (!strncmp(line, "take ", 5))
 		fill("take", strtoul(line + 5, NULL, 10), 1);
+	if (!strncmp(line, "give", 4))
+		printf("give: %d\n", munmap(taken, taken_size));
 	if (!strncmp(line, "memory", 6) && !sysinfo(&info))
 		printf("memory: %llu MiB\n",
 		       (unsigned long long)info.totalram * info.mem_unit >> 20);

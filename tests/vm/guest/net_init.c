@@ -28,7 +28,6 @@
 #include <unistd.h>
 
 #include "console.h"
-#include "listed_modules.h"
 
 enum { WORKERS = 4, WORDS = 2048, PERIOD_NS = 100 * 1000 * 1000, PORT = 4711 };
 
