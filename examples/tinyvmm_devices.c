@@ -189,14 +189,18 @@ static int physical_add(struct devices *devices, const struct device *device, un
 static int physical_attach(struct devices *devices, struct vas *vas)
 {
 	int fds[DEVICES_MAX];
-	struct vas_vfio_options options = { .device_fds = fds };
+	uint32_t ids[DEVICES_MAX];
+	struct vas_vfio_options options = { .device_fds = fds, .device_ids = ids };
 	unsigned int i;
 
 	if (devices->container_fd < 0)
 		return 0;
-	for (i = 0; i < devices->nr; i++)
-		if (devices->all[i]->close == physical_close)
-			fds[options.nr_device_fds++] = devices->all[i]->physical.device_fd;
+	for (i = 0; i < devices->nr; i++) {
+		if (devices->all[i]->close != physical_close)
+			continue;
+		ids[options.nr_device_fds] = devices->all[i]->physical.device_id;
+		fds[options.nr_device_fds++] = devices->all[i]->physical.device_fd;
+	}
 	return vas_vfio_attach(vas, devices->container_fd, &options, &devices->vfio);
 }
 
