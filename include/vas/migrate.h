@@ -284,7 +284,8 @@ struct vas_restore_options {
 	 * come meanwhile and until the call returns, by other threads too. For who starts what is
 	 * to run in it: a VMM may map the file, and must not read or write it. The vas has no
 	 * regions yet, and is the restore's: it is gone if that fails. Not 0: the restore ends, and
-	 * returns it.
+	 * returns it. If there is memory in further backings, it is called last: then there are
+	 * bytes and regions.
 	 */
 	int (*begun)(void *arg, struct vas *vas);
 	void *arg;

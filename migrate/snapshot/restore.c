@@ -115,16 +115,16 @@ static int nr_helpers(const struct chain *chain)
 	return worth < (size_t)nr ? (int)worth : nr;
 }
 
-/* What cannot be had of threads, this one does. */
-static int load_all(struct load *load, const struct vas_restore_options *options)
+/* What cannot be had of threads, this one does. begun: or NULL. */
+static int load_all(struct load *load, const struct vas_restore_options *begun)
 {
 	pthread_t helpers[MAX_HELPERS];
 	int nr = 0, most = nr_helpers(load->chain), err = 0;
 
 	while (nr < most && !vas_spawn(&helpers[nr], load_words, load))
 		nr++;
-	if (options->begun)
-		err = options->begun(options->arg, load->target.vas);
+	if (begun)
+		err = begun->begun(begun->arg, load->target.vas);
 	if (err)
 		end_with(load, err);
 	load_words(load);
@@ -135,21 +135,40 @@ static int load_all(struct load *load, const struct vas_restore_options *options
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
+/* What runs in further backings has to know their regions, which are the last thing to be there. */
+static int waits_for_regions(const struct stream_layout *layout)
+{
+	for (uint32_t i = 1; i < VAS_MAX_BACKINGS; i++)
+		if (layout->backings[i].size)
+			return 1;
+	return 0;
+}
+
+static int begin_late(const struct vas_restore_options *options, struct vas *vas)
+{
+	int err = options->begun(options->arg, vas);
+
+	if (err)
+		vas_unbind(vas);
+	return err;
+}
+
 static int load(struct chain *chain, uint32_t create_flags,
 		const struct vas_restore_options *options, struct vas **vas)
 {
 	const struct image *image = &chain->images[0];
 	struct target_options of_target = { .create_flags = create_flags };
 	struct load load = { .chain = chain, .lock = PTHREAD_MUTEX_INITIALIZER };
+	const int waits = waits_for_regions(image->layout);
 	int err = target_init(&load.target, image->layout, image->header.layout_size, &of_target);
 
 	if (err)
 		return err;
-	err = load_all(&load, options);
+	err = load_all(&load, options->begun && !waits ? options : NULL);
 	if (!err)
 		err = target_publish(&load.target, vas);
 	target_clean(&load.target);
-	return err;
+	return !err && options->begun && waits ? begin_late(options, *vas) : err;
 }
 
 static int restore_eagerly(const char *path, uint32_t create_flags, uint32_t chain_flags,
