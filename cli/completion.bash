@@ -105,7 +105,7 @@ _vas_argument()
 	device)
 		((COMP_CWORD > 2)) || _vas_words "blk net"
 		;;
-	top | metrics | pause | resume | bus)
+	top | metrics | pause | resume | plug | unplug | bus)
 		_vas_names
 		;;
 	clone)

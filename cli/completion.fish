@@ -52,7 +52,7 @@ function __vas_argument
 		case create hold run ls
 		case device
 			test $nr -gt 3; or printf "%s\n" blk net
-		case top metrics pause resume bus
+		case top metrics pause resume plug unplug bus
 			__vas_names $argv[1]
 		case clone
 			__vas_names $argv[1]

@@ -60,7 +60,7 @@ _vas_argument()
 	case $1 in
 	(create | hold | run | ls) ;;
 	(device) ((CURRENT > 3)) || compadd blk net ;;
-	(top | metrics | pause | resume | bus) _vas_names ;;
+	(top | metrics | pause | resume | plug | unplug | bus) _vas_names ;;
 	(clone) _vas_names; _files ;;
 	(restore | receive) _files ;;
 	(snapshot | send) if ((CURRENT == 3)); then _vas_names; else _files; fi ;;

@@ -11,10 +11,11 @@
 #include "cli/vmm/emulator.h"
 
 static const struct verb *const verbs[] = {
-	&verb_create,  &verb_run,      &verb_ls,      &verb_info,    &verb_map,	  &verb_read,
-	&verb_write,   &verb_fill,     &verb_find,    &verb_compare, &verb_dump,  &verb_send,
-	&verb_receive, &verb_snapshot, &verb_restore, &verb_clone,   &verb_pause, &verb_resume,
-	&verb_top,     &verb_metrics,  &verb_hold,    &verb_device,  &verb_bus,
+	&verb_create, &verb_run,     &verb_ls,	    &verb_info,	    &verb_map,
+	&verb_read,   &verb_write,   &verb_fill,    &verb_find,	    &verb_compare,
+	&verb_dump,   &verb_send,    &verb_receive, &verb_snapshot, &verb_restore,
+	&verb_clone,  &verb_pause,   &verb_resume,  &verb_plug,	    &verb_unplug,
+	&verb_top,    &verb_metrics, &verb_hold,    &verb_device,   &verb_bus,
 };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -89,15 +89,20 @@ static void drop(struct memory *memory, uint32_t at)
 		(memory->nr - at) * sizeof(memory->regions[0]));
 }
 
-int memory_remove(struct memory *memory, const struct memory_region *region)
+bool memory_has(const struct memory *memory, const struct memory_region *region)
 {
 	uint32_t at = find_index(memory, region->gpa);
 	const struct memory_region *found = &memory->regions[at];
 
-	if (at == memory->nr || found->gpa != region->gpa || found->size != region->size ||
-	    found->user != region->user)
+	return at < memory->nr && found->gpa == region->gpa && found->size == region->size &&
+	       found->user == region->user;
+}
+
+int memory_remove(struct memory *memory, const struct memory_region *region)
+{
+	if (!memory_has(memory, region))
 		return -ENOENT;
-	drop(memory, at);
+	drop(memory, find_index(memory, region->gpa));
 	return 0;
 }
 

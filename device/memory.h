@@ -55,7 +55,10 @@ enum memory_access { MEMORY_READ, MEMORY_WRITE };
  */
 int memory_add(struct memory *memory, const struct memory_region *region, int fd, uint64_t offset);
 
-/* The region with this gpa, size and user address. -ENOENT: there is none. */
+/* There is a region with this gpa, size and user address. */
+bool memory_has(const struct memory *memory, const struct memory_region *region);
+
+/* Such a region. -ENOENT: there is none. */
 int memory_remove(struct memory *memory, const struct memory_region *region);
 void memory_clear(struct memory *memory);
 

@@ -5,6 +5,7 @@
 #include <vas/consumer.h>
 
 #include "qemu/backend.h"
+#include "qemu/memory.h"
 #include "qemu/record.h"
 
 static int none(void)
@@ -169,6 +170,56 @@ char *qemu_backend_at(const char *value, const char *path, int is_shared)
 	(void)path;
 	(void)is_shared;
 	return NULL;
+}
+
+int qemu_device_memdev(const char *value, char id[QEMU_BACKEND_ID_LEN])
+{
+	(void)value;
+	(void)id;
+	return 0;
+}
+
+uint64_t qemu_device_gpa(const char *value)
+{
+	(void)value;
+	return 0;
+}
+
+char *qemu_device_at(const char *value, uint64_t gpa)
+{
+	(void)value;
+	(void)gpa;
+	return NULL;
+}
+
+int qemu_memory_devices(struct qmp *qmp, struct qemu_memory_device **list, size_t *nr)
+{
+	(void)qmp;
+	(void)list;
+	(void)nr;
+	return none();
+}
+
+int qemu_plug(struct qmp *qmp, const struct qemu_dimm *dimm, int fd)
+{
+	(void)qmp;
+	(void)dimm;
+	(void)fd;
+	return none();
+}
+
+int qemu_unplug_begin(struct qmp *qmp, const char *id)
+{
+	(void)qmp;
+	(void)id;
+	return none();
+}
+
+int qemu_unplug_end(struct qmp *qmp, const char *id)
+{
+	(void)qmp;
+	(void)id;
+	return none();
 }
 
 int qemu_record_pack(const struct qemu_record *record, void **bytes, size_t *size)

@@ -221,6 +221,30 @@ int qmp_give_fd(struct qmp *qmp, const char *name, int fd)
 	return command(qmp, "getfd", arguments, fd, NULL, deadline_in(ANSWER_NS));
 }
 
+int qmp_add_fd(struct qmp *qmp, int fd, int64_t *set, int *number)
+{
+	struct json_object *result = NULL, *value;
+	int err = command(qmp, "add-fd", NULL, fd, &result, deadline_in(ANSWER_NS));
+
+	*number = -1;
+	if (!err && json_object_object_get_ex(result, "fdset-id", &value))
+		*set = json_object_get_int64(value);
+	else if (!err)
+		err = vas_error_set(-EPROTO, "QEMU's monitor takes an fd without a word");
+	if (!err && json_object_object_get_ex(result, "fd", &value))
+		*number = json_object_get_int(value);
+	json_object_put(result);
+	return err;
+}
+
+int qmp_remove_fd(struct qmp *qmp, int64_t set)
+{
+	struct json_object *arguments = json_object_new_object();
+
+	json_object_object_add(arguments, "fdset-id", json_object_new_int64(set));
+	return qmp_command(qmp, "remove-fd", arguments, NULL);
+}
+
 /* ---- the connection ----------------------------------------------------------------------- */
 
 /* A full backlog is -EAGAIN at once, where a blocking socket would wait for ever. */

@@ -48,4 +48,11 @@ int qmp_await_close(struct qmp *qmp, uint64_t timeout_ns);
 /* Give QEMU an fd (getfd), which its commands then know as "fd:NAME". The caller keeps his own. */
 int qmp_give_fd(struct qmp *qmp, const char *name, int fd);
 
+/*
+ * Give QEMU an fd to keep (add-fd), in a set of its own, under a number of QEMU's; until the set is
+ * removed.
+ */
+int qmp_add_fd(struct qmp *qmp, int fd, int64_t *set, int *number);
+int qmp_remove_fd(struct qmp *qmp, int64_t set);
+
 #endif

@@ -12,7 +12,7 @@ base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universa
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
-vm_more="python3-drgn crash gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients"
+vm_more="python3-drgn crash gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients dpdk"
 deb="git debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
 rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
@@ -70,6 +70,7 @@ names()
 	gnuplot-nox            gnuplot             gnuplot              gnuplot         gnuplot
 	liburcu-dev            :urcu.h             userspace-rcu-devel  liburcu         userspace-rcu-dev
 	cargo                  cargo               cargo                rust            cargo
+	dpdk                   dpdk-testpmd        dpdk                 dpdk            -
 	libdpdk-dev            true                dpdk-devel           dpdk            -
 	librust-vm-memory-dev  true                -                    -               -
 	librust-pkg-config-dev true                -                    -               -

@@ -162,9 +162,9 @@ static int parse_reference(const char *name, struct holder *holder)
 }
 
 /* Backings in files of their own: their fds are where the vas's is, so show libvas all of those. */
-static void offer_backings(struct vas *vas, const struct holder *holder)
+void name_offer_backings(struct vas *vas, pid_t pid)
 {
-	struct holder other = *holder;
+	struct holder other = { .pid = pid };
 	struct vas_info info;
 	long most = sysconf(_SC_OPEN_MAX);
 
@@ -216,7 +216,7 @@ int name_bind(const char *name, enum vas_role role, struct vas **vas)
 	close(fd);
 	if (err)
 		return fail_vas(err, name);
-	offer_backings(*vas, &holder);
+	name_offer_backings(*vas, holder.pid);
 	return EXIT_OK;
 }
 

@@ -7,6 +7,7 @@
 #ifndef CLI_NAME_H
 #define CLI_NAME_H
 
+#include <sys/types.h>
 #include <vas/vas.h>
 
 /*
@@ -20,6 +21,12 @@ int name_bind(const char *name, enum vas_role role, struct vas **vas);
  * binders, who can send requests.
  */
 int name_bind_to_read(const char *name, struct vas **vas);
+
+/*
+ * Memory may be in files of its own, beside the vas: show libvas those that the process has open.
+ * name_bind() does, of the process that it finds the vas by.
+ */
+void name_offer_backings(struct vas *vas, pid_t pid);
 
 /* 0 if `name` can be a vas's name without being taken for something else, else -EINVAL. */
 int name_check(const char *name);

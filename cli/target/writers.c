@@ -13,7 +13,9 @@
 #include "cli/target/memory_file.h"
 
 struct look {
-	struct stat ram;     /* the file of RAM */
+	struct stat ram;		       /* the file of RAM */
+	struct stat further[VAS_MAX_BACKINGS]; /* and of memory in files of their own */
+	size_t nr_further;
 	struct stat control; /* the file with the control area: the same, mostly */
 	uint64_t ram_size;
 	pid_t except;
@@ -30,6 +32,14 @@ static int is_file(const struct file_map *map, const struct stat *st)
 	return map->ino == st->st_ino && map->dev == st->st_dev;
 }
 
+static int is_further(const struct look *look, dev_t dev, ino_t ino)
+{
+	for (size_t i = 0; i < look->nr_further; i++)
+		if (look->further[i].st_ino == ino && look->further[i].st_dev == dev)
+			return 1;
+	return 0;
+}
+
 static int take_map(void *arg, const struct file_map *map)
 {
 	struct look *look = arg;
@@ -39,6 +49,7 @@ static int take_map(void *arg, const struct file_map *map)
 		return 0;
 	if (is_file(map, &look->ram) && (is_apart || map->offset < look->ram_size))
 		look->writes = 1;
+	look->writes |= is_further(look, map->dev, map->ino);
 	if (is_file(map, &look->control) && (is_apart || map->offset + map->size > look->ram_size))
 		look->takes_part = 1;
 	return 0;
@@ -73,8 +84,9 @@ static int is_ram(pid_t pid, const char *fd, const struct look *look)
 	if (readlink(path, link, sizeof(link)) != sizeof(link) ||
 	    memcmp(link, memfd, strlen(memfd)))
 		return 0;
-	return memory_file_stat(path, &st) && st.st_ino == look->ram.st_ino &&
-	       st.st_dev == look->ram.st_dev;
+	return memory_file_stat(path, &st) &&
+	       ((st.st_ino == look->ram.st_ino && st.st_dev == look->ram.st_dev) ||
+		is_further(look, st.st_dev, st.st_ino));
 }
 
 static int take_fd(void *arg, pid_t pid, const char *fd)
@@ -165,6 +177,11 @@ static int begin(struct vas *vas, struct look *look)
 	if (!err &&
 	    (fstat(vas_fd(vas), &look->control) || fstat(ram < 0 ? vas_fd(vas) : ram, &look->ram)))
 		err = -errno;
+	look->nr_further = 0;
+	for (uint32_t i = 1; !err && i < VAS_MAX_BACKINGS; i++)
+		if (vas_backing_fd(vas, i) >= 0 &&
+		    !fstat(vas_backing_fd(vas, i), &look->further[look->nr_further]))
+			look->nr_further++;
 	if (!err)
 		look->ram_size = info.ram_size;
 	look->deadline_ns = maps_deadline();

@@ -67,6 +67,7 @@ int option_rest(struct options *options, int min, int max, const char *missing);
 extern const struct verb verb_create, verb_run, verb_ls, verb_info, verb_read, verb_write;
 extern const struct verb verb_dump, verb_find, verb_map, verb_fill, verb_compare;
 extern const struct verb verb_send, verb_receive, verb_snapshot, verb_restore, verb_clone, verb_top;
-extern const struct verb verb_pause, verb_resume, verb_metrics, verb_hold, verb_device, verb_bus;
+extern const struct verb verb_pause, verb_resume, verb_plug, verb_unplug;
+extern const struct verb verb_metrics, verb_hold, verb_device, verb_bus;
 
 #endif

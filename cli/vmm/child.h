@@ -5,8 +5,9 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+#include <vas/format.h>
 
-#define CHILD_MAX_FDS 4
+#define CHILD_MAX_FDS (4 + (int)VAS_MAX_BACKINGS)
 
 struct child {
 	int fd;			/* the vas, or its RAM, as the child inherits it */

@@ -14,6 +14,7 @@
 #include "cli/target/name.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/dimm.h"
 #include "cli/vmm/pidfd.h"
 
 #define MONITOR_NS 10000000000ull
@@ -287,8 +288,10 @@ int guest_save(struct guest *guest, void **bytes, size_t *size)
 {
 	struct qemu_record record = { 0 };
 	void *state = NULL;
-	int err = qemu_save(guest->qmp, &state, &record.state_size);
+	int err = dimm_check(guest->qmp, guest->vas);
 
+	if (!err)
+		err = qemu_save(guest->qmp, &state, &record.state_size);
 	record.state = state;
 	if (!err)
 		err = pack(guest, &record, bytes, size);

@@ -114,7 +114,7 @@ void held_follow(struct held *held)
 		writers_find(held->vas, 0, &writers);
 	next = first_map(&writers);
 	if (next)
-		held->successor = process_open(next->pid);
+		held->successor = process_open(held->successor_pid = next->pid);
 	held->is_over = held->successor < 0;
 	if (!held->is_over)
 		note("process %d (%s) goes on in the memory of %s, which is held until it ends",
@@ -159,6 +159,10 @@ static void recv_loan(struct held *held)
 		close(held->loan);
 	}
 	held->loan = -1;
+	/* Memory may have been plugged, which QEMU has. */
+	if (held->vas && !err)
+		name_offer_backings(held->vas,
+				    held->child.pid ? held->child.pid : held->successor_pid);
 	if (err)
 		note("the vas that was lent belongs to another process by now: %s", vas_error());
 	/* What runs in it is ended by whoever has moved it. */

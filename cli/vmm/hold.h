@@ -27,9 +27,10 @@ struct held {
 	struct qmp *qmp;    /* of a guest that is being started; NULL */
 	int state;	    /* socket that takes its state; -1 */
 	int successor;	    /* a process that goes on in the memory (pidfd); -1 */
-	int is_over;	    /* nothing more to hold it for */
-	int is_managed;	    /* another program has started what runs, and may start it again */
-	int is_kept;	    /* for another holder, who adopts it: its end is not ours */
+	pid_t successor_pid;
+	int is_over;	/* nothing more to hold it for */
+	int is_managed; /* another program has started what runs, and may start it again */
+	int is_kept;	/* for another holder, who adopts it: its end is not ours */
 };
 
 /*

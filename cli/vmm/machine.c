@@ -14,6 +14,17 @@ static const struct machine machines[] = {
 	{ "flat", NULL, UINT64_MAX, UINT64_MAX },
 };
 
+uint64_t machine_device_memory(const struct machine *machine, uint64_t memory)
+{
+	uint64_t end = memory;
+
+	if (memory >= machine->split_from)
+		end = 4 * GIB + memory - machine->below;
+	else if (machine->prefix)
+		end = 4 * GIB;
+	return (end + GIB - 1) & ~(GIB - 1);
+}
+
 const char machine_names[] = "pc, q35, microvm or flat";
 
 const struct machine *machine_by_name(const char *name, size_t len)

@@ -4,6 +4,7 @@
 #define CLI_QEMU_H
 
 #include "cli/vmm/plan.h"
+#include "qemu/memory.h"
 
 /* True if the command is a QEMU system emulator, by its name. */
 int qemu_is(const char *command);
@@ -37,6 +38,11 @@ int qemu_is_daemon(char *const *argv);
  * say what else is wanted; qemu_more_clean() is due when they are used no more. NULL: no memory;
  * else free() it.
  */
+struct qemu_word {
+	size_t at;
+	char *text;
+};
+
 struct qemu_more {
 	uint64_t memory;
 	int is_private;	     /* what QEMU inherits is a template, which it maps for itself */
@@ -44,8 +50,12 @@ struct qemu_more {
 	const char *machine; /* the exact type, whatever argv says; NULL: as argv says */
 	const char *genid;   /* the guest's generation, a UUID or "auto"; NULL: no device for it */
 	int is_incoming;     /* its state comes by the monitor, and not from where argv says */
+	struct backends backends; /* of argv, as QEMU inherits them */
 	/* behind here: the words that are added */
-	char *given; /* the back end of RAM that argv names, in its new place; NULL: none */
+	char **dimms; /* qemu_more_dimm() */
+	size_t nr_dimms;
+	struct qemu_word *given; /* in the place of argv's: back ends in their new places */
+	size_t nr_given;
 	char object[128];
 	char size[32];
 	char backend[192];
@@ -54,5 +64,8 @@ struct qemu_more {
 };
 char **qemu_argv(char *const *argv, struct qemu_more *more);
 void qemu_more_clean(struct qemu_more *more);
+
+/* A DIMM more, in the file that QEMU inherits as fd: 0 or -ENOMEM. */
+int qemu_more_dimm(struct qemu_more *more, const struct qemu_dimm *dimm, int fd);
 
 #endif

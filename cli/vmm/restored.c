@@ -167,67 +167,130 @@ static char **command_of(char *const *command, int index)
 /* ---- all of them -------------------------------------------------------------------------- */
 
 struct guests {
+	struct restored *r;
 	struct held *held;
 	char ***commands;
 	struct template base; /* of private ones */
-	int nr;		      /* begun */
-	int nr_loaded;	      /* of those */
+	int nr_wanted;
+	int nr;	       /* begun */
+	int nr_loaded; /* of those */
+	int code;      /* why one could not be started */
 };
 
-static int make_vas(const struct restored *r, const struct guests *guests, struct vas **vas)
+/* The next one's QEMU, whose memory may still be empty: it waits for its state. */
+static int start_in(struct guests *guests, struct vas *vas)
 {
-	int err = r->is_private ? template_clone(&guests->base, vas) :
-				  vas_snapshot_restore(r->file, r->flags, vas);
-
-	return err ? hold_fail(err, r->file) : check_same(r);
-}
-
-static int start_next(struct restored *r, struct guests *guests)
-{
+	const struct restored *r = guests->r;
 	const int i = guests->nr++;
 	struct held *held = &guests->held[i];
-	struct vas *vas = NULL;
-	int code = make_vas(r, guests, &vas);
 
 	held_init(held, vas);
 	held->base = guests->base.fd;
-	if (code)
-		return code;
 	guests->commands[i] = command_of(r->command ? r->command : r->record.command, i);
 	return guests->commands[i] ? start_recorded(held, &r->record, guests->commands[i]) :
 				     fail(EXIT_REFUSED, "no memory");
 }
 
-static int load_next(struct restored *r, struct guests *guests)
+static int start_while_it_comes(void *arg, struct vas *vas)
 {
-	return start_load(&guests->held[guests->nr_loaded++], &r->record);
+	struct guests *guests = arg;
+
+	guests->code = start_in(guests, vas);
+	return guests->code ? -ECANCELED : 0;
 }
 
-/* While one QEMU loads, the next ones start: as many as there are CPUs. */
-static int start_all(struct restored *r, struct guests *guests, int nr)
+static int start_copied(struct guests *guests)
 {
-	const long ahead = sysconf(_SC_NPROCESSORS_ONLN);
+	const struct restored *r = guests->r;
+	const struct vas_restore_options options = { r->flags, start_while_it_comes, guests };
+	const int i = guests->nr;
+	struct vas *vas;
+	int err = vas_snapshot_restore_with(r->file, &options, &vas);
+
+	if (!err)
+		return check_same(r);
+	/* The vas is gone. */
+	if (guests->nr > i)
+		guests->held[i].vas = NULL;
+	return guests->code ? guests->code : hold_fail(err, r->file);
+}
+
+static int lay_out(const struct guests *guests, const struct held *held)
+{
+	int err = template_lay_out(&guests->base, held->vas);
+
+	return err ? hold_fail(err, guests->r->file) : EXIT_OK;
+}
+
+static int start_private(struct guests *guests)
+{
+	struct vas *vas;
+	int err = template_clone(&guests->base, &vas), code;
+
+	if (err)
+		return hold_fail(err, guests->r->file);
+	code = start_in(guests, vas);
+	/* Before, the template's regions are not known. */
+	return code || !guests->base.hva ? code : lay_out(guests, &guests->held[guests->nr - 1]);
+}
+
+static int start_next(struct guests *guests)
+{
+	return guests->r->is_private ? start_private(guests) : start_copied(guests);
+}
+
+static int load_next(struct guests *guests)
+{
+	return start_load(&guests->held[guests->nr_loaded++], &guests->r->record);
+}
+
+/* As many as there are CPUs are started at a time. */
+static int is_to_start(const struct guests *guests)
+{
+	return guests->nr < guests->nr_wanted &&
+	       guests->nr - guests->nr_loaded < sysconf(_SC_NPROCESSORS_ONLN) && !has_signal();
+}
+
+static int start_first(void *arg)
+{
+	struct guests *guests = arg;
+
+	while (!guests->code && is_to_start(guests))
+		guests->code = start_private(guests);
+	return guests->code ? -ECANCELED : 0;
+}
+
+/* While the first QEMUs start, the template is read. */
+static int make_base(struct guests *guests)
+{
+	const struct restored *r = guests->r;
+	int err = template_make(&guests->base, r->file, r->flags, start_first, guests);
 	int code = EXIT_OK;
 
-	while (!code && guests->nr_loaded < nr && !has_signal())
-		code = guests->nr < nr && guests->nr - guests->nr_loaded < ahead ?
-			       start_next(r, guests) :
-			       load_next(r, guests);
-	return code || guests->nr_loaded == nr ? code : EXIT_OWN;
+	if (err)
+		return guests->code ? guests->code : hold_fail(err, r->file);
+	for (int i = 0; !code && i < guests->nr; i++)
+		code = lay_out(guests, &guests->held[i]);
+	return code ? code : check_same(r);
 }
 
-struct pass {
-	const struct restored *r;
-	struct guests *guests;
-};
+/* While one QEMU loads, the next ones start. */
+static int start_of_file(struct guests *guests)
+{
+	int code = guests->r->is_private ? make_base(guests) : EXIT_OK;
+
+	while (!code && guests->nr_loaded < guests->nr_wanted && !has_signal())
+		code = is_to_start(guests) ? start_next(guests) : load_next(guests);
+	return code || guests->nr_loaded == guests->nr_wanted ? code : EXIT_OWN;
+}
 
 static int pass(void *to, const void *part, size_t size)
 {
-	const struct pass *p = to;
+	const struct guests *guests = to;
 	int code = EXIT_OK;
 
-	for (int i = 0; !code && i < p->guests->nr; i++)
-		code = start_write(&p->guests->held[i], &p->r->record, part, size);
+	for (int i = 0; !code && i < guests->nr; i++)
+		code = start_write(&guests->held[i], &guests->r->record, part, size);
 	return code;
 }
 
@@ -235,27 +298,29 @@ static int pass(void *to, const void *part, size_t size)
  * All wait for the state before the guest stops that they come from. They load it while that one is
  * still saving it.
  */
-static int start_of_source(struct restored *r, struct guests *guests, int nr)
+static int start_of_source(struct guests *guests)
 {
-	struct pass to = { r, guests };
-	int code = EXIT_OK;
+	const struct restored_source *source = guests->r->source;
+	int err = template_of(&guests->base, source->memory), code;
 
-	while (!code && guests->nr < nr && !has_signal())
-		code = start_next(r, guests);
+	code = err ? fail_vas(err, guests->r->file) : EXIT_OK;
+	while (!code && guests->nr < guests->nr_wanted && !has_signal())
+		code = start_private(guests);
 	for (int i = 0; !code && i < guests->nr; i++)
 		code = start_await(&guests->held[i]);
 	if (!code && has_signal())
 		code = EXIT_OWN;
 	if (!code)
-		code = r->source->save(r->source->arg, pass, &to);
-	for (int i = 0; !code && i < nr; i++)
-		code = start_loaded(&guests->held[i], &r->record);
-	return code ? code : r->source->commit(r->source->arg);
+		code = source->save(source->arg, pass, guests);
+	for (int i = 0; !code && i < guests->nr; i++)
+		code = start_loaded(&guests->held[i], &guests->r->record);
+	return code ? code : source->commit(source->arg);
 }
 
 /* From a file, all go on or none is there. Without a source any more, who cannot go on stands. */
-static int go_on_all(const struct restored *r, const struct guests *guests)
+static int go_on_all(const struct guests *guests)
 {
+	const struct restored *r = guests->r;
 	const int goes_on = r->record.is_running && !r->stays_paused;
 	int code = EXIT_OK;
 
@@ -265,6 +330,17 @@ static int go_on_all(const struct restored *r, const struct guests *guests)
 		else if ((code = start_go_on(&guests->held[i])) && r->source)
 			note("it stands still: 'vas resume' lets it go on");
 	return r->source ? EXIT_OK : code;
+}
+
+/* What takes time, and is in nobody's way. */
+static void finish(const struct guests *guests)
+{
+	const struct restored_source *source = guests->r->source;
+
+	if (source)
+		source->end(source->arg);
+	else if (guests->r->is_private && template_seal(guests->base.fd))
+		note("%s", vas_error());
 }
 
 static int tell_all(const struct guests *guests, int as_json)
@@ -277,14 +353,14 @@ static int tell_all(const struct guests *guests, int as_json)
 }
 
 /* All go on, or none. */
-static int run_all(struct restored *r, struct guests *guests, int nr, int as_json, int report)
+static int run_all(struct guests *guests, int as_json, int report)
 {
-	int code = r->source ? start_of_source(r, guests, nr) : start_all(r, guests, nr);
+	int code = guests->r->source ? start_of_source(guests) : start_of_file(guests);
 
 	if (!code)
-		code = go_on_all(r, guests);
-	if (!code && r->source)
-		r->source->end(r->source->arg);
+		code = go_on_all(guests);
+	if (!code)
+		finish(guests);
 	if (!code)
 		code = tell_all(guests, as_json);
 	background_report(report, code);
@@ -301,37 +377,22 @@ static int run_all(struct restored *r, struct guests *guests, int nr, int as_jso
 	return code;
 }
 
-static int make_base(const struct restored *r, struct template *base)
-{
-	int code = qemu_check_private(r->command ? r->command : r->record.command), err;
-
-	if (code)
-		return code;
-	err = r->source ? template_of(base, r->source->memory) :
-			  template_make(base, r->file, r->flags);
-	return err ? hold_fail(err, r->file) : check_same(r);
-}
-
-static int prepare(const struct restored *r, struct guests *guests, int nr)
-{
-	guests->held = calloc((size_t)nr, sizeof(*guests->held));
-	guests->commands = calloc((size_t)nr, sizeof(*guests->commands));
-	if (!guests->held || !guests->commands)
-		return fail(EXIT_OWN, "no memory");
-	return r->is_private ? make_base(r, &guests->base) : EXIT_OK;
-}
-
 int restored_run(struct restored *r, int nr, int as_json)
 {
-	struct guests guests = { .base.fd = -1 };
-	int code = prepare(r, &guests, nr), report = -1;
+	struct guests guests = { .r = r, .base.fd = -1, .nr_wanted = nr };
+	char *const *command = r->command ? r->command : r->record.command;
+	int code = r->is_private ? qemu_check_private(command) : EXIT_OK, report = -1;
 
-	if (!code && qemu_is_daemon(r->command ? r->command : r->record.command)) {
+	guests.held = calloc((size_t)nr, sizeof(*guests.held));
+	guests.commands = calloc((size_t)nr, sizeof(*guests.commands));
+	if (!code && (!guests.held || !guests.commands))
+		code = fail(EXIT_OWN, "no memory");
+	if (!code && qemu_is_daemon(command)) {
 		report = background_begin();
 		code = report < 0 ? EXIT_OWN : EXIT_OK;
 	}
 	if (!code)
-		code = run_all(r, &guests, nr, as_json, report);
+		code = run_all(&guests, as_json, report);
 	template_clean(&guests.base);
 	free(guests.held);
 	free(guests.commands);

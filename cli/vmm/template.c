@@ -9,12 +9,22 @@
 #include <vas/consumer.h>
 #include <vas/migrate.h>
 
+static int begin(struct template *t, struct vas *vas)
+{
+	int err;
+
+	*t = (struct template){ .fd = -1 };
+	err = vas_info(vas, &t->info);
+	if (err)
+		return err;
+	t->fd = fcntl(vas_backing_fd(vas, 0), F_DUPFD_CLOEXEC, 0);
+	return t->fd < 0 ? vas_error_set(-errno, "no fd for a template: %s", strerror(errno)) : 0;
+}
+
 static int take_regions(struct template *t, struct vas *vas)
 {
-	int err = vas_info(vas, &t->info);
+	int err = regions_get(vas, &t->regions);
 
-	if (!err)
-		err = regions_get(vas, &t->regions);
 	if (err)
 		return err == -ENOMEM ? vas_error_set(err, "no memory for a template's regions") :
 					err;
@@ -24,14 +34,6 @@ static int take_regions(struct template *t, struct vas *vas)
 					     "region %s is in a file of its own: private clones "
 					     "have all of their memory in one",
 					     t->regions.at[i].name);
-	return 0;
-}
-
-static int take_ram(struct template *t, struct vas *vas)
-{
-	t->fd = fcntl(vas_backing_fd(vas, 0), F_DUPFD_CLOEXEC, 0);
-	if (t->fd < 0)
-		return vas_error_set(-errno, "no fd for a template: %s", strerror(errno));
 	t->hva = mmap(NULL, t->info.ram_size, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, t->fd, 0);
 	if (t->hva != MAP_FAILED)
 		return 0;
@@ -41,30 +43,44 @@ static int take_ram(struct template *t, struct vas *vas)
 
 int template_of(struct template *t, struct vas *vas)
 {
-	int err;
+	int err = begin(t, vas);
 
-	*t = (struct template){ .fd = -1 };
-	err = take_regions(t, vas);
 	if (!err)
-		err = take_ram(t, vas);
+		err = take_regions(t, vas);
 	if (err)
 		template_clean(t);
 	return err;
 }
 
-int template_make(struct template *t, const char *file, uint32_t flags)
+struct making {
+	struct template *template;
+	int (*begun)(void *arg);
+	void *arg;
+};
+
+static int memory_is_there(void *arg, struct vas *vas)
 {
+	struct making *making = arg;
+	int err = begin(making->template, vas);
+
+	return err ? err : making->begun(making->arg);
+}
+
+int template_make(struct template *t, const char *file, uint32_t flags, int (*begun)(void *arg),
+		  void *arg)
+{
+	struct making making = { t, begun, arg };
+	const struct vas_restore_options options = { flags | VAS_RESTORE_RAM_APART, memory_is_there,
+						     &making };
 	struct vas *vas;
-	int err = vas_snapshot_restore(file, flags | VAS_RESTORE_RAM_APART, &vas);
+	int err = vas_snapshot_restore_with(file, &options, &vas);
 
 	if (err)
 		return err;
-	err = vas_ram_seal(vas, NULL);
-	if (!err)
-		err = template_of(t, vas);
-	/* Nobody is to find it: what is left of it is the RAM. */
+	err = take_regions(t, vas);
+	/* Nobody is to find it, and its map is in the way: what is left of it is the RAM. */
 	vas_unbind(vas);
-	return err;
+	return err ? err : template_close(t->fd);
 }
 
 static int add_seals(int fd, int seals)
@@ -102,7 +118,7 @@ void template_clean(struct template *t)
 }
 
 /* Nobody reads by these addresses: the owner does not, and others cannot. */
-static int add_regions(const struct template *t, struct vas *vas)
+int template_lay_out(const struct template *t, struct vas *vas)
 {
 	struct vas_layout *layout;
 	int err = vas_layout_begin(vas, &layout);
@@ -129,12 +145,6 @@ int template_clone(const struct template *t, struct vas **vas)
 	const struct vas_options options = { .limit = t->info.limit,
 					     .ram_size = VAS_PAGE_SIZE,
 					     .name = t->info.name };
-	int err = vas_create(&options, vas);
 
-	if (err)
-		return err;
-	err = add_regions(t, *vas);
-	if (err)
-		vas_destroy(*vas);
-	return err;
+	return vas_create(&options, vas);
 }

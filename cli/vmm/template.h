@@ -29,8 +29,12 @@ struct template
 	char *hva; /* all of fd, for regions that need an address */
 };
 
-/* All of a snapshot: 0 or -errno, with vas_error() set. flags: 0 or VAS_RESTORE_ANY_FOLDER. */
-int template_make(struct template *template, const char *file, uint32_t flags);
+/*
+ * All of a snapshot, closed: 0 or -errno, with vas_error() set. flags: 0 or VAS_RESTORE_ANY_FOLDER.
+ * begun: called when the memory is there, and its bytes are still to come; not 0 ends this.
+ */
+int template_make(struct template *template, const char *file, uint32_t flags,
+		  int (*begun)(void *arg), void *arg);
 
 /* What a vas has whose RAM is apart, and which is to be closed before a clone runs. */
 int template_of(struct template *template, struct vas *vas);
@@ -41,7 +45,11 @@ int template_close(int fd);
 int template_seal(int fd);
 int template_is_closed(int fd);
 
-/* A clone's vas, which ends before the template is cleaned: 0 or -errno. */
+/*
+ * A clone's vas, which ends before the template is cleaned: 0 or -errno. It has regions when the
+ * template does, after template_make() or template_of(): from lay_out on.
+ */
 int template_clone(const struct template *template, struct vas **vas);
+int template_lay_out(const struct template *template, struct vas *vas);
 
 #endif

@@ -74,12 +74,11 @@ static void receive_all(struct net_receiver *receiver, struct net_port *port)
 	net_receive_flush(receiver);
 }
 
-static void lend(struct net_receiver *receiver, struct net_port *port)
+/* Others use the queue meanwhile. */
+static void wait_for_end(struct device_queue *queue)
 {
-	port->ops->lend(port, receiver);
-	while (!device_queue_is_stopping(receiver->queue))
-		device_queue_wait(receiver->queue, -1);
-	port->ops->lend(port, NULL);
+	while (!device_queue_is_stopping(queue))
+		device_queue_wait(queue, -1);
 }
 
 static int serve_received(struct net *net, struct device_queue *queue)
@@ -90,12 +89,16 @@ static int serve_received(struct net *net, struct device_queue *queue)
 	if (!receiver)
 		return -ENOMEM;
 	net_receiver_init(receiver, net, queue);
+	if (net->ops->lend)
+		net->ops->lend(pair->port, receiver);
 	net_set_received(net, pair, true);
 	if (net->ops->lend)
-		lend(receiver, pair->port);
+		wait_for_end(queue);
 	else
 		receive_all(receiver, pair->port);
 	net_set_received(net, pair, false);
+	if (net->ops->lend)
+		net->ops->lend(pair->port, NULL);
 	free(receiver);
 	return 0;
 }

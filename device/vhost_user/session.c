@@ -139,13 +139,18 @@ static int reset_device(struct session *session, struct vhost_user_message *mess
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
-static int add_region(struct session *session, const struct vhost_user_region *region, int fd)
+static struct memory_region region_of(const struct vhost_user_region *region)
 {
-	const struct memory_region wanted = {
+	return (struct memory_region){
 		.gpa = region->gpa,
 		.size = region->size,
 		.user = region->user,
 	};
+}
+
+static int add_region(struct session *session, const struct vhost_user_region *region, int fd)
+{
+	const struct memory_region wanted = region_of(region);
 	int err = memory_add(&session->memory, &wanted, fd, region->offset);
 
 	if (err == -EMEDIUMTYPE)
@@ -199,14 +204,23 @@ static int get_max_mem_slots(struct session *session, struct vhost_user_message 
 	return answer_number(message, answer, MEMORY_MAX_REGIONS);
 }
 
+/*
+ * QEMU 7.2 and others speak for each pair of a network device's queues as if it were a device
+ * alone: they add each region once for each, and later remove it as often.
+ */
 static int add_mem_reg(struct session *session, struct vhost_user_message *message,
 		       struct answer *answer)
 {
+	const struct memory_region wanted = region_of(&message->one.region);
 	int err;
 
 	(void)answer;
 	if (!message->nr_fds)
 		return vas_error_set(-EINVAL, "the front end adds memory without an fd");
+	if (memory_has(&session->memory, &wanted)) {
+		session->repeats_regions = true;
+		return 0;
+	}
 	vrings_pause(session);
 	err = add_region(session, &message->one.region, message->fds[0]);
 	binding_update(session, message->fds[0]);
@@ -217,24 +231,22 @@ static int add_mem_reg(struct session *session, struct vhost_user_message *messa
 static int rem_mem_reg(struct session *session, struct vhost_user_message *message,
 		       struct answer *answer)
 {
-	const struct vhost_user_region *region = &message->one.region;
-	const struct memory_region wanted = {
-		.gpa = region->gpa,
-		.size = region->size,
-		.user = region->user,
-	};
-	int err;
+	const struct memory_region wanted = region_of(&message->one.region);
 
 	(void)answer;
+	if (!memory_has(&session->memory, &wanted)) {
+		if (session->repeats_regions)
+			return 0;
+		return vas_error_set(-ENOENT,
+				     "the front end takes memory at gpa %#llx away that it has not "
+				     "sent",
+				     (unsigned long long)wanted.gpa);
+	}
 	vrings_pause(session);
-	err = memory_remove(&session->memory, &wanted);
+	memory_remove(&session->memory, &wanted);
 	binding_update(session, -1);
 	vrings_resume(session);
-	return err ? vas_error_set(err,
-				   "the front end takes memory at gpa %#llx away that it has not "
-				   "sent",
-				   (unsigned long long)region->gpa) :
-		     0;
+	return 0;
 }
 
 static int set_log_base(struct session *session, struct vhost_user_message *message,

@@ -35,6 +35,7 @@ struct session {
 	int sock;
 	struct vas_device *device;
 	struct memory memory;
+	bool repeats_regions; /* the front end has added one that is there */
 	struct shared_map inflight;
 	uint32_t inflight_queues, inflight_descs;
 	uint64_t features, protocol_features; /* that the front end has accepted */

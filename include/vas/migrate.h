@@ -260,6 +260,24 @@ VAS_API int vas_snapshot_state(const char *path, void **state, size_t *size);
  */
 VAS_API int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas);
 
+/* Zero what is not wanted. */
+struct vas_restore_options {
+	uint32_t flags; /* VAS_RESTORE_* */
+	/*
+	 * Called once, in the calling thread, when the memory is there and its bytes are not: they
+	 * come meanwhile and until the call returns, by other threads too. For who starts what is
+	 * to run in it: a VMM may map the file, and must not read or write it. The vas has no
+	 * regions yet, and is the restore's: it is gone if that fails. Not 0: the restore ends, and
+	 * returns it.
+	 */
+	int (*begun)(void *arg, struct vas *vas);
+	void *arg;
+};
+
+/* vas_snapshot_restore() with more options. -EINVAL also: begun with LAZY, CLONE or PRIVATE. */
+VAS_API int vas_snapshot_restore_with(const char *path, const struct vas_restore_options *options,
+				      struct vas **vas);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas_snapshot_restore(): with all its parents now. The other ways: lazy.c, private.c. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <vas/lazy.h>
 #include <vas/consumer.h>
 #include <vas/migrate.h>
 
+#include "lib/base/spawn.h"
 #include "migrate/snapshot/chain.h"
 #include "migrate/base/pages.h"
 #include "migrate/base/bits.h"
@@ -41,53 +45,123 @@ static int load_pages(struct target *target, uint64_t gpa, const char *pages, ui
 	return err;
 }
 
-static int load_words(struct chain *chain, struct target *target, char *pages)
-{
-	struct vas_dirty_word word;
-	uint64_t data;
-	size_t at = 0;
-	int err = 0;
+/* ---- by several threads ------------------------------------------------------------------- */
 
-	while (!err && chain_next(chain, &at, &word)) {
-		err = chain_read(chain, word.gpa, pages, &data);
-		data = err ? 0 : image_pages(chain->images, word.gpa, data);
-		if (data)
-			err = load_pages(target, word.gpa, pages, without_zeros(pages, data));
+#define MAX_HELPERS	 3
+#define WORDS_PER_HELPER 16 /* 4 MiB: less is not worth a thread */
+
+struct load {
+	struct chain *chain;
+	struct target target;
+	pthread_mutex_t lock; /* of what follows */
+	size_t at;	      /* the next word */
+	int err;	      /* the first, with its words: nothing more is begun */
+	char words[256];
+};
+
+static void end_with(struct load *load, int err)
+{
+	pthread_mutex_lock(&load->lock);
+	if (!load->err) {
+		load->err = err;
+		snprintf(load->words, sizeof(load->words), "%s", vas_error());
 	}
-	return err;
+	pthread_mutex_unlock(&load->lock);
 }
 
-static int load(struct chain *chain, char *pages, uint32_t create_flags, struct vas **vas)
+static int next_word(struct load *load, struct vas_dirty_word *word)
+{
+	int is_more;
+
+	pthread_mutex_lock(&load->lock);
+	is_more = !load->err && chain_next(load->chain, &load->at, word);
+	pthread_mutex_unlock(&load->lock);
+	return is_more;
+}
+
+static int load_word(struct load *load, struct chain *chain, uint64_t gpa, char *pages)
+{
+	uint64_t data;
+	int err = chain_read(chain, gpa, pages, &data);
+
+	data = err ? 0 : image_pages(chain->images, gpa, data);
+	return data ? load_pages(&load->target, gpa, pages, without_zeros(pages, data)) : err;
+}
+
+/* Words, one after the other, until there are no more. */
+static void *load_words(void *arg)
+{
+	struct load *load = arg;
+	struct chain chain = *load->chain; /* with room of this thread's own for a word */
+	char *pages = aligned_alloc(VAS_PAGE_SIZE, 2 * STREAM_WORD_SIZE);
+	struct vas_dirty_word word;
+	int err = pages ? 0 : vas_error_set(-ENOMEM, "no memory to restore with");
+
+	chain.raw = pages + STREAM_WORD_SIZE;
+	while (!err && next_word(load, &word))
+		err = load_word(load, &chain, word.gpa, pages);
+	if (err)
+		end_with(load, err);
+	free(pages);
+	return NULL;
+}
+
+static int nr_helpers(const struct chain *chain)
+{
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	const size_t worth = chain->nr_entries / WORDS_PER_HELPER;
+	int nr = cpus < MAX_HELPERS ? (int)cpus : MAX_HELPERS;
+
+	return worth < (size_t)nr ? (int)worth : nr;
+}
+
+/* What cannot be had of threads, this one does. */
+static int load_all(struct load *load, const struct vas_restore_options *options)
+{
+	pthread_t helpers[MAX_HELPERS];
+	int nr = 0, most = nr_helpers(load->chain), err = 0;
+
+	while (nr < most && !vas_spawn(&helpers[nr], load_words, load))
+		nr++;
+	if (options->begun)
+		err = options->begun(options->arg, load->target.vas);
+	if (err)
+		end_with(load, err);
+	load_words(load);
+	while (nr)
+		pthread_join(helpers[--nr], NULL);
+	return load->err ? vas_error_set(load->err, "%s", load->words) : 0;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+static int load(struct chain *chain, uint32_t create_flags,
+		const struct vas_restore_options *options, struct vas **vas)
 {
 	const struct image *image = &chain->images[0];
-	struct target_options options = { .create_flags = create_flags };
-	struct target target;
-	int err = target_init(&target, image->layout, image->header.layout_size, &options);
+	struct target_options of_target = { .create_flags = create_flags };
+	struct load load = { .chain = chain, .lock = PTHREAD_MUTEX_INITIALIZER };
+	int err = target_init(&load.target, image->layout, image->header.layout_size, &of_target);
 
 	if (err)
 		return err;
-	err = load_words(chain, &target, pages);
+	err = load_all(&load, options);
 	if (!err)
-		err = target_publish(&target, vas);
-	target_clean(&target);
+		err = target_publish(&load.target, vas);
+	target_clean(&load.target);
 	return err;
 }
 
 static int restore_eagerly(const char *path, uint32_t create_flags, uint32_t chain_flags,
-			   struct vas **vas)
+			   const struct vas_restore_options *options, struct vas **vas)
 {
-	char *pages = aligned_alloc(VAS_PAGE_SIZE, STREAM_WORD_SIZE);
 	struct chain chain;
-	int err;
+	int err = chain_open(&chain, path, chain_flags);
 
-	if (!pages)
-		return vas_error_set(-ENOMEM, "no memory to restore with");
-	err = chain_open(&chain, path, chain_flags);
-	if (!err) {
-		err = load(&chain, pages, create_flags, vas);
-		chain_close(&chain);
-	}
-	free(pages);
+	if (err)
+		return err;
+	err = load(&chain, create_flags, options, vas);
+	chain_close(&chain);
 	return err;
 }
 
@@ -106,15 +180,9 @@ int restore_create(const struct stream_layout *layout, struct vas **vas)
 	return err == -EINVAL ? -EPROTO : err;
 }
 
-int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas)
+static int restore_later(const char *path, uint32_t flags, uint32_t chain_flags, struct vas **vas)
 {
-	uint32_t chain_flags = flags & VAS_RESTORE_ANY_FOLDER ? CHAIN_ANY_FOLDER : 0;
-
-	switch (flags & ~VAS_RESTORE_ANY_FOLDER) {
-	case 0:
-		return restore_eagerly(path, 0, chain_flags, vas);
-	case VAS_RESTORE_RAM_APART:
-		return restore_eagerly(path, VAS_CREATE_RAM_APART, chain_flags, vas);
+	switch (flags) {
 	case VAS_RESTORE_LAZY:
 		return restore_lazily(path, 0, chain_flags, vas);
 	case VAS_RESTORE_CLONE:
@@ -124,4 +192,27 @@ int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas)
 	default:
 		return vas_error_set(-EINVAL, "flags %#x: one way to restore at a time", flags);
 	}
+}
+
+int vas_snapshot_restore_with(const char *path, const struct vas_restore_options *options,
+			      struct vas **vas)
+{
+	const uint32_t flags = options->flags & ~VAS_RESTORE_ANY_FOLDER;
+	uint32_t chain_flags = options->flags & VAS_RESTORE_ANY_FOLDER ? CHAIN_ANY_FOLDER : 0;
+
+	if (!flags)
+		return restore_eagerly(path, 0, chain_flags, options, vas);
+	if (flags == VAS_RESTORE_RAM_APART)
+		return restore_eagerly(path, VAS_CREATE_RAM_APART, chain_flags, options, vas);
+	if (options->begun)
+		return vas_error_set(-EINVAL, "flags %#x: nothing begins that would not be done",
+				     flags);
+	return restore_later(path, flags, chain_flags, vas);
+}
+
+int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **vas)
+{
+	const struct vas_restore_options options = { .flags = flags };
+
+	return vas_snapshot_restore_with(path, &options, vas);
 }

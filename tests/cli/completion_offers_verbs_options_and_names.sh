@@ -66,8 +66,10 @@ check()
 	out_is --machine
 	completes create --machine q
 	out_is q35
-	completes device ""
-	out_is "$(printf 'blk\nnet')"
+	completes device b
+	out_is blk
+	completes device n
+	out_is net
 	completes device blk --engine s
 	out_is sync
 	completes run -- bas

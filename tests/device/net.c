@@ -52,6 +52,18 @@ static void *serve(void *arg)
 	return (void *)(intptr_t)err;
 }
 
+/* What is sent before there is anybody who receives is lost. */
+static int is_received(void *arg)
+{
+	struct net_pair *pair = arg;
+	bool is_received;
+
+	pthread_mutex_lock(&net.lock);
+	is_received = pair->is_received;
+	pthread_mutex_unlock(&net.lock);
+	return is_received;
+}
+
 static void begin_without(uint64_t features)
 {
 	int pair[2];
@@ -66,6 +78,7 @@ static void begin_without(uint64_t features)
 	CHECK_OK(front_end_send_memory(&front));
 	for (uint32_t i = 0; i < 3; i++)
 		CHECK_OK(front_end_start_ring(&front, i));
+	test_wait(is_received, &net.pairs[0], TEST_HANG_MS);
 }
 
 static void end(void)
@@ -375,6 +388,8 @@ TEST(what_is_received_is_in_the_log)
 	CHECK_OK(front_end_receive(&front, &message));
 	CHECK_OK(front_end_send(&front, VHOST_USER_SET_FEATURES, 0, &features, 8, NULL, 0));
 	CHECK_OK(front_end_ask(&front, VHOST_USER_GET_FEATURES, &features));
+	/* Its queues stood still meanwhile. */
+	test_wait(is_received, &net.pairs[0], TEST_HANG_MS);
 	give_buffers(4, 4096);
 	send_frame(60);
 	send_frame(5000);
@@ -580,6 +595,7 @@ TEST(each_pair_is_a_loop_of_its_own)
 	options.nr_pairs = 2;
 	begin_without(0);
 	CHECK_OK(front_end_start_ring(&front, 3));
+	test_wait(is_received, &net.pairs[1], TEST_HANG_MS);
 	fill_frame(60);
 	post(2, 0, &received, 1);
 	post(3, 0, &sent, 1);

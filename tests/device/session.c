@@ -474,9 +474,24 @@ TEST(a_region_is_taken_away_by_all_of_its_numbers)
 	CHECK_EQ(take_region_away(0, 4096, FRONT_USER), 1);
 	CHECK_EQ(take_region_away(4096, RAM, FRONT_USER), 1);
 	CHECK_EQ(take_region_away(0, RAM, FRONT_USER + 4096), 1);
-	CHECK_EQ(send_region(0, RAM, FRONT_USER, 0), 1);
+	CHECK_EQ(send_region(0, RAM, FRONT_USER + 4096, 0), 1);
 	CHECK_EQ(take_region_away(0, RAM, FRONT_USER), 0);
+	CHECK_EQ(take_region_away(0, RAM, FRONT_USER), 1);
 	CHECK_EQ(send_region(0, RAM, FRONT_USER, 0), 0);
+	CHECK_EQ(end(), 0);
+}
+
+/* A front end that says all of its memory for each of its queues takes it away as often. */
+TEST(a_region_may_be_added_twice)
+{
+	open_device();
+	CHECK_OK(front_end_negotiate(&front, 0));
+	CHECK_EQ(send_region(0, RAM, FRONT_USER, 0), 0);
+	CHECK_EQ(send_region(0, RAM, FRONT_USER, 0), 0);
+	CHECK_OK(front_end_start_ring(&front, 0));
+	CHECK_EQ(request(VIRTIO_BLK_T_IN, 0, 4096, 1), VIRTIO_BLK_S_OK);
+	CHECK_EQ(take_region_away(0, RAM, FRONT_USER), 0);
+	CHECK_EQ(take_region_away(0, RAM, FRONT_USER), 0);
 	CHECK_EQ(end(), 0);
 }
 

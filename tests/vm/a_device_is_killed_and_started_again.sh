@@ -1,23 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-# The process that serves a guest's disk is killed at any moment, and started again: the guest's
-# requests wait, and none is lost, done wrongly, or told to have failed. TIMES is how often.
+# The process that serves a guest's device is killed at any moment, and started again: the guest's
+# requests wait, and none is lost, done wrongly, or told to have failed. KIND is disk or net, TIMES how
+# often.
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
-times=$1
-# shellcheck source-path=SCRIPTDIR source=disk.sh
-. "$(dirname "$0")/disk.sh"
+# shellcheck source-path=SCRIPTDIR source=device.sh
+. "$(dirname "$0")/device.sh"
+device_kind "$@"
+times=$2
 
-make_disk_guest
-truncate -s ${disk_mib}M "$tmp/disk"
-device_words=,num-queues=2
-serve --path "$tmp/disk"
-boot_disk "$tmp/serial"
+make_guest
+device_where 1
+# shellcheck disable=SC2086,SC2154 # words
+serve $where
+boot "$tmp/serial"
 goes_on "$tmp/serial"
 while [ "$times" -gt 0 ]; do
 	times=$((times - 1))
 	goes_on "$tmp/serial" $((1 + times * 37 % 101))
 	kill_device
-	serve --path "$tmp/disk"
+	# shellcheck disable=SC2086 # words
+	serve $where
 done
 goes_on "$tmp/serial" 300

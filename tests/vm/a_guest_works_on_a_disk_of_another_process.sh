@@ -5,17 +5,18 @@
 # engine; and a disk that is only read.
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
-# shellcheck source-path=SCRIPTDIR source=disk.sh
-. "$(dirname "$0")/disk.sh"
+# shellcheck source-path=SCRIPTDIR source=device.sh
+. "$(dirname "$0")/device.sh"
+device_kind disk
 
-make_disk_guest
+make_guest
 
 end_both()
 {
 	kill "$guest" "$device"
 	wait "$guest" 2>/dev/null || :
 	wait "$device" || die "the device ends with $?: $(cat "$tmp/device.err")"
-	[ ! -e "$tmp/blk" ] || die "its socket is still there"
+	[ ! -e "$sock" ] || die "its socket is still there"
 }
 
 # try SERIAL WORDS OPTION...: a guest works; WORDS are for QEMU's device
@@ -24,12 +25,11 @@ try()
 	name=$1 device_words=$2
 	shift 2
 	serve "$@"
-	boot_disk "$tmp/$name"
+	boot "$tmp/$name"
 	goes_on "$tmp/$name" 300
-	[ ! -s "$tmp/device.err" ] || die "$name: $(cat "$tmp/device.err")"
+	has_no_errors "$name"
 }
 
-truncate -s ${disk_mib}M "$tmp/disk"
 try file ,num-queues=2 --path "$tmp/disk" --serial of-this-test
 grep -aq 'disk: serial of-this-test' "$tmp/file" || die "$(grep -a serial "$tmp/file")"
 grep -aq 'disk: 2 queues' "$tmp/file" || die "$(grep -a queues "$tmp/file")"

@@ -110,6 +110,48 @@ TEST(of_a_snapshot_with_a_parent_a_template_can_be_made)
 	leave_folder();
 }
 
+static int stays_there(void *arg, struct vas *vas)
+{
+	int *fd = arg;
+
+	*fd = fcntl(vas_backing_fd(vas, 0), F_DUPFD_CLOEXEC, 0);
+	return *fd < 0 ? -errno : 0;
+}
+
+static int ends_it(void *arg, struct vas *vas)
+{
+	(void)arg;
+	(void)vas;
+	return -ECANCELED;
+}
+
+/* Enough for helpers: some hundred words. */
+TEST(a_restore_tells_when_its_memory_is_there_and_fills_it_by_several_threads)
+{
+	struct test_random random = { test_seed() };
+	struct vas *vas = shadow_vas(SIZE), *back;
+	struct vas_restore_options options = { .begun = stays_there };
+	struct stat st;
+	int fd = -1;
+
+	enter_folder();
+	write_some(vas, &random, 2000);
+	CHECK_OK(vas_snapshot_save(vas, "full", NULL, NULL));
+	options.arg = &fd;
+	CHECK_OK(vas_snapshot_restore_with("full", &options, &back));
+	CHECK(!fstat(fd, &st));
+	close(fd);
+	CHECK(!fstat(vas_fd(back), &st));
+	check_same(vas, back);
+	vas_destroy(back);
+	options.begun = ends_it;
+	CHECK_EQ(vas_snapshot_restore_with("full", &options, &back), -ECANCELED);
+	options.flags = VAS_RESTORE_LAZY;
+	CHECK_EQ(vas_snapshot_restore_with("full", &options, &back), -EINVAL);
+	vas_destroy(vas);
+	leave_folder();
+}
+
 TEST(a_damaged_snapshot_is_refused)
 {
 	struct test_random random = { test_seed() };

@@ -5,6 +5,8 @@
  *	count: 17, at gpa 0x2345000	a line for each number, ten a second
  *	count: BROKEN ...		its memory is not what it wrote
  *	fill: 200 MiB			what it was told by a line on the console: "fill 200"
+ *	take: 200 MiB			"take 200": the same, and it is kept until "give"
+ *	memory: 243 MiB			"memory": what the kernel has to give
  *	agent: shutdown			what the host asked the guest's agent to do, by a virtio port
  *
  * Its memory is PAGES pages, each full of the number of the last round and of its own index: a
@@ -23,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,28 +83,35 @@ static void go_round(volatile uint64_t *memory, uint64_t seed, uint64_t round)
 		}
 }
 
-/* Write to so much memory, all of it other than what was there, and give it back. */
-static void fill(size_t mib)
+static void *taken;
+static size_t taken_size;
+
+/* Write to so much memory, all of it other than what was there, and give it back, or keep it. */
+static void fill(const char *word, size_t mib, int keeps)
 {
 	size_t size = mib << 20, wrong = 0;
 	uint64_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
 	if (memory == MAP_FAILED) {
-		perror("fill");
+		perror(word);
 		return;
 	}
 	for (size_t i = 0; i < size / 8; i++)
 		memory[i] = ~(uint64_t)i;
 	for (size_t i = 0; i < size / 8; i++)
 		wrong += ((volatile uint64_t *)memory)[i] != ~(uint64_t)i;
-	munmap(memory, size);
-	printf("fill: %zu MiB%s\n", mib, wrong ? ", count: BROKEN" : "");
+	if (!keeps)
+		munmap(memory, size);
+	else
+		taken = memory, taken_size = size;
+	printf("%s: %zu MiB%s\n", word, mib, wrong ? ", count: BROKEN" : "");
 }
 
 static void listen_to_console(void)
 {
 	struct pollfd console = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct sysinfo info;
 	char line[80];
 	ssize_t nr = poll(&console, 1, 0) == 1 ? read(STDIN_FILENO, line, sizeof(line) - 1) : 0;
 
@@ -109,7 +119,14 @@ static void listen_to_console(void)
 		return;
 	line[nr] = '\0';
 	if (!strncmp(line, "fill ", 5))
-		fill(strtoul(line + 5, NULL, 10));
+		fill("fill", strtoul(line + 5, NULL, 10), 0);
+	if (!strncmp(line, "take ", 5))
+		fill("take", strtoul(line + 5, NULL, 10), 1);
+	if (!strncmp(line, "give", 4))
+		printf("give: %d\n", munmap(taken, taken_size));
+	if (!strncmp(line, "memory", 6) && !sysinfo(&info))
+		printf("memory: %llu MiB\n",
+		       (unsigned long long)info.totalram * info.mem_unit >> 20);
 }
 
 static int open_agent_port(void)

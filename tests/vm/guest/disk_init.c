@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,23 +38,6 @@ enum {
 
 static uint64_t *nr_checked; /* shared */
 static int only_reads;
-
-/* Those that /modules/list names, in its order. */
-static void load_modules(void)
-{
-	char file[256];
-	FILE *list = fopen("/modules/list", "r");
-
-	while (list && fscanf(list, "%255s", file) == 1) {
-		int fd = open(file, O_RDONLY);
-
-		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
-			printf("disk: BROKEN: cannot load %s: %s\n", file, strerror(errno));
-		close(fd);
-	}
-	if (list)
-		fclose(list);
-}
 
 static void tell_of_device(void)
 {
@@ -228,7 +210,7 @@ int main(void)
 	const struct timespec period = { .tv_nsec = PERIOD_NS };
 
 	take_console();
-	load_modules();
+	load_listed_modules("disk");
 	nr_checked = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	only_reads = getenv("vas_only") != NULL;
 	while (access("/dev/vda", F_OK))
