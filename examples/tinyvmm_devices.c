@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vas/device.h>
+
 #include "tinyvmm_vhost.h"
 
 #ifdef HAVE_DEVICE
@@ -18,6 +20,7 @@ struct device {
 	void (*close)(struct device *device);
 	struct vas_vfio_device physical;
 	struct vhost_device vhost;
+	struct vas_bus_device *bus;
 #ifdef HAVE_DEVICE
 	struct blk blk;
 	struct thread_server *thread;
@@ -32,6 +35,7 @@ struct words {
 	const char *kind;
 	const char *path;
 	const char *host;
+	const char *name;
 	const char *tap;
 	uint64_t cid;
 	unsigned int nr_queues;
@@ -51,6 +55,8 @@ static int words_parse(struct words *words, const char *spec)
 			words->path = word + 5;
 		else if (!strncmp(word, "host=", 5))
 			words->host = word + 5;
+		else if (!strncmp(word, "name=", 5))
+			words->name = word + 5;
 		else if (!strncmp(word, "tap=", 4))
 			words->tap = word + 4;
 		else if (!strncmp(word, "cid=", 4))
@@ -108,6 +114,40 @@ static int block_open(struct device *device, struct vas *vas, const struct words
 	return vas_error_set(-ENOTSUP, "this tinyvmm was built without a disk of its own");
 }
 #endif
+
+/* ---- on the bus ---------------------------------------------------------------------------- */
+
+#define OFFER_NS (60 * 1000000000ull) /* how long a first provider is waited for */
+
+static void bus_close(struct device *device)
+{
+	vas_device_remove(device->bus);
+}
+
+/* Some process serves it that has connected to the guest's socket. */
+static int bus_open(struct device *device, struct vas *vas, const struct words *words,
+		    struct vas_virtio_server **server)
+{
+	const struct vas_device_options options = {
+		.name = words->name,
+		.kind = !strcmp(words->kind, "bus-net") ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK,
+	};
+	int err;
+
+	if (!words->name)
+		return vas_error_set(-EINVAL, "%s wants name=NAME", words->kind);
+	err = vas_device_add(vas, &options, &device->bus);
+	if (err)
+		return err;
+	err = vas_device_wait(device->bus, OFFER_NS);
+	if (err) {
+		vas_device_remove(device->bus);
+		return vas_error_set(err, "nobody offers to serve \"%s\"", words->name);
+	}
+	device->close = bus_close;
+	*server = vas_device_server(device->bus);
+	return 0;
+}
 
 /* ---- the kernel's own ---------------------------------------------------------------------- */
 
@@ -192,12 +232,15 @@ static int device_open(struct devices *devices, struct device *device, struct va
 		err = block_open(device, vas, &words, server);
 	else if (!err && (!strcmp(words.kind, "vhost-net") || !strcmp(words.kind, "vhost-vsock")))
 		err = vhost_open(device, vas, &words, server);
+	else if (!err && (!strcmp(words.kind, "bus-blk") || !strcmp(words.kind, "bus-net")))
+		err = bus_open(device, vas, &words, server);
 	else if (!err && !strcmp(words.kind, "vfio"))
 		err = physical_open(devices, device, &words);
 	else if (!err)
 		err = vas_error_set(
 			-EINVAL,
-			"there is no device \"%s\"; there are: blk, vfio, vhost-net, vhost-vsock",
+			"there is no device \"%s\"; there are: blk, bus-blk, bus-net, vfio, vhost-net, "
+			"vhost-vsock",
 			words.kind);
 	free(words.text);
 	return err;
