@@ -18,6 +18,7 @@
 
 #include <vas/access.h>
 #include <vas/event.h>
+#include <vas/serve.h>
 
 #include "echo.h"
 #include "tinyvmm_devices.h"
@@ -45,13 +46,15 @@ static const char usage[] =
 	"  --initrd FILE     its initial RAM disk\n"
 	"  --device SPEC     a PCI device; may be repeated:\n"
 	"                      blk,path=FILE[,queues=N]   a disk\n"
+	"                      bus-blk,name=NAME          a disk that a process serves: --serve,\n"
+	"                                                 vas device blk NAME --guest=PATH\n"
+	"                      bus-net,name=NAME          a network likewise\n"
 	"                      vfio,host=ADDRESS          a device of the host's, by vfio-pci\n"
 	"                      vhost-net,tap=NAME         a network that the host's kernel serves\n"
 	"                      vhost-vsock,cid=N          sockets likewise\n"
-	"                      bus,name=NAME,kind=NUMBER,socket=PATH[,queues=N]: who connects there\n"
-	"                      serves it, such as vas device blk NAME --guest=PATH (kind=2)\n"
 	"  --fd N            use the vas behind fd N; it must have no owner\n"
 	"  --mem MIB         else make one with so much RAM (default 16)\n"
+	"  --serve PATH      a socket for processes that serve its devices\n"
 	"  --socket PATH     pass the vas to everyone who connects there\n"
 	"  --cpus N          vCPUs (default 1)\n"
 	"  --poke GPA=VALUE  store 64 bits before the guest starts; may be repeated\n"
@@ -63,6 +66,7 @@ struct options {
 	int fd;
 	uint64_t mem;
 	const char *socket;
+	const char *serve;
 	const char *migrate;
 	const char *incoming;
 	unsigned int cpus;
@@ -328,19 +332,13 @@ static void server_start(struct server *server, const char *path)
 static void options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "fd", 1, 0, 'f' },
-		{ "mem", 1, 0, 'm' },
-		{ "socket", 1, 0, 's' },
-		{ "cpus", 1, 0, 'c' },
-		{ "poke", 1, 0, 'p' },
-		{ "dirty-ring", 0, 0, 'd' },
-		{ "migrate", 1, 0, 'o' },
-		{ "incoming", 1, 0, 'i' },
-		{ "append", 1, 0, 'a' },
-		{ "initrd", 1, 0, 'r' },
-		{ "device", 1, 0, 'D' },
-		{ "help", 0, 0, 'h' },
-		{ 0 },
+		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },
+		{ "socket", 1, 0, 's' },  { "cpus", 1, 0, 'c' },
+		{ "poke", 1, 0, 'p' },	  { "dirty-ring", 0, 0, 'd' },
+		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' },
+		{ "append", 1, 0, 'a' },  { "initrd", 1, 0, 'r' },
+		{ "serve", 1, 0, 'S' },	  { "device", 1, 0, 'D' },
+		{ "help", 0, 0, 'h' },	  { 0 },
 	};
 	int c;
 
@@ -359,6 +357,8 @@ static void options_parse(struct options *o, int argc, char **argv)
 			o->cpus = atoi(optarg);
 		else if (c == 'p' && o->nr_pokes < 64)
 			o->pokes[o->nr_pokes++] = optarg;
+		else if (c == 'S')
+			o->serve = optarg;
 		else if (c == 'a')
 			o->append = optarg;
 		else if (c == 'r')
@@ -400,6 +400,7 @@ int main(int argc, char **argv)
 	};
 	static struct mover mover = { .machine = &machine, .quiet = values_quiet };
 	static struct server server;
+	struct vas_serve *serve = NULL;
 	int status;
 
 	options_parse(&options, argc, argv);
@@ -415,6 +416,8 @@ int main(int argc, char **argv)
 	values_quiet(&machine, 0);
 	events_make(&machine, &values);
 	server.vas = machine.vas;
+	if (options.serve)
+		check(options.serve, vas_serve(machine.vas, options.serve, 0600, &serve));
 	if (options.nr_devices)
 		check("--device",
 		      devices_create(&devices, &machine, options.devices, options.nr_devices));
@@ -433,6 +436,8 @@ int main(int argc, char **argv)
 	if (options.socket)
 		unlink(options.socket);
 	devices_destroy(&devices);
+	if (serve)
+		vas_serve_end(serve);
 	machine_destroy(&machine);
 	vas_mapping_destroy(values.mapping);
 	return status; /* the server's thread may be using the vas: it goes with the process */

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/*
- * With HAVE_DEVICE, as where this is built: devices that threads of this process serve. And devices
- * of the bus, which other processes serve: "bus,name=disk,kind=2,socket=PATH", then
- * vas device blk disk --guest=PATH --path=FILE.
- */
+/* With HAVE_DEVICE, as where this is built: devices that threads of this process serve. */
 #include "tinyvmm_devices.h"
 
 #include <errno.h>
 #include <linux/virtio_ids.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <vas/device.h>
-#include <vas/serve.h>
 
 #include "tinyvmm_vhost.h"
 
@@ -21,13 +16,10 @@
 #include "device/thread/server.h"
 #endif
 
-#define PROVIDER_NS 60000000000ull /* for somebody to serve a device of the bus */
-
 struct device {
 	void (*close)(struct device *device);
 	struct vas_vfio_device physical;
 	struct vhost_device vhost;
-	struct vas_serve *serve;
 	struct vas_bus_device *bus;
 #ifdef HAVE_DEVICE
 	struct blk blk;
@@ -43,12 +35,10 @@ struct words {
 	const char *kind;
 	const char *path;
 	const char *host;
+	const char *name;
 	const char *tap;
 	uint64_t cid;
 	unsigned int nr_queues;
-	const char *name;    /* of a device of the bus */
-	const char *socket;  /* for who serves it */
-	unsigned int number; /* virtio's of its kind */
 };
 
 static int words_parse(struct words *words, const char *spec)
@@ -65,16 +55,12 @@ static int words_parse(struct words *words, const char *spec)
 			words->path = word + 5;
 		else if (!strncmp(word, "host=", 5))
 			words->host = word + 5;
+		else if (!strncmp(word, "name=", 5))
+			words->name = word + 5;
 		else if (!strncmp(word, "tap=", 4))
 			words->tap = word + 4;
 		else if (!strncmp(word, "cid=", 4))
 			words->cid = strtoull(word + 4, NULL, 0);
-		else if (!strncmp(word, "name=", 5))
-			words->name = word + 5;
-		else if (!strncmp(word, "socket=", 7))
-			words->socket = word + 7;
-		else if (!strncmp(word, "kind=", 5))
-			words->number = (unsigned int)atoi(word + 5);
 		else if (!strncmp(word, "queues=", 7))
 			words->nr_queues = (unsigned int)atoi(word + 7);
 		else
@@ -128,6 +114,40 @@ static int block_open(struct device *device, struct vas *vas, const struct words
 	return vas_error_set(-ENOTSUP, "this tinyvmm was built without a disk of its own");
 }
 #endif
+
+/* ---- on the bus ---------------------------------------------------------------------------- */
+
+#define OFFER_NS (60 * 1000000000ull) /* how long a first provider is waited for */
+
+static void bus_close(struct device *device)
+{
+	vas_device_remove(device->bus);
+}
+
+/* Some process serves it that has connected to the guest's socket. */
+static int bus_open(struct device *device, struct vas *vas, const struct words *words,
+		    struct vas_virtio_server **server)
+{
+	const struct vas_device_options options = {
+		.name = words->name,
+		.kind = !strcmp(words->kind, "bus-net") ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK,
+	};
+	int err;
+
+	if (!words->name)
+		return vas_error_set(-EINVAL, "%s wants name=NAME", words->kind);
+	err = vas_device_add(vas, &options, &device->bus);
+	if (err)
+		return err;
+	err = vas_device_wait(device->bus, OFFER_NS);
+	if (err) {
+		vas_device_remove(device->bus);
+		return vas_error_set(err, "nobody offers to serve \"%s\"", words->name);
+	}
+	device->close = bus_close;
+	*server = vas_device_server(device->bus);
+	return 0;
+}
 
 /* ---- the kernel's own ---------------------------------------------------------------------- */
 
@@ -189,56 +209,15 @@ static int physical_add(struct devices *devices, const struct device *device, un
 static int physical_attach(struct devices *devices, struct vas *vas)
 {
 	int fds[DEVICES_MAX];
-	uint32_t ids[DEVICES_MAX];
-	struct vas_vfio_options options = { .device_fds = fds, .device_ids = ids };
+	struct vas_vfio_options options = { .device_fds = fds };
 	unsigned int i;
 
 	if (devices->container_fd < 0)
 		return 0;
-	for (i = 0; i < devices->nr; i++) {
-		if (devices->all[i]->close != physical_close)
-			continue;
-		ids[options.nr_device_fds] = devices->all[i]->physical.device_id;
-		fds[options.nr_device_fds++] = devices->all[i]->physical.device_fd;
-	}
+	for (i = 0; i < devices->nr; i++)
+		if (devices->all[i]->close == physical_close)
+			fds[options.nr_device_fds++] = devices->all[i]->physical.device_fd;
 	return vas_vfio_attach(vas, devices->container_fd, &options, &devices->vfio);
-}
-
-/* ---- a device of the bus ------------------------------------------------------------------- */
-
-static void bus_close(struct device *device)
-{
-	vas_device_remove(device->bus);
-	vas_serve_end(device->serve);
-}
-
-static int bus_open(struct device *device, struct vas *vas, const struct words *words,
-		    struct vas_virtio_server **server)
-{
-	const struct vas_device_options options = {
-		.name = words->name,
-		.kind = words->number,
-		.nr_queues = words->nr_queues,
-	};
-	int err;
-
-	if (!words->name || !words->socket || !words->number)
-		return vas_error_set(-EINVAL, "a device of the bus wants name=, kind= and socket=");
-	err = vas_serve(vas, words->socket, 0600, &device->serve);
-	if (err)
-		return err;
-	err = vas_device_add(vas, &options, &device->bus);
-	if (!err) {
-		fprintf(stderr, "tinyvmm: %s is to be served at %s\n", words->name, words->socket);
-		err = vas_device_wait(device->bus, PROVIDER_NS);
-	}
-	if (err) {
-		bus_close(device);
-		return err;
-	}
-	device->close = bus_close;
-	*server = vas_device_server(device->bus);
-	return 0;
 }
 
 /* ---- all of them --------------------------------------------------------------------------- */
@@ -251,16 +230,17 @@ static int device_open(struct devices *devices, struct device *device, struct va
 
 	if (!err && !strcmp(words.kind, "blk"))
 		err = block_open(device, vas, &words, server);
-	else if (!err && !strcmp(words.kind, "bus"))
-		err = bus_open(device, vas, &words, server);
 	else if (!err && (!strcmp(words.kind, "vhost-net") || !strcmp(words.kind, "vhost-vsock")))
 		err = vhost_open(device, vas, &words, server);
+	else if (!err && (!strcmp(words.kind, "bus-blk") || !strcmp(words.kind, "bus-net")))
+		err = bus_open(device, vas, &words, server);
 	else if (!err && !strcmp(words.kind, "vfio"))
 		err = physical_open(devices, device, &words);
 	else if (!err)
 		err = vas_error_set(
 			-EINVAL,
-			"there is no device \"%s\"; there are: blk, bus, vfio, vhost-net, vhost-vsock",
+			"there is no device \"%s\"; there are: blk, bus-blk, bus-net, vfio, vhost-net, "
+			"vhost-vsock",
 			words.kind);
 	free(words.text);
 	return err;

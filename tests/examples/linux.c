@@ -93,6 +93,65 @@ TEST(a_kernel_that_is_a_bzimage_works_on_its_disk)
 	work("TEST_BZIMAGE", "1", "blk,path=" DISK);
 }
 
+/* ---- a disk that another process serves ---------------------------------------------------- */
+
+static void serve_disk(struct program *device)
+{
+	const char *argv[] = { path_of("TEST_VAS"), "device",	"blk", "disk", "--path", DISK,
+			       "--guest",	    "/tmp/bus", NULL };
+
+	program_start(device, argv);
+}
+
+static void await_checked(unsigned long nr)
+{
+	while (nr_checked(&vmm) < nr) {
+		CHECK(!strstr(vmm.text, "BROKEN") && !strstr(vmm.text, "I/O error"));
+		CHECK(program_read(&vmm));
+	}
+}
+
+static int is_served(void *arg)
+{
+	(void)arg;
+	return !access("/tmp/bus", F_OK);
+}
+
+TEST(a_disk_on_the_bus_outlives_who_serves_it)
+{
+	static struct program device;
+	const char *argv[] = { path_of("TEST_TINYVMM"),
+			       "--mem",
+			       "160",
+			       "--append",
+			       path_of("TEST_APPEND"),
+			       "--initrd",
+			       path_of("TEST_INITRD"),
+			       "--serve",
+			       "/tmp/bus",
+			       "--device",
+			       "bus-blk,name=disk",
+			       path_of("TEST_VMLINUX"),
+			       NULL };
+	int i;
+
+	make_disk();
+	program_start(&vmm, argv);
+	test_wait(is_served, NULL, TEST_HANG_MS);
+	serve_disk(&device);
+	await_checked(CHECKED);
+	for (i = 0; i < 3; i++) {
+		kill(device.pid, SIGKILL);
+		CHECK_EQ(program_finish(&device), -SIGKILL);
+		serve_disk(&device);
+		await_checked(nr_checked(&vmm) + CHECKED / 3);
+	}
+	kill(vmm.pid, SIGTERM);
+	CHECK_EQ(program_finish(&vmm), -SIGTERM);
+	kill(device.pid, SIGTERM);
+	program_finish(&device);
+}
+
 /* ---- the kernel's own back ends ------------------------------------------------------------ */
 
 static void set_address(int sock, const char *name, const char *text)
