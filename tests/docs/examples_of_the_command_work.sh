@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # Each command in the manual's section 1 does what its page says: lines with a dollar are typed, others are
-# what they print, among other things. A block with commands and no dollar, in any page, is a mistake. What
-# needs a kernel's symbols ("vmlinux") is tested in tests/vm/debuggers_see_linux.py.
+# what they print, among other things. A block with commands and no dollar, in any page, is a mistake; one
+# that begins with root's prompt is not typed. Nor is what needs a kernel's symbols ("vmlinux") or a Linux
+# that lets memory go (unplug): tests/vm has those.
 # usage: SCRIPT MAN-DIR
 set -eu
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
@@ -81,7 +82,7 @@ type_it()
 	echo "# $page: $command"
 	program=${command%% *}
 	case $command in
-	*vmlinux*) return ;;
+	*vmlinux* | *"vas unplug "*) return ;;
 	*"&")
 		: >"$tmp/printed"
 		eval "${command%&} >>\"\$tmp/printed\" 2>&1 &"
@@ -104,8 +105,10 @@ type_it()
 # Lines of the blocks of a page: names are this test's own, and folders are $tmp's.
 blocks()
 {
-	sed -e '/^```/,/^```/!d' -e "s,/run/guest,$tmp/there,g; s,/var/lib/prometheus/node-exporter,$tmp/there,g" \
-		-e "s/\bguest\b/$mine-guest/g; s/ \.\.\.$//" -e 's/\\\\$/\\/' "$man/$page"
+	awk '/^```$/ { inside = !inside; if (inside) block = ""; else if (block !~ /^# /) print block "```" }
+		inside && !/^```$/ { block = block $0 "\n" }' "$man/$page" |
+		sed -e "s,/run/guest,$tmp/there,g; s,/var/lib/prometheus/node-exporter,$tmp/there,g" \
+			-e "s/\bguest\b/$mine-guest/g; s/ \.\.\.//g" -e 's/\\\\$/\\/'
 }
 
 nr=0
@@ -142,6 +145,6 @@ done
 [ "$nr" -gt 12 ] || die "only $nr commands were found"
 
 bad=$(awk '/^```/ { inside = !inside; first = 1; next }
-	inside && first { typed = /^\$ /; first = 0 }
+	inside && first { typed = /^[$#] /; first = 0 }
 	inside && !typed && /^(vas|qemu-system-[a-z0-9_]*|drgn|gdb|crash) / { print FILENAME ": " $0 }' "$man"/*.scd)
 [ -z "$bad" ] || die "commands that nobody types: $bad"
