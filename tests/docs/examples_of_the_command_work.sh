@@ -66,6 +66,8 @@ plain()
 
 has_printed()
 {
+	local line
+
 	while IFS= read -r line; do
 		plain <"$tmp/printed" | grep -qxF -e "$(printf '%s\n' "$line" | plain)" || return 1
 	done <"$tmp/expected"
