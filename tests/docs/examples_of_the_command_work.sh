@@ -20,6 +20,7 @@ make_files()
 {
 	# shellcheck disable=SC2016 # for the programs
 	printf '#!/bin/sh\nexec head -c 16 "/proc/self/fd/$2"\n' >reader
+	# shellcheck disable=SC2016 # likewise
 	printf '#!/bin/sh\nexec vas info "fd:$2"\n' >"$tmp/bin/tinyvmm"
 	chmod +x reader "$tmp/bin/tinyvmm"
 	python3 - <<-'END'
