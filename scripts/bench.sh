@@ -14,6 +14,7 @@ Builds and runs the benches NAME... (default: all of them), for example
     bench.sh translate --case '*/64/*'
 
   --png DIR  also draw the results there, as NAME-*.png (needs gnuplot)
+  --build    only build them, and all else as they are: without debugging, with more optimization
   --help     print this, then the benches' own options
 
 All other options go to each bench.
@@ -25,6 +26,7 @@ build=${VAS_BENCH_BUILD:-$root/build-bench}
 names=
 png=
 help=
+only_build=
 
 build_benches()
 {
@@ -69,11 +71,13 @@ while [ "$remaining" -gt 0 ]; do
 		remaining=$((remaining - 1))
 		;;
 	--help) help=1 ;;
+	--build) only_build=1 ;;
 	*) set -- "$@" "$option" ;;
 	esac
 done
 
 build_benches
+[ -z "$only_build" ] || exit 0
 : "${names:=$(known)}"
 if [ -n "$help" ]; then
 	usage

@@ -70,6 +70,45 @@ chroot_run()
 		DEBIAN_FRONTEND=noninteractive INITRD=No "$@"
 }
 
+# chroot_boot FOLDER COMMAND...: with the systemd that is installed there as its init
+chroot_boot()
+{
+	root=$1
+	shift
+	# shellcheck disable=SC2016 # for the shell in there
+	unshare --mount --pid --uts --ipc --cgroup --fork --kill-child sh -c '
+		mount --make-rprivate /
+		mount --bind "$1" "$1"
+		mount -t proc proc "$1/proc"
+		mount -t sysfs -o ro sysfs "$1/sys"
+		mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup"
+		for folder in run tmp dev/shm; do
+			mount -t tmpfs tmpfs "$1/$folder"
+		done
+		exec env -i container=chroot PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+			chroot "$1" /lib/systemd/systemd --unit=multi-user.target' - "$root" &
+	boot=$! status=1
+	for _ in $(seq 300); do
+		! chroot_enter "$boot" "$root" systemctl is-system-running 2>/dev/null |
+			grep -qE 'running|degraded' || break
+		sleep 1
+	done
+	! chroot_enter "$boot" "$root" "$@" || status=0
+	kill -KILL "$boot" # what ends all in there; SIGTERM it leaves to others
+	wait "$boot" 2>/dev/null || :
+	return $status
+}
+
+# chroot_enter PROCESS FOLDER COMMAND...: where the child of that process is init
+chroot_enter()
+{
+	init=$(cat "/proc/$1/task/$1/children")
+	root=$2
+	shift 2
+	nsenter --target "${init% }" --mount --pid --uts --ipc --cgroup chroot "$root" \
+		env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+}
+
 # chroot_install FOLDER PACKAGE...
 chroot_install()
 {

@@ -14,7 +14,7 @@ usage()
 	         file, and its errors and warnings fail the command. To be built on the system that
 	         they are for; on Debian only to see that they build.
 
-	--twice  build again, in another folder, and fail unless all packages are the same bytes
+	--twice  build again, debs in another folder, and fail unless all packages are the same bytes
 
 	The files that git knows are packaged, as they are now. All times in the packages are that
 	of the last commit, or SOURCE_DATE_EPOCH. What is needed is installed first.
@@ -153,7 +153,15 @@ for kind in ${kinds:-deb}; do
 	"build_$kind" "$out/$kind"
 	"check_$kind" "$out/$kind"
 	if [ -n "$twice" ]; then
-		"build_$kind" "$out/$kind-again"
+		rm -rf "$out/$kind-again"
+		case $kind in
+		deb) build_deb "$out/deb-again" ;;
+		rpm)
+			# A source RPM tells where it was built.
+			mv "$out/rpm" "$out/rpm-again"
+			build_rpm "$out/rpm"
+			;;
+		esac
 		same_bytes "$out/$kind" "$out/$kind-again" "*.$kind"
 	fi
 	ls "$out/$kind"/*."$kind"

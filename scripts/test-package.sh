@@ -8,46 +8,21 @@ usage()
 	cat <<-'END'
 	usage: ./dev test package [bookworm | trixie]...
 
-	Builds the packages (./dev package), and for each suite (default: bookworm), in a chroot made by
-	debootstrap: installs them, runs packaging/debian/tests there (the command, programs against the
-	libraries, DKMS for each of the suite's kernels), purges them, and looks for what they leave.
-	It takes root and a network, else it is skipped. build-package/SUITE.log has all the output.
+	Builds the packages and the RPMs (./dev package --twice deb rpm), and for each suite (default:
+	bookworm), in a chroot made by debootstrap: installs the packages, runs packaging/debian/tests
+	there (the command, programs against the libraries, DKMS for each of the suite's kernels), purges
+	them, and looks for what they leave. It takes root and a network, else it is skipped.
+	build-package/build.log and build-package/SUITE.log have all the output.
 	END
 }
 
 cd "$(dirname "$0")/.."
-passed=0 failed=0 skipped=0
 out=build-package
 
-say()
-{
-	echo "package: $*"
-}
-
-die()
-{
-	echo "package: $*" >&2
-	exit 1
-}
-
+# shellcheck source-path=SCRIPTDIR source=steps.sh
+. scripts/steps.sh
 # shellcheck source-path=SCRIPTDIR source=chroot.sh
 . scripts/chroot.sh
-
-# step NAME COMMAND...: counted; false if it fails
-step()
-{
-	name=$1
-	shift
-	if "$@" >"$root.step" 2>&1; then
-		echo "ok $suite: $name"
-		passed=$((passed + 1))
-	else
-		echo "not ok $suite: $name"
-		tail -n 20 "$root.step" | sed 's/^/# /'
-		failed=$((failed + 1))
-	fi
-	cat "$root.step" >>"$root.log"
-}
 
 # Packages with the headers of each kernel of these suites.
 headers_of()
@@ -85,30 +60,31 @@ purge()
 	diff "$root.before" "$root.after"
 }
 
+# test_suite SUITE [OTHER-SUITE...]
 test_suite()
 {
-	suite=$1
+	suite=$1 root=$PWD/$out/$1 log=$PWD/$out/$1.log
 	shift
-	root=$PWD/$out/$suite
-	: >"$root.log"
-	if ! chroot_make "$suite" "$root" "$@" >"$root.step" 2>&1; then
-		echo "skip $suite: no such system can be made: $(tail -n 1 "$root.step")"
-		skipped=$((skipped + 1))
-		return
-	fi
+	: >"$log"
+	chroot_step "$suite" "$root" "$@" || return 0
 	# shellcheck disable=SC2046 # words
-	step "what the tests need is there" chroot_install "$root" dkms $(tests_need) $(headers_of "$suite" "$@")
+	step "$suite: what the tests need is there" \
+		chroot_install "$root" dkms $(tests_need) $(headers_of "$suite" "$@") || return 0
 	list_files >"$root.before"
-	cp -r packaging/debian/tests "$root/tmp/tests"
+	cp -r packaging/debian/tests "$root/opt/vas-tests"
 	cp $out/deb/*.deb "$root/tmp"
 	rm -f "$root"/tmp/*-dbgsym_*
-	step "packages install" chroot_run "$root" sh -c 'apt-get -q install -y --no-install-recommends /tmp/*.deb'
+	step "$suite: packages install" \
+		chroot_run "$root" sh -c 'apt-get -q install -y --no-install-recommends /tmp/*.deb' || return 0
 	# shellcheck disable=SC2013 # words
 	for test in $(sed -n 's/^Tests: //p' packaging/debian/tests/control); do
-		step "$test" chroot_run "$root" "/tmp/tests/$test"
+		case $test in
+		service) step "$suite: $test" chroot_boot "$root" "/opt/vas-tests/$test" || : ;;
+		*) step "$suite: $test" chroot_run "$root" "/opt/vas-tests/$test" || : ;;
+		esac
 	done
-	step "purge leaves nothing" purge
-	rm -rf "$root" "$root.step" "$root.before" "$root.after"
+	step "$suite: purge leaves nothing" purge || :
+	rm -rf "$root" "$root.before" "$root.after"
 }
 
 for argument; do
@@ -129,13 +105,19 @@ lack=$(chroot_lack)
 	echo "skip: $lack"
 	exit 77
 }
-scripts/package.sh deb
 [ $# -gt 0 ] || set -- bookworm
+mkdir -p "$out"
+log=$PWD/$out/build.log
+: >"$log"
+step "packages build, twice the same bytes, and lintian takes them" scripts/package.sh --twice deb || {
+	steps_end
+	exit
+}
+step "RPMs build, twice the same bytes, and rpmlint takes them" scripts/package.sh --twice rpm || :
 for suite; do
 	case $suite in
 	bookworm) test_suite bookworm bookworm-backports ;;
 	*) test_suite "$suite" ;;
 	esac
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ]
+steps_end

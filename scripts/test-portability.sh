@@ -12,7 +12,7 @@ usage()
 	musl    build the libraries and the command with musl-gcc into build-musl/, link the README's
 	        program with them statically, and run the command's tests on that command. xxHash, zstd
 	        and lz4 are built for musl from the distribution's sources, which are kept in the cache.
-	trixie  in a chroot with Debian 13: setup, build, and the suites unit, contract and cli
+	trixie  in a chroot with Debian 13: setup, build, and the suites unit, contract, cli and rust
 
 	Default: all. What cannot be had (no root, no network) is skipped with the reason.
 	END
@@ -20,43 +20,12 @@ usage()
 
 cd "$(dirname "$0")/.."
 top=$PWD
-passed=0 failed=0 skipped=0
+out=build-portability log=build-portability/log
 
-say()
-{
-	echo "portability: $*"
-}
-
-die()
-{
-	echo "portability: $*" >&2
-	exit 1
-}
-
+# shellcheck source-path=SCRIPTDIR source=steps.sh
+. scripts/steps.sh
 # shellcheck source-path=SCRIPTDIR source=chroot.sh
 . scripts/chroot.sh
-
-# step NAME COMMAND...: counted; false if it fails
-step()
-{
-	name=$1
-	shift
-	if "$@" >"$out/step" 2>&1; then
-		echo "ok $name"
-		passed=$((passed + 1))
-	else
-		echo "not ok $name"
-		tail -n 30 "$out/step" | sed 's/^/# /'
-		failed=$((failed + 1))
-		return 1
-	fi
-}
-
-skip()
-{
-	echo "skip $1: $2"
-	skipped=$((skipped + 1))
-}
 
 # suites FOLDER: their cases are added up by tests/summary.py
 suites()
@@ -131,7 +100,8 @@ musl_command()
 	bad=
 	for test in tests/cli/*.sh; do
 		name=$(basename "$test" .sh)
-		case $name in lib | qemu) continue ;; esac
+		# (Without json-c, which is not built for it, the command does not speak with QEMU.)
+		case $name in lib | qemu | a_qemu_that_runs_can_be_worked_on) continue ;; esac
 		status=0
 		VAS=$top/build-musl/cli/vas RICH_OWNER=$top/build/tests/cli/rich_owner "$test" \
 			>"build-musl/$name.out" 2>&1 || status=$?
@@ -153,8 +123,8 @@ test_musl()
 		skip musl "there is no musl-gcc"
 		return
 	}
-	(musl_libraries) >"$out/step" 2>&1 || {
-		skip musl "no libraries can be built for it: $(tail -n 1 "$out/step")"
+	(musl_libraries) >"$log.step" 2>&1 || {
+		skip musl "no libraries can be built for it: $(tail -n 1 "$log.step")"
 		return
 	}
 	step "musl: builds without a warning" musl_build || return 0
@@ -165,21 +135,16 @@ test_musl()
 
 test_trixie()
 {
-	lack=$(chroot_lack)
-	[ -z "$lack" ] || {
-		skip trixie "$lack"
-		return
-	}
 	root=$top/$out/trixie
-	chroot_make trixie "$root" >"$out/step" 2>&1 || {
-		skip trixie "no such system can be made: $(tail -n 1 "$out/step")"
-		return
-	}
+	chroot_step trixie "$root" || return 0
 	mkdir "$root/vas"
 	git ls-files -z | tar --create --null --files-from=- | tar -x -C "$root/vas"
 	if step "trixie: setup installs what is needed" chroot_run "$root" /vas/dev setup &&
 		step "trixie: builds without a warning" chroot_run "$root" /vas/dev build; then
-		step "trixie: unit, contract and cli pass" chroot_run "$root" /vas/dev test unit contract cli || :
+		# For a test of the crate: this release has rust-vmm's crate of queues.
+		step "trixie: rust-vmm's queues are there" chroot_install "$root" librust-virtio-queue-dev || :
+		step "trixie: unit, contract, cli and rust pass" \
+			chroot_run "$root" /vas/dev test unit contract cli rust || :
 	fi
 	rm -rf "$root"
 }
@@ -198,10 +163,9 @@ for what; do
 		;;
 	esac
 done
-out=build-portability
 mkdir -p "$out"
+: >"$log"
 for what; do
 	"test_$what"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ]
+steps_end

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # Run the tests: test.sh [SUITE...]. With no suite: all but vm-more and vm-debug (other kernels in
 # QEMU), then unit, contract and hostile again under the address and undefined-behaviour sanitizers,
-# and what has threads under the thread sanitizer. Ends with one line: N passed, N failed, N skipped.
+# and what has threads under the thread sanitizer; and a build of the benches. Ends with one line:
+# N passed, N failed, N skipped.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -112,6 +113,11 @@ case "${all:+model} $*" in
 	run_script model scripts/model.sh
 	;;
 esac
-[ -z "$all" ] || run_sanitized
+if [ -n "$all" ]; then
+	run_sanitized
+	step "benches build"
+	# More optimization makes warnings of its own, of the tests' code as well.
+	scripts/bench.sh --build || fail bench "does not build"
+fi
 step results
 exec python3 tests/summary.py "$results"

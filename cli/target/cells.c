@@ -42,7 +42,8 @@ static size_t count_rows(const struct regions *regions, uint64_t row_size)
 
 static void choose_size(struct cells *cells, const struct regions *regions)
 {
-	cells->width = row_width();
+	if (!cells->width)
+		cells->width = row_width();
 	if (cells->size)
 		return;
 	cells->size = cells->page_size;

@@ -21,14 +21,14 @@ struct row {
 struct cells {
 	uint64_t size;	    /* of a cell: a power of two. 0: chosen so that there are few rows */
 	uint64_t page_size; /* the least that is chosen */
-	size_t width;
+	size_t width;	    /* of a row, in cells. 0: as many as the terminal has room for */
 	struct row *rows;
 	size_t nr_rows;
 	struct cell *all;
 	size_t nr_unknown; /* cells of which nobody can tell */
 };
 
-/* Set size and page_size, zero the rest. 0 or -errno, -E2BIG if size makes too many rows;
+/* Set size, page_size and width, zero the rest. 0 or -errno, -E2BIG if size makes too many rows;
  * cells_clean() is due in both cases. */
 int cells_make(struct cells *cells, struct vas *vas, const struct regions *regions);
 void cells_clean(struct cells *cells);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* What a look has found as OpenMetrics text, which Prometheus and others take. */
+/*
+ * What a look has found as OpenMetrics text, which Prometheus and others take. All are gauges: a
+ * counter's family is not called as its samples are, and in the older text format it must be.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +13,6 @@
 /* One quantity of every vas. What its value is not known of (TOP_NONE) is left out. */
 struct family {
 	const char *name; /* without "vas_" */
-	const char *type; /* "gauge", or "counter" */
 	const char *unit; /* the name's end, or NULL */
 	const char *help;
 	uint64_t (*value)(const struct top_entry *entry);
@@ -38,27 +40,26 @@ VALUE(is_owned, entry->info.owner_pid != 0)
 VALUE(is_frozen, !!(entry->info.state_flags & VAS_STATE_FROZEN))
 VALUE(is_tracking, !!(entry->info.state_flags & VAS_STATE_TRACKING))
 VALUE(generation, entry->info.generation)
-VALUE(adoptions, entry->info.owner_epoch)
+VALUE(owner_epoch, entry->info.owner_epoch)
 
 static const struct family families[] = {
-	{ "size_bytes", "gauge", "bytes", "Memory of all regions.", size },
-	{ "resident_bytes", "gauge", "bytes", "Of it, what takes memory of the host.", resident },
-	{ "lazy_bytes", "gauge", "bytes", "Memory of a snapshot that is not filled yet.", lazy },
-	{ "written_bytes_per_second", "gauge", NULL, "Written, in whole pages.", dirty_rate },
-	{ "working_set_bytes", "gauge", "bytes", "Written since the look before.", working_set },
-	{ "migration_rounds", "gauge", NULL, "Rounds of a migration under way.",
-	  round_of_migration },
-	{ "holders", "gauge", NULL, "Processes that have it open.", holders },
-	{ "binders", "gauge", NULL, "Bound handles that are alive.", binders },
-	{ "threads", "gauge", NULL, "Registered threads.", threads },
-	{ "pins", "gauge", NULL, "Long-lived maps.", pins },
-	{ "regions", "gauge", NULL, "Regions of the layout.", regions },
-	{ "events", "gauge", NULL, "Doorbells and interrupts.", events },
-	{ "owned", "gauge", NULL, "1: its owner is alive.", is_owned },
-	{ "frozen", "gauge", NULL, "1: writers are kept out.", is_frozen },
-	{ "tracking", "gauge", NULL, "1: writers mark what they write.", is_tracking },
-	{ "generations", "counter", NULL, "Changes of layout, tracking and freeze.", generation },
-	{ "adoptions", "counter", NULL, "How often it got a new owner.", adoptions },
+	{ "size_bytes", "bytes", "Memory of all regions.", size },
+	{ "resident_bytes", "bytes", "Of it, what takes memory of the host.", resident },
+	{ "lazy_bytes", "bytes", "Memory of a snapshot that is not filled yet.", lazy },
+	{ "written_bytes_per_second", NULL, "Written, in whole pages.", dirty_rate },
+	{ "working_set_bytes", "bytes", "Written since the look before.", working_set },
+	{ "migration_rounds", NULL, "Rounds of a migration under way.", round_of_migration },
+	{ "holders", NULL, "Processes that have it open.", holders },
+	{ "binders", NULL, "Bound handles that are alive.", binders },
+	{ "threads", NULL, "Registered threads.", threads },
+	{ "pins", NULL, "Long-lived maps.", pins },
+	{ "regions", NULL, "Regions of the layout.", regions },
+	{ "events", NULL, "Doorbells and interrupts.", events },
+	{ "owned", NULL, "1: its owner is alive.", is_owned },
+	{ "frozen", NULL, "1: writers are kept out.", is_frozen },
+	{ "tracking", NULL, "1: writers mark what they write.", is_tracking },
+	{ "generation", NULL, "Changes of layout, tracking and freeze so far.", generation },
+	{ "owner_epoch", NULL, "How often it got a new owner.", owner_epoch },
 };
 
 /* Names come from whoever made the vas: printable text, with what the format escapes. */
@@ -85,9 +86,9 @@ static void print_labels(const struct top_entry *entry)
 	printf(",uuid=\"%s\",holder=\"%d/%d\"", uuid, entry->pid, entry->fd);
 }
 
-static void print_head(const char *name, const char *type, const char *unit, const char *help)
+static void print_head(const char *name, const char *unit, const char *help)
 {
-	printf("# TYPE vas_%s %s\n", name, type);
+	printf("# TYPE vas_%s gauge\n", name);
 	if (unit)
 		printf("# UNIT vas_%s %s\n", name, unit);
 	printf("# HELP vas_%s %s\n", name, help);
@@ -95,15 +96,13 @@ static void print_head(const char *name, const char *type, const char *unit, con
 
 static void print_family(const struct top *top, const struct family *family)
 {
-	const char *suffix = strcmp(family->type, "counter") ? "" : "_total";
-
-	print_head(family->name, family->type, family->unit, family->help);
+	print_head(family->name, family->unit, family->help);
 	for (size_t i = 0; i < top->nr; i++) {
 		uint64_t value = family->value(&top->entries[i]);
 
 		if (value == TOP_NONE)
 			continue;
-		printf("vas_%s%s{", family->name, suffix);
+		printf("vas_%s{", family->name);
 		print_labels(&top->entries[i]);
 		printf("} %llu\n", (unsigned long long)value);
 	}
@@ -137,7 +136,7 @@ void top_print_metrics(const struct top *top)
 {
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		print_family(top, &families[i]);
-	print_head("consumer_in_step", "gauge", NULL, "0: a consumer could not follow the layout.");
+	print_head("consumer_in_step", NULL, "0: a consumer could not follow the layout.");
 	for (size_t i = 0; i < top->nr; i++)
 		print_consumers_of(&top->entries[i]);
 	puts("# EOF");

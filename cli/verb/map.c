@@ -12,10 +12,12 @@
 #include "cli/target/parse.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/verb/map.h"
 
 static const struct option longs[] = {
 	{ "cell", required_argument, NULL, 'c' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "svg", no_argument, NULL, 's' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -123,9 +125,10 @@ static uint64_t count_resident(struct vas *vas, const struct cells *cells,
 	return resident;
 }
 
-static int draw(struct vas *vas, const char *name, uint64_t cell_size, int as_json)
+/* `form`: 'j' and 's' as the options, or 0. */
+static int draw(struct vas *vas, const char *name, uint64_t cell_size, int form)
 {
-	struct cells cells = { .size = cell_size };
+	struct cells cells = { .size = cell_size, .width = form == 's' ? MAP_SVG_WIDTH : 0 };
 	struct regions regions;
 	struct vas_info info;
 	int err = vas_info(vas, &info);
@@ -136,7 +139,9 @@ static int draw(struct vas *vas, const char *name, uint64_t cell_size, int as_js
 		return fail_vas(err, name);
 	cells.page_size = info.page_size;
 	err = cells_make(&cells, vas, &regions);
-	if (!err && as_json) {
+	if (!err && form == 's') {
+		map_print_svg(name, &cells, &regions);
+	} else if (!err && form == 'j') {
 		print_json(&cells, &regions, count_resident(vas, &cells, &info));
 	} else if (!err) {
 		print_head(name, &regions, count_resident(vas, &cells, &info));
@@ -159,32 +164,37 @@ static int take_cell(const char *value, uint64_t *size)
 
 static int run(int argc, char **argv)
 {
-	struct options options = { argc, argv, ":c:jh", longs, 0 };
+	struct options options = { argc, argv, ":c:jsh", longs, 0 };
 	uint64_t cell_size = 0;
 	struct vas *vas;
-	int c, as_json = 0, code;
+	int c, form = 0, code;
 
 	while ((c = option_next(&options)) >= 0) {
 		if (c == 'c' && take_cell(optarg, &cell_size))
 			return EXIT_USAGE;
-		as_json |= c == 'j';
+		if (c == 'j' || c == 's') {
+			if (form && form != c)
+				return fail_usage("--json and --svg are two forms: choose one");
+			form = c;
+		}
 	}
 	if (c == OPTION_STOP || option_rest(&options, 1, 1, "which vas? vas map NAME") < 0)
 		return options.status;
 	code = name_bind(argv[optind], VAS_ROLE_OBSERVER, &vas);
 	if (code)
 		return code;
-	code = draw(vas, argv[optind], cell_size, as_json);
+	code = draw(vas, argv[optind], cell_size, form);
 	vas_unbind(vas);
 	return code;
 }
 
 const struct verb verb_map = {
 	.name = "map",
-	.args = "NAME [--cell SIZE] [--json]",
+	.args = "NAME [--cell SIZE] [--json | --svg]",
 	.summary = "Draw which memory is resident",
 	.help = "  -c, --cell SIZE      memory that one character stands for: a power of two, 4K or more;\n"
 		"                       else so much that the picture fits on a screen\n"
-		"  -j, --json           the bytes resident in each cell; null: no memory, or hugetlb pages\n",
+		"  -j, --json           the bytes resident in each cell; null: no memory, or hugetlb pages\n"
+		"  -s, --svg            a drawing: what lies in which backing, and what is resident\n",
 	.run = run,
 };

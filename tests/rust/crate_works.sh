@@ -6,7 +6,7 @@
 set -eu
 
 source=$1 build=$2 work=$3
-lack=$("$source/scripts/cargo.sh" --lack vm-memory-0.10 arc-swap-1 pkg-config-0.3) || {
+lack=$("$source/scripts/cargo.sh" --lack arc-swap-1 pkg-config-0.3 && "$source/scripts/cargo.sh" --vm-memory) || {
 	echo "skip: $lack; ./dev setup installs it"
 	exit 77
 }
@@ -20,10 +20,19 @@ export RUSTFLAGS VAS_ABI VAS_ABI_FOLDER PKG_CONFIG_PATH LD_LIBRARY_PATH
 
 # Cargo writes a lock file beside a manifest: it works on a copy, with the times of the files.
 rm -rf "$work/tests" "$work/bindings" "$work/docs"
-mkdir -p "$work/tests" "$work/bindings" "$work/docs"
+mkdir -p "$work/tests" "$work/bindings" "$work/docs" "$work/tests/example/src"
 cp -rp "$source/tests/rust" "$work/tests/"
 cp -rp "$source/bindings/rust" "$work/bindings/"
 cp -p "$source/docs/rust.md" "$work/docs/"
+release=$("$source/scripts/cargo.sh" --vm-memory "$work/tests/rust/Cargo.toml" "$work/bindings/rust/Cargo.toml")
+case $release in
+0.10) feature=vm-memory ;;
+*) feature=vm-memory-0-16 ;;
+esac
+if "$source/scripts/cargo.sh" --lack virtio-queue-0.14 >/dev/null; then
+	printf '\n[[test]]\nname = "virtio"\npath = "virtio.rs"\n\n[dev-dependencies]\nvirtio-queue = "0.14"\n' \
+		>>"$work/tests/rust/Cargo.toml"
+fi
 {
 	echo 'statements! { out'
 	cat "$source/tests/rust/abi.def"
@@ -41,9 +50,12 @@ cargo()
 
 cargo test tests/rust
 # What must not compile, and the crate's own page.
-cargo test bindings/rust --doc --features vm-memory
+cargo test bindings/rust --doc --features $feature
 cargo check bindings/rust
-got=$(cargo run bindings/rust --features vm-memory,vm-memory/backend-mmap --example queue)
+# The example, as somebody's own project.
+sed -e '/^\[lib\]/,/^$/d' -e '/^\[\[test\]\]/,/^$/d' "$work/tests/rust/Cargo.toml" >"$work/tests/example/Cargo.toml"
+cp -p "$source/bindings/rust/examples/queue.rs" "$work/tests/example/src/main.rs"
+got=$(cargo run tests/example)
 [ "$got" = "vas: HELLO 1 2
 mmap: HELLO 1 2" ] || {
 	echo "the example says: $got"

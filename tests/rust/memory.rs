@@ -3,6 +3,8 @@
 //! same layout: what a user of the traits sees must be the same. What is a vas's own is in
 //! space.rs.
 
+#![allow(deprecated)] // streams, from vm-memory 0.13 on
+
 use std::io::Cursor;
 use std::sync::atomic::Ordering;
 use vas::{Options, Region, Vas};

@@ -133,7 +133,7 @@ impl Drop for Handle {
 }
 
 pub(crate) struct Shared {
-    #[cfg(feature = "vm-memory")]
+    #[cfg(any(feature = "vm-memory", feature = "vm-memory-0-16"))]
     pub(crate) layout: arc_swap::ArcSwap<crate::memory::Layout>,
     pub(crate) handle: Arc<Handle>,
 }
@@ -154,7 +154,7 @@ impl Vas {
 
     fn of(handle: Arc<Handle>) -> Vas {
         Vas(Arc::new(Shared {
-            #[cfg(feature = "vm-memory")]
+            #[cfg(any(feature = "vm-memory", feature = "vm-memory-0-16"))]
             layout: arc_swap::ArcSwap::from_pointee(crate::memory::Layout::none(&handle)),
             handle,
         }))
@@ -209,7 +209,7 @@ impl Vas {
     /// comes back, while it has clones or there are objects made of it.
     pub fn destroy(self) -> std::result::Result<(), Vas> {
         let shared = Arc::try_unwrap(self.0).map_err(Vas)?;
-        #[cfg(feature = "vm-memory")]
+        #[cfg(any(feature = "vm-memory", feature = "vm-memory-0-16"))]
         drop(shared.layout);
         let handle = Arc::try_unwrap(shared.handle).map_err(Vas::of)?;
         // SAFETY: nobody else holds it, and it is not dropped as well.

@@ -35,7 +35,9 @@ use std::slice::Iter;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use vm_memory::bitmap::{Bitmap, BitmapSlice, WithBitmapSlice, BS};
-use vm_memory::guest_memory::{GuestMemoryIterator, Result};
+#[cfg(feature = "vm-memory")]
+use vm_memory::guest_memory::GuestMemoryIterator;
+use vm_memory::guest_memory::Result;
 use vm_memory::{
     AtomicAccess, AtomicInteger, Bytes, FileOffset, GuestAddress, GuestAddressSpace, GuestMemory,
     GuestMemoryError, GuestMemoryRegion, GuestUsize, MemoryRegionAddress, VolatileSlice,
@@ -523,8 +525,17 @@ impl GuestMemoryRegion for Region {
             _ => self.translate(offset, count, sys::VAS_PROT_WRITE)?,
         };
         // SAFETY: mapped for writing until the section ends, whose guard the slice borrows.
-        Ok(unsafe { VolatileSlice::with_bitmap(pointer, count, log) })
+        Ok(unsafe { slice(pointer, count, log) })
     }
+}
+
+/// # Safety
+/// `pointer` is good for `len` bytes as long as the log is borrowed.
+unsafe fn slice(pointer: *mut u8, len: usize, log: Log) -> VolatileSlice<Log> {
+    #[cfg(feature = "vm-memory")]
+    return VolatileSlice::with_bitmap(pointer, len, log);
+    #[cfg(not(feature = "vm-memory"))]
+    return VolatileSlice::with_bitmap(pointer, len, log, None);
 }
 
 /// The guest memory of a section: regions as they were when it was entered.
@@ -651,12 +662,15 @@ impl Memory {
     }
 }
 
+#[cfg(feature = "vm-memory")]
 impl<'a> GuestMemoryIterator<'a, Region> for Memory {
     type Iter = Iter<'a, Region>;
 }
 
+#[allow(unknown_lints, refining_impl_trait)] // the iterator's type is no secret
 impl GuestMemory for Memory {
     type R = Region;
+    #[cfg(feature = "vm-memory")]
     type I = Memory;
 
     fn num_regions(&self) -> usize {

@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# Prometheus's own checker has nothing to say about what vas metrics prints.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+need promtool
+
+mkfifo "$tmp/hold"
+exec 9<>"$tmp/hold"
+"$RICH_OWNER" "$mine" <"$tmp/hold" >"$tmp/rich" &
+started="$started $!"
+wait_until test -s "$tmp/rich"
+for options in "" "--track --delay 0.1"; do
+	# shellcheck disable=SC2086 # words
+	expect 0 metrics $options "$mine"
+	grep -q '^vas_consumer_in_step{' "$tmp/out" || die "$ran: no consumers"
+	promtool check metrics <"$tmp/out" >"$tmp/said" 2>&1 || die "$ran: $(cat "$tmp/said")"
+	[ ! -s "$tmp/said" ] || die "$ran: $(cat "$tmp/said")"
+done
