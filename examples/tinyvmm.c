@@ -41,10 +41,13 @@ static const char usage[] =
 	"or a flat image (loaded and entered at 1 MiB). All are entered in 32-bit protected mode. A\n"
 	"guest prints on its serial port, ttyS0, or on port 0xe9, and ends as it reboots, or by a byte\n"
 	"to port 0xf4.\n"
-	"  --append TEXT     the kernel's command line (default \"console=ttyS0 reboot=k panic=-1\")\n"
+	"  --append TEXT     the kernel's command line (default \"console=ttyS0 reboot=t panic=-1\")\n"
 	"  --initrd FILE     its initial RAM disk\n"
 	"  --device SPEC     a PCI device; may be repeated:\n"
-	"                      blk,path=FILE[,queues=N]\n"
+	"                      blk,path=FILE[,queues=N]   a disk\n"
+	"                      vfio,host=ADDRESS          a device of the host's, by vfio-pci\n"
+	"                      vhost-net,tap=NAME         a network that the host's kernel serves\n"
+	"                      vhost-vsock,cid=N          sockets likewise\n"
 	"  --fd N            use the vas behind fd N; it must have no owner\n"
 	"  --mem MIB         else make one with so much RAM (default 16)\n"
 	"  --socket PATH     pass the vas to everyone who connects there\n"
@@ -391,7 +394,7 @@ static void guest_start(struct machine *machine, const struct options *options)
 int main(int argc, char **argv)
 {
 	static struct options options = {
-		.fd = -1, .mem = 16 << 20, .cpus = 1, .append = "console=ttyS0 reboot=k panic=-1"
+		.fd = -1, .mem = 16 << 20, .cpus = 1, .append = "console=ttyS0 reboot=t panic=-1"
 	};
 	static struct mover mover = { .machine = &machine, .quiet = values_quiet };
 	static struct server server;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tinyvmm_vhost.h"
+
 #ifdef HAVE_DEVICE
 #include "device/blk/blk.h"
 #include "device/thread/server.h"
@@ -14,6 +16,8 @@
 
 struct device {
 	void (*close)(struct device *device);
+	struct vas_vfio_device physical;
+	struct vhost_device vhost;
 #ifdef HAVE_DEVICE
 	struct blk blk;
 	struct thread_server *thread;
@@ -27,6 +31,9 @@ struct words {
 	char *text;
 	const char *kind;
 	const char *path;
+	const char *host;
+	const char *tap;
+	uint64_t cid;
 	unsigned int nr_queues;
 };
 
@@ -42,6 +49,12 @@ static int words_parse(struct words *words, const char *spec)
 	while ((word = strsep(&at, ","))) {
 		if (!strncmp(word, "path=", 5))
 			words->path = word + 5;
+		else if (!strncmp(word, "host=", 5))
+			words->host = word + 5;
+		else if (!strncmp(word, "tap=", 4))
+			words->tap = word + 4;
+		else if (!strncmp(word, "cid=", 4))
+			words->cid = strtoull(word + 4, NULL, 0);
 		else if (!strncmp(word, "queues=", 7))
 			words->nr_queues = (unsigned int)atoi(word + 7);
 		else
@@ -96,19 +109,96 @@ static int block_open(struct device *device, struct vas *vas, const struct words
 }
 #endif
 
+/* ---- the kernel's own ---------------------------------------------------------------------- */
+
+static void vhost_close(struct device *device)
+{
+	vhost_device_close(&device->vhost);
+}
+
+static int vhost_open(struct device *device, struct vas *vas, const struct words *words,
+		      struct vas_virtio_server **server)
+{
+	int is_net = !strcmp(words->kind, "vhost-net"), err;
+
+	if (is_net && !words->tap)
+		return vas_error_set(-EINVAL, "vhost-net wants tap=NAME");
+	err = is_net ? vhost_net_open(&device->vhost, vas, words->tap) :
+		       vhost_vsock_open(&device->vhost, vas, words->cid);
+	if (err)
+		return err;
+	device->close = vhost_close;
+	*server = &device->vhost.server;
+	return 0;
+}
+
+/* ---- a physical device --------------------------------------------------------------------- */
+
+static void physical_close(struct device *device)
+{
+	vas_vfio_device_close(&device->physical);
+}
+
+/* The first one's container has all of them. */
+static int physical_open(struct devices *devices, struct device *device, const struct words *words)
+{
+	int err;
+
+	if (!words->host)
+		return vas_error_set(-EINVAL, "vfio wants host=ADDRESS");
+	err = vas_vfio_device_open(words->host, devices->container_fd, &device->physical);
+	if (err)
+		return err;
+	devices->container_fd = device->physical.container_fd;
+	device->close = physical_close;
+	return 0;
+}
+
+static int physical_add(struct devices *devices, const struct device *device, unsigned int slot)
+{
+	const struct vas_pci_vfio_options options = {
+		.name = device->physical.name,
+		.device_fd = device->physical.device_fd,
+		.gsi = DEVICES_GSI(slot),
+	};
+
+	return vas_pci_add_vfio(devices->pci, slot, &options);
+}
+
+/* Their DMA reaches the guest's memory from here on. */
+static int physical_attach(struct devices *devices, struct vas *vas)
+{
+	int fds[DEVICES_MAX];
+	struct vas_vfio_options options = { .device_fds = fds };
+	unsigned int i;
+
+	if (devices->container_fd < 0)
+		return 0;
+	for (i = 0; i < devices->nr; i++)
+		if (devices->all[i]->close == physical_close)
+			fds[options.nr_device_fds++] = devices->all[i]->physical.device_fd;
+	return vas_vfio_attach(vas, devices->container_fd, &options, &devices->vfio);
+}
+
 /* ---- all of them --------------------------------------------------------------------------- */
 
-static int device_open(struct device *device, struct vas *vas, const char *spec,
-		       struct vas_virtio_server **server)
+static int device_open(struct devices *devices, struct device *device, struct vas *vas,
+		       const char *spec, struct vas_virtio_server **server)
 {
 	struct words words;
 	int err = words_parse(&words, spec);
 
 	if (!err && !strcmp(words.kind, "blk"))
 		err = block_open(device, vas, &words, server);
+	else if (!err && (!strcmp(words.kind, "vhost-net") || !strcmp(words.kind, "vhost-vsock")))
+		err = vhost_open(device, vas, &words, server);
+	else if (!err && !strcmp(words.kind, "vfio"))
+		err = physical_open(devices, device, &words);
 	else if (!err)
-		err = vas_error_set(-EINVAL, "there is no device \"%s\"; there is: blk",
-				    words.kind);
+		err = vas_error_set(
+			-EINVAL,
+			"there is no device \"%s\"; there are: blk, vfio, vhost-net, vhost-vsock",
+			words.kind);
 	free(words.text);
 	return err;
 }
@@ -121,13 +211,14 @@ static int device_add(struct devices *devices, struct vas *vas, const char *spec
 
 	if (!device)
 		return -ENOMEM;
-	err = device_open(device, vas, spec, &server);
-	if (!err) {
-		devices->all[devices->nr++] = device;
-		err = vas_pci_add_virtio(devices->pci, 0, server);
-	} else {
+	err = device_open(devices, device, vas, spec, &server);
+	if (err) {
 		free(device);
+		return err;
 	}
+	devices->all[devices->nr++] = device;
+	err = server ? vas_pci_add_virtio(devices->pci, devices->nr, server) :
+		       physical_add(devices, device, devices->nr);
 	return err < 0 ? err : 0;
 }
 
@@ -143,14 +234,16 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
 	unsigned int i;
 	int err = vas_pci_create(machine->vas, &options, &devices->pci);
 
+	devices->container_fd = -1;
 	for (i = 0; i < nr && !err; i++)
 		err = device_add(devices, machine->vas, specs[i]);
-	return err;
+	return err ? err : physical_attach(devices, machine->vas);
 }
 
 void devices_destroy(struct devices *devices)
 {
 	vas_pci_destroy(devices->pci);
+	vas_vfio_detach(devices->vfio);
 	while (devices->nr) {
 		struct device *device = devices->all[--devices->nr];
 

@@ -4,6 +4,7 @@
 #define TINYVMM_DEVICES_H
 
 #include <vas/transport.h>
+#include <vas/vfio.h>
 
 #include "tinyvmm_machine.h"
 
@@ -12,15 +13,23 @@
 #define DEVICES_WINDOW_SIZE 0x10000000ull
 #define DEVICES_FIRST_EVENT 0x10000u
 
+/* Of a slot's line: pins 16 to 23 of the I/O APIC, in turn. */
+#define DEVICES_GSI(slot) (16u + (slot) % 8u)
+
 struct device; /* one */
 
 struct devices {
 	struct vas_pci *pci;
 	struct device *all[DEVICES_MAX];
 	unsigned int nr;
+	int container_fd; /* of the physical ones; -1: there are none */
+	struct vas_vfio *vfio;
 };
 
-/* A PCI bus for this machine, and devices on it: "blk,path=FILE". 0 or -errno, with vas_error(). */
+/*
+ * A PCI bus for this machine, and devices on it: "blk,path=FILE", "vhost-net,tap=NAME",
+ * "vhost-vsock,cid=N", or "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. 0 or -errno, with vas_error().
+ */
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
 		   unsigned int nr);
 

@@ -12,12 +12,16 @@
 
 #include <vas/access.h>
 
+#include "tinyvmm_devices.h"
+
 #define INFO	     0x6000ull
 #define COMMAND_LINE 0x7000ull
 #define BOOT_PARAMS  0x8000ull
 #define KERNEL	     0x100000ull
 #define LOW_END	     0x9fc00ull /* of the RAM below 1 MiB; the MP table is there */
 #define MAX_COMMAND  2048u
+#define PCI_BUS	     0
+#define ISA_BUS	     1
 
 /* ---- what all kernels find ----------------------------------------------------------------- */
 
@@ -67,10 +71,12 @@ struct mp_table {
 		uint32_t local_apic;
 		uint32_t reserved;
 	} header;
-	struct mp_processor {
-		uint8_t type, apic_id, apic_version, flags;
-		uint32_t signature, features, reserved[2];
-	} processors[16];
+	char entries[1024];
+};
+
+struct mp_processor {
+	uint8_t type, apic_id, apic_version, flags;
+	uint32_t signature, features, reserved[2];
 };
 
 struct mp_bus {
@@ -99,31 +105,55 @@ static uint8_t checksum(const void *bytes, size_t size)
 	return (uint8_t)-sum;
 }
 
-/* Where the processors and the I/O APIC are, and that ISA's interrupts are its first 16 pins. */
+/* Processors, both buses, the I/O APIC. Returns where the entries end, and adds their number. */
+static char *mp_devices(char *end, unsigned int nr_cpus, uint16_t *nr)
+{
+	const struct mp_bus buses[] = { { 1, PCI_BUS, "PCI   " }, { 1, ISA_BUS, "ISA   " } };
+	const struct mp_io_apic io_apic = { 2, (uint8_t)nr_cpus, 0x11, 1, 0xfec00000 };
+	unsigned int i;
+
+	for (i = 0; i < nr_cpus; i++) {
+		const struct mp_processor processor = { .apic_id = (uint8_t)i,
+							.apic_version = 0x14,
+							.flags = i ? 1 : 3 };
+
+		end = mempcpy(end, &processor, sizeof(processor));
+	}
+	*nr += nr_cpus + 3;
+	end = mempcpy(end, buses, sizeof(buses));
+	return mempcpy(end, &io_apic, sizeof(io_apic));
+}
+
+/* ISA's interrupts are the I/O APIC's first 16 pins; a PCI slot's line has a level. */
+static char *mp_interrupts(char *end, unsigned int nr_cpus, uint16_t *nr)
+{
+	struct mp_interrupt interrupt = { .entry = 3, .bus = ISA_BUS, .apic = (uint8_t)nr_cpus };
+	unsigned int i;
+
+	for (i = 0; i < 16; i++, ++*nr) {
+		interrupt.irq = interrupt.pin = (uint8_t)i;
+		end = mempcpy(end, &interrupt, sizeof(interrupt));
+	}
+	interrupt.bus = PCI_BUS;
+	interrupt.flags = 0xd; /* active high, level */
+	for (i = 1; i < VAS_PCI_SLOTS; i++, ++*nr) {
+		interrupt.irq = (uint8_t)(i << 2);
+		interrupt.pin = (uint8_t)DEVICES_GSI(i);
+		end = mempcpy(end, &interrupt, sizeof(interrupt));
+	}
+	return end;
+}
+
 static int mp_table_write(struct vas *vas, unsigned int nr_cpus)
 {
 	struct mp_table table = {
 		.pointer = { "_MP_", (uint32_t)(LOW_END + sizeof(table.pointer)), 1, 4, 0, { 0 } },
 		.header = { "PCMP", 0, 4, 0, "VAS     tinyvmm     ", 0, 0, 0, 0xfee00000, 0 },
 	};
-	const struct mp_bus bus = { 1, 0, "ISA   " };
-	const struct mp_io_apic io_apic = { 2, (uint8_t)nr_cpus, 0x11, 1, 0xfec00000 };
-	char *end = (char *)&table.processors[nr_cpus];
-	struct mp_interrupt interrupt = { 3, 0, 0, 0, 0, (uint8_t)nr_cpus, 0 };
-	unsigned int i;
+	char *end = mp_devices(table.entries, nr_cpus, &table.header.nr_entries);
 
-	for (i = 0; i < nr_cpus; i++)
-		table.processors[i] = (struct mp_processor){ .apic_id = (uint8_t)i,
-							     .apic_version = 0x14,
-							     .flags = i ? 1 : 3 };
-	end = mempcpy(end, &bus, sizeof(bus));
-	end = mempcpy(end, &io_apic, sizeof(io_apic));
-	for (i = 0; i < 16; i++) {
-		interrupt.irq = interrupt.pin = (uint8_t)i;
-		end = mempcpy(end, &interrupt, sizeof(interrupt));
-	}
+	end = mp_interrupts(end, nr_cpus, &table.header.nr_entries);
 	table.header.length = (uint16_t)(end - (char *)&table.header);
-	table.header.nr_entries = (uint16_t)(nr_cpus + 18);
 	table.header.checksum = checksum(&table.header, table.header.length);
 	table.pointer.checksum = checksum(&table.pointer, sizeof(table.pointer));
 	return vas_write(vas, LOW_END, &table, (size_t)(end - (char *)&table), NULL);

@@ -172,6 +172,26 @@ char *qemu_backend_at(const char *value, const char *path, int is_shared)
 	return NULL;
 }
 
+int qemu_device_memdev(const char *value, char id[QEMU_BACKEND_ID_LEN])
+{
+	(void)value;
+	(void)id;
+	return 0;
+}
+
+uint64_t qemu_device_gpa(const char *value)
+{
+	(void)value;
+	return 0;
+}
+
+char *qemu_device_at(const char *value, uint64_t gpa)
+{
+	(void)value;
+	(void)gpa;
+	return NULL;
+}
+
 int qemu_memory_devices(struct qmp *qmp, struct qemu_memory_device **list, size_t *nr)
 {
 	(void)qmp;

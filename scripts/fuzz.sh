@@ -13,7 +13,7 @@ case $seconds in
 	exit 2
 	;;
 esac
-targets='adopt bind joint message recv snapshot stream transport vhost_user virtqueue'
+targets='adopt bind joint message recv snapshot stream transport vhost_user vhost_user_front virtqueue'
 # shellcheck disable=SC2086 # a list of words
 [ $# -gt 0 ] || set -- $targets
 

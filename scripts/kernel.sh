@@ -6,7 +6,7 @@
 #
 # needs: apt, dpkg, debian-archive-keyring, binutils, coreutils, util-linux, xz-utils, zstd
 # to build modules: make, libelf1, gcc-12; for newest a mount namespace (root, or user namespaces)
-# for debug and kcsan: make, gcc, flex, bison, bc, libelf-dev, libssl-dev, xz-utils
+# for debug, kcsan and iommufd: make, gcc, flex, bison, bc, libelf-dev, libssl-dev, xz-utils
 set -eu
 export LC_ALL=C
 
@@ -48,6 +48,7 @@ usage()
 	         debug   6.12 with KASAN, UBSAN, lockdep, kmemleak, checks of objects' lives, detectors
 	                 of lockups and hung tasks, and fault injection, built from source
 	         kcsan   6.12 with KCSAN, which looks for data races, built from source
+	         iommufd  unstable's, with iommufd and its mock devices, built from source
 	         A kernel built from source is built again when its configuration here changes.
 
 	VAS_CACHE          cache folder (now: $cache)
@@ -78,8 +79,8 @@ suite_of()
 	case $1 in
 	6.1) echo bookworm ;;
 	6.12 | debug | kcsan) echo bookworm-backports ;;
-	newest) echo sid ;;
-	*) die "unknown kernel '$1' (known: 6.1 6.12 newest debug kcsan)" ;;
+	newest | iommufd) echo sid ;;
+	*) die "unknown kernel '$1' (known: 6.1 6.12 newest debug kcsan iommufd)" ;;
 	esac
 }
 
@@ -131,7 +132,7 @@ cmd_fetch()
 		esac
 		shift
 	done
-	[ $# -gt 0 ] || die "fetch: which kernel? (6.1 6.12 newest debug kcsan)"
+	[ $# -gt 0 ] || die "fetch: which kernel? (6.1 6.12 newest debug kcsan iommufd)"
 	need flock
 	if [ $# = 1 ]; then
 		fetch_one "$1"

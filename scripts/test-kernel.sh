@@ -135,7 +135,7 @@ make_guest()
 	while read -r module; do
 		cp "$module" "$root/modules/"
 		echo "/modules/$(basename "$module")"
-	done <"$guest/list" >"$root/modules.list"
+	done <"$guest/list" >"$root/modules/list"
 	machine_initramfs "$root" "$guest/$name.initramfs"
 }
 

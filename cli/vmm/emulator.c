@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/ui/verb.h"
+#include "cli/vmm/pidfd.h"
 #include "cli/vmm/start.h"
 
 #define NAME	"vas-qemu"
@@ -29,7 +29,8 @@ struct emulator {
 /* The holder's answer, with the fds of `child`. */
 struct answer {
 	int32_t code;
-	int32_t monitor; /* which of the fds it is, or -1 */
+	int32_t monitor;		/* which of the fds it is, or -1 */
+	uint64_t gpa[VAS_MAX_BACKINGS]; /* of the arguments' back ends */
 };
 
 /* What it says is what 'vas run' would say. */
@@ -104,7 +105,9 @@ static int hold(struct emulator *e, int sock, pid_t qemu)
 	}
 	if (!answer.code) {
 		answer.monitor = which(&held.child, e->more.monitor);
-		held.successor = pidfd_open(held.successor_pid = qemu, 0);
+		for (size_t i = 0; i < e->more.backends.nr; i++)
+			answer.gpa[i] = e->more.backends.at[i].gpa;
+		held.successor = process_open(held.successor_pid = qemu);
 	}
 	/* It waits for this, and so has lived until here. */
 	err = send_answer(sock, &answer, &held.child);
@@ -186,7 +189,14 @@ static int become(char *const *command)
 static int become_qemu(struct emulator *e, const struct answer *answer)
 {
 	char **argv, **words;
+	int next = 1; /* behind the vas's own file */
 
+	if (backends_read(e->command, &e->more.backends))
+		return EXIT_OWN;
+	for (size_t i = e->more.backends.nr_nodes > 0; i < e->more.backends.nr; i++) {
+		e->more.backends.at[i].fd = e->child.fds[next++];
+		e->more.backends.at[i].gpa = answer->gpa[i];
+	}
 	e->more.memory = e->plan.memory;
 	e->more.monitor = answer->monitor < 0 ? -1 : e->child.fds[answer->monitor];
 	e->more.genid = qemu_takes_genid(e->command) ? "auto" : NULL;

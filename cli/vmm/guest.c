@@ -23,13 +23,25 @@
 
 /* ---- owning it ---------------------------------------------------------------------------- */
 
+/* The files of their own that a binder found, of RAM that is apart for instance. */
+static int offer_backings(struct vas *vas, const struct vas *binder)
+{
+	for (uint32_t i = 0; i < VAS_MAX_BACKINGS; i++) {
+		const int fd = vas_backing_fd(binder, i);
+
+		if (fd >= 0 && fd != vas_fd(binder))
+			vas_backing_offer(vas, fd);
+	}
+	return EXIT_OK;
+}
+
 static int take_over(struct guest *guest, struct vas *binder)
 {
 	struct vas_info info;
 	int err = vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &guest->vas), code;
 
 	if (!err)
-		return EXIT_OK;
+		return offer_backings(guest->vas, binder);
 	if (err != -EBUSY || vas_info(binder, &info))
 		return fail_vas(err, guest->name);
 	code = guest->folder.path[0] ?

@@ -11,7 +11,8 @@
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
-#define FOUR_GIB (4ull << 30)
+#define FOUR_GIB  (4ull << 30)
+#define ALIGNMENT (128ull << 20) /* of Linux's blocks of memory */
 
 static int take_size(const char *what, const char *value, uint64_t *size)
 {
@@ -114,27 +115,91 @@ int plan_option(struct plan *plan, int option, const char *value)
 	return fail_usage("option %d is not understood", option);
 }
 
+/* Of the RAM, in the order of its gpa, [from, from + size): it lies in a backing from its start. */
+static int add_ram(struct plan *plan, uint64_t from, uint64_t size, uint32_t backing,
+		   const char *name)
+{
+	const struct machine *machine = plan->machine;
+	const int is_split = machine && plan->memory >= machine->split_from;
+	const uint64_t end = is_split ? machine->below : UINT64_MAX;
+	struct vas_region ram = { .gpa = from, .size = size, .backing = backing };
+	int code = EXIT_OK, is_cut;
+
+	/* Below the hole, above it, or in two parts around it. */
+	is_cut = from < end && size > end - from;
+	snprintf(ram.name, sizeof(ram.name), "%s%s", name, is_cut && !backing ? "-below-4g" : "");
+	if (is_cut)
+		ram.size = end - from;
+	if (from < end)
+		code = add_region(plan, &ram);
+	if (code || (from < end && !is_cut))
+		return code;
+	ram.offset = is_cut ? end - from : 0;
+	ram.gpa = FOUR_GIB + (from + ram.offset - end);
+	ram.size = size - ram.offset;
+	snprintf(ram.name, sizeof(ram.name), "%s%s", name, is_cut ? "-above-4g" : "");
+	return add_region(plan, &ram);
+}
+
+/* Of the NUMA nodes, one after the other: the first one's is in the vas's own file. */
+static int add_nodes(struct plan *plan)
+{
+	uint64_t from = 0;
+	int code = EXIT_OK;
+
+	for (size_t i = 0; !code && i < plan->backends.nr_nodes; i++) {
+		const struct backend *node = &plan->backends.at[i];
+
+		if (node->size > plan->memory - from)
+			return fail_usage("the NUMA nodes have more memory than the %s of -m",
+					  text_size(plan->memory).s);
+		code = add_ram(plan, from, node->size, (uint32_t)i, node->region);
+		from += node->size;
+	}
+	if (!code && from != plan->memory)
+		return fail_usage("the NUMA nodes have less memory than the %s of -m",
+				  text_size(plan->memory).s);
+	return code;
+}
+
+/* What devices have lies behind the RAM, unless they say where. */
+static int add_devices(struct plan *plan)
+{
+	const struct backends *all = &plan->backends;
+	uint64_t next = plan->machine ? machine_device_memory(plan->machine, plan->memory) : 0;
+	int code = EXIT_OK;
+
+	for (size_t i = all->nr_nodes; !code && i < all->nr; i++) {
+		const struct backend *device = &all->at[i];
+		struct vas_region region = { .gpa = device->gpa ? device->gpa : next,
+					     .size = device->size,
+					     .backing = (uint32_t)(i + !all->nr_nodes) };
+
+		strcpy(region.name, device->region);
+		next = (region.gpa + region.size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+		code = add_region(plan, &region);
+	}
+	return code;
+}
+
 /* The machine's RAM, behind the regions that were asked for one by one. */
 static int add_memory(struct plan *plan)
 {
-	const struct machine *machine = plan->machine;
-	struct vas_region ram = { .size = plan->memory, .name = "ram" };
-	int code;
-
 	if (!plan->memory)
 		return EXIT_OK;
-	if (!machine || plan->memory < machine->split_from)
-		return add_region(plan, &ram);
-	ram.size = machine->below;
-	strcpy(ram.name, "ram-below-4g");
-	code = add_region(plan, &ram);
-	if (code)
-		return code;
-	ram = (struct vas_region){ .gpa = FOUR_GIB,
-				   .size = plan->memory - machine->below,
-				   .offset = machine->below,
-				   .name = "ram-above-4g" };
-	return add_region(plan, &ram);
+	return plan->backends.nr_nodes ? add_nodes(plan) : add_ram(plan, 0, plan->memory, 0, "ram");
+}
+
+/* Files of their own, in the order of their numbers. */
+static int create_backings(const struct plan *plan, struct vas *vas)
+{
+	const struct backends *all = &plan->backends;
+	const uint32_t flags = plan->options.flags & VAS_CREATE_HUGETLB;
+	int err = 0;
+
+	for (size_t i = all->nr_nodes > 0; err >= 0 && i < all->nr; i++)
+		err = vas_backing_create(vas, all->at[i].region, all->at[i].size, flags);
+	return err < 0 ? fail_vas(err, "memory back ends") : EXIT_OK;
 }
 
 static uint64_t round_up(uint64_t size, const struct plan *plan)
@@ -202,12 +267,16 @@ int plan_create(struct plan *plan, struct vas **vas)
 		code = fail_usage("how large is it to be? Give --memory, --region or --limit");
 	if (!code)
 		code = place(plan, nr_asked);
+	if (!code)
+		code = add_devices(plan);
 	if (code)
 		return code;
 	err = vas_create(&plan->options, vas);
 	if (err)
 		return fail(EXIT_REFUSED, "cannot create the vas: %s", vas_error());
-	code = commit(plan, *vas);
+	code = create_backings(plan, *vas);
+	if (!code)
+		code = commit(plan, *vas);
 	if (code)
 		vas_destroy(*vas);
 	return code;
@@ -216,4 +285,5 @@ int plan_create(struct plan *plan, struct vas **vas)
 void plan_clean(struct plan *plan)
 {
 	free(plan->regions);
+	backends_clean(&plan->backends);
 }

@@ -3,7 +3,7 @@
 #ifndef CLI_PLAN_H
 #define CLI_PLAN_H
 
-#include <vas/vas.h>
+#include "cli/vmm/backends.h"
 
 /*
  * Where a kind of machine puts its RAM: it is whole from gpa 0 on while it is smaller than
@@ -28,9 +28,10 @@ struct plan {
 	char guest[VAS_NAME_LEN]; /* what options.name is, if QEMU's arguments say it */
 	struct vas_region *regions;
 	size_t nr_regions;
-	uint64_t memory;     /* bytes of the machine's RAM; 0: none asked for */
-	uint64_t max_memory; /* with what may be plugged; 0: nothing may */
-	uint64_t slots;	     /* for that */
+	uint64_t memory;	  /* bytes of the machine's RAM; 0: none asked for */
+	uint64_t max_memory;	  /* with what may be plugged; 0: nothing may */
+	uint64_t slots;		  /* for that */
+	struct backends backends; /* in which QEMU has parts of the RAM, and memory beside it */
 	const struct machine *machine;
 };
 

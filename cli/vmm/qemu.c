@@ -13,6 +13,7 @@
 #include "cli/target/parse.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/arguments.h"
 #include "qemu/backend.h"
 
 #define QEMU_DEFAULT_MEMORY (128ull << 20)
@@ -30,8 +31,7 @@ struct refused {
 /* Options that would put RAM elsewhere. */
 static const struct refused elsewhere[] = {
 	{ "-machine", "max-ram-below-4g=", "it moves the RAM: drop max-ram-below-4g=" },
-	{ "-numa", "mem=", "the RAM is one piece: drop mem=" },
-	{ "-numa", "memdev=", "the RAM is the vas: drop memdev=" },
+	{ "-numa", "mem=", "say by memdev= which memory a node has" },
 	{ "-mem-path", "", "the RAM is the vas: drop -mem-path" },
 	{ "-mem-prealloc", NULL, "give --reserve to 'vas run' instead" },
 	{ 0 },
@@ -59,45 +59,12 @@ int qemu_is(const char *command)
 	       !strcmp(name, "kvm");
 }
 
-/* QEMU takes an option with one dash or with two, and -M for -machine. */
-static int is_option(const char *arg, const char *option)
-{
-	if (arg[0] == '-' && arg[1] == '-')
-		arg++;
-	return strcmp(strcmp(arg, "-M") ? arg : "-machine", option) == 0;
-}
-
-/* The part of a value such as "q35,accel=tcg" that is named: "accel=". */
-static const char *named_part(const char *value, const char *name, size_t *len)
-{
-	size_t name_len = strlen(name);
-
-	for (const char *part = value; part; part = strchr(part, ',')) {
-		part += *part == ',';
-		*len = strcspn(part, ",");
-		if (*len > name_len && !strncmp(part, name, name_len)) {
-			*len -= name_len;
-			return part + name_len;
-		}
-	}
-	return NULL;
-}
-
-/* The same, or the part that comes first without a name. */
-static const char *value_part(const char *value, const char *name, size_t *len)
-{
-	*len = strcspn(value, ",");
-	if (*len && !memchr(value, '=', *len))
-		return value;
-	return named_part(value, name, len);
-}
-
 static int check_refused(const struct refused *refused, char *const *argv, size_t at)
 {
 	for (; refused->option; refused++) {
 		const char *part = refused->part;
 
-		if (!is_option(argv[at], refused->option))
+		if (!argument_is(argv[at], refused->option))
 			continue;
 		if (part && (!argv[at + 1] || !strstr(argv[at + 1], part)))
 			continue;
@@ -122,8 +89,8 @@ static int take_size(const char *part, size_t len, uint64_t *size)
 static int read_max(const char *value, struct plan *plan)
 {
 	size_t max_len, slots_len;
-	const char *max = named_part(value, "maxmem=", &max_len);
-	const char *slots = named_part(value, "slots=", &slots_len);
+	const char *max = argument_part(value, "maxmem=", &max_len);
+	const char *slots = argument_part(value, "slots=", &slots_len);
 
 	if ((!max || !take_size(max, max_len, &plan->max_memory)) &&
 	    (!slots || !parse_size_n(slots, slots_len, &plan->slots)) && plan->slots <= MAX_SLOTS)
@@ -137,7 +104,7 @@ static int read_memory(const char *value, struct plan *plan)
 {
 	uint64_t size;
 	size_t len;
-	const char *part = value_part(value, "size=", &len);
+	const char *part = argument_first(value, "size=", &len);
 
 	if (!part || take_size(part, len, &size))
 		return fail_usage("-m %s: the size is not understood: write -m 512M or -m 4G",
@@ -155,7 +122,7 @@ static int read_memory(const char *value, struct plan *plan)
 static int read_machine(const char *value, const struct machine **machine)
 {
 	size_t len;
-	const char *name = value_part(value, "type=", &len);
+	const char *name = argument_first(value, "type=", &len);
 
 	if (!name)
 		return EXIT_OK; /* an option of the machine, but not which */
@@ -171,7 +138,7 @@ static int read_machine(const char *value, const struct machine **machine)
 static void read_name(const char *value, struct plan *plan)
 {
 	size_t len;
-	const char *name = value_part(value, "guest=", &len);
+	const char *name = argument_first(value, "guest=", &len);
 
 	if (!name || plan->options.name)
 		return;
@@ -187,10 +154,10 @@ static size_t find_backend(char *const *argv, struct qemu_backend *backend)
 	size_t len = 0;
 
 	for (size_t i = 1; !id && argv[i] && argv[i + 1]; i++)
-		if (is_option(argv[i], "-machine"))
-			id = named_part(argv[i + 1], "memory-backend=", &len);
+		if (argument_is(argv[i], "-machine"))
+			id = argument_part(argv[i + 1], "memory-backend=", &len);
 	for (size_t i = 1; id && argv[i] && argv[i + 1]; i++)
-		if (is_option(argv[i], "-object") && qemu_backend_parse(argv[i + 1], backend) &&
+		if (argument_is(argv[i], "-object") && qemu_backend_parse(argv[i + 1], backend) &&
 		    strlen(backend->id) == len && !strncmp(backend->id, id, len))
 			return i + 1;
 	return 0;
@@ -213,7 +180,7 @@ static int read_backend(char *const *argv, size_t at, struct plan *plan)
 	struct qemu_backend backend;
 	size_t len;
 
-	if (!named_part(argv[at + 1], "memory-backend=", &len))
+	if (!argument_part(argv[at + 1], "memory-backend=", &len))
 		return EXIT_OK;
 	if (!find_backend(argv, &backend))
 		return fail_usage("-machine %s: there is no -object memory-backend-... of that id",
@@ -228,14 +195,14 @@ static int read_arg(char *const *argv, size_t at, struct plan *plan, const struc
 	const char *value = argv[at + 1];
 	int code = check_refused(elsewhere, argv, at);
 
-	if (value && is_option(argv[at], "-name"))
+	if (value && argument_is(argv[at], "-name"))
 		read_name(value, plan);
-	if (!code && value && is_option(argv[at], "-machine"))
+	if (!code && value && argument_is(argv[at], "-machine"))
 		code = read_backend(argv, at, plan);
 
-	if (!code && value && is_option(argv[at], "-m"))
+	if (!code && value && argument_is(argv[at], "-m"))
 		code = read_memory(value, plan);
-	if (!code && value && !plan->machine && is_option(argv[at], "-machine"))
+	if (!code && value && !plan->machine && argument_is(argv[at], "-machine"))
 		code = read_machine(value, machine);
 	return code;
 }
@@ -281,13 +248,17 @@ static const struct machine *default_machine(const char *command)
 int qemu_read_args(char *const *argv, struct plan *plan)
 {
 	const struct machine *machine = NULL;
+	int code;
 
 	for (size_t i = 1; argv[i]; i++) {
-		int code = read_arg(argv, i, plan, &machine);
+		code = read_arg(argv, i, plan, &machine);
 
 		if (code)
 			return code;
 	}
+	code = backends_read(argv, &plan->backends);
+	if (code)
+		return code;
 	if (!plan->memory)
 		plan->memory = QEMU_DEFAULT_MEMORY;
 	if (!plan->machine)
@@ -346,14 +317,14 @@ int qemu_takes_genid(char *const *argv)
 
 	for (size_t i = 1; argv[i] && argv[i + 1]; i++) {
 		size_t len;
-		const char *name = is_option(argv[i], "-machine") ?
-					   value_part(argv[i + 1], "type=", &len) :
+		const char *name = argument_is(argv[i], "-machine") ?
+					   argument_first(argv[i + 1], "type=", &len) :
 					   NULL;
 
 		if (name)
 			machine =
 				is_older_than_genid(name, len) ? NULL : machine_by_name(name, len);
-		if (is_option(argv[i], "-device") && strstr(argv[i + 1], "vmgenid"))
+		if (argument_is(argv[i], "-device") && strstr(argv[i + 1], "vmgenid"))
 			return 0;
 	}
 	return machine && machine->prefix;
@@ -370,7 +341,7 @@ int qemu_check_private(char *const *argv)
 
 int qemu_is_daemon(char *const *argv)
 {
-	while (*argv && !is_option(*argv, "-daemonize"))
+	while (*argv && !argument_is(*argv, "-daemonize"))
 		argv++;
 	return *argv != NULL;
 }
@@ -378,7 +349,7 @@ int qemu_is_daemon(char *const *argv)
 /* Where the guest comes from: two arguments that are left out if it comes from elsewhere. */
 static int is_origin(const char *arg)
 {
-	return is_option(arg, "-incoming") || is_option(arg, "-loadvm");
+	return argument_is(arg, "-incoming") || argument_is(arg, "-loadvm");
 }
 
 static void describe(struct qemu_more *more, const char *backend)
@@ -404,8 +375,59 @@ static void add(char **all, char *const *words, size_t nr)
 		memcpy(all, words, nr * sizeof(*words));
 }
 
+/* ---- arguments of ours in the place of others ---------------------------------------------- */
+
+/* The text is taken over; NULL: there was no memory for it. */
+static int put(struct qemu_more *more, size_t at, char *text)
+{
+	struct qemu_word *given = realloc(more->given, (more->nr_given + 1) * sizeof(*given));
+
+	if (!text || !given) {
+		free(text);
+		more->given = given ? given : more->given;
+		return -ENOMEM;
+	}
+	more->given = given;
+	given[more->nr_given++] = (struct qemu_word){ at, text };
+	return 0;
+}
+
+static int put_backend(struct qemu_more *more, char *const *argv, const struct backend *backend)
+{
+	char path[40] = RAM_PATH;
+	int err;
+
+	if (backend->fd >= 0)
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", backend->fd);
+	err = put(more, backend->object,
+		  qemu_backend_at(argv[backend->object], path, !more->is_private));
+	if (!err && backend->device)
+		err = put(more, backend->device,
+			  qemu_device_at(argv[backend->device], backend->gpa));
+	return err;
+}
+
+static int put_all(struct qemu_more *more, char *const *argv, size_t ram)
+{
+	int err = 0;
+
+	if (ram)
+		err = put(more, ram, qemu_backend_at(argv[ram], RAM_PATH, !more->is_private));
+	for (size_t i = 0; !err && i < more->backends.nr; i++)
+		err = put_backend(more, argv, &more->backends.at[i]);
+	return err;
+}
+
+static char *word_at(const struct qemu_more *more, char *const *argv, size_t at)
+{
+	for (size_t i = 0; i < more->nr_given; i++)
+		if (more->given[i].at == at)
+			return more->given[i].text;
+	return argv[at];
+}
+
 /* The arguments, without those that others take the place of. */
-static char **copy_args(char *const *argv, const struct qemu_more *more, size_t backend)
+static char **copy_args(char *const *argv, const struct qemu_more *more)
 {
 	char **all;
 	size_t nr = 0;
@@ -418,38 +440,44 @@ static char **copy_args(char *const *argv, const struct qemu_more *more, size_t 
 		if (more->is_incoming && is_origin(argv[i]) && argv[i + 1])
 			i++;
 		else
-			all[nr++] = backend && i == backend ? more->given : argv[i];
+			all[nr++] = word_at(more, argv, i);
 	return all;
+}
+
+/* Nodes have the RAM in parts, each in a back end of its own: the machine has none. */
+static void add_ram(char **all, struct qemu_more *more, int has_own)
+{
+	static char object[] = "-object", machine[] = "-machine", memory[] = "-m";
+	char *const ram[] = { object, more->object };
+	char *const place[] = { machine, more->backend };
+	char *const size[] = { memory, more->size };
+
+	if (!has_own && !more->backends.nr_nodes)
+		add(all, ram, 2);
+	if (!more->backends.nr_nodes)
+		add(all, place, 2);
+	else if (more->machine)
+		add(all, (char *const[]){ machine, (char *)more->machine }, 2);
+	add(all, size, 2);
+	add(all, more->dimms, more->nr_dimms);
 }
 
 char **qemu_argv(char *const *argv, struct qemu_more *more)
 {
-	static char object[] = "-object", machine[] = "-machine", memory[] = "-m";
 	static char chardev[] = "-chardev", mon[] = "-mon", incoming[] = "-incoming";
 	static char defer[] = "defer", mode[] = "chardev=" MONITOR_ID ",mode=control";
 	static char device[] = "-device";
-	char *const ram[] = { object, more->object };
-	char *const place[] = { machine, more->backend, memory, more->size };
 	char *const monitor[] = { chardev, more->chardev, mon, mode };
 	char *const genid[] = { device, more->device };
 	char *const origin[] = { incoming, defer };
-	struct qemu_backend own = { .id = BACKEND_ID };
+	struct qemu_backend own;
 	size_t backend = find_backend(argv, &own);
-	char **all;
+	char **all = put_all(more, argv, backend) ? NULL : copy_args(argv, more);
 
-	if (backend) {
-		more->given = qemu_backend_at(argv[backend], RAM_PATH, !more->is_private);
-		if (!more->given)
-			return NULL;
-	}
-	all = copy_args(argv, more, backend);
 	if (!all)
 		return NULL;
 	describe(more, backend ? own.id : BACKEND_ID);
-	if (!backend)
-		add(all, ram, 2);
-	add(all, place, 4);
-	add(all, more->dimms, more->nr_dimms);
+	add_ram(all, more, backend != 0);
 	if (more->genid)
 		add(all, genid, 2);
 	if (more->monitor >= 0)
@@ -487,5 +515,8 @@ void qemu_more_clean(struct qemu_more *more)
 	for (size_t i = 0; i < more->nr_dimms; i++)
 		free(more->dimms[i]);
 	free(more->dimms);
+	for (size_t i = 0; i < more->nr_given; i++)
+		free(more->given[i].text);
 	free(more->given);
+	backends_clean(&more->backends);
 }

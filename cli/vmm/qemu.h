@@ -38,6 +38,11 @@ int qemu_is_daemon(char *const *argv);
  * say what else is wanted; qemu_more_clean() is due when they are used no more. NULL: no memory;
  * else free() it.
  */
+struct qemu_word {
+	size_t at;
+	char *text;
+};
+
 struct qemu_more {
 	uint64_t memory;
 	int is_private;	     /* what QEMU inherits is a template, which it maps for itself */
@@ -45,10 +50,12 @@ struct qemu_more {
 	const char *machine; /* the exact type, whatever argv says; NULL: as argv says */
 	const char *genid;   /* the guest's generation, a UUID or "auto"; NULL: no device for it */
 	int is_incoming;     /* its state comes by the monitor, and not from where argv says */
+	struct backends backends; /* of argv, as QEMU inherits them */
 	/* behind here: the words that are added */
 	char **dimms; /* qemu_more_dimm() */
 	size_t nr_dimms;
-	char *given; /* the back end of RAM that argv names, in its new place; NULL: none */
+	struct qemu_word *given; /* in the place of argv's: back ends in their new places */
+	size_t nr_given;
 	char object[128];
 	char size[32];
 	char backend[192];

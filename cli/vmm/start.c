@@ -121,7 +121,12 @@ int start_prepare_qemu(struct held *held, char *const *command, const struct qem
 	/* Without us, it is still to be found by its vas. */
 	if (ram != vas_fd(held->vas) && (err = child_keep(&held->child, vas_fd(held->vas))))
 		return fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err));
-	err = dimm_start(held->vas, &held->child, more);
+	code = backends_read(command, &more->backends);
+	if (code)
+		return code;
+	err = backends_inherit(&more->backends, held->vas, &held->child);
+	if (!err)
+		err = dimm_start(held->vas, &held->child, more);
 	if (err)
 		return fail_vas(err, held->name);
 	more->monitor = give_monitor(held);
@@ -218,11 +223,14 @@ int start_load(struct held *held, const struct qemu_record *record)
 static int check_command(const struct qemu_record *record, char *const *command)
 {
 	struct plan plan = { .memory = record->memory, .machine = machine_by_name("flat", 4) };
+	int code;
 
 	if (!qemu_is(command[0]))
 		return fail(EXIT_REFUSED,
 			    "'%s' is no QEMU, as the guest needs one: qemu-system-...", command[0]);
-	return qemu_read_args(command, &plan);
+	code = qemu_read_args(command, &plan);
+	plan_clean(&plan);
+	return code;
 }
 
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command)

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Opening a PCI device that vfio-pci has: its group, its container, itself. */
+/*
+ * Opening a PCI device that vfio-pci has: by a file of its own, which an iommufd takes, or by its
+ * group, which a container takes.
+ */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
@@ -10,6 +14,9 @@
 #include <unistd.h>
 
 #include <vas/vfio.h>
+
+#include "consumer/vfio/container.h"
+#include "consumer/vfio/iommufd_abi.h"
 
 /* The last part of what a link of the device in sysfs points to: "" if there is none. */
 static void link_name(const char *address, const char *link, char *name, size_t size)
@@ -99,44 +106,113 @@ static int container_join(const struct vas_vfio_device *device, int is_new)
 	return 0;
 }
 
+static int open_by_group(const char *address, int container_fd, struct vas_vfio_device *device)
+{
+	char group[32];
+	int err = group_find(address, group, sizeof(group));
+
+	if (err)
+		return err;
+	device->group_fd = group_open(address, group);
+	if (device->group_fd < 0)
+		return device->group_fd;
+	device->container_fd = container_open(container_fd);
+	err = device->container_fd < 0 ? device->container_fd : group_check(device);
+	if (!err)
+		err = container_join(device, container_fd < 0);
+	if (err)
+		return err;
+	device->device_fd = ioctl(device->group_fd, VFIO_GROUP_GET_DEVICE_FD, address);
+	return device->device_fd < 0 ? vas_error_set(-errno, "%s: %s", address, strerror(errno)) :
+				       0;
+}
+
+/* ---- by a file of its own -------------------------------------------------------------------- */
+
+/* The name that sysfs has for the device's file: "" if there is none. */
+static void own_name(const char *address, char *name, size_t size)
+{
+	char path[96];
+	struct dirent *entry;
+	DIR *dir;
+
+	*name = '\0';
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", address);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "vfio", 4) && strlen(entry->d_name) < size)
+			strcpy(name, entry->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+static int iommufd_open(int iommufd)
+{
+	return iommufd < 0 ? open("/dev/iommu", O_RDWR | O_CLOEXEC) :
+			     fcntl(iommufd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* 0; -ENOENT: there is no such way here; or another error, told. */
+static int open_by_itself(const char *address, int iommufd, struct vas_vfio_device *device)
+{
+	struct vfio_device_bind bind = { .size = sizeof(bind) };
+	char name[32], path[64];
+
+	own_name(address, name, sizeof(name));
+	if (!*name || (iommufd >= 0 && !vas_fd_is_iommufd(iommufd)))
+		return -ENOENT;
+	device->container_fd = iommufd_open(iommufd);
+	if (device->container_fd < 0)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
+	device->device_fd = open(path, O_RDWR | O_CLOEXEC);
+	if (device->device_fd < 0)
+		return vas_error_set(-errno, "%s, the file of %s: %s", path, address,
+				     strerror(errno));
+	bind.iommufd = device->container_fd;
+	if (ioctl(device->device_fd, VFIO_DEVICE_BIND, &bind))
+		return vas_error_set(errno == EINVAL ? -EBUSY : -errno,
+				     "%s: it cannot be bound to an iommufd, as if it were open "
+				     "already: %s",
+				     address, strerror(errno));
+	device->device_id = bind.device;
+	return 0;
+}
+
+static const struct vas_vfio_device nothing_open = {
+	.container_fd = -1,
+	.group_fd = -1,
+	.device_fd = -1,
+};
+
 int vas_vfio_device_open(const char *address, int container_fd, struct vas_vfio_device *out)
 {
-	struct vas_vfio_device device = { .device_fd = -1 };
-	char group[32];
+	struct vas_vfio_device device = nothing_open;
 	int err = address_check(address);
 
-	if (!err)
-		err = group_find(address, group, sizeof(group));
 	if (err)
 		return err;
 	snprintf(device.name, sizeof(device.name), "%s", address);
-	device.group_fd = group_open(address, group);
-	if (device.group_fd < 0)
-		return device.group_fd;
-	device.container_fd = container_open(container_fd);
-	err = device.container_fd < 0 ? device.container_fd : group_check(&device);
-	if (!err)
-		err = container_join(&device, container_fd < 0);
-	if (err)
-		goto err_close;
-	device.device_fd = ioctl(device.group_fd, VFIO_GROUP_GET_DEVICE_FD, address);
-	if (device.device_fd < 0) {
-		err = vas_error_set(-errno, "%s: %s", address, strerror(errno));
-		goto err_close;
+	err = open_by_itself(address, container_fd, &device);
+	if (err == -ENOENT) {
+		vas_vfio_device_close(&device);
+		device.container_fd = -1;
+		err = open_by_group(address, container_fd, &device);
+	}
+	if (err) {
+		vas_vfio_device_close(&device);
+		return err;
 	}
 	*out = device;
 	return 0;
-
-err_close:
-	vas_vfio_device_close(&device);
-	return err;
 }
 
 void vas_vfio_device_close(struct vas_vfio_device *device)
 {
 	if (device->device_fd >= 0)
 		close(device->device_fd);
-	close(device->group_fd);
+	if (device->group_fd >= 0)
+		close(device->group_fd);
 	if (device->container_fd >= 0)
 		close(device->container_fd);
 }

@@ -5,6 +5,9 @@
  * is left of the old. So all that both layouts have is mapped throughout, and what can fail fails
  * in prepare. Only where no device runs, a map may take the place of another: it is late, and the
  * IOMMU gets it in commit, or not, and then the container is out of step.
+ *
+ * Devices of an iommufd can be moved to another address space. So what cannot be replaced in the
+ * present one makes prepare build a second, which shares with it what stays; commit moves them.
  */
 #include "consumer/vfio/container.h"
 
@@ -115,10 +118,10 @@ static int plan_old(struct vas_vfio *vfio, const struct vas_region *region, uint
 		map->kept_by = vfio->change;
 		return 0;
 	}
-	if (!vfio_is_stopped(vfio))
+	if (!vfio->is_moving && !vfio_is_stopped(vfio))
 		return refuse(vfio, map, region);
 	part = part_of(region, at, *next - at);
-	return pending_add(vfio, &part, 1);
+	return pending_add(vfio, &part, !vfio->is_moving);
 }
 
 static int plan_region(struct vas_vfio *vfio, const struct vas_region *region)
@@ -142,13 +145,13 @@ static int plan_region(struct vas_vfio *vfio, const struct vas_region *region)
 }
 
 static int plan_regions(struct vas_vfio *vfio, const struct vas_delta *delta,
-			const struct type1_info *info)
+			const struct vfio_iommu_info *info)
 {
 	size_t i;
 	int err = 0;
 
 	for (i = 0; !err && i < delta->nr_added; i++) {
-		err = vas_type1_check_region(vfio, info, &delta->added[i]);
+		err = vas_vfio_check_region(vfio, info, &delta->added[i]);
 		if (!err)
 			err = plan_region(vfio, &delta->added[i]);
 	}
@@ -177,78 +180,139 @@ static int reserve(struct vas_vfio *vfio)
 	return 0;
 }
 
+static void plan_end(struct vas_vfio *vfio)
+{
+	free(vfio->pending);
+	vfio->pending = NULL;
+	vfio->nr_pending = vfio->pending_room = vfio->nr_mapped = 0;
+	vfio->is_moving = vfio->has_moved = 0;
+	vfio->nr_shared = 0;
+	vfio->change++;
+}
+
+/* Where it cannot be done in place, in another address space. */
+static int plan_anywhere(struct vas_vfio *vfio, const struct vas_delta *delta,
+			 const struct vfio_iommu_info *info)
+{
+	int err = plan_regions(vfio, delta, info);
+
+	if (err != -EEXIST || !vfio->iommu->next_begin)
+		return err;
+	plan_end(vfio);
+	vfio->is_moving = 1;
+	return plan_regions(vfio, delta, info);
+}
+
+/* What the removed regions have and the change does not keep. */
+static void mark_going(struct vas_vfio *vfio, const struct vas_delta *delta)
+{
+	size_t i, at;
+
+	for (i = 0; i < delta->nr_removed; i++) {
+		const struct vas_region *region = &delta->removed[i];
+		uint64_t end = region->gpa + region->size;
+
+		for (at = find(vfio, region->gpa); at < vfio->nr && vfio->maps[at].part.gpa < end;
+		     at++)
+			if (vfio->maps[at].kept_by != vfio->change)
+				vfio->maps[at].going_by = vfio->change;
+	}
+}
+
 static int plan(struct vas_vfio *vfio, const struct vas_delta *delta)
 {
-	struct type1_info info;
+	struct vfio_iommu_info info;
 	int err;
 
 	if (!delta->nr_added)
 		return 0;
-	err = vas_type1_info(vfio, &info);
+	err = vfio->iommu->info(vfio, &info);
 	if (err)
 		return err;
-	err = plan_regions(vfio, delta, &info);
-	vas_type1_info_clean(&info);
+	err = plan_anywhere(vfio, delta, &info);
+	vas_vfio_info_clean(&info);
 	return err ? err : reserve(vfio);
 }
 
 /* ---- prepare, abort ------------------------------------------------------------------------ */
 
-/* Whatever came of it. What it has kept, the next may remove, also one that comes unprepared. */
-static void end_change(struct vas_vfio *vfio)
-{
-	free(vfio->pending);
-	vfio->pending = NULL;
-	vfio->nr_pending = vfio->pending_room = vfio->nr_mapped = 0;
-	vfio->change++;
-}
-
-static int map_get(struct vas_vfio *vfio, struct vfio_map *map)
-{
-	int err = vas_file_map_get(vfio->file_maps, &map->part, 0, &map->memory);
-
-	if (err)
-		return err;
-	err = vas_type1_map(vfio, map);
-	if (err)
-		vas_file_map_put(vfio->file_maps, &map->memory);
-	return err;
-}
-
+/* What has moved is not in the IOMMU any more: its address space is gone. */
 static int map_put(struct vas_vfio *vfio, struct vfio_map *map)
 {
-	int err;
-
 	if (map->is_late)
 		return 0;
-	err = vas_type1_unmap(vfio, map);
+	if (!vfio->has_moved)
+		return vfio->iommu->unmap(vfio, map);
 	vas_file_map_put(vfio->file_maps, &map->memory);
-	return err;
+	return 0;
+}
+
+/* From the second address space, if there is one, which goes as a whole. */
+static void pending_unmap(struct vas_vfio *vfio)
+{
+	size_t i;
+
+	if (vfio->is_moving)
+		vfio->iommu->next_drop(vfio);
+	for (i = 0; i < vfio->nr_mapped; i++) {
+		if (vfio->is_moving)
+			vas_file_map_put(vfio->file_maps, &vfio->pending[i].memory);
+		else
+			map_put(vfio, &vfio->pending[i]);
+	}
+	vfio->nr_mapped = 0;
 }
 
 static void pending_undo(struct vas_vfio *vfio)
 {
-	while (vfio->nr_mapped)
-		map_put(vfio, &vfio->pending[--vfio->nr_mapped]);
-	end_change(vfio);
+	pending_unmap(vfio);
+	plan_end(vfio);
+}
+
+/* What both address spaces have: one map, or none of it is left. */
+static int share_next(struct vas_vfio *vfio)
+{
+	const struct vfio_map *map;
+
+	if (!vfio->next.space)
+		return vfio->iommu->next_begin(vfio);
+	map = &vfio->maps[vfio->nr_shared++];
+	return map->is_late || map->going_by == vfio->change ? 0 :
+							       vfio->iommu->next_share(vfio, map);
+}
+
+static int is_shared(const struct vas_vfio *vfio)
+{
+	return !vfio->is_moving || (vfio->next.space && vfio->nr_shared == vfio->nr);
+}
+
+static int map_next(struct vas_vfio *vfio)
+{
+	int err = 0;
+
+	if (!is_shared(vfio))
+		return share_next(vfio);
+	while (vfio->nr_mapped < vfio->nr_pending && vfio->pending[vfio->nr_mapped].is_late)
+		vfio->nr_mapped++;
+	if (vfio->nr_mapped < vfio->nr_pending)
+		err = vfio->iommu->map(vfio, &vfio->pending[vfio->nr_mapped]);
+	if (!err && vfio->nr_mapped < vfio->nr_pending)
+		vfio->nr_mapped++;
+	return err;
 }
 
 /* Pinning cannot be interrupted: so one map at a time, with a look at the deadline between. */
 int vas_vfio_layout_go_on(struct vas_vfio *vfio)
 {
-	int err;
+	int err = map_next(vfio);
 
-	while (vfio->nr_mapped < vfio->nr_pending && vfio->pending[vfio->nr_mapped].is_late)
-		vfio->nr_mapped++;
-	if (vfio->nr_mapped == vfio->nr_pending)
-		return 0;
-	err = map_get(vfio, &vfio->pending[vfio->nr_mapped]);
 	if (err) {
 		pending_undo(vfio);
 		return err;
 	}
-	return ++vfio->nr_mapped < vfio->nr_pending ? vas_vfio_under_way(vfio, VFIO_WORK_PREPARE) :
-						      0;
+	return is_shared(vfio) && vfio->nr_mapped == vfio->nr_pending ?
+		       0 :
+		       vas_vfio_under_way(vfio, VFIO_WORK_PREPARE);
 }
 
 int vas_vfio_layout_prepare(struct vas_consumer *consumer, const struct vas_delta *delta,
@@ -264,9 +328,10 @@ int vas_vfio_layout_prepare(struct vas_consumer *consumer, const struct vas_delt
 	if (!err)
 		err = plan(vfio, delta);
 	if (err) {
-		end_change(vfio);
+		plan_end(vfio);
 		return err;
 	}
+	mark_going(vfio, delta);
 	return vas_vfio_layout_go_on(vfio);
 }
 
@@ -278,24 +343,18 @@ void vas_vfio_layout_abort(struct vas_consumer *consumer, const struct vas_delta
 
 /* ---- commit -------------------------------------------------------------------------------- */
 
-/* What the removed regions have and the change does not keep. 0, or the first error. */
-static int unmap_removed(struct vas_vfio *vfio, const struct vas_delta *delta)
+/* 0, or the first error. */
+static int unmap_going(struct vas_vfio *vfio)
 {
 	int err, first_err = 0;
-	size_t i, at;
+	size_t i;
 
-	for (i = 0; i < delta->nr_removed; i++) {
-		const struct vas_region *region = &delta->removed[i];
-		uint64_t end = region->gpa + region->size;
-
-		for (at = find(vfio, region->gpa); at < vfio->nr && vfio->maps[at].part.gpa < end;
-		     at++) {
-			if (vfio->maps[at].kept_by == vfio->change)
-				continue;
-			err = map_put(vfio, &vfio->maps[at]);
-			first_err = first_err ? first_err : err;
-			vfio->maps[at].is_gone = 1;
-		}
+	for (i = 0; i < vfio->nr; i++) {
+		if (vfio->maps[i].going_by != vfio->change)
+			continue;
+		err = map_put(vfio, &vfio->maps[i]);
+		first_err = first_err ? first_err : err;
+		vfio->maps[i].is_gone = 1;
 	}
 	return first_err;
 }
@@ -334,7 +393,7 @@ static int map_late(struct vas_vfio *vfio)
 	size_t i;
 
 	for (i = 0; i < vfio->nr; i++) {
-		int err = vfio->maps[i].is_late ? map_get(vfio, &vfio->maps[i]) : 0;
+		int err = vfio->maps[i].is_late ? vfio->iommu->map(vfio, &vfio->maps[i]) : 0;
 
 		if (err)
 			return err;
@@ -343,14 +402,32 @@ static int map_late(struct vas_vfio *vfio)
 	return 0;
 }
 
+/* If they cannot be moved, all is done where they are: with a gap, in which DMA fails. */
+static void enter_next(struct vas_vfio *vfio)
+{
+	size_t i;
+
+	if (!vfio->is_moving)
+		return;
+	vfio->has_moved = !vfio->iommu->next_enter(vfio);
+	if (vfio->has_moved)
+		return;
+	pending_unmap(vfio);
+	for (i = 0; i < vfio->nr_pending; i++)
+		vfio->pending[i].is_late = 1;
+}
+
 int vas_vfio_layout_commit(struct vas_consumer *consumer, const struct vas_delta *delta)
 {
 	struct vas_vfio *vfio = vfio_of(consumer);
-	int err = unmap_removed(vfio, delta), late_err;
+	int err, late_err;
 
+	mark_going(vfio, delta); /* one that only removes may come unprepared */
+	enter_next(vfio);
+	err = unmap_going(vfio);
 	drop_gone(vfio);
 	merge_pending(vfio);
-	end_change(vfio);
+	plan_end(vfio);
 	late_err = map_late(vfio);
 	return err ? err : late_err;
 }

@@ -24,20 +24,35 @@ struct state_feature {
 	struct vfio_device_feature_mig_state state;
 };
 
+int vas_vfio_devices_add(struct vas_vfio *vfio, int device_fd, uint32_t device_id)
+{
+	const size_t room = vfio->nr_devices + 1;
+	int *fds = realloc(vfio->device_fds, room * sizeof(*fds)), fd;
+	uint32_t *ids;
+
+	vfio->device_fds = fds ? fds : vfio->device_fds;
+	ids = realloc(vfio->device_ids, room * sizeof(*ids));
+	vfio->device_ids = ids ? ids : vfio->device_ids;
+	if (!fds || !ids)
+		return vas_error_set(-ENOMEM, "no memory");
+	fd = fcntl(device_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return vas_error_set(-errno, "a device's fd cannot be duplicated: %s",
+				     strerror(errno));
+	ids[vfio->nr_devices] = device_id;
+	fds[vfio->nr_devices++] = fd;
+	return 0;
+}
+
 int vas_vfio_devices_init(struct vas_vfio *vfio, const struct vas_vfio_options *options)
 {
-	vfio->device_fds = calloc(options->nr_device_fds + 1ull, sizeof(*vfio->device_fds));
-	if (!vfio->device_fds)
-		return vas_error_set(-ENOMEM, "no memory");
-	while (vfio->nr_devices < options->nr_device_fds) {
-		int fd = fcntl(options->device_fds[vfio->nr_devices], F_DUPFD_CLOEXEC, 0);
+	uint32_t i;
+	int err = 0;
 
-		if (fd < 0)
-			return vas_error_set(-errno, "a device's fd cannot be duplicated: %s",
-					     strerror(errno));
-		vfio->device_fds[vfio->nr_devices++] = fd;
-	}
-	return 0;
+	for (i = 0; !err && i < options->nr_device_fds; i++)
+		err = vas_vfio_devices_add(vfio, options->device_fds[i],
+					   options->device_ids ? options->device_ids[i] : 0);
+	return err;
 }
 
 void vas_vfio_devices_clean(struct vas_vfio *vfio)
@@ -45,6 +60,7 @@ void vas_vfio_devices_clean(struct vas_vfio *vfio)
 	while (vfio->nr_devices)
 		close(vfio->device_fds[--vfio->nr_devices]);
 	free(vfio->device_fds);
+	free(vfio->device_ids);
 }
 
 static int can_stop(int device_fd)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* Attach a vas to a VFIO container: the ops, the beginning and the end. */
+/* Attach a vas to a VFIO container or an iommufd: the ops, the beginning and the end. */
 #include "consumer/vfio/container.h"
 
 #include <errno.h>
@@ -83,6 +83,32 @@ static int options_check(const struct vas_vfio_options *o)
 	return 0;
 }
 
+/* By what it is. Where the IOMMU notes what is written, that is in the dirty log. */
+static int iommu_open(struct vas_vfio *v)
+{
+	int err;
+
+	v->iommu = &vas_type1_ops;
+	v->consumer.flags = VAS_CONSUMER_PINS | VAS_CONSUMER_ALWAYS_DIRTY;
+	if (!vas_fd_is_iommufd(v->container_fd))
+		return vas_type1_check(v->container_fd);
+	v->iommu = &vas_iommufd_ops;
+	err = vas_iommufd_open(v);
+	if (err || !v->has_dirty)
+		return err;
+	v->consumer.flags = VAS_CONSUMER_PINS;
+	v->ops.track = vas_vfio_dirty_track;
+	v->ops.untrack = vas_vfio_dirty_untrack;
+	v->ops.harvest = vas_vfio_dirty_harvest;
+	return 0;
+}
+
+static void iommu_close(struct vas_vfio *v)
+{
+	if (v->present.space)
+		vas_iommufd_close(v);
+}
+
 static int container_new(struct vas *vas, int container_fd, const struct vas_vfio_options *options,
 			 struct vas_vfio **vfio)
 {
@@ -97,7 +123,6 @@ static int container_new(struct vas *vas, int container_fd, const struct vas_vfi
 	v->ops = vfio_ops;
 	v->ops.name = v->name;
 	v->consumer.ops = &v->ops;
-	v->consumer.flags = VAS_CONSUMER_PINS | VAS_CONSUMER_ALWAYS_DIRTY;
 	v->container_fd = fcntl(container_fd, F_DUPFD_CLOEXEC, 0);
 	err = v->container_fd < 0 ? vas_error_set(-errno, "cannot duplicate an fd") : 0;
 	if (err)
@@ -108,6 +133,8 @@ static int container_new(struct vas *vas, int container_fd, const struct vas_vfi
 		goto err_close;
 	err = vas_vfio_devices_init(v, options);
 	if (!err)
+		err = iommu_open(v);
+	if (!err)
 		err = vas_file_maps_get(vas, &v->file_maps);
 	if (err)
 		goto err_clean;
@@ -115,6 +142,7 @@ static int container_new(struct vas *vas, int container_fd, const struct vas_vfi
 	return 0;
 
 err_clean:
+	iommu_close(v);
 	vas_vfio_devices_clean(v);
 	close(v->wake_fd);
 err_close:
@@ -127,6 +155,7 @@ err_free:
 static void container_free(struct vas_vfio *vfio)
 {
 	vas_file_maps_put(vfio->file_maps);
+	iommu_close(vfio);
 	vas_vfio_devices_clean(vfio);
 	close(vfio->wake_fd);
 	close(vfio->container_fd);
@@ -146,8 +175,6 @@ int vas_vfio_attach(struct vas *vas, int container_fd, const struct vas_vfio_opt
 	timeout_ns = options->timeout_ns ? options->timeout_ns : UINT64_MAX;
 	err = options_check(options);
 	if (!err)
-		err = vas_type1_check(container_fd);
-	if (!err)
 		err = container_new(vas, container_fd, options, &v);
 	if (err)
 		return err;
@@ -158,6 +185,31 @@ int vas_vfio_attach(struct vas *vas, int container_fd, const struct vas_vfio_opt
 	}
 	*vfio = v;
 	return 0;
+}
+
+/* The layout stays as it is meanwhile, and so does what is frozen. */
+static int device_add(struct vas_vfio *vfio, const struct vas_vfio_device *device)
+{
+	int err = 0;
+
+	if (vfio->is_frozen)
+		return vas_error_set(-EAGAIN, "%s: a device cannot come while it is frozen",
+				     vfio->name);
+	if (vfio->present.space)
+		err = vas_iommufd_enter(vfio, device->device_fd);
+	return err ? err : vas_vfio_devices_add(vfio, device->device_fd, device->device_id);
+}
+
+int vas_vfio_device_add(struct vas_vfio *vfio, const struct vas_vfio_device *device)
+{
+	struct vas_layout *unchanged;
+	int err = vas_layout_begin(vfio->consumer.vas, &unchanged);
+
+	if (err)
+		return err;
+	err = device_add(vfio, device);
+	vas_layout_abort(unchanged);
+	return err;
 }
 
 void vas_vfio_detach(struct vas_vfio *vfio)

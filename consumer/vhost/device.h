@@ -17,6 +17,7 @@
 #include <vas/vhost.h>
 
 #include "consumer/file_map.h"
+#include "consumer/ring.h"
 
 /* A region, and where this process has it. */
 struct vhost_range {
@@ -77,9 +78,8 @@ void vas_vhost_table_clean(struct vas_vhost *vhost);
 char *vas_vhost_table_find(const struct vas_vhost *vhost, uint64_t gpa, uint64_t len);
 
 /* With the lock held. */
-enum vhost_part { VHOST_DESC, VHOST_AVAIL, VHOST_USED, VHOST_NR_PARTS };
-/* A part of a ring: where, and how much. */
-struct vas_region vas_vhost_ring_part(const struct vas_vhost_queue *queue, enum vhost_part part);
+/* Where a part of a ring is. */
+uint64_t vas_vhost_ring_gpa(const struct vas_vhost_queue *queue, enum ring_part part);
 /* The rings' addresses again: their memory has moved in this process, or they are to be logged. */
 int vas_vhost_rings_set(const struct vas_vhost *vhost);
 int vas_vhost_features_set(const struct vas_vhost *vhost);

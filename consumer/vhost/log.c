@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * What vhost-net writes: it sets a bit a page, in a log of its own, which has the layout of the
- * vas's log without its summaries; a harvest moves it there. The rings' used parts are logged by
- * their own addresses.
+ * What vhost-net writes: it sets a bit a page, in a log of its own; a harvest moves it to the
+ * vas's. The rings' used parts are logged by their own addresses.
  */
 #include "consumer/vhost/device.h"
 
@@ -10,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define WORD_SIZE (VAS_LOG_PAGES_PER_WORD << VAS_PAGE_SHIFT)
+#include "consumer/page_log.h"
 
 /* The kernel is told of a log before it logs, and has stopped before the log goes. */
 static int log_begin(struct vas_vhost *vhost)
@@ -79,20 +78,6 @@ void vas_vhost_log_untrack(struct vas_consumer *consumer)
 	pthread_mutex_unlock(&vhost->lock);
 }
 
-static void harvest_range(struct vas_vhost *vhost, const struct vas_region *region)
-{
-	uint64_t at = region->gpa / WORD_SIZE, bits;
-	uint64_t end = (region->gpa + region->size + WORD_SIZE - 1) / WORD_SIZE;
-
-	for (; at < end; at++) {
-		/* Most are 0: looked at, and not written to. Pairs with the kernel's set_bit(). */
-		if (!__atomic_load_n(&vhost->log[at], __ATOMIC_RELAXED))
-			continue;
-		bits = __atomic_exchange_n(&vhost->log[at], 0, __ATOMIC_ACQ_REL);
-		vas_mark_dirty_word(vhost->vas, at * WORD_SIZE, bits);
-	}
-}
-
 /* Bits of regions that have gone stay, and count for what comes there: rather too often. */
 int vas_vhost_log_harvest(struct vas_consumer *consumer)
 {
@@ -101,7 +86,7 @@ int vas_vhost_log_harvest(struct vas_consumer *consumer)
 
 	pthread_mutex_lock(&vhost->lock);
 	for (i = 0; vhost->log && i < vhost->present.nr; i++)
-		harvest_range(vhost, &vhost->present.at[i].region);
+		page_log_move(vhost->log, vhost->vas, &vhost->present.at[i].region);
 	pthread_mutex_unlock(&vhost->lock);
 	return 0;
 }

@@ -10,46 +10,37 @@
 
 /* ---- rings --------------------------------------------------------------------------------- */
 
-/* With the event words, which the kernel looks at if they were negotiated. */
-struct vas_region vas_vhost_ring_part(const struct vas_vhost_queue *queue, enum vhost_part part)
+uint64_t vas_vhost_ring_gpa(const struct vas_vhost_queue *queue, enum ring_part part)
 {
-	switch (part) {
-	case VHOST_DESC:
-		return (struct vas_region){ .gpa = queue->desc, .size = 16ull * queue->size };
-	case VHOST_AVAIL:
-		return (struct vas_region){ .gpa = queue->avail, .size = 6 + 2ull * queue->size };
-	case VHOST_USED:
-	case VHOST_NR_PARTS:
-		break;
-	}
-	return (struct vas_region){ .gpa = queue->used, .size = 6 + 8ull * queue->size };
+	return part == RING_DESC ? queue->desc : part == RING_DRIVER ? queue->avail : queue->used;
 }
 
-static int part_find(const struct vas_vhost *vhost, unsigned int index, enum vhost_part part,
+static int part_find(const struct vas_vhost *vhost, unsigned int index, enum ring_part part,
 		     __u64 *hva)
 {
 	static const char *const names[] = { "descriptors", "available ring", "used ring" };
-	const struct vas_region ring = vas_vhost_ring_part(&vhost->queues[index], part);
+	const struct vas_vhost_queue *queue = &vhost->queues[index];
+	uint64_t gpa = vas_vhost_ring_gpa(queue, part), size = ring_part_size(part, 0, queue->size);
 
-	*hva = (uintptr_t)vas_vhost_table_find(vhost, ring.gpa, ring.size);
+	*hva = (uintptr_t)vas_vhost_table_find(vhost, gpa, size);
 	if (*hva)
 		return 0;
 	return vas_error_set(-EFAULT,
 			     "%s: queue %u has its %s at [%#llx, +%#llx), which is not within one "
 			     "region that may be written",
-			     vhost->name, index, names[part], (unsigned long long)ring.gpa,
-			     (unsigned long long)ring.size);
+			     vhost->name, index, names[part], (unsigned long long)gpa,
+			     (unsigned long long)size);
 }
 
 static int ring_set(const struct vas_vhost *vhost, unsigned int index)
 {
 	struct vhost_vring_addr addr = { .index = index };
-	int err = part_find(vhost, index, VHOST_DESC, &addr.desc_user_addr);
+	int err = part_find(vhost, index, RING_DESC, &addr.desc_user_addr);
 
 	if (!err)
-		err = part_find(vhost, index, VHOST_AVAIL, &addr.avail_user_addr);
+		err = part_find(vhost, index, RING_DRIVER, &addr.avail_user_addr);
 	if (!err)
-		err = part_find(vhost, index, VHOST_USED, &addr.used_user_addr);
+		err = part_find(vhost, index, RING_DEVICE, &addr.used_user_addr);
 	if (err)
 		return err;
 	addr.log_guest_addr = vhost->queues[index].used;

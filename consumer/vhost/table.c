@@ -151,35 +151,24 @@ static int overlaps(const struct vas_region *a, const struct vas_region *b)
 	return a->gpa < b->gpa + b->size && b->gpa < a->gpa + a->size;
 }
 
-/* The queue that has a part of its ring in the region, or -1. */
-static int queue_in(const struct vas_vhost *vhost, const struct vas_region *region)
-{
-	int at;
-
-	for (at = 0; at < VAS_VHOST_QUEUES * VHOST_NR_PARTS; at++) {
-		const struct vas_vhost_queue *queue = &vhost->queues[at / VHOST_NR_PARTS];
-		const struct vas_region ring = vas_vhost_ring_part(queue, at % VHOST_NR_PARTS);
-
-		if (overlaps(&ring, region))
-			return at / VHOST_NR_PARTS;
-	}
-	return -1;
-}
-
 /* vhost has the rings' own addresses, and goes by them whatever the table says. */
 static int check_rings(const struct vas_vhost *vhost, const struct vas_delta *delta)
 {
-	size_t i;
+	int at;
 
-	for (i = 0; vhost->is_started && i < delta->nr_gone; i++) {
-		const struct vas_region *gone = &delta->gone[i];
-		int queue = queue_in(vhost, gone);
+	for (at = 0; vhost->is_started && at < VAS_VHOST_QUEUES * RING_NR_PARTS; at++) {
+		const struct vas_vhost_queue *queue = &vhost->queues[at / RING_NR_PARTS];
+		enum ring_part part = at % RING_NR_PARTS;
+		const struct vas_region *gone =
+			ring_range_gone(delta, vas_vhost_ring_gpa(queue, part),
+					ring_part_size(part, 0, queue->size));
 
-		if (queue >= 0)
+		if (gone)
 			return vas_error_set(-EBUSY,
 					     "%s: queue %d runs, and its ring is in [%#llx, "
 					     "+%#llx) of region %s: stop it first",
-					     vhost->name, queue, (unsigned long long)gone->gpa,
+					     vhost->name, at / RING_NR_PARTS,
+					     (unsigned long long)gone->gpa,
 					     (unsigned long long)gone->size, gone->name);
 	}
 	return 0;

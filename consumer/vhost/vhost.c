@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "consumer/page_log.h"
+
 #define PARAMETER	    "/sys/module/vhost/parameters/max_mem_regions"
 #define MAX_ENTRIES_DEFAULT 64u
 
@@ -156,7 +158,7 @@ static int device_init(struct vas_vhost *vhost, int fd)
 	err = vas_info(vhost->vas, &info);
 	if (err)
 		return err;
-	vhost->log_words = info.limit / (VAS_LOG_PAGES_PER_WORD << VAS_PAGE_SHIFT) + 1;
+	vhost->log_words = page_log_words(&info);
 	err = set_owner(vhost);
 	if (!err)
 		err = check_kind(vhost);

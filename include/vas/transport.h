@@ -82,6 +82,26 @@ VAS_API void vas_pci_destroy(struct vas_pci *pci);
 VAS_API int vas_pci_add_virtio(struct vas_pci *pci, uint32_t slot,
 			       struct vas_virtio_server *server);
 
+struct vas_pci_vfio_options {
+	const char *name; /* whom errors name: its address; NULL: "vfio" */
+	int device_fd;	  /* of vfio-pci, as vas_vfio_device_open() says it; duplicated */
+	uint32_t gsi;	  /* of its line (INTx), which is level-triggered; 0: it has none */
+	uint64_t reserved[4];
+};
+
+/*
+ * Put a physical device into a slot, as vas_pci_add_virtio() does. It is reset first, and again
+ * when it is removed. The guest sees its config space with BARs that it may move, power management,
+ * MSI (one message), MSI-X, PCI Express and the vendor's capabilities; no ROM, and nothing behind
+ * the first 256 bytes. Each access to a BAR comes through vas_pci_io() and is passed on. What the
+ * device's DMA reaches is another matter: vas_vfio_attach() of <vas/vfio.h>, before the guest runs.
+ *
+ * -EINVAL: no PCI device of VFIO's, or a bridge; -EPROTO: its config space makes no sense; -EBUSY,
+ * -ENOSPC, -EPERM, -ENOMEM, -EMFILE: as there; or what VFIO says.
+ */
+VAS_API int vas_pci_add_vfio(struct vas_pci *pci, uint32_t slot,
+			     const struct vas_pci_vfio_options *options);
+
 /*
  * Take a device away, at once: it is reset, and from then on nobody answers there. A guest that is
  * to be asked first is asked by other means. Waits for accesses to it that are under way. -ENOENT:

@@ -50,7 +50,4 @@ int vas_event_list_fds(struct vas *vas, struct vas_event_fd_ref *refs, size_t ma
  */
 int vas_event_accept(struct vas *vas, uint32_t id, int which, int fd);
 
-/* Count an eventfd up, without sleeping whatever its other holders do: 0 or -errno. */
-int vas_eventfd_raise(int fd);
-
 #endif

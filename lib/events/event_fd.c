@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The eventfds of a handle's events: keeping, passing on, waiting, raising. */
+#include "lib/base/eventfd.h"
 #include "lib/events/event.h"
 
 #include <errno.h>

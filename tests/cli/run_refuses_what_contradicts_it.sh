@@ -23,7 +23,8 @@ refuses "-mem-prealloc: give --reserve to 'vas run' instead" -- $q -mem-prealloc
 refuses "-machine q35,memory-backend=ram0: there is no -object memory-backend-... of that id" \
 	-- $q -M q35,memory-backend=ram0 -object secret,id=ram0,data=x
 refuses "drop max-ram-below-4g=" -- $q -machine q35,max-ram-below-4g=1G
-refuses "drop memdev=" -- $q -numa node,memdev=ram0
+refuses "memdev=ram0: there is no -object memory-backend-... of that id" -- $q -numa node,memdev=ram0
+refuses "say by memdev= which memory a node has" -- $q -numa node,mem=64M
 refuses "-machine isapc: where it has its RAM is not known here" -- $q -machine isapc
 refuses "-machine pc-i440fx-1.7: where" -- $q -M pc-i440fx-1.7
 refuses "where qemu-system-arm has its RAM is not known here" -- qemu-system-arm

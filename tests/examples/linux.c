@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * tinyvmm boots a stock Linux kernel, whose init (tests/vm/guest/disk_init.c) works on a disk that
- * threads of tinyvmm serve, and checks what it reads.
+ * tinyvmm boots a stock Linux kernel, whose init works on a disk that threads of tinyvmm serve, and
+ * checks what it reads (tests/vm/guest/disk_init.c); or speaks with an echo server of this process,
+ * through the kernel's vhost-net and vhost-vsock (ethernet_init.c).
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/vm_sockets.h>
+#include <net/if.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/harness.h"
@@ -83,4 +91,96 @@ TEST(two_processors_have_a_queue_each)
 TEST(a_kernel_that_is_a_bzimage_works_on_its_disk)
 {
 	work("TEST_BZIMAGE", "1", "blk,path=" DISK);
+}
+
+/* ---- the kernel's own back ends ------------------------------------------------------------ */
+
+static void set_address(int sock, const char *name, const char *text)
+{
+	struct ifreq ifr = { 0 };
+	struct sockaddr_in in = { .sin_family = AF_INET };
+
+	strcpy(ifr.ifr_name, name);
+	CHECK_EQ(inet_pton(AF_INET, text, &in.sin_addr), 1);
+	memcpy(&ifr.ifr_addr, &in, sizeof(in));
+	CHECK_OK(ioctl(sock, SIOCSIFADDR, &ifr));
+	CHECK_EQ(inet_pton(AF_INET, "255.255.255.0", &in.sin_addr), 1);
+	memcpy(&ifr.ifr_addr, &in, sizeof(in));
+	CHECK_OK(ioctl(sock, SIOCSIFNETMASK, &ifr));
+	ifr.ifr_flags = IFF_UP;
+	CHECK_OK(ioctl(sock, SIOCSIFFLAGS, &ifr));
+}
+
+/* A tap that stays, with the gateway's address, and that of the echo server. */
+static void make_tap(void)
+{
+	struct ifreq ifr = { .ifr_name = "tap0", .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC), sock = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (tap < 0 || access("/dev/vhost-net", R_OK | W_OK))
+		test_skip("there is no vhost-net, or no tap");
+	CHECK_OK(ioctl(tap, TUNSETIFF, &ifr));
+	CHECK_OK(ioctl(tap, TUNSETPERSIST, 1));
+	close(tap);
+	set_address(sock, "tap0", "10.0.2.2");
+	set_address(sock, "tap0:1", "10.0.2.100");
+	close(sock);
+}
+
+static void *echo(void *arg)
+{
+	int sock = accept(*(int *)arg, NULL, NULL);
+	char bytes[4096];
+	ssize_t nr;
+
+	while ((nr = read(sock, bytes, sizeof(bytes))) > 0)
+		if (write(sock, bytes, (size_t)nr) != nr)
+			break;
+	close(sock);
+	return NULL;
+}
+
+static void serve(const void *address, socklen_t len, int *sock)
+{
+	pthread_t thread;
+
+	*sock = socket(((const struct sockaddr *)address)->sa_family, SOCK_STREAM | SOCK_CLOEXEC,
+		       0);
+	CHECK_OK(bind(*sock, address, len));
+	CHECK_OK(listen(*sock, 1));
+	CHECK_OK(pthread_create(&thread, NULL, echo, sock));
+}
+
+TEST(a_guest_speaks_with_the_host_through_its_kernel)
+{
+	const struct sockaddr_in tcp = { .sin_family = AF_INET, .sin_port = htons(7) };
+	const struct sockaddr_vm vsock = { .svm_family = AF_VSOCK,
+					   .svm_cid = VMADDR_CID_ANY,
+					   .svm_port = 7 };
+	static int socks[2];
+	char append[1024];
+	const char *argv[] = { path_of("TEST_TINYVMM"),
+			       "--mem",
+			       "160",
+			       "--append",
+			       append,
+			       "--initrd",
+			       path_of("TEST_ETHERNET"),
+			       "--device",
+			       "vhost-net,tap=tap0",
+			       "--device",
+			       "vhost-vsock,cid=42",
+			       path_of("TEST_VMLINUX"),
+			       NULL };
+
+	snprintf(append, sizeof(append), "%s vas_vsock=1", path_of("TEST_APPEND"));
+	make_tap();
+	serve(&tcp, sizeof(tcp), &socks[0]);
+	serve(&vsock, sizeof(vsock), &socks[1]);
+	program_start(&vmm, argv);
+	CHECK_EQ(program_finish(&vmm), 0);
+	CHECK(!strstr(vmm.text, "BROKEN"));
+	CHECK_HAS(vmm.text, "ethernet: 5 pings answered");
+	CHECK_HAS(vmm.text, "ethernet: 512 KiB came back");
+	CHECK_HAS(vmm.text, "vsock: 512 KiB came back");
 }

@@ -323,6 +323,22 @@ static size_t put_ring(uint8_t *to)
 	return 512;
 }
 
+/* As vhost_user_front.c has it: all answers as they must be, and one of them not. */
+static int seed_vhost_user_front(void)
+{
+	uint8_t tape[96];
+	char name[32];
+	int err = 0;
+
+	for (unsigned int wrong = 0; wrong < sizeof(tape); wrong += 4) {
+		memset(tape, 64, sizeof(tape));
+		tape[wrong] = (uint8_t)(wrong % 64);
+		snprintf(name, sizeof(name), "wrong-%u", wrong);
+		err |= save(name, tape, sizeof(tape));
+	}
+	return err;
+}
+
 static int seed_vhost_user(void)
 {
 	static const uint64_t features = 1ull << 30 | 1ull << 32 | 1ull << 28 | 1ull << 29;
@@ -424,11 +440,17 @@ static const struct {
 	const char *target;
 	int (*seed)(void);
 } seeds[] = {
-	{ "adopt", seed_bind },		 { "bind", seed_bind },
-	{ "joint", seed_joint },	 { "message", seed_message },
-	{ "recv", seed_recv },		 { "snapshot", seed_snapshot },
-	{ "stream", seed_stream },	 { "transport", seed_transport },
-	{ "virtqueue", seed_virtqueue }, { "vhost_user", seed_vhost_user },
+	{ "adopt", seed_bind },
+	{ "bind", seed_bind },
+	{ "joint", seed_joint },
+	{ "message", seed_message },
+	{ "recv", seed_recv },
+	{ "snapshot", seed_snapshot },
+	{ "stream", seed_stream },
+	{ "transport", seed_transport },
+	{ "virtqueue", seed_virtqueue },
+	{ "vhost_user", seed_vhost_user },
+	{ "vhost_user_front", seed_vhost_user_front },
 };
 
 int main(int argc, char **argv)

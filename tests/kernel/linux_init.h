@@ -9,7 +9,6 @@
 #include <stdnoreturn.h>
 #include <string.h>
 #include <sys/reboot.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -40,22 +39,6 @@ static inline void guest_tell(const char *file)
 		close(fd);
 }
 
-/* In the order in which /modules.list names them: the kernel's own drivers, as they were packed. */
-static inline void guest_load_modules(void)
-{
-	FILE *list = fopen("/modules.list", "re");
-	char path[256];
-	int fd;
-
-	while (list && fgets(path, sizeof(path), list)) {
-		path[strcspn(path, "\n")] = '\0';
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
-			guest_fail(path);
-		close(fd);
-	}
-}
-
 static inline void guest_begin(void)
 {
 	struct utsname name;
@@ -63,7 +46,7 @@ static inline void guest_begin(void)
 	take_console();
 	uname(&name);
 	printf("guest: Linux %s\n", name.release);
-	guest_load_modules();
+	load_listed_modules("guest");
 }
 
 #endif

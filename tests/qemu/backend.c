@@ -86,3 +86,32 @@ TEST(what_cannot_be_read_moves_nowhere)
 	CHECK(!qemu_backend_at("{\"qom-type\":", "/x", 1));
 	CHECK(!qemu_backend_at("{\"size\":1", "/x", 1));
 }
+
+static void is_placed(const char *value, const char *wanted)
+{
+	char *text = qemu_device_at(value, 0x140000000);
+
+	CHECK(text);
+	CHECK_STR(text, wanted);
+	free(text);
+}
+
+TEST(a_device_with_memory_is_placed)
+{
+	char id[QEMU_BACKEND_ID_LEN];
+
+	CHECK_EQ(qemu_device_memdev("pc-dimm,id=d,memdev=m", id), 1);
+	CHECK_STR(id, "m");
+	CHECK_EQ(qemu_device_memdev("{\"driver\":\"virtio-mem-pci\",\"memdev\":\"v\"}", id), 1);
+	CHECK_STR(id, "v");
+	CHECK_EQ(qemu_device_memdev("ivshmem-plain,memdev=i", id), 0);
+	CHECK_EQ(qemu_device_memdev("virtio-blk-pci,drive=d", id), 0);
+	CHECK_EQ(qemu_device_memdev("{", id), 0);
+	CHECK_EQ(qemu_device_gpa("virtio-mem-pci,memdev=v,memaddr=0x180000000"), 0x180000000);
+	CHECK_EQ(qemu_device_gpa("{\"driver\":\"pc-dimm\",\"addr\":4294967296}"), 1ull << 32);
+	CHECK_EQ(qemu_device_gpa("pc-dimm,memdev=m"), 0);
+	is_placed("pc-dimm,id=d,memdev=m", "pc-dimm,id=d,memdev=m,addr=0x140000000");
+	is_placed("{\"driver\":\"virtio-mem-pci\",\"memdev\":\"v\"}",
+		  "{\"driver\":\"virtio-mem-pci\",\"memdev\":\"v\",\"memaddr\":5368709120}");
+	CHECK(!qemu_device_at("{", 1));
+}

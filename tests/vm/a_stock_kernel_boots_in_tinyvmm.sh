@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # In a machine whose kernel has KVM, tinyvmm boots a stock Debian kernel, with a disk that its own
-# threads serve; what the guest reads is what it wrote.
+# threads serve; what the guest reads is what it wrote. And with vhost-net and vhost-vsock.
 # usage: SCRIPT KERNEL
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
@@ -10,13 +10,17 @@
 device_kind disk
 
 kernel_name=$1
+make_initramfs "$ETHERNET_INIT" virtio_pci virtio_net vmw_vsock_virtio_transport
+ethernet=$tmp/ethernet
+mv "$initramfs" "$ethernet"
+rm -rf "$tmp/root"
 make_guest
-set --
+set -- --modprobe vhost_net --modprobe vhost_vsock --modprobe tun
 bzimage=$("$scripts/kernel.sh" path "$kernel_name" vmlinuz 2>/dev/null) || bzimage=
-[ -z "$bzimage" ] || set -- --file "$bzimage:/guest/vmlinuz" --env TEST_BZIMAGE=/guest/vmlinuz
-words="$(machine_cmdline | sed 's/reboot=t/reboot=k/')"
+[ -z "$bzimage" ] || set -- "$@" --file "$bzimage:/guest/vmlinuz" --env TEST_BZIMAGE=/guest/vmlinuz
 "$scripts/vm.sh" --kernel "$kernel_name" --with-kvm --mem 1536 --limit 1200 --timeout 3000 \
 	--env TEST_TIMEOUT=1000 --file "$TINYVMM:$TINYVMM" --file "$kernel:/guest/vmlinux" \
 	--file "$initramfs:/guest/initramfs" --env "TEST_TINYVMM=$TINYVMM" \
 	--env TEST_VMLINUX=/guest/vmlinux --env TEST_INITRD=/guest/initramfs \
-	--env "TEST_APPEND=$words" "$@" --run "$TINYVMM_LINUX"
+	--file "$ethernet:/guest/ethernet" --env TEST_ETHERNET=/guest/ethernet \
+	--env "TEST_APPEND=$(machine_cmdline)" "$@" --run "$TINYVMM_LINUX"

@@ -4,6 +4,7 @@
 ask_qemu.py SOCKET status           how the guest is: running, paused, ...
 ask_qemu.py SOCKET balloon MIB      have the guest give memory back, until so much is left
 ask_qemu.py SOCKET plug ID BYTES    memory of QEMU's own
+ask_qemu.py SOCKET request ID BYTES have a virtio-mem give the guest so much
 """
 
 import json
@@ -37,6 +38,10 @@ class Monitor:
         self.execute("object-add", **{"qom-type": "memory-backend-ram", "id": f"{name}-ram",
                                       "size": int(size)})
         self.execute("device_add", driver="pc-dimm", id=name, memdev=f"{name}-ram")
+
+    def request(self, name, size):
+        self.execute("qom-set", path=f"/machine/peripheral/{name}", property="requested-size",
+                     value=int(size))
 
     def balloon(self, mib):
         wanted = int(mib) << 20

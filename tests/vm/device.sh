@@ -14,7 +14,9 @@
 #
 # and then:
 #
-#	make_guest			the kernel $kernel_name and an initramfs
+#	make_initramfs INIT MODULE...	the kernel $kernel_name, an initramfs: $kernel, $initramfs; what
+#					$tmp/root has comes along
+#	make_guest			the same, for the device
 #	serve [OPTION...]		the device, in the background: $device; it listens at $sock
 #	kill_device			at any moment
 #	boot SERIAL [WORD...]		QEMU, with further words: $guest; the guest has begun to work
@@ -36,21 +38,28 @@ device_kind()
 	. "$tests_vm/$kind.sh"
 }
 
-make_guest()
+make_initramfs()
 {
 	need qemu-system-x86_64 cpio python3
+	init=$1
+	shift
 	kernel=$("$scripts/kernel.sh" path "$kernel_name" vmlinux) || skip "kernel $kernel_name is not in the cache"
-	# shellcheck disable=SC2086 # words
-	"$scripts/kernel.sh" modules "$kernel_name" virtio_pci $device_modules >"$tmp/modules" ||
+	"$scripts/kernel.sh" modules "$kernel_name" "$@" >"$tmp/modules" ||
 		skip "kernel $kernel_name has no modules in the cache"
 	mkdir -p "$tmp/root/modules" "$tmp/root/dev" "$tmp/root/proc" "$tmp/root/sys"
-	cp "$device_init" "$tmp/root/init"
+	cp "$init" "$tmp/root/init"
 	while read -r file; do
 		cp "$file" "$tmp/root/modules/"
 		echo "/modules/$(basename "$file")"
 	done <"$tmp/modules" >"$tmp/root/modules/list"
 	initramfs=$tmp/initramfs
 	machine_initramfs "$tmp/root" "$initramfs"
+}
+
+make_guest()
+{
+	# shellcheck disable=SC2086 # words
+	make_initramfs "$device_init" virtio_pci $device_modules
 	prepare
 }
 

@@ -8,52 +8,9 @@
 machine=$1 mib=$2
 # shellcheck source-path=SCRIPTDIR source=counting.sh
 . "$(dirname "$0")/counting.sh"
+# shellcheck source-path=SCRIPTDIR source=talking.sh
+. "$(dirname "$0")/talking.sh"
 need python3
-
-# say WORDS...: to the guest, by its console
-say()
-{
-	echo "$*" >"$tmp/pipe.in"
-}
-
-has_said()
-{
-	grep -q "$1" "$tmp/serial"
-}
-
-# What the guest's kernel manages, into $memory
-ask_memory()
-{
-	said=$(grep -c "^memory: " "$tmp/serial" || true)
-	say memory
-	wait_until has_said_more
-	memory=$(sed -n 's/^memory: \([0-9]*\) MiB.*/\1/p' "$tmp/serial" | tail -n 1)
-}
-
-has_said_more()
-{
-	[ "$(grep -c "^memory: " "$tmp/serial")" -gt "$said" ]
-}
-
-# has_more MIB: than it had at first
-has_more()
-{
-	tries=1500
-	ask_memory
-	until [ "$memory" = $((first + $1)) ]; do
-		tries=$((tries - 1))
-		[ $tries -gt 0 ] || die "the guest has $memory MiB, not $first and $1"
-		sleep 0.2 # between two looks
-		ask_memory
-	done
-}
-
-boot_pipe()
-{
-	mkfifo "$tmp/pipe.in" "$tmp/pipe.out"
-	cat "$tmp/pipe.out" >"$tmp/serial" &
-	started="$started $!"
-}
 
 regions()
 {
@@ -62,20 +19,9 @@ regions()
 }
 
 make_guest
-boot_pipe
 cmdline="memhp_default_state=online_movable"
 room=slots=3,maxmem=$((mib + 1024))M
-more="-m ${mib}M,$room -serial pipe:$tmp/pipe -qmp unix:$tmp/qmp,server=on,wait=off"
-boot_with_pipe()
-{
-	qemu null
-	command="${command%-serial*} ${command#*-serial file:null}"
-	# shellcheck disable=SC2086 # words
-	"$VAS" run --name "$mine" -- $command -append "$append" $more >"$tmp/run.out" 2>"$tmp/run.err" &
-	pid=$!
-	started="$started $pid"
-	counts_on "$tmp/serial" 0
-}
+more="-m ${mib}M,$room -qmp unix:$tmp/qmp,server=on,wait=off"
 boot_with_pipe
 guest=$pid
 ask_memory
@@ -140,9 +86,7 @@ counts_on "$tmp/serial" "$(last "$tmp/serial")"
 end "$guest"
 
 # The file has two of them.
-rm "$tmp/pipe.in" "$tmp/pipe.out"
-: >"$tmp/serial"
-boot_pipe
+make_pipe
 : >"$tmp/ref"
 "$VAS" restore "$tmp/file" >"$tmp/ref" 2>"$tmp/restore.err" &
 pid=$!

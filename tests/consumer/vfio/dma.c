@@ -31,9 +31,21 @@ struct setup {
 
 static void attach(struct setup *s, uint64_t granule)
 {
-	const struct vas_vfio_options options = { .name = s->edu.device.name, .granule = granule };
+	const struct vas_vfio_options options = {
+		.name = s->edu.device.name,
+		.granule = granule,
+		.device_fds = &s->edu.device.device_fd,
+		.nr_device_fds = 1,
+		.device_ids = &s->edu.device.device_id,
+	};
 
 	CHECK_OK(vas_vfio_attach(s->vas, s->edu.device.container_fd, &options, &s->vfio));
+}
+
+/* Where the kernel has them, devices are an iommufd's. */
+static int has_iommufd(const struct setup *s)
+{
+	return s->edu.device.group_fd < 0;
 }
 
 /* 8 MiB of RAM at 0, for the device, too. */
@@ -89,6 +101,22 @@ TEST(a_device_reads_and_writes_guest_memory)
 	tear_down(&s);
 }
 
+/* Allocated, and touched by nobody before the device. */
+TEST(what_a_device_writes_first_stays)
+{
+	uint8_t wrote[64], found[64];
+	struct setup s;
+
+	set_up(&s);
+	make_pattern(wrote, sizeof(wrote), 1);
+	CHECK_OK(vas_write(s.vas, PAGE, wrote, sizeof(wrote), NULL));
+	edu_read(&s.edu, PAGE, sizeof(wrote));
+	edu_write(&s.edu, 7 * MIB, sizeof(wrote));
+	CHECK_OK(vas_read(s.vas, 7 * MIB, found, sizeof(found), NULL));
+	CHECK_MEM(found, wrote, sizeof(wrote));
+	tear_down(&s);
+}
+
 TEST(two_devices_of_one_container_have_the_same_memory)
 {
 	struct vas_vfio_device none;
@@ -98,6 +126,7 @@ TEST(two_devices_of_one_container_have_the_same_memory)
 
 	set_up(&s);
 	edu_open(&second, 1, s.edu.device.container_fd);
+	CHECK_OK(vas_vfio_device_add(s.vfio, &second.device));
 	CHECK_EQ(vas_vfio_device_open(s.edu.device.name, -1, &none), -EBUSY);
 	CHECK_OK(vas_write(s.vas, PAGE, &val, sizeof(val), NULL));
 	edu_read(&second, PAGE, sizeof(val));
@@ -271,6 +300,7 @@ TEST(layouts_change_under_dma)
 
 	set_up(&s);
 	edu_open(&second, 1, s.edu.device.container_fd);
+	CHECK_OK(vas_vfio_device_add(s.vfio, &second.device));
 	more = file_region(s.vas, GIB, 5 * MIB, &bytes);
 	CHECK_OK(vas_fill(s.vas, 3 * MIB, 0xcc, 1, NULL));
 	edu_read(&second, 3 * MIB, 1);
@@ -329,6 +359,8 @@ TEST(more_maps_than_the_driver_takes_are_refused)
 	limit_maps("6");
 	set_up(&s);
 	limit_maps("65535");
+	if (has_iommufd(&s))
+		test_skip("an iommufd has no such limit");
 	CHECK_EQ(add(s.vas, GIB, 3 * GRANULE), -ENOSPC);
 	CHECK_HAS(vas_error(), "3 further maps are needed, and the IOMMU driver takes 2");
 	CHECK_OK(add(s.vas, GIB, 2 * GRANULE));
@@ -340,16 +372,22 @@ TEST(a_process_without_privileges_pins_what_its_limit_allows)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2] = { 0 };
-	const struct rlimit limit = { 12 * MIB, 12 * MIB };
+	struct rlimit limit = { 12 * MIB, 12 * MIB };
 	struct setup s;
 
 	set_up(&s);
+	/* It does not count what a privileged process has pinned. */
+	if (has_iommufd(&s))
+		limit.rlim_cur = limit.rlim_max = 4 * MIB;
 	CHECK_OK(setrlimit(RLIMIT_MEMLOCK, &limit));
 	CHECK_OK(syscall(SYS_capset, &head, none));
 	CHECK_OK(add(s.vas, GIB, 4 * MIB));
 	CHECK_EQ(add(s.vas, 2 * GIB, MIB), -ENOMEM);
-	CHECK_HAS(vas_error(), "RLIMIT_MEMLOCK is 12288 KiB, 12288 KiB are pinned or locked, and "
-			       "region new is to be pinned as well");
+	CHECK_HAS(vas_error(),
+		  has_iommufd(&s) ? "RLIMIT_MEMLOCK is 4096 KiB, for all that this user pins, "
+				    "and region new is to be pinned as well" :
+				    "RLIMIT_MEMLOCK is 12288 KiB, 12288 KiB are pinned or locked, "
+				    "and region new is to be pinned as well");
 	copies(&s, 0, GIB + MIB, EDU_BUFFER);
 	tear_down(&s);
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "tests/consumer/vfio/edu.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <stdio.h>
@@ -12,9 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/consumer/vfio/host_device.h"
 #include "tests/harness.h"
-
-#define PCI_DEVICES "/sys/bus/pci/devices/"
 
 /* Registers, and where its buffer is as it sees that. */
 #define DMA_SOURCE	0x80
@@ -25,59 +22,9 @@
 #define COMMAND_TO_RAM	2u
 #define BUFFER_AT	0x40000ull
 
-static unsigned long attribute(const char *address, const char *name)
-{
-	char path[384], text[32] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), PCI_DEVICES "%s/%s", address, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		*text = '\0';
-	close(fd);
-	return strtoul(text, NULL, 0);
-}
-
-static void attribute_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	CHECK_OK(fd);
-	CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
 void edu_find(int index, char *address, size_t size)
 {
-	struct dirent **names;
-	int nr = scandir(PCI_DEVICES, &names, NULL, alphasort), i, found = 0;
-	char path[384];
-
-	for (i = 0; i < nr; i++) {
-		if (attribute(names[i]->d_name, "vendor") != 0x1234 ||
-		    attribute(names[i]->d_name, "device") != 0x11e8 || found++ != index)
-			continue;
-		snprintf(address, size, "%s", names[i]->d_name);
-		snprintf(path, sizeof(path), PCI_DEVICES "%s/iommu_group", address);
-		if (access(path, F_OK))
-			test_skip("the machine has no IOMMU, or it is off");
-		return;
-	}
-	test_skip("the machine has no edu device");
-}
-
-static void give_to_vfio(const char *address)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), PCI_DEVICES "%s/driver", address);
-	if (!access(path, F_OK))
-		return;
-	snprintf(path, sizeof(path), PCI_DEVICES "%s/driver_override", address);
-	attribute_write(path, "vfio-pci");
-	attribute_write("/sys/bus/pci/drivers_probe", address);
+	host_device_find(0x1234, 0x11e8, index, address, size);
 }
 
 static struct vfio_region_info region_info(const struct edu *edu, uint32_t index)
@@ -112,7 +59,7 @@ void edu_open(struct edu *edu, int index, int container_fd)
 	char address[64];
 
 	edu_find(index, address, sizeof(address));
-	give_to_vfio(address);
+	host_device_give(address);
 	CHECK_OK(vas_vfio_device_open(address, container_fd, &edu->device));
 	allow_dma(edu);
 	map_registers(edu);

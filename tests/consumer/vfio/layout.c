@@ -339,7 +339,7 @@ TEST(what_the_vmm_has_mapped_itself_is_in_the_way)
 	fake_type1.nr = 1;
 	CHECK_EQ(add(vas, 0, 4 * PAGE), -EEXIST);
 	CHECK_STR(vas_error(), "nic: somebody else has mapped memory in [0, +0x4000) of this "
-			       "container");
+			       "address space");
 	CHECK_EQ(fake_type1.nr, 1);
 	vas_vfio_detach(vfio);
 	vas_destroy(vas);

@@ -336,6 +336,7 @@ TEST(any_change_of_any_layout_is_followed)
 		for (page = 0; page < 256; page++)
 			check_page(vas, page, !vas_region_at(vas, page * PAGE, &region));
 	}
+	kernel.refuse = 0; /* and not the last one, after which none comes */
 	vas_vhost_detach(vhost);
 	CHECK_EQ(kernel.nr, 0);
 	vas_destroy(vas);

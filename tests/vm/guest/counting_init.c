@@ -5,14 +5,15 @@
  *	count: 17, at gpa 0x2345000	a line for each number, ten a second
  *	count: BROKEN ...		its memory is not what it wrote
  *	fill: 200 MiB			what it was told by a line on the console: "fill 200"
- *	take: 200 MiB			"take 200": the same, and it is kept
+ *	take: 200 MiB			"take 200": the same, and it is kept until "give"
  *	memory: 243 MiB			"memory": what the kernel has to give
  *	agent: shutdown			what the host asked the guest's agent to do, by a virtio port
  *
  * Its memory is PAGES pages, each full of the number of the last round and of its own index: a
  * round of stores goes through all of them, and the next one checks what that left. So a page that is
  * older or newer than the others is found. vas_seed=N, on the kernel's command line, is in each page
- * too. Modules in /modules are loaded first, in the order of their names.
+ * too. Modules in /modules are loaded first, in the order of their names. Each round it looks at its disk,
+ * its network and its clock as well (devices.h).
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -30,6 +31,7 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "devices.h"
 
 enum { PAGE = 4096, WORDS = PAGE / 8, PAGES = 2048, PERIOD_NS = 100 * 1000 * 1000 };
 
@@ -83,6 +85,9 @@ static void go_round(volatile uint64_t *memory, uint64_t seed, uint64_t round)
 		}
 }
 
+static void *taken;
+static size_t taken_size;
+
 /* Write to so much memory, all of it other than what was there, and give it back, or keep it. */
 static void fill(const char *word, size_t mib, int keeps)
 {
@@ -100,7 +105,19 @@ static void fill(const char *word, size_t mib, int keeps)
 		wrong += ((volatile uint64_t *)memory)[i] != ~(uint64_t)i;
 	if (!keeps)
 		munmap(memory, size);
+	else
+		taken = memory, taken_size = size;
 	printf("%s: %zu MiB%s\n", word, mib, wrong ? ", count: BROKEN" : "");
+}
+
+static void look_around(uint64_t round)
+{
+	const char *const wrong[] = { check_disk(round), check_network(), check_clock() };
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (wrong[i])
+			printf("count: BROKEN in round %llu: %s\n", (unsigned long long)round,
+			       wrong[i]);
 }
 
 static void listen_to_console(void)
@@ -117,6 +134,8 @@ static void listen_to_console(void)
 		fill("fill", strtoul(line + 5, NULL, 10), 0);
 	if (!strncmp(line, "take ", 5))
 		fill("take", strtoul(line + 5, NULL, 10), 1);
+	if (!strncmp(line, "give", 4))
+		printf("give: %d\n", munmap(taken, taken_size));
 	if (!strncmp(line, "memory", 6) && !sysinfo(&info))
 		printf("memory: %llu MiB\n",
 		       (unsigned long long)info.totalram * info.mem_unit >> 20);
@@ -163,6 +182,7 @@ int main(void)
 	take_console();
 	load_modules();
 	agent = open_agent_port();
+	printf("count: it has %s\n", found());
 	memory = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (memory == MAP_FAILED) {
@@ -172,6 +192,7 @@ int main(void)
 	}
 	for (uint64_t round = 1;; round++) {
 		go_round(memory, seed, round);
+		look_around(round);
 		printf("count: %llu, at gpa %#llx\n", (unsigned long long)round,
 		       (unsigned long long)gpa_of(memory));
 		listen_to_console();

@@ -26,7 +26,6 @@
 #include <unistd.h>
 
 #include "console.h"
-#include "listed_modules.h"
 
 enum {
 	WORKERS = 6,

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "console.h"
-#include "listed_modules.h"
 
 enum { WORDS = 32, PERIOD_NS = 10 * 1000 * 1000 };
 

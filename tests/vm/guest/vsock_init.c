@@ -10,7 +10,6 @@
 #include <linux/vm_sockets.h>
 
 #include "console.h"
-#include "listed_modules.h"
 
 #define WORD "vsock"
 #include "streams.h"

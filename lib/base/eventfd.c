@@ -8,6 +8,8 @@
  *
  * A process that AIO is forbidden to has a thread write, and takes it back if it sleeps.
  */
+#include "lib/base/eventfd.h"
+
 #include <errno.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
@@ -19,8 +21,6 @@
 #include <unistd.h>
 
 #include "lib/base/error.h"
-#include "lib/events/event.h"
-#include "lib/handle/handle.h"
 #include "lib/base/spawn.h"
 
 #define NR_EVENTS 128
