@@ -40,7 +40,7 @@ _vas_value()
 {
 	case $1 in
 	--machine)
-		_vas_words "pc q35 microvm flat"
+		_vas_words "pc q35 microvm virt flat"
 		;;
 	--disks)
 		mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")

@@ -21,7 +21,7 @@ end
 function __vas_value
 	switch $argv[1]
 		case --machine
-			printf '%s\n' pc q35 microvm flat
+			printf '%s\n' pc q35 microvm virt flat
 		case --columns
 			printf '%s\n' name pid/fd owner size resident regions binders attached events \
 				written/s working-set devices state held-by device kind served-by queues depth \

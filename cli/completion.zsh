@@ -30,7 +30,7 @@ _vas_value()
 {
 	case $1 in
 	(--disks) _command_names ;;
-	(--machine) compadd pc q35 microvm flat ;;
+	(--machine) compadd pc q35 microvm virt flat ;;
 	(-o | --columns)
 		case $words[2] in
 		(ls) compadd name pid/fd size resident regions binders owner attached events held-by ;;

@@ -7,7 +7,7 @@ set -eu
 build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
 	libjson-c-dev libncurses-dev libpcre2-dev liburing-dev libxxhash-dev libzstd-dev liblz4-dev"
 base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universal-ctags spin
-	qemu-system-x86 cpio xz-utils zstd util-linux groff-base fish zsh
+	qemu-system-x86 qemu-system-arm cpio xz-utils zstd util-linux groff-base fish zsh
 	python3-dev python3-numpy python3-prometheus-client mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
@@ -64,6 +64,7 @@ names()
 	universal-ctags        ctags               ctags                ctags           ctags
 	spin                   spin                -                    -               -
 	qemu-system-x86        qemu-system-x86_64  qemu-system-x86      qemu-system-x86 qemu-system-x86_64
+	qemu-system-arm        qemu-system-aarch64 qemu-system-aarch64 qemu-system-aarch64 qemu-system-aarch64
 	xz-utils               xz                  xz                   xz              xz
 	util-linux             unshare             util-linux           util-linux      util-linux
 	groff-base             groff               groff-base           groff           groff

@@ -145,7 +145,7 @@ static int choose(struct guest *guest, const struct there *there, struct qemu_di
 	if (err)
 		return fail_vas(err, guest->name);
 	machine = machine_by_name(kind.machine, strlen(kind.machine));
-	if (!machine || !machine->prefix)
+	if (!machine || !machine_is_pc(machine))
 		return fail(EXIT_REFUSED, "%s: into a machine %s, no memory can be plugged",
 			    guest->name, kind.machine);
 	if (choose_slot(there, dimm))

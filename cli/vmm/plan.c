@@ -122,7 +122,9 @@ static int add_ram(struct plan *plan, uint64_t from, uint64_t size, uint32_t bac
 	const struct machine *machine = plan->machine;
 	const int is_split = machine && plan->memory >= machine->split_from;
 	const uint64_t end = is_split ? machine->below : UINT64_MAX;
-	struct vas_region ram = { .gpa = from, .size = size, .backing = backing };
+	struct vas_region ram = { .gpa = from + (machine ? machine->base : 0),
+				  .size = size,
+				  .backing = backing };
 	int code = EXIT_OK, is_cut;
 
 	/* Below the hole, above it, or in two parts around it. */
@@ -212,7 +214,7 @@ static uint64_t round_up(uint64_t size, const struct plan *plan)
 /* Offsets, and from them limit and ram_size. libvas checks what does not fit. */
 static int place(struct plan *plan, size_t nr_asked)
 {
-	const int moved = plan->nr_regions > nr_asked + 1;
+	const int moved = plan->nr_regions > nr_asked + 1 || (plan->machine && plan->machine->base);
 	uint64_t end = plan->memory, top = 0;
 
 	for (size_t i = 0; i < plan->nr_regions; i++) {

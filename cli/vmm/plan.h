@@ -14,11 +14,15 @@ struct machine {
 	const char *prefix; /* of its versioned names, or NULL */
 	uint64_t split_from;
 	uint64_t below;
+	uint64_t base; /* or, of one that is no PC, it is whole from here on */
 };
 
 /* By a name such as QEMU's -machine has it, versioned or not: NULL if it is unknown. */
 const struct machine *machine_by_name(const char *name, size_t len);
 extern const char machine_names[]; /* for messages and help */
+
+/* pc or q35. */
+int machine_is_pc(const struct machine *machine);
 
 /* Where it puts memory that is plugged: behind so much RAM, at a GiB's border. */
 uint64_t machine_device_memory(const struct machine *machine, uint64_t memory);
@@ -50,14 +54,14 @@ struct plan {
 	{                                                                                    \
 		"reserve", no_argument, NULL, PLAN_RESERVE                                   \
 	}
-#define PLAN_HELP                                                                           \
-	"  -m, --memory SIZE    RAM, placed as the machine has it\n"                        \
-	"      --machine TYPE   pc, q35, microvm (RAM split around the PCI hole) or flat\n" \
-	"      --region GPA:SIZE[:ro][:NAME]   a further region; may be given often\n"      \
-	"  -l, --limit SIZE     the first gpa that will never be used, for later growth\n"  \
-	"  -n, --name NAME      a name for people\n"                                        \
-	"      --hugetlb        2 MiB hugetlb pages\n"                                      \
-	"      --thp            advise transparent huge pages\n"                            \
+#define PLAN_HELP                                                                               \
+	"  -m, --memory SIZE    RAM, placed as the machine has it\n"                            \
+	"      --machine TYPE   pc, q35, microvm (RAM split around the PCI hole), virt, flat\n" \
+	"      --region GPA:SIZE[:ro][:NAME]   a further region; may be given often\n"          \
+	"  -l, --limit SIZE     the first gpa that will never be used, for later growth\n"      \
+	"  -n, --name NAME      a name for people\n"                                            \
+	"      --hugetlb        2 MiB hugetlb pages\n"                                          \
+	"      --thp            advise transparent huge pages\n"                                \
 	"      --reserve        allocate all memory now, so that none can be missing later\n"
 enum { PLAN_MACHINE = 1000, PLAN_REGION, PLAN_HUGETLB, PLAN_THP, PLAN_RESERVE };
 

@@ -215,7 +215,7 @@ static int check_end(const struct plan *plan)
 {
 	const uint64_t most = 0xfd00000000 - (64ull << 30);
 
-	if ((plan->memory < most && plan->options.limit < most) || !plan->machine->prefix)
+	if ((plan->memory < most && plan->options.limit < most) || !machine_is_pc(plan->machine))
 		return EXIT_OK;
 	return fail_usage(
 		"%s: where QEMU has so much RAM depends on the CPU, and is not known here: "
@@ -245,6 +245,13 @@ static const struct machine *default_machine(const char *command)
 	return machine_by_name("pc", 2);
 }
 
+static int is_for(const char *command, const char *target)
+{
+	const char *end = strrchr(command, '-');
+
+	return end && !strcmp(end, target);
+}
+
 int qemu_read_args(char *const *argv, struct plan *plan)
 {
 	const struct machine *machine = NULL;
@@ -263,6 +270,10 @@ int qemu_read_args(char *const *argv, struct plan *plan)
 		plan->memory = QEMU_DEFAULT_MEMORY;
 	if (!plan->machine)
 		plan->machine = machine ? machine : default_machine(argv[0]);
+	if (machine && machine->base && !is_for(argv[0], "-aarch64"))
+		return fail_usage(
+			"%s -machine virt: where it has its RAM is known of aarch64's alone",
+			argv[0]);
 	if (plan->machine) {
 		make_room(plan);
 		return check_end(plan);
@@ -327,7 +338,7 @@ int qemu_takes_genid(char *const *argv)
 		if (argument_is(argv[i], "-device") && strstr(argv[i + 1], "vmgenid"))
 			return 0;
 	}
-	return machine && machine->prefix;
+	return machine && machine_is_pc(machine);
 }
 
 int qemu_check_private(char *const *argv)

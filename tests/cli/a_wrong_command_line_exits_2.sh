@@ -40,7 +40,7 @@ wrong "--cell: '5K' is no power of two" map guest --cell 5K
 wrong "how large is it to be?" create
 wrong "--memory: '12Q' is no size" create --memory 12Q
 wrong "--memory: '99999999P' is more than 64 bits hold" create --memory 99999999P
-wrong "--machine: 'toaster' is not known: pc, q35, microvm or flat" create --memory 1M --machine toaster
+wrong "--machine: 'toaster' is not known: pc, q35, microvm, virt or flat" create --memory 1M --machine toaster
 wrong "--region: '4K' is not GPA:SIZE[:ro][:NAME]" create --region 4K
 wrong "--name: '12' will not do" create --memory 1M --name 12
 wrong "--name: 'a/b' will not do" create --memory 1M --name a/b
