@@ -45,8 +45,8 @@ struct vas_device_options {
  * owner has left is taken over, with its provider and what is in flight.
  *
  * -EPERM: not the owner, or a share. -EINVAL: a name or number that makes no sense. -EEXIST: the
- * name is taken. -ENOSPC: 32 devices exist. -EOPNOTSUPP: the vas was made by a libvas that had no
- * bus. -ENOMEM.
+ * name is taken. -ENOSPC: 32 devices exist. -EOPNOTSUPP: the vas is in huge pages, or was made by a
+ * libvas that had no bus. -ENOMEM.
  */
 VAS_API int vas_device_add(struct vas *vas, const struct vas_device_options *options,
 			   struct vas_bus_device **device);

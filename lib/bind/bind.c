@@ -190,8 +190,11 @@ static int plan_superblock(struct vas *vas, const struct vas_options *options)
 	sb->nr_events = VAS_MAX_EVENTS;
 	sb->nr_backings = VAS_MAX_BACKINGS;
 	sb->nr_trackers = NR_TRACKERS;
-	sb->nr_devices = NR_DEVICES;
-	sb->features_optional |= VAS_FEATURE_DEVICES;
+	/* Devices have much room and touch little of it. In huge pages all of it would be memory. */
+	if (!huge) {
+		sb->nr_devices = NR_DEVICES;
+		sb->features_optional |= VAS_FEATURE_DEVICES;
+	}
 	if (options->flags & VAS_CREATE_RAM_APART)
 		sb->features_required |= VAS_FEATURE_RAM_APART;
 	if (options->flags & VAS_CREATE_THP)

@@ -22,7 +22,10 @@ int bus_check(const struct vas *vas)
 {
 	if (vas_has_devices(&vas->sb))
 		return 0;
-	return vas_error_set(-EOPNOTSUPP, "this vas was made by a libvas that has no bus");
+	return vas_error_set(-EOPNOTSUPP, "this vas has no bus: it %s",
+			     vas->sb.page_size > VAS_PAGE_SIZE ?
+				     "is in huge pages" :
+				     "was made by a libvas that has none");
 }
 
 static uint64_t extent_offset(const struct vas_bus_device *device, const void *part)
