@@ -13,14 +13,22 @@
 #include "qemu/state.h"
 
 #define BUFFER	   (1u << 20)
-#define PAGE	   4096u
+#define PAGE_BITS  12
+#define PAGE	   (1u << PAGE_BITS)
 #define WORD	   (64u * PAGE)
 #define MAX_NAME   255u
 #define MAX_BLOCKS 1024u
 
 #define MAGIC	0x5145564du /* "QEVM" */
 #define VERSION 3u
-enum section { SECTION_START = 1, SECTION_PART, SECTION_END, SECTION_FULL, CONFIGURATION = 7 };
+enum section {
+	SECTION_START = 1,
+	SECTION_PART,
+	SECTION_END,
+	SECTION_FULL,
+	SUBSECTION,
+	CONFIGURATION = 7
+};
 #define FOOTER	    0x7e
 #define RAM_VERSION 4u
 
@@ -328,6 +336,26 @@ static int take_configuration(struct ram_stream *s)
 	return err ? err : take(s, len, &bytes);
 }
 
+/* Of the configuration: machines whose pages may have several sizes say which. */
+static int take_subsection(struct ram_stream *s)
+{
+	char name[MAX_NAME + 1];
+	uint32_t version, bits = 0;
+	int err = take_name(s, name);
+
+	if (!err)
+		err = take_u32(s, &version);
+	if (err)
+		return err;
+	if (strcmp(name, "configuration/target-page-bits"))
+		return vas_error_set(-EOPNOTSUPP,
+				     "QEMU's stream has '%.60s', which is not known here", name);
+	err = take_u32(s, &bits);
+	if (!err && bits != PAGE_BITS)
+		err = vas_error_set(-EOPNOTSUPP, "the guest's pages are not of %u bytes", PAGE);
+	return err;
+}
+
 static int take_section(struct ram_stream *s)
 {
 	uint8_t type = 0;
@@ -338,6 +366,8 @@ static int take_section(struct ram_stream *s)
 	switch (type) {
 	case CONFIGURATION:
 		return take_configuration(s);
+	case SUBSECTION:
+		return take_subsection(s);
 	case SECTION_START:
 		return begin_ram(s);
 	case SECTION_PART:

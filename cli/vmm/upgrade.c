@@ -282,7 +282,8 @@ static void tell(struct upgrade *u)
 
 	if (qemu_kind(u->guest.qmp, &kind))
 		return;
-	note("the guest goes on in process %d, QEMU %s", qmp_pid(u->guest.qmp), kind.version);
+	note("%s goes on in process %d, QEMU %s", u->guest.name, qmp_pid(u->guest.qmp),
+	     kind.version);
 	if (u->turn.stood_ns)
 		note("it stood for %.1f ms", (double)u->turn.stood_ns / 1e6);
 }

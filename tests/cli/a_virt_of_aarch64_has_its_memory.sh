@@ -4,7 +4,7 @@
 # another architecture, whose RAM is elsewhere, is refused.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-qemu="qemu-system-aarch64"
+qemu_program=qemu-system-aarch64
 # shellcheck source-path=SCRIPTDIR source=qemu.sh
 . "$(dirname "$0")/qemu.sh"
 

@@ -6,8 +6,8 @@
 #	start_qemu -M q35			# vas run in the background: $pid; halted, without devices
 #	monitor "xp /1xw 0x1000" 0x41424344	# a command, and what its answer must have in it
 
-qemu=${qemu:-qemu-system-x86_64}
-need "$qemu"
+qemu_program=${qemu_program:-qemu-system-x86_64}
+need "$qemu_program"
 qemu_opts=	# of vas run
 
 start_qemu()
@@ -16,7 +16,7 @@ start_qemu()
 	mkfifo "$tmp/monitor"
 	: >"$tmp/answers"
 	# shellcheck disable=SC2086 # words
-	"$VAS" run --name "$mine" $qemu_opts -- "$qemu" -accel tcg -S -nodefaults \
+	"$VAS" run --name "$mine" $qemu_opts -- "$qemu_program" -accel tcg -S -nodefaults \
 		-display none -monitor stdio "$@" <"$tmp/monitor" >"$tmp/answers" 2>"$tmp/qemu.err" &
 	pid=$!
 	started="$started $pid"

@@ -62,7 +62,8 @@ poke()
 # What differs from run to run.
 plain()
 {
-	sed -E 's,[0-9]+/[0-9]+,PID/FD,g'
+	sed -E 's,[0-9]+/[0-9]+,PID/FD,g; s,process [0-9]+,process PID,g; s,[0-9]+\.[0-9]+ ms,TIME,g
+		s,QEMU [0-9.]+,QEMU VERSION,g'
 }
 
 has_printed()
