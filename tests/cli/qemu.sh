@@ -22,6 +22,8 @@ start_qemu()
 	started="$started $pid"
 	exec 9>"$tmp/monitor"
 	wait_until has_answered "QEMU "
+	# Its machine is there then, and what firmware there is in its memory.
+	monitor "info status" "VM status:"
 }
 
 has_answered()
