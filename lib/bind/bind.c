@@ -190,7 +190,7 @@ static int plan_superblock(struct vas *vas, const struct vas_options *options)
 	sb->nr_events = VAS_MAX_EVENTS;
 	sb->nr_backings = VAS_MAX_BACKINGS;
 	sb->nr_trackers = NR_TRACKERS;
-	/* Devices have much room and touch little of it. In huge pages all of it would be memory. */
+	/* Devices have much room and touch little of it: in huge pages it would be memory. */
 	if (!huge) {
 		sb->nr_devices = NR_DEVICES;
 		sb->features_optional |= VAS_FEATURE_DEVICES;
