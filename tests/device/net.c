@@ -496,7 +496,8 @@ static uint8_t command(uint8_t class, uint8_t cmd, const void *data, uint32_t le
 
 	front.ram[COMMAND] = class;
 	front.ram[COMMAND + 1] = cmd;
-	memcpy(front.ram + COMMAND + 2, data, len);
+	if (len)
+		memcpy(front.ram + COMMAND + 2, data, len);
 	front.ram[ACK] = 0xff;
 	post(CONTROL, 0, parts, 3);
 	answered(CONTROL, (uint16_t)(nr + 1));

@@ -128,7 +128,8 @@ static void send_packet(uint16_t op, uint32_t port, uint32_t flags, const void *
 		.buf_alloc = room,
 		.fwd_cnt = taken,
 	};
-	memcpy(front.ram + SENT + HEADER, bytes, len);
+	if (len)
+		memcpy(front.ram + SENT + HEADER, bytes, len);
 	post(TX, 0, SENT, HEADER + len, 0);
 	test_wait(has_sent, NULL, TEST_HANG_MS);
 }
