@@ -642,6 +642,11 @@ void device_queue_idle(struct device_queue *queue, int fd)
 
 void device_queue_wait(struct device_queue *queue, int fd)
 {
-	if (fd < 0 || !should_look_again(queue))
+	struct pollfd end = { .fd = queue->wake_fd, .events = POLLIN };
+
+	/* Others have the queue: nothing of it is touched. */
+	if (fd < 0)
+		poll(&end, 1, -1);
+	else if (!should_look_again(queue))
 		sleep_until(queue, queue->wake_fd, -1, fd, -1);
 }

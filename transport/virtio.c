@@ -341,7 +341,7 @@ int virtio_init(struct virtio *virtio, struct vas_virtio_server *server, uint32_
 		queue_forget(virtio, &virtio->queues[i]);
 	}
 	server->transport = virtio;
-	server->told = virtio_told;
+	__atomic_store_n(&server->told, virtio_told, __ATOMIC_RELEASE);
 	return 0;
 err_close:
 	close_doorbells(virtio, i);
@@ -352,7 +352,7 @@ err_close:
 void virtio_clean(struct virtio *virtio)
 {
 	reset(virtio);
-	virtio->server->told = NULL;
+	__atomic_store_n(&virtio->server->told, NULL, __ATOMIC_RELEASE);
 	close_doorbells(virtio, virtio->server->nr_queues);
 	free(virtio->queues);
 }

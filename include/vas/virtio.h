@@ -128,7 +128,7 @@ struct vas_virtio_server {
 	uint32_t config_size;
 	uint64_t features; /* that it offers, those of rings among them, and VIRTIO_F_VERSION_1 */
 
-	/* The transport's. */
+	/* The transport's: stored atomically, told last. */
 	void (*told)(struct vas_virtio_server *server, uint32_t what);
 	void *transport;
 };
@@ -140,16 +140,23 @@ struct vas_virtio_server {
  * the server's own that tells holds a lock which its reset() takes too, and tells nothing after
  * that. A device without a transport has nobody to be told.
  */
+static inline void vas_virtio_tell(struct vas_virtio_server *server, uint32_t what)
+{
+	void (*told)(struct vas_virtio_server *, uint32_t) =
+		__atomic_load_n(&server->told, __ATOMIC_ACQUIRE);
+
+	if (told)
+		told(server, what);
+}
+
 static inline void vas_virtio_changed(struct vas_virtio_server *server)
 {
-	if (server->told)
-		server->told(server, VAS_VIRTIO_CONFIG_CHANGED);
+	vas_virtio_tell(server, VAS_VIRTIO_CONFIG_CHANGED);
 }
 
 static inline void vas_virtio_broken(struct vas_virtio_server *server)
 {
-	if (server->told)
-		server->told(server, VAS_VIRTIO_NEEDS_RESET);
+	vas_virtio_tell(server, VAS_VIRTIO_NEEDS_RESET);
 }
 
 #ifdef __cplusplus

@@ -237,7 +237,7 @@ static void begin_device(void (*start)(void), bool with_packed)
 static void begin(void (*start)(void), bool with_packed)
 {
 	begin_device(start, with_packed);
-	server->told = told;
+	__atomic_store_n(&server->told, told, __ATOMIC_RELEASE);
 	start_queue();
 }
 

@@ -196,7 +196,7 @@ static void make_transport(void)
 {
 	CHECK_OK(vas_device_wait(device, TEST_HANG_NS));
 	server = vas_device_server(device);
-	server->told = told;
+	__atomic_store_n(&server->told, told, __ATOMIC_RELEASE);
 	queue = (struct vas_virtio_queue){
 		.size = 128,
 		.desc = 4096,
