@@ -34,4 +34,4 @@ for try in 1 2 3; do
 	echo "# try $try: the machine's kernel died"
 done
 cat "$tmp/report"
-exit $status
+exit "$status"
