@@ -95,11 +95,10 @@ static int deliver(struct delivery *delivery)
 
 	while (delivery->left) {
 		result = vas_queue_peek(queue);
-		if (!result && !vas_queue_enable_kick(queue))
-			return 0;
-		if (!result)
-			continue;
-		if (result < 0)
+		/* Once: a driver that takes it back meanwhile has been asked to kick. */
+		if (!result && vas_queue_enable_kick(queue))
+			result = vas_queue_peek(queue);
+		if (result <= 0)
 			return result;
 		if (queue->chain.len_in < HEADER_LEN)
 			return -EPROTO;
