@@ -119,6 +119,27 @@ static int block_open(struct device *device, struct vas *vas, const struct words
 
 #define OFFER_NS (60 * 1000000000ull) /* how long a first provider is waited for */
 
+static const struct {
+	const char *word;
+	uint32_t id;
+} bus_kinds[] = {
+	{ "bus-blk", VIRTIO_ID_BLOCK },
+	{ "bus-net", VIRTIO_ID_NET },
+	{ "bus-rng", VIRTIO_ID_RNG },
+	{ "bus-vsock", VIRTIO_ID_VSOCK },
+};
+
+/* virtio's number of the kind, or 0: it is none of the bus. */
+static uint32_t bus_kind(const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(bus_kinds) / sizeof(*bus_kinds); i++)
+		if (!strcmp(word, bus_kinds[i].word))
+			return bus_kinds[i].id;
+	return 0;
+}
+
 static void bus_close(struct device *device)
 {
 	vas_device_remove(device->bus);
@@ -130,7 +151,7 @@ static int bus_open(struct device *device, struct vas *vas, const struct words *
 {
 	const struct vas_device_options options = {
 		.name = words->name,
-		.kind = !strcmp(words->kind, "bus-net") ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK,
+		.kind = bus_kind(words->kind),
 	};
 	int err;
 
@@ -232,15 +253,15 @@ static int device_open(struct devices *devices, struct device *device, struct va
 		err = block_open(device, vas, &words, server);
 	else if (!err && (!strcmp(words.kind, "vhost-net") || !strcmp(words.kind, "vhost-vsock")))
 		err = vhost_open(device, vas, &words, server);
-	else if (!err && (!strcmp(words.kind, "bus-blk") || !strcmp(words.kind, "bus-net")))
+	else if (!err && bus_kind(words.kind))
 		err = bus_open(device, vas, &words, server);
 	else if (!err && !strcmp(words.kind, "vfio"))
 		err = physical_open(devices, device, &words);
 	else if (!err)
 		err = vas_error_set(
 			-EINVAL,
-			"there is no device \"%s\"; there are: blk, bus-blk, bus-net, vfio, vhost-net, "
-			"vhost-vsock",
+			"there is no device \"%s\"; there are: blk, bus-blk, bus-net, bus-rng, "
+			"bus-vsock, vfio, vhost-net, vhost-vsock",
 			words.kind);
 	free(words.text);
 	return err;

@@ -185,6 +185,14 @@ VAS_API int vas_provider_resume(struct vas_provider *provider, int sock);
  */
 VAS_API void *vas_provider_inflight(struct vas_provider *provider, uint32_t index);
 
+/*
+ * Memory of VAS_DEVICE_KEPT_SIZE bytes in the vas, aligned to 8, for what a provider keeps of the
+ * device itself: what the driver has asked for by commands, say. Its successor finds it. It belongs
+ * to a count of the driver's resets, which the provider keeps there, too. Anybody who may write the
+ * vas may write it. NULL: it was never granted.
+ */
+VAS_API void *vas_provider_kept(struct vas_provider *provider);
+
 /* Where a queue stands and what it does, for all to see. `base` counts when it has stopped. */
 VAS_API void vas_provider_tell(struct vas_provider *provider, uint32_t index,
 			       enum vas_device_queue_state state, uint32_t base);

@@ -390,6 +390,7 @@ static void begin_told(struct vas_bus_device *device, const struct vas_device_op
 		.queue_size = options->queue_size,
 		.grant = __atomic_load_n(&left->grant, __ATOMIC_RELAXED) + 1,
 		.change = __atomic_load_n(&left->change, __ATOMIC_RELAXED),
+		.resets = __atomic_load_n(&left->resets, __ATOMIC_RELAXED) + 1,
 	};
 	strcpy(device->told.name, options->name);
 }
