@@ -20,7 +20,8 @@ struct device {
 	void (*close)(struct device *device);
 	struct vas_vfio_device physical;
 	struct vhost_device vhost;
-	struct vas_bus_device *bus;
+	struct vas_bus_device *bus;	  /* or NULL */
+	struct vas_virtio_server *server; /* NULL: it is a physical one */
 #ifdef HAVE_DEVICE
 	struct blk blk;
 	struct thread_server *thread;
@@ -145,7 +146,7 @@ static void bus_close(struct device *device)
 	vas_device_remove(device->bus);
 }
 
-/* Some process serves it that has connected to the guest's socket. */
+/* Some process will serve it that connects to the guest's socket. */
 static int bus_open(struct device *device, struct vas *vas, const struct words *words,
 		    struct vas_virtio_server **server)
 {
@@ -160,11 +161,6 @@ static int bus_open(struct device *device, struct vas *vas, const struct words *
 	err = vas_device_add(vas, &options, &device->bus);
 	if (err)
 		return err;
-	err = vas_device_wait(device->bus, OFFER_NS);
-	if (err) {
-		vas_device_remove(device->bus);
-		return vas_error_set(err, "nobody offers to serve \"%s\"", words->name);
-	}
 	device->close = bus_close;
 	*server = vas_device_server(device->bus);
 	return 0;
@@ -270,20 +266,16 @@ static int device_open(struct devices *devices, struct device *device, struct va
 static int device_add(struct devices *devices, struct vas *vas, const char *spec)
 {
 	struct device *device = calloc(1, sizeof(*device));
-	struct vas_virtio_server *server = NULL;
 	int err;
 
 	if (!device)
 		return -ENOMEM;
-	err = device_open(devices, device, vas, spec, &server);
-	if (err) {
+	err = device_open(devices, device, vas, spec, &device->server);
+	if (err)
 		free(device);
-		return err;
-	}
-	devices->all[devices->nr++] = device;
-	err = server ? vas_pci_add_virtio(devices->pci, devices->nr, server) :
-		       physical_add(devices, device, devices->nr);
-	return err < 0 ? err : 0;
+	else
+		devices->all[devices->nr++] = device;
+	return err;
 }
 
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
@@ -301,6 +293,26 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
 	devices->container_fd = -1;
 	for (i = 0; i < nr && !err; i++)
 		err = device_add(devices, machine->vas, specs[i]);
+	return err;
+}
+
+static int device_plug(struct devices *devices, struct device *device, unsigned int slot)
+{
+	int err = device->bus ? vas_device_wait(device->bus, OFFER_NS) : 0;
+
+	if (!err)
+		err = device->server ? vas_pci_add_virtio(devices->pci, slot, device->server) :
+				       physical_add(devices, device, slot);
+	return err < 0 ? err : 0;
+}
+
+int devices_plug(struct devices *devices, struct machine *machine)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < devices->nr && !err; i++)
+		err = device_plug(devices, devices->all[i], i + 1);
 	return err ? err : physical_attach(devices, machine->vas);
 }
 

@@ -35,6 +35,12 @@ struct devices {
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
 		   unsigned int nr);
 
+/*
+ * For the guest to find: those on the bus have to be served by then, or within a minute, and the
+ * vas's socket has to be there for that.
+ */
+int devices_plug(struct devices *devices, struct machine *machine);
+
 /* Before the machine is destroyed. One that was never created is no error. */
 void devices_destroy(struct devices *devices);
 
