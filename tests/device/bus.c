@@ -35,20 +35,20 @@
 #include "lib/handle/handle.h"
 #include "tests/core/packed_driver.h"
 #include "tests/device/front_end.h"
+#include "tests/device/kills.h"
 
-#define RAM	 (16ull << 20)
-#define EXTRA	 RAM /* gpa of a region that no ring lies in */
-#define SLOTS	 16u
-#define BLOCK	 4096u
-#define ROUNDS	 8u /* places on the disk for each slot */
-#define DISK	 (1ull * SLOTS * ROUNDS * BLOCK)
-#define DESC	 0u
-#define DRIVER	 16384u
-#define DEVICE	 32768u
-#define HEADER	 0x20000u
-#define STATUS	 0x30000u
-#define DATA	 0x100000u
-#define NR_KILLS 60
+#define RAM    (16ull << 20)
+#define EXTRA  RAM /* gpa of a region that no ring lies in */
+#define SLOTS  16u
+#define BLOCK  4096u
+#define ROUNDS 8u /* places on the disk for each slot */
+#define DISK   (1ull * SLOTS * ROUNDS * BLOCK)
+#define DESC   0u
+#define DRIVER 16384u
+#define DEVICE 32768u
+#define HEADER 0x20000u
+#define STATUS 0x30000u
+#define DATA   0x100000u
 
 /* ---- the disk, in a thread or a process ---------------------------------------------------- */
 
@@ -449,21 +449,28 @@ TEST(a_process_serves_a_packed_ring)
 static void kill_again_and_again(bool with_packed)
 {
 	struct test_random random = { test_seed() };
+	uint32_t i, nr = kills_nr(60);
 	struct vas_device_info info;
 
 	begin(start_process, with_packed);
 	begin_load();
-	for (int i = 0; i < NR_KILLS; i++) {
-		test_note("kill %d", i);
-		work(test_random_below(&random, 200));
+	for (i = 0; i < nr; i++) {
+		test_note("kill %u", i);
+		kills_wait(&random, work, 200);
 		kill_process();
 		start_process();
+		if ((i + 1) % KILLS_BETWEEN_CHECKS)
+			continue;
+		wait_for_all();
+		check_disk();
+		check_reads();
+		begin_load();
 	}
 	work(200);
 	wait_for_all();
 	check_disk();
 	CHECK_EQ(vas_devices(vas, &info, 1), 1);
-	CHECK(info.grants >= NR_KILLS);
+	CHECK(info.grants >= nr / 2);
 	CHECK_EQ(times_broken, 0);
 	end();
 }
@@ -842,8 +849,10 @@ static void *receive_vas(void *arg)
 {
 	const struct vas_migrate_target target = { .fds = &move_socks[1], .nr_fds = 1 };
 	struct vas_migrate_result result;
+	int err = vas_migrate_recv(&target, arg, &result);
 
-	return (void *)(intptr_t)vas_migrate_recv(&target, arg, &result);
+	free(result.state);
+	return (void *)(intptr_t)err;
 }
 
 static int works_until_paused(void *arg)

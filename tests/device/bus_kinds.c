@@ -30,6 +30,7 @@
 #include "device/vsock/vsock.h"
 #include "harness.h"
 #include "tests/device/front_end.h"
+#include "tests/device/kills.h"
 
 #define RAM	   (4ull << 20)
 #define EXTRA	   RAM /* gpa of a region that no ring lies in */
@@ -40,7 +41,6 @@
 #define COMMAND	   (3ull << 20)
 #define BUFFER	   4096u
 #define NR_BUFFERS 128u
-#define NR_KILLS   25
 #define CID	   42u
 
 static const uint8_t mac[] = { 0x52, 0x54, 0, 1, 2, 3 }, other_mac[] = { 0x52, 0x54, 9, 8, 7, 6 };
@@ -343,9 +343,9 @@ static int has_received(void *arg)
 }
 
 /* So many frames more come back. */
-static void exchange(uint32_t nr)
+static void exchange(uint64_t nr)
 {
-	uint32_t target = nr_received + nr;
+	uint32_t target = nr_received + (uint32_t)nr;
 
 	test_wait(has_received, &target, TEST_HANG_MS);
 }
@@ -397,12 +397,13 @@ TEST(a_process_serves_a_network)
 TEST(killed_under_load_a_network_keeps_its_buffers)
 {
 	struct test_random random = { test_seed() };
+	uint32_t i, nr = kills_nr(25);
 
 	begin_net(start_process);
 	exchange(100);
-	for (int i = 0; i < NR_KILLS; i++) {
-		test_note("kill %d", i);
-		exchange(test_random_below(&random, 300));
+	for (i = 0; i < nr; i++) {
+		test_note("kill %u", i);
+		kills_wait(&random, exchange, 300);
 		kill_process();
 		start_process();
 	}
