@@ -58,7 +58,9 @@ static struct where {
 
 static struct net net;
 
-static int open_device(struct vas_device **to)
+static struct vas_device *it;
+
+static int open_device(void)
 {
 	const struct net_options net_options = {
 		.kind = where.is_null ? NET_NULL : NET_LOOPBACK,
@@ -72,13 +74,13 @@ static int open_device(struct vas_device **to)
 
 	switch (where.kind) {
 	case VIRTIO_ID_NET:
-		*to = &net.device;
+		it = &net.device;
 		return net_open(&net, &net_options);
 	case VIRTIO_ID_VSOCK:
-		*to = &vsock.device;
+		it = &vsock.device;
 		return vsock_open(&vsock, &vsock_options);
 	default:
-		*to = &rng.device;
+		it = &rng.device;
 		rng_open(&rng, FRONT_RING_SIZE);
 		return 0;
 	}
@@ -87,17 +89,15 @@ static int open_device(struct vas_device **to)
 static int serve_device(int stop_fd)
 {
 	const struct bus_options bus = { .path = where.socket, .name = "it" };
-	struct vas_device *it;
-	int err = open_device(&it);
 
-	return err ? err : bus_serve(it, stop_fd, &bus);
+	return bus_serve(it, stop_fd, &bus);
 }
 
 ROLE(provider)
 {
 	if (read(sock, &where, sizeof(where)) != sizeof(where))
 		return 1;
-	return serve_device(-1) ? 1 : 0;
+	return open_device() || serve_device(-1) ? 1 : 0;
 }
 
 static pid_t process;
@@ -129,6 +129,7 @@ static void *run_thread(void *arg)
 
 static void start_thread(void)
 {
+	CHECK_OK(open_device());
 	thread_stop = eventfd(0, EFD_CLOEXEC);
 	CHECK_OK(pthread_create(&thread, NULL, run_thread, NULL));
 }
@@ -164,7 +165,7 @@ static void told(struct vas_virtio_server *of, uint32_t what)
 static void make_vas(void)
 {
 	struct vas_options options = { .limit = 2 * RAM, .name = "guest" };
-	struct vas_device_options it = { .name = "it", .kind = where.kind };
+	struct vas_device_options of_bus = { .name = "it", .kind = where.kind };
 	struct vas_region region = { .size = RAM, .name = "ram" };
 
 	CHECK_OK(vas_create(&options, &vas));
@@ -172,7 +173,7 @@ static void make_vas(void)
 	snprintf(where.socket, sizeof(where.socket), "/tmp/vas-bus-kinds.%d", getpid());
 	snprintf(where.path, sizeof(where.path), "/tmp/vas-bus-vsock.%d", getpid());
 	CHECK_OK(vas_serve(vas, where.socket, 0600, &serve));
-	CHECK_OK(vas_device_add(vas, &it, &device));
+	CHECK_OK(vas_device_add(vas, &of_bus, &device));
 	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
 	CHECK(ram != MAP_FAILED);
 }

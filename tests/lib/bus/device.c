@@ -625,7 +625,8 @@ TEST(devices_are_saved_and_loaded)
 	loaded = vas_extent(elsewhere, VAS_EXT_DEVICES);
 	CHECK_STR((char *)loaded->inflight[1], "in flight");
 	CHECK_STR((char *)loaded->answer.kept, "kept");
-	CHECK_EQ(loaded->told.queues[1].life, entry->told.queues[1].life);
+	CHECK_EQ(loaded->told.queues[1].life,
+		 __atomic_load_n(&entry->told.queues[1].life, __ATOMIC_RELAXED));
 	CHECK_EQ(loaded->told.queues[1].flags, VAS_DEVICE_QUEUE_KEPT);
 	CHECK_EQ(loaded->told.queues[0].flags, 0);
 	/* Its next owner has it as it was. */
