@@ -233,8 +233,6 @@ static int check_way(struct job *job, int nr_words, const char *name)
 		return fail_usage("a front end knows no names: what is '%s'?", name);
 	if (job->socket)
 		return EXIT_OK;
-	if (!job->kind->is_for_bus)
-		return fail_usage("a device '%s' is served by --vhost-user only", job->kind->name);
 	if (nr_words < 2)
 		return fail_usage("which device of the guest's? vas device %s NAME --guest=PATH",
 				  job->kind->name);
@@ -267,8 +265,7 @@ const struct verb verb_device = {
 	.summary = "Serve a virtio device, to a VMM that speaks vhost-user or on a vas's bus",
 	.help = "Any:\n"
 		"      --vhost-user=PATH   the socket at which one front end after the other is served\n"
-		"      --guest=PATH        the socket of a guest's owner, which has a device NAME on its bus: a\n"
-		"                          disk only\n"
+		"      --guest=PATH        the socket of a guest's owner, which has a device NAME on its bus\n"
 		"      --poll=MICROSECONDS look so long for a request before the thread of a queue sleeps;\n"
 		"                          32 unless given, 0: not at all\n"
 		"      --num-queues=N      as many as the front end may have: of a disk 64 unless given; of a\n"

@@ -34,7 +34,6 @@ enum device_option {
 
 struct device_kind {
 	const char *name;
-	bool is_for_bus; /* it uses memory in sections only: device/queue.h */
 	/* An option, whose argument is optarg: an exit code, or DEVICE_OPTION_UNKNOWN. */
 	int (*take)(int c);
 	/* All were taken: make the device. An exit code. */

@@ -66,7 +66,6 @@ static void close_blk(void)
 
 const struct device_kind device_blk = {
 	.name = "blk",
-	.is_for_bus = true,
 	.take = take,
 	.open = open_blk,
 	.close = close_blk,

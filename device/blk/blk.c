@@ -206,7 +206,6 @@ int blk_open(struct blk *blk, const struct blk_options *options)
 	*blk = (struct blk){
 		.device = {
 			.ops = &blk_ops,
-			.in_sections = true,
 			.kind = VIRTIO_ID_BLOCK,
 			.features = features_of(options),
 			.max_queues = options->nr_queues,

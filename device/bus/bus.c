@@ -30,6 +30,13 @@ struct bus_queue {
 	bool waits;	/* it is to run, and could not yet */
 };
 
+/* What is kept of the device belongs to a count of resets. */
+struct kept {
+	uint64_t resets;
+	uint64_t words[DEVICE_KEPT];
+};
+_Static_assert(sizeof(struct kept) == VAS_DEVICE_KEPT_SIZE, "the entry has room for no more");
+
 struct bus_session {
 	struct vas_device *device;
 	const struct bus_options *options;
@@ -39,8 +46,8 @@ struct bus_session {
 	struct memory memory;
 	struct bus_queue *queues; /* device->max_queues */
 	uint32_t nr_running;
-	uint32_t resets;
-	int broken_fd; /* an eventfd: a queue's thread has found its driver's fault */
+	struct kept *kept; /* in the vas; NULL: nothing is granted yet */
+	int broken_fd;	   /* an eventfd: a queue's thread has found its driver's fault */
 };
 
 /* ---- a queue ------------------------------------------------------------------------------ */
@@ -85,7 +92,8 @@ static void begin_life(struct bus_session *session, struct bus_queue *queue,
 	q->base = told->base;
 	queue->life = told->life;
 	q->inflight = part;
-	if (__atomic_load_n(&part->features, __ATOMIC_ACQUIRE) == told->life)
+	q->is_inherited = __atomic_load_n(&part->features, __ATOMIC_ACQUIRE) == told->life;
+	if (q->is_inherited)
 		return;
 	memset(part, 0, VAS_DEVICE_INFLIGHT_SIZE);
 	if (q->format == VAS_VIRTQ_PACKED) {
@@ -183,16 +191,29 @@ static void follow_queue(struct bus_session *session, struct bus_queue *queue,
 		resume_queue(session, queue, told);
 }
 
+/* Stored last, so that a death on the way leaves what is reset again. */
+static void reset(struct bus_session *session)
+{
+	uint32_t i;
+
+	pause_all(session);
+	session->device->ops->reset(session->device);
+	for (i = 0; i < DEVICE_KEPT; i++)
+		__atomic_store_n(&session->kept->words[i], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&session->kept->resets, session->demand.resets, __ATOMIC_RELEASE);
+}
+
 static void follow(struct bus_session *session)
 {
 	const struct vas_demand *demand = &session->demand;
 	uint32_t i;
 
-	if (demand->resets != session->resets) {
-		pause_all(session);
-		session->device->ops->reset(session->device);
-		session->resets = demand->resets;
+	if (!session->kept) {
+		session->kept = vas_provider_kept(session->provider);
+		session->device->kept = session->kept->words;
 	}
+	if (__atomic_load_n(&session->kept->resets, __ATOMIC_ACQUIRE) != demand->resets)
+		reset(session);
 	for (i = 0; i < session->device->max_queues; i++)
 		follow_queue(session, &session->queues[i], &demand->queues[i]);
 	vas_provider_answer(session->provider, demand->change);
@@ -332,10 +353,6 @@ int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *
 	struct bus_session *session = calloc(1, sizeof(*session));
 	int err;
 
-	if (!device->in_sections) {
-		free(session);
-		return vas_error_set(-EOPNOTSUPP, "this kind of device is not served on a bus");
-	}
 	if (!session)
 		return vas_error_set(-ENOMEM, "no memory for a device");
 	session->device = device;
@@ -346,6 +363,7 @@ int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *
 		err = serve(session, stop_fd);
 	if (session->queues)
 		clean_queues(session);
+	device->kept = NULL;
 	vas_provider_close(session->provider);
 	vas_unbind(session->vas);
 	if (session->broken_fd >= 0)
