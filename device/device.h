@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 struct device_queue;
 struct vas_device;
@@ -28,6 +29,12 @@ struct vas_device_ops {
 
 	/* Copy len bytes of the config space; behind its end there are zeros. */
 	void (*config)(struct vas_device *device, uint32_t offset, void *to, uint32_t len);
+
+	/*
+	 * What it works on may have changed, as a disk's size: look. True: so has the config space.
+	 * While queues are being served, or not. NULL: it never does.
+	 */
+	bool (*look)(struct vas_device *device);
 
 	/*
 	 * A guest with this MAC address has come here from another host: tell the network. While
@@ -55,6 +62,15 @@ struct vas_device {
 	uint32_t queue_num;  /* for vhost-user: of a network device pairs; 0: max_queues */
 	uint32_t queue_size; /* the largest */
 };
+
+/* What an eventfd or a signalfd has, which does not block: it is not readable any more. */
+static inline void vas_device_drain(int fd)
+{
+	char bytes[128]; /* of a signal */
+
+	while (read(fd, bytes, sizeof(bytes)) > 0)
+		;
+}
 
 /* What ->config() does, of a config space that is there whole. */
 static inline void vas_device_copy_config(const void *config, uint32_t size, uint32_t offset,

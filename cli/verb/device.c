@@ -93,17 +93,16 @@ static int serve_all(struct job *job, int stop_fd)
 	}
 }
 
-/* Readable once a signal asks for the end; threads that are made later don't get it either. */
-static int open_signals(void)
+/* Readable once one of these signals has come; threads that are made later don't get it either. */
+static int open_signals(const int *signals)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	for (; *signals; signals++)
+		sigaddset(&set, *signals);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 static int serve_front_ends(struct job *job, int stop_fd)
@@ -126,12 +125,16 @@ static int serve_on_bus(const struct job *job, int stop_fd)
 
 static int serve(struct job *job)
 {
-	int code, stop_fd = open_signals();
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP, 0 }, looks[] = { SIGUSR1, 0 };
+	int code, stop_fd = open_signals(stops), look_fd = open_signals(looks);
 
-	if (stop_fd < 0)
-		return fail(EXIT_REFUSED, "no signalfd: %s", strerror(errno));
-	code = job->bus.path ? serve_on_bus(job, stop_fd) : serve_front_ends(job, stop_fd);
+	job->vhost_user.look_fd = job->bus.look_fd = look_fd;
+	if (stop_fd < 0 || look_fd < 0)
+		code = fail(EXIT_REFUSED, "no signalfd: %s", strerror(errno));
+	else
+		code = job->bus.path ? serve_on_bus(job, stop_fd) : serve_front_ends(job, stop_fd);
 	close(stop_fd);
+	close(look_fd);
 	return code;
 }
 
@@ -361,6 +364,8 @@ const struct verb verb_device = {
 		"\n"
 		"--print-capabilities, --socket-path=PATH and --blk-file=FILE are what QEMU's conventions for\n"
 		"back ends ask for; vas-vhost-user-blk is 'vas device blk', and so are others.\n"
+		"\n"
+		"SIGUSR1 has it look at the disk's size, and tell the guest if that is another one.\n"
 		"\n"
 		"It runs until a signal ends it. Killed at any moment and started again, it does what the guest\n"
 		"waits for: a front end that connects again (QEMU: reconnect=1 of the socket) goes on, as does a\n"

@@ -119,7 +119,7 @@ static size_t post(int sock, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct vhost_user_options options = { 0 };
+	static const struct vhost_user_options options = { .look_fd = -1 };
 	struct vas_device *device;
 	int pair[2];
 
