@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 struct device_queue;
 struct vas_device;
@@ -28,6 +29,12 @@ struct vas_device_ops {
 
 	/* Copy len bytes of the config space; behind its end there are zeros. */
 	void (*config)(struct vas_device *device, uint32_t offset, void *to, uint32_t len);
+
+	/*
+	 * What it works on may have changed, as a disk's size: look. True: so has the config space.
+	 * While queues are being served, or not. NULL: it never does.
+	 */
+	bool (*look)(struct vas_device *device);
 
 	/*
 	 * A guest with this MAC address has come here from another host: tell the network. While
@@ -68,6 +75,15 @@ static inline void vas_device_keep(struct vas_device *device, uint32_t index, ui
 {
 	if (device->kept)
 		__atomic_store_n(&device->kept[index], word, __ATOMIC_RELAXED);
+}
+
+/* What an eventfd or a signalfd has, which does not block: it is not readable any more. */
+static inline void vas_device_drain(int fd)
+{
+	char bytes[128]; /* of a signal */
+
+	while (read(fd, bytes, sizeof(bytes)) > 0)
+		;
 }
 
 /* What ->config() does, of a config space that is there whole. */

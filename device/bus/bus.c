@@ -221,17 +221,28 @@ static void follow(struct bus_session *session)
 
 static void look_for_broken(struct bus_session *session)
 {
-	uint64_t count;
 	uint32_t i;
 
-	while (read(session->broken_fd, &count, sizeof(count)) > 0)
-		;
+	vas_device_drain(session->broken_fd);
 	for (i = 0; i < session->device->max_queues; i++) {
 		struct bus_queue *queue = &session->queues[i];
 
 		if (!queue->is_broken && __atomic_load_n(&queue->queue.is_broken, __ATOMIC_RELAXED))
 			tell_broken(session, queue);
 	}
+}
+
+/* Without a connection, whoever connects next is told. */
+static void look(struct bus_session *session)
+{
+	struct vas_device *device = session->device;
+	uint8_t config[VAS_DEVICE_CONFIG_SIZE];
+
+	vas_device_drain(session->options->look_fd);
+	if (!device->ops->look || !device->ops->look(device))
+		return;
+	device->ops->config(device, 0, config, sizeof(config));
+	vas_provider_config(session->provider, config);
 }
 
 /* Whoever owns the vas now, at the same place. */
@@ -259,12 +270,16 @@ static int serve(struct bus_session *session, int stop_fd)
 		{ .fd = vas_provider_fd(session->provider), .events = POLLIN },
 		{ .fd = session->broken_fd, .events = POLLIN },
 		{ .fd = stop_fd, .events = POLLIN },
+		{ .fd = session->options->look_fd, .events = POLLIN },
 	};
-	int err;
+	int nr, err;
 
 	for (;;) {
-		if (poll(fds, 3, retry_ms(session)) > 0 && fds[2].revents)
+		nr = poll(fds, 4, retry_ms(session));
+		if (nr > 0 && fds[2].revents)
 			return -ECANCELED;
+		if (nr > 0 && fds[3].revents)
+			look(session);
 		vas_notifications(session->vas);
 		err = vas_provider_look(session->provider, &session->demand);
 		if (err && err != -EAGAIN)

@@ -66,7 +66,7 @@ static int serve_disk(int stop_fd)
 		.nr_queues = 2,
 		.queue_size = FRONT_RING_SIZE,
 	};
-	struct bus_options bus = { .path = where.socket, .name = "disk" };
+	struct bus_options bus = { .path = where.socket, .name = "disk", .look_fd = -1 };
 	struct blk blk;
 	int err = blk_open(&blk, &options);
 
