@@ -219,6 +219,12 @@ struct vas_snapshot_options {
 	 * it takes as long as reading both.
 	 */
 	int compare_told;
+	/*
+	 * Not NULL: the file never gets a name, so that nothing is left of it, whoever is killed.
+	 * `path` is the folder that it lies in. It is the caller's, by this fd, and not synced;
+	 * it is restored from as /proc/self/fd/N. Not together with `parent`.
+	 */
+	int *fd;
 };
 
 /*

@@ -240,6 +240,8 @@ static int save_frozen(struct save *s)
 
 static int check_options(const struct vas_snapshot_options *options)
 {
+	if (options->fd && options->parent)
+		return vas_error_set(-EINVAL, "a file without a name stands on no other");
 	if (options->tracker && options->told)
 		return vas_error_set(-EINVAL, "a tracker is for a guest that stands");
 	if (options->tracker && !options->parent)
@@ -247,6 +249,15 @@ static int check_options(const struct vas_snapshot_options *options)
 	if (options->state_size > STREAM_MAX_STATE)
 		return vas_error_set(-EFBIG, "a state of %zu bytes is too large",
 				     options->state_size);
+	return 0;
+}
+
+static int settle(struct save *s)
+{
+	if (!s->options->fd)
+		return atomic_settle(&s->file);
+	*s->options->fd = s->file.fd;
+	s->file.fd = -1;
 	return 0;
 }
 
@@ -267,7 +278,7 @@ static int save(struct save *s)
 		err = live_finish(s);
 	if (!err && s->options->told)
 		err = write_rest(s);
-	return err ? err : atomic_settle(&s->file);
+	return err ? err : settle(s);
 }
 
 static int save_buffered(struct save *s)
@@ -295,7 +306,7 @@ int vas_snapshot_save_with(struct vas *vas, const char *path,
 
 	if (err)
 		return err;
-	err = atomic_open(&s.file, path);
+	err = options->fd ? atomic_open_nameless(&s.file, path) : atomic_open(&s.file, path);
 	if (!err)
 		err = save_buffered(&s);
 	atomic_clean(&s.file);
