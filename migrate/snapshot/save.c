@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vas/consumer.h>
+#include <vas/device.h>
 #include <vas/migrate.h>
 
 #include "migrate/base/layout.h"
@@ -118,15 +119,20 @@ static int write_rest(struct save *s)
 	s->header.words_sum = sum_add(s->key, s->words, size);
 	s->header.state_size = s->options->state_size;
 	s->header.state_sum = sum_add(s->key, s->options->state, s->header.state_size);
+	s->header.devices_sum = sum_add(s->key, s->devices, s->header.devices_size);
 	s->header.header_sum =
 		sum_add(s->key, &s->header, offsetof(struct snapshot_header, header_sum));
 	err = atomic_write(&s->file, s->words, size, s->header.words_offset);
 	if (!err)
 		err = atomic_write(&s->file, s->options->state, s->header.state_size,
 				   s->header.words_offset + size);
+	size += s->header.state_size;
 	if (!err)
-		err = atomic_truncate(&s->file,
-				      s->header.words_offset + size + s->header.state_size);
+		err = atomic_write(&s->file, s->devices, s->header.devices_size,
+				   s->header.words_offset + size);
+	size += s->header.devices_size;
+	if (!err)
+		err = atomic_truncate(&s->file, s->header.words_offset + size);
 	return err ? err : atomic_write(&s->file, &s->header, sizeof(s->header), 0);
 }
 
@@ -218,6 +224,8 @@ static int save_frozen(struct save *s)
 		return err;
 	err = s->options->told ? check_layout(s) : begin(s);
 	if (!err)
+		err = vas_devices_save(s->vas, &s->devices, &s->header.devices_size);
+	if (!err)
 		err = save_words(s);
 	if (!err && !s->options->told)
 		err = write_rest(s);
@@ -296,6 +304,7 @@ int vas_snapshot_save_with(struct vas *vas, const char *path,
 	free(s.before);
 	free(s.saved);
 	free(s.words);
+	free(s.devices);
 	live_clean(&s.live);
 	free(s.regions);
 	return err;
