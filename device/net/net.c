@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Before the kernel's: musl's tells those which structs are there. */
+#include <netinet/if_ether.h>
+
 #include "device/net/net.h"
 
 #include <errno.h>
@@ -6,7 +9,6 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <net/if_arp.h>
-#include <netinet/if_ether.h>
 #include <string.h>
 #include <vas/consumer.h>
 
