@@ -841,8 +841,7 @@ TEST(a_socket_that_is_left_behind_is_replaced)
 	int status;
 	pid_t pid;
 
-	make_guest();
-	snprintf(name, sizeof(name), "%s.2", path);
+	snprintf(name, sizeof(name), "/tmp/vas-bus-test.%d.2", getpid());
 	pid = fork();
 	if (!pid) {
 		struct vas_options options = { .limit = RAM };
@@ -855,6 +854,7 @@ TEST(a_socket_that_is_left_behind_is_replaced)
 	CHECK_EQ(status, 0);
 	CHECK_OK(access(name, F_OK));
 	CHECK_EQ(vas_connect(name, 0, &peer, NULL), -ECONNREFUSED);
+	make_guest();
 	CHECK_OK(vas_serve(vas, name, 0600, &other));
 	CHECK_OK(vas_connect(name, 0, &peer, NULL));
 	vas_unbind(peer);
