@@ -12,7 +12,8 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$scripts")
 build=${VAS_BENCH_BUILD:-$top/build-bench}
 kernels='' options='' time='' measured=0 status=0
-modules='vas modules/test/vas_test modules/bench/vas_bench modules/bench/kvm_bench'
+modules='vas modules/test/vas_test modules/virtqueue/vas_virtqueue modules/net/vas_net
+	modules/bench/vas_bench modules/bench/kvm_bench'
 
 usage()
 {
@@ -100,7 +101,7 @@ show()
 measure()
 {
 	name=$1
-	set -- --kernel "$name" --with-kvm
+	set -- --kernel "$name" --with-kvm --modprobe tun --modprobe vhost_net
 	for module in $modules; do
 		[ ! -e "$build/ko-$name/kernel/$module.ko" ] ||
 			set -- "$@" --module "$build/ko-$name/kernel/$module.ko"
