@@ -8,6 +8,7 @@
 #include <vas/vas.h>
 
 #include "cli/ui/verb.h"
+#include "cli/verb/device.h"
 #include "cli/vmm/emulator.h"
 
 static const struct verb *const verbs[] = {
@@ -83,7 +84,12 @@ int main(int argc, char **argv)
 	int code;
 
 	setlocale(LC_CTYPE, "");
-	code = argc && emulator_is(argv[0]) ? emulator_run(argv) : dispatch(argc, argv);
+	if (argc && emulator_is(argv[0]))
+		code = emulator_run(argv);
+	else if (argc && device_is_backend(argv[0]))
+		code = device_run_backend(argc, argv);
+	else
+		code = dispatch(argc, argv);
 	/*
 	 * Output that was requested and could not be written (a full disk, for one) is a failure.
 	 */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 struct device_queue;
 struct vas_device;
@@ -30,6 +31,12 @@ struct vas_device_ops {
 	void (*config)(struct vas_device *device, uint32_t offset, void *to, uint32_t len);
 
 	/*
+	 * What it works on may have changed, as a disk's size: look. True: so has the config space.
+	 * While queues are being served, or not. NULL: it never does.
+	 */
+	bool (*look)(struct vas_device *device);
+
+	/*
 	 * A guest with this MAC address has come here from another host: tell the network. While
 	 * queues are being served, or not. NULL: there is nobody to be told.
 	 */
@@ -44,17 +51,40 @@ struct vas_device_ops {
 
 struct vas_device {
 	const struct vas_device_ops *ops;
-	/*
-	 * It uses memory only between taking a request and answering it, and takes none that it
-	 * cannot answer soon: then its memory may be a vas.
-	 */
-	bool in_sections;
 	uint32_t kind;	   /* virtio's number of it */
 	uint64_t features; /* that it offers; those of rings are added by who connects it */
 	uint32_t max_queues;
 	uint32_t queue_num;  /* for vhost-user: of a network device pairs; 0: max_queues */
 	uint32_t queue_size; /* the largest */
+	/*
+	 * DEVICE_KEPT words for what the driver has asked for by commands: zeros after a reset, and
+	 * what a process before this one has left. Others may write there. NULL: nothing is kept.
+	 */
+	uint64_t *kept;
 };
+
+#define DEVICE_KEPT 5u
+
+/* A word of that. */
+static inline uint64_t vas_device_kept(const struct vas_device *device, uint32_t index)
+{
+	return device->kept ? __atomic_load_n(&device->kept[index], __ATOMIC_RELAXED) : 0;
+}
+
+static inline void vas_device_keep(struct vas_device *device, uint32_t index, uint64_t word)
+{
+	if (device->kept)
+		__atomic_store_n(&device->kept[index], word, __ATOMIC_RELAXED);
+}
+
+/* What an eventfd or a signalfd has, which does not block: it is not readable any more. */
+static inline void vas_device_drain(int fd)
+{
+	char bytes[128]; /* of a signal */
+
+	while (read(fd, bytes, sizeof(bytes)) > 0)
+		;
+}
 
 /* What ->config() does, of a config space that is there whole. */
 static inline void vas_device_copy_config(const void *config, uint32_t size, uint32_t offset,

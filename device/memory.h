@@ -94,6 +94,12 @@ static inline bool memory_has_moved(const struct memory *memory, uint64_t genera
 	return memory->vas && vas_generation(memory->vas) != generation;
 }
 
+/* Of the addresses that memory_at() gives: while it is the same, so are they, inside of it. */
+static inline uint64_t memory_serial(const struct memory *memory)
+{
+	return memory->vas && !memory->nr ? vas_view_self(memory->vas)->serial : 0;
+}
+
 /* What is written is to be marked. */
 static inline bool memory_is_logging(const struct memory *memory)
 {

@@ -232,7 +232,7 @@ static void tell_broken(const struct device_queue *queue)
 		eventfd_write(queue->err_fd, 1);
 }
 
-static void leave(struct device_queue *queue)
+void device_queue_leave(struct device_queue *queue)
 {
 	if (queue->is_inside)
 		memory_leave(queue->memory);
@@ -253,7 +253,7 @@ static void *serve(void *arg)
 		tell_broken(queue);
 	if (queue->device->ops->queue(queue->device, queue))
 		device_queue_break(queue);
-	leave(queue);
+	device_queue_leave(queue);
 	return NULL;
 }
 
@@ -335,12 +335,12 @@ void device_queue_abandon(struct device_queue *queue)
  * Requests are served in a section: addresses hold until all of them are answered. When the memory
  * has moved, no more are taken before that, and it is entered anew.
  */
-static bool may_take(struct device_queue *queue)
+bool device_queue_enter(struct device_queue *queue)
 {
 	if (queue->is_inside && memory_has_moved(queue->memory, queue->generation)) {
 		if (queue->nr_taken)
 			return false;
-		leave(queue);
+		device_queue_leave(queue);
 	}
 	if (!queue->is_inside)
 		queue->is_inside = !memory_enter(queue->memory, &queue->generation);
@@ -407,7 +407,7 @@ static void get_busy(struct device_queue *queue)
 
 static bool may_serve(struct device_queue *queue)
 {
-	if (__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED) || !may_take(queue))
+	if (__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED) || !device_queue_enter(queue))
 		return false;
 	return has_again(queue) || !device_queue_is_stopping(queue);
 }
@@ -554,6 +554,24 @@ void device_queue_answer(struct device_queue *queue, const struct vas_virtq_answ
 	answer(queue, answers, nr, false);
 }
 
+void device_queue_give_back(struct device_queue *queue, struct vas_virtq_chain *room)
+{
+	struct vas_virtq_answer none = { 0 };
+
+	while (has_again(queue) && !__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED)) {
+		if (device_queue_next(queue, room)) {
+			none.head = room->head;
+			none.nr_descs = room->nr_descs;
+			device_queue_answer(queue, &none, 1);
+		} else if (device_queue_is_stopping(queue)) {
+			break;
+		} else {
+			device_queue_idle(queue, -1);
+		}
+	}
+	device_queue_leave(queue);
+}
+
 void device_queue_answer_in_order(struct device_queue *queue,
 				  const struct vas_virtq_answer *answers, uint32_t nr)
 {
@@ -584,7 +602,7 @@ static void sleep_until(struct device_queue *queue, int wake_fd, int kick_fd, in
 	};
 
 	if (!queue->nr_taken)
-		leave(queue);
+		device_queue_leave(queue);
 	if (poll(fds, 3, timeout_ms) <= 0 || !fds[1].revents)
 		return;
 	drain(kick_fd);
@@ -628,7 +646,7 @@ void device_queue_idle(struct device_queue *queue, int fd)
 	if (should_look_again(queue))
 		return;
 	if (!queue->is_broken && !device_queue_is_stopping(queue)) {
-		if (!may_take(queue))
+		if (!device_queue_enter(queue))
 			timeout_ms = RETRY_ENTER_MS;
 		else if (enable_kick(queue))
 			return;

@@ -40,6 +40,7 @@ struct device_queue {
 	uint32_t size;
 	uint32_t base; /* where the ring stands, as vhost-user encodes it; also after a stop */
 	uint64_t poll_ns;
+	bool is_inherited; /* a process before this one has served this ring; its user clears it */
 	int kick_fd, call_fd, err_fd;	      /* eventfds, or -1 */
 	struct vas_device_counters *counters; /* its thread's; NULL: its own */
 
@@ -120,6 +121,21 @@ void device_queue_idle(struct device_queue *queue, int fd);
  * waits for the end, and others may call for this queue meanwhile.
  */
 void device_queue_wait(struct device_queue *queue, int fd);
+
+/*
+ * For a device that keeps addresses from one look at the ring to the next: true, and they hold
+ * until device_queue_leave(), or until it has nothing in flight and calls this again, or waits.
+ * False: the memory is frozen, say; device_queue_idle() waits for it. What is kept from an earlier
+ * section is good while memory_serial() is the same.
+ */
+bool device_queue_enter(struct device_queue *queue);
+void device_queue_leave(struct device_queue *queue);
+
+/*
+ * Answer with no bytes what a dead device had taken: buffers for what is gone with it. `room` is
+ * for a chain. What can't be answered now stays in flight.
+ */
+void device_queue_give_back(struct device_queue *queue, struct vas_virtq_chain *room);
 
 /* What the driver wrote makes no sense: nothing further is served. */
 void device_queue_break(struct device_queue *queue);

@@ -49,6 +49,8 @@ static const char usage[] =
 	"                      bus-blk,name=NAME          a disk that a process serves: --serve,\n"
 	"                                                 vas device blk NAME --guest=PATH\n"
 	"                      bus-net,name=NAME          a network likewise\n"
+	"                      bus-rng,name=NAME          random bytes\n"
+	"                      bus-vsock,name=NAME        sockets\n"
 	"                      vfio,host=ADDRESS          a device of the host's, by vfio-pci\n"
 	"                      vhost-net,tap=NAME         a network that the host's kernel serves\n"
 	"                      vhost-vsock,cid=N          sockets likewise\n"
@@ -393,6 +395,18 @@ static void guest_start(struct machine *machine, const struct options *options)
 		poke(vas, options->pokes[i]);
 }
 
+/* Who comes to the socket finds all that are on the bus. */
+static void plug_devices(struct devices *devices, struct machine *machine, const struct options *o,
+			 struct vas_serve **serve)
+{
+	if (o->nr_devices)
+		check("--device", devices_create(devices, machine, o->devices, o->nr_devices));
+	if (o->serve)
+		check(o->serve, vas_serve(machine->vas, o->serve, 0600, serve));
+	if (o->nr_devices)
+		check("--device", devices_plug(devices, machine));
+}
+
 int main(int argc, char **argv)
 {
 	static struct options options = {
@@ -416,11 +430,7 @@ int main(int argc, char **argv)
 	values_quiet(&machine, 0);
 	events_make(&machine, &values);
 	server.vas = machine.vas;
-	if (options.serve)
-		check(options.serve, vas_serve(machine.vas, options.serve, 0600, &serve));
-	if (options.nr_devices)
-		check("--device",
-		      devices_create(&devices, &machine, options.devices, options.nr_devices));
+	plug_devices(&devices, &machine, &options, &serve);
 	check("stdin", serial_listen(&serial));
 	if (options.socket)
 		server_start(&server, options.socket);

@@ -20,7 +20,8 @@ struct device {
 	void (*close)(struct device *device);
 	struct vas_vfio_device physical;
 	struct vhost_device vhost;
-	struct vas_bus_device *bus;
+	struct vas_bus_device *bus;	  /* or NULL */
+	struct vas_virtio_server *server; /* NULL: it is a physical one */
 #ifdef HAVE_DEVICE
 	struct blk blk;
 	struct thread_server *thread;
@@ -119,18 +120,39 @@ static int block_open(struct device *device, struct vas *vas, const struct words
 
 #define OFFER_NS (60 * 1000000000ull) /* how long a first provider is waited for */
 
+static const struct {
+	const char *word;
+	uint32_t id;
+} bus_kinds[] = {
+	{ "bus-blk", VIRTIO_ID_BLOCK },
+	{ "bus-net", VIRTIO_ID_NET },
+	{ "bus-rng", VIRTIO_ID_RNG },
+	{ "bus-vsock", VIRTIO_ID_VSOCK },
+};
+
+/* virtio's number of the kind, or 0: it is none of the bus. */
+static uint32_t bus_kind(const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(bus_kinds) / sizeof(*bus_kinds); i++)
+		if (!strcmp(word, bus_kinds[i].word))
+			return bus_kinds[i].id;
+	return 0;
+}
+
 static void bus_close(struct device *device)
 {
 	vas_device_remove(device->bus);
 }
 
-/* Some process serves it that has connected to the guest's socket. */
+/* Some process will serve it that connects to the guest's socket. */
 static int bus_open(struct device *device, struct vas *vas, const struct words *words,
 		    struct vas_virtio_server **server)
 {
 	const struct vas_device_options options = {
 		.name = words->name,
-		.kind = !strcmp(words->kind, "bus-net") ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK,
+		.kind = bus_kind(words->kind),
 	};
 	int err;
 
@@ -139,11 +161,6 @@ static int bus_open(struct device *device, struct vas *vas, const struct words *
 	err = vas_device_add(vas, &options, &device->bus);
 	if (err)
 		return err;
-	err = vas_device_wait(device->bus, OFFER_NS);
-	if (err) {
-		vas_device_remove(device->bus);
-		return vas_error_set(err, "nobody offers to serve \"%s\"", words->name);
-	}
 	device->close = bus_close;
 	*server = vas_device_server(device->bus);
 	return 0;
@@ -232,15 +249,15 @@ static int device_open(struct devices *devices, struct device *device, struct va
 		err = block_open(device, vas, &words, server);
 	else if (!err && (!strcmp(words.kind, "vhost-net") || !strcmp(words.kind, "vhost-vsock")))
 		err = vhost_open(device, vas, &words, server);
-	else if (!err && (!strcmp(words.kind, "bus-blk") || !strcmp(words.kind, "bus-net")))
+	else if (!err && bus_kind(words.kind))
 		err = bus_open(device, vas, &words, server);
 	else if (!err && !strcmp(words.kind, "vfio"))
 		err = physical_open(devices, device, &words);
 	else if (!err)
 		err = vas_error_set(
 			-EINVAL,
-			"there is no device \"%s\"; there are: blk, bus-blk, bus-net, vfio, vhost-net, "
-			"vhost-vsock",
+			"there is no device \"%s\"; there are: blk, bus-blk, bus-net, bus-rng, "
+			"bus-vsock, vfio, vhost-net, vhost-vsock",
 			words.kind);
 	free(words.text);
 	return err;
@@ -249,20 +266,16 @@ static int device_open(struct devices *devices, struct device *device, struct va
 static int device_add(struct devices *devices, struct vas *vas, const char *spec)
 {
 	struct device *device = calloc(1, sizeof(*device));
-	struct vas_virtio_server *server = NULL;
 	int err;
 
 	if (!device)
 		return -ENOMEM;
-	err = device_open(devices, device, vas, spec, &server);
-	if (err) {
+	err = device_open(devices, device, vas, spec, &device->server);
+	if (err)
 		free(device);
-		return err;
-	}
-	devices->all[devices->nr++] = device;
-	err = server ? vas_pci_add_virtio(devices->pci, devices->nr, server) :
-		       physical_add(devices, device, devices->nr);
-	return err < 0 ? err : 0;
+	else
+		devices->all[devices->nr++] = device;
+	return err;
 }
 
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
@@ -280,6 +293,26 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
 	devices->container_fd = -1;
 	for (i = 0; i < nr && !err; i++)
 		err = device_add(devices, machine->vas, specs[i]);
+	return err;
+}
+
+static int device_plug(struct devices *devices, struct device *device, unsigned int slot)
+{
+	int err = device->bus ? vas_device_wait(device->bus, OFFER_NS) : 0;
+
+	if (!err)
+		err = device->server ? vas_pci_add_virtio(devices->pci, slot, device->server) :
+				       physical_add(devices, device, slot);
+	return err < 0 ? err : 0;
+}
+
+int devices_plug(struct devices *devices, struct machine *machine)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < devices->nr && !err; i++)
+		err = device_plug(devices, devices->all[i], i + 1);
 	return err ? err : physical_attach(devices, machine->vas);
 }
 

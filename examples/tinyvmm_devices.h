@@ -27,12 +27,19 @@ struct devices {
 };
 
 /*
- * A PCI bus for this machine, and devices on it: "blk,path=FILE", "bus-blk,name=NAME" and
- * "bus-net,name=NAME", which processes serve, "vhost-net,tap=NAME",
- * "vhost-vsock,cid=N", or "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. 0 or -errno, with vas_error().
+ * A PCI bus for this machine, and devices on it: "blk,path=FILE", "bus-KIND,name=NAME",
+ * of blk, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N", or
+ * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. 0 or -errno, with
+ * vas_error().
  */
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
 		   unsigned int nr);
+
+/*
+ * For the guest to find: those on the bus have to be served by then, or within a minute, and the
+ * vas's socket has to be there for that.
+ */
+int devices_plug(struct devices *devices, struct machine *machine);
 
 /* Before the machine is destroyed. One that was never created is no error. */
 void devices_destroy(struct devices *devices);

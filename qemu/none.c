@@ -119,8 +119,7 @@ int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
 int qemu_stream_end(struct qemu_stream *stream, int err)
 {
 	(void)stream;
-	(void)err;
-	return none();
+	return err;
 }
 
 int qemu_sees_all_writes(struct qmp *qmp)

@@ -27,10 +27,12 @@ enum section {
 	SECTION_END,
 	SECTION_FULL,
 	SUBSECTION,
-	CONFIGURATION = 7
+	CONFIGURATION = 7,
+	COMMAND,
 };
-#define FOOTER	    0x7e
-#define RAM_VERSION 4u
+#define SWITCHOVER_START 11u
+#define FOOTER		 0x7e
+#define RAM_VERSION	 4u
 
 enum page_flag {
 	PAGE_ZERO = 0x02,
@@ -144,6 +146,18 @@ static int take_u8(struct ram_stream *s, uint8_t *value)
 	if (!err)
 		*value = (uint8_t)*bytes;
 	return err;
+}
+
+static int take_u16(struct ram_stream *s, uint16_t *value)
+{
+	const char *bytes = NULL;
+	int err = take(s, sizeof(*value), &bytes);
+
+	if (err)
+		return err;
+	memcpy(value, bytes, sizeof(*value));
+	*value = be16toh(*value);
+	return 0;
 }
 
 static int take_u32(struct ram_stream *s, uint32_t *value)
@@ -356,6 +370,20 @@ static int take_subsection(struct ram_stream *s)
 	return err;
 }
 
+/* QEMU 10 says when the guest stands. Other commands belong to migrations of other kinds. */
+static int take_command(struct ram_stream *s)
+{
+	uint16_t command = 0, len = 0;
+	int err = take_u16(s, &command);
+
+	if (!err)
+		err = take_u16(s, &len);
+	if (err || (command == SWITCHOVER_START && !len))
+		return err;
+	return vas_error_set(-EOPNOTSUPP, "QEMU's stream has a command that is not known here (%u)",
+			     command);
+}
+
 static int take_section(struct ram_stream *s)
 {
 	uint8_t type = 0;
@@ -368,6 +396,8 @@ static int take_section(struct ram_stream *s)
 		return take_configuration(s);
 	case SUBSECTION:
 		return take_subsection(s);
+	case COMMAND:
+		return take_command(s);
 	case SECTION_START:
 		return begin_ram(s);
 	case SECTION_PART:

@@ -178,6 +178,41 @@ int qemu_check_disks(struct qmp *qmp)
 	return err;
 }
 
+/* A child of the machine's: devices that have an id are named so. */
+static int check_device(struct json_object *child)
+{
+	if (strncmp(text_of(child, "type"), "child<vfio-", strlen("child<vfio-")))
+		return 0;
+	return vas_error_set(-EOPNOTSUPP,
+			     "the guest has a physical device, %.100s (%.40s), which stays on this "
+			     "host: unplug it, 'device_del', before the guest moves",
+			     text_of(child, "name"), text_of(child, "type") + strlen("child"));
+}
+
+static int check_children(struct qmp *qmp, const char *path)
+{
+	struct json_object *children = NULL, *arguments = json_object_new_object();
+	size_t nr;
+	int err;
+
+	json_object_object_add(arguments, "path", json_object_new_string(path));
+	err = qmp_command(qmp, "qom-list", arguments, &children);
+	nr = !err && json_object_is_type(children, json_type_array) ?
+		     json_object_array_length(children) :
+		     0;
+	for (size_t i = 0; !err && i < nr; i++)
+		err = check_device(json_object_array_get_idx(children, i));
+	json_object_put(children);
+	return err;
+}
+
+int qemu_check_devices(struct qmp *qmp)
+{
+	int err = check_children(qmp, "/machine/peripheral");
+
+	return err ? err : check_children(qmp, "/machine/peripheral-anon");
+}
+
 /* ---- what a save sets, and sets back ------------------------------------------------------ */
 
 static int set_capability(struct qmp *qmp, int state)

@@ -28,6 +28,12 @@ int qemu_is_running(struct qmp *qmp);
 /* 1 if it was started with -incoming, and has no guest yet. */
 int qemu_is_waiting(struct qmp *qmp);
 
+/*
+ * -EOPNOTSUPP, with its name, if the guest has a physical device (VFIO): that stays on this host,
+ * and writes to the memory by itself.
+ */
+int qemu_check_devices(struct qmp *qmp);
+
 /* Its vCPUs stand, and its disks are flushed, when stop returns. */
 int qemu_stop(struct qmp *qmp);
 int qemu_cont(struct qmp *qmp);

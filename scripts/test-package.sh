@@ -41,12 +41,14 @@ tests_need()
 		grep -vE '^(lib|python3-|librust-)?vas(-|$)|^libvas|^linux-headers-generic$'
 }
 
-# Everything there is but logs, caches, and what depmod, dkms (its signing key) and apt keep.
+# Everything there is but logs, caches, and what depmod, dkms (its signing key), apt and systemd (since
+# when there was an update, when timers went off) keep.
 list_files()
 {
 	find "$root" -xdev \( -path "$root/proc" -o -path "$root/tmp" -o -path "$root/var/cache" -o \
-		-path "$root/var/log" -o -path "$root/var/lib/apt" -o -path "$root/var/lib/dpkg" \) -prune -o \
-		-print | grep -vE '/lib/modules/[^/]*/modules\.|/var/lib/dkms/mok\.' | sort
+		-path "$root/var/log" -o -path "$root/var/lib/apt" -o -path "$root/var/lib/dpkg" -o \
+		-path "$root/var/lib/systemd/timers" -o -path "$root/etc/.updated" -o -path "$root/var/.updated" \) \
+		-prune -o -print | grep -vE '/lib/modules/[^/]*/modules\.|/var/lib/dkms/mok\.' | sort
 }
 
 purge()
@@ -70,8 +72,8 @@ test_suite()
 	# shellcheck disable=SC2046 # words
 	step "$suite: what the tests need is there" \
 		chroot_install "$root" dkms $(tests_need) $(headers_of "$suite" "$@") || return 0
-	list_files >"$root.before"
 	cp -r packaging/debian/tests "$root/opt/vas-tests"
+	list_files >"$root.before"
 	cp $out/deb/*.deb "$root/tmp"
 	rm -f "$root"/tmp/*-dbgsym_*
 	step "$suite: packages install" \

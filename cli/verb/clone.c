@@ -35,8 +35,7 @@ static const struct option longs[] = {
 struct job {
 	struct restored restored;
 	struct saving saving; /* of a guest that runs: its file is for this process alone */
-	char folder[PATH_MAX];
-	char own[32]; /* that file, by its fd */
+	char own[32];	      /* that file, by its fd */
 	int fd;
 	int nr;
 	int as_json;
@@ -44,35 +43,20 @@ struct job {
 
 /* ---- a vas that is there ------------------------------------------------------------------ */
 
-/* Its snapshot has no name any more, and goes with this process. */
-static int forget_name(struct job *job)
-{
-	job->fd = open(job->saving.file, O_RDONLY | O_CLOEXEC);
-	if (job->fd < 0)
-		return fail(EXIT_REFUSED, "%s: %s", job->saving.file, strerror(errno));
-	snprintf(job->own, sizeof(job->own), "/proc/self/fd/%d", job->fd);
-	job->restored.file = job->own;
-	return EXIT_OK;
-}
-
+/* Its snapshot never has a name, and goes with this process. */
 static int save(struct job *job)
 {
 	const char *temp = getenv("TMPDIR");
-	char file[PATH_MAX + 16];
 	int code;
 
-	if (snprintf(job->folder, sizeof(job->folder), "%s/vas-clone-XXXXXX",
-		     temp && *temp ? temp : "/var/tmp") >= (int)sizeof(job->folder) ||
-	    !mkdtemp(job->folder))
-		return fail(EXIT_REFUSED, "%s: %s", job->folder, strerror(errno));
-	snprintf(file, sizeof(file), "%s/snapshot", job->folder);
-	job->saving.file = file;
+	job->saving.folder = temp && *temp ? temp : "/var/tmp";
+	job->saving.fd = &job->fd;
 	code = save_to_file(&job->saving);
-	if (!code)
-		code = forget_name(job);
-	unlink(file);
-	rmdir(job->folder);
-	return code;
+	if (code)
+		return code;
+	snprintf(job->own, sizeof(job->own), "/proc/self/fd/%d", job->fd);
+	job->restored.file = job->own;
+	return EXIT_OK;
 }
 
 /* What is no file is the name of a vas. */

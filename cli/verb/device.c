@@ -1,28 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas device: a device for guests whose VMM speaks vhost-user. */
 #include <errno.h>
-#include <poll.h>
+#include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <vas/vas.h>
 
-#include "cli/endpoint/listener.h"
+#include "cli/endpoint/front_ends.h"
 #include "cli/target/parse.h"
 #include "cli/verb/device.h"
 #include "device/bus/bus.h"
 #include "device/vhost_user/session.h"
 
 #define POLL_US 32
+#define BACKEND "vas-vhost-user-" /* and a kind: what VMMs start a back end of that kind by */
 
 static const struct option longs[] = {
 	{ "path", required_argument, NULL, DEVICE_PATH },
 	{ "memory", required_argument, NULL, DEVICE_MEMORY },
 	{ "null", optional_argument, NULL, DEVICE_NULL },
 	{ "vhost-user", required_argument, NULL, DEVICE_VHOST_USER },
+	{ "connect", required_argument, NULL, DEVICE_CONNECT },
+	{ "fd", required_argument, NULL, DEVICE_FD },
 	{ "guest", required_argument, NULL, DEVICE_GUEST },
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "serial", required_argument, NULL, DEVICE_SERIAL },
@@ -36,6 +40,10 @@ static const struct option longs[] = {
 	{ "counters", no_argument, NULL, DEVICE_COUNTERS },
 	{ "guest-cid", required_argument, NULL, DEVICE_CID },
 	{ "uds-path", required_argument, NULL, DEVICE_UDS },
+	/* As QEMU's conventions for back ends call them. */
+	{ "socket-path", required_argument, NULL, DEVICE_VHOST_USER },
+	{ "blk-file", required_argument, NULL, DEVICE_PATH },
+	{ "print-capabilities", no_argument, NULL, DEVICE_CAPABILITIES },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -49,71 +57,62 @@ struct job {
 	const struct device_kind *kind;
 	struct vas_device *device;
 	struct vhost_user_options vhost_user;
-	const char *socket;	/* of front ends */
+	struct front_ends front_ends;
 	struct bus_options bus; /* path: NULL, it is not for the bus */
+	int nr_ways;		/* --vhost-user, --connect, --fd and --guest given */
 	bool prints_counters;
 };
 
 /* ---- serving ------------------------------------------------------------------------------ */
 
-/* One after the other. What a front end does wrong ends its connection only. */
+/* What a front end does wrong ends its connection only. */
 static void serve_one(const struct job *job, int sock, int stop_fd)
 {
 	int err = vhost_user_serve(sock, stop_fd, job->device, &job->vhost_user);
 
 	if (err && err != -ECANCELED)
-		note("%s: %s", job->socket, *vas_error() ? vas_error() : strerror(-err));
+		note("%s: %s", front_ends_name(&job->front_ends),
+		     *vas_error() ? vas_error() : strerror(-err));
 	if (job->prints_counters)
 		job->kind->print();
 }
 
-static int serve_all(const struct job *job, int listener, int stop_fd)
+static int serve_all(struct job *job, int stop_fd)
 {
-	struct pollfd fds[] = {
-		{ .fd = listener, .events = POLLIN },
-		{ .fd = stop_fd, .events = POLLIN },
-	};
 	int sock;
 
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return fail(EXIT_REFUSED, "%s: %s", job->socket, strerror(errno));
-		if (fds[1].revents)
+		sock = front_ends_next(&job->front_ends, stop_fd);
+		if (sock == -ECANCELED || sock == -ENODATA)
 			return EXIT_OK;
-		sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		if (sock < 0)
-			continue;
+			return fail(EXIT_REFUSED, "%s: %s", front_ends_name(&job->front_ends),
+				    strerror(-sock));
 		serve_one(job, sock, stop_fd);
 		close(sock);
 	}
 }
 
-/* Readable once a signal asks for the end; threads that are made later don't get it either. */
-static int open_signals(void)
+/* Readable once one of these signals has come; threads that are made later don't get it either. */
+static int open_signals(const int *signals)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	for (; *signals; signals++)
+		sigaddset(&set, *signals);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int listen_and_serve(const struct job *job, int stop_fd)
+static int serve_front_ends(struct job *job, int stop_fd)
 {
-	char text[128];
-	struct listener listener;
-	int code;
+	int code = front_ends_open(&job->front_ends);
 
-	if (snprintf(text, sizeof(text), "unix:%s", job->socket) >= (int)sizeof(text))
-		return fail_usage("'%s' is too long for the path of a socket", job->socket);
-	code = listener_open(&listener, text);
-	if (!code) {
-		code = serve_all(job, listener.fds[0], stop_fd);
-		listener_close(&listener);
-	}
+	if (code)
+		return code;
+	code = serve_all(job, stop_fd);
+	front_ends_close(&job->front_ends);
 	return code;
 }
 
@@ -124,14 +123,18 @@ static int serve_on_bus(const struct job *job, int stop_fd)
 	return err == -ECANCELED ? EXIT_OK : fail(EXIT_REFUSED, "%s", vas_error());
 }
 
-static int serve(const struct job *job)
+static int serve(struct job *job)
 {
-	int code, stop_fd = open_signals();
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP, 0 }, looks[] = { SIGUSR1, 0 };
+	int code, stop_fd = open_signals(stops), look_fd = open_signals(looks);
 
-	if (stop_fd < 0)
-		return fail(EXIT_REFUSED, "no signalfd: %s", strerror(errno));
-	code = job->bus.path ? serve_on_bus(job, stop_fd) : listen_and_serve(job, stop_fd);
+	job->vhost_user.look_fd = job->bus.look_fd = look_fd;
+	if (stop_fd < 0 || look_fd < 0)
+		code = fail(EXIT_REFUSED, "no signalfd: %s", strerror(errno));
+	else
+		code = job->bus.path ? serve_on_bus(job, stop_fd) : serve_front_ends(job, stop_fd);
 	close(stop_fd);
+	close(look_fd);
 	return code;
 }
 
@@ -176,17 +179,33 @@ static int take_poll(struct job *job)
 	return code;
 }
 
+static int take_way(struct job *job, int c)
+{
+	uint32_t fd = 0;
+	int code = EXIT_OK;
+
+	job->nr_ways++;
+	if (c == DEVICE_GUEST)
+		job->bus.path = optarg;
+	else if (c == DEVICE_FD)
+		code = device_take_number("--fd", 0, INT_MAX, &fd);
+	else
+		job->front_ends.path = optarg;
+	job->front_ends.connects = c == DEVICE_CONNECT;
+	job->front_ends.fd = (int)fd;
+	return code;
+}
+
 static int take_option(struct job *job, int c)
 {
 	int code;
 
 	switch (c) {
 	case DEVICE_VHOST_USER:
-		job->socket = optarg;
-		return EXIT_OK;
+	case DEVICE_CONNECT:
+	case DEVICE_FD:
 	case DEVICE_GUEST:
-		job->bus.path = optarg;
-		return EXIT_OK;
+		return take_way(job, c);
 	case DEVICE_POLL:
 		return take_poll(job);
 	case DEVICE_COUNTERS:
@@ -225,21 +244,29 @@ static bool wants_help(int argc, char **argv)
 /* By which way, and by which name. */
 static int check_way(struct job *job, int nr_words, const char *name)
 {
-	if (!job->socket == !job->bus.path)
+	if (job->nr_ways != 1)
 		return fail_usage(
 			"one of --vhost-user=PATH, the socket that a front end connects to, "
-			"and --guest=PATH, the one at which a guest is served, says to whom");
-	if (job->socket && nr_words > 1)
+			"--connect=PATH, the one at which it listens, --fd=N, and --guest=PATH, the "
+			"one at which a guest is served, says to whom");
+	if (!job->bus.path && nr_words > 1)
 		return fail_usage("a front end knows no names: what is '%s'?", name);
-	if (job->socket)
+	if (!job->bus.path)
 		return EXIT_OK;
-	if (!job->kind->is_for_bus)
-		return fail_usage("a device '%s' is served by --vhost-user only", job->kind->name);
 	if (nr_words < 2)
 		return fail_usage("which device of the guest's? vas device %s NAME --guest=PATH",
 				  job->kind->name);
 	job->bus.name = name;
 	return EXIT_OK;
+}
+
+/* Whatever else is said, with this option that is all. */
+static bool wants_capabilities(int argc, char **argv)
+{
+	for (int i = 2; i < argc; i++)
+		if (!strcmp(argv[i], "--print-capabilities"))
+			return true;
+	return false;
 }
 
 static int run(int argc, char **argv)
@@ -251,6 +278,10 @@ static int run(int argc, char **argv)
 	};
 	int c, code = wants_help(argc, argv) ? EXIT_OK : take_kind(&job, argc, argv);
 
+	if (!code && job.kind && wants_capabilities(argc, argv)) {
+		puts(job.kind->capabilities);
+		return EXIT_OK;
+	}
 	while (!code && (c = option_next(&options)) >= 0)
 		code = take_option(&job, c);
 	if (code)
@@ -261,14 +292,44 @@ static int run(int argc, char **argv)
 	return code ? code : open_and_serve(&job);
 }
 
+static const char *backend_kind(const char *program)
+{
+	const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
+
+	return strncmp(name, BACKEND, strlen(BACKEND)) ? NULL : name + strlen(BACKEND);
+}
+
+int device_is_backend(const char *program)
+{
+	return backend_kind(program) != NULL;
+}
+
+/* vas-vhost-user-blk WORD... is vas device blk WORD... */
+int device_run_backend(int argc, char **argv)
+{
+	char **words = calloc((size_t)argc + 2, sizeof(*words));
+	int code;
+
+	verb_begin(&verb_device);
+	if (!words)
+		return fail(EXIT_REFUSED, "no memory for %d words", argc);
+	words[0] = (char *)verb_device.name;
+	words[1] = (char *)backend_kind(argv[0]);
+	memcpy(words + 2, argv + 1, (size_t)(argc - 1) * sizeof(*words));
+	code = run(argc + 1, words);
+	free(words);
+	return code;
+}
+
 const struct verb verb_device = {
 	.name = "device",
-	.args = "blk|net|rng|vsock [NAME] [OPTION...] --vhost-user=PATH|--guest=PATH",
+	.args = "blk|net|rng|vsock [NAME] [OPTION...] --vhost-user=PATH|--connect=PATH|--fd=N|--guest=PATH",
 	.summary = "Serve a virtio device, to a VMM that speaks vhost-user or on a vas's bus",
 	.help = "Any:\n"
 		"      --vhost-user=PATH   the socket at which one front end after the other is served\n"
-		"      --guest=PATH        the socket of a guest's owner, which has a device NAME on its bus: a\n"
-		"                          disk only\n"
+		"      --connect=PATH      a socket at which a front end listens: it is connected to, again and again\n"
+		"      --fd=N              a socket that is inherited: one that listens, or is connected\n"
+		"      --guest=PATH        the socket of a guest's owner, which has a device NAME on its bus\n"
 		"      --poll=MICROSECONDS look so long for a request before the thread of a queue sleeps;\n"
 		"                          32 unless given, 0: not at all\n"
 		"      --num-queues=N      as many as the front end may have: of a disk 64 unless given; of a\n"
@@ -297,6 +358,11 @@ const struct verb verb_device = {
 		"      --guest-cid=N       the guest's address, 3 or more\n"
 		"      --uds-path=PATH     a Unix socket at which the host connects to the guest; the guest\n"
 		"                          connects to those at PATH_PORT\n"
+		"\n"
+		"--print-capabilities, --socket-path=PATH and --blk-file=FILE are what QEMU's conventions for\n"
+		"back ends ask for; vas-vhost-user-blk is 'vas device blk', and so are others.\n"
+		"\n"
+		"SIGUSR1 has it look at the disk's size, and tell the guest if that is another one.\n"
 		"\n"
 		"It runs until a signal ends it. Killed at any moment and started again, it does what the guest\n"
 		"waits for: a front end that connects again (QEMU: reconnect=1 of the socket) goes on, as does a\n"

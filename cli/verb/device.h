@@ -15,6 +15,8 @@ enum device_option {
 	DEVICE_MEMORY,
 	DEVICE_NULL,
 	DEVICE_VHOST_USER,
+	DEVICE_CONNECT,
+	DEVICE_FD,
 	DEVICE_GUEST,
 	DEVICE_SERIAL,
 	DEVICE_ENGINE,
@@ -27,6 +29,7 @@ enum device_option {
 	DEVICE_COUNTERS,
 	DEVICE_CID,
 	DEVICE_UDS,
+	DEVICE_CAPABILITIES,
 };
 
 /* take: this kind has no such option. */
@@ -34,7 +37,7 @@ enum device_option {
 
 struct device_kind {
 	const char *name;
-	bool is_for_bus; /* it uses memory in sections only: device/queue.h */
+	const char *capabilities; /* as --print-capabilities tells them: JSON */
 	/* An option, whose argument is optarg: an exit code, or DEVICE_OPTION_UNKNOWN. */
 	int (*take)(int c);
 	/* All were taken: make the device. An exit code. */
@@ -45,6 +48,10 @@ struct device_kind {
 };
 
 extern const struct device_kind device_blk, device_net, device_rng, device_vsock;
+
+/* This program was started as vas-vhost-user-KIND: it is a back end as VMMs start one. */
+int device_is_backend(const char *program);
+int device_run_backend(int argc, char **argv);
 
 /* The number in optarg, from least to most. An exit code. */
 int device_take_number(const char *option, int least, int most, uint32_t *number);

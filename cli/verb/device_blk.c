@@ -66,7 +66,7 @@ static void close_blk(void)
 
 const struct device_kind device_blk = {
 	.name = "blk",
-	.is_for_bus = true,
+	.capabilities = "{ \"type\": \"block\", \"features\": [\"read-only\", \"blk-file\"] }",
 	.take = take,
 	.open = open_blk,
 	.close = close_blk,

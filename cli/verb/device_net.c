@@ -105,6 +105,7 @@ static void print_net(void)
 
 const struct device_kind device_net = {
 	.name = "net",
+	.capabilities = "{ \"type\": \"net\" }",
 	.take = take,
 	.open = open_net,
 	.close = close_net,

@@ -23,6 +23,7 @@ static void close_rng(void)
 
 const struct device_kind device_rng = {
 	.name = "rng",
+	.capabilities = "{ \"type\": \"rng\" }",
 	.take = take,
 	.open = open_rng,
 	.close = close_rng,

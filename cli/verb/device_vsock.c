@@ -43,6 +43,7 @@ static void close_vsock(void)
 
 const struct device_kind device_vsock = {
 	.name = "vsock",
+	.capabilities = "{ \"type\": \"vsock\" }",
 	.take = take,
 	.open = open_vsock,
 	.close = close_vsock,

@@ -140,11 +140,13 @@ static int send_vas(struct job *job)
 
 static int send_named(struct job *job, const char *name)
 {
-	int code = guest_open(name, &job->guest);
+	int code = guest_open(name, &job->guest), err;
 
 	if (code)
 		return code;
 	code = guest_check_writers(&job->guest, job->force ? GUEST_FORCED : GUEST_UNLESS_FORCED);
+	if (!code && job->guest.qmp && (err = qemu_check_devices(job->guest.qmp)))
+		code = fail_vas(err, name);
 	if (!code)
 		code = send_vas(job);
 	/* A file is a copy; what has moved elsewhere is no more here. */

@@ -30,6 +30,7 @@ struct held {
 	int state;	    /* socket that takes its state; -1 */
 	int successor;	    /* a process that goes on in the memory (pidfd); -1 */
 	pid_t successor_pid;
+	int goes_on;	/* in the QEMU that is started: the guest that was in another one here */
 	int has_next;	/* a command had a QEMU started, and is at work on it */
 	int is_over;	/* nothing more to hold it for */
 	int is_managed; /* another program has started what runs, and may start it again */

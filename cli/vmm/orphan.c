@@ -30,21 +30,13 @@ static int is_held(const struct run_folder *folder)
 	return !is_refused;
 }
 
-static int open_ram(pid_t pid, int fd)
-{
-	char path[48];
-
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
-	return open(path, O_RDWR | O_CLOEXEC);
-}
-
 static int has_no_guest(struct qmp *qmp, const struct run_ram *ram)
 {
 	int fd, is_closed;
 
 	if (ram->is_incoming && qemu_is_waiting(qmp) == 1)
 		return 1;
-	fd = ram->fd < 0 ? -1 : open_ram(qmp_pid(qmp), ram->fd);
+	fd = ram->fd < 0 ? -1 : template_open(qmp_pid(qmp), ram->fd);
 	if (fd < 0)
 		return 0;
 	is_closed = template_is_closed(fd);

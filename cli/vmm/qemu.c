@@ -21,6 +21,7 @@
 #define BACKEND_ID	    "vas-ram"
 #define RAM_PATH	    "/proc/self/fd/@FD@"
 #define MONITOR_ID	    "vas-monitor"
+#define CONSOLE		    "vas-console-" /* and the place of the argument that it is for */
 
 struct refused {
 	const char *option;
@@ -418,6 +419,60 @@ static int put_backend(struct qemu_more *more, char *const *argv, const struct b
 	return err;
 }
 
+/* ---- files that a guest goes on to write to ----------------------------------------------- */
+
+/* "-serial file:PATH" empties the file; only a character device of its own can continue one. */
+static int put_console(struct qemu_more *more, size_t at, const char *path)
+{
+	char **words = realloc(more->consoles, (more->nr_consoles + 2) * sizeof(*words)), *to,
+	     *text;
+
+	if (!words)
+		return -ENOMEM;
+	more->consoles = words;
+	/* Each comma may become two. */
+	words[0 + more->nr_consoles] = strdup("-chardev");
+	words[1 + more->nr_consoles] = to = malloc(2 * strlen(path) + sizeof(CONSOLE) + 48);
+	more->nr_consoles += 2;
+	if (!words[more->nr_consoles - 2] || !to)
+		return -ENOMEM;
+	to += sprintf(to, "file,id=" CONSOLE "%zu,append=on,path=", at);
+	for (; *path; path++) {
+		if (*path == ',')
+			*to++ = ',';
+		*to++ = *path;
+	}
+	*to = '\0';
+	return put(more, at, asprintf(&text, "chardev:" CONSOLE "%zu", at) < 0 ? NULL : text);
+}
+
+static int put_appended(struct qemu_more *more, size_t at, const char *chardev)
+{
+	char *text;
+
+	return put(more, at, asprintf(&text, "%s,append=on", chardev) < 0 ? NULL : text);
+}
+
+static int put_consoles(struct qemu_more *more, char *const *argv)
+{
+	static const char *const outputs[] = { "-serial", "-parallel", "-debugcon" };
+	int err = 0;
+
+	for (size_t i = 1; !err && argv[i] && argv[i + 1]; i++) {
+		const char *value = argv[i + 1];
+
+		for (size_t k = 0; !err && k < sizeof(outputs) / sizeof(outputs[0]); k++)
+			if (argument_is(argv[i], outputs[k]) && !strncmp(value, "file:", 5))
+				err = put_console(more, i + 1, value + 5);
+		if (!err && argument_is(argv[i], "-chardev") && !strncmp(value, "file,", 5) &&
+		    !strstr(value, ",append="))
+			err = put_appended(more, i + 1, value);
+	}
+	return err;
+}
+
+/* ---- all of them -------------------------------------------------------------------------- */
+
 static int put_all(struct qemu_more *more, char *const *argv, size_t ram)
 {
 	int err = 0;
@@ -426,7 +481,7 @@ static int put_all(struct qemu_more *more, char *const *argv, size_t ram)
 		err = put(more, ram, qemu_backend_at(argv[ram], RAM_PATH, !more->is_private));
 	for (size_t i = 0; !err && i < more->backends.nr; i++)
 		err = put_backend(more, argv, &more->backends.at[i]);
-	return err;
+	return err || !more->goes_on ? err : put_consoles(more, argv);
 }
 
 static char *word_at(const struct qemu_more *more, char *const *argv, size_t at)
@@ -445,7 +500,7 @@ static char **copy_args(char *const *argv, const struct qemu_more *more)
 
 	while (argv[nr])
 		nr++;
-	all = calloc(nr + 15 + more->nr_dimms, sizeof(*all));
+	all = calloc(nr + 15 + more->nr_dimms + more->nr_consoles, sizeof(*all));
 	nr = 0;
 	for (size_t i = 0; all && argv[i]; i++)
 		if (more->is_incoming && is_origin(argv[i]) && argv[i + 1])
@@ -489,6 +544,7 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 		return NULL;
 	describe(more, backend ? own.id : BACKEND_ID);
 	add_ram(all, more, backend != 0);
+	add(all, more->consoles, more->nr_consoles);
 	if (more->genid)
 		add(all, genid, 2);
 	if (more->monitor >= 0)
@@ -526,6 +582,9 @@ void qemu_more_clean(struct qemu_more *more)
 	for (size_t i = 0; i < more->nr_dimms; i++)
 		free(more->dimms[i]);
 	free(more->dimms);
+	for (size_t i = 0; i < more->nr_consoles; i++)
+		free(more->consoles[i]);
+	free(more->consoles);
 	for (size_t i = 0; i < more->nr_given; i++)
 		free(more->given[i].text);
 	free(more->given);

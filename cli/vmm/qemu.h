@@ -50,10 +50,13 @@ struct qemu_more {
 	const char *machine; /* the exact type, whatever argv says; NULL: as argv says */
 	const char *genid;   /* the guest's generation, a UUID or "auto"; NULL: no device for it */
 	int is_incoming;     /* its state comes by the monitor, and not from where argv says */
+	int goes_on;	     /* the guest stays itself: files that it writes to are continued */
 	struct backends backends; /* of argv, as QEMU inherits them */
 	/* behind here: the words that are added */
 	char **dimms; /* qemu_more_dimm() */
 	size_t nr_dimms;
+	char **consoles; /* character devices that the words in `given` name */
+	size_t nr_consoles;
 	struct qemu_word *given; /* in the place of argv's: back ends in their new places */
 	size_t nr_given;
 	char object[128];

@@ -171,6 +171,8 @@ struct guests {
 	struct held *held;
 	char ***commands;
 	struct template base; /* of private ones */
+	uint8_t stamp[16];    /* of the file, before it was read for that */
+	int is_found;	      /* another command had read it */
 	int nr_wanted;
 	int nr;	       /* begun */
 	int nr_loaded; /* of those */
@@ -261,7 +263,7 @@ static int start_first(void *arg)
 }
 
 /* While the first QEMUs start, the template is read. */
-static int make_base(struct guests *guests)
+static int read_base(struct guests *guests)
 {
 	const struct restored *r = guests->r;
 	int err = template_make(&guests->base, r->file, r->flags, start_first, guests);
@@ -272,6 +274,26 @@ static int make_base(struct guests *guests)
 	for (int i = 0; !code && i < guests->nr; i++)
 		code = lay_out(guests, &guests->held[i]);
 	return code ? code : check_same(r);
+}
+
+static int make_base(struct guests *guests)
+{
+	const struct restored *r = guests->r;
+	int has_stamp = vas_snapshot_stamp(r->file, r->flags, guests->stamp) >= 0;
+
+	guests->is_found = has_stamp && template_find(&guests->base, guests->stamp);
+	return guests->is_found ? check_same(r) : read_base(guests);
+}
+
+/* For those who clone the same file later, if it is still what was read. */
+static void offer_base(const struct guests *guests)
+{
+	const struct restored *r = guests->r;
+	uint8_t now[16];
+
+	if (vas_snapshot_stamp(r->file, r->flags, now) == 1 &&
+	    !memcmp(now, guests->stamp, sizeof(now)))
+		template_offer(&guests->base, &guests->held[0].folder, now);
 }
 
 /* While one QEMU loads, the next ones start. */
@@ -339,8 +361,10 @@ static void finish(const struct guests *guests)
 
 	if (source)
 		source->end(source->arg);
-	else if (guests->r->is_private && template_seal(guests->base.fd))
+	else if (guests->r->is_private && !guests->is_found && template_seal(guests->base.fd))
 		note("%s", vas_error());
+	else if (guests->r->is_private)
+		offer_base(guests);
 }
 
 static int tell_all(const struct guests *guests, int as_json)

@@ -28,7 +28,7 @@
 
 static const char *const files[] = { "owner",	       RUN_MONITOR,    "qemu/command", "qemu/ram",
 				     RUN_NEXT_MONITOR, "next/command", "next/ram",     RUN_START,
-				     RUN_STATE,	       "new" };
+				     RUN_STATE,	       RUN_OFFER,      "new" };
 static const char *const folders[] = { "qemu", "next" };
 
 /* ---- the folder of all -------------------------------------------------------------------- */
@@ -85,28 +85,71 @@ static void end_orphan(const char *base, const char *name)
 		orphan_end(&folder);
 }
 
-/* Remove what nobody needs: its processes were killed, or are to end. */
-static void sweep(const char *path, int base)
+/* Each name in the folder of all, until look() returns other than 0: that, or 0. */
+static int walk(const char *path, int base,
+		int (*look)(void *arg, const char *path, int base, const char *name), void *arg)
 {
 	DIR *dir = fdopendir(fcntl(base, F_DUPFD_CLOEXEC, 0));
 	struct dirent *entry;
+	int found = 0;
 
-	while (dir && (entry = readdir(dir))) {
-		int fd;
-
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		fd = openat(base, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (flock(fd, LOCK_EX | LOCK_NB))
-			end_orphan(path, entry->d_name);
-		else
-			empty(base, fd, entry->d_name);
-		close(fd);
-	}
+	while (dir && !found && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			found = look(arg, path, base, entry->d_name);
 	if (dir)
 		closedir(dir);
+	return found;
+}
+
+/* Remove what nobody needs: its processes were killed, or are to end. */
+static int sweep_one(void *arg, const char *path, int base, const char *name)
+{
+	int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	(void)arg;
+	if (fd < 0)
+		return 0;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		end_orphan(path, name);
+	else
+		empty(base, fd, name);
+	close(fd);
+	return 0;
+}
+
+static void sweep(const char *path, int base)
+{
+	walk(path, base, sweep_one, NULL);
+}
+
+struct each {
+	int (*look)(void *arg, const struct run_folder *folder);
+	void *arg;
+};
+
+static int look_at(void *arg, const char *path, int base, const char *name)
+{
+	const struct each *each = arg;
+	struct run_folder folder = { .lock = -1 };
+
+	(void)base;
+	if (snprintf(folder.path, sizeof(folder.path), "%s/%s", path, name) >=
+	    (int)sizeof(folder.path))
+		return 0;
+	return each->look(each->arg, &folder);
+}
+
+int run_folder_each(int (*look)(void *arg, const struct run_folder *folder), void *arg)
+{
+	struct each each = { look, arg };
+	char path[RUN_FOLDER_LEN];
+	int base = base_path(path) ? -1 : open_base(path), found;
+
+	if (base < 0)
+		return 0;
+	found = walk(path, base, look_at, &each);
+	close(base);
+	return found;
 }
 
 void run_folder_sweep(void)

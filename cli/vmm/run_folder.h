@@ -10,6 +10,7 @@
  *		qemu/ram	struct run_ram
  *		next/		the same of a QEMU that is not the guest's: not yet, or no more
  *		start		what the holder is to start (qemu_record_pack()), see loan.h
+ *		template	what private clones have their memory of (template_offer())
  *		state		the guest, while no QEMU has it (qemu_record_pack())
  *
  * The guest is in one place, and one rename puts it into another (run_folder_turn()): it is in the
@@ -55,10 +56,17 @@ void run_folder_remove(struct run_folder *folder);
  */
 int run_folder_find(struct run_folder *folder, const uint8_t uuid[16], uid_t uid);
 
+/*
+ * All that this user has, until look() returns other than 0: that, or 0. They may go away at any
+ * time.
+ */
+int run_folder_each(int (*look)(void *arg, const struct run_folder *folder), void *arg);
+
 #define RUN_MONITOR	 "qemu/monitor"
 #define RUN_NEXT_MONITOR "next/monitor"
 #define RUN_START	 "start"
 #define RUN_STATE	 "state"
+#define RUN_OFFER	 "template"
 
 /* The path of a file in it. */
 struct run_path {

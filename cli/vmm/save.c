@@ -81,6 +81,15 @@ static int stop(struct save *s)
 	return err;
 }
 
+static int write_file(struct save *s)
+{
+	const struct saving *saving = s->saving;
+
+	s->options.fd = saving->fd;
+	return vas_snapshot_save_with(s->guest.vas, saving->fd ? saving->folder : saving->file,
+				      &s->options);
+}
+
 static int save_standing(struct save *s)
 {
 	int err = stop(s);
@@ -90,7 +99,7 @@ static int save_standing(struct save *s)
 	s->options.state = s->state;
 	if (!err)
 		err = save_disks(s->saving);
-	return err ? err : vas_snapshot_save_with(s->guest.vas, s->saving->file, &s->options);
+	return err ? err : write_file(s);
 }
 
 static ssize_t told(void *arg, struct vas_dirty_word *words, size_t nr)
@@ -114,7 +123,7 @@ static int save_running(struct save *s)
 		err = qemu_sees_all_writes(s->guest.qmp);
 	s->options.compare_told = !err;
 	s->options.told = told;
-	return err < 0 ? err : vas_snapshot_save_with(s->guest.vas, s->saving->file, &s->options);
+	return err < 0 ? err : write_file(s);
 }
 
 /* 1: while it runs. */

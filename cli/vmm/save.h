@@ -8,6 +8,8 @@
 struct saving {
 	const char *name;   /* of the vas */
 	const char *file;   /* NULL: none, its clones go on at once */
+	const char *folder; /* not NULL: in it, a file without a name instead, to be had ... */
+	int *fd;	    /* ... by this */
 	const char *parent; /* as the file is to name it; NULL: none */
 	const char *disks;  /* a shell's command that copies the guest's disks; NULL: none */
 	int force;	    /* save although somebody may write meanwhile */

@@ -118,7 +118,8 @@ int start_prepare_qemu(struct held *held, char *const *command, const struct qem
 				    .is_private = held->base >= 0,
 				    .machine = how->kind.machine[0] ? how->kind.machine : NULL,
 				    .genid = has_genid ? how->genid : NULL,
-				    .is_incoming = how->state != NULL };
+				    .is_incoming = how->state != NULL,
+				    .goes_on = held->goes_on };
 	held->name = command[0];
 	ram = more->is_private ? held->base : vas_backing_fd(held->vas, 0);
 	code = child_prepare(&held->child, ram);
@@ -327,8 +328,10 @@ int start_beside(struct held *held, const struct qemu_record *record)
 	held->other = held->child;
 	held->child.pid = 0;
 	code = check_command(record, command);
+	held->goes_on = 1;
 	if (!code)
 		code = spawn_qemu(held, command, record);
+	held->goes_on = 0;
 	if (!code) {
 		keep_name(held, command[0]);
 	} else {

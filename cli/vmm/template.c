@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,6 +22,15 @@ static int begin(struct template *t, struct vas *vas)
 	return t->fd < 0 ? vas_error_set(-errno, "no fd for a template: %s", strerror(errno)) : 0;
 }
 
+int template_map(struct template *t)
+{
+	t->hva = mmap(NULL, t->info.ram_size, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, t->fd, 0);
+	if (t->hva != MAP_FAILED)
+		return 0;
+	t->hva = NULL;
+	return vas_error_set(-ENOMEM, "cannot map a template: %s", strerror(errno));
+}
+
 static int take_regions(struct template *t, struct vas *vas)
 {
 	int err = regions_get(vas, &t->regions);
@@ -34,11 +44,7 @@ static int take_regions(struct template *t, struct vas *vas)
 					     "region %s is in a file of its own: private clones "
 					     "have all of their memory in one",
 					     t->regions.at[i].name);
-	t->hva = mmap(NULL, t->info.ram_size, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, t->fd, 0);
-	if (t->hva != MAP_FAILED)
-		return 0;
-	t->hva = NULL;
-	return vas_error_set(-ENOMEM, "cannot map a template: %s", strerror(errno));
+	return template_map(t);
 }
 
 int template_of(struct template *t, struct vas *vas)
@@ -105,6 +111,14 @@ int template_is_closed(int fd)
 	int seals = fcntl(fd, F_GET_SEALS);
 
 	return seals >= 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+}
+
+int template_open(pid_t pid, int fd)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	return open(path, O_RDWR | O_CLOEXEC);
 }
 
 void template_clean(struct template *t)

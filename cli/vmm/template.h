@@ -20,6 +20,7 @@
 #define CLI_TEMPLATE_H
 
 #include "cli/target/regions.h"
+#include "cli/vmm/run_folder.h"
 
 struct template
 {
@@ -38,12 +39,25 @@ int template_make(struct template *template, const char *file, uint32_t flags,
 
 /* What a vas has whose RAM is apart, and which is to be closed before a clone runs. */
 int template_of(struct template *template, struct vas *vas);
+int template_map(struct template *template); /* sets hva: 0 or -errno */
 void template_clean(struct template *template);
+
+/*
+ * A sealed template of this process serves other commands, until this process ends: so a snapshot
+ * that is cloned again is there already. stamp: of vas_snapshot_stamp(), by which it is found.
+ */
+void template_offer(const struct template *template, const struct run_folder *folder,
+		    const uint8_t stamp[16]);
+/* 1 if there is one, by the same user: as template_make() gives it, and sealed; else 0. */
+int template_find(struct template *template, const uint8_t stamp[16]);
 
 /* 0 or -errno, with vas_error() set. -EBUSY: somebody has it mapped for writing. */
 int template_close(int fd);
 int template_seal(int fd);
 int template_is_closed(int fd);
+
+/* The file that a process has under that number: an fd, or -1. */
+int template_open(pid_t pid, int fd);
 
 /*
  * A clone's vas, which ends before the template is cleaned: 0 or -errno. It has regions when the

@@ -14,6 +14,10 @@
 #include "consumer/vfio/container.h"
 #include "consumer/vfio/iommufd_abi.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 int vas_iommufd_call(const struct vas_vfio *vfio, unsigned long request, void *arg)
 {
 	return ioctl(vfio->container_fd, request, arg) ? -errno : 0;

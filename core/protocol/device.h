@@ -73,7 +73,7 @@ struct vas_device_answer {
 	uint64_t answered; /* grant << 32 | change: all of that holds */
 	uint32_t released; /* the grant that the provider has given back */
 	uint32_t pad0;
-	uint64_t pad1[6];
+	uint8_t kept[VAS_DEVICE_KEPT_SIZE]; /* the provider's own, for its successor */
 	struct vas_device_queue_answer queues[VAS_DEVICE_MAX_QUEUES];
 };
 

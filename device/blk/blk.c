@@ -166,7 +166,7 @@ static void blk_config(struct vas_device *device, uint32_t offset, void *to, uin
 	const struct blk *blk = (const struct blk *)device;
 	const uint32_t max_zeroes = REQUEST_MAX_ZEROES / BLK_SECTOR;
 	const struct virtio_blk_config config = {
-		.capacity = blk->disk.size / BLK_SECTOR,
+		.capacity = disk_size(&blk->disk) / BLK_SECTOR,
 		.seg_max = REQUEST_SEGMENTS - 2,
 		.blk_size = BLK_SECTOR,
 		.num_queues = (uint16_t)device->max_queues,
@@ -181,11 +181,17 @@ static void blk_config(struct vas_device *device, uint32_t offset, void *to, uin
 	vas_device_copy_config(&config, sizeof(config), offset, to, len);
 }
 
+static bool blk_look(struct vas_device *device)
+{
+	return disk_look(&((struct blk *)device)->disk);
+}
+
 static const struct vas_device_ops blk_ops = {
 	.start = blk_start,
 	.stop = blk_stop,
 	.reset = blk_reset,
 	.config = blk_config,
+	.look = blk_look,
 	.queue = blk_queue,
 };
 
@@ -206,7 +212,6 @@ int blk_open(struct blk *blk, const struct blk_options *options)
 	*blk = (struct blk){
 		.device = {
 			.ops = &blk_ops,
-			.in_sections = true,
 			.kind = VIRTIO_ID_BLOCK,
 			.features = features_of(options),
 			.max_queues = options->nr_queues,

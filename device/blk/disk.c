@@ -67,6 +67,17 @@ static int find_size(struct disk *disk, const char *path)
 		       vas_error_set(-EINVAL, "%s is empty: a disk has a sector at least", path);
 }
 
+bool disk_look(struct disk *disk)
+{
+	off_t end = disk->fd < 0 ? -1 : lseek(disk->fd, 0, SEEK_END);
+	uint64_t size = (uint64_t)end & ~511ull;
+
+	if (end < 512 || size == disk_size(disk))
+		return false;
+	__atomic_store_n(&disk->size, size, __ATOMIC_RELAXED);
+	return true;
+}
+
 /* Where pages are memory, nothing waits, and io_uring would have a thread do what it needn't. */
 static bool is_memory(int fd)
 {

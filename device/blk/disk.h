@@ -51,12 +51,17 @@ extern const struct disk_engine *const disk_io_uring; /* NULL: it was built with
 
 struct disk {
 	const struct disk_engine *engine;
-	uint64_t size; /* bytes */
+	uint64_t size; /* bytes; atomic: disk_size() */
 	bool read_only;
 	int fd; /* or -1 */
 	const char *path;
 	char *memory; /* disk_memory */
 };
+
+static inline uint64_t disk_size(const struct disk *disk)
+{
+	return __atomic_load_n(&disk->size, __ATOMIC_RELAXED);
+}
 
 enum disk_kind { DISK_FILE, DISK_MEMORY, DISK_NULL };
 
@@ -71,6 +76,9 @@ struct disk_options {
 /* -errno, and vas_error() says why. */
 int disk_open(struct disk *disk, const struct disk_options *options);
 void disk_close(struct disk *disk);
+
+/* Its file may have another size now, which requests and the guest are to see: true. */
+bool disk_look(struct disk *disk);
 
 /*
  * While a guest uses a file it is locked (flock), shared if it is only read. Who had it before is

@@ -34,7 +34,7 @@ static int done(struct request *request, int err)
 
 static int check_range(const struct blk *blk, uint64_t sector, uint64_t len)
 {
-	uint64_t nr = blk->disk.size / BLK_SECTOR;
+	uint64_t nr = disk_size(&blk->disk) / BLK_SECTOR;
 
 	return len % BLK_SECTOR || !vas_range_fits(sector, len / BLK_SECTOR, nr) ? -EIO : 0;
 }

@@ -30,6 +30,13 @@ struct bus_queue {
 	bool waits;	/* it is to run, and could not yet */
 };
 
+/* What is kept of the device belongs to a count of resets. */
+struct kept {
+	uint64_t resets;
+	uint64_t words[DEVICE_KEPT];
+};
+_Static_assert(sizeof(struct kept) == VAS_DEVICE_KEPT_SIZE, "the entry has room for no more");
+
 struct bus_session {
 	struct vas_device *device;
 	const struct bus_options *options;
@@ -39,8 +46,8 @@ struct bus_session {
 	struct memory memory;
 	struct bus_queue *queues; /* device->max_queues */
 	uint32_t nr_running;
-	uint32_t resets;
-	int broken_fd; /* an eventfd: a queue's thread has found its driver's fault */
+	struct kept *kept; /* in the vas; NULL: nothing is granted yet */
+	int broken_fd;	   /* an eventfd: a queue's thread has found its driver's fault */
 };
 
 /* ---- a queue ------------------------------------------------------------------------------ */
@@ -85,7 +92,8 @@ static void begin_life(struct bus_session *session, struct bus_queue *queue,
 	q->base = told->base;
 	queue->life = told->life;
 	q->inflight = part;
-	if (__atomic_load_n(&part->features, __ATOMIC_ACQUIRE) == told->life)
+	q->is_inherited = __atomic_load_n(&part->features, __ATOMIC_ACQUIRE) == told->life;
+	if (q->is_inherited)
 		return;
 	memset(part, 0, VAS_DEVICE_INFLIGHT_SIZE);
 	if (q->format == VAS_VIRTQ_PACKED) {
@@ -183,16 +191,29 @@ static void follow_queue(struct bus_session *session, struct bus_queue *queue,
 		resume_queue(session, queue, told);
 }
 
+/* Stored last, so that a death on the way leaves what is reset again. */
+static void reset(struct bus_session *session)
+{
+	uint32_t i;
+
+	pause_all(session);
+	session->device->ops->reset(session->device);
+	for (i = 0; i < DEVICE_KEPT; i++)
+		__atomic_store_n(&session->kept->words[i], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&session->kept->resets, session->demand.resets, __ATOMIC_RELEASE);
+}
+
 static void follow(struct bus_session *session)
 {
 	const struct vas_demand *demand = &session->demand;
 	uint32_t i;
 
-	if (demand->resets != session->resets) {
-		pause_all(session);
-		session->device->ops->reset(session->device);
-		session->resets = demand->resets;
+	if (!session->kept) {
+		session->kept = vas_provider_kept(session->provider);
+		session->device->kept = session->kept->words;
 	}
+	if (__atomic_load_n(&session->kept->resets, __ATOMIC_ACQUIRE) != demand->resets)
+		reset(session);
 	for (i = 0; i < session->device->max_queues; i++)
 		follow_queue(session, &session->queues[i], &demand->queues[i]);
 	vas_provider_answer(session->provider, demand->change);
@@ -200,17 +221,28 @@ static void follow(struct bus_session *session)
 
 static void look_for_broken(struct bus_session *session)
 {
-	uint64_t count;
 	uint32_t i;
 
-	while (read(session->broken_fd, &count, sizeof(count)) > 0)
-		;
+	vas_device_drain(session->broken_fd);
 	for (i = 0; i < session->device->max_queues; i++) {
 		struct bus_queue *queue = &session->queues[i];
 
 		if (!queue->is_broken && __atomic_load_n(&queue->queue.is_broken, __ATOMIC_RELAXED))
 			tell_broken(session, queue);
 	}
+}
+
+/* Without a connection, whoever connects next is told. */
+static void look(struct bus_session *session)
+{
+	struct vas_device *device = session->device;
+	uint8_t config[VAS_DEVICE_CONFIG_SIZE];
+
+	vas_device_drain(session->options->look_fd);
+	if (!device->ops->look || !device->ops->look(device))
+		return;
+	device->ops->config(device, 0, config, sizeof(config));
+	vas_provider_config(session->provider, config);
 }
 
 /* Whoever owns the vas now, at the same place. */
@@ -238,12 +270,16 @@ static int serve(struct bus_session *session, int stop_fd)
 		{ .fd = vas_provider_fd(session->provider), .events = POLLIN },
 		{ .fd = session->broken_fd, .events = POLLIN },
 		{ .fd = stop_fd, .events = POLLIN },
+		{ .fd = session->options->look_fd, .events = POLLIN },
 	};
-	int err;
+	int nr, err;
 
 	for (;;) {
-		if (poll(fds, 3, retry_ms(session)) > 0 && fds[2].revents)
+		nr = poll(fds, 4, retry_ms(session));
+		if (nr > 0 && fds[2].revents)
 			return -ECANCELED;
+		if (nr > 0 && fds[3].revents)
+			look(session);
 		vas_notifications(session->vas);
 		err = vas_provider_look(session->provider, &session->demand);
 		if (err && err != -EAGAIN)
@@ -332,10 +368,6 @@ int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *
 	struct bus_session *session = calloc(1, sizeof(*session));
 	int err;
 
-	if (!device->in_sections) {
-		free(session);
-		return vas_error_set(-EOPNOTSUPP, "this kind of device is not served on a bus");
-	}
 	if (!session)
 		return vas_error_set(-ENOMEM, "no memory for a device");
 	session->device = device;
@@ -346,6 +378,7 @@ int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *
 		err = serve(session, stop_fd);
 	if (session->queues)
 		clean_queues(session);
+	device->kept = NULL;
 	vas_provider_close(session->provider);
 	vas_unbind(session->vas);
 	if (session->broken_fd >= 0)

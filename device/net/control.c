@@ -68,6 +68,7 @@ static bool set_mac(struct command *command)
 	pthread_mutex_lock(&net->lock);
 	memcpy(net->mac, mac, sizeof(mac));
 	pthread_mutex_unlock(&net->lock);
+	net_keep(net);
 	return true;
 }
 
@@ -79,6 +80,7 @@ static bool set_pairs(struct command *command)
 	    nr > command->net->nr_pairs)
 		return false;
 	net_use_pairs(command->net, nr);
+	net_keep(command->net);
 	return true;
 }
 

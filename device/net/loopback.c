@@ -55,15 +55,17 @@ static bool send_back(struct net_port *port, const struct net_frame *frame)
 	const struct net_frame back = { .iov = frame->iov, .nr = frame->nr, .len = frame->len };
 	struct net_receiver *receiver = ((struct loopback *)port)->receiver;
 
-	return receiver && net_receive(receiver, &back);
+	return receiver && device_queue_enter(receiver->queue) && net_receive(receiver, &back);
 }
 
 static void end(struct net_port *port)
 {
 	struct loopback *loopback = (struct loopback *)port;
 
-	if (loopback->receiver)
+	if (loopback->receiver) {
 		net_receive_flush(loopback->receiver);
+		device_queue_leave(loopback->receiver->queue);
+	}
 	pthread_mutex_unlock(&loopback->lock);
 }
 

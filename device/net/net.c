@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* Before the kernel's: musl's tells those which structs are there. */
+#include <netinet/if_ether.h>
+
 #include "device/net/net.h"
 
 #include <errno.h>
@@ -6,7 +9,6 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <net/if_arp.h>
-#include <netinet/if_ether.h>
 #include <string.h>
 #include <vas/consumer.h>
 
@@ -44,6 +46,30 @@ void net_set_received(struct net *net, struct net_pair *pair, bool is_received)
 
 /* ---- the device --------------------------------------------------------------------------- */
 
+enum { KEPT_PAIRS, KEPT_MAC }; /* words of device.kept; 0: the driver has not asked for any */
+
+void net_keep(struct net *net)
+{
+	uint64_t mac = 1ull << 48;
+
+	memcpy(&mac, net->mac, sizeof(net->mac));
+	vas_device_keep(&net->device, KEPT_PAIRS, net->active_pairs);
+	vas_device_keep(&net->device, KEPT_MAC, mac);
+}
+
+static void find_kept(struct net *net)
+{
+	uint64_t pairs = vas_device_kept(&net->device, KEPT_PAIRS);
+	uint64_t mac = vas_device_kept(&net->device, KEPT_MAC);
+
+	pthread_mutex_lock(&net->lock);
+	if (pairs && pairs <= net->nr_pairs)
+		net->active_pairs = (uint32_t)pairs;
+	if (mac)
+		memcpy(net->mac, &mac, sizeof(net->mac));
+	pthread_mutex_unlock(&net->lock);
+}
+
 /*
  * Who has a control queue says how many pairs it uses, by commands or by a VMM that has that queue
  * and starts as many.
@@ -55,6 +81,7 @@ static int net_start(struct vas_device *device, uint64_t features)
 	int err = 0;
 
 	net->features = features;
+	find_kept(net);
 	net->header_len = net_has(net, VIRTIO_F_VERSION_1) || net_has(net, VIRTIO_NET_F_MRG_RXBUF) ?
 				  sizeof(struct virtio_net_hdr_v1) :
 				  OLD_HEADER;

@@ -82,6 +82,9 @@ int net_serve_control(struct net *net, struct device_queue *queue);
 void net_use_pairs(struct net *net, uint32_t nr);
 void net_set_received(struct net *net, struct net_pair *pair, bool is_received);
 
+/* A command was done: a successor of this process finds what holds now. */
+void net_keep(struct net *net);
+
 static inline bool net_has(const struct net *net, unsigned int feature)
 {
 	return net->features >> feature & 1;

@@ -43,6 +43,26 @@ void net_receive_flush(struct net_receiver *receiver)
 	receiver->filled = 0;
 }
 
+void net_receive_give_back(struct net_receiver *receiver)
+{
+	struct vas_virtq_chain room = {
+		.segments = receiver->segments,
+		.max_segments = NET_BUFFER_SEGMENTS,
+	};
+
+	device_queue_give_back(receiver->queue, &room);
+}
+
+static void find_places(struct net_receiver *receiver)
+{
+	const struct memory *memory = receiver->queue->memory;
+	struct vas_virtq_burst *burst = &receiver->burst;
+
+	receiver->serial = memory_serial(memory);
+	net_find_places(burst, memory, MEMORY_WRITE,
+			&receiver->places[burst->chains - receiver->chains]);
+}
+
 static void look(struct net_receiver *receiver)
 {
 	uint32_t i;
@@ -50,7 +70,7 @@ static void look(struct net_receiver *receiver)
 	net_receive_flush(receiver);
 	receiver->burst.chains = receiver->chains;
 	device_queue_peek(receiver->queue, &receiver->burst);
-	net_find_places(&receiver->burst, receiver->queue->memory, MEMORY_WRITE, receiver->places);
+	find_places(receiver);
 	for (i = 0; i < NET_AHEAD && i < receiver->burst.nr; i++)
 		net_prefetch_to_write(receiver->places[i].iov_base);
 }
@@ -162,6 +182,8 @@ int net_receive(struct net_receiver *receiver, const struct net_frame *frame)
 	uint64_t len = receiver->header_len + frame->len;
 	uint32_t nr = count_buffers(receiver, len);
 
+	if (receiver->serial != memory_serial(receiver->queue->memory))
+		find_places(receiver);
 	if (!nr) {
 		look(receiver);
 		nr = count_buffers(receiver, len);

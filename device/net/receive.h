@@ -20,6 +20,7 @@ struct net_receiver {
 	struct vas_virtq_chain chains[NET_BUFFERS];
 	struct vas_virtq_segment segments[NET_BUFFER_SEGMENTS];
 	struct iovec places[NET_BUFFERS]; /* of their first segments; as much as is contiguous */
+	uint64_t serial;		  /* of the memory, for `places` */
 	struct vas_virtq_answer answers[NET_BUFFERS];
 	uint64_t frames, bytes, dropped; /* since the last flush */
 };
@@ -27,10 +28,14 @@ struct net_receiver {
 void net_receiver_init(struct net_receiver *receiver, struct net *net, struct device_queue *queue);
 
 /*
+ * In a section of the queue's memory, device_queue_enter().
  * 1: the frame is in the guest's buffers, or was dropped since none is large enough; 0: there is no
  * room for it yet. The guest sees what is there after a flush.
  */
 int net_receive(struct net_receiver *receiver, const struct net_frame *frame);
 void net_receive_flush(struct net_receiver *receiver);
+
+/* The frames that a dead device was writing are lost: its buffers go back with no bytes. */
+void net_receive_give_back(struct net_receiver *receiver);
 
 #endif

@@ -55,18 +55,33 @@ static uint32_t receive_burst(struct net_receiver *receiver, struct net_port *po
 	return nr;
 }
 
+static void wait_for_frame(struct device_queue *queue, int fd)
+{
+	device_queue_leave(queue);
+	device_queue_wait(queue, fd);
+}
+
+/* There are some buffers, and not enough: no kick tells of more. */
+static void wait_for_more(struct device_queue *queue)
+{
+	device_queue_leave(queue);
+	poll(NULL, 0, 1);
+}
+
 static void receive_all(struct net_receiver *receiver, struct net_port *port)
 {
 	struct device_queue *queue = receiver->queue;
 	struct held held = { 0 };
 
 	while (!device_queue_is_stopping(queue)) {
-		if (receive_burst(receiver, port, &held))
+		bool is_inside = device_queue_enter(queue);
+
+		if (is_inside && receive_burst(receiver, port, &held))
 			continue;
-		if (!held.is_there)
-			device_queue_wait(queue, held.has_ended ? -1 : port->fd);
-		else if (receiver->burst.nr)
-			poll(NULL, 0, 1); /* some buffers, and not enough: no kick tells of more */
+		if (is_inside && !held.is_there)
+			wait_for_frame(queue, held.has_ended ? -1 : port->fd);
+		else if (is_inside && receiver->burst.nr)
+			wait_for_more(queue);
 		else
 			device_queue_idle(queue, -1);
 	}
@@ -89,6 +104,7 @@ static int serve_received(struct net *net, struct device_queue *queue)
 	if (!receiver)
 		return -ENOMEM;
 	net_receiver_init(receiver, net, queue);
+	net_receive_give_back(receiver);
 	if (net->ops->lend)
 		net->ops->lend(pair->port, receiver);
 	net_set_received(net, pair, true);

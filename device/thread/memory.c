@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <vas/consumer.h>
 
+#define MAX_TRIES 100
+
 static bool is_wanted(const struct vas_region *region)
 {
 	return !(region->flags & (VAS_REGION_READONLY | VAS_REGION_LOCAL | VAS_REGION_DEVICE));
@@ -45,7 +47,7 @@ static int map_regions(struct pinned_memory *memory, struct vas *vas,
 	return err;
 }
 
-int pinned_memory_map(struct pinned_memory *memory, struct vas *vas)
+static int map_as_it_is(struct pinned_memory *memory, struct vas *vas)
 {
 	ssize_t nr = vas_regions(vas, NULL, 0);
 	struct vas_region *regions;
@@ -62,6 +64,19 @@ int pinned_memory_map(struct pinned_memory *memory, struct vas *vas)
 			  map_regions(memory, vas, regions, (size_t)(there < nr ? there : nr));
 	free(regions);
 	return err;
+}
+
+/* A region that goes while it is to be mapped is no error: what there is then is mapped. */
+int pinned_memory_map(struct pinned_memory *memory, struct vas *vas)
+{
+	uint64_t generation;
+	int err, tries = 0;
+
+	do {
+		generation = vas_generation(vas);
+		err = map_as_it_is(memory, vas);
+	} while (err && vas_generation(vas) != generation && ++tries < MAX_TRIES);
+	return tries == MAX_TRIES ? -EAGAIN : err;
 }
 
 void pinned_memory_unmap(struct pinned_memory *memory)

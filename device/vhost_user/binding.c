@@ -41,7 +41,7 @@ void binding_update(struct session *session, int fd)
 
 	if (memory->vas && !is_all_of(memory->vas, memory))
 		binding_end(session);
-	if (memory->vas || fd < 0 || !session->device->in_sections || vas_bind(fd, 0, &vas))
+	if (memory->vas || fd < 0 || vas_bind(fd, 0, &vas))
 		return;
 	if (is_all_of(vas, memory))
 		memory->vas = vas;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,9 +70,10 @@ static int set_features(struct session *session, struct vhost_user_message *mess
 
 static uint64_t offered_protocol(const struct session *session)
 {
-	bool announces = session->device->ops->announce;
+	const struct vas_device_ops *ops = session->device->ops;
 
-	return PROTOCOL_FEATURES | (announces ? 1ull << VHOST_USER_PROTOCOL_RARP : 0);
+	return PROTOCOL_FEATURES | (ops->announce ? 1ull << VHOST_USER_PROTOCOL_RARP : 0) |
+	       (ops->look ? 1ull << VHOST_USER_PROTOCOL_BACKEND_REQ : 0);
 }
 
 static int get_protocol_features(struct session *session, struct vhost_user_message *message,
@@ -380,6 +382,13 @@ static int set_config(struct session *session, struct vhost_user_message *messag
 	return vas_error_set(-EOPNOTSUPP, "nothing in this device's config space can be written");
 }
 
+static int set_backend_req_fd(struct session *session, struct vhost_user_message *message,
+			      struct answer *answer)
+{
+	(void)answer;
+	return request_set(session, message);
+}
+
 static int set_status(struct session *session, struct vhost_user_message *message,
 		      struct answer *answer)
 {
@@ -430,6 +439,7 @@ static const struct handler handlers[] = {
 	[VHOST_USER_GET_QUEUE_NUM] = { .run = get_queue_num, .has_answer = true },
 	[VHOST_USER_SET_VRING_ENABLE] = { .change = set_vring_enable },
 	[VHOST_USER_SEND_RARP] = { .run = send_rarp },
+	[VHOST_USER_SET_BACKEND_REQ_FD] = { .run = set_backend_req_fd },
 	[VHOST_USER_GET_CONFIG] = { .run = get_config, .has_answer = true },
 	[VHOST_USER_SET_CONFIG] = { .run = set_config },
 	[VHOST_USER_GET_INFLIGHT_FD] = { .run = get_inflight_fd, .has_answer = true },
@@ -488,12 +498,36 @@ static int handle(struct session *session, struct vhost_user_message *message)
 	return err;
 }
 
-static int serve(struct session *session, int stop_fd)
+/* There is a message, or stop_fd is readable; meanwhile, look when that is asked for. */
+static int wait_for_message(struct session *session, int stop_fd, int look_fd)
+{
+	struct pollfd fds[] = {
+		{ .fd = session->sock, .events = POLLIN },
+		{ .fd = stop_fd, .events = POLLIN },
+		{ .fd = look_fd, .events = POLLIN },
+	};
+
+	do {
+		if (poll(fds, 3, -1) < 0)
+			return errno == EINTR ? 0 : -errno;
+		if (fds[2].revents) {
+			vas_device_drain(look_fd);
+			request_look(session);
+		}
+	} while (!fds[0].revents && !fds[1].revents);
+	return 0;
+}
+
+static int serve(struct session *session, int stop_fd, int look_fd)
 {
 	struct vhost_user_message message;
 	int err;
 
+	request_look(session);
 	do {
+		err = wait_for_message(session, stop_fd, look_fd);
+		if (err)
+			return err;
 		err = vhost_user_receive(session->sock, stop_fd, &message);
 		if (err)
 			return err == -ECONNRESET ? 0 : err;
@@ -507,6 +541,7 @@ static void clean(struct session *session)
 {
 	vrings_clean(session);
 	binding_end(session);
+	request_end(session);
 	memory_clear(&session->memory);
 	shared_map_close(&session->memory.log);
 	shared_map_close(&session->inflight);
@@ -521,11 +556,12 @@ int vhost_user_serve(int sock, int stop_fd, struct vas_device *device,
 	if (err)
 		return vas_error_set(err, "no memory for a front end");
 	session->sock = sock;
+	session->request_sock = -1;
 	session->device = device;
 	session->poll_ns = options->poll_ns;
 	err = vrings_init(session);
 	if (!err) {
-		err = serve(session, stop_fd);
+		err = serve(session, stop_fd, options->look_fd);
 		clean(session);
 	} else {
 		vas_error_set(err, "no memory for %u queues", device->max_queues);

@@ -7,6 +7,7 @@
  *	vring.c		a ring: where it is, its eventfds, whether it runs
  *	inflight.c	the file with the requests in flight
  *	binding.c	a part in the vas that the memory is
+ *	request.c	what the front end is told without having asked
  *
  * Whatever a request changes, the queues that use it stand still meanwhile, with nothing in flight.
  * One thread reads requests, and each queue that runs has its own.
@@ -33,6 +34,7 @@ struct session_ring {
 
 struct session {
 	int sock;
+	int request_sock; /* on which the front end is told of changes, or -1 */
 	struct vas_device *device;
 	struct memory memory;
 	bool repeats_regions; /* the front end has added one that is there */
@@ -47,6 +49,7 @@ struct session {
 
 struct vhost_user_options {
 	uint64_t poll_ns; /* how long an idle queue is looked at before its thread sleeps */
+	int look_fd; /* an eventfd or signalfd that says: look at what the device works on; or -1 */
 };
 
 /*
@@ -85,6 +88,11 @@ int vring_set_event(struct session *session, struct vhost_user_message *message,
  */
 void binding_update(struct session *session, int fd);
 void binding_end(struct session *session);
+
+/* SET_BACKEND_REQ_FD; what the device works on may have changed; the end. */
+int request_set(struct session *session, struct vhost_user_message *message);
+void request_look(struct session *session);
+void request_end(struct session *session);
 
 /* GET_INFLIGHT_FD: the answer's payload, and its fd (-1: there is none); SET_INFLIGHT_FD. */
 int inflight_make(const struct session *session, struct vhost_user_inflight *inflight, int *fd);

@@ -104,6 +104,7 @@ static bool give(struct server *server)
 
 static void serve_rx(struct server *server)
 {
+	device_queue_give_back(server->queue, &server->chain);
 	while (!device_queue_is_stopping(server->queue))
 		if (!device_queue_peek(server->queue, &server->burst))
 			device_queue_idle(server->queue, -1);
@@ -111,11 +112,38 @@ static void serve_rx(struct server *server)
 			device_queue_wait(server->queue, server->vsock->epoll);
 }
 
-/* The driver's buffers for events are kept: what it would be told, a VMM tells it. */
-static void wait_for_end(struct device_queue *queue)
+/* ---- events ------------------------------------------------------------------------------- */
+
+/* Its connections ended with the process that had them. */
+static void tell_reset(struct server *server)
 {
+	const struct virtio_vsock_event event = { .id = VIRTIO_VSOCK_EVENT_TRANSPORT_RESET };
+	struct vas_virtq_answer answer = { server->chain.head, server->chain.nr_descs,
+					   sizeof(event) };
+	struct stream in = stream_in(&server->chain);
+
+	if (stream_write(&in, server->queue->memory, &event, sizeof(event))) {
+		device_queue_abandon(server->queue);
+		return;
+	}
+	device_queue_answer(server->queue, &answer, 1);
+	server->queue->is_inherited = false;
+}
+
+/* Where there is a front end, it is the VMM that tells the driver. */
+static void serve_event(struct server *server)
+{
+	struct device_queue *queue = server->queue;
+
 	while (!device_queue_is_stopping(queue))
-		device_queue_wait(queue, -1);
+		if (!queue->is_inherited) {
+			device_queue_leave(queue);
+			device_queue_wait(queue, -1);
+		} else if (device_queue_next(queue, &server->chain)) {
+			tell_reset(server);
+		} else {
+			device_queue_idle(queue, -1);
+		}
 }
 
 /* ---- the device --------------------------------------------------------------------------- */
@@ -124,10 +152,6 @@ static int vsock_queue(struct vas_device *device, struct device_queue *queue)
 {
 	struct server *server;
 
-	if (queue->index == QUEUE_EVENT) {
-		wait_for_end(queue);
-		return 0;
-	}
 	server = malloc(sizeof(*server));
 	if (!server)
 		return -ENOMEM;
@@ -143,8 +167,10 @@ static int vsock_queue(struct vas_device *device, struct device_queue *queue)
 	};
 	if (queue->index == QUEUE_RX)
 		serve_rx(server);
-	else
+	else if (queue->index == QUEUE_TX)
 		serve_tx(server);
+	else
+		serve_event(server);
 	free(server);
 	return 0;
 }

@@ -108,6 +108,20 @@ struct vas_device_info {
  */
 VAS_API ssize_t vas_devices(struct vas *vas, struct vas_device_info *devices, size_t nr);
 
+/*
+ * All devices as bytes, malloced: the entries, with where each queue stands and what is in flight,
+ * and no config spaces. By any role. Of one moment if the vas is frozen: a provider's queues stand
+ * still then. *size 0: there are none. -EAGAIN: an entry is being written all the time. -ENOMEM.
+ *
+ * The other way: into a vas of the caller's that has no devices. Each is as if its owner had died
+ * and its provider, too: vas_device_add() takes it over, and a queue that is started where it was
+ * goes on with its life and what is in flight. The bytes may be anybody's. -EPROTO: they make no
+ * sense, and nothing was done. -EEXIST: there are devices. -EPERM, -EOPNOTSUPP, -ENOMEM, as
+ * vas_device_add().
+ */
+VAS_API int vas_devices_save(struct vas *vas, void **bytes, size_t *size);
+VAS_API int vas_devices_load(struct vas *vas, const void *bytes, size_t size);
+
 /* ---- the provider's side ------------------------------------------------------------------ */
 
 struct vas_provider;
@@ -184,6 +198,14 @@ VAS_API int vas_provider_resume(struct vas_provider *provider, int sock);
  * it. Only of a queue that is enabled, and NULL if index is none.
  */
 VAS_API void *vas_provider_inflight(struct vas_provider *provider, uint32_t index);
+
+/*
+ * Memory of VAS_DEVICE_KEPT_SIZE bytes in the vas, aligned to 8, for what a provider keeps of the
+ * device itself: what the driver has asked for by commands, say. Its successor finds it. It belongs
+ * to a count of the driver's resets, which the provider keeps there, too. Anybody who may write the
+ * vas may write it. NULL: it was never granted.
+ */
+VAS_API void *vas_provider_kept(struct vas_provider *provider);
 
 /* Where a queue stands and what it does, for all to see. `base` counts when it has stopped. */
 VAS_API void vas_provider_tell(struct vas_provider *provider, uint32_t index,

@@ -276,6 +276,7 @@ struct vas_device_entry;
 #define VAS_DEVICE_MAX_QUEUES	 64u
 #define VAS_DEVICE_QUEUE_SIZE	 1024u /* entries of a queue, at most */
 #define VAS_DEVICE_CONFIG_SIZE	 256u
+#define VAS_DEVICE_KEPT_SIZE	 48u /* bytes in which it keeps what belongs to the device itself */
 #define VAS_DEVICE_INFLIGHT_SIZE 36864u /* bytes in which a provider keeps a queue's requests */
 #define VAS_DEVICE_SIZE		 (4 * 4096ull + VAS_DEVICE_MAX_QUEUES * VAS_DEVICE_INFLIGHT_SIZE)
 

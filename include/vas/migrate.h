@@ -219,6 +219,12 @@ struct vas_snapshot_options {
 	 * it takes as long as reading both.
 	 */
 	int compare_told;
+	/*
+	 * Not NULL: the file never gets a name, so that nothing is left of it, whoever is killed.
+	 * `path` is the folder that it lies in. It is the caller's, by this fd, and not synced;
+	 * it is restored from as /proc/self/fd/N. Not together with `parent`.
+	 */
+	int *fd;
 };
 
 /*
@@ -294,6 +300,18 @@ struct vas_restore_options {
 /* vas_snapshot_restore() with more options. -EINVAL also: begun with LAZY, CLONE or PRIVATE. */
 VAS_API int vas_snapshot_restore_with(const char *path, const struct vas_restore_options *options,
 				      struct vas **vas);
+
+/*
+ * What the file at path, and its parents, are to their file system: inodes, sizes, times of
+ * change. It is for who keeps what he has restored, and wants to know later whether that is what a
+ * restore would give. No pages are read. flags: 0 or VAS_RESTORE_ANY_FOLDER.
+ *
+ * 1: the same stamp before and after a restore, and once more later, says that nobody has changed a
+ * byte by write() or truncate(), nor put other files in their place. 0: one of them was changed in
+ * the last two seconds, so that a later change may not show in its times: such a stamp is no use to
+ * keep. It is no proof against who can set the clock back. Errors as of vas_snapshot_restore().
+ */
+VAS_API int vas_snapshot_stamp(const char *path, uint32_t flags, uint8_t stamp[16]);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
  *	device.c	the owner's devices: on and off the bus, what a transport wants of them
  *	grant.c		who serves one: offers, death, the end of one that does not stop
  *	list.c		what there is, for everybody
+ *	save.c		all of them as bytes, for streams and snapshots
  *	provider.c	the other side
  *	message.c	what both say over a socket
  *

@@ -237,13 +237,13 @@ static void queue_stop(struct vas_virtio_server *server, uint32_t index, uint32_
 	close_fds(device, index);
 }
 
-static void stop_all(struct vas_bus_device *device, uint32_t keep)
+static void stop_all(struct vas_bus_device *device)
 {
 	uint32_t i;
 
 	device->told.accepted = 0;
 	for (i = 0; i < device->told.nr_queues; i++)
-		device->told.queues[i].flags &= keep;
+		device->told.queues[i].flags = 0;
 }
 
 static void reset(struct vas_virtio_server *server)
@@ -253,7 +253,7 @@ static void reset(struct vas_virtio_server *server)
 	uint32_t i, change;
 
 	pthread_mutex_lock(&device->vas->lock);
-	stop_all(device, 0);
+	stop_all(device);
 	device->told.status = 0;
 	device->told.resets++;
 	bus_publish_change(device);
@@ -390,19 +390,26 @@ static void begin_told(struct vas_bus_device *device, const struct vas_device_op
 		.queue_size = options->queue_size,
 		.grant = __atomic_load_n(&left->grant, __ATOMIC_RELAXED) + 1,
 		.change = __atomic_load_n(&left->change, __ATOMIC_RELAXED),
+		.resets = __atomic_load_n(&left->resets, __ATOMIC_RELAXED) + 1,
 	};
 	strcpy(device->told.name, options->name);
 }
 
-/* An earlier owner's device goes on, as far as a hostile peer has left it as it was. */
+/*
+ * An earlier owner's device goes on, as far as a hostile peer has left it as it was. A queue that
+ * was served stands where its provider has kept it: its next start is the same life.
+ */
 static void inherit_told(struct vas_bus_device *device, const struct vas_device_options *options)
 {
 	struct vas_device_told *told = &device->told;
+	uint32_t i;
 
 	if (vas_device_copy(device->entry, told) || strcmp(told->name, options->name) ||
 	    told->kind != options->kind)
 		begin_told(device, options);
-	stop_all(device, VAS_DEVICE_QUEUE_KEPT);
+	told->accepted = 0;
+	for (i = 0; i < told->nr_queues; i++)
+		told->queues[i].flags = told->queues[i].flags ? VAS_DEVICE_QUEUE_KEPT : 0;
 	if (told->provider == device->vas->proto.tag)
 		told->provider = VAS_NO_TAG;
 }

@@ -371,6 +371,11 @@ void *vas_provider_inflight(struct vas_provider *provider, uint32_t index)
 	return is_queue(provider, index) ? provider->entry->inflight[index] : NULL;
 }
 
+void *vas_provider_kept(struct vas_provider *provider)
+{
+	return provider->entry ? provider->entry->answer.kept : NULL;
+}
+
 struct vas_device_counters *vas_provider_counters(struct vas_provider *provider, uint32_t index)
 {
 	if (!is_queue(provider, index))

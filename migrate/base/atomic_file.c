@@ -62,6 +62,27 @@ static int open_folder(const struct atomic_file *file, int flags)
 	return open(dirname(folder), flags | O_CLOEXEC, 0600);
 }
 
+/* What a kernel or a file system says that has no nameless files. */
+static int has_none(void)
+{
+	return errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL;
+}
+
+int atomic_open_nameless(struct atomic_file *file, const char *folder)
+{
+	*file = (struct atomic_file){ .path = folder, .fd = -1 };
+	if (snprintf(file->temporary, sizeof(file->temporary), "%s/vas-XXXXXX", folder) >=
+	    (int)sizeof(file->temporary))
+		return vas_error_set(-ENAMETOOLONG, "the path is too long");
+	file->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (file->fd < 0 && has_none()) {
+		file->fd = mkostemp(file->temporary, O_CLOEXEC);
+		if (file->fd >= 0)
+			unlink(file->temporary);
+	}
+	return file->fd < 0 ? fail_opening(file) : 0;
+}
+
 int atomic_open(struct atomic_file *file, const char *path)
 {
 	int err;
@@ -74,8 +95,7 @@ int atomic_open(struct atomic_file *file, const char *path)
 	if (err)
 		return err;
 	file->fd = open_folder(file, O_TMPFILE | O_RDWR);
-	/* What a kernel or a file system says that has no such files. */
-	if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+	if (file->fd < 0 && has_none()) {
 		file->fd = open(file->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		file->is_named = file->fd >= 0;
 	}

@@ -17,6 +17,10 @@ struct atomic_file {
 
 /* Mode 0600: it holds guest memory. -EBUSY: somebody else is about to put a file there. */
 int atomic_open(struct atomic_file *file, const char *path);
+
+/* One that never has a name: gone with its last fd, whoever is killed. It cannot be settled. */
+int atomic_open_nameless(struct atomic_file *file, const char *folder);
+
 int atomic_write(const struct atomic_file *file, const void *bytes, size_t size, uint64_t offset);
 int atomic_truncate(const struct atomic_file *file, uint64_t size);
 

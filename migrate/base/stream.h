@@ -3,7 +3,7 @@
  * The stream's bytes: vas-stream(5). Little endian. Each channel is a row of chunks, each a header
  * and `length` bytes of payload:
  *
- *	channel 0:  HELLO LAYOUT WORD... STATE END	channel n:  HELLO WORD... END
+ *	channel 0:  HELLO LAYOUT WORD... [DEVICES] STATE END	channel n:  HELLO WORD... END
  *	and back, on channel 0 of a socket:  WAIT... READY (the layout is made) DONE, or less
  *
  * ALIVE may stand between any two chunks of the way there that follow LAYOUT (channel 0) or HELLO.
@@ -20,9 +20,10 @@
 #define STREAM_MAGIC   0x53534156u /* "VASS" */
 #define STREAM_VERSION 1u
 
-#define STREAM_WORD_SIZE (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
-#define STREAM_SUM_BLOCK 4096u
-#define STREAM_MAX_STATE (256u << 20)
+#define STREAM_WORD_SIZE   (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
+#define STREAM_SUM_BLOCK   4096u
+#define STREAM_MAX_STATE   (256u << 20)
+#define STREAM_MAX_DEVICES (VAS_MAX_DEVICES * VAS_DEVICE_SIZE)
 
 /* Of a region: for each, a destination that populates sends one WAIT. */
 #define STREAM_SEGMENT (1ull << 30)
@@ -36,8 +37,9 @@ enum stream_type {
 	STREAM_READY,
 	STREAM_DONE,
 	STREAM_ABORT,
-	STREAM_WAIT,  /* the next segment of memory is there */
-	STREAM_ALIVE, /* nothing to send just now */
+	STREAM_WAIT,	/* the next segment of memory is there */
+	STREAM_ALIVE,	/* nothing to send just now */
+	STREAM_DEVICES, /* of the bus, as vas_devices_save() has them; none if there are none */
 };
 
 /* stream_header.flags: how the payload of a word is packed. */

@@ -35,7 +35,8 @@ static int check_header(int fd, const struct snapshot_header *header)
 	if (fstat(fd, &st) || header->nr_words > UINT64_MAX / 64 ||
 	    header->state_size > STREAM_MAX_STATE ||
 	    __builtin_add_overflow(header->words_offset, size, &end) ||
-	    end != (uint64_t)st.st_size - header->state_size ||
+	    header->devices_size > STREAM_MAX_DEVICES ||
+	    end != (uint64_t)st.st_size - header->state_size - header->devices_size ||
 	    header->layout_size > SNAPSHOT_MAX_LAYOUT ||
 	    header->data_offset > header->words_offset ||
 	    header->data_offset != snapshot_data_offset(header->layout_size) ||

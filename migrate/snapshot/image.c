@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <vas/consumer.h>
+#include <vas/device.h>
 #include <vas/migrate.h>
 
 #include "migrate/base/sum.h"
@@ -66,8 +67,31 @@ void image_close(struct image *image)
 	free(image->layout);
 	free(image->words);
 	free(image->offsets);
+	free(image->devices);
 	memset(image, 0, sizeof(*image));
 	image->fd = -1;
+}
+
+/* Where the words end, and the state begins. */
+static uint64_t words_end(const struct snapshot_header *header)
+{
+	return header->words_offset + header->nr_words * sizeof(struct snapshot_word);
+}
+
+static int read_devices(struct image *image)
+{
+	const struct snapshot_header *header = &image->header;
+	const struct vas_extent where = { words_end(header) + header->state_size,
+					  header->devices_size };
+
+	if (!where.size)
+		return 0;
+	return snapshot_read(image->fd, header, &where, header->devices_sum, &image->devices);
+}
+
+int image_load_devices(const struct image *image, struct vas *vas)
+{
+	return vas_devices_load(vas, image->devices, image->header.devices_size);
 }
 
 int image_open(struct image *image, const char *path, int flags)
@@ -88,6 +112,8 @@ int image_open(struct image *image, const char *path, int flags)
 		err = snapshot_read(image->fd, &image->header, &words, image->header.words_sum,
 				    (void **)&image->words);
 	if (!err)
+		err = read_devices(image);
+	if (!err)
 		err = check_layout(image);
 	if (!err)
 		err = place_regions(image);
@@ -106,7 +132,7 @@ int vas_snapshot_state(const char *path, void **state, size_t *size)
 
 	if (fd < 0)
 		return fd;
-	where.offset = header.words_offset + header.nr_words * sizeof(struct snapshot_word);
+	where.offset = words_end(&header);
 	where.size = header.state_size;
 	*state = NULL;
 	*size = where.size;

@@ -3,6 +3,8 @@
 #ifndef MIGRATE_IMAGE_H
 #define MIGRATE_IMAGE_H
 
+#include <vas/handle.h>
+
 #include "migrate/snapshot/file.h"
 
 struct image {
@@ -11,6 +13,7 @@ struct image {
 	struct stream_layout *layout;
 	struct snapshot_word *words;
 	uint64_t *offsets; /* where each region's bytes are in the file */
+	void *devices;	   /* header.devices_size bytes */
 };
 
 static inline const struct vas_region_entry *image_regions(const struct image *image)
@@ -21,6 +24,9 @@ static inline const struct vas_region_entry *image_regions(const struct image *i
 /* -ENOENT and so on from open(); -EPROTO: damaged, or no snapshot. flags: as snapshot_open(). */
 int image_open(struct image *image, const char *path, int flags);
 void image_close(struct image *image);
+
+/* Into a vas that was made of it, and has none yet. */
+int image_load_devices(const struct image *image, struct vas *vas);
 
 /* The region that holds gpa, or NULL. */
 const struct vas_region_entry *image_region_at(const struct image *image, uint64_t gpa);

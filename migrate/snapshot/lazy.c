@@ -123,7 +123,7 @@ int restore_lazily(const char *path, uint32_t lazy_flags, uint32_t chain_flags, 
 	}
 	err = check_backings(lazy->chain.images[0].layout);
 	if (!err)
-		err = restore_create(lazy->chain.images[0].layout, &vas);
+		err = restore_create(lazy->chain.images, &vas);
 	if (err) {
 		end(&lazy->source);
 		return err;

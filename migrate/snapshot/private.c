@@ -82,7 +82,7 @@ static int map_image(const struct image *image, struct vas **out)
 	if (!m)
 		return vas_error_set(-ENOMEM, "no memory for a layout");
 	m->cleanup.end = unmap;
-	err = restore_create(image->layout, &vas);
+	err = restore_create(image, &vas);
 	if (err) {
 		free(m);
 		return err;

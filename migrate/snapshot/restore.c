@@ -164,7 +164,9 @@ static int load(struct chain *chain, uint32_t create_flags,
 
 	if (err)
 		return err;
-	err = load_all(&load, options->begun && !waits ? options : NULL);
+	err = image_load_devices(image, load.target.vas);
+	if (!err)
+		err = load_all(&load, options->begun && !waits ? options : NULL);
 	if (!err)
 		err = target_publish(&load.target, vas);
 	target_clean(&load.target);
@@ -184,8 +186,9 @@ static int restore_eagerly(const char *path, uint32_t create_flags, uint32_t cha
 	return err;
 }
 
-int restore_create(const struct stream_layout *layout, struct vas **vas)
+int restore_create(const struct image *image, struct vas **vas)
 {
+	const struct stream_layout *layout = image->layout;
 	struct vas_options options = { .limit = layout->limit,
 				       .ram_size = layout->ram_size,
 				       .name = layout->name };
@@ -196,7 +199,12 @@ int restore_create(const struct stream_layout *layout, struct vas **vas)
 	if (layout->nr_regions > 4096)
 		options.max_regions = layout->nr_regions;
 	err = vas_create(&options, vas);
-	return err == -EINVAL ? -EPROTO : err;
+	if (err)
+		return err == -EINVAL ? -EPROTO : err;
+	err = image_load_devices(image, *vas);
+	if (err)
+		vas_destroy(*vas);
+	return err;
 }
 
 static int restore_later(const char *path, uint32_t flags, uint32_t chain_flags, struct vas **vas)

@@ -7,8 +7,8 @@
 
 #include "migrate/snapshot/image.h"
 
-/* A vas without regions, as the snapshot's layout wants it. */
-int restore_create(const struct stream_layout *layout, struct vas **vas);
+/* A vas without regions, as the snapshot's layout wants it, with its devices. */
+int restore_create(const struct image *image, struct vas **vas);
 
 /* Pages come as they are touched; lazy_flags: VAS_ARRIVE_*, chain_flags: CHAIN_*. */
 int restore_lazily(const char *path, uint32_t lazy_flags, uint32_t chain_flags, struct vas **vas);

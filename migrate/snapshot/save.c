@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vas/consumer.h>
+#include <vas/device.h>
 #include <vas/migrate.h>
 
 #include "migrate/base/layout.h"
@@ -118,15 +119,20 @@ static int write_rest(struct save *s)
 	s->header.words_sum = sum_add(s->key, s->words, size);
 	s->header.state_size = s->options->state_size;
 	s->header.state_sum = sum_add(s->key, s->options->state, s->header.state_size);
+	s->header.devices_sum = sum_add(s->key, s->devices, s->header.devices_size);
 	s->header.header_sum =
 		sum_add(s->key, &s->header, offsetof(struct snapshot_header, header_sum));
 	err = atomic_write(&s->file, s->words, size, s->header.words_offset);
 	if (!err)
 		err = atomic_write(&s->file, s->options->state, s->header.state_size,
 				   s->header.words_offset + size);
+	size += s->header.state_size;
 	if (!err)
-		err = atomic_truncate(&s->file,
-				      s->header.words_offset + size + s->header.state_size);
+		err = atomic_write(&s->file, s->devices, s->header.devices_size,
+				   s->header.words_offset + size);
+	size += s->header.devices_size;
+	if (!err)
+		err = atomic_truncate(&s->file, s->header.words_offset + size);
 	return err ? err : atomic_write(&s->file, &s->header, sizeof(s->header), 0);
 }
 
@@ -218,6 +224,8 @@ static int save_frozen(struct save *s)
 		return err;
 	err = s->options->told ? check_layout(s) : begin(s);
 	if (!err)
+		err = vas_devices_save(s->vas, &s->devices, &s->header.devices_size);
+	if (!err)
 		err = save_words(s);
 	if (!err && !s->options->told)
 		err = write_rest(s);
@@ -232,6 +240,8 @@ static int save_frozen(struct save *s)
 
 static int check_options(const struct vas_snapshot_options *options)
 {
+	if (options->fd && options->parent)
+		return vas_error_set(-EINVAL, "a file without a name stands on no other");
 	if (options->tracker && options->told)
 		return vas_error_set(-EINVAL, "a tracker is for a guest that stands");
 	if (options->tracker && !options->parent)
@@ -239,6 +249,15 @@ static int check_options(const struct vas_snapshot_options *options)
 	if (options->state_size > STREAM_MAX_STATE)
 		return vas_error_set(-EFBIG, "a state of %zu bytes is too large",
 				     options->state_size);
+	return 0;
+}
+
+static int settle(struct save *s)
+{
+	if (!s->options->fd)
+		return atomic_settle(&s->file);
+	*s->options->fd = s->file.fd;
+	s->file.fd = -1;
 	return 0;
 }
 
@@ -259,7 +278,7 @@ static int save(struct save *s)
 		err = live_finish(s);
 	if (!err && s->options->told)
 		err = write_rest(s);
-	return err ? err : atomic_settle(&s->file);
+	return err ? err : settle(s);
 }
 
 static int save_buffered(struct save *s)
@@ -287,7 +306,7 @@ int vas_snapshot_save_with(struct vas *vas, const char *path,
 
 	if (err)
 		return err;
-	err = atomic_open(&s.file, path);
+	err = options->fd ? atomic_open_nameless(&s.file, path) : atomic_open(&s.file, path);
 	if (!err)
 		err = save_buffered(&s);
 	atomic_clean(&s.file);
@@ -296,6 +315,7 @@ int vas_snapshot_save_with(struct vas *vas, const char *path,
 	free(s.before);
 	free(s.saved);
 	free(s.words);
+	free(s.devices);
 	live_clean(&s.live);
 	free(s.regions);
 	return err;

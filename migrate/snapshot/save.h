@@ -25,6 +25,7 @@ struct save {
 	size_t nr_regions;
 	struct snapshot_word *words;
 	size_t room;
+	void *devices; /* as they were while all stood */
 	char *raw;
 	char *before; /* the parent's pages of a word */
 	char *saved;  /* the file's pages of a word */

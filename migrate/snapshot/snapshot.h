@@ -7,6 +7,7 @@
  *	data			each region's bytes, whole, in the order of the layout; sparse
  *	words			which pages are here, and their sums
  *	state			what the saver has beside memory, if anything
+ *	devices			those on the bus, as vas_devices_save() has them, if any
  *
  * Data are page aligned, so that a region can be mapped where it lies.
  */
@@ -35,7 +36,9 @@ struct snapshot_header {
 	char parent[2048];   /* path, from the snapshot's own folder if it does not begin with / */
 	uint64_t state_size; /* it lies behind the words; 0: there is none */
 	uint64_t state_sum;
-	uint8_t pad1[4096 - 2048 - 136];
+	uint64_t devices_size;
+	uint64_t devices_sum;
+	uint8_t pad1[4096 - 2048 - 152];
 	uint64_t header_sum; /* of all before it */
 };
 _Static_assert(sizeof(struct snapshot_header) == 4096, "a header is a page");

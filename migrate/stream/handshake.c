@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <vas/consumer.h>
+#include <vas/device.h>
 
 #include "migrate/base/layout.h"
 #include "migrate/stream/migration.h"
@@ -43,6 +44,22 @@ int send_layout(struct migration *m)
 	header.length = (uint32_t)layout_size(layout);
 	err = wire_send(&m->sender.channels[0].wire, &header, layout);
 	free(layout);
+	return err;
+}
+
+int send_devices(struct migration *m)
+{
+	struct stream_header header = { .type = STREAM_DEVICES };
+	void *devices;
+	size_t size;
+	int err = vas_devices_save(m->sender.vas, &devices, &size);
+
+	if (err)
+		return err;
+	header.length = (uint32_t)size;
+	if (size)
+		err = wire_send(&m->sender.channels[0].wire, &header, devices);
+	free(devices);
 	return err;
 }
 

@@ -34,6 +34,7 @@ void fill_progress(struct migration *m, uint64_t sent_before,
 int send_hellos(struct migration *m);
 int send_layout(struct migration *m);
 int wait_for_ready(struct migration *m);
+int send_devices(struct migration *m);
 int send_state(struct migration *m);
 int send_ends(struct migration *m);
 int wait_for_done(struct migration *m);

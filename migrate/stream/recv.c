@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <vas/consumer.h>
+#include <vas/device.h>
 #include <vas/migrate.h>
 
 #include "migrate/stream/hello.h"
@@ -25,7 +26,7 @@ struct source {
 	char *raw; /* a word's pages, before they are written */
 	uint32_t round;
 	uint64_t pages;
-	bool has_state;
+	bool has_devices, has_state;
 	pthread_t thread;
 	int err;
 	char error[256];
@@ -39,8 +40,8 @@ struct receiver {
 	struct wire back; /* channel 0, the other way */
 	struct wire_group group;
 	struct target target;
-	void *state;
-	size_t state_size;
+	void *devices, *state;
+	size_t devices_size, state_size;
 };
 
 /* ---- words -------------------------------------------------------------------------------- */
@@ -111,20 +112,39 @@ static int recv_word(struct source *src, const struct stream_header *header)
 
 /* ---- a channel ---------------------------------------------------------------------------- */
 
+/* A payload that is kept. */
+static int recv_bytes(struct source *src, const struct stream_header *header, void **bytes,
+		      size_t *size)
+{
+	struct iovec iov;
+
+	*bytes = malloc(header->length + 1);
+	if (!*bytes)
+		return vas_error_set(-ENOMEM, "no memory for a state of %u bytes", header->length);
+	*size = header->length;
+	iov = (struct iovec){ *bytes, header->length };
+	return wire_recv_payload(&src->wire, header, &iov, header->length ? 1 : 0);
+}
+
+static int recv_devices(struct source *src, const struct stream_header *header)
+{
+	struct receiver *r = src->receiver;
+
+	if (src->wire.channel || src->has_devices || src->has_state ||
+	    header->length > STREAM_MAX_DEVICES)
+		return vas_error_set(-EPROTO, "devices where none can be");
+	src->has_devices = true;
+	return recv_bytes(src, header, &r->devices, &r->devices_size);
+}
+
 static int recv_state(struct source *src, const struct stream_header *header)
 {
 	struct receiver *r = src->receiver;
-	struct iovec iov;
 
 	if (src->wire.channel || src->has_state || header->length > STREAM_MAX_STATE)
 		return vas_error_set(-EPROTO, "a state where none can be");
-	r->state = malloc(header->length + 1);
-	if (!r->state)
-		return vas_error_set(-ENOMEM, "no memory for a state of %u bytes", header->length);
 	src->has_state = true;
-	r->state_size = header->length;
-	iov = (struct iovec){ r->state, header->length };
-	return wire_recv_payload(&src->wire, header, &iov, header->length ? 1 : 0);
+	return recv_bytes(src, header, &r->state, &r->state_size);
 }
 
 static int check_end(const struct source *src, const struct stream_header *header)
@@ -146,8 +166,12 @@ static int recv_chunks(struct source *src)
 			return err;
 		switch (header.type) {
 		case STREAM_WORD:
-			err = src->has_state ? vas_error_set(-EPROTO, "pages after the state") :
-					       recv_word(src, &header);
+			err = src->has_devices || src->has_state ?
+				      vas_error_set(-EPROTO, "pages after the state") :
+				      recv_word(src, &header);
+			break;
+		case STREAM_DEVICES:
+			err = recv_devices(src, &header);
 			break;
 		case STREAM_STATE:
 			err = recv_state(src, &header);
@@ -368,6 +392,8 @@ static int receive(struct receiver *r, const struct vas_migrate_target *options,
 	if (!err)
 		err = run_sources(r);
 	if (!err)
+		err = vas_devices_load(r->target.vas, r->devices, r->devices_size);
+	if (!err)
 		err = target_publish(&r->target, &received);
 	if (err)
 		return err;
@@ -394,6 +420,7 @@ static void receiver_free(struct receiver *r, int err)
 		pack_clean(&r->sources[i].pack);
 		free(r->sources[i].raw);
 	}
+	free(r->devices);
 	free(r->state);
 	free(r);
 }

@@ -112,6 +112,8 @@ static int migrate(struct migration *m)
 	if (!err)
 		err = check_unchanged(m);
 	if (!err)
+		err = send_devices(m);
+	if (!err)
 		err = send_state(m);
 	if (!err)
 		err = send_ends(m);

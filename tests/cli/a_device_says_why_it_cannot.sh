@@ -23,9 +23,13 @@ refused 2 "one of --path, --memory and --null" blk "$sock"
 refused 2 "one of --path, --memory and --null" blk "$sock" "$disk" --null=1M
 refused 2 "says to whom" blk "$disk"
 refused 2 "says to whom" blk "$sock" "$disk" --guest="$tmp/guest"
+refused 2 "says to whom" blk "$sock" "$disk" --connect="$tmp/other"
+refused 2 "is too long" blk "$disk" --connect="/$(printf %0200d 0)"
+refused 2 "is not 0 to" blk "$disk" --fd=none
+refused 2 "no Unix stream socket" blk "$disk" --fd=0 </dev/null
 refused 2 "knows no names" blk name "$sock" "$disk"
 refused 2 "which device of the guest's" blk "$disk" --guest="$tmp/guest"
-refused 2 "by --vhost-user only" net name --loopback --guest="$tmp/guest"
+refused 3 "cannot connect" net name --loopback --guest="$tmp/guest"
 refused 3 "cannot connect" blk name "$disk" --guest="$tmp/guest"
 refused 2 "is no size" blk "$sock" --memory=much
 refused 2 "is not 1 to 64" blk "$sock" "$disk" --num-queues=65

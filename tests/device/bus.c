@@ -16,33 +16,39 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vas/consumer.h>
 #include <vas/device.h>
 #include <vas/dirty.h>
+#include <vas/handover.h>
+#include <vas/migrate.h>
 #include <vas/serve.h>
 #include <vas/transport.h>
 #include <vas/vas.h>
 
 #include "device/blk/blk.h"
+#include "core/protocol/device.h"
 #include "device/bus/bus.h"
 #include "harness.h"
+#include "lib/handle/handle.h"
 #include "tests/core/packed_driver.h"
 #include "tests/device/front_end.h"
+#include "tests/device/kills.h"
 
-#define RAM	 (16ull << 20)
-#define EXTRA	 RAM /* gpa of a region that no ring lies in */
-#define SLOTS	 16u
-#define BLOCK	 4096u
-#define ROUNDS	 8u /* places on the disk for each slot */
-#define DISK	 (1ull * SLOTS * ROUNDS * BLOCK)
-#define DESC	 0u
-#define DRIVER	 16384u
-#define DEVICE	 32768u
-#define HEADER	 0x20000u
-#define STATUS	 0x30000u
-#define DATA	 0x100000u
-#define NR_KILLS 60
+#define RAM    (16ull << 20)
+#define EXTRA  RAM /* gpa of a region that no ring lies in */
+#define SLOTS  16u
+#define BLOCK  4096u
+#define ROUNDS 8u /* places on the disk for each slot */
+#define DISK   (1ull * SLOTS * ROUNDS * BLOCK)
+#define DESC   0u
+#define DRIVER 16384u
+#define DEVICE 32768u
+#define HEADER 0x20000u
+#define STATUS 0x30000u
+#define DATA   0x100000u
 
 /* ---- the disk, in a thread or a process ---------------------------------------------------- */
 
@@ -60,7 +66,7 @@ static int serve_disk(int stop_fd)
 		.nr_queues = 2,
 		.queue_size = FRONT_RING_SIZE,
 	};
-	struct bus_options bus = { .path = where.socket, .name = "disk" };
+	struct bus_options bus = { .path = where.socket, .name = "disk", .look_fd = -1 };
 	struct blk blk;
 	int err = blk_open(&blk, &options);
 
@@ -443,21 +449,28 @@ TEST(a_process_serves_a_packed_ring)
 static void kill_again_and_again(bool with_packed)
 {
 	struct test_random random = { test_seed() };
+	uint32_t i, nr = kills_nr(60);
 	struct vas_device_info info;
 
 	begin(start_process, with_packed);
 	begin_load();
-	for (int i = 0; i < NR_KILLS; i++) {
-		test_note("kill %d", i);
-		work(test_random_below(&random, 200));
+	for (i = 0; i < nr; i++) {
+		test_note("kill %u", i);
+		kills_wait(&random, work, 200);
 		kill_process();
 		start_process();
+		if ((i + 1) % KILLS_BETWEEN_CHECKS)
+			continue;
+		wait_for_all();
+		check_disk();
+		check_reads();
+		begin_load();
 	}
 	work(200);
 	wait_for_all();
 	check_disk();
 	CHECK_EQ(vas_devices(vas, &info, 1), 1);
-	CHECK(info.grants >= NR_KILLS);
+	CHECK(info.grants >= nr / 2);
 	CHECK_EQ(times_broken, 0);
 	end();
 }
@@ -769,6 +782,225 @@ TEST(garbage_in_flight_of_a_split_ring_is_survived)
 TEST(garbage_in_flight_of_a_packed_ring_is_survived)
 {
 	garbage_in_flight(true);
+}
+
+/* ---- elsewhere ---------------------------------------------------------------------------- */
+
+/* The guest is in another vas now, and so is its driver, with what it remembers. */
+static void enter_vas(struct vas *arrived)
+{
+	struct vas_device_options disk = { .name = "disk", .kind = 2 };
+	struct front_ring driver = split;
+
+	vas = arrived;
+	snprintf(where.socket, sizeof(where.socket), "/tmp/vas-bus-there.%d", getpid());
+	CHECK_OK(vas_serve(vas, where.socket, 0600, &serve));
+	CHECK_OK(vas_device_add(vas, &disk, &device));
+	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
+	CHECK(ram != MAP_FAILED);
+	packed.ram = (char *)ram;
+	packed.desc = (void *)(ram + DESC);
+	packed.driver = (void *)(ram + DRIVER);
+	packed.device = (void *)(ram + DEVICE);
+	if (!is_packed) {
+		make_split();
+		split.next_avail = driver.next_avail;
+		split.next_used = driver.next_used;
+	}
+	start_process();
+	CHECK_OK(vas_device_wait(device, TEST_HANG_NS));
+	server = vas_device_server(device);
+	__atomic_store_n(&server->told, told, __ATOMIC_RELEASE);
+	start_queue();
+}
+
+static uint32_t wants_pause, is_paused; /* atomic: by who moves it, and by the driver */
+static bool is_killed_first;
+
+static int is_set(void *flag)
+{
+	return __atomic_load_n((uint32_t *)flag, __ATOMIC_ACQUIRE);
+}
+
+/* A driver marks nothing: all that it may have written goes once more. */
+static int pause_driver(void *arg)
+{
+	(void)arg;
+	/* With requests under way. */
+	if (is_killed_first)
+		kill_process();
+	__atomic_store_n(&wants_pause, 1, __ATOMIC_RELEASE);
+	test_wait(is_set, &is_paused, TEST_HANG_MS);
+	return vas_mark_dirty(vas, 0, RAM);
+}
+
+static int move_socks[2];
+
+static void *send_vas(void *arg)
+{
+	static const struct vas_migrate_ops ops = { .pause = pause_driver };
+	const struct vas_migrate_options options = { .fds = move_socks, .nr_fds = 1, .ops = &ops };
+
+	(void)arg;
+	return (void *)(intptr_t)vas_migrate_send(vas, &options, NULL);
+}
+
+static void *receive_vas(void *arg)
+{
+	const struct vas_migrate_target target = { .fds = &move_socks[1], .nr_fds = 1 };
+	struct vas_migrate_result result;
+	int err = vas_migrate_recv(&target, arg, &result);
+
+	free(result.state);
+	return (void *)(intptr_t)err;
+}
+
+static int works_until_paused(void *arg)
+{
+	(void)arg;
+	has_done(NULL);
+	return is_set(&wants_pause);
+}
+
+/* Nothing is answered here any more: what is in flight is answered there, once. */
+static struct vas *move(void)
+{
+	pthread_t sender, receiver;
+	struct vas *arrived = NULL;
+	void *sent, *received;
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, move_socks));
+	CHECK_OK(pthread_create(&receiver, NULL, receive_vas, &arrived));
+	CHECK_OK(pthread_create(&sender, NULL, send_vas, NULL));
+	test_wait(works_until_paused, NULL, TEST_HANG_MS);
+	__atomic_store_n(&is_paused, 1, __ATOMIC_RELEASE);
+	CHECK_OK(pthread_join(sender, &sent));
+	CHECK_OK(pthread_join(receiver, &received));
+	CHECK_OK((intptr_t)sent);
+	CHECK_OK((intptr_t)received);
+	return arrived;
+}
+
+static struct vas *save_and_restore(void)
+{
+	char file[64];
+	struct vas *arrived;
+
+	snprintf(file, sizeof(file), "/tmp/vas-bus-file.%d", getpid());
+	if (is_killed_first)
+		kill_process();
+	CHECK_OK(vas_snapshot_save(vas, file, NULL, NULL));
+	CHECK_OK(vas_snapshot_restore(file, 0, &arrived));
+	unlink(file);
+	return arrived;
+}
+
+static void *give_vas(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)vas_handover_give(vas, move_socks[0], NULL, 0);
+}
+
+/* The file stays, and has another owner. */
+static struct vas *hand_over(void)
+{
+	struct vas *arrived;
+	pthread_t giver;
+	void *given, *state;
+	size_t size;
+
+	if (is_killed_first)
+		kill_process();
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, move_socks));
+	CHECK_OK(pthread_create(&giver, NULL, give_vas, NULL));
+	CHECK_OK(vas_handover_take(move_socks[1], 0, &arrived, &state, &size));
+	CHECK_OK(pthread_join(giver, &given));
+	CHECK_OK((intptr_t)given);
+	free(state);
+	return arrived;
+}
+
+static uint32_t life_of_queue(void)
+{
+	const struct vas_device_entry *entry = vas_extent(vas, VAS_EXT_DEVICES);
+
+	return __atomic_load_n(&entry->told.queues[0].life, __ATOMIC_RELAXED);
+}
+
+/* Under load: what its process, or a dead one, had taken is done by a process of the other side. */
+static void goes_on_elsewhere(bool with_packed, bool killed, struct vas *(*carry)(void))
+{
+	struct vas_device_info info;
+	struct vas *left, *arrived;
+	struct vas_serve *its_serve;
+	uint32_t life;
+
+	is_killed_first = killed;
+	begin(start_process, with_packed);
+	begin_load();
+	work(300);
+	left = vas;
+	its_serve = serve;
+	life = life_of_queue();
+	arrived = carry();
+	/* Here nobody goes on. The other side's process does not wait for this one's. */
+	if (process)
+		kill_process();
+	enter_vas(arrived);
+	CHECK_EQ(life_of_queue(), life);
+	CHECK_EQ(vas_devices(vas, &info, 1), 1);
+	CHECK_EQ(info.state, VAS_DEVICE_SERVED);
+	vas_serve_end(its_serve);
+	if (carry == hand_over)
+		vas_unbind(left);
+	else
+		vas_destroy(left);
+	work(300);
+	wait_for_all();
+	check_disk();
+	check_reads();
+	CHECK_EQ(times_broken, 0);
+	end();
+}
+
+TEST(a_guest_moves_with_a_split_ring_under_load)
+{
+	goes_on_elsewhere(false, false, move);
+}
+
+TEST(a_guest_moves_with_a_packed_ring_under_load)
+{
+	goes_on_elsewhere(true, false, move);
+}
+
+TEST(what_a_dead_process_had_taken_of_a_split_ring_moves)
+{
+	goes_on_elsewhere(false, true, move);
+}
+
+TEST(what_a_dead_process_had_taken_of_a_packed_ring_moves)
+{
+	goes_on_elsewhere(true, true, move);
+}
+
+TEST(what_is_in_flight_of_a_split_ring_is_in_a_snapshot)
+{
+	goes_on_elsewhere(false, true, save_and_restore);
+}
+
+TEST(what_is_in_flight_of_a_packed_ring_is_in_a_snapshot)
+{
+	goes_on_elsewhere(true, true, save_and_restore);
+}
+
+TEST(what_is_in_flight_of_a_split_ring_is_handed_over)
+{
+	goes_on_elsewhere(false, true, hand_over);
+}
+
+TEST(what_is_in_flight_of_a_packed_ring_is_handed_over)
+{
+	goes_on_elsewhere(true, true, hand_over);
 }
 
 /* ---- a transport -------------------------------------------------------------------------- */

@@ -44,7 +44,7 @@ static int server_sock;
 
 static void *serve(void *arg)
 {
-	static const struct vhost_user_options vhost_user;
+	static const struct vhost_user_options vhost_user = { .look_fd = -1 };
 	int err = vhost_user_serve(server_sock, -1, &net.device, &vhost_user);
 
 	(void)arg;

@@ -22,7 +22,7 @@ static int server_sock;
 
 static void *serve(void *arg)
 {
-	static const struct vhost_user_options options;
+	static const struct vhost_user_options options = { .look_fd = -1 };
 
 	(void)arg;
 	vhost_user_serve(server_sock, -1, &rng.device, &options);

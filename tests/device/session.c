@@ -35,7 +35,7 @@ static struct blk_options options = {
 	.queue_size = FRONT_RING_SIZE,
 	.serial = "serial of the test",
 };
-static struct vhost_user_options vhost_user;
+static struct vhost_user_options vhost_user = { .look_fd = -1 };
 static struct blk blk;
 static struct front_end front;
 static pthread_t server;
@@ -118,6 +118,12 @@ static int is_answered(void *arg)
 {
 	(void)arg;
 	return front_ring_take(&front.rings[0]) >= 0;
+}
+
+static int is_answered_by_second(void *arg)
+{
+	(void)arg;
+	return front_ring_take(&front.rings[1]) >= 0;
 }
 
 static uint8_t request(uint32_t type, uint64_t sector, uint32_t len, int is_written)
@@ -309,6 +315,42 @@ TEST(a_request_in_flight_is_done_again)
 	CHECK_EQ(request(VIRTIO_BLK_T_IN, 0, 4096, 1), VIRTIO_BLK_S_OK);
 	CHECK_EQ(front.rings[0].used->idx, 2);
 	CHECK_EQ(part->desc[0].inflight, 0);
+	CHECK_EQ(end(), 0);
+}
+
+/* Each ring has a part of the file for itself. */
+TEST(requests_in_flight_are_those_of_their_ring)
+{
+	struct vas_virtq_used *used;
+	struct inflight_queue *parts[2];
+	uint8_t *file;
+
+	open_device();
+	CHECK_OK(front_end_negotiate(&front, 0));
+	CHECK_OK(front_end_send_memory(&front));
+	CHECK_OK(front_end_send_inflight(&front, 2));
+	file = mmap(NULL, front.inflight.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    front.inflight_fd, 0);
+	CHECK(file != MAP_FAILED);
+	for (int i = 0; i < 2; i++)
+		parts[i] = (void *)(file + (size_t)i * front.inflight.size / 2);
+	CHECK_EQ(front.inflight.nr_queues, 2);
+	used = front.rings[1].used;
+	/* Of the second one's two, one was taken, before the other. */
+	memset(front.ram + HEADER, 0, sizeof(struct virtio_blk_outhdr));
+	for (uint16_t slot = 0; slot < 2; slot++)
+		front_ring_post(&front.rings[1], slot, HEADER, DATA, 4096, 1, STATUS);
+	inflight_take(parts[1], 3, 1);
+	CHECK_OK(front_end_start_ring(&front, 0));
+	CHECK_OK(front_end_start_ring(&front, 1));
+	front_ring_kick(&front.rings[1]);
+	for (int i = 0; i < 2; i++)
+		test_wait(is_answered_by_second, NULL, TEST_HANG_MS);
+	CHECK_EQ(used->idx, 2);
+	CHECK_EQ(used->ring[0].head, 3);
+	CHECK_EQ(parts[1]->desc[3].inflight, 0);
+	CHECK_EQ(parts[0]->desc[3].inflight, 0);
+	CHECK_EQ(request(VIRTIO_BLK_T_IN, 0, 4096, 1), VIRTIO_BLK_S_OK);
 	CHECK_EQ(end(), 0);
 }
 
@@ -690,6 +732,70 @@ TEST(the_config_space_ends_in_zeros)
 	CHECK_OK(front_end_receive(&front, &message));
 	CHECK_EQ(message.size, 0);
 	CHECK_EQ(end(), 0);
+}
+
+static uint64_t capacity(void)
+{
+	struct vhost_user_config config = { .size = 8 };
+	struct vhost_user_message message;
+	uint64_t sectors;
+
+	CHECK_OK(front_end_send(&front, VHOST_USER_GET_CONFIG, 0, &config, 20, NULL, 0));
+	CHECK_OK(front_end_receive(&front, &message));
+	memcpy(&sectors, message.config.bytes, sizeof(sectors));
+	return sectors;
+}
+
+/* The front end is told that a disk has another size, and what is there now can be used. */
+TEST(a_disk_may_grow_and_shrink)
+{
+	struct vhost_user_message message;
+	int pair[2], fd;
+
+	use_file("sync");
+	fd = open(options.disk.path, O_RDWR | O_CLOEXEC);
+	CHECK(fd >= 0);
+
+	vhost_user.look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	begin();
+	unlink(options.disk.path);
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	CHECK_OK(front_end_send(&front, VHOST_USER_SET_BACKEND_REQ_FD, 0, NULL, 0, &pair[1], 1));
+	CHECK_EQ(capacity(), DISK / 512);
+	CHECK_EQ(request(VIRTIO_BLK_T_IN, DISK / 512, 4096, 1), VIRTIO_BLK_S_IOERR);
+	for (int times = 2; times >= 1; times--) {
+		CHECK_OK(ftruncate(fd, times * (off_t)DISK));
+		CHECK_OK(eventfd_write(vhost_user.look_fd, 1));
+		CHECK_EQ(recv(pair[0], &message.request, VHOST_USER_HEADER, MSG_WAITALL),
+			 VHOST_USER_HEADER);
+		CHECK_EQ(message.request, VHOST_USER_BACKEND_CONFIG_CHANGE);
+		CHECK_EQ(message.flags, VHOST_USER_VERSION);
+		CHECK_EQ(message.size, 0);
+		CHECK_EQ(capacity(), (uint64_t)times * DISK / 512);
+		CHECK_EQ(request(VIRTIO_BLK_T_IN, DISK / 512, 4096, 1),
+			 times == 2 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+	}
+	/* The same size is no news. */
+	CHECK_OK(eventfd_write(vhost_user.look_fd, 1));
+	CHECK_EQ(capacity(), DISK / 512);
+	CHECK_EQ(recv(pair[0], &message.request, 1, MSG_DONTWAIT), -1);
+	CHECK_EQ(end(), 0);
+	close(pair[0]);
+	close(pair[1]);
+	close(fd);
+}
+
+TEST(a_socket_for_requests_is_one)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	open_device();
+	CHECK_OK(front_end_send(&front, VHOST_USER_SET_BACKEND_REQ_FD, 0, NULL, 0, &fd, 1));
+	is_refused("no Unix stream socket");
+	connect_pair();
+	CHECK_OK(front_end_send(&front, VHOST_USER_SET_BACKEND_REQ_FD, 0, NULL, 0, NULL, 0));
+	is_refused("no Unix stream socket");
+	close(fd);
 }
 
 TEST(features_that_were_not_offered_are_refused)

@@ -35,7 +35,7 @@ static uint32_t room = 1 << 20, taken; /* what the guest says */
 
 static void *serve(void *arg)
 {
-	static const struct vhost_user_options options;
+	static const struct vhost_user_options options = { .look_fd = -1 };
 
 	(void)arg;
 	vhost_user_serve(server_sock, -1, &vsock.device, &options);

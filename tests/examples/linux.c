@@ -13,8 +13,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/harness.h"
@@ -210,9 +212,19 @@ static void serve(const void *address, socklen_t len, int *sock)
 	CHECK_OK(pthread_create(&thread, NULL, echo, sock));
 }
 
+static const struct sockaddr_in tcp = { .sin_family = AF_INET, .sin_port = __builtin_bswap16(7) };
+
+static void has_spoken(void)
+{
+	CHECK_EQ(program_finish(&vmm), 0);
+	CHECK(!strstr(vmm.text, "BROKEN"));
+	CHECK_HAS(vmm.text, "ethernet: 5 pings answered");
+	CHECK_HAS(vmm.text, "ethernet: 512 KiB came back");
+	CHECK_HAS(vmm.text, "vsock: 512 KiB came back");
+}
+
 TEST(a_guest_speaks_with_the_host_through_its_kernel)
 {
-	const struct sockaddr_in tcp = { .sin_family = AF_INET, .sin_port = htons(7) };
 	const struct sockaddr_vm vsock = { .svm_family = AF_VSOCK,
 					   .svm_cid = VMADDR_CID_ANY,
 					   .svm_port = 7 };
@@ -237,9 +249,57 @@ TEST(a_guest_speaks_with_the_host_through_its_kernel)
 	serve(&tcp, sizeof(tcp), &socks[0]);
 	serve(&vsock, sizeof(vsock), &socks[1]);
 	program_start(&vmm, argv);
-	CHECK_EQ(program_finish(&vmm), 0);
-	CHECK(!strstr(vmm.text, "BROKEN"));
-	CHECK_HAS(vmm.text, "ethernet: 5 pings answered");
-	CHECK_HAS(vmm.text, "ethernet: 512 KiB came back");
-	CHECK_HAS(vmm.text, "vsock: 512 KiB came back");
+	has_spoken();
+}
+
+/* The same through processes on the bus; and random bytes, which the guest's kernel asks for. */
+TEST(a_guest_speaks_with_the_host_through_processes)
+{
+	const struct sockaddr_un vsock = { .sun_family = AF_UNIX, .sun_path = "/tmp/vsock_7" };
+	static int socks[2];
+	static struct program devices[3];
+	char append[1024];
+	const char *argv[] = { path_of("TEST_TINYVMM"),
+			       "--mem",
+			       "160",
+			       "--append",
+			       append,
+			       "--initrd",
+			       path_of("TEST_ETHERNET"),
+			       "--serve",
+			       "/tmp/bus",
+			       "--device",
+			       "bus-net,name=net",
+			       "--device",
+			       "bus-vsock,name=vsock",
+			       "--device",
+			       "bus-rng,name=rng",
+			       path_of("TEST_VMLINUX"),
+			       NULL };
+	const char *const of_device[][10] = {
+		{ path_of("TEST_VAS"), "device", "net", "net", "--tap", "tap0", "--guest",
+		  "/tmp/bus" },
+		{ path_of("TEST_VAS"), "device", "vsock", "vsock", "--guest-cid", "42",
+		  "--uds-path", "/tmp/vsock", "--guest", "/tmp/bus" },
+		{ path_of("TEST_VAS"), "device", "rng", "rng", "--guest", "/tmp/bus" },
+	};
+
+	snprintf(append, sizeof(append), "%s vas_vsock=1", path_of("TEST_APPEND"));
+	make_tap();
+	serve(&tcp, sizeof(tcp), &socks[0]);
+	serve(&vsock, sizeof(vsock), &socks[1]);
+	unlink("/tmp/bus");
+	program_start(&vmm, argv);
+	test_wait(is_served, NULL, TEST_HANG_MS);
+	for (int i = 0; i < 3; i++) {
+		const char *words[11] = { 0 };
+
+		memcpy(words, of_device[i], sizeof(of_device[i]));
+		program_start(&devices[i], words);
+	}
+	has_spoken();
+	for (int i = 0; i < 3; i++) {
+		kill(devices[i].pid, SIGTERM);
+		program_finish(&devices[i]);
+	}
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Fuzz a vhost-user connection: any messages, with any fds, to a block device whose queues run as far
- * as the messages have them run, on memory that holds any bytes.
+ * Fuzz a vhost-user connection: any messages, with any fds, to a device of any kind whose queues run
+ * as far as the messages have them run, on memory that holds any bytes. The last byte of what the
+ * memory begins with says which kind.
  *
  * Input: what the memory begins with (GUEST bytes); then, for each message, its request, flags, size,
  * how many fds, and of which kinds they are (two bytes), and its payload.
@@ -15,7 +16,10 @@
 #include <vas/vas.h>
 
 #include "device/blk/blk.h"
+#include "device/net/net.h"
+#include "device/rng/rng.h"
 #include "device/vhost_user/session.h"
+#include "device/vsock/vsock.h"
 #include "harness.h"
 #include "pieces.h"
 
@@ -26,6 +30,12 @@
 #define NR_KINDS     8u
 
 static struct blk blk;
+static struct net loopback, null;
+static struct rng rng;
+static struct vsock vsock;
+static struct vas_device *const devices[] = {
+	&blk.device, &loopback.device, &null.device, &rng.device, &vsock.device,
+};
 static int kinds[NR_KINDS];
 static uint8_t *ram;
 
@@ -40,6 +50,20 @@ static int make_file(size_t size)
 	return fd;
 }
 
+static void open_others(void)
+{
+	struct net_options net = { .kind = NET_LOOPBACK, .nr_pairs = 1, .queue_size = 256 };
+	struct vsock_options sockets = { "fuzz-vsock", 3, 256 };
+
+	CHECK_OK(net_open(&loopback, &net));
+	net.kind = NET_NULL;
+	net.generate = 64;
+	CHECK_OK(net_open(&null, &net));
+	rng_open(&rng, 256);
+	CHECK_OK(vsock_open(&vsock, &sockets));
+	unlink(sockets.path);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static const struct blk_options options = {
@@ -52,6 +76,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	CHECK_OK(blk_open(&blk, &options));
+	open_others();
 	CHECK_OK(pipe2(pair, O_CLOEXEC));
 	kinds[0] = make_file(RAM);
 	kinds[1] = eventfd(0, EFD_CLOEXEC);
@@ -94,11 +119,13 @@ static size_t post(int sock, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct vhost_user_options options = { 0 };
+	static const struct vhost_user_options options = { .look_fd = -1 };
+	struct vas_device *device;
 	int pair[2];
 
 	if (size < GUEST)
 		return 0;
+	device = devices[data[GUEST - 1] % (sizeof(devices) / sizeof(devices[0]))];
 	memset(ram, 0, RAM);
 	memcpy(ram, data, GUEST);
 	CHECK_OK(ftruncate(kinds[4], size & 1 ? 0 : RAM));
@@ -114,7 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= nr;
 	}
 	shutdown(pair[0], SHUT_WR);
-	vhost_user_serve(pair[1], -1, &blk.device, &options);
+	vhost_user_serve(pair[1], -1, device, &options);
 	close(pair[0]);
 	close(pair[1]);
 	segments_count_fds();

@@ -237,7 +237,37 @@ TEST(answers_of_the_wrong_type_harm_nothing)
 		CHECK_EQ(qemu_is_running(qmp), -EBUSY);
 		qemu_kind(qmp, &kind);
 		qemu_check_disks(qmp);
+		qemu_check_devices(qmp);
 	}
+	qmp_close(qmp);
+	end(pid);
+}
+
+static void has_a_physical_device(int sock)
+{
+	char line[4096], answer[256];
+
+	agree(sock);
+	for (int id = 2; hear(sock, line, sizeof(line)); id++) {
+		snprintf(answer, sizeof(answer),
+			 "{\"return\": [{\"name\": \"type\", \"type\": \"string\"}, {\"name\": "
+			 "\"%s\", \"type\": \"child<%s>\"}], \"id\": %d}\n",
+			 strstr(line, "-anon") ? "device[0]" : "nic0",
+			 id == 3 ? "vfio-pci" : "virtio-net-pci", id);
+		say(sock, answer);
+	}
+}
+
+TEST(a_physical_device_is_refused_by_its_name)
+{
+	struct qmp *qmp;
+	pid_t pid = serve(has_a_physical_device);
+
+	CHECK_OK(qmp_open(path, PATIENT, &qmp));
+	CHECK_EQ(qemu_check_devices(qmp), -EOPNOTSUPP);
+	CHECK_HAS(vas_error(), "device[0] (<vfio-pci>)");
+	/* Only those with names of their own, of which there are others. */
+	CHECK_OK(qemu_check_devices(qmp));
 	qmp_close(qmp);
 	end(pid);
 }

@@ -48,6 +48,12 @@ static void put_u64(struct bytes *b, uint64_t value)
 	put(b, &value, sizeof(value));
 }
 
+static void put_command(struct bytes *b, uint16_t command)
+{
+	put_u8(b, 8);
+	put_u32(b, (uint32_t)command << 16); /* and no data */
+}
+
 static void put_name(struct bytes *b, const char *name)
 {
 	put_u8(b, (uint8_t)strlen(name));
@@ -177,6 +183,7 @@ TEST(pages_of_the_ram_are_told_and_the_rest_is_left)
 	put_page(&stream, NULL, PAGE, ZERO);
 	put_page(&stream, "vas-ram", 7 * PAGE, ZERO);
 	put_footer(&stream, 5);
+	put_command(&stream, 11);
 	put_part(&stream, 3);
 	put_page(&stream, NULL, 8 * PAGE, BYTES);
 	put_footer(&stream, 5);
@@ -188,6 +195,7 @@ TEST(pages_of_the_ram_are_told_and_the_rest_is_left)
 	put_page(&rest, "rom", 0, BYTES);
 	put_page(&rest, NULL, PAGE, ZERO);
 	put_footer(&rest, 5);
+	put_command(&rest, 11);
 	put_part(&rest, 3);
 	put_footer(&rest, 5);
 	put_devices(&rest);
@@ -244,6 +252,10 @@ TEST(what_is_no_stream_of_this_ram_is_refused)
 	put_name(&b, "block");
 	put_u32(&b, 0);
 	put_u32(&b, 1);
+	ends_with(&b, -EOPNOTSUPP);
+	put_begin(&b);
+	put_setup(&b, RAM, PAGE);
+	put_command(&b, 4); /* a post-copy's */
 	ends_with(&b, -EOPNOTSUPP);
 	put_begin(&b);
 	put_u8(&b, 7);

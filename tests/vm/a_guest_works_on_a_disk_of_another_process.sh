@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # An unmodified QEMU's guest writes, reads, discards, zeroes and flushes a disk that 'vas device blk'
 # serves: what it reads is what it wrote. With split and packed rings, one queue and more, and each
-# engine; and a disk that is only read.
+# engine; it finds a disk that has grown; and one that is only read.
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=device.sh
@@ -33,6 +33,10 @@ try()
 try file ,num-queues=2 --path "$tmp/disk" --serial of-this-test
 grep -aq 'disk: serial of-this-test' "$tmp/file" || die "$(grep -a serial "$tmp/file")"
 grep -aq 'disk: 2 queues' "$tmp/file" || die "$(grep -a queues "$tmp/file")"
+truncate -s $((2 * disk_mib))M "$tmp/disk"
+kill -USR1 "$device"
+wait_until grep -aq "disk: $((2 * disk_mib)) MiB" "$tmp/file"
+goes_on "$tmp/file" 100
 end_both
 grep -q . "$tmp/disk" || die "nothing was written to the file"
 

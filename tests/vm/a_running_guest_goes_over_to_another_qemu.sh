@@ -143,6 +143,22 @@ upgrade 0 -- $command -append "$append" -netdev user,id=net
 is_new
 ! is_open || die "somebody listens at port $port"
 
+# A console in a file is continued, however QEMU is told of it, and when it does not work out.
+# The state has the network in it by now.
+net="-netdev user,id=net"
+for console in "-serial file:$serial" "-chardev file,id=console,path=$serial -serial chardev:console"; do
+	# shellcheck disable=SC2086 # words
+	upgrade 0 -- ${command%-chardev file,*} $console $net -append "$append"
+	err_has "one QEMU after the other"
+	is_new
+	# shellcheck disable=SC2086 # words
+	upgrade 3 -- ${command%-chardev file,*} $console $net -append "$append" -smp 1
+	is_new
+done
+# shellcheck disable=SC2086 # words
+upgrade 0 -- $command $net -append "$append"
+is_new
+
 # Who is bound has had no error all the while. The last QEMU is saved as any, and its end is the holder's.
 kill "$binder"
 wait "$binder" || die "the binder: $(cat "$tmp/binder.err")"

@@ -12,14 +12,17 @@
 #	device_where NR			the NRth device's options, in $where
 #	qemu_device			QEMU's words, in $qemu_device; the socket's chardev is "device"
 #
-# and then:
+# and then, with QEMU=newer for a QEMU that is newer than the system's, as scripts/qemu.sh has it:
 #
 #	make_initramfs INIT MODULE...	the kernel $kernel_name, an initramfs: $kernel, $initramfs; what
 #					$tmp/root has comes along
 #	make_guest			the same, for the device
 #	serve [OPTION...]		the device, in the background: $device; it listens at $sock
 #	kill_device			at any moment
-#	boot SERIAL [WORD...]		QEMU, with further words: $guest; the guest has begun to work
+#	$qemu_memory			QEMU's words for memory that it shares; empty: 'vas run' has it
+#	boot SERIAL [WORD...]		QEMU, with further words: $guest; the guest has begun to work;
+#					by the command in $launch, if there is one
+#	make_command SERIAL		QEMU's words: $command, without those of the guest's, $cmdline
 #	checked SERIAL			how much it has checked
 #	goes_on SERIAL [MORE]		wait until it has checked more; nothing was broken
 #	monitor SOCKET COMMAND		of QEMU's
@@ -28,6 +31,10 @@ tests_vm=$(cd "$(dirname "$0")" && pwd)
 scripts=$(cd "$tests_vm/../../scripts" && pwd)
 # shellcheck source-path=SCRIPTDIR/../../scripts source=../../scripts/vm-machine.sh
 . "$scripts/vm-machine.sh"
+qemu_program=qemu-system-x86_64
+if [ "${QEMU:-}" = newer ]; then
+	qemu_program=$("$scripts/qemu.sh" path) || skip "a newer QEMU is not in the cache: scripts/qemu.sh fetch"
+fi
 guest_mib=192 kernel_name=6.1 reconnect=,reconnect=1
 sock=$tmp/sock
 
@@ -40,7 +47,7 @@ device_kind()
 
 make_initramfs()
 {
-	need qemu-system-x86_64 cpio python3
+	need "$qemu_program" cpio python3
 	init=$1
 	shift
 	kernel=$("$scripts/kernel.sh" path "$kernel_name" vmlinux) || skip "kernel $kernel_name is not in the cache"
@@ -77,17 +84,23 @@ kill_device()
 	wait "$device" 2>/dev/null || :
 }
 
+# Words without blanks: $tmp has none.
+make_command()
+{
+	qemu_device
+	command="$qemu_program -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m ${guest_mib}M
+		${qemu_memory-"-machine memory-backend=ram -object memory-backend-memfd,id=ram,size=${guest_mib}M,share=on"}
+		-nodefaults -display none -no-reboot -serial file:$1 -kernel $kernel -initrd $initramfs
+		-chardev socket,id=device,path=$sock$reconnect $qemu_device"
+	cmdline="$(machine_cmdline) ${append:-}"
+}
+
 boot()
 {
-	serial=$1
+	make_command "$1"
 	shift
-	qemu_device
 	# shellcheck disable=SC2086 # words
-	qemu-system-x86_64 -M q35,memory-backend=ram -accel tcg,thread=multi -cpu max -smp 2 \
-		-m ${guest_mib}M -object memory-backend-memfd,id=ram,size=${guest_mib}M,share=on \
-		-nodefaults -display none -no-reboot -serial "file:$serial" -kernel "$kernel" \
-		-initrd "$initramfs" -chardev "socket,id=device,path=$sock$reconnect" $qemu_device \
-		-append "$(machine_cmdline) ${append:-}" "$@" >"$tmp/qemu.out" 2>&1 &
+	${launch:-} $command -append "$cmdline" "$@" >"$tmp/qemu.out" 2>&1 &
 	guest=$!
 	started="$started $guest"
 }

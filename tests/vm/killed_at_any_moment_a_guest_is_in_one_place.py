@@ -117,7 +117,8 @@ class Test:
     def __init__(self, folder):
         self.folder, self.run = folder, f"{folder}/run"
         os.environ["VAS_RUN_DIR"] = self.run
-        for name in "root/dev", "root/proc":
+        os.environ["TMPDIR"] = f"{folder}/tmp"
+        for name in "root/dev", "root/proc", "tmp":
             os.makedirs(f"{folder}/{name}")
         shutil.copy(INIT, f"{folder}/root/init")
         shell(f"machine_initramfs {folder}/root {folder}/initramfs")
@@ -326,6 +327,8 @@ class Test:
         start = time.monotonic()
         print(f"# {do.__name__}", flush=True)
         do()
+        if left := os.listdir(f"{self.folder}/tmp"):
+            die(f"a copy of the guest's memory is left: {left}")
         print(f"#   {time.monotonic() - start:.1f} s", flush=True)
 
     def end_all(self):

@@ -574,6 +574,113 @@ TEST(a_device_that_is_removed_ends_its_provider)
 	end_guest();
 }
 
+/* ---- as bytes ----------------------------------------------------------------------------- */
+
+static struct vas *empty_vas(void)
+{
+	struct vas_options options = { .limit = RAM, .name = "elsewhere" };
+	struct vas *empty;
+
+	CHECK_OK(vas_create(&options, &empty));
+	return empty;
+}
+
+/* A device that is served, whose second queue is started, with something in flight. */
+static void make_served(struct worker *worker)
+{
+	make_guest();
+	start_worker(worker);
+	make_transport();
+	test_wait(is_granted, worker, TEST_HANG_MS);
+	CHECK_OK(server->ops->queue_start(server, 1, &queue));
+	strcpy(vas_provider_inflight(worker->provider, 1), "in flight");
+	strcpy(vas_provider_kept(worker->provider), "kept");
+}
+
+TEST(devices_are_saved_and_loaded)
+{
+	struct vas_device_options disk = { .name = "disk", .kind = KIND };
+	struct vas_device_entry *entry, *loaded;
+	struct vas_bus_device *other;
+	struct vas_device_info there;
+	struct worker worker;
+	struct vas *elsewhere = empty_vas();
+	void *bytes;
+	size_t size;
+
+	CHECK_OK(vas_devices_save(elsewhere, &bytes, &size));
+	CHECK_EQ(size, 0);
+	CHECK_OK(vas_devices_load(elsewhere, NULL, 0));
+	make_served(&worker);
+	CHECK_OK(vas_devices_save(vas, &bytes, &size));
+	CHECK_EQ(vas_devices_load(vas, bytes, size), -EEXIST);
+	CHECK_OK(vas_devices_load(elsewhere, bytes, size));
+	CHECK_EQ(vas_devices(elsewhere, &there, 1), 1);
+	CHECK_STR(there.name, "disk");
+	CHECK_EQ(there.state, VAS_DEVICE_ORPHANED);
+	CHECK_EQ(there.provider_pid, 0);
+	CHECK_EQ(there.offered, info().offered);
+	CHECK_EQ(there.nr_queues, QUEUES);
+	entry = vas_extent(vas, VAS_EXT_DEVICES);
+	loaded = vas_extent(elsewhere, VAS_EXT_DEVICES);
+	CHECK_STR((char *)loaded->inflight[1], "in flight");
+	CHECK_STR((char *)loaded->answer.kept, "kept");
+	CHECK_EQ(loaded->told.queues[1].life,
+		 __atomic_load_n(&entry->told.queues[1].life, __ATOMIC_RELAXED));
+	CHECK_EQ(loaded->told.queues[1].flags, VAS_DEVICE_QUEUE_KEPT);
+	CHECK_EQ(loaded->told.queues[0].flags, 0);
+	/* Its next owner has it as it was. */
+	CHECK_OK(vas_device_add(elsewhere, &disk, &other));
+	CHECK_EQ(loaded->told.queues[1].flags, VAS_DEVICE_QUEUE_KEPT);
+	vas_device_remove(other);
+	vas_destroy(elsewhere);
+	free(bytes);
+	end_worker(&worker);
+	end_guest();
+}
+
+/* Nothing is loaded of what makes no sense; what does is as if a hostile peer had written it. */
+TEST(devices_that_make_no_sense_are_not_loaded)
+{
+	struct test_random random = { test_seed() };
+	struct vas *elsewhere = empty_vas();
+	struct worker worker;
+	uint8_t *bytes, *twice;
+	void *saved;
+	size_t size;
+
+	make_served(&worker);
+	CHECK_OK(vas_devices_save(vas, &saved, &size));
+	bytes = saved;
+	for (size_t cut = 1; cut < size; cut += 1 + size / 100)
+		CHECK_EQ(vas_devices_load(elsewhere, bytes, cut), -EPROTO);
+	twice = malloc(2 * size);
+	memcpy(twice, bytes, size);
+	memcpy(twice + size, bytes, size);
+	CHECK_EQ(vas_devices_load(elsewhere, twice, 2 * size), -EPROTO);
+	CHECK_EQ(vas_devices(elsewhere, NULL, 0), 0);
+	for (int round = 0; round < 500; round++) {
+		struct vas_device_info seen;
+		size_t at = test_random_below(&random, sizeof(struct vas_device_told));
+		int err;
+
+		memcpy(twice, bytes, size);
+		twice[at] ^= (uint8_t)(1u << test_random_below(&random, 8));
+		err = vas_devices_load(elsewhere, twice, size);
+		CHECK(!err || err == -EPROTO);
+		CHECK_EQ(vas_devices(elsewhere, &seen, 1), err ? 0 : 1);
+		if (err)
+			continue;
+		vas_destroy(elsewhere);
+		elsewhere = empty_vas();
+	}
+	free(twice);
+	free(saved);
+	vas_destroy(elsewhere);
+	end_worker(&worker);
+	end_guest();
+}
+
 /* ---- hostile ------------------------------------------------------------------------------ */
 
 /* The owner decides from its own copy: whatever a peer makes of the entry. */
@@ -734,8 +841,7 @@ TEST(a_socket_that_is_left_behind_is_replaced)
 	int status;
 	pid_t pid;
 
-	make_guest();
-	snprintf(name, sizeof(name), "%s.2", path);
+	snprintf(name, sizeof(name), "/tmp/vas-bus-test.%d.2", getpid());
 	pid = fork();
 	if (!pid) {
 		struct vas_options options = { .limit = RAM };
@@ -748,6 +854,7 @@ TEST(a_socket_that_is_left_behind_is_replaced)
 	CHECK_EQ(status, 0);
 	CHECK_OK(access(name, F_OK));
 	CHECK_EQ(vas_connect(name, 0, &peer, NULL), -ECONNREFUSED);
+	make_guest();
 	CHECK_OK(vas_serve(vas, name, 0600, &other));
 	CHECK_OK(vas_connect(name, 0, &peer, NULL));
 	vas_unbind(peer);

@@ -260,6 +260,14 @@ TEST(a_child_calls_nothing_that_its_parent_attached)
 	vas_destroy(vas);
 }
 
+/* A child that allocates, while its parent had threads: only a libc's own allocator allows it. */
+static void skip_if_child_waits_for_sanitizer(void)
+{
+	if (TEST_SANITIZED)
+		test_skip(
+			"the sanitizer's allocator has locks of its own, which a child waits for");
+}
+
 static int nr_fds;
 
 static void count_fds(struct vas *vas)
@@ -273,11 +281,10 @@ static void count_fds(struct vas *vas)
 
 TEST(a_childs_notifications_are_its_own)
 {
-	struct vas *vas = simple_vas();
+	struct vas *vas;
 
-#ifdef __SANITIZE_THREAD__
-	test_skip("the thread sanitizer lets no child of threads start one");
-#endif
+	skip_if_child_waits_for_sanitizer();
+	vas = simple_vas();
 	CHECK(vas_notify_fd(vas) >= 0);
 	nr_fds = test_count_fds();
 	in_child(count_fds, vas);
@@ -313,9 +320,7 @@ TEST(a_child_waits_for_no_thread_of_its_parents)
 	struct vas *vas;
 	pthread_t threads[3];
 
-	if (TEST_SANITIZED)
-		test_skip(
-			"the sanitizer's allocator has locks of its own, which a child waits for");
+	skip_if_child_waits_for_sanitizer();
 	/* As much as there is: it must not come to that. */
 	if (getenv("TEST_EMULATED"))
 		test_skip("the emulator keeps memory of each map that ever was");

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* What the saver has beside the memory lies in the file as well, and comes back the same or not at all. */
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -30,6 +33,44 @@ static void check_state(const char *path, const char *want, size_t want_size)
 	else
 		CHECK(!state);
 	free(state);
+}
+
+static int nr_names(void)
+{
+	DIR *dir = opendir(".");
+	int nr = 0;
+
+	CHECK(dir);
+	while (readdir(dir))
+		nr++;
+	closedir(dir);
+	return nr;
+}
+
+TEST(a_file_without_a_name_is_restored_by_its_fd)
+{
+	struct test_random random = { test_seed() };
+	struct vas *vas = shadow_vas(SIZE);
+	int fd = -1;
+	char path[64];
+	struct vas_snapshot_options options = { .state = "state", .state_size = 5, .fd = &fd };
+
+	enter_folder();
+	write_some(vas, &random, 30);
+	CHECK_OK(vas_snapshot_save_with(vas, ".", &options));
+	CHECK(fd >= 0);
+	/* Nothing but "." and "..". */
+	CHECK_EQ(nr_names(), 2);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	check_state(path, "state", 5);
+	check_restores(path, vas);
+	close(fd);
+	options.parent = "full";
+	CHECK_EQ(vas_snapshot_save_with(vas, ".", &options), -EINVAL);
+	options.parent = NULL;
+	CHECK_EQ(vas_snapshot_save_with(vas, "missing", &options), -ENOENT);
+	vas_destroy(vas);
+	leave_folder();
 }
 
 TEST(a_state_comes_back_and_so_does_the_memory)

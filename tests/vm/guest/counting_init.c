@@ -135,13 +135,15 @@ static void churn(size_t mib)
 	uint64_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
-	for (uint64_t at = 0; memory != MAP_FAILED; at += step) {
+	if (memory == MAP_FAILED) {
+		perror("churn");
+		_exit(1);
+	}
+	for (uint64_t at = 0;; at += step) {
 		for (uint64_t i = 0; i < step; i += 8)
 			memory[(at + i) % size / 8] = at;
 		nanosleep(&period, NULL);
 	}
-	perror("churn");
-	_exit(1);
 }
 
 static void listen_to_console(void)

@@ -5,6 +5,7 @@
  *	disk: 1700 checked	requests so far, ten lines a second
  *	disk: 4 queues		of the device
  *	disk: serial TEXT
+ *	disk: 128 MiB		whenever that is something else
  *	disk: BROKEN ...	an error, or other bytes than were written
  *
  * Each of WORKERS processes has a part of the disk for itself and remembers which version of each
@@ -50,6 +51,21 @@ static void tell_of_device(void)
 		snprintf(path, sizeof(path), "/sys/block/vda/mq/%d", nr);
 	while (!access(path, F_OK) && ++nr);
 	printf("disk: %d queues\n", nr);
+}
+
+static void tell_of_size(void)
+{
+	static uint64_t told;
+	unsigned long long sectors = 0;
+	FILE *file = fopen("/sys/block/vda/size", "re");
+
+	if (!file || fscanf(file, "%llu", &sectors) != 1)
+		printf("disk: BROKEN: it has no size\n");
+	if (file)
+		fclose(file);
+	if (sectors != told)
+		printf("disk: %llu MiB\n", sectors >> 11);
+	told = sectors;
 }
 
 /* ---- a worker ----------------------------------------------------------------------------- */
@@ -221,6 +237,7 @@ int main(void)
 			work(i, number("vas_offset") << 20);
 	for (;;) {
 		nanosleep(&period, NULL);
+		tell_of_size();
 		printf("disk: %llu checked\n",
 		       (unsigned long long)__atomic_load_n(nr_checked, __ATOMIC_RELAXED));
 	}
