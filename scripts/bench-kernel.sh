@@ -95,7 +95,7 @@ machine_options()
 # The bench's own lines: from its head on, or its records
 show()
 {
-	tr -d '\r' <"$1" | grep -E '^(\{"bench"|kernel-|case |goal |[a-z]+(/[0-9]+)+( |$)| {20})' || :
+	tr -d '\r' <"$1" | grep -E '^(\{"bench"|kernel-|case |goal |[a-z-]+(/[0-9]+)+( |$)| {20})' || :
 }
 
 measure()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * The process is the guest's driver, and a program of the host that sends by the interface. What the
- * guest sends is for nobody there: the stack drops it.
+ * The process is the guest's driver, and a program of the host that sends by the interface. What
+ * the guest sends is for nobody there: the stack drops it.
  */
 #include "net.h"
 

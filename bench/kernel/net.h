@@ -14,9 +14,10 @@ enum net_kind {
 
 /*
  * What a frame of len bytes takes from the guest's driver to the host's stack, or the other way:
- * ticks of the processor's clock, or ns. Bursts of 64, or as many as hold so many bytes; the driver,
- * the host's sender and all changes of thread are in it. Longer frames than the MTU are TCP, to be
- * segmented by who has them next. Returns 0 or -errno; -ENODEV: this kernel has no such device.
+ * ticks of the processor's clock, or ns. Bursts of 64, or of 8 if a frame does not fit a page; the
+ * driver, the host's sender and all changes of thread are in it. Frames that do not fit a page are
+ * TCP, to be segmented by who has them next. Returns 0 or -errno; -ENODEV: this kernel has no such
+ * device.
  */
 int net_measure(enum net_kind kind, bool to_guest, uint32_t len, bool ticks, double *rounds,
 		unsigned int nr_rounds);
