@@ -451,15 +451,11 @@ int qemu_save_end(struct qemu_save *save, int err)
 	return end ? end : back;
 }
 
-int qemu_save(struct qmp *qmp, void **state, size_t *size)
+int qemu_save_take(struct qemu_save *save, void **state, size_t *size)
 {
 	struct bytes bytes = { 0 };
-	struct qemu_save save;
-	int err = qemu_save_begin(qmp, &save);
+	int err = qemu_save_end(save, qemu_save_pass(save, take_bytes, &bytes));
 
-	if (err)
-		return err;
-	err = qemu_save_end(&save, qemu_save_pass(&save, take_bytes, &bytes));
 	if (err) {
 		free(bytes.at);
 		return err;
@@ -467,6 +463,14 @@ int qemu_save(struct qmp *qmp, void **state, size_t *size)
 	*state = bytes.at;
 	*size = bytes.nr;
 	return 0;
+}
+
+int qemu_save(struct qmp *qmp, void **state, size_t *size)
+{
+	struct qemu_save save;
+	int err = qemu_save_begin(qmp, &save);
+
+	return err ? err : qemu_save_take(&save, state, size);
 }
 
 /* ---- loading ------------------------------------------------------------------------------ */

@@ -68,6 +68,8 @@ int qemu_save_begin(struct qmp *qmp, struct qemu_save *save);
 int qemu_save_pass(struct qemu_save *save, int (*take)(void *arg, const void *bytes, size_t size),
 		   void *arg);
 int qemu_save_end(struct qemu_save *save, int err);
+/* pass and end at once, as qemu_save() does. */
+int qemu_save_take(struct qemu_save *save, void **state, size_t *size);
 
 /*
  * Into a QEMU that was started with "-incoming defer". The guest stands afterwards. with_ram: the

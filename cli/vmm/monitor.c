@@ -12,8 +12,8 @@
 
 #define MONITOR_NS 10000000000ull
 #define CONNECT_NS 5000000000ull
-#define TRIES	   30000 /* until QEMU has come so far that it listens: a minute */
-#define TRY_MS	   2
+#define TRIES	   60000 /* until QEMU has come so far that it listens: a minute */
+#define TRY_MS	   1
 #define KILL_MS	   5000
 #define RESETS	   3
 

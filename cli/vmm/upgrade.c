@@ -226,16 +226,38 @@ static int go_on_in_either(struct upgrade *u, uint64_t stopped_ns)
 	return vas_error_set(err, "%s", words);
 }
 
+/* As it runs now, with its state. What can be asked before it stops was. */
+static int save(struct upgrade *u, void **bytes, size_t *size, uint64_t *stopped_ns)
+{
+	struct guest *guest = &u->guest;
+	struct qemu_record record = u->now;
+	struct qemu_save saving;
+	void *state = NULL;
+	int err = dimm_check(guest->qmp, guest->vas);
+
+	if (!err)
+		err = qemu_save_begin(guest->qmp, &saving);
+	if (err)
+		return err;
+	*stopped_ns = guest->was_running ? turn_now_ns() : 0;
+	err = guest_stop(guest);
+	err = err ? qemu_save_end(&saving, err) :
+		    qemu_save_take(&saving, &state, &record.state_size);
+	record.state = state;
+	if (!err)
+		err = qemu_record_pack(&record, bytes, size);
+	free(state);
+	return err;
+}
+
 /* Into `state`, with the old QEMU ended. */
-static int put_aside(struct upgrade *u)
+static int put_aside(struct upgrade *u, uint64_t *stopped_ns)
 {
 	struct guest *guest = &u->guest;
 	size_t size = 0;
 	void *bytes = NULL;
-	int err = guest_stop(guest);
+	int err = save(u, &bytes, &size, stopped_ns);
 
-	if (!err)
-		err = guest_save(guest, &bytes, &size);
 	if (!err && (err = run_folder_put(&guest->folder, RUN_STATE, bytes, size)))
 		vas_error_set(err, "%s: %s", guest->folder.path, strerror(-err));
 	free(bytes);
@@ -255,8 +277,8 @@ static int put_aside(struct upgrade *u)
 
 static int in_turn(struct upgrade *u)
 {
-	uint64_t stopped_ns = u->guest.was_running ? turn_now_ns() : 0;
-	int err = put_aside(u);
+	uint64_t stopped_ns = 0;
+	int err = put_aside(u, &stopped_ns);
 
 	return err ? err : go_on_in_either(u, stopped_ns);
 }

@@ -115,21 +115,34 @@ int live_note(struct save *s, const struct live_word *word)
 	return 0;
 }
 
-/* The pages with bytes, as the file has them, into `to`. */
+static int read_file(struct save *s, char *to, size_t size, uint64_t offset)
+{
+	if (pread(s->file.fd, to, size, (off_t)offset) == (ssize_t)size)
+		return 0;
+	return vas_error_set(-EIO, "%s: what was written cannot be read", s->file.path);
+}
+
+/* The pages with bytes, as the file has them, into `to`. Those in a row there are one read. */
 static int read_back(struct save *s, const struct live_word *word, char *to, size_t *size)
 {
+	uint64_t from = 0;
+	size_t done = 0; /* before those that are still to be read, from `from` on */
+	int err = 0;
+
 	*size = 0;
-	for (uint64_t bits = word->data; bits; bits &= bits - 1) {
+	for (uint64_t bits = word->data; !err && bits; bits &= bits - 1) {
 		uint64_t offset, page = word->gpa + (uint64_t)__builtin_ctzll(bits) * VAS_PAGE_SIZE;
 
 		if (!save_region(s, page, &offset))
 			return vas_error_set(-ESTALE, "the layout changed during the snapshot");
-		if (pread(s->file.fd, to + *size, VAS_PAGE_SIZE, (off_t)offset) != VAS_PAGE_SIZE)
-			return vas_error_set(-EIO, "%s: what was written cannot be read",
-					     s->file.path);
+		if (offset != from + (*size - done)) {
+			err = read_file(s, to + done, *size - done, from);
+			done = *size;
+			from = offset;
+		}
 		*size += VAS_PAGE_SIZE;
 	}
-	return 0;
+	return err ? err : read_file(s, to + done, *size - done, from);
 }
 
 /* One that is not in the file as it is now is saved once more. */

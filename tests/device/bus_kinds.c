@@ -88,7 +88,7 @@ static int open_device(void)
 
 static int serve_device(int stop_fd)
 {
-	const struct bus_options bus = { .path = where.socket, .name = "it" };
+	const struct bus_options bus = { .path = where.socket, .name = "it", .look_fd = -1 };
 
 	return bus_serve(it, stop_fd, &bus);
 }

@@ -114,6 +114,8 @@ static void turn(struct worker *worker)
 	poll(&fd, 1, 10);
 	vas_notifications(worker->vas);
 	worker->err = vas_provider_look(worker->provider, &worker->demand);
+	if (worker->err == -EAGAIN) /* the owner has not yet written all of it */
+		worker->err = 0;
 	if (worker->err || !worker->demand.is_granted || worker->is_mute)
 		return;
 	count_enabled(worker);
