@@ -12,7 +12,8 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$scripts")
 build=${VAS_BENCH_BUILD:-$top/build-bench}
 kernels='' options='' time='' measured=0 status=0
-modules='vas modules/test/vas_test modules/bench/vas_bench modules/bench/kvm_bench'
+modules='vas modules/test/vas_test modules/virtqueue/vas_virtqueue modules/net/vas_net
+	modules/bench/vas_bench modules/bench/kvm_bench'
 
 usage()
 {
@@ -94,13 +95,13 @@ machine_options()
 # The bench's own lines: from its head on, or its records
 show()
 {
-	tr -d '\r' <"$1" | grep -E '^(\{"bench"|kernel-|case |goal |[a-z]+(/[0-9]+)+( |$)| {20})' || :
+	tr -d '\r' <"$1" | grep -E '^(\{"bench"|kernel-|case |goal |[a-z-]+(/[0-9]+)+( |$)| {20})' || :
 }
 
 measure()
 {
 	name=$1
-	set -- --kernel "$name" --with-kvm
+	set -- --kernel "$name" --with-kvm --modprobe tun --modprobe vhost_net
 	for module in $modules; do
 		[ ! -e "$build/ko-$name/kernel/$module.ko" ] ||
 			set -- "$@" --module "$build/ko-$name/kernel/$module.ko"

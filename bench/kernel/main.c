@@ -16,6 +16,7 @@
 #include "device.h"
 #include "goals.h"
 #include "invalidate.h"
+#include "net.h"
 #include "scene.h"
 
 #define PAGE	   4096
@@ -230,6 +231,50 @@ static int run_invalidate(struct state *state)
 	return 0;
 }
 
+/* Frames: a burst's sender and all are measured, so as to find what is the device's alone. */
+static const struct net_way {
+	const char *name;
+	enum net_kind kind;
+} net_ways[] = { { BENCH_LIMIT, NET_SINK }, { "vas", NET_VAS }, { "vhost-net", NET_VHOST } };
+
+static int run_net(struct state *state, bool to_guest, uint32_t len)
+{
+	struct bench_figures figures[BENCH_MAX_SUBJECTS];
+	struct bench_case bcase = { 0 };
+	double rounds[MAX_ROUNDS];
+	char name[48];
+	int err;
+
+	snprintf(name, sizeof(name), "net-%s-guest/%u", to_guest ? "to" : "from", len);
+	bcase.name = name;
+	if (!bench_wants(state->session, name))
+		return 0;
+	for (unsigned int i = 0; i < sizeof(net_ways) / sizeof(*net_ways); i++) {
+		if (net_ways[i].kind == NET_SINK && !to_guest)
+			continue;
+		err = net_measure(net_ways[i].kind, to_guest, len, state->device.counts, rounds,
+				  rounds_of(state));
+		if (err == -ENODEV)
+			continue;
+		if (err)
+			return err;
+		figures[bcase.nr_subjects] = figures_of(rounds, rounds_of(state));
+		bench_case_add(&bcase, net_ways[i].name, NULL, NULL);
+	}
+	report(state, &bcase, figures);
+	return 0;
+}
+
+static int run_frames(struct state *state)
+{
+	static const uint32_t frame_lens[] = { 64, 1500, 65226 };
+	int err = 0;
+
+	for (unsigned int i = 0; i < 2 * sizeof(frame_lens) / sizeof(*frame_lens) && !err; i++)
+		err = run_net(state, i % 2, frame_lens[i / 2]);
+	return err;
+}
+
 static int run_count(struct state *state, unsigned int nr_regions)
 {
 	int err;
@@ -261,6 +306,7 @@ static int run(struct bench_session *session)
 	if (name)
 		session->bench = name;
 	state.buf = calloc(1, VAS_BENCH_MAX_LEN);
+	err = run_frames(&state);
 	for (unsigned int i = 0; i < sizeof(region_counts) / sizeof(*region_counts) && !err; i++)
 		err = run_count(&state, region_counts[i]);
 	free(state.buf);

@@ -7,6 +7,10 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 
+#ifdef CONFIG_X86_64
+#include <asm/cpufeature.h>
+#endif
+
 struct vas_backing;
 struct vas_region_map_entry;
 struct vas_section;
@@ -26,19 +30,26 @@ struct vas_memory_range {
 	u64 len;
 };
 
+/* As many bytes as are worth a "rep movsq". */
+#define VAS_BYTES_MANY 256
+
 /*
- * memcpy(), but whole pages by what the kernel has for them: without a fast "rep movsb" that is
- * three times shorter than a memcpy() of newer kernels.
+ * memcpy(), and its promises, but many bytes by "rep movsq" where there is no fast "rep movsb" for
+ * short lengths: newer kernels' memcpy() goes word by word then, in three times the instructions.
  */
 static __always_inline void vas_bytes_copy(void *to, const void *from, size_t len)
 {
-	if (len != PAGE_SIZE || ((unsigned long)to | (unsigned long)from) & ~PAGE_MASK) {
-		memcpy(to, from, len);
-		return;
+#ifdef CONFIG_X86_64
+	if (len >= VAS_BYTES_MANY && !static_cpu_has(X86_FEATURE_FSRM)) {
+		size_t nr = len / 8;
+
+		kasan_check_write(to, len); /* assembly is not instrumented */
+		kasan_check_read(from, len);
+		asm volatile("rep movsq" : "+c"(nr), "+D"(to), "+S"(from) : : "memory");
+		len %= 8;
 	}
-	kasan_check_write(to, PAGE_SIZE); /* copy_page() is not instrumented */
-	kasan_check_read(from, PAGE_SIZE);
-	copy_page(to, (void *)from);
+#endif
+	memcpy(to, from, len);
 }
 
 int vas_memory_range_find(const struct vas_section *section, u64 gpa, u64 len, u32 flags,

@@ -207,16 +207,24 @@ static struct miscdevice session_device = {
 
 static int __init bench_init(void)
 {
+	int err = sink_create();
+
+	if (err)
+		return err;
 	subjects_add(bare_subjects, nr_bare_subjects, THIS_MODULE);
 	subjects_add(copy_subjects, nr_copy_subjects, THIS_MODULE);
 	subjects_add(whole_subjects, nr_whole_subjects, THIS_MODULE);
-	return misc_register(&session_device);
+	err = misc_register(&session_device);
+	if (err)
+		sink_destroy();
+	return err;
 }
 module_init(bench_init);
 
 static void __exit bench_exit(void)
 {
 	misc_deregister(&session_device);
+	sink_destroy();
 }
 module_exit(bench_exit);
 

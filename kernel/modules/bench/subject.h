@@ -56,4 +56,8 @@ extern const unsigned int nr_copy_subjects;
 extern struct subject whole_subjects[];
 extern const unsigned int nr_whole_subjects;
 
+/* The interface VAS_BENCH_SINK. */
+int sink_create(void);
+void sink_destroy(void);
+
 #endif

@@ -41,4 +41,7 @@ struct vas_bench_run {
 /* Code: see <linux/vas.h>. */
 #define VAS_BENCH_RUN _IOWR(0xe8, 0x50, struct vas_bench_run)
 
+/* An interface that throws away what is sent by it. */
+#define VAS_BENCH_SINK "vas-bench-sink"
+
 #endif

@@ -31,24 +31,30 @@ void net_queue_flush(struct net_queue *queue)
 
 static void net_queue_free(struct vas_queue *queue)
 {
-	vas_cache_clean(&to_net(queue)->cache);
-	kfree(to_net(queue));
+	struct net_queue *net_queue = to_net(queue);
+	int i;
+
+	for (i = 0; i < NR_CACHES; i++)
+		vas_cache_clean(&net_queue->caches[i]);
+	kvfree(net_queue);
 }
 
 static struct vas_queue *net_queue_alloc(struct vas_queue_set *set, u32 index)
 {
 	struct port *port = container_of(set, struct port, set);
 	struct net_queue *queue;
+	int i;
 
 	if (index / 2 >= port->nr_pairs)
 		return ERR_PTR(-EINVAL);
-	queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
+	queue = kvzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
 	if (!queue)
 		return ERR_PTR(-ENOMEM);
 	queue->port = port;
 	queue->pair = &port->pairs[index / 2];
 	queue->is_receiveq = !(index % 2);
-	vas_cache_init(&queue->cache, set->vas);
+	for (i = 0; i < NR_CACHES; i++)
+		vas_cache_init(&queue->caches[i], set->vas);
 	return &queue->queue;
 }
 

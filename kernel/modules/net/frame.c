@@ -8,6 +8,33 @@
 
 #include "port.h"
 
+static struct vas_cache *cache_of(struct net_queue *queue, u64 gpa)
+{
+	return &queue->caches[(gpa >> PAGE_SHIFT) % NR_CACHES];
+}
+
+/* Within a page, by its cache; more at once by what goes through a section once. */
+static bool is_in_page(u64 gpa, u32 len)
+{
+	return offset_in_page(gpa) + len <= PAGE_SIZE;
+}
+
+/* As vas_copy_from(), all or an error. */
+int net_read(struct net_queue *queue, u64 gpa, void *to, u32 len)
+{
+	if (is_in_page(gpa, len))
+		return vas_cache_read(cache_of(queue, gpa), gpa, to, len, 0);
+	return vas_copy_from(queue->port->set.vas, gpa, to, len, NULL);
+}
+
+/* As vas_copy_to(), all or an error. */
+int net_write(struct net_queue *queue, u64 gpa, const void *from, u32 len)
+{
+	if (is_in_page(gpa, len))
+		return vas_cache_write(cache_of(queue, gpa), gpa, from, len, 0);
+	return vas_copy_to(queue->port->set.vas, gpa, from, len, NULL);
+}
+
 void frame_begin(struct frame *frame, struct sk_buff *skb)
 {
 	*frame = (struct frame){ .skb = skb, .frag = -1 };
@@ -35,7 +62,7 @@ void *frame_next(struct frame *frame, u32 *len)
 	return skb_frag_address(&skb_shinfo(skb)->frags[frame->frag]) + at;
 }
 
-/* Fill the skb from the segments, which have no more bytes than it: 0, or as vas_cache_read(). */
+/* Fill the skb from the segments, which have no more bytes than it: 0, or as net_read(). */
 int frame_read(struct net_queue *queue, const struct vas_virtq_segment *segments, u32 nr,
 	       struct sk_buff *skb)
 {
@@ -50,7 +77,7 @@ int frame_read(struct net_queue *queue, const struct vas_virtq_segment *segments
 		while (left) {
 			u32 len = left;
 			void *to = frame_next(&frame, &len);
-			int err = to ? vas_cache_read(&queue->cache, gpa, to, len, 0) : -EPROTO;
+			int err = to ? net_read(queue, gpa, to, len) : -EPROTO;
 
 			if (err)
 				return err;

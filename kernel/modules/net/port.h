@@ -20,6 +20,9 @@
 #define MAX_BATCH	64
 #define MAX_BATCH_BYTES 0x80000u
 
+/* Pages of the guest's that a queue remembers: buffers are used again and again. */
+#define NR_CACHES 256
+
 /**
  * struct net_counters - what happened to one queue
  * @packets: that went through
@@ -78,7 +81,7 @@ struct port {
  * @port: whose it is
  * @pair: of which pair
  * @is_receiveq: and which of the two
- * @cache: of guest memory
+ * @caches: of guest memory, one a page, by the page's number
  * @answers: to be given together
  * @nr_answers: how many they are
  */
@@ -87,7 +90,7 @@ struct net_queue {
 	struct port *port;
 	struct net_pair *pair;
 	bool is_receiveq;
-	struct vas_cache cache;
+	struct vas_cache caches[NR_CACHES];
 	struct vas_virtq_answer answers[MAX_BATCH + MAX_MERGED];
 	u32 nr_answers;
 };
@@ -116,6 +119,9 @@ int port_set_pairs(struct port *port, u32 nr);
 void port_set_link(struct port *port, bool is_up);
 
 extern const struct ethtool_ops port_ethtool_ops;
+
+int net_read(struct net_queue *queue, u64 gpa, void *to, u32 len);
+int net_write(struct net_queue *queue, u64 gpa, const void *from, u32 len);
 
 /* Where in a frame one is. */
 struct frame {

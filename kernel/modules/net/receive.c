@@ -43,7 +43,7 @@ static int fill_segment(struct delivery *delivery, u64 gpa, u32 len)
 
 		if (WARN_ON_ONCE(!from))
 			return -EIO;
-		err = vas_cache_write(&delivery->queue->cache, gpa, from, nr, 0);
+		err = net_write(delivery->queue, gpa, from, nr);
 		if (err)
 			return err;
 		gpa += nr;
@@ -81,8 +81,7 @@ static int tell_num_buffers(struct delivery *delivery)
 	int i, err = 0;
 
 	for (i = 0; i < 2 && !err; i++)
-		err = vas_cache_write(&delivery->queue->cache, delivery->num_buffers[i],
-				      (u8 *)&nr + i, 1, 0);
+		err = net_write(delivery->queue, delivery->num_buffers[i], (u8 *)&nr + i, 1);
 	return err;
 }
 
