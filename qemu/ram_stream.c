@@ -138,65 +138,58 @@ static int take(struct ram_stream *s, size_t nr, const char **bytes)
 	return keep(s, *bytes, nr);
 }
 
-static int take_u8(struct ram_stream *s, uint8_t *value)
+static int take_copy(struct ram_stream *s, void *to, size_t size)
 {
 	const char *bytes = NULL;
-	int err = take(s, 1, &bytes);
+	int err = take(s, size, &bytes);
 
 	if (!err)
-		*value = (uint8_t)*bytes;
+		memcpy(to, bytes, size);
 	return err;
+}
+
+static int take_u8(struct ram_stream *s, uint8_t *value)
+{
+	return take_copy(s, value, sizeof(*value));
 }
 
 static int take_u16(struct ram_stream *s, uint16_t *value)
 {
-	const char *bytes = NULL;
-	int err = take(s, sizeof(*value), &bytes);
+	int err = take_copy(s, value, sizeof(*value));
 
-	if (err)
-		return err;
-	memcpy(value, bytes, sizeof(*value));
-	*value = be16toh(*value);
-	return 0;
+	if (!err)
+		*value = be16toh(*value);
+	return err;
 }
 
 static int take_u32(struct ram_stream *s, uint32_t *value)
 {
-	const char *bytes = NULL;
-	int err = take(s, sizeof(*value), &bytes);
+	int err = take_copy(s, value, sizeof(*value));
 
-	if (err)
-		return err;
-	memcpy(value, bytes, sizeof(*value));
-	*value = be32toh(*value);
-	return 0;
+	if (!err)
+		*value = be32toh(*value);
+	return err;
 }
 
 static int take_u64(struct ram_stream *s, uint64_t *value)
 {
-	const char *bytes = NULL;
-	int err = take(s, sizeof(*value), &bytes);
+	int err = take_copy(s, value, sizeof(*value));
 
-	if (err)
-		return err;
-	memcpy(value, bytes, sizeof(*value));
-	*value = be64toh(*value);
-	return 0;
+	if (!err)
+		*value = be64toh(*value);
+	return err;
 }
 
 static int take_name(struct ram_stream *s, char name[MAX_NAME + 1])
 {
-	const char *bytes = NULL;
 	uint8_t len = 0;
 	int err = take_u8(s, &len);
 
 	if (!err)
-		err = take(s, len, &bytes);
-	if (err)
-		return err;
-	memcpy(name, bytes, len);
-	name[len] = '\0';
-	return 0;
+		err = take_copy(s, name, len);
+	if (!err)
+		name[len] = '\0';
+	return err;
 }
 
 /* ---- RAM ---------------------------------------------------------------------------------- */

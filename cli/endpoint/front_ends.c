@@ -87,6 +87,9 @@ static int accept_next(const struct front_ends *ends, int stop_fd)
 		sock = accept4(ends->listening, NULL, NULL, SOCK_CLOEXEC);
 		if (sock >= 0)
 			return sock;
+		/* Else it has gone at once, or another process has it. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			return -errno;
 	}
 }
 

@@ -206,11 +206,13 @@ static void reset(struct bus_session *session)
 static void follow(struct bus_session *session)
 {
 	const struct vas_demand *demand = &session->demand;
+	struct kept *kept = vas_provider_kept(session->provider);
 	uint32_t i;
 
-	if (!session->kept) {
-		session->kept = vas_provider_kept(session->provider);
-		session->device->kept = session->kept->words;
+	if (session->kept != kept) { /* a new owner may have another place for it */
+		pause_all(session);
+		session->kept = kept;
+		session->device->kept = kept->words;
 	}
 	if (__atomic_load_n(&session->kept->resets, __ATOMIC_ACQUIRE) != demand->resets)
 		reset(session);

@@ -167,10 +167,8 @@ static int load(struct vas *vas, uint32_t index, const uint8_t *bytes)
 {
 	struct vas_device_entry *entry = bus_entry(vas, index);
 	struct saved saved;
+	int err = allocate(vas, index, 0, offsetof(struct vas_device_entry, inflight));
 	uint32_t i;
-	int err;
-
-	err = allocate(vas, index, 0, offsetof(struct vas_device_entry, inflight));
 
 	memcpy(&saved, bytes, sizeof(saved));
 	bytes += sizeof(saved);

@@ -36,6 +36,7 @@
 #include "tests/core/packed_driver.h"
 #include "tests/device/front_end.h"
 #include "tests/device/kills.h"
+#include "tests/device/provider.h"
 
 #define RAM    (16ull << 20)
 #define EXTRA  RAM /* gpa of a region that no ring lies in */
@@ -84,48 +85,14 @@ ROLE(disk)
 	return serve_disk(-1) ? 1 : 0;
 }
 
-static pid_t process;
-
 static void start_process(void)
 {
-	int sock;
-
-	process = test_spawn("disk", &sock);
-	CHECK_EQ(write(sock, &where, sizeof(where)), sizeof(where));
-	close(sock);
-}
-
-static void kill_process(void)
-{
-	CHECK_OK(kill(process, SIGKILL));
-	CHECK_EQ(waitpid(process, NULL, 0), process);
-	process = 0;
-}
-
-static pthread_t thread;
-static int thread_stop = -1;
-
-static void *run_thread(void *arg)
-{
-	(void)arg;
-	return (void *)(intptr_t)serve_disk(thread_stop);
+	process_start("disk", &where, sizeof(where));
 }
 
 static void start_thread(void)
 {
-	thread_stop = eventfd(0, EFD_CLOEXEC);
-	CHECK_OK(pthread_create(&thread, NULL, run_thread, NULL));
-}
-
-static void stop_thread(void)
-{
-	void *result;
-
-	eventfd_write(thread_stop, 1);
-	CHECK_OK(pthread_join(thread, &result));
-	CHECK_EQ((intptr_t)result, -ECANCELED);
-	close(thread_stop);
-	thread_stop = -1;
+	thread_start(serve_disk);
 }
 
 static void (*start_disk)(void);

@@ -31,6 +31,7 @@
 #include "harness.h"
 #include "tests/device/front_end.h"
 #include "tests/device/kills.h"
+#include "tests/device/provider.h"
 
 #define RAM	   (4ull << 20)
 #define EXTRA	   RAM /* gpa of a region that no ring lies in */
@@ -100,49 +101,15 @@ ROLE(provider)
 	return open_device() || serve_device(-1) ? 1 : 0;
 }
 
-static pid_t process;
-
 static void start_process(void)
 {
-	int sock;
-
-	process = test_spawn("provider", &sock);
-	CHECK_EQ(write(sock, &where, sizeof(where)), sizeof(where));
-	close(sock);
-}
-
-static void kill_process(void)
-{
-	CHECK_OK(kill(process, SIGKILL));
-	CHECK_EQ(waitpid(process, NULL, 0), process);
-	process = 0;
-}
-
-static pthread_t thread;
-static int thread_stop = -1;
-
-static void *run_thread(void *arg)
-{
-	(void)arg;
-	return (void *)(intptr_t)serve_device(thread_stop);
+	process_start("provider", &where, sizeof(where));
 }
 
 static void start_thread(void)
 {
 	CHECK_OK(open_device());
-	thread_stop = eventfd(0, EFD_CLOEXEC);
-	CHECK_OK(pthread_create(&thread, NULL, run_thread, NULL));
-}
-
-static void stop_thread(void)
-{
-	void *result;
-
-	eventfd_write(thread_stop, 1);
-	CHECK_OK(pthread_join(thread, &result));
-	CHECK_EQ((intptr_t)result, -ECANCELED);
-	close(thread_stop);
-	thread_stop = -1;
+	thread_start(serve_device);
 }
 
 /* ---- the guest ---------------------------------------------------------------------------- */

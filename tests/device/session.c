@@ -318,9 +318,10 @@ TEST(a_request_in_flight_is_done_again)
 	CHECK_EQ(end(), 0);
 }
 
-/* Each ring has a part of the file for itself. */
+/* Each ring has a part of the file for itself. The second one's buffers are its own, too. */
 TEST(requests_in_flight_are_those_of_their_ring)
 {
+	const uint64_t header = HEADER + 1024, status = STATUS + 1024, data = DATA + 8192;
 	struct vas_virtq_used *used;
 	struct inflight_queue *parts[2];
 	uint8_t *file;
@@ -337,9 +338,9 @@ TEST(requests_in_flight_are_those_of_their_ring)
 	CHECK_EQ(front.inflight.nr_queues, 2);
 	used = front.rings[1].used;
 	/* Of the second one's two, one was taken, before the other. */
-	memset(front.ram + HEADER, 0, sizeof(struct virtio_blk_outhdr));
+	memset(front.ram + header, 0, sizeof(struct virtio_blk_outhdr));
 	for (uint16_t slot = 0; slot < 2; slot++)
-		front_ring_post(&front.rings[1], slot, HEADER, DATA, 4096, 1, STATUS);
+		front_ring_post(&front.rings[1], slot, header, data, 4096, 1, status);
 	inflight_take(parts[1], 3, 1);
 	CHECK_OK(front_end_start_ring(&front, 0));
 	CHECK_OK(front_end_start_ring(&front, 1));
