@@ -621,3 +621,42 @@ TEST(devices_come_and_go_while_the_guest_looks)
 		CHECK_OK(pthread_join(threads[i], NULL));
 	end();
 }
+
+static uint32_t nr_told;
+
+/* As soon as it can, for each time that it has a transport. */
+static void *tell_at_once(void *arg)
+{
+	void (*told)(struct vas_virtio_server * of, uint32_t what);
+	uint32_t *nr_added = arg, i;
+
+	for (i = 1; i <= 200; i++) {
+		while (__atomic_load_n(nr_added, __ATOMIC_ACQUIRE) != i)
+			;
+		do
+			told = __atomic_load_n(&server.server.told, __ATOMIC_ACQUIRE);
+		while (!told);
+		told(&server.server, VAS_VIRTIO_CONFIG_CHANGED);
+		__atomic_store_n(&nr_told, i, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+TEST(a_device_may_tell_before_it_is_on_the_bus)
+{
+	pthread_t thread;
+	uint32_t nr_added = 0, i;
+
+	make_bus();
+	server_init(&server);
+	CHECK_OK(pthread_create(&thread, NULL, tell_at_once, &nr_added));
+	for (i = 1; i <= 200; i++) {
+		__atomic_store_n(&nr_added, i, __ATOMIC_RELEASE);
+		CHECK_EQ(vas_pci_add_virtio(pci, SLOT, &server.server), SLOT);
+		while (__atomic_load_n(&nr_told, __ATOMIC_ACQUIRE) != i)
+			;
+		CHECK_OK(vas_pci_remove(pci, SLOT));
+	}
+	CHECK_OK(pthread_join(thread, NULL));
+	end();
+}

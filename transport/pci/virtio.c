@@ -250,15 +250,18 @@ static int init(struct virtio_pci *pci, struct vas_pci *bus, struct vas_virtio_s
 
 	if (nr_vectors > VAS_PCI_MAX_VECTORS)
 		nr_vectors = VAS_PCI_MAX_VECTORS; /* the driver has some queues share one */
-	pci->virtio.ops = &transport_ops;
-	pci->virtio.transport = &bus->transport;
-	snprintf(name, sizeof(name), "pci%u", slot);
-	err = virtio_init(&pci->virtio, server, pci_bus_events(bus, slot) + EVENTS_DOORBELL, name);
-	if (err)
-		return err;
 	err = msix_init(&pci->msix, bus, slot, nr_vectors);
 	if (err)
-		virtio_clean(&pci->virtio);
+		return err;
+	pci->virtio.ops = &transport_ops;
+	pci->virtio.transport = &bus->transport;
+	pci->virtio.server = server;
+	common_reset(pci);
+	snprintf(name, sizeof(name), "pci%u", slot);
+	/* The last: from here on the server tells, by whatever thread, and that interrupts. */
+	err = virtio_init(&pci->virtio, server, pci_bus_events(bus, slot) + EVENTS_DOORBELL, name);
+	if (err)
+		msix_clean(&pci->msix);
 	return err;
 }
 
@@ -280,7 +283,6 @@ static int create(struct vas_pci *bus, uint32_t slot, struct vas_virtio_server *
 		free(pci);
 		return err;
 	}
-	common_reset(pci);
 	fill_config_space(pci);
 	pci_bus_show(bus, &pci->function);
 	return 0;
