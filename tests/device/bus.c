@@ -416,14 +416,15 @@ TEST(a_process_serves_a_packed_ring)
 static void kill_again_and_again(bool with_packed)
 {
 	struct test_random random = { test_seed() };
-	uint32_t i, nr = kills_nr(60);
+	uint32_t i, nr = kills_nr(60), nr_served = 0;
 	struct vas_device_info info;
 
 	begin(start_process, with_packed);
 	begin_load();
 	for (i = 0; i < nr; i++) {
 		test_note("kill %u", i);
-		kills_wait(&random, work, 200);
+		/* More than can have been answered before it began: it was granted the device. */
+		nr_served += kills_wait(&random, work, 200) > SLOTS;
 		kill_process();
 		start_process();
 		if ((i + 1) % KILLS_BETWEEN_CHECKS)
@@ -437,7 +438,7 @@ static void kill_again_and_again(bool with_packed)
 	wait_for_all();
 	check_disk();
 	CHECK_EQ(vas_devices(vas, &info, 1), 1);
-	CHECK(info.grants >= nr / 2);
+	CHECK(nr_served && info.grants >= nr_served);
 	CHECK_EQ(times_broken, 0);
 	end();
 }

@@ -19,13 +19,21 @@ static inline uint32_t kills_nr(uint32_t usual)
 	return text ? (uint32_t)strtoul(text, NULL, 0) : usual;
 }
 
-/* After some work, or at any moment of a process's beginning: where it is not known to serve. */
-static inline void kills_wait(struct test_random *random, void (*work)(uint64_t nr), uint64_t most)
+/*
+ * After some work, or at any moment of a process's beginning: where it is not known to serve. How
+ * much was done.
+ */
+static inline uint64_t kills_wait(struct test_random *random, void (*work)(uint64_t nr),
+				  uint64_t most)
 {
-	if (test_random_below(random, 2))
-		work(test_random_below(random, most));
-	else
-		usleep((useconds_t)test_random_below(random, 5000));
+	uint64_t nr = test_random_below(random, most);
+
+	if (test_random_below(random, 2)) {
+		work(nr);
+		return nr;
+	}
+	usleep((useconds_t)test_random_below(random, 5000));
+	return 0;
 }
 
 #endif
