@@ -208,6 +208,18 @@ int qemu_check_disks(struct qmp *qmp)
 	return none();
 }
 
+int qemu_check_devices(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
+int qemu_await_served(struct qmp *qmp)
+{
+	(void)qmp;
+	return none();
+}
+
 /* One by JSON, or in any other way that has to be rewritten: whoever asks says what to drop. */
 int qemu_backend_parse(const char *value, struct qemu_backend *backend)
 {

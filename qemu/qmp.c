@@ -324,3 +324,13 @@ pid_t qmp_pid(const struct qmp *qmp)
 {
 	return qmp->pid;
 }
+
+const char *qmp_text(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+
+	if (!json_object_object_get_ex(object, key, &value) ||
+	    !json_object_is_type(value, json_type_string))
+		return "";
+	return json_object_get_string(value);
+}

@@ -42,6 +42,9 @@ pid_t qmp_pid(const struct qmp *qmp);
 int qmp_command(struct qmp *qmp, const char *name, struct json_object *arguments,
 		struct json_object **result);
 
+/* The text of a member of what was returned, or "". */
+const char *qmp_text(struct json_object *object, const char *key);
+
 /* Until QEMU has closed the connection, as it does when it ends: 0. */
 int qmp_await_close(struct qmp *qmp, uint64_t timeout_ns);
 

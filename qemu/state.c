@@ -30,17 +30,6 @@ static void wait_to_look(void)
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
-/* The text of a member, or "". */
-static const char *text_of(struct json_object *object, const char *key)
-{
-	struct json_object *value;
-
-	if (!json_object_object_get_ex(object, key, &value) ||
-	    !json_object_is_type(value, json_type_string))
-		return "";
-	return json_object_get_string(value);
-}
-
 static int is_one_of(const char *text, const char *const *list)
 {
 	while (*list && strcmp(text, *list))
@@ -55,7 +44,7 @@ static int ask_text(struct qmp *qmp, const char *name, const char *key, char *te
 	int err = qmp_command(qmp, name, NULL, &result);
 
 	if (!err)
-		snprintf(text, size, "%s", text_of(result, key));
+		snprintf(text, size, "%s", qmp_text(result, key));
 	json_object_put(result);
 	return err;
 }
@@ -90,7 +79,9 @@ int qemu_is_waiting(struct qmp *qmp)
 
 int qemu_stop(struct qmp *qmp)
 {
-	return qmp_command(qmp, "stop", NULL, NULL);
+	int err = qemu_is_running(qmp) == 1 ? qemu_await_served(qmp) : 0;
+
+	return err ? err : qmp_command(qmp, "stop", NULL, NULL);
 }
 
 int qemu_cont(struct qmp *qmp)
@@ -154,63 +145,6 @@ int qemu_genid(struct qmp *qmp, char genid[37])
 	if (err == -EREMOTEIO)
 		genid[0] = '\0';
 	return err == -EREMOTEIO ? 0 : err;
-}
-
-int qemu_check_disks(struct qmp *qmp)
-{
-	struct json_object *disks = NULL, *medium, *value;
-	int err = qmp_command(qmp, "query-block", NULL, &disks);
-	size_t nr = !err && json_object_is_type(disks, json_type_array) ?
-			    json_object_array_length(disks) :
-			    0;
-
-	for (size_t i = 0; !err && i < nr; i++) {
-		struct json_object *disk = json_object_array_get_idx(disks, i);
-
-		if (!json_object_object_get_ex(disk, "inserted", &medium) ||
-		    (json_object_object_get_ex(medium, "ro", &value) &&
-		     json_object_get_boolean(value)))
-			continue;
-		err = vas_error_set(-EBUSY, "the guest may write to its disk %.100s",
-				    text_of(medium, "file"));
-	}
-	json_object_put(disks);
-	return err;
-}
-
-/* A child of the machine's: devices that have an id are named so. */
-static int check_device(struct json_object *child)
-{
-	if (strncmp(text_of(child, "type"), "child<vfio-", strlen("child<vfio-")))
-		return 0;
-	return vas_error_set(-EOPNOTSUPP,
-			     "the guest has a physical device, %.100s (%.40s), which stays on this "
-			     "host: unplug it, 'device_del', before the guest moves",
-			     text_of(child, "name"), text_of(child, "type") + strlen("child"));
-}
-
-static int check_children(struct qmp *qmp, const char *path)
-{
-	struct json_object *children = NULL, *arguments = json_object_new_object();
-	size_t nr;
-	int err;
-
-	json_object_object_add(arguments, "path", json_object_new_string(path));
-	err = qmp_command(qmp, "qom-list", arguments, &children);
-	nr = !err && json_object_is_type(children, json_type_array) ?
-		     json_object_array_length(children) :
-		     0;
-	for (size_t i = 0; !err && i < nr; i++)
-		err = check_device(json_object_array_get_idx(children, i));
-	json_object_put(children);
-	return err;
-}
-
-int qemu_check_devices(struct qmp *qmp)
-{
-	int err = check_children(qmp, "/machine/peripheral");
-
-	return err ? err : check_children(qmp, "/machine/peripheral-anon");
 }
 
 /* ---- what a save sets, and sets back ------------------------------------------------------ */
@@ -425,8 +359,10 @@ int qemu_save_begin(struct qmp *qmp, struct qemu_save *save)
 int qemu_save_pass(struct qemu_save *save, int (*take)(void *arg, const void *bytes, size_t size),
 		   void *arg)
 {
-	int err = begin(save->qmp, "migrate");
+	int err = qemu_check_served(save->qmp);
 
+	if (!err)
+		err = begin(save->qmp, "migrate");
 	return err ? err : pass_all(save->sock, take, arg);
 }
 
@@ -589,6 +525,8 @@ int qemu_stream_end(struct qemu_stream *stream, int err)
 	if (!qmp)
 		return err;
 	stream->save.qmp = NULL;
+	if (!err)
+		err = qemu_check_served(qmp);
 	err = qemu_save_end(&(struct qemu_save){ qmp, -1, stream->save.rate }, err);
 	back = qemu_set_downtime(qmp, stream->downtime_ms);
 	return err ? err : back;
@@ -612,6 +550,8 @@ static int pass(struct qmp *from, struct qmp *to)
 {
 	int err = qemu_stop(from);
 
+	if (!err)
+		err = qemu_check_served(from);
 	if (!err)
 		err = begin(from, "migrate");
 	if (!err)

@@ -99,8 +99,10 @@ static size_t translate(const struct live *live, const struct vas_dirty_word *fr
 
 static int begin_stream(struct live *live)
 {
-	int sock, err = qemu_stream_begin(live->guest->qmp, &live->qemu, &sock);
+	int sock, err = qemu_await_served(live->guest->qmp);
 
+	if (!err)
+		err = qemu_stream_begin(live->guest->qmp, &live->qemu, &sock);
 	if (err)
 		return err;
 	/* From here on QEMU may stop the guest at any time. */

@@ -35,6 +35,7 @@ trap 'exit 1' INT TERM HUP
 die()
 {
 	echo "FAILED: $*" >&2
+	echo "$*" >"$tmp/died"
 	exit 1
 }
 
@@ -51,11 +52,12 @@ need()
 	done
 }
 
-# wait_until COMMAND...: true within five minutes, or the test fails
+# wait_until COMMAND...: true within five minutes, or the test fails; COMMAND is heard if it dies
 wait_until()
 {
 	deadline=$(($(date +%s) + 300))
-	until "$@" >/dev/null 2>&1; do
+	until ("$@") >/dev/null 2>&1; do
+		[ ! -e "$tmp/died" ] || die "$(cat "$tmp/died")"
 		[ "$(date +%s)" -lt "$deadline" ] || die "never came true: $*"
 		sleep 0.02 # between two looks
 	done

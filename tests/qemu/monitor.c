@@ -199,7 +199,7 @@ TEST(answers_are_told_from_events_and_refusals_have_words)
 	CHECK_OK(qmp_open(path, PATIENT, &qmp));
 	CHECK_EQ(qmp_pid(qmp), getpid()); /* it was this process that listened */
 	CHECK_EQ(qemu_is_running(qmp), 1);
-	CHECK_EQ(qemu_stop(qmp), -EREMOTEIO);
+	CHECK_EQ(qmp_command(qmp, "stop", NULL, NULL), -EREMOTEIO);
 	CHECK_HAS(vas_error(), "QEMU refuses 'stop': no ");
 	end(pid);
 	CHECK_EQ(qemu_cont(qmp), -ECONNRESET);
@@ -238,6 +238,7 @@ TEST(answers_of_the_wrong_type_harm_nothing)
 		qemu_kind(qmp, &kind);
 		qemu_check_disks(qmp);
 		qemu_check_devices(qmp);
+		qemu_check_served(qmp);
 	}
 	qmp_close(qmp);
 	end(pid);
@@ -265,9 +266,52 @@ TEST(a_physical_device_is_refused_by_its_name)
 
 	CHECK_OK(qmp_open(path, PATIENT, &qmp));
 	CHECK_EQ(qemu_check_devices(qmp), -EOPNOTSUPP);
-	CHECK_HAS(vas_error(), "device[0] (<vfio-pci>)");
+	CHECK_HAS(vas_error(), "device[0] (vfio-pci)");
 	/* Only those with names of their own, of which there are others. */
 	CHECK_OK(qemu_check_devices(qmp));
+	qmp_close(qmp);
+	end(pid);
+}
+
+/* A device of a process that is there when it is asked for the third time. */
+static void is_served_later(int sock)
+{
+	const char *answer;
+	char line[4096], text[512];
+	int looks = 0;
+
+	agree(sock);
+	for (int id = 2; hear(sock, line, sizeof(line)); id++) {
+		if (strstr(line, "qom-list"))
+			answer = strstr(line, "-anon") ? "[]" :
+							 "[{\"name\": \"disk0\", \"type\": "
+							 "\"child<vhost-user-blk-pci>\"}]";
+		else if (strstr(line, "qom-get"))
+			answer = "\"disk\"";
+		else if (strstr(line, "query-virtio"))
+			answer = "{\"vhost-started\": true}";
+		else
+			answer =
+				looks++ < 2 ?
+					"[{\"label\": \"disk\", \"filename\": \"disconnected:unix:/s\"}]" :
+					"[{\"label\": \"disk\", \"filename\": \"unix:/s\"}]";
+		snprintf(text, sizeof(text), "{\"return\": %s, \"id\": %d}\n", answer, id);
+		say(sock, text);
+	}
+}
+
+TEST(a_device_that_nobody_serves_is_waited_for)
+{
+	struct qmp *qmp;
+	pid_t pid = serve(is_served_later);
+
+	CHECK_OK(qmp_open(path, PATIENT, &qmp));
+	CHECK_EQ(qemu_check_served(qmp), -ENOTCONN);
+	CHECK_HAS(vas_error(), "nobody serves the guest's device disk0 (vhost-user-blk-pci)");
+	CHECK_OK(qemu_await_served(qmp));
+	/* It came late, if the guest stands. */
+	CHECK_EQ(qemu_check_served(qmp), -ENOTCONN);
+	CHECK_HAS(vas_error(), "came while the guest stood");
 	qmp_close(qmp);
 	end(pid);
 }

@@ -48,6 +48,11 @@ follow_device()
 	goes_on "$tmp/serial$1" 100
 }
 
+is_bound()
+{
+	"$VAS" info "$mine" | grep "^held by .*\<$device\>"
+}
+
 # save WORD...: $reached is what it had checked before
 save()
 {
@@ -63,7 +68,7 @@ device_where 1
 serve $where
 qemu_memory=
 launch="$VAS run --name $mine --"
-boot "$tmp/serial1"
+boot "$tmp/serial1" -monitor "unix:$tmp/monitor,server=on,wait=off"
 goes_on "$tmp/serial1" 300
 expect 0 info "$mine"
 ! grep -q 'bound *nobody' "$tmp/out" || die "the device has not bound: $(cat "$tmp/out")"
@@ -73,6 +78,25 @@ copy_disk="true"
 [ "$kind" != disk ] || copy_disk="cp $tmp/disk $tmp/saved"
 save --disks "$copy_disk" "$mine" "$tmp/live"
 grep -aq with-ram "$tmp/live" || die "it was saved while it stood"
+
+# Not while nobody serves its device, or its process came when the guest stood already.
+if [ "$kind" = disk ]; then
+	kill_device
+	expect 3 snapshot --force --disks true "$mine" "$tmp/none"
+	err_has "nobody serves the guest's device device[0] (vhost-user-blk-pci)"
+	[ ! -e "$tmp/none" ] || die "a file of it was left"
+	expect 3 pause "$mine"
+	serve --path "$tmp/disk"
+	goes_on "$tmp/serial1" 100
+	kill_device
+	monitor "$tmp/monitor" stop
+	serve --path "$tmp/disk"
+	wait_until is_bound
+	expect 3 snapshot --force --disks true "$mine" "$tmp/none"
+	err_has "came while the guest stood"
+	expect 0 resume "$mine"
+	save --disks true "$mine" "$tmp/later"
+fi
 end_guest
 
 [ "$kind" != disk ] || cp "$tmp/saved" "$tmp/disk"
