@@ -35,12 +35,12 @@ int qemu_is_waiting(struct qmp *qmp);
 int qemu_check_devices(struct qmp *qmp);
 
 /*
- * A device of another process (vhost-user) that is killed has requests that it took and did not end.
- * The next process ends them, as QEMU tells it which they are; but a guest that is saved in between
- * would lose them, since QEMU does not save that.
+ * A device of another process (vhost-user) that is killed has requests that it took and did not
+ * end. The next process ends them, as QEMU tells it which they are; but a guest that is saved in
+ * between would lose them, since QEMU does not save that.
  *
- * await: until each has its process, 10 s at most. check: of a guest that stands, that they had them
- * when it stopped. -ENOTCONN: one had not, and vas_error() names it.
+ * await: until each has its process, 10 s at most. check: of a guest that stands, that they had
+ * them when it stopped. -ENOTCONN: one had not, and vas_error() names it.
  */
 int qemu_await_served(struct qmp *qmp);
 int qemu_check_served(struct qmp *qmp);
