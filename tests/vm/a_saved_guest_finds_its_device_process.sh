@@ -111,7 +111,7 @@ fi
 for nr in $moves; do
 	follow_device $((nr - 1))
 	source=$guest source_device=$device before=$((nr - 1))
-	goes_on_by $nr receive "unix:$tmp/stream$nr"
+	goes_on_by "$nr" receive "unix:$tmp/stream$nr"
 	wait_until test -S "$tmp/stream$nr"
 	expect 0 send "$mine" "unix:$tmp/stream$nr"
 	reached=$(checked "$tmp/serial$before")
