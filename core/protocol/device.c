@@ -2,8 +2,9 @@
 /*
  * The two halves of a device's entry. model/device.pml.
  *
- * Order: the owner's half is a seqlock, whose writer may die or lie. An answer is stored (release)
- * after what it says was done; who loads it (acquire) sees that.
+ * Order: the owner's half is two copies of which a sequence says which holds, so that an owner may
+ * die while it writes the other. An answer is stored (release) after what it says was done; who
+ * loads it (acquire) sees that.
  */
 #include <linux/errno.h>
 
@@ -55,16 +56,14 @@ bool vas_device_told_is_valid(const struct vas_device_told *told)
 	return true;
 }
 
-void vas_device_publish(struct vas_device_entry *entry, struct vas_device_told *told)
+void vas_device_publish(struct vas_device_entry *entry, const struct vas_device_told *told)
 {
-	uint32_t *sequence = &entry->told.sequence;
+	uint32_t next = __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED) + 1;
 
-	told->sequence = __atomic_load_n(sequence, __ATOMIC_RELAXED) | 1;
-	__atomic_store_n(sequence, told->sequence, __ATOMIC_RELAXED);
-	/* Odd before the rest changes: pairs with the fence in vas_device_copy(). */
+	/* The last change before this one is written: pairs with the fence in vas_device_copy(). */
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	words_store(&entry->told, told, sizeof(*told));
-	__atomic_store_n(sequence, told->sequence + 1, __ATOMIC_RELEASE);
+	words_store(&entry->told[next & 1], told, sizeof(*told));
+	__atomic_store_n(&entry->sequence, next, __ATOMIC_RELEASE);
 }
 
 int vas_device_copy(const struct vas_device_entry *entry, struct vas_device_told *told)
@@ -72,14 +71,12 @@ int vas_device_copy(const struct vas_device_entry *entry, struct vas_device_told
 	int tries;
 
 	for (tries = 0; tries < MAX_TRIES; tries++) {
-		uint32_t sequence = __atomic_load_n(&entry->told.sequence, __ATOMIC_ACQUIRE);
+		uint32_t sequence = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
 
-		if (sequence & 1)
-			continue;
-		words_fetch(told, &entry->told, sizeof(*told));
+		words_fetch(told, &entry->told[sequence & 1], sizeof(*told));
 		/* The copy before the second look: pairs with the fence in vas_device_publish(). */
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		if (__atomic_load_n(&entry->told.sequence, __ATOMIC_RELAXED) == sequence)
+		if (__atomic_load_n(&entry->sequence, __ATOMIC_RELAXED) == sequence)
 			return vas_device_told_is_valid(told) ? 0 : -ENOENT;
 	}
 	return -EAGAIN;

@@ -40,7 +40,6 @@ struct vas_device_queue_told {
 
 /* The owner's half. */
 struct vas_device_told {
-	uint32_t sequence; /* odd while the owner writes */
 	uint32_t state;	   /* enum vas_device_state */
 	uint32_t kind;	   /* virtio's number of it; not 0 */
 	uint32_t provider; /* tag; 0: none */
@@ -50,10 +49,11 @@ struct vas_device_told {
 	uint32_t nr_queues;
 	uint32_t queue_size; /* entries, at most */
 	uint32_t resets;     /* counts how often the driver has reset it */
-	uint64_t offered;    /* features */
+	uint32_t pad0;
+	uint64_t offered; /* features */
 	uint64_t accepted;
 	char name[VAS_REGION_NAME_LEN];
-	uint64_t pad1[4];
+	uint64_t pad1[6];
 	struct vas_device_queue_told queues[VAS_DEVICE_MAX_QUEUES];
 };
 
@@ -78,23 +78,30 @@ struct vas_device_answer {
 };
 
 struct vas_device_entry {
-	struct vas_device_told told;
-	uint8_t pad0[2 * 4096 - sizeof(struct vas_device_told)];
+	/* One more at each change. Its lowest bit: which of told holds; the other is written next. */
+	uint32_t sequence;
+	uint8_t pad0[60];
+	struct vas_device_told told[2];
+	uint8_t pad2[3 * 4096 - 64 - 2 * sizeof(struct vas_device_told)];
 	struct vas_device_answer answer;
 	uint8_t pad1[2 * 4096 - sizeof(struct vas_device_answer)];
 	uint8_t inflight[VAS_DEVICE_MAX_QUEUES][VAS_DEVICE_INFLIGHT_SIZE];
 };
 
 VAS_FORMAT_ASSERT(sizeof(struct vas_device_queue_told) == 64);
+VAS_FORMAT_ASSERT(sizeof(struct vas_device_told) == 128 + VAS_DEVICE_MAX_QUEUES * 64);
 VAS_FORMAT_ASSERT(sizeof(struct vas_device_queue_answer) == 64);
 VAS_FORMAT_ASSERT(sizeof(struct vas_device_entry) == VAS_DEVICE_SIZE);
 
-/* The owner's copy goes out. Of the shared half, only the sequence is looked at. */
-void vas_device_publish(struct vas_device_entry *entry, struct vas_device_told *told);
+/*
+ * The owner's copy goes out: all of it, or, should the owner die meanwhile, nothing. Of the shared
+ * half, only the sequence is looked at.
+ */
+void vas_device_publish(struct vas_device_entry *entry, const struct vas_device_told *told);
 
 /*
  * A private copy of what the owner tells, whole and checked: 0. -ENOENT: the entry is free, or
- * makes no sense; -EAGAIN: it never stood still, as when its owner died while it wrote.
+ * makes no sense; -EAGAIN: it never stood still.
  */
 int vas_device_copy(const struct vas_device_entry *entry, struct vas_device_told *told);
 

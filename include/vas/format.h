@@ -269,7 +269,7 @@ struct vas_event_entry {
 
 /*
  * The virtual bus: virtio devices that others than the owner serve. Of an entry the owner writes
- * one half, and the device's provider the other: core/protocol/device.h. The sizes are part of the
+ * one part, and the device's provider the other: core/protocol/device.h. The sizes are part of the
  * format.
  */
 struct vas_device_entry;
@@ -278,7 +278,7 @@ struct vas_device_entry;
 #define VAS_DEVICE_CONFIG_SIZE	 256u
 #define VAS_DEVICE_KEPT_SIZE	 48u /* bytes in which it keeps what belongs to the device itself */
 #define VAS_DEVICE_INFLIGHT_SIZE 36864u /* bytes in which a provider keeps a queue's requests */
-#define VAS_DEVICE_SIZE		 (4 * 4096ull + VAS_DEVICE_MAX_QUEUES * VAS_DEVICE_INFLIGHT_SIZE)
+#define VAS_DEVICE_SIZE		 (5 * 4096ull + VAS_DEVICE_MAX_QUEUES * VAS_DEVICE_INFLIGHT_SIZE)
 
 enum vas_device_state {
 	VAS_DEVICE_NONE,

@@ -378,21 +378,19 @@ static struct vas_bus_device *new_device(struct vas *vas, uint32_t index)
 	return device;
 }
 
-/* Of what was here before: counts go on, so that no answer to it is taken for one to us. */
-static void begin_told(struct vas_bus_device *device, const struct vas_device_options *options)
+/* After what was here before: counts go on, so that no answer to it is taken for one to us. */
+static void begin_told(struct vas_device_told *told, const struct vas_device_options *options)
 {
-	const struct vas_device_told *left = &device->entry->told;
-
-	device->told = (struct vas_device_told){
+	*told = (struct vas_device_told){
 		.state = VAS_DEVICE_NEW,
 		.kind = options->kind,
 		.nr_queues = options->nr_queues,
 		.queue_size = options->queue_size,
-		.grant = __atomic_load_n(&left->grant, __ATOMIC_RELAXED) + 1,
-		.change = __atomic_load_n(&left->change, __ATOMIC_RELAXED),
-		.resets = __atomic_load_n(&left->resets, __ATOMIC_RELAXED) + 1,
+		.grant = told->grant + 1,
+		.change = told->change,
+		.resets = told->resets + 1,
 	};
-	strcpy(device->told.name, options->name);
+	strcpy(told->name, options->name);
 }
 
 /*
@@ -406,7 +404,7 @@ static void inherit_told(struct vas_bus_device *device, const struct vas_device_
 
 	if (vas_device_copy(device->entry, told) || strcmp(told->name, options->name) ||
 	    told->kind != options->kind)
-		begin_told(device, options);
+		begin_told(told, options);
 	told->accepted = 0;
 	for (i = 0; i < told->nr_queues; i++)
 		told->queues[i].flags = told->queues[i].flags ? VAS_DEVICE_QUEUE_KEPT : 0;

@@ -20,20 +20,21 @@ static int copy(struct vas *vas, void *to, uint64_t offset, uint64_t size)
 
 int bus_read_told(struct vas *vas, uint32_t index, struct vas_device_told *told)
 {
-	uint64_t offset = offset_of(vas, index);
-	uint32_t sequence;
+	const uint64_t at = offset_of(vas, index);
+	const uint64_t at_told = at + offsetof(struct vas_device_entry, told);
+	uint32_t before, after;
 	int tries, err;
 
-	_Static_assert(!offsetof(struct vas_device_entry, told) &&
-			       !offsetof(struct vas_device_told, sequence),
-		       "an entry begins with its sequence");
 	for (tries = 0; tries < MAX_TRIES; tries++) {
-		err = copy(vas, told, offset, sizeof(*told));
+		err = copy(vas, &before, at, sizeof(before));
 		if (!err)
-			err = copy(vas, &sequence, offset, sizeof(sequence));
+			err = copy(vas, told, at_told + (before & 1) * sizeof(*told),
+				   sizeof(*told));
+		if (!err)
+			err = copy(vas, &after, at, sizeof(after));
 		if (err)
 			return err;
-		if (!(told->sequence & 1) && told->sequence == sequence)
+		if (before == after)
 			return vas_device_told_is_valid(told) ? 0 : -ENOENT;
 	}
 	return -EAGAIN;

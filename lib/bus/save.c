@@ -48,7 +48,6 @@ static void leave(struct saved *saved)
 	struct vas_device_told *told = &saved->told;
 	uint32_t i;
 
-	told->sequence = 0;
 	told->provider = VAS_NO_TAG;
 	if (told->state == VAS_DEVICE_SERVED)
 		told->state = VAS_DEVICE_ORPHANED;
@@ -124,7 +123,7 @@ static bool is_sound(const struct vas_device_told *told)
 {
 	uint32_t i;
 
-	if (!vas_device_told_is_valid(told) || told->sequence || told->provider != VAS_NO_TAG ||
+	if (!vas_device_told_is_valid(told) || told->provider != VAS_NO_TAG ||
 	    told->state == VAS_DEVICE_SERVED)
 		return false;
 	for (i = 0; i < told->nr_queues; i++)

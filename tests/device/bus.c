@@ -892,7 +892,10 @@ static uint32_t life_of_queue(void)
 {
 	const struct vas_device_entry *entry = vas_extent(vas, VAS_EXT_DEVICES);
 
-	return __atomic_load_n(&entry->told.queues[0].life, __ATOMIC_RELAXED);
+	struct vas_device_told told;
+
+	CHECK_OK(vas_device_copy(entry, &told));
+	return told.queues[0].life;
 }
 
 /* Under load: what its process, or a dead one, had taken is done by a process of the other side. */

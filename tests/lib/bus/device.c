@@ -599,10 +599,29 @@ static void make_served(struct worker *worker)
 	strcpy(vas_provider_kept(worker->provider), "kept");
 }
 
+TEST(an_owner_that_dies_while_it_tells_has_told_nothing)
+{
+	struct vas_device_told before, after;
+	struct vas_device_entry *entry;
+	struct vas_device_info there;
+	struct worker worker;
+
+	make_served(&worker);
+	entry = vas_extent(vas, VAS_EXT_DEVICES);
+	CHECK_OK(vas_device_copy(entry, &before));
+	memset(&entry->told[(entry->sequence + 1) & 1], 0xff, sizeof(entry->told[0]));
+	CHECK_OK(vas_device_copy(entry, &after));
+	CHECK_MEM(&after, &before, sizeof(after));
+	CHECK_EQ(vas_devices(vas, &there, 1), 1);
+	CHECK_EQ(there.state, VAS_DEVICE_SERVED);
+	end_worker(&worker);
+}
+
 TEST(devices_are_saved_and_loaded)
 {
 	struct vas_device_options disk = { .name = "disk", .kind = KIND };
 	struct vas_device_entry *entry, *loaded;
+	struct vas_device_told left, arrived;
 	struct vas_bus_device *other;
 	struct vas_device_info there;
 	struct worker worker;
@@ -627,13 +646,15 @@ TEST(devices_are_saved_and_loaded)
 	loaded = vas_extent(elsewhere, VAS_EXT_DEVICES);
 	CHECK_STR((char *)loaded->inflight[1], "in flight");
 	CHECK_STR((char *)loaded->answer.kept, "kept");
-	CHECK_EQ(loaded->told.queues[1].life,
-		 __atomic_load_n(&entry->told.queues[1].life, __ATOMIC_RELAXED));
-	CHECK_EQ(loaded->told.queues[1].flags, VAS_DEVICE_QUEUE_KEPT);
-	CHECK_EQ(loaded->told.queues[0].flags, 0);
+	CHECK_OK(vas_device_copy(entry, &left));
+	CHECK_OK(vas_device_copy(loaded, &arrived));
+	CHECK_EQ(arrived.queues[1].life, left.queues[1].life);
+	CHECK_EQ(arrived.queues[1].flags, VAS_DEVICE_QUEUE_KEPT);
+	CHECK_EQ(arrived.queues[0].flags, 0);
 	/* Its next owner has it as it was. */
 	CHECK_OK(vas_device_add(elsewhere, &disk, &other));
-	CHECK_EQ(loaded->told.queues[1].flags, VAS_DEVICE_QUEUE_KEPT);
+	CHECK_OK(vas_device_copy(loaded, &arrived));
+	CHECK_EQ(arrived.queues[1].flags, VAS_DEVICE_QUEUE_KEPT);
 	vas_device_remove(other);
 	vas_destroy(elsewhere);
 	free(bytes);
