@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -158,6 +159,7 @@ static void clean(struct vmm *vmm)
 		close(vmm->out[i]);
 		close(vmm->in[i]);
 	}
+	free(vmm->result.state);
 	munmap(vmm->hva, SIZE);
 	vas_destroy(vmm->vas);
 }
