@@ -58,6 +58,7 @@ struct ram_stream {
 	enum { BEGINS, BETWEEN, IN_RAM, DEVICES, ENDED } where;
 	uint32_t ram_id;
 	int has_ram;
+	int stands;	     /* the last section of RAM has begun */
 	int is_ours;	     /* the last page was of the block that is told */
 	uint64_t timeout_ns; /* of the call */
 	uint64_t nr_pages;
@@ -393,8 +394,10 @@ static int take_section(struct ram_stream *s)
 		return take_command(s);
 	case SECTION_START:
 		return begin_ram(s);
-	case SECTION_PART:
 	case SECTION_END:
+		s->stands = 1;
+		return continue_ram(s);
+	case SECTION_PART:
 		return continue_ram(s);
 	case SECTION_FULL:
 		if (!s->has_ram)
@@ -505,6 +508,11 @@ void ram_stream_close(struct ram_stream *s)
 uint64_t ram_stream_pages(const struct ram_stream *s)
 {
 	return s->nr_pages;
+}
+
+int ram_stream_stands(const struct ram_stream *s)
+{
+	return s->stands;
 }
 
 void ram_stream_state(struct ram_stream *s, void **state, size_t *size)

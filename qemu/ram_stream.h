@@ -41,6 +41,9 @@ ssize_t ram_stream_next(struct ram_stream *stream, uint64_t timeout_ns,
 /* Pages that were told, those that were again included. */
 uint64_t ram_stream_pages(const struct ram_stream *stream);
 
+/* QEMU has said that the guest stands: what comes is the rest. */
+int ram_stream_stands(const struct ram_stream *stream);
+
 /* After the end: the rest of the stream, which is the caller's to free. */
 void ram_stream_state(struct ram_stream *stream, void **state, size_t *size);
 

@@ -10,12 +10,15 @@
 
 #include "cli/endpoint/endpoint.h"
 #include "cli/vmm/guest.h"
+#include "cli/vmm/live.h"
 #include "cli/ui/json.h"
 #include "cli/target/parse.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
 enum { SEND_FORCE = 2000 };
+
+#define DOWNTIME_NS 300000000ull /* the library's default, which is QEMU's own */
 
 static const struct option longs[] = {
 	{ "channels", required_argument, NULL, 'c' },
@@ -35,6 +38,9 @@ struct job {
 	const struct endpoint *endpoint;
 	int as_json;
 	int force;
+	struct live live; /* of a guest that runs meanwhile */
+	int is_live;
+	int is_paused; /* by stop_guest() */
 	/* of a QEMU, from its stop to where the stream takes it */
 	void *record;
 	size_t record_size;
@@ -42,21 +48,39 @@ struct job {
 
 /* ---- what libvas-migrate asks for --------------------------------------------------------- */
 
-/* The state comes before the last of the memory: QEMU might write to that when it saves. */
+/*
+ * The state comes before the last of the memory: QEMU might write to that when it saves. A guest
+ * that was live stands, and its state comes behind what is told.
+ */
 static int stop_guest(void *arg)
 {
 	struct job *job = arg;
-	int err = guest_stop(&job->guest);
+	int err = job->is_live ? 0 : guest_stop(&job->guest);
 
-	if (!err && job->guest.qmp)
+	job->is_paused = !err;
+	if (!err && job->guest.qmp && !job->is_live)
 		err = guest_save(&job->guest, &job->record, &job->record_size);
 	return err;
+}
+
+static ssize_t told(void *arg, struct vas_dirty_word *words, size_t nr)
+{
+	struct job *job = arg;
+	ssize_t got;
+
+	if (live_stands(&job->live) && !job->is_paused)
+		return 0;
+	got = live_next(&job->live, words, nr);
+	if (got || !job->is_paused)
+		return got;
+	return live_state(&job->live, &job->record, &job->record_size);
 }
 
 static void let_go_on(void *arg)
 {
 	struct job *job = arg;
 
+	live_end(&job->live);
 	if (guest_go_on(&job->guest))
 		note("the guest stands still: %s", vas_error());
 }
@@ -110,11 +134,37 @@ static const struct vas_migrate_ops ops = {
 	.pause = stop_guest, .resume = let_go_on, .save = save, .progress = show
 };
 
+static const struct vas_migrate_ops live_ops = {
+	.pause = stop_guest, .resume = let_go_on, .save = save, .progress = show, .told = told
+};
+
 /* ---- sending ------------------------------------------------------------------------------ */
 
-static int send_vas(struct job *job)
+/* QEMU's writes are in no dirty log: it is asked, or stopped first. */
+static int prepare_guest(struct job *job)
 {
-	struct vas_migrate_progress report;
+	struct vas_migrate_options *options = &job->options;
+	uint64_t downtime_ns = options->downtime_ns ? options->downtime_ns : DOWNTIME_NS;
+	int sees_all, is_live = 0;
+
+	if (job->guest.was_running)
+		is_live = live_begin(&job->live, &job->guest, downtime_ns / 1000000);
+	if (is_live < 0)
+		return is_live;
+	if (!is_live) {
+		options->flags |= VAS_MIGRATE_STOP_FIRST;
+		return 0;
+	}
+	job->is_live = 1;
+	options->ops = &live_ops;
+	sees_all = qemu_sees_all_writes(job->guest.qmp);
+	if (!sees_all)
+		options->flags |= VAS_MIGRATE_COMPARE_TOLD;
+	return sees_all < 0 ? sees_all : 0;
+}
+
+static int migrate(struct job *job, struct vas_migrate_progress *report)
+{
 	int err;
 
 	job->options.fds = job->endpoint->fds;
@@ -123,11 +173,19 @@ static int send_vas(struct job *job)
 	job->options.arg = job;
 	if (job->endpoint->is_one_way)
 		job->options.flags |= VAS_MIGRATE_ONE_WAY;
-	/* QEMU's writes are in no dirty log. */
-	if (job->guest.qmp)
-		job->options.flags |= VAS_MIGRATE_STOP_FIRST;
-	err = vas_migrate_send(job->guest.vas, &job->options, &report);
+	err = job->guest.qmp ? prepare_guest(job) : 0;
+	if (!err)
+		err = vas_migrate_send(job->guest.vas, &job->options, report);
+	live_end(&job->live);
 	free(job->record);
+	return err;
+}
+
+static int send_vas(struct job *job)
+{
+	struct vas_migrate_progress report;
+	int err = migrate(job, &report);
+
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 	if (err)
@@ -236,7 +294,7 @@ const struct verb verb_send = {
 		"  -j, --json            print how far it is as JSON, an object ten times a second and a round\n"
 		"\n"
 		"ENDPOINT is unix:PATH, tcp:HOST:PORT (an IPv6 address in brackets), fd:N, a file's path, or -.\n"
-		"A guest in a QEMU that 'vas run' started stands still from the first byte on, and goes on where\n"
-		"it is received ('vas receive ... -- QEMU'); the QEMU here ends.\n",
+		"A guest in a QEMU that 'vas run' started is sent while it runs, stands for what it wrote last,\n"
+		"and goes on where it is received ('vas receive ... -- QEMU'); the QEMU here ends.\n",
 	.run = run,
 };

@@ -6,15 +6,15 @@
 #include <stdlib.h>
 #include <vas/consumer.h>
 
+#include "cli/ui/verb.h"
 #include "cli/vmm/dimm.h"
 
-#define RAM	    "vas-ram" /* as qemu_argv() calls it */
-#define PAGE	    VAS_PAGE_SIZE
-#define WORD	    (64 * PAGE)
-#define STALL_NS    60000000000ull
-#define DOWNTIME_MS 50		      /* for the end of the stream, as QEMU estimates it */
-#define HURRIED_MS  300		      /* QEMU's own default */
-#define WORDS	    (LIVE_WORDS / 64) /* of QEMU's: each may become one a page, in other regions */
+#define RAM	   "vas-ram" /* as qemu_argv() calls it */
+#define PAGE	   VAS_PAGE_SIZE
+#define WORD	   (64 * PAGE)
+#define STALL_NS   60000000000ull
+#define HURRIED_MS 300		     /* QEMU's own default */
+#define WORDS	   (LIVE_WORDS / 64) /* of QEMU's: each may become one a page, in other regions */
 
 /* ---- memory that is not QEMU's RAM -------------------------------------------------------- */
 
@@ -108,7 +108,7 @@ static int begin_stream(struct live *live)
 	/* From here on QEMU may stop the guest at any time. */
 	live->guest->is_stopped = 1;
 	err = ram_stream_open(sock, RAM, live->memory, &live->stream);
-	return err ? err : qemu_set_downtime(live->guest->qmp, DOWNTIME_MS);
+	return err ? err : qemu_set_downtime(live->guest->qmp, live->downtime_ms);
 }
 
 /* A guest that writes faster than it is copied stands longer, or at once. */
@@ -122,7 +122,9 @@ static int hurry(struct live *live)
 	}
 	if (times >= 4 && live->haste == LIVE_CONVERGES) {
 		live->haste = LIVE_HURRIES;
-		return qemu_set_downtime(live->guest->qmp, HURRIED_MS);
+		return live->downtime_ms < HURRIED_MS ?
+			       qemu_set_downtime(live->guest->qmp, HURRIED_MS) :
+			       0;
 	}
 	return 0;
 }
@@ -192,20 +194,34 @@ static int check_plugged(const struct live *live)
 	return 0;
 }
 
-int live_begin(struct live *live, struct guest *guest)
+static int check(struct live *live)
 {
-	int err, is_ours;
+	int is_ours, err = guest_memory(live->guest, &live->memory, &is_ours);
 
-	*live = (struct live){ .guest = guest };
-	err = guest_memory(guest, &live->memory, &is_ours);
 	if (!err && !is_ours)
 		err = vas_error_set(-EOPNOTSUPP, "its RAM has back ends of its own names");
 	if (!err)
 		err = check_room(live);
 	if (err)
 		return err;
-	err = regions_get(guest->vas, &live->regions);
+	err = regions_get(live->guest->vas, &live->regions);
 	return err ? vas_error_set(err, "no memory for the regions") : check_plugged(live);
+}
+
+int live_begin(struct live *live, struct guest *guest, uint64_t downtime_ms)
+{
+	int err;
+
+	*live = (struct live){ .guest = guest, .downtime_ms = downtime_ms };
+	err = check(live);
+	if (err == -EOPNOTSUPP)
+		note("the guest stands meanwhile: %s", vas_error());
+	return err == -EOPNOTSUPP ? 0 : err ? err : 1;
+}
+
+int live_stands(const struct live *live)
+{
+	return live->stream && ram_stream_stands(live->stream);
 }
 
 int live_state(struct live *live, void **record, size_t *size)

@@ -19,17 +19,19 @@ struct live {
 	uint64_t memory;	   /* bytes of QEMU's RAM, from the start of the file on */
 	struct ram_stream *stream; /* NULL: it has not begun, or is over */
 	struct qemu_stream qemu;
+	uint64_t downtime_ms;
 	uint64_t gpa; /* of the regions that are not QEMU's, so far is told */
 	enum { LIVE_CONVERGES, LIVE_HURRIES, LIVE_STOPS } haste;
 };
 
 /*
- * The guest runs, and its QEMU has a monitor. 0 or -errno; live_end() is due in any case.
- * -EOPNOTSUPP: the guest has to stand. QEMU looks at all of its RAM, which takes memory then, also
- * where it was never touched, and the host has not as much; memory is plugged into it; or
- * its RAM is not one block that we have named.
+ * The guest runs, and its QEMU has a monitor. It may stand for downtime_ms for the end of QEMU's
+ * stream, as QEMU estimates it. 1; or 0: it has to stand all the time, and the user is told; or
+ * -errno. live_end() is due in any case. It has to stand because QEMU looks at all of its RAM,
+ * which takes memory then, also where it was never touched, and the host has not as much; memory is
+ * plugged into it; or its RAM is not one block that we have named.
  */
-int live_begin(struct live *live, struct guest *guest);
+int live_begin(struct live *live, struct guest *guest, uint64_t downtime_ms);
 
 /*
  * The next pages to be copied: how many words, at most nr, which must be LIVE_WORDS at least. 0:
@@ -38,7 +40,10 @@ int live_begin(struct live *live, struct guest *guest);
 #define LIVE_WORDS 1024
 ssize_t live_next(struct live *live, struct vas_dirty_word *words, size_t nr);
 
-/* After that: guest_save() by what QEMU has sent behind its RAM. */
+/* QEMU has said that the guest stands, and there may be more pages to tell of. */
+int live_stands(const struct live *live);
+
+/* After all of them: guest_save() by what QEMU has sent behind its RAM. */
 int live_state(struct live *live, void **record, size_t *size);
 
 /* Whatever has happened; before all was told, the guest runs on. */

@@ -14,6 +14,8 @@
 #include "cli/vmm/hold.h"
 #include "cli/vmm/live.h"
 
+#define DOWNTIME_MS 50
+
 struct save {
 	const struct saving *saving;
 	struct guest guest;
@@ -129,14 +131,9 @@ static int save_running(struct save *s)
 /* 1: while it runs. */
 static int begin_running(struct save *s)
 {
-	int err;
-
 	if (!s->guest.was_running || s->saving->stands)
 		return 0;
-	err = live_begin(&s->live, &s->guest);
-	if (err == -EOPNOTSUPP)
-		note("the guest stands while it is saved: %s", vas_error());
-	return err == -EOPNOTSUPP ? 0 : err ? err : 1;
+	return live_begin(&s->live, &s->guest, DOWNTIME_MS);
 }
 
 static int save(struct save *s)

@@ -48,6 +48,19 @@ struct vas_migrate_ops {
 	int (*save)(void *arg, void **state, size_t *size);
 	/* Called ten times a second. Not 0 cancels the migration (-ECANCELED). May be NULL. */
 	int (*progress)(void *arg, const struct vas_migrate_progress *progress);
+	/*
+	 * For a guest whose VMM knows what it writes but does not mark it. Pages that were not told
+	 * yet, or may have been written since they were told last, into words, at most nr: they are
+	 * copied after this returns, and soon, so that it is called no faster than they are sent.
+	 * Waits for some. -errno ends the migration.
+	 *
+	 * 0: the guest stands. Then pause() is called, the vas is frozen, and this is called again
+	 * for what is left, until it returns 0 once more. What others mark is sent as ever; what is
+	 * never told and not marked is not sent. -EINVAL: it tells of what cannot be.
+	 * -EOVERFLOW: in all, of max_rounds + 1 times as many pages as there are. May be NULL; not
+	 * together with VAS_MIGRATE_STOP_FIRST.
+	 */
+	ssize_t (*told)(void *arg, struct vas_dirty_word *words, size_t nr);
 };
 
 /* Flags of struct vas_migrate_options. */
@@ -56,6 +69,11 @@ struct vas_migrate_ops {
 #define VAS_MIGRATE_STOP_FIRST \
 	4u		       /* freeze, then send all in one round: the guest is paused anyway */
 #define VAS_MIGRATE_ONE_WAY 8u /* nobody answers: a pipe, a file */
+/*
+ * What told() says of pages that were written again may be incomplete. So a sum of each page that
+ * was sent is kept, and compared when the vas is frozen: it takes as long as reading them all.
+ */
+#define VAS_MIGRATE_COMPARE_TOLD 16u
 
 /* 0 means the default in every field. */
 struct vas_migrate_options {

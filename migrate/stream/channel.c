@@ -36,10 +36,15 @@ void channel_clean(struct channel *c)
 
 /* ---- sending ------------------------------------------------------------------------------ */
 
+static uint32_t round_of(const struct channel *c)
+{
+	return __atomic_load_n(&c->sender->round, __ATOMIC_RELAXED);
+}
+
 /* So that the destination, which gets nothing for a while, knows that there will be more. */
 static int show_life(struct channel *c)
 {
-	struct stream_header header = { .type = STREAM_ALIVE, .round = c->sender->round };
+	struct stream_header header = { .type = STREAM_ALIVE, .round = round_of(c) };
 	uint64_t last_ns = __atomic_load_n(&c->wire.group->last_ns, __ATOMIC_RELAXED);
 
 	if (monotonic_ns() - last_ns < ALIVE_NS)
@@ -86,10 +91,17 @@ static void count(struct channel *c, const struct stream_header *header, uint64_
 	__atomic_fetch_add(&s->bytes_sent, bytes, __ATOMIC_RELAXED);
 }
 
-/* The destination's memory is new: pages of zeros need no word at first. */
+/* The destination's memory is new: pages of zeros need no word at first, if they come once. */
 static bool is_worth_a_chunk(const struct channel *c, const struct stream_header *header)
 {
-	return header->data || (header->zero && c->sender->round);
+	return header->data || (header->zero && (header->round || c->sender->is_fed));
+}
+
+static void note_sums(struct channel *c, uint64_t gpa, const struct pages *pages,
+		      const struct iovec *iov)
+{
+	if (c->sender->sums)
+		sums_note(c->sender->sums, gpa, pages, iov);
 }
 
 /*
@@ -103,9 +115,10 @@ static bool send_in_place(struct channel *c, const struct vas_dirty_word *word,
 	struct pages_segments segments;
 	struct pages pages;
 
-	if (!c->sender->stopped || c->pack.kind ||
+	if (!c->sender->stopped || c->sender->is_fed || c->pack.kind ||
 	    !pages_find(c->sender->vas, word, &pages, &segments))
 		return false;
+	note_sums(c, word->gpa, &pages, segments.iov);
 	header->data = pages.data;
 	header->zero = pages.zero;
 	header->length = (uint32_t)pages.size;
@@ -126,6 +139,7 @@ static int send_copy(struct channel *c, const struct vas_dirty_word *word,
 
 	if (err)
 		return err;
+	note_sums(c, word->gpa, &pages, &(struct iovec){ c->raw, pages.size });
 	header->data = pages.data;
 	header->zero = pages.zero;
 	header->length = (uint32_t)pages.size;
@@ -141,7 +155,7 @@ static int send_copy(struct channel *c, const struct vas_dirty_word *word,
 static int send_word(struct channel *c, const struct vas_dirty_word *word)
 {
 	struct stream_header header = { .type = STREAM_WORD,
-					.round = c->sender->round,
+					.round = round_of(c),
 					.gpa = word->gpa };
 	uint64_t before = c->wire.bytes;
 	int err;
@@ -152,6 +166,38 @@ static int send_word(struct channel *c, const struct vas_dirty_word *word)
 	return err ? err : pace(c);
 }
 
+/* The vas is frozen. */
+static int compare_word(struct channel *c, const struct vas_dirty_word *word)
+{
+	struct vas_dirty_word changed = { .gpa = word->gpa };
+	struct pages_segments segments;
+	struct pages pages;
+	int err = 0;
+
+	if (!pages_find(c->sender->vas, word, &pages, &segments)) {
+		err = pages_read(c->sender->vas, word, c->raw, &pages);
+		segments.iov[0] = (struct iovec){ c->raw, pages.size };
+	}
+	if (!err)
+		changed.bits = sums_note(c->sender->sums, word->gpa, &pages, segments.iov);
+	if (err || changed.bits)
+		return err ? err : send_word(c, &changed);
+	return show_life(c);
+}
+
+static int send_fed(struct channel *c)
+{
+	struct vas_dirty_word word;
+	int got, err = 0;
+
+	while (!err && (got = feed_take(c, &word))) {
+		err = wire_check(&c->wire);
+		if (!err)
+			err = got > 0 ? send_word(c, &word) : show_life(c);
+	}
+	return err;
+}
+
 static int send_words(struct channel *c)
 {
 	struct sender *s = c->sender;
@@ -160,8 +206,9 @@ static int send_words(struct channel *c)
 
 	for (i = 0; !err && i < s->nr_words; i++) {
 		err = wire_check(&c->wire);
-		if (!err && stream_channel_of(s->words[i].gpa, s->nr_channels) == c->wire.channel)
-			err = send_word(c, &s->words[i]);
+		if (err || stream_channel_of(s->words[i].gpa, s->nr_channels) != c->wire.channel)
+			continue;
+		err = s->compares ? compare_word(c, &s->words[i]) : send_word(c, &s->words[i]);
 	}
 	return err;
 }
@@ -171,7 +218,7 @@ void *channel_run(void *arg)
 	struct channel *c = arg;
 	struct sender *s = c->sender;
 
-	c->err = send_words(c);
+	c->err = s->is_fed ? send_fed(c) : send_words(c);
 	if (c->err)
 		strncpy(c->error, vas_error(), sizeof(c->error) - 1);
 	pthread_mutex_lock(&s->lock);

@@ -9,13 +9,12 @@
 #include "lib/base/spawn.h"
 #include "migrate/stream/migration.h"
 
-#define BATCH	    4096u
-#define PROGRESS_NS 100000000ull
+#define BATCH 4096u
 
 /* ---- a round ------------------------------------------------------------------------------ */
 
-/* Open an epoch, and list what is dirty: in s->words until it is committed or aborted. */
-static int collect(struct migration *m)
+/* In s->words until the epoch is committed or aborted. */
+int collect(struct migration *m)
 {
 	struct sender *s = &m->sender;
 	struct vas_info info;
@@ -37,10 +36,10 @@ static int collect(struct migration *m)
 	return err;
 }
 
-void fill_progress(struct migration *m, uint64_t sent_before, struct vas_migrate_progress *progress)
+void fill_progress(struct migration *m, struct vas_migrate_progress *progress)
 {
 	struct sender *s = &m->sender;
-	uint64_t now = monotonic_ns(), round_ns = now - s->start_ns + 1, done;
+	uint64_t now = monotonic_ns(), round_ns = now - m->round_ns + 1, done;
 
 	*progress = (struct vas_migrate_progress){
 		.round = s->round,
@@ -50,7 +49,7 @@ void fill_progress(struct migration *m, uint64_t sent_before, struct vas_migrate
 		.bytes_sent = __atomic_load_n(&s->bytes_sent, __ATOMIC_RELAXED),
 		.elapsed_ns = now - m->begun_ns,
 	};
-	done = progress->pages_sent - sent_before;
+	done = progress->pages_sent - m->sent_before;
 	progress->pages_left = m->pages > done ? m->pages - done : 0;
 	progress->rate = (uint64_t)((double)done * VAS_PAGE_SIZE * 1e9 / (double)round_ns);
 	if (progress->rate)
@@ -58,24 +57,25 @@ void fill_progress(struct migration *m, uint64_t sent_before, struct vas_migrate
 					       (double)progress->rate);
 }
 
-static int tell(struct migration *m, uint64_t sent_before)
+int tell_progress(struct migration *m)
 {
 	const struct vas_migrate_options *options = &m->sender.options;
 	struct vas_migrate_progress progress;
 
-	fill_progress(m, sent_before, &progress);
+	fill_progress(m, &progress);
 	m->rate = progress.rate;
 	if (!options->ops->progress || !options->ops->progress(options->arg, &progress))
 		return 0;
 	return vas_error_set(-ECANCELED, "canceled");
 }
 
-/* Until all channels have ended; the caller's progress() is called meanwhile. */
-static int wait_for_channels(struct migration *m, uint64_t sent_before)
+/* Until all channels have ended; the caller's progress() is called meanwhile. err: end them. */
+static int wait_for_channels(struct migration *m, int err)
 {
 	struct sender *s = &m->sender;
-	int err = 0;
 
+	if (err)
+		__atomic_store_n(&s->group.cancel, true, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&s->lock);
 	while (s->nr_running) {
 		uint64_t until_ns = monotonic_ns() + PROGRESS_NS;
@@ -86,7 +86,7 @@ static int wait_for_channels(struct migration *m, uint64_t sent_before)
 			continue;
 		pthread_mutex_unlock(&s->lock);
 		if (!err)
-			err = tell(m, sent_before);
+			err = tell_progress(m);
 		if (err)
 			__atomic_store_n(&s->group.cancel, true, __ATOMIC_RELAXED);
 		pthread_mutex_lock(&s->lock);
@@ -95,13 +95,14 @@ static int wait_for_channels(struct migration *m, uint64_t sent_before)
 	return err;
 }
 
-static int start_channels(struct sender *s, uint32_t *started)
+static int start_channels(struct migration *m)
 {
+	struct sender *s = &m->sender;
 	int err = 0;
 
 	s->nr_running = s->nr_channels;
-	for (*started = 0; !err && *started < s->nr_channels; ++*started) {
-		struct channel *c = &s->channels[*started];
+	for (m->nr_started = 0; !err && m->nr_started < s->nr_channels; ++m->nr_started) {
+		struct channel *c = &s->channels[m->nr_started];
 
 		c->err = 0;
 		err = vas_spawn(&c->thread, channel_run, c);
@@ -109,10 +110,8 @@ static int start_channels(struct sender *s, uint32_t *started)
 			break;
 	}
 	pthread_mutex_lock(&s->lock);
-	s->nr_running -= s->nr_channels - *started;
+	s->nr_running -= s->nr_channels - m->nr_started;
 	pthread_mutex_unlock(&s->lock);
-	if (err)
-		__atomic_store_n(&s->group.cancel, true, __ATOMIC_RELAXED);
 	return err ? vas_error_set(err, "no thread for a channel: %s", strerror(-err)) : 0;
 }
 
@@ -131,35 +130,44 @@ static int channels_error(struct sender *s, uint32_t nr)
 	return err;
 }
 
-static int send_round(struct migration *m)
+int begin_round(struct migration *m)
 {
 	struct sender *s = &m->sender;
-	uint64_t before = s->pages_sent;
-	uint32_t started, i;
-	int err, told;
 
-	s->start_ns = monotonic_ns();
+	m->round_ns = s->start_ns = monotonic_ns();
+	m->sent_before = s->pages_sent;
 	s->start_bytes = s->bytes_sent;
-	err = start_channels(s, &started);
-	told = wait_for_channels(m, before);
-	for (i = 0; i < started; i++)
+	return start_channels(m);
+}
+
+int end_round(struct migration *m, int err)
+{
+	struct sender *s = &m->sender;
+	uint32_t i;
+
+	err = wait_for_channels(m, err);
+
+	for (i = 0; i < m->nr_started; i++)
 		pthread_join(s->channels[i].thread, NULL);
 	if (!err)
-		err = told;
+		err = channels_error(s, m->nr_started);
 	if (!err)
-		err = channels_error(s, started);
-	if (!err)
-		err = tell(m, before);
-	if (!err)
-		err = vas_tracker_commit(m->dirty);
+		err = tell_progress(m);
 	m->pages = 0;
 	s->round++;
 	return err;
 }
 
+int send_round(struct migration *m)
+{
+	int err = end_round(m, begin_round(m));
+
+	return err ? err : vas_tracker_commit(m->dirty);
+}
+
 /* ---- the last round ----------------------------------------------------------------------- */
 
-static int stop_writers(struct migration *m)
+int stop_writers(struct migration *m)
 {
 	const struct vas_migrate_options *options = &m->sender.options;
 	int err = 0;

@@ -13,8 +13,9 @@
 #define DOWNTIME_NS	300000000ull
 #define MAX_DOWNTIME_NS (30 * NSEC_PER_SEC)
 #define MAX_ROUNDS	30u
-#define FLAGS_KNOWN \
-	(VAS_MIGRATE_LZ4 | VAS_MIGRATE_ZSTD | VAS_MIGRATE_STOP_FIRST | VAS_MIGRATE_ONE_WAY)
+#define FLAGS_KNOWN                                                                          \
+	(VAS_MIGRATE_LZ4 | VAS_MIGRATE_ZSTD | VAS_MIGRATE_STOP_FIRST | VAS_MIGRATE_ONE_WAY | \
+	 VAS_MIGRATE_COMPARE_TOLD)
 
 static const struct vas_migrate_ops no_ops;
 
@@ -30,6 +31,17 @@ static int check_unchanged(struct migration *m)
 	return err;
 }
 
+static int check_told(const struct vas_migrate_options *options)
+{
+	const bool told = options->ops && options->ops->told;
+
+	if (told && options->flags & VAS_MIGRATE_STOP_FIRST)
+		return vas_error_set(-EINVAL, "told() is for a guest that runs");
+	if (!told && options->flags & VAS_MIGRATE_COMPARE_TOLD)
+		return vas_error_set(-EINVAL, "there is no told() to compare with");
+	return 0;
+}
+
 static int check_options(const struct vas_migrate_options *options)
 {
 	if (!options->nr_fds || options->nr_fds > VAS_MIGRATE_MAX_CHANNELS)
@@ -40,7 +52,7 @@ static int check_options(const struct vas_migrate_options *options)
 	if (options->flags & VAS_MIGRATE_LZ4 && options->flags & VAS_MIGRATE_ZSTD)
 		return vas_error_set(-EINVAL,
 				     "VAS_MIGRATE_LZ4 and VAS_MIGRATE_ZSTD exclude each other");
-	return 0;
+	return check_told(options);
 }
 
 static void fill_defaults(struct vas_migrate_options *options)
@@ -73,12 +85,13 @@ static int migration_init(struct migration *m, struct vas *vas,
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->ended, &attr);
+	pthread_cond_init(&s->fed, &attr);
 	pthread_condattr_destroy(&attr);
 	if (getrandom(s->session, sizeof(s->session), 0) != sizeof(s->session))
 		return vas_error_set(-EIO, "no random bytes for the session");
 	for (; !err && s->nr_channels < options->nr_fds; s->nr_channels++)
 		err = channel_init(&s->channels[s->nr_channels], s, s->nr_channels);
-	m->begun_ns = s->start_ns = monotonic_ns();
+	m->begun_ns = m->round_ns = monotonic_ns();
 	return err;
 }
 
@@ -90,17 +103,21 @@ static void migration_clean(struct migration *m)
 	for (i = 0; i < m->sender.nr_channels; i++)
 		channel_clean(&m->sender.channels[i]);
 	pthread_cond_destroy(&m->sender.ended);
+	pthread_cond_destroy(&m->sender.fed);
 	pthread_mutex_destroy(&m->sender.lock);
+	sums_clean(&m->sums);
 	free(m->regions);
 	free(m);
 }
 
 static int migrate(struct migration *m)
 {
+	const bool told = m->sender.options.ops->told != NULL;
+	const uint32_t flags = told ? 0 : VAS_TRACKER_ALL;
 	int err = layout_take(m->sender.vas, &m->regions, &m->nr_regions);
 
 	if (!err)
-		err = vas_tracker_attach(m->sender.vas, "migration", VAS_TRACKER_ALL, &m->dirty);
+		err = vas_tracker_attach(m->sender.vas, "migration", flags, &m->dirty);
 	if (!err)
 		err = send_hellos(m);
 	if (!err)
@@ -108,7 +125,7 @@ static int migrate(struct migration *m)
 	if (!err)
 		err = wait_for_ready(m);
 	if (!err)
-		err = migration_rounds(m);
+		err = told ? migration_told(m) : migration_rounds(m);
 	if (!err)
 		err = check_unchanged(m);
 	if (!err)
@@ -136,7 +153,7 @@ int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *options,
 	if (!err)
 		err = migrate(m);
 	if (report)
-		fill_progress(m, m->sender.pages_sent, report);
+		fill_progress(m, report);
 	if (err) {
 		for (i = 0; i < m->sender.nr_channels; i++)
 			wire_shut(&m->sender.channels[i].wire);

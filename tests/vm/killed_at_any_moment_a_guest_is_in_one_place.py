@@ -77,7 +77,7 @@ class Qemu:
         try:
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.settimeout(20)
-                sock.connect(f"{folder}/monitor")
+                sock.connect(f"{folder}/qemu/monitor")
                 with sock.makefile("rw") as stream:
                     stream.readline()
                     for command in "qmp_capabilities", "query-status":

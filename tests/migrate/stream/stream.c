@@ -362,7 +362,9 @@ static int vmm_progress(void *arg, const struct vas_migrate_progress *progress)
 	return vmm->cancel_at >= 0 && (int)progress->round >= vmm->cancel_at;
 }
 
-static const struct vas_migrate_ops vmm_ops = { vmm_pause, vmm_resume, vmm_save, vmm_progress };
+static const struct vas_migrate_ops vmm_ops = {
+	.pause = vmm_pause, .resume = vmm_resume, .save = vmm_save, .progress = vmm_progress
+};
 
 TEST(state_arrives_with_memory)
 {

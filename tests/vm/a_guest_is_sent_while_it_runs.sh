@@ -1,0 +1,131 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# A Linux guest that counts, checks its memory and writes all the time is sent while it runs, twice, and so is what a
+# process that is bound to its vas writes: it goes on there with the next number, and most of its memory went in
+# rounds before it stood. A destination, or a command, that is killed half-way leaves the guest where it was.
+# shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
+. "$(dirname "$0")/../cli/lib.sh"
+machine=$1 mib=$2
+# shellcheck source-path=SCRIPTDIR source=counting.sh
+. "$(dirname "$0")/counting.sh"
+need python3
+
+make_guest
+qemu null
+mkfifo "$tmp/pipe.in" "$tmp/pipe.out"
+cat "$tmp/pipe.out" >"$tmp/serial" &
+started="$started $!"
+piped=$(echo "$command" | sed "s,-serial file:null,-serial pipe:$tmp/pipe,")
+# shellcheck disable=SC2086 # words
+"$VAS" run --name "$mine" --region 64G:1M:scratch -- $piped -append "$append" >"$tmp/run.out" 2>"$tmp/run.err" &
+guest=$!
+started="$started $guest"
+counts_on "$tmp/serial" 0
+echo "churn 20" >"$tmp/pipe.in"
+has_churned()
+{
+	grep -q "churn: 20" "$tmp/serial"
+}
+wait_until has_churned
+ref=$(sed -n 's/^vas run: .* = \([0-9]*\/[0-9]*\) is the memory.*/\1/p' "$tmp/run.err")
+"$BUSY_BINDER" "/proc/${ref%/*}/fd/${ref#*/}" 0x1000000000 >"$tmp/binder.out" 2>"$tmp/binder.err" &
+binder=$!
+started="$started $binder"
+
+# receive SERIAL: in the background; $receiver
+receive()
+{
+	qemu "$1"
+	: >"$tmp/ref"
+	# shellcheck disable=SC2086 # words
+	"$VAS" receive --wait 600 "unix:$tmp/sock" -- $command -append "$append" >"$tmp/ref" 2>"$tmp/receive.err" &
+	receiver=$! pid=$!
+	started="$started $receiver"
+	wait_until test -S "$tmp/sock"
+}
+
+# begin_to_send OPTION...: in the background; $sender
+begin_to_send()
+{
+	: >"$tmp/progress"
+	"$VAS" send --json "$@" "$mine" "unix:$tmp/sock" >"$tmp/progress" 2>"$tmp/send.err" &
+	sender=$!
+	started="$started $sender"
+}
+
+# Some of the memory has gone, and not all of it.
+is_half_way()
+{
+	kill -0 "$sender" || die "vas send: $(cat "$tmp/send.err")"
+	[ "$(tail -n 1 "$tmp/progress" | sed -n 's/.*"on_the_wire": *\([0-9]*\).*/\1/p')" -gt 4000000 ]
+}
+
+# In more than one, and what was sent when it stood is the smaller part.
+went_in_rounds()
+{
+	python3 - "$tmp/progress" <<-END || die "it stood: $(cat "$tmp/progress")"
+		import json, sys
+		told = [json.loads(line) for line in open(sys.argv[1])]
+		runs = [line for line in told if not line["frozen"]]
+		before, after = runs[-1], told[-1]
+		sys.exit(before["round"] < 1 or not after["frozen"] or before["sent"] < $((mib << 19)) or
+			 after["sent"] - before["sent"] > before["sent"] / 2)
+	END
+}
+
+# The destination is killed, then the command.
+for killed in receiver sender; do
+	receive "$tmp/nowhere"
+	before=$(last "$tmp/serial")
+	begin_to_send --rate 10M
+	wait_until is_half_way
+	counts_on "$tmp/serial" "$before"
+	eval "kill -KILL \$$killed"
+	code=0
+	wait "$sender" || code=$?
+	[ "$killed" = sender ] || is_equal "$code" 3 "$(cat "$tmp/send.err")"
+	wait "$receiver" || true
+	rm -f "$tmp/sock"
+	counts_on "$tmp/serial" "$(last "$tmp/serial")"
+	[ ! -s "$tmp/nowhere" ] || die "it went on elsewhere: $(cat "$tmp/nowhere")"
+done
+
+# To a file it is copied, and goes on here.
+expect 0 send "$mine" "$tmp/stream"
+grep -aq with-ram "$tmp/stream" || die "it was sent while it stood"
+counts_on "$tmp/serial" "$(last "$tmp/serial")"
+
+receive "$tmp/there"
+before=$(last "$tmp/serial")
+begin_to_send --downtime 50 --compress lz4
+wait "$sender" || die "vas send: $(cat "$tmp/send.err")"
+went_in_rounds
+wait "$guest" || die "the QEMU that the guest has left"
+kill "$binder" 2>/dev/null || true
+wait "$binder" || true
+! [ -s "$tmp/binder.err" ] || grep -q "in round" "$tmp/binder.err" || die "the binder: $(cat "$tmp/binder.err")"
+wait_until is_created
+counts_on "$tmp/there" "$(last "$tmp/serial")"
+
+# The page of who was bound is of one moment.
+ref=$(cat "$tmp/ref")
+expect 0 read "$ref" 0x1000000000 4096 --raw
+python3 - "$tmp/out" <<-END || die "the page is torn"
+	import struct, sys
+	words = struct.unpack("<512Q", open(sys.argv[1], "rb").read())
+	sys.exit(words[0] == 0 or any(word != words[0] + i for i, word in enumerate(words)))
+END
+
+# And once more.
+guest=$receiver
+receive "$tmp/beyond"
+begin_to_send --downtime 50
+wait "$sender" || die "vas send: $(cat "$tmp/send.err")"
+went_in_rounds
+wait "$guest" || die "the QEMU that the guest has left: $(cat "$tmp/receive.err")"
+wait_until is_created
+counts_on "$tmp/beyond" "$(last "$tmp/there")"
+cat "$tmp/serial" "$tmp/there" "$tmp/beyond" >"$tmp/all"
+is_gapless "$tmp/all" 1
+end "$receiver"
+wait_until run_folder_is_empty
