@@ -87,6 +87,10 @@ static void print_labels(FILE *out, const struct top_entry *entry)
 	fprintf(out, ",uuid=\"%s\",holder=\"%d/%d\"", uuid, entry->pid, entry->fd);
 }
 
+/*
+ * What only counts up is a gauge as well: the two text formats that this is at once want another
+ * name for a counter each.
+ */
 static void print_head(FILE *out, const char *name, const char *unit, const char *help)
 {
 	fprintf(out, "# TYPE vas_%s gauge\n", name);
@@ -167,7 +171,7 @@ QUEUE_VALUE(calls, queue->counters.calls)
 
 static const struct device_family device_families[] = {
 	{ "device_served", "1: a process serves it.", is_served, NULL },
-	{ "device_grants", "How often somebody was given it to serve.", grants, NULL },
+	{ "device_grants", "Grows by one each time a process is given it to serve.", grants, NULL },
 	{ "device_queue_running", "1: a queue is served.", NULL, is_running },
 	{ "device_queue_size", "Its entries.", NULL, queue_size },
 	{ "device_queue_depth", "Requests taken and not answered.", NULL, queue_depth },
@@ -177,7 +181,7 @@ static const struct device_family device_families[] = {
 	{ "device_calls", "Interrupts to the guest so far.", NULL, calls },
 };
 
-/* Whoever may write the vas may write a name twice, and one sample that is there twice spoils all. */
+/* Whoever may write the vas may write a name twice; one sample that is there twice spoils all. */
 static int is_twice(const struct top_entry *entry, uint32_t nr)
 {
 	const struct clean_text name = text_clean(entry->devices[nr].name, VAS_REGION_NAME_LEN);

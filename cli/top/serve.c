@@ -26,8 +26,8 @@
 #include "cli/vmm/child.h"
 
 #define MAX_CALLERS 64
-#define PATIENCE_MS 30000
-#define REQUEST_LEN 8192 /* its head, at most; a body is not read */
+#define PATIENCE_MS 10000 /* as long as Prometheus waits */
+#define REQUEST_LEN 8192  /* its head, at most; a body is not read */
 
 struct caller {
 	int fd; /* the daemon's */
@@ -88,17 +88,20 @@ static void drop_page(struct server *server)
 	server->page = NULL;
 }
 
-/* Callers that are still sent an older page keep it. */
+/* Callers that are still sent an older page keep it. What a look takes is not their time. */
 static void refresh(struct server *server)
 {
+	uint64_t begin_ns = now_ns();
 	size_t len = 0;
 	char *text;
 
-	if (server->looked_ns && now_ns() - server->looked_ns < server->max_age_ns)
+	if (server->looked_ns && begin_ns - server->looked_ns < server->max_age_ns)
 		return;
 	drop_page(server);
 	text = top_look(server->top) ? NULL : format(server->top, &len);
 	server->looked_ns = now_ns();
+	for (int i = 0; i < server->nr; i++)
+		server->callers[i].until_ns += server->looked_ns - begin_ns;
 	if (!text)
 		return;
 	server->page = make_page(text, len, MHD_RESPMEM_MUST_FREE,
@@ -109,7 +112,8 @@ static void refresh(struct server *server)
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
-static enum MHD_Result say(struct MHD_Connection *connection, unsigned status, const char *text)
+static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status,
+				 const char *text)
 {
 	struct MHD_Response *page =
 		make_page((void *)text, strlen(text), MHD_RESPMEM_PERSISTENT, "text/plain");
@@ -132,12 +136,12 @@ static enum MHD_Result answer(void *data, struct MHD_Connection *connection, con
 
 	(void)version, (void)body, (void)body_len, (void)request;
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
-		return say(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET or HEAD, please\n");
+		return send_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET or HEAD, please\n");
 	if (strcmp(url, "/metrics"))
-		return say(connection, MHD_HTTP_NOT_FOUND, "there is only /metrics\n");
+		return send_text(connection, MHD_HTTP_NOT_FOUND, "there is only /metrics\n");
 	refresh(server);
 	if (!server->page)
-		return say(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "cannot look\n");
+		return send_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "cannot look\n");
 	return MHD_queue_response(connection, MHD_HTTP_OK, server->page);
 }
 

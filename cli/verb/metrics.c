@@ -76,7 +76,8 @@ const struct verb verb_metrics = {
 	.summary = "Print what 'vas top' shows as OpenMetrics text",
 	.help = "  -l, --listen=ADDRESS serve it by HTTP: PORT (of localhost), HOST:PORT, :PORT or unix:PATH\n"
 		"  -t, --track          count what is written, for which every writer has to mark it\n"
-		"  -d, --delay=SECONDS  for how long that is counted: 1 unless given\n"
+		"  -d, --delay=SECONDS  for how long that is counted, and how old what is served may be: 1\n"
+		"                       unless given\n"
 		"\n"
 		"For Prometheus, by --listen or by way of node_exporter's textfile collector, and others. With\n"
 		"NAMEs, only those; without --listen it is an error if none of them is there.\n",
