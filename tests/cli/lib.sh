@@ -52,7 +52,8 @@ need()
 	done
 }
 
-# wait_until COMMAND...: true within five minutes, or the test fails; COMMAND is heard if it dies
+# wait_until COMMAND...: true within five minutes, or the test fails. COMMAND is heard if it dies, and sets
+# no variables: it runs in a process of its own.
 wait_until()
 {
 	deadline=$(($(date +%s) + 300))
