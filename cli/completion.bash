@@ -71,7 +71,7 @@ _vas_value()
 	-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
 		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
 		--number | --downtime | --cr3 | --ttbr | --context | --regex | \
-		--null | --serial | --num-queues | --poll)
+		--null | --serial | --num-queues | --poll | --listen)
 		# Only the user knows.
 		;;
 	*)

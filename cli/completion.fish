@@ -38,7 +38,7 @@ function __vas_value
 			printf '%s\n' lz4 zstd
 		case -m --memory -l --limit -n --name --region -x --hex -s --string --max --range \
 			--threads -c --cell --channels -r --rate --delay --number --downtime --cr3 --ttbr --context --regex --disks \
-			--null --serial --num-queues --poll
+			--null --serial --num-queues --poll --listen
 			# Only the user knows.
 		case '*'
 			return 1

@@ -5,7 +5,8 @@
 set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
-	libjson-c-dev libncurses-dev libpcre2-dev liburing-dev libxxhash-dev libzstd-dev liblz4-dev"
+	libjson-c-dev libncurses-dev libmicrohttpd-dev libpcre2-dev liburing-dev
+	libxxhash-dev libzstd-dev liblz4-dev"
 base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universal-ctags spin
 	qemu-system-x86 qemu-system-arm cpio xz-utils zstd util-linux groff-base fish zsh
 	python3-dev python3-numpy python3-prometheus-client mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
@@ -51,6 +52,7 @@ names()
 	binutils               objcopy             binutils             binutils        binutils
 	libjson-c-dev          :json-c/json.h      json-c-devel         json-c          json-c-dev
 	libncurses-dev         :ncurses.h          ncurses-devel        ncurses         ncurses-dev
+	libmicrohttpd-dev      :microhttpd.h       libmicrohttpd-devel  libmicrohttpd   libmicrohttpd-dev
 	libpcre2-dev           :pcre2.h            pcre2-devel          pcre2           pcre2-dev
 	liburing-dev           :liburing.h         liburing-devel       liburing        liburing-dev
 	libxxhash-dev          :xxhash.h           xxhash-devel         xxhash          xxhash-dev

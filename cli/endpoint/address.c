@@ -2,6 +2,7 @@
 #include "cli/endpoint/address.h"
 
 #include <netdb.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -42,6 +43,12 @@ static const char *split(const char *text, char *host, size_t room)
 	return colon + 1;
 }
 
+/* getaddrinfo() takes 99999 for 34463. */
+static int is_no_port(const char *port)
+{
+	return !port[strspn(port, "0123456789")] && (strlen(port) > 5 || atoi(port) > 65535);
+}
+
 static int tcp_addresses(const char *text, int flags, struct addresses *addresses)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags }, *list, *info;
@@ -53,6 +60,8 @@ static int tcp_addresses(const char *text, int flags, struct addresses *addresse
 		return fail_usage("'tcp:%s' is no address: write tcp:HOST:PORT, tcp:[IPV6]:PORT or "
 				  "tcp::PORT",
 				  text);
+	if (is_no_port(port))
+		return fail_usage("'tcp:%s': a port is 65535 at most", text);
 	err = getaddrinfo(*host ? host : NULL, port, &hints, &list);
 	if (err)
 		return fail(EXIT_NOT_FOUND, "%s: %s", text, gai_strerror(err));

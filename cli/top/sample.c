@@ -7,8 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include <vas/device.h>
-
+#include "cli/target/devices.h"
 #include "cli/target/name.h"
 #include "cli/top/top.h"
 
@@ -43,14 +42,28 @@ static uint64_t migration_round(struct vas *vas)
 	return round;
 }
 
-static void count_devices(struct vas *vas, struct top_entry *entry)
+/* Without memory for them there are none. */
+static void look_at_devices(struct vas *vas, struct top_entry *entry)
 {
 	static struct vas_device_info devices[VAS_MAX_DEVICES];
-	ssize_t i, nr = vas_devices(vas, devices, VAS_MAX_DEVICES);
+	size_t nr = devices_look(vas, devices);
 
-	for (i = 0; i < nr && i < (ssize_t)VAS_MAX_DEVICES; i++)
+	if (!nr)
+		return;
+	entry->devices = malloc(nr * sizeof(*devices));
+	if (!entry->devices)
+		return;
+	memcpy(entry->devices, devices, nr * sizeof(*devices));
+	entry->nr_devices = (uint32_t)nr;
+	for (size_t i = 0; i < nr; i++)
 		entry->nr_served += devices[i].state == VAS_DEVICE_SERVED;
-	entry->nr_devices = nr > 0 ? (uint32_t)nr : 0;
+}
+
+static void forget_devices(struct top_entry *entry)
+{
+	free(entry->devices);
+	entry->devices = NULL;
+	entry->nr_devices = entry->nr_served = 0;
 }
 
 /* What a scan of the host does not tell. */
@@ -64,7 +77,7 @@ static void look_into(struct top_entry *entry, const struct holder *holder)
 	if (!vas_bind(fd, VAS_BIND_OBSERVE | VAS_BIND_NO_WINDOW, &vas)) {
 		if (entry->info.state_flags & VAS_STATE_TRACKING)
 			entry->migration_round = migration_round(vas);
-		count_devices(vas, entry);
+		look_at_devices(vas, entry);
 		vas_unbind(vas);
 	}
 	close(fd);
@@ -114,9 +127,15 @@ static void follow(struct top_entry *entry, const struct found *found, int track
 	entry->resident = found->resident;
 	entry->nr_holders = found->nr_holders;
 	entry->dirty_rate = entry->working_set = entry->migration_round = TOP_NONE;
-	entry->nr_devices = entry->nr_served = 0;
+	forget_devices(entry);
 	look_into(entry, holder);
 	count_written(entry, holder, tracks);
+}
+
+static void entry_clean(struct top_entry *entry)
+{
+	top_track_free(entry->track);
+	forget_devices(entry);
 }
 
 /* A vas that nobody else holds any more is not kept alive by being looked at. */
@@ -128,7 +147,7 @@ static void forget_gone(struct top *top)
 		if (top->entries[i].looked == top->looks)
 			top->entries[to++] = top->entries[i];
 		else
-			top_track_free(top->entries[i].track);
+			entry_clean(&top->entries[i]);
 	}
 	top->nr = to;
 }
@@ -164,7 +183,7 @@ int top_look(struct top *top)
 void top_clean(struct top *top)
 {
 	for (size_t i = 0; i < top->nr; i++)
-		top_track_free(top->entries[i].track);
+		entry_clean(&top->entries[i]);
 	free(top->entries);
 	top->entries = NULL;
 	top->nr = 0;

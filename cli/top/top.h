@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What 'vas top' shows: every vas of the host, looked at again and again. top_sample.c looks,
- * top_track.c counts what is written, top_print.c prints, top_screen.c is the terminal.
+ * What 'vas top' shows: every vas of the host, looked at again and again. sample.c looks, track.c
+ * counts what is written, print.c and metrics.c print, screen.c is the terminal, serve.c answers
+ * HTTP.
  */
 #ifndef CLI_TOP_H
 #define CLI_TOP_H
 
+#include <stdio.h>
+#include <vas/device.h>
 #include <vas/dirty.h>
 
 #include "cli/target/scan.h"
@@ -16,7 +19,7 @@
 /* Epochs whose pages are the working set. */
 #define TOP_WINDOW 8
 
-struct top_track; /* a tracker on one vas: top_track.c */
+struct top_track; /* a tracker on one vas: track.c */
 
 /* A vas from one look to the next. */
 struct top_entry {
@@ -26,10 +29,11 @@ struct top_entry {
 	int pid, fd;   /* a holder, to name it by */
 	uint64_t size; /* bytes, as the next three */
 	uint64_t resident;
-	uint64_t dirty_rate;		/* written in a second */
-	uint64_t working_set;		/* written in the last epochs */
-	uint64_t migration_round;	/* TOP_NONE: none is under way */
-	uint32_t nr_devices, nr_served; /* on its bus */
+	uint64_t dirty_rate;		 /* written in a second */
+	uint64_t working_set;		 /* written in the last epochs */
+	uint64_t migration_round;	 /* TOP_NONE: none is under way */
+	struct vas_device_info *devices; /* on its bus */
+	uint32_t nr_devices, nr_served;
 	size_t nr_holders;
 	struct top_track *track;
 	uint64_t retry;	 /* the number of the look before which tracking is not tried again */
@@ -75,7 +79,13 @@ void top_track_free(struct top_track *track);
 /* As text on stdout, or as a line of JSON. 0 or -errno. */
 int top_print(const struct top *top);
 void top_print_json(const struct top *top);
-void top_print_metrics(const struct top *top);
+void top_print_metrics(FILE *out, const struct top *top);
+
+/*
+ * Answer requests for metrics at this address (HOST:PORT, PORT, unix:PATH, ...) until a signal; a
+ * look is never older than max_age_ns. An exit code.
+ */
+int top_serve(struct top *top, const char *address, uint64_t max_age_ns);
 
 /* The cells of a row, as text that is fit for a terminal. */
 #define TOP_COLUMNS   9

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <vas/device.h>
 
+#include "cli/target/devices.h"
 #include "cli/target/name.h"
 #include "cli/target/parse.h"
 #include "cli/ui/json.h"
@@ -35,30 +36,6 @@ struct look {
 	uint64_t delay_ns;
 };
 
-static size_t look_at(struct vas *vas, struct vas_device_info *devices)
-{
-	ssize_t nr = vas_devices(vas, devices, VAS_MAX_DEVICES);
-
-	return nr < 0 ? 0 : (size_t)nr > VAS_MAX_DEVICES ? VAS_MAX_DEVICES : (size_t)nr;
-}
-
-/* Of all queues, or the one of index `queue`. */
-static struct vas_device_counters sum(const struct vas_device_info *device)
-{
-	struct vas_device_counters all = { 0 };
-
-	for (uint32_t i = 0; device && i < device->nr_queues; i++) {
-		const struct vas_device_counters *one = &device->queues[i].counters;
-
-		all.taken += one->taken;
-		all.answered += one->answered;
-		all.errors += one->errors;
-		all.kicks += one->kicks;
-		all.calls += one->calls;
-	}
-	return all;
-}
-
 static const struct vas_device_info *find_before(const struct look *look, const char *name)
 {
 	for (size_t i = 0; i < look->nr_before; i++)
@@ -73,37 +50,11 @@ static uint64_t rate(const struct look *look, uint64_t before, uint64_t now)
 				0;
 }
 
-/* What processes write there may be anything: a depth is at most what queues hold. */
-static uint64_t depth_of(const struct vas_device_counters *counters)
-{
-	uint64_t depth = counters->taken - counters->answered;
-
-	return depth <= VAS_DEVICE_MAX_QUEUES * VAS_DEVICE_QUEUE_SIZE ? depth : 0;
-}
-
 static const char *state_of(uint32_t state)
 {
 	static const char *const names[] = { "none", "new", "served", "orphaned" };
 
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
-}
-
-static const char *kind_of(uint32_t kind)
-{
-	switch (kind) {
-	case 1:
-		return "net";
-	case 2:
-		return "blk";
-	case 3:
-		return "console";
-	case 4:
-		return "rng";
-	case 19:
-		return "vsock";
-	default:
-		return NULL;
-	}
 }
 
 static const char *queue_state_of(uint32_t state)
@@ -118,7 +69,7 @@ static const char *queue_state_of(uint32_t state)
 static void print_counters(const struct look *look, const struct vas_device_counters *before,
 			   const struct vas_device_counters *now)
 {
-	json_number("depth", depth_of(now));
+	json_number("depth", devices_depth(now));
 	json_number("requests", now->answered);
 	json_number("errors", now->errors);
 	json_number("kicks", now->kicks);
@@ -151,7 +102,7 @@ static void print_queues(const struct look *look, const struct vas_device_info *
 static void print_device(const struct look *look, const struct vas_device_info *device)
 {
 	const struct vas_device_info *before = find_before(look, device->name);
-	struct vas_device_counters old = sum(before), now = sum(device);
+	struct vas_device_counters old = devices_sum(before), now = devices_sum(device);
 
 	json_open(NULL, '{');
 	json_text("name", device->name, sizeof(device->name));
@@ -197,7 +148,8 @@ static void count_queues(const struct vas_device_info *device, uint32_t *running
 static void add_row(struct table *table, const struct look *look,
 		    const struct vas_device_info *device)
 {
-	struct vas_device_counters before = sum(find_before(look, device->name)), now = sum(device);
+	struct vas_device_counters before = devices_sum(find_before(look, device->name)),
+				   now = devices_sum(device);
 	uint32_t running, made, broken, size = 0;
 
 	count_queues(device, &running, &made, &broken);
@@ -205,10 +157,7 @@ static void add_row(struct table *table, const struct look *look,
 		if (device->queues[i].size > size)
 			size = device->queues[i].size;
 	table_add(table, "%s", text_shown(device->name, sizeof(device->name)).s);
-	if (kind_of(device->kind))
-		table_add(table, "%s", kind_of(device->kind));
-	else
-		table_add(table, "%u", device->kind);
+	table_add(table, "%s", devices_kind(device->kind).s);
 	table_add(table, "%s%s", state_of(device->state), broken ? ", needs a reset" : "");
 	if (device->provider_pid)
 		table_add(table, "%u %s", device->provider_pid,
@@ -217,7 +166,7 @@ static void add_row(struct table *table, const struct look *look,
 		table_add(table, "-");
 	table_add(table, "%u/%u", running, made);
 	table_add(table, "%u", size);
-	table_add(table, "%llu", (unsigned long long)depth_of(&now));
+	table_add(table, "%llu", (unsigned long long)devices_depth(&now));
 	table_add(table, "%llu", (unsigned long long)rate(look, before.answered, now.answered));
 	table_add(table, "%llu", (unsigned long long)rate(look, before.kicks, now.kicks));
 	table_add(table, "%llu", (unsigned long long)rate(look, before.calls, now.calls));
@@ -247,10 +196,10 @@ static int show(struct vas *vas, struct look *look, int as_json, const struct sh
 	int err;
 
 	block_signals();
-	look->nr_before = look_at(vas, look->before);
+	look->nr_before = devices_look(vas, look->before);
 	if (look->nr_before && wait_or_signal(look->delay_ns))
 		return EXIT_OK;
-	look->nr = look_at(vas, look->now);
+	look->nr = devices_look(vas, look->now);
 	if (!look->nr && !as_json)
 		note("there is no device on its bus");
 	err = as_json ? print_json(look) : print_table(look, shown);

@@ -93,7 +93,7 @@ struct vas_device_info {
 	uint32_t state;	       /* enum vas_device_state */
 	uint32_t provider_pid; /* by its own word; 0: none */
 	char provider[16];     /* its name, likewise */
-	uint32_t grants;       /* how often it was granted to somebody */
+	uint32_t grants;       /* one more each time it is granted to somebody */
 	uint32_t status;       /* virtio's */
 	uint64_t offered;      /* features */
 	uint64_t accepted;

@@ -16,6 +16,11 @@ is_status()
 	grep -qF "VM status: $1" "$tmp/answers"
 }
 
+must_be()
+{
+	is_status "$1" || die "the guest is not $1: $(cat "$tmp/answers" "$tmp/qemu.err")"
+}
+
 qemu_pid()
 {
 	cut -d ' ' -f 1 "/proc/$1/task/$1/children"
@@ -40,17 +45,17 @@ slow_snapshot()
 
 start_qemu -M q35 -m 64M -qmp "unix:$tmp/own.qmp,server=on,wait=off"
 monitor cont "(qemu)"
-is_status running
+must_be running
 expect 0 pause "$mine"
-is_status paused
+must_be paused
 # What stands is saved once, until it has run.
 expect 0 snapshot "$mine" "$tmp/snapshot"
 expect 3 snapshot "$mine" "$tmp/snapshot"
 err_has "the guest stands since it was saved"
 expect 0 resume "$mine"
-is_status running
+must_be running
 expect 0 snapshot "$mine" "$tmp/snapshot"
-is_status running
+must_be running
 expect 0 restore --show "$tmp/snapshot"
 out_has "unix:$tmp/own.qmp,server=on,wait=off"
 python3 - "$tmp/snapshot" <<'END'
@@ -60,7 +65,7 @@ END
 
 # The command is killed while the guest stands for it: the guest goes on.
 slow_snapshot
-is_status paused
+must_be paused
 kill -KILL "$borrower"
 wait "$borrower" || true
 touch "$tmp/go"
@@ -78,7 +83,7 @@ wait "$pid" || true
 touch "$tmp/go"
 wait "$borrower" || die "$(cat "$tmp/slow.err")"
 pid=$qemu
-is_status running
+must_be running
 expect 0 pause "$mine"
 expect 0 resume "$mine"
 expect 0 snapshot "$mine" "$tmp/again"
@@ -89,7 +94,7 @@ receiver=$!
 started="$started $receiver"
 wait_until test -S "$tmp/sock"
 expect 3 send "$mine" "unix:$tmp/sock"
-is_status running
+must_be running
 wait "$receiver" && die "received without its QEMU"
 kill -KILL "$qemu"
 wait_until sh -c "! kill -0 $qemu"

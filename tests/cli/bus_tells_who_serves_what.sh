@@ -50,6 +50,19 @@ is_equal "$(json "j[0]['grants'] - $grants")" 1
 expect 0 top --once --json "$mine"
 is_equal "$(json "j[0]['devices'], j[0]['devices_served']")" "(1, 1)"
 
+# metric NAME [LABELS]: its value, of that device
+metric()
+{
+	sed -n "s/^vas_device_$1{name=\"$mine\",.*,device=\"disk\",kind=\"blk\"${2-}} //p" "$tmp/out"
+}
+expect 0 metrics "$mine"
+is_equal "$(metric served) $(metric grants)" "1 $((grants + 1))"
+is_equal "$(metric queue_running ',queue="0"') $(metric queue_size ',queue="0"') $(metric errors ',queue="0"')" "1 4 0"
+for name in requests kicks calls; do
+	[ "$(metric $name ',queue="0"')" -gt 0 ] || die "no $name: $(cat "$tmp/out")"
+done
+[ "$(metric queue_depth ',queue="0"')" -le 1 ] || die "more is in flight than there can be: $(cat "$tmp/out")"
+
 # The second one that serves a device waits; one that the guest has not is refused.
 expect 3 device blk floppy --guest "$tmp/guest" --path "$tmp/disk"
 err_has "the guest has no device floppy"

@@ -19,7 +19,7 @@ export VAS_RUN_DIR
 # shellcheck disable=SC2034 # for the tests
 mine=vas-test-$$ # begins the names of vas that this test makes
 started=
-is_waiting=
+waits=0 # under way, one in another
 
 # Whatever a test leaves is ended, and waited for, by its process id.
 clean_up()
@@ -36,8 +36,8 @@ trap 'exit 1' INT TERM HUP
 # In what wait_until runs, which is not heard, it is wait_until that ends the test.
 die()
 {
-	[ -z "$is_waiting" ] || {
-		echo "$*" >>"$tmp/died"
+	[ $waits = 0 ] || {
+		[ -e "$tmp/died" ] || echo "$*" >"$tmp/died"
 		return 1
 	}
 	echo "FAILED: $*" >&2
@@ -60,13 +60,13 @@ need()
 # wait_until COMMAND...: true within five minutes, or the test fails, as it does if COMMAND dies
 wait_until()
 {
-	deadline=$(($(date +%s) + 300))
-	is_waiting=1
+	[ $waits != 0 ] || deadline=$(($(date +%s) + 300))
+	waits=$((waits + 1))
 	until "$@" >/dev/null 2>&1 || [ -e "$tmp/died" ]; do
 		[ "$(date +%s)" -lt "$deadline" ] || die "never came true: $*" || break
 		sleep 0.02 # between two looks
 	done
-	is_waiting=
+	waits=$((waits - 1))
 	[ ! -e "$tmp/died" ] || die "$(cat "$tmp/died")"
 }
 

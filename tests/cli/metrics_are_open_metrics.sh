@@ -22,7 +22,8 @@ values()
 		    for sample in family.samples:
 		        assert sample.labels["holder"].count("/") == 1, sample
 		        if sample.labels["name"] == sys.argv[2]:
-		            print(sample.name, *sample.labels.get("consumer", "").split(), int(sample.value))
+		            of = [sample.labels[key] for key in ("consumer", "device", "kind", "queue") if key in sample.labels]
+		            print(sample.name, *of, int(sample.value))
 	END
 }
 
@@ -70,6 +71,16 @@ values "$mine-rich" >"$tmp/values"
 has "vas_events 2"
 has "vas_consumer_in_step good 1"
 has "vas_consumer_in_step late 0"
+
+# A device, which nobody serves. (bus_tells_who_serves_what: one that is served.)
+"$BUS_OWNER" "$mine-bus" "$tmp/guest" <"$tmp/hold" >"$tmp/bus" &
+started="$started $!"
+wait_until grep -q ready "$tmp/bus"
+expect 0 metrics "$mine-bus"
+values "$mine-bus" >"$tmp/values"
+has "vas_device_served disk blk 0"
+grep -q "^vas_device_grants disk blk " "$tmp/values" || die "no grants: $(cat "$tmp/values")"
+! grep -q '^vas_device_queue' "$tmp/values" || die "its queues are not made yet: $(cat "$tmp/values")"
 
 # Somebody writes the same 64 pages again and again.
 (while :; do "$VAS" fill "$mine" 4M 256K 2; done) &

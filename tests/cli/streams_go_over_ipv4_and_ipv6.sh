@@ -42,3 +42,7 @@ port=$(free_port)
 moves "tcp:[::1]:$port" "tcp:[::1]:$port"
 expect 2 receive "tcp:::1:$port"
 err_has "tcp:[IPV6]:PORT"
+for none in 65536 99999 4294967297; do
+	expect 2 receive "tcp::$none"
+	err_has "a port is 65535 at most"
+done

@@ -58,10 +58,14 @@ is_old()
 	is_equal "$before" "$after" "QEMU"
 }
 
+named()
+{
+	sed -n 's/^vas run: .* = \([0-9]*\/[0-9]*\) is the memory.*/\1/p' "$tmp/run.err"
+}
+
 is_named()
 {
-	ref=$(sed -n 's/^vas run: .* = \([0-9]*\/[0-9]*\) is the memory.*/\1/p' "$tmp/run.err")
-	[ -n "$ref" ]
+	[ -n "$(named)" ]
 }
 
 make_guest
@@ -73,6 +77,7 @@ words "$serial"
 holder=$!
 started="$started $holder"
 wait_until is_named
+ref=$(named)
 counts_on "$serial" 0
 "$BUSY_BINDER" "/proc/${ref%/*}/fd/${ref#*/}" 0x1000000000 >"$tmp/binder.out" 2>"$tmp/binder.err" &
 binder=$!

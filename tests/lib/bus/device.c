@@ -3,6 +3,7 @@
  * A device on the bus, its owner, and providers that only answer what is demanded of them: grants,
  * death, takeover, what either side cannot do to the other.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
@@ -845,7 +846,7 @@ TEST(a_user_gets_what_the_mode_gives)
 
 	if (!pid) {
 		if (!geteuid() && (setgid(65534) || setuid(65534)))
-			_exit(1);
+			_exit(errno == EINVAL ? 77 : 1);
 		if (role_at(0600) != VAS_ROLE_BINDER)
 			_exit(2);
 		if (role_at(0400) != VAS_ROLE_OBSERVER)
@@ -853,7 +854,9 @@ TEST(a_user_gets_what_the_mode_gives)
 		_exit(role_at(0066) == -EACCES ? 0 : 4);
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK_EQ(WEXITSTATUS(status), 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		test_skip("this user namespace has no user but root");
+	CHECK_EQ(status, 0);
 }
 
 TEST(a_socket_that_is_left_behind_is_replaced)
