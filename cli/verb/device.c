@@ -123,6 +123,11 @@ static int serve_on_bus(const struct job *job, int stop_fd)
 {
 	int err = bus_serve(job->device, stop_fd, &job->bus);
 
+	/* The guest has it no more: that is the end of the work. */
+	if (err == -ENODEV) {
+		note("%s", vas_error());
+		return EXIT_OK;
+	}
 	return err == -ECANCELED ? EXIT_OK : fail(EXIT_REFUSED, "%s", vas_error());
 }
 

@@ -366,7 +366,7 @@ TEST(a_guest_speaks_with_the_host_through_processes)
 		program_start(&devices[i], words);
 	}
 	start_console(&console);
-	program_await(&vmm, "vsock: 512 KiB came back");
+	program_await(&vmm, "console: raw");
 	console_outlives_its_server(&console);
 	has_spoken();
 	kill(console.pid, SIGTERM);

@@ -8,6 +8,7 @@
  *	ethernet: 5 pings answered
  *	ethernet: 512 KiB came back
  *	vsock: 512 KiB came back
+ *	console: raw			and what is said from now on comes as it is
  *	console: 3000 bytes sent back
  *	ethernet: BROKEN ...		an error, or other bytes than were sent
  */
@@ -185,6 +186,7 @@ static void serve_console(void)
 	unsigned long nr;
 	uint8_t byte;
 
+	printf("console: raw\n");
 	for (nr = 0; read(fd, &byte, 1) == 1 && ++byte; nr++)
 		if (write(fd, &byte, 1) != 1)
 			broken("hvc0");
