@@ -127,17 +127,23 @@ int qemu_check_disks(struct qmp *qmp)
 struct served {
 	struct qmp *qmp;
 	int stands;
-	struct json_object *sockets; /* query-chardev; NULL: not asked yet */
+	struct json_object *sockets; /* query-chardev */
 };
 
-static int is_disconnected(struct json_object *sockets, const char *label)
+static int is_disconnected(struct json_object *socket)
+{
+	static const char prefix[] = "disconnected:";
+
+	return !strncmp(qmp_text(socket, "filename"), prefix, strlen(prefix));
+}
+
+static int label_is_disconnected(struct json_object *sockets, const char *label)
 {
 	for (size_t i = 0; i < items(sockets); i++) {
 		struct json_object *socket = json_object_array_get_idx(sockets, i);
 
 		if (!strcmp(qmp_text(socket, "label"), label))
-			return !strncmp(qmp_text(socket, "filename"),
-					"disconnected:", strlen("disconnected:"));
+			return is_disconnected(socket);
 	}
 	return 0;
 }
@@ -174,11 +180,8 @@ static int check_served(const struct device *device, void *arg)
 
 	if (!is_kind(device, "vhost-user-"))
 		return 0;
-	err = served->sockets ? 0 :
-				qmp_command(served->qmp, "query-chardev", NULL, &served->sockets);
-	if (!err)
-		err = ask_if_any(served->qmp, "qom-get", device->path, "chardev", &label);
-	if (!err && label && is_disconnected(served->sockets, json_object_get_string(label)))
+	err = ask_if_any(served->qmp, "qom-get", device->path, "chardev", &label);
+	if (!err && label && label_is_disconnected(served->sockets, json_object_get_string(label)))
 		err = vas_error_set(-ENOTCONN,
 				    "nobody serves the guest's device %.100s (%.*s), which may be "
 				    "in the middle of requests: start its process",
@@ -196,11 +199,52 @@ static int check_served(const struct device *device, void *arg)
 	return err;
 }
 
+/*
+ * A network's socket is its back end's, a netdev, of which the human monitor alone tells:
+ * " \ net0: index=0,type=vhost-user,vhost-user0 to SOCKET". Without its process the interface's link
+ * is down, and would be so where the guest goes on.
+ */
+static int check_network(struct served *served, const char *label)
+{
+	struct json_object *arguments = json_object_new_object(), *text = NULL;
+	char end[128];
+	int err;
+
+	json_object_object_add(arguments, "command-line", json_object_new_string("info network"));
+	err = qmp_command(served->qmp, "human-monitor-command", arguments, &text);
+	snprintf(end, sizeof(end), " to %s\r\n", label);
+	if (!err && json_object_is_type(text, json_type_string) &&
+	    strstr(json_object_get_string(text), end))
+		err = vas_error_set(-ENOTCONN,
+				    "nobody serves the guest's network interface at the socket "
+				    "%.100s: start its process",
+				    label);
+	json_object_put(text);
+	return err;
+}
+
+static int check_networks(struct served *served)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < items(served->sockets); i++) {
+		struct json_object *socket = json_object_array_get_idx(served->sockets, i);
+
+		if (is_disconnected(socket))
+			err = check_network(served, qmp_text(socket, "label"));
+	}
+	return err;
+}
+
 static int check_all_served(struct qmp *qmp, int stands)
 {
 	struct served served = { .qmp = qmp, .stands = stands };
-	int err = each_device(qmp, check_served, &served);
+	int err = qmp_command(qmp, "query-chardev", NULL, &served.sockets);
 
+	if (!err)
+		err = each_device(qmp, check_served, &served);
+	if (!err)
+		err = check_networks(&served);
 	json_object_put(served.sockets);
 	return err;
 }

@@ -19,6 +19,7 @@ export VAS_RUN_DIR
 # shellcheck disable=SC2034 # for the tests
 mine=vas-test-$$ # begins the names of vas that this test makes
 started=
+is_waiting=
 
 # Whatever a test leaves is ended, and waited for, by its process id.
 clean_up()
@@ -32,10 +33,14 @@ clean_up()
 trap clean_up EXIT
 trap 'exit 1' INT TERM HUP
 
+# In what wait_until runs, which is not heard, it is wait_until that ends the test.
 die()
 {
+	[ -z "$is_waiting" ] || {
+		echo "$*" >>"$tmp/died"
+		return 1
+	}
 	echo "FAILED: $*" >&2
-	echo "$*" >"$tmp/died"
 	exit 1
 }
 
@@ -52,15 +57,17 @@ need()
 	done
 }
 
-# wait_until COMMAND...: true within five minutes, or the test fails; COMMAND is heard if it dies
+# wait_until COMMAND...: true within five minutes, or the test fails, as it does if COMMAND dies
 wait_until()
 {
 	deadline=$(($(date +%s) + 300))
-	until ("$@") >/dev/null 2>&1; do
-		[ ! -e "$tmp/died" ] || die "$(cat "$tmp/died")"
-		[ "$(date +%s)" -lt "$deadline" ] || die "never came true: $*"
+	is_waiting=1
+	until "$@" >/dev/null 2>&1 || [ -e "$tmp/died" ]; do
+		[ "$(date +%s)" -lt "$deadline" ] || die "never came true: $*" || break
 		sleep 0.02 # between two looks
 	done
+	is_waiting=
+	[ ! -e "$tmp/died" ] || die "$(cat "$tmp/died")"
 }
 
 run_vas()

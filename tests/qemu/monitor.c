@@ -273,45 +273,72 @@ TEST(a_physical_device_is_refused_by_its_name)
 	end(pid);
 }
 
-/* A device of a process that is there when it is asked for the third time. */
-static void is_served_later(int sock)
+#define SOCKET(label, path) "{\"label\": \"" label "\", \"filename\": \"" path "\"}"
+
+/* Processes that are there when it is asked for the third time. */
+static void is_served_later(int sock, const char *devices)
 {
-	const char *answer;
 	char line[4096], text[512];
 	int looks = 0;
 
 	agree(sock);
 	for (int id = 2; hear(sock, line, sizeof(line)); id++) {
+		const char *answer =
+			"[" SOCKET("disk", "unix:/s") ", " SOCKET("net", "unix:/t") "]";
+
 		if (strstr(line, "qom-list"))
-			answer = strstr(line, "-anon") ? "[]" :
-							 "[{\"name\": \"disk0\", \"type\": "
-							 "\"child<vhost-user-blk-pci>\"}]";
+			answer = strstr(line, "-anon") ? "[]" : devices;
 		else if (strstr(line, "qom-get"))
 			answer = "\"disk\"";
 		else if (strstr(line, "query-virtio"))
 			answer = "{\"vhost-started\": true}";
-		else
+		else if (strstr(line, "info network"))
 			answer =
-				looks++ < 2 ?
-					"[{\"label\": \"disk\", \"filename\": \"disconnected:unix:/s\"}]" :
-					"[{\"label\": \"disk\", \"filename\": \"unix:/s\"}]";
+				"\"net0: type=nic\\r\\n n: type=vhost-user,vhost-user0 to net\\r\\n\"";
+		else if (looks++ < 2)
+			answer = "[" SOCKET("disk", "disconnected:unix:/s") ", " SOCKET(
+				"net", "disconnected:unix:/t") "]";
 		snprintf(text, sizeof(text), "{\"return\": %s, \"id\": %d}\n", answer, id);
 		say(sock, text);
 	}
 }
 
+static void has_a_disk_that_is_served_later(int sock)
+{
+	is_served_later(sock, "[{\"name\": \"d0\", \"type\": \"child<vhost-user-blk-pci>\"}]");
+}
+
+static void has_a_network_that_is_served_later(int sock)
+{
+	is_served_later(sock, "[{\"name\": \"n0\", \"type\": \"child<virtio-net-pci>\"}]");
+}
+
 TEST(a_device_that_nobody_serves_is_waited_for)
 {
 	struct qmp *qmp;
-	pid_t pid = serve(is_served_later);
+	pid_t pid = serve(has_a_disk_that_is_served_later);
 
 	CHECK_OK(qmp_open(path, PATIENT, &qmp));
 	CHECK_EQ(qemu_check_served(qmp), -ENOTCONN);
-	CHECK_HAS(vas_error(), "nobody serves the guest's device disk0 (vhost-user-blk-pci)");
+	CHECK_HAS(vas_error(), "nobody serves the guest's device d0 (vhost-user-blk-pci)");
 	CHECK_OK(qemu_await_served(qmp));
 	/* It came late, if the guest stands. */
 	CHECK_EQ(qemu_check_served(qmp), -ENOTCONN);
 	CHECK_HAS(vas_error(), "came while the guest stood");
+	qmp_close(qmp);
+	end(pid);
+}
+
+TEST(a_network_that_nobody_serves_is_waited_for)
+{
+	struct qmp *qmp;
+	pid_t pid = serve(has_a_network_that_is_served_later);
+
+	CHECK_OK(qmp_open(path, PATIENT, &qmp));
+	CHECK_EQ(qemu_check_served(qmp), -ENOTCONN);
+	CHECK_HAS(vas_error(), "network interface at the socket net");
+	CHECK_OK(qemu_await_served(qmp));
+	CHECK_OK(qemu_check_served(qmp));
 	qmp_close(qmp);
 	end(pid);
 }

@@ -79,8 +79,10 @@ copy_disk="true"
 save --disks "$copy_disk" "$mine" "$tmp/live"
 grep -aq with-ram "$tmp/live" || die "it was saved while it stood"
 
-# Not while nobody serves its device, or its process came when the guest stood already.
+# A network's streams do not outlive a restore: their other end has gone on.
+moves="2 3"
 if [ "$kind" = disk ]; then
+	# Not while nobody serves its device, or its process came when the guest stood already.
 	kill_device
 	expect 3 snapshot --force --disks true "$mine" "$tmp/none"
 	err_has "nobody serves the guest's device device[0] (vhost-user-blk-pci)"
@@ -96,19 +98,20 @@ if [ "$kind" = disk ]; then
 	err_has "came while the guest stood"
 	expect 0 resume "$mine"
 	save --disks true "$mine" "$tmp/later"
-fi
-end_guest
+	end_guest
 
-[ "$kind" != disk ] || cp "$tmp/saved" "$tmp/disk"
-goes_on_by 2 restore "$tmp/live"
-wait_until has_checked "$tmp/serial2" "$reached"
-goes_on "$tmp/serial2" 300
+	cp "$tmp/saved" "$tmp/disk"
+	goes_on_by 2 restore "$tmp/live"
+	wait_until has_checked "$tmp/serial2" "$reached"
+	goes_on "$tmp/serial2" 300
+	moves="3 4"
+fi
 
 # Sent, it goes on there.
-for nr in 3 4; do
+for nr in $moves; do
 	follow_device $((nr - 1))
 	source=$guest source_device=$device before=$((nr - 1))
-	goes_on_by $nr receive "unix:$tmp/stream$nr"
+	goes_on_by "$nr" receive "unix:$tmp/stream$nr"
 	wait_until test -S "$tmp/stream$nr"
 	expect 0 send "$mine" "unix:$tmp/stream$nr"
 	reached=$(checked "$tmp/serial$before")

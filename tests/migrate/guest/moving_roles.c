@@ -64,6 +64,8 @@ static int source_pause(void *arg)
 
 	machine_pause(&f->machine);
 	err = machine_settle(&f->machine, TEST_HANG_NS);
+	if (err == -ESHUTDOWN)
+		CHECK_EQ(fixture_wait(f), -1); /* nobody told it to stop: what was it? */
 	if (err)
 		machine_resume(&f->machine);
 	return err;
@@ -104,6 +106,8 @@ static int source_send(struct fixture *f, const int *fds, uint32_t nr, uint32_t 
 		.nr_fds = nr,
 		.downtime_ns = 1, /* never short enough: the number of rounds decides */
 		.freeze_ns = TEST_HANG_NS,
+		.stall_ns = TEST_HANG_NS,
+		.max_downtime_ns = TEST_HANG_NS,
 		.max_rounds = MANY_ROUNDS,
 		.ops = &ops,
 		.arg = f,
@@ -194,7 +198,9 @@ ROLE(destination)
 	struct moving_report moved = { .what = REPORT_MOVED };
 	static struct destination d;
 	int fds[VAS_MIGRATE_MAX_CHANNELS];
-	struct vas_migrate_target target = { .fds = fds, .ops = &ops, .arg = &d };
+	struct vas_migrate_target target = {
+		.fds = fds, .stall_ns = TEST_HANG_NS, .ops = &ops, .arg = &d
+	};
 	struct vas_migrate_result result;
 	struct vas *vas;
 	uint32_t i;
