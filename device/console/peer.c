@@ -23,8 +23,8 @@
 /* ---- who is there ------------------------------------------------------------------------- */
 
 /*
- * Each change is told once: a pty that nobody has opened would be told of without end. A file, which
- * has no epoll, is always ready.
+ * Each change is told once: a pty that nobody has opened would be told of without end. A file,
+ * which has no epoll, is always ready.
  */
 static int watch(int epoll, int fd, uint32_t events)
 {
@@ -179,8 +179,8 @@ static int make_raw(struct console_peer *peer, int fd)
 }
 
 /*
- * An fd of our own, that does not wait, for one that others have, too: the flag is theirs as well. A
- * socket cannot be had so, and needs not.
+ * An fd of our own, that does not wait, for one that others have, too: the flag is theirs as well.
+ * A socket cannot be had so, and need not.
  */
 static int open_again(int fd, int flags)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * What a guest's console is connected to. No call waits for the other end, and any thread may make
- * each. Where nobody is there, because a connection has yet to come or nobody has the pty open, what
- * the guest says is dropped.
+ * each. Where nobody is there, because a connection has yet to come or nobody has the pty open,
+ * what the guest says is dropped.
  */
 #ifndef DEVICE_CONSOLE_PEER_H
 #define DEVICE_CONSOLE_PEER_H

@@ -318,7 +318,7 @@ TEST(a_device_whose_peer_does_not_read_ends)
 	close(fd);
 }
 
-/* A peer that ends while the guest waits for it: the rest is dropped, and the next one is served. */
+/* The guest waits for a peer that goes: the rest is dropped, and the next one is served. */
 TEST(a_peer_that_goes_sets_output_free)
 {
 	int fd;
@@ -399,7 +399,7 @@ TEST(a_file_is_appended_to)
 	unlink(path);
 }
 
-/* Pipes, which others have, too: they stay as they are. One that ends is no end of the console's. */
+/* Pipes, which others have, too: they stay as they are. One may end, and the other goes on. */
 TEST(stdio_is_any_two_files)
 {
 	int in[2], out[2];
