@@ -103,7 +103,7 @@ _vas_argument()
 	case $1 in
 	create | hold | run | ls) ;;
 	device)
-		((COMP_CWORD > 2)) || _vas_words "blk net rng vsock"
+		((COMP_CWORD > 2)) || _vas_words "blk console net rng vsock"
 		;;
 	top | metrics | pause | resume | plug | unplug | bus)
 		_vas_names

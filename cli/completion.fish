@@ -51,7 +51,7 @@ function __vas_argument
 	switch $argv[2]
 		case create hold run ls
 		case device
-			test $nr -gt 3; or printf "%s\n" blk net rng vsock
+			test $nr -gt 3; or printf "%s\n" blk console net rng vsock
 		case top metrics pause resume plug unplug bus
 			__vas_names $argv[1]
 		case clone

@@ -59,7 +59,7 @@ _vas_argument()
 {
 	case $1 in
 	(create | hold | run | ls) ;;
-	(device) ((CURRENT > 3)) || compadd blk net rng vsock ;;
+	(device) ((CURRENT > 3)) || compadd blk console net rng vsock ;;
 	(top | metrics | pause | resume | plug | unplug | bus) _vas_names ;;
 	(clone) _vas_names; _files ;;
 	(restore | receive) _files ;;

@@ -124,9 +124,8 @@ static const struct {
 	const char *word;
 	uint32_t id;
 } bus_kinds[] = {
-	{ "bus-blk", VIRTIO_ID_BLOCK },
-	{ "bus-net", VIRTIO_ID_NET },
-	{ "bus-rng", VIRTIO_ID_RNG },
+	{ "bus-blk", VIRTIO_ID_BLOCK },	  { "bus-console", VIRTIO_ID_CONSOLE },
+	{ "bus-net", VIRTIO_ID_NET },	  { "bus-rng", VIRTIO_ID_RNG },
 	{ "bus-vsock", VIRTIO_ID_VSOCK },
 };
 
@@ -256,8 +255,8 @@ static int device_open(struct devices *devices, struct device *device, struct va
 	else if (!err)
 		err = vas_error_set(
 			-EINVAL,
-			"there is no device \"%s\"; there are: blk, bus-blk, bus-net, bus-rng, "
-			"bus-vsock, vfio, vhost-net, vhost-vsock",
+			"there is no device \"%s\"; there are: blk, bus-blk, bus-console, bus-net, "
+			"bus-rng, bus-vsock, vfio, vhost-net, vhost-vsock",
 			words.kind);
 	free(words.text);
 	return err;

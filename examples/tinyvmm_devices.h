@@ -27,8 +27,8 @@ struct devices {
 };
 
 /*
- * A PCI bus for this machine, and devices on it: "blk,path=FILE", "bus-KIND,name=NAME",
- * of blk, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N", or
+ * A PCI bus for this machine, and devices on it: "blk,path=FILE", "bus-KIND,name=NAME", of blk,
+ * console, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N", or
  * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. 0 or -errno, with
  * vas_error().
  */

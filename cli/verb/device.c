@@ -40,6 +40,9 @@ static const struct option longs[] = {
 	{ "counters", no_argument, NULL, DEVICE_COUNTERS },
 	{ "guest-cid", required_argument, NULL, DEVICE_CID },
 	{ "uds-path", required_argument, NULL, DEVICE_UDS },
+	{ "to", required_argument, NULL, DEVICE_TO },
+	{ "pty", required_argument, NULL, DEVICE_PTY },
+	{ "listen", required_argument, NULL, DEVICE_LISTEN },
 	/* As QEMU's conventions for back ends call them. */
 	{ "socket-path", required_argument, NULL, DEVICE_VHOST_USER },
 	{ "blk-file", required_argument, NULL, DEVICE_PATH },
@@ -48,8 +51,8 @@ static const struct option longs[] = {
 	{ 0 },
 };
 
-static const struct device_kind *const kinds[] = { &device_blk, &device_net, &device_rng,
-						   &device_vsock };
+static const struct device_kind *const kinds[] = { &device_blk, &device_console, &device_net,
+						   &device_rng, &device_vsock };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -120,6 +123,11 @@ static int serve_on_bus(const struct job *job, int stop_fd)
 {
 	int err = bus_serve(job->device, stop_fd, &job->bus);
 
+	/* The guest has it no more: that is the end of the work. */
+	if (err == -ENODEV) {
+		note("%s", vas_error());
+		return EXIT_OK;
+	}
 	return err == -ECANCELED ? EXIT_OK : fail(EXIT_REFUSED, "%s", vas_error());
 }
 
@@ -233,7 +241,8 @@ static int take_kind(struct job *job, int argc, char **argv)
 			job->kind = kinds[i];
 			return EXIT_OK;
 		}
-	return fail_usage("there is no device '%s': write blk, net, rng or vsock", argv[1]);
+	return fail_usage("there is no device '%s': write blk, console, net, rng or vsock",
+			  argv[1]);
 }
 
 static bool wants_help(int argc, char **argv)
@@ -323,7 +332,7 @@ int device_run_backend(int argc, char **argv)
 
 const struct verb verb_device = {
 	.name = "device",
-	.args = "blk|net|rng|vsock [NAME] [OPTION...] --vhost-user=PATH|--connect=PATH|--fd=N|--guest=PATH",
+	.args = "blk|console|net|rng|vsock [NAME] [OPTION...] --vhost-user=PATH|--connect=PATH|--fd=N|--guest=PATH",
 	.summary = "Serve a virtio device, to a VMM that speaks vhost-user or on a vas's bus",
 	.help = "Any:\n"
 		"      --vhost-user=PATH   the socket at which one front end after the other is served\n"
@@ -351,6 +360,12 @@ const struct verb verb_device = {
 		"      --mac=ADDRESS       what the guest finds as its address\n"
 		"      --mtu=BYTES         what the guest finds as the largest packet\n"
 		"      --counters          print what was sent and received whenever a front end has gone\n"
+		"\n"
+		"console, a terminal of the guest's (hvc0):\n"
+		"      --to=FILE           its other end: a terminal, or a file that is appended to; -: stdin and\n"
+		"                          stdout, where Ctrl-] ends the command if that is a terminal\n"
+		"      --pty=LINK          a new pty, to which a symbolic link is made\n"
+		"      --listen=PATH       a Unix socket: who connects is the other end, one after the other\n"
 		"\n"
 		"rng, random bytes of the host's, has no options of its own.\n"
 		"\n"

@@ -29,6 +29,9 @@ enum device_option {
 	DEVICE_COUNTERS,
 	DEVICE_CID,
 	DEVICE_UDS,
+	DEVICE_TO,
+	DEVICE_PTY,
+	DEVICE_LISTEN,
 	DEVICE_CAPABILITIES,
 };
 
@@ -47,7 +50,7 @@ struct device_kind {
 	void (*print)(void);
 };
 
-extern const struct device_kind device_blk, device_net, device_rng, device_vsock;
+extern const struct device_kind device_blk, device_console, device_net, device_rng, device_vsock;
 
 /* This program was started as vas-vhost-user-KIND: it is a back end as VMMs start one. */
 int device_is_backend(const char *program);

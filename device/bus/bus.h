@@ -22,9 +22,9 @@ struct bus_options {
 };
 
 /*
- * Serve until stop_fd is readable: -ECANCELED. Another -errno, and vas_error() says why: nobody
- * serves a vas there, or does not take the offer; or the device was removed. An owner that goes, or
- * lets the connection go, is waited for; queues go on meanwhile.
+ * Serve until stop_fd is readable: -ECANCELED; or until the device was removed: -ENODEV. Another
+ * -errno, and vas_error() says why: nobody serves a vas there, or does not take the offer. An owner
+ * that goes, or lets the connection go, is waited for; queues go on meanwhile.
  */
 int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *options);
 

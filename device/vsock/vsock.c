@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <linux/virtio_ids.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <vas/consumer.h>
 
+#include "device/listener.h"
 #include "device/queue.h"
 #include "device/stream.h"
 #include "device/vsock/connection.h"
@@ -213,34 +211,6 @@ static const struct vas_device_ops vsock_ops = {
 	.queue = vsock_queue,
 };
 
-static int listen_at(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd;
-
-	/* With room for "_" and a port behind it. */
-	if (strlen(path) + 12 > sizeof(address.sun_path))
-		return vas_error_set(-ENAMETOOLONG, "'%s' is too long for the path of a socket",
-				     path);
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return vas_error_set(-errno, "no socket: %s", strerror(errno));
-	/* What a process that was killed has left: nobody listens there. */
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) && errno == ECONNREFUSED)
-		unlink(path);
-	close(fd);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
-	    listen(fd, SOMAXCONN)) {
-		int err = -errno;
-
-		close(fd);
-		return vas_error_set(err, "cannot listen at %s: %s", path, strerror(-err));
-	}
-	return fd;
-}
-
 int vsock_open(struct vsock *vsock, const struct vsock_options *options)
 {
 	int err;
@@ -260,7 +230,8 @@ int vsock_open(struct vsock *vsock, const struct vsock_options *options)
 	if (options->cid < VSOCK_MIN_CID || options->cid >= UINT32_MAX)
 		return vas_error_set(-EINVAL, "a guest's CID is %u or more, and has 32 bits",
 				     VSOCK_MIN_CID);
-	vsock->listener = listen_at(options->path);
+	/* With room for "_" and a port behind it. */
+	vsock->listener = device_listen(options->path, 11);
 	if (vsock->listener < 0)
 		return vsock->listener;
 	pthread_mutex_init(&vsock->lock, NULL);

@@ -44,6 +44,10 @@ struct vas_device_options {
  * taken off its transport, or until the handle ends. An entry of this name and kind that an earlier
  * owner has left is taken over, with its provider and what is in flight.
  *
+ * Both may be called at any time, also while others are served. A provider of one that is removed
+ * has stopped before vas_device_remove() returns, or was killed, as with a reset; it is told by
+ * vas_provider_look().
+ *
  * -EPERM: not the owner, or a share. -EINVAL: a name or number that makes no sense. -EEXIST: the
  * name is taken. -ENOSPC: 32 devices exist. -EOPNOTSUPP: the vas is in huge pages, or was made by a
  * libvas that had no bus. -ENOMEM.
@@ -181,9 +185,9 @@ struct vas_demand {
 /*
  * What is to be done now; a queue is enabled only when its eventfds have come. Never waits. An
  * error ends it, and vas_error() says why: -ECONNREFUSED: the owner does not take the offer.
- * -ENODEV: the device was removed, or is another's by now: stop at once. -EPROTO: what comes over
- * the socket makes no sense. But -EAGAIN: the owner is writing its half of the device just now. Go
- * on as before; the fd is readable when there is something to see.
+ * -ENODEV: the device was removed, and -ESTALE: it is another's by now: stop at once. -EPROTO: what
+ * comes over the socket makes no sense. But -EAGAIN: the owner is writing its half of the device
+ * just now. Go on as before; the fd is readable when there is something to see.
  */
 VAS_API int vas_provider_look(struct vas_provider *provider, struct vas_demand *demand);
 

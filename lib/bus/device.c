@@ -472,35 +472,45 @@ static void free_device(struct vas_bus_device *device)
 	free(device);
 }
 
-/* Its provider finds that it is gone. Of a vas that was handed over, it is another's to remove. */
-static void withdraw(struct vas_bus_device *device)
+/*
+ * Its queues have stopped, or nobody serves them; nothing is in flight. Who is granted it from now
+ * on has nothing to do, and finds with the others that it is gone.
+ */
+static void empty(struct vas_bus_device *device)
 {
-	struct vas *vas = device->vas;
-
 	reset(&device->server);
-	pthread_mutex_lock(&vas->lock);
-	device->told.state = VAS_DEVICE_NONE;
-	device->told.provider = VAS_NO_TAG;
-	bus_publish_change(device);
-	pthread_mutex_unlock(&vas->lock);
-	fallocate(vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+	fallocate(device->vas->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		  (off_t)extent_offset(device, device->entry->inflight),
 		  sizeof(device->entry->inflight));
 }
 
+/* The lock is held: nobody is granted it between the two. */
+static void take_off(struct vas_bus_device *device, bool is_owner)
+{
+	if (is_owner) {
+		device->told.state = VAS_DEVICE_NONE;
+		device->told.provider = VAS_NO_TAG;
+		bus_publish_change(device);
+	}
+	device->vas->bus->devices[device->index] = NULL;
+}
+
+/* Of a vas that was handed over, the entry is another's to remove. */
 void vas_device_remove(struct vas_bus_device *device)
 {
 	NO_CANCEL;
 	struct vas *vas;
+	bool is_owner;
 
 	if (!device)
 		return;
 	vas = device->vas;
-	if (vas->role == VAS_ROLE_OWNER)
-		withdraw(device);
+	is_owner = vas->role == VAS_ROLE_OWNER;
+	if (is_owner)
+		empty(device);
 	pthread_mutex_lock(&vas->bus->telling);
 	pthread_mutex_lock(&vas->lock);
-	vas->bus->devices[device->index] = NULL;
+	take_off(device, is_owner);
 	pthread_mutex_unlock(&vas->lock);
 	pthread_mutex_unlock(&vas->bus->telling);
 	free_device(device);

@@ -311,7 +311,7 @@ static int demand(struct vas_provider *provider, const struct vas_device_told *t
 	uint32_t i;
 
 	if (told->provider != provider->vas->proto.tag)
-		return vas_error_set(-ENODEV, "device %s is served by another by now", told->name);
+		return vas_error_set(-ESTALE, "device %s is served by another by now", told->name);
 	provider->grant = told->grant;
 	to->is_granted = 1;
 	to->grant = told->grant;
@@ -342,7 +342,7 @@ int vas_provider_look(struct vas_provider *provider, struct vas_demand *to)
 	else
 		vas_error_set(err, "the owner's half of device %s never stands still",
 			      provider->offer.offer.name);
-	if (err == -ENODEV)
+	if (err == -ENODEV || err == -ESTALE)
 		provider->is_granted = false;
 	return err;
 }

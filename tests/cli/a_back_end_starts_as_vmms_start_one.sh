@@ -12,7 +12,7 @@ ln -s "$VAS" "$tmp/vas-vhost-user-floppy"
 back_end=$tmp/vas-vhost-user-blk
 
 # By the name, and by vas device; whatever else is said.
-for kind in blk:block net:net rng:rng vsock:vsock; do
+for kind in blk:block console:console net:net rng:rng vsock:vsock; do
 	expect 0 device ${kind%:*} --fd=77 --print-capabilities --no-such-option
 	is_equal "$(json 'j["type"]')" ${kind#*:}
 done

@@ -15,11 +15,16 @@ refused()
 
 truncate -s 1M "$tmp/disk"
 : >"$tmp/empty"
+mkfifo "$tmp/pipe"
 sock=--vhost-user=$tmp/sock
 disk=--path=$tmp/disk
 refused 2 "which one?" "$sock" "$disk"
 refused 2 "there is no device 'floppy'" floppy "$sock" "$disk"
 refused 2 "one of --path, --memory and --null" blk "$sock"
+refused 2 "one of --to, --pty and --listen" console "$sock"
+refused 2 "one of --to, --pty and --listen" console "$sock" --to=- --pty="$tmp/pty"
+refused 3 "neither a file nor a terminal" console "$sock" --to="$tmp/pipe"
+refused 3 "is too long" console "$sock" --listen="/$(printf %0200d 0)"
 refused 2 "one of --path, --memory and --null" blk "$sock" "$disk" --null=1M
 refused 2 "says to whom" blk "$disk"
 refused 2 "says to whom" blk "$sock" "$disk" --guest="$tmp/guest"

@@ -69,7 +69,7 @@ err_has "the guest has no device floppy"
 
 exec 9>&-
 wait "$owner" || die "the owner: $(cat "$tmp/owner.err")"
-wait "$device" && die "the device is gone, and its provider ended well"
+wait "$device" || die "the device was removed, and its provider says: $(cat "$tmp/device.err")"
 grep -q "was removed" "$tmp/device.err" || die "$(cat "$tmp/device.err")"
 
 create "$mine-2" --memory 64M

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * A network, random bytes and sockets on the bus, for a driver with split rings: killed under load,
+ * A network, random bytes, sockets and a console on the bus, for a driver with split rings: killed under load,
  * frozen, and what of them outlives a process.
  */
 #include <errno.h>
@@ -25,6 +25,7 @@
 #include <vas/vas.h>
 
 #include "device/bus/bus.h"
+#include "device/console/console.h"
 #include "device/net/net.h"
 #include "device/rng/rng.h"
 #include "device/vsock/vsock.h"
@@ -51,7 +52,7 @@ static const uint8_t mac[] = { 0x52, 0x54, 0, 1, 2, 3 }, other_mac[] = { 0x52, 0
 
 static struct where {
 	char socket[64];
-	char path[64]; /* of a vsock */
+	char path[64]; /* of a vsock, or a console */
 	uint32_t kind;
 	uint32_t nr_pairs;
 	int is_null; /* the network takes all, and gives nothing */
@@ -70,6 +71,11 @@ static int open_device(void)
 		.mac = mac,
 	};
 	const struct vsock_options vsock_options = { where.path, CID, FRONT_RING_SIZE };
+	static const struct console_options console_options = {
+		.peer = { .kind = CONSOLE_SOCKET, .path = where.path },
+		.queue_size = FRONT_RING_SIZE,
+	};
+	static struct console console;
 	static struct vsock vsock;
 	static struct rng rng;
 
@@ -80,6 +86,9 @@ static int open_device(void)
 	case VIRTIO_ID_VSOCK:
 		it = &vsock.device;
 		return vsock_open(&vsock, &vsock_options);
+	case VIRTIO_ID_CONSOLE:
+		it = &console.device;
+		return console_open(&console, &console_options);
 	default:
 		it = &rng.device;
 		rng_open(&rng, FRONT_RING_SIZE);
@@ -607,5 +616,87 @@ TEST(sockets_end_with_a_process_and_the_guest_is_told)
 		CHECK_EQ(id, VIRTIO_VSOCK_EVENT_TRANSPORT_RESET);
 		talk();
 	}
+	end();
+}
+
+/* ---- a console ---------------------------------------------------------------------------- */
+
+#define MUCH (512u << 10) /* more than a socket has room for */
+
+/* Which the process makes as it begins, and accepts whom it likes. */
+static int has_connected(void *fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	strcpy(address.sun_path, where.path);
+	return !connect(*(int *)fd, (struct sockaddr *)&address, sizeof(address));
+}
+
+/* Both say something; what the host says comes once it is accepted. */
+static int begin_console_talk(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char text[8] = "";
+	uint32_t at;
+
+	test_wait(has_connected, &fd, TEST_HANG_MS);
+	CHECK_EQ(write(fd, "hello", 5), 5);
+	wait_for_answer(RX);
+	CHECK_EQ(answer_len, 5);
+	at = answer_at;
+	CHECK(at < NR_BUFFERS);
+	CHECK_MEM(ram + RECEIVED + at * BUFFER, "hello", 5);
+	is_buffer_posted[at] = false;
+	post_buffer(at);
+	memcpy(ram + SENT, "answer", 6);
+	post(TX, 0, SENT, 6, 0);
+	wait_for_answer(TX);
+	CHECK_EQ(recv(fd, text, 6, MSG_WAITALL), 6);
+	CHECK_STR(text, "answer");
+	return fd;
+}
+
+static void begin_console(void (*start)(void))
+{
+	begin(VIRTIO_ID_CONSOLE, start, 2);
+	for (uint32_t i = 0; i < NR_BUFFERS; i++)
+		post_buffer(i);
+}
+
+TEST(a_console_goes_on_with_one_process_after_the_other)
+{
+	begin_console(start_process);
+	for (int i = 0; i < 5; i++) {
+		int fd = begin_console_talk();
+
+		kill_process();
+		start_process();
+		close(fd);
+	}
+	close(begin_console_talk());
+	end();
+}
+
+/* What it has no room for is not in flight, and no section is held for it. */
+TEST(a_console_whose_peer_does_not_read_holds_up_nobody)
+{
+	struct vas_region extra = { .gpa = EXTRA, .size = RAM, .offset = RAM, .name = "extra" };
+	struct vas_blocker blocker;
+	uint64_t id;
+	int fd;
+
+	begin_console(start_process);
+	fd = begin_console_talk();
+	post(TX, 0, SENT, MUCH, 0);
+	for (int i = 0; i < 5; i++) {
+		CHECK_OK(vas_region_add(vas, &extra, &id));
+		CHECK_OK(vas_region_remove(vas, id));
+		CHECK_OK(vas_freeze(vas, TEST_HANG_NS, &blocker));
+		CHECK_OK(vas_thaw(vas));
+	}
+	CHECK_EQ(rings[TX].next_used, __atomic_load_n(&rings[TX].used->idx, __ATOMIC_RELAXED));
+	close(fd);
+	wait_for_answer(TX);
+	close(begin_console_talk());
 	end();
 }

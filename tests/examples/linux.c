@@ -252,12 +252,78 @@ TEST(a_guest_speaks_with_the_host_through_its_kernel)
 	has_spoken();
 }
 
-/* The same through processes on the bus; and random bytes, which the guest's kernel asks for. */
+#define SOCKET	"/tmp/console"
+#define NR_SAID 1000u
+
+static void start_console(struct program *device)
+{
+	const char *argv[] = { path_of("TEST_VAS"), "device",	"console",
+			       "console",	    "--listen", SOCKET,
+			       "--guest",	    "/tmp/bus", NULL };
+
+	program_start(device, argv);
+}
+
+static int has_connected(void *fd)
+{
+	const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = SOCKET };
+
+	return !connect(*(int *)fd, (const struct sockaddr *)&address, sizeof(address));
+}
+
+static int connect_console(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	test_wait(has_connected, &fd, TEST_HANG_MS);
+	return fd;
+}
+
+/* The guest sends each byte back, plus one, until that is 0. */
+static void talk_by_console(void)
+{
+	uint8_t said[NR_SAID], heard[NR_SAID];
+	int fd = connect_console();
+
+	for (uint32_t i = 0; i < NR_SAID; i++)
+		said[i] = (uint8_t)(i % 255);
+	CHECK_EQ(write(fd, said, NR_SAID), NR_SAID);
+	CHECK_EQ(recv(fd, heard, NR_SAID, MSG_WAITALL), NR_SAID);
+	for (uint32_t i = 0; i < NR_SAID; i++)
+		CHECK_EQ(heard[i], said[i] + 1);
+	close(fd);
+}
+
+static void end_talk(void)
+{
+	int fd = connect_console();
+
+	CHECK_EQ(write(fd, "\xff", 1), 1);
+	program_await(&vmm, "console: 3000 bytes sent back");
+	close(fd);
+}
+
+/* Killed and started again, its guest does not notice. */
+static void console_outlives_its_server(struct program *device)
+{
+	for (int i = 0; i < 3; i++) {
+		talk_by_console();
+		kill(device->pid, SIGKILL);
+		CHECK_EQ(program_finish(device), -SIGKILL);
+		start_console(device);
+	}
+	end_talk();
+}
+
+/*
+ * The same through processes on the bus; and random bytes, which the guest's kernel asks for; and a
+ * console.
+ */
 TEST(a_guest_speaks_with_the_host_through_processes)
 {
 	const struct sockaddr_un vsock = { .sun_family = AF_UNIX, .sun_path = "/tmp/vsock_7" };
 	static int socks[2];
-	static struct program devices[3];
+	static struct program devices[3], console;
 	char append[1024];
 	const char *argv[] = { path_of("TEST_TINYVMM"),
 			       "--mem",
@@ -274,6 +340,8 @@ TEST(a_guest_speaks_with_the_host_through_processes)
 			       "bus-vsock,name=vsock",
 			       "--device",
 			       "bus-rng,name=rng",
+			       "--device",
+			       "bus-console,name=console",
 			       path_of("TEST_VMLINUX"),
 			       NULL };
 	const char *const of_device[][10] = {
@@ -284,7 +352,7 @@ TEST(a_guest_speaks_with_the_host_through_processes)
 		{ path_of("TEST_VAS"), "device", "rng", "rng", "--guest", "/tmp/bus" },
 	};
 
-	snprintf(append, sizeof(append), "%s vas_vsock=1", path_of("TEST_APPEND"));
+	snprintf(append, sizeof(append), "%s vas_vsock=1 vas_console=1", path_of("TEST_APPEND"));
 	make_tap();
 	serve(&tcp, sizeof(tcp), &socks[0]);
 	serve(&vsock, sizeof(vsock), &socks[1]);
@@ -297,7 +365,12 @@ TEST(a_guest_speaks_with_the_host_through_processes)
 		memcpy(words, of_device[i], sizeof(of_device[i]));
 		program_start(&devices[i], words);
 	}
+	start_console(&console);
+	program_await(&vmm, "console: raw");
+	console_outlives_its_server(&console);
 	has_spoken();
+	kill(console.pid, SIGTERM);
+	program_finish(&console);
 	for (int i = 0; i < 3; i++) {
 		kill(devices[i].pid, SIGTERM);
 		program_finish(&devices[i]);

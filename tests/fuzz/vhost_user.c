@@ -16,6 +16,7 @@
 #include <vas/vas.h>
 
 #include "device/blk/blk.h"
+#include "device/console/console.h"
 #include "device/net/net.h"
 #include "device/rng/rng.h"
 #include "device/vhost_user/session.h"
@@ -30,11 +31,12 @@
 #define NR_KINDS     8u
 
 static struct blk blk;
+static struct console console;
 static struct net loopback, null;
 static struct rng rng;
 static struct vsock vsock;
 static struct vas_device *const devices[] = {
-	&blk.device, &loopback.device, &null.device, &rng.device, &vsock.device,
+	&blk.device, &loopback.device, &null.device, &rng.device, &vsock.device, &console.device,
 };
 static int kinds[NR_KINDS];
 static uint8_t *ram;
@@ -54,12 +56,18 @@ static void open_others(void)
 {
 	struct net_options net = { .kind = NET_LOOPBACK, .nr_pairs = 1, .queue_size = 256 };
 	struct vsock_options sockets = { "fuzz-vsock", 3, 256 };
+	/* Which says as many bytes as one wants, and takes as many. */
+	static const struct console_options file = {
+		.peer = { .kind = CONSOLE_FILE, .path = "/dev/zero" },
+		.queue_size = 256,
+	};
 
 	CHECK_OK(net_open(&loopback, &net));
 	net.kind = NET_NULL;
 	net.generate = 64;
 	CHECK_OK(net_open(&null, &net));
 	rng_open(&rng, 256);
+	CHECK_OK(console_open(&console, &file));
 	CHECK_OK(vsock_open(&vsock, &sockets));
 	unlink(sockets.path);
 }

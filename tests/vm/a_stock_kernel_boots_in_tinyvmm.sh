@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # In a machine whose kernel has KVM, tinyvmm boots a stock Debian kernel, with a disk that its own
 # threads serve, or a process on the bus; what the guest reads is what it wrote. And with vhost-net
-# and vhost-vsock.
+# and vhost-vsock, and with all kinds of device on the bus.
 # usage: SCRIPT KERNEL
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
@@ -11,7 +11,7 @@
 device_kind disk
 
 kernel_name=$1
-make_initramfs "$ETHERNET_INIT" virtio_pci virtio_net vmw_vsock_virtio_transport
+make_initramfs "$ETHERNET_INIT" virtio_pci virtio_net vmw_vsock_virtio_transport virtio_console
 ethernet=$tmp/ethernet
 mv "$initramfs" "$ethernet"
 rm -rf "$tmp/root"

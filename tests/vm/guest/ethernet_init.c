@@ -2,11 +2,14 @@
 /*
  * PID 1 of a guest that has an Ethernet device, eth0, in a network as QEMU's users' is: it pings the
  * gateway, and sends to an echo server what it then receives and compares. With vas_vsock=1 on the
- * kernel's command line it does the same by vsock.
+ * kernel's command line it does the same by vsock. With vas_console=1 it then sends each byte that
+ * comes on hvc0 back, plus one, until that is 0.
  *
  *	ethernet: 5 pings answered
  *	ethernet: 512 KiB came back
  *	vsock: 512 KiB came back
+ *	console: raw			and what is said from now on comes as it is
+ *	console: 3000 bytes sent back
  *	ethernet: BROKEN ...		an error, or other bytes than were sent
  */
 #include <arpa/inet.h>
@@ -21,16 +24,17 @@
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <time.h>
 
 #include "console.h"
 
-#define ADDRESS "10.0.2.15"
-#define GATEWAY "10.0.2.2"
-#define ECHO	"10.0.2.100"
-#define PINGS	5
-#define SIZE	(512u * 1024)
-#define AHEAD	(32u * 1024) /* bytes that were sent and have not come back */
+#define ADDRESS	    "10.0.2.15"
+#define GATEWAY	    "10.0.2.2"
+#define ECHO_SERVER "10.0.2.100"
+#define PINGS	    5
+#define SIZE	    (512u * 1024)
+#define AHEAD	    (32u * 1024) /* bytes that were sent and have not come back */
 
 static void broken(const char *what)
 {
@@ -163,9 +167,35 @@ static void transfer(const char *name, const void *to, socklen_t len)
 	close(sock);
 }
 
+static int open_console(void)
+{
+	int fd = open("/dev/hvc0", O_RDWR | O_NOCTTY);
+	struct termios raw;
+
+	if (fd < 0 || tcgetattr(fd, &raw))
+		broken("hvc0");
+	cfmakeraw(&raw);
+	if (tcsetattr(fd, TCSANOW, &raw))
+		broken("hvc0");
+	return fd;
+}
+
+static void serve_console(void)
+{
+	int fd = open_console();
+	unsigned long nr;
+	uint8_t byte;
+
+	printf("console: raw\n");
+	for (nr = 0; read(fd, &byte, 1) == 1 && ++byte; nr++)
+		if (write(fd, &byte, 1) != 1)
+			broken("hvc0");
+	printf("console: %lu bytes sent back\n", nr);
+}
+
 int main(void)
 {
-	const struct sockaddr_in echo = address(ECHO, 7);
+	const struct sockaddr_in echo = address(ECHO_SERVER, 7);
 	const struct sockaddr_vm host = { .svm_family = AF_VSOCK,
 					  .svm_cid = VMADDR_CID_HOST,
 					  .svm_port = 7 };
@@ -177,6 +207,8 @@ int main(void)
 	transfer("ethernet", &echo, sizeof(echo));
 	if (getenv("vas_vsock"))
 		transfer("vsock", &host, sizeof(host));
+	if (getenv("vas_console"))
+		serve_console();
 	reboot(RB_AUTOBOOT);
 	for (;;)
 		pause();
