@@ -91,7 +91,7 @@ for killed in receiver sender; do
 done
 
 # To a file it is copied, and goes on here.
-expect 0 send "$mine" "$tmp/stream"
+expect 0 send --max-downtime=300000 "$mine" "$tmp/stream"
 grep -aq with-ram "$tmp/stream" || die "it was sent while it stood"
 counts_on "$tmp/serial" "$(last "$tmp/serial")"
 

@@ -113,7 +113,7 @@ for nr in $moves; do
 	source=$guest source_device=$device before=$((nr - 1))
 	goes_on_by "$nr" receive "unix:$tmp/stream$nr"
 	wait_until test -S "$tmp/stream$nr"
-	expect 0 send "$mine" "unix:$tmp/stream$nr"
+	expect 0 send --max-downtime=300000 "$mine" "unix:$tmp/stream$nr"
 	reached=$(checked "$tmp/serial$before")
 	wait_until has_checked "$tmp/serial$nr" "$reached"
 	goes_on "$tmp/serial$nr" 300

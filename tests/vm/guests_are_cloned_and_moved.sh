@@ -58,7 +58,7 @@ qemu "$tmp/moved"
 # shellcheck disable=SC2086 # words
 hold receive --wait 600 "unix:$tmp/sock" -- $command -append "$append"
 wait_until test -S "$tmp/sock"
-expect 0 send "$mine" "unix:$tmp/sock"
+expect 0 send --max-downtime=300000 "$mine" "unix:$tmp/sock"
 code=0
 wait "$guest" || code=$?
 is_equal "$code" 0 "the QEMU that the guest has left"
@@ -68,7 +68,7 @@ is_gapless "$tmp/all" 1
 
 # To a file it is copied, and goes on.
 at=$(last "$tmp/moved")
-expect 0 send "$mine" "$tmp/stream"
+expect 0 send --max-downtime=300000 "$mine" "$tmp/stream"
 counts_on "$tmp/moved" "$at"
 end "$pid"
 wait_until run_folder_is_empty

@@ -111,7 +111,7 @@ qemu "$tmp/there"
 receiver=$!
 started="$started $receiver"
 wait_until test -S "$tmp/sock"
-expect 0 send "$ref" "unix:$tmp/sock"
+expect 0 send --max-downtime=300000 "$ref" "unix:$tmp/sock"
 wait_until test -s "$tmp/come"
 ref=$(cat "$tmp/come")
 counts_on "$tmp/there" 0
