@@ -78,7 +78,7 @@ struct vas_device_answer {
 };
 
 struct vas_device_entry {
-	/* One more at each change. Its lowest bit: which of told holds; the other is written next. */
+	/* One more at each change. Its lowest bit: which of told holds; the other is next. */
 	uint32_t sequence;
 	uint8_t pad0[60];
 	struct vas_device_told told[2];
