@@ -255,6 +255,7 @@ static ssize_t tell_twice(struct vmm *vmm, struct vas_dirty_word *words)
 		return 1;
 	}
 	usleep(1000); /* so that it was sent, as a rule */
+	words[0].bits = 1;
 	memset(vmm->hva + gpa, 0, VAS_PAGE_SIZE);
 	vmm->first++;
 	return 1;
