@@ -437,7 +437,7 @@ static int nr_escapes;
 
 static void escape(void)
 {
-	nr_escapes++;
+	__atomic_add_fetch(&nr_escapes, 1, __ATOMIC_RELEASE);
 }
 
 static int has_escaped(void *arg)
