@@ -74,11 +74,13 @@ static const struct vas_migrate_target_ops ops = { accept_guest, withdraw_guest 
 
 static int go_on(struct receipt *receipt, int source_gone)
 {
-	if (!receipt->has_guest || !receipt->was_running)
+	if (!receipt->has_guest)
 		return EXIT_OK;
-	if (!source_gone)
+	if (receipt->was_running && !source_gone)
 		return start_go_on(&receipt->held);
-	note("the guest stands still: 'vas resume' lets it go on");
+	start_stand(&receipt->held);
+	if (receipt->was_running)
+		note("the guest stands still: 'vas resume' lets it go on");
 	return EXIT_OK;
 }
 

@@ -70,5 +70,20 @@ is_gapless "$tmp/all" 1
 at=$(last "$tmp/moved")
 expect 0 send --max-downtime=300000 "$mine" "$tmp/stream"
 counts_on "$tmp/moved" "$at"
+
+# One that stands arrives so, and goes on when it is told to.
+expect 0 pause "$mine"
+at=$(last "$tmp/moved")
+left=$pid
+qemu "$tmp/later"
+# shellcheck disable=SC2086 # words
+hold receive --wait 600 "unix:$tmp/sock" -- $command -append "$append"
+wait_until test -S "$tmp/sock"
+expect 0 send --max-downtime=300000 "$mine" "unix:$tmp/sock"
+code=0
+wait "$left" || code=$?
+is_equal "$code" 0 "who held the guest"
+expect 0 resume "$mine"
+counts_on "$tmp/later" "$at"
 end "$pid"
 wait_until run_folder_is_empty
