@@ -8,25 +8,16 @@
 #include <unistd.h>
 #include <vas/consumer.h>
 
-static int open_socket(void)
+#include "lib/base/left_behind.h"
+
+static int bind_to(int fd, const struct sockaddr_un *address)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const struct sockaddr *to = (const struct sockaddr *)address;
+	int err = bind(fd, to, sizeof(*address)) ? -errno : 0;
 
-	return fd < 0 ? vas_error_set(-errno, "no socket: %s", strerror(errno)) : fd;
-}
-
-/* What a process that was killed has left: nobody listens there. */
-static int unlink_stale(const struct sockaddr_un *address)
-{
-	int fd = open_socket();
-
-	if (fd < 0)
-		return fd;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) &&
-	    errno == ECONNREFUSED)
-		unlink(address->sun_path);
-	close(fd);
-	return 0;
+	if (err == -EADDRINUSE && is_left_behind(address) && !unlink(address->sun_path))
+		err = bind(fd, to, sizeof(*address)) ? -errno : 0;
+	return err;
 }
 
 int device_listen(const char *path, size_t spare)
@@ -38,15 +29,13 @@ int device_listen(const char *path, size_t spare)
 		return vas_error_set(-ENAMETOOLONG, "'%s' is too long for the path of a socket",
 				     path);
 	strcpy(address.sun_path, path);
-	err = unlink_stale(&address);
-	if (err)
-		return err;
-	fd = open_socket();
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
+		return vas_error_set(-errno, "no socket: %s", strerror(errno));
+	err = bind_to(fd, &address);
+	if (!err && !listen(fd, SOMAXCONN))
 		return fd;
-	if (!bind(fd, (struct sockaddr *)&address, sizeof(address)) && !listen(fd, SOMAXCONN))
-		return fd;
-	err = -errno;
+	err = err ? err : -errno;
 	close(fd);
 	return vas_error_set(err, "cannot listen at %s: %s", path, strerror(-err));
 }

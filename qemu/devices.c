@@ -14,7 +14,7 @@
 
 /* A device: a child of /machine/peripheral, or -anon. */
 struct device {
-	char path[160];
+	char path[320]; /* a longer name ends it */
 	const char *name;
 	const char *type; /* "vfio-pci" */
 	size_t type_size;
@@ -46,7 +46,7 @@ static int ask(struct qmp *qmp, const char *name, const char *path, const char *
 	return qmp_command(qmp, name, arguments, result);
 }
 
-/* 1: this child is a device. */
+/* 1: this child is a device; -ENAMETOOLONG. */
 static int device_of(const char *folder, struct json_object *child, struct device *device)
 {
 	const char *type = qmp_text(child, "type");
@@ -57,8 +57,11 @@ static int device_of(const char *folder, struct json_object *child, struct devic
 	device->name = qmp_text(child, "name");
 	device->type = type + before;
 	device->type_size = size - before - 1;
-	return snprintf(device->path, sizeof(device->path), "%s/%s", folder, device->name) <
-	       (int)sizeof(device->path);
+	if (snprintf(device->path, sizeof(device->path), "%s/%s", folder, device->name) <
+	    (int)sizeof(device->path))
+		return 1;
+	return vas_error_set(-ENAMETOOLONG, "the name of the guest's device %.100s... is too long",
+			     device->name);
 }
 
 /* check() each, up to the first error. Devices that have an id are named so, the others not. */
@@ -75,7 +78,9 @@ static int each_device(struct qmp *qmp, int (*check)(const struct device *device
 		for (size_t j = 0; !err && j < items(children); j++) {
 			struct device device;
 
-			if (device_of(folders[i], json_object_array_get_idx(children, j), &device))
+			err = device_of(folders[i], json_object_array_get_idx(children, j),
+					&device);
+			if (err > 0)
 				err = check(&device, arg);
 		}
 		json_object_put(children);

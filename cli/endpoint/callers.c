@@ -105,8 +105,10 @@ static void let_in(struct callers *c, int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0) {
+		poll(NULL, 0, LOOK_MS); /* with no fd left, it would be told at once */
 		return;
+	}
 	if (c->nr == MAX_CALLERS)
 		drop(c, 0);
 	c->at[c->nr++] = (struct caller){ .fd = fd, .until_ms = now_ms() + PATIENCE_MS };

@@ -28,6 +28,7 @@
 #define MAX_CALLERS 64
 #define PATIENCE_MS 10000 /* as long as Prometheus waits */
 #define REQUEST_LEN 8192  /* its head, at most; a body is not read */
+#define LOOK_MS	    50
 
 struct caller {
 	int fd; /* the daemon's */
@@ -178,8 +179,10 @@ static void let_in(struct server *server, int listener)
 	socklen_t size = sizeof(from);
 	int fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0)
+	if (fd < 0) {
+		poll(NULL, 0, LOOK_MS); /* with no fd left, it would be told at once */
 		return;
+	}
 	if (server->nr == MAX_CALLERS)
 		end_oldest(server);
 	if (server->nr == MAX_CALLERS) {

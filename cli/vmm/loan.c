@@ -19,6 +19,7 @@
 #define ANSWER_MS   30000 /* the holder asks its QEMU first */
 #define ADOPT_TRIES 500
 #define ADOPT_MS    10
+#define LOOK_MS	    50
 
 #define STANDS_IN_DOUBT 2 /* of was_running */
 
@@ -181,8 +182,10 @@ int loan_give(int listener, const struct run_folder *folder, struct vas *vas, in
 {
 	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), err;
 
-	if (sock < 0)
+	if (sock < 0) {
+		poll(NULL, 0, LOOK_MS); /* with no fd left, it would be told at once */
 		return -1;
+	}
 	if (!is_allowed(sock)) {
 		close(sock);
 		return -1;

@@ -239,12 +239,13 @@ static int begin_pty(int master)
 	return 0;
 }
 
-/* A link that a process has left which was killed leads nowhere, or to another's pty by now. */
+/* A link that a process has left which was killed leads to no pty, or to another's by now. */
 static int link_pty(const char *name, const char *path)
 {
-	struct stat st;
+	static const char ptys[] = "/dev/pts/";
+	char to[sizeof(ptys) - 1];
 
-	if (!lstat(path, &st) && S_ISLNK(st.st_mode))
+	if (readlink(path, to, sizeof(to)) == sizeof(to) && !memcmp(to, ptys, sizeof(to)))
 		unlink(path);
 	return symlink(name, path) ? -errno : 0;
 }

@@ -22,6 +22,7 @@
 #include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/base/foreign.h"
+#include "lib/base/left_behind.h"
 #include "lib/base/spawn.h"
 #include "lib/bus/bus.h"
 #include "lib/handle/handle.h"
@@ -342,22 +343,6 @@ static int check_mode(uint32_t mode)
 	if (mode & ~0666u || writes & ~(reads >> 1))
 		return vas_error_set(-EINVAL, "mode %o: each class has nothing, r or rw", mode);
 	return 0;
-}
-
-/* Nobody listens there: what is left of one who was killed. */
-static bool is_left_behind(const struct sockaddr_un *address)
-{
-	struct stat file;
-	int sock, err;
-
-	if (lstat(address->sun_path, &file) || !S_ISSOCK(file.st_mode))
-		return false;
-	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (sock < 0)
-		return false;
-	err = connect(sock, (const struct sockaddr *)address, sizeof(*address)) ? errno : 0;
-	close(sock);
-	return err == ECONNREFUSED;
 }
 
 static int bind_socket(struct vas_serve *serve)

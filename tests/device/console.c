@@ -489,6 +489,14 @@ TEST(what_can_be_no_end_has_a_sentence)
 	wrong.peer.kind = CONSOLE_PTY;
 	CHECK_EQ(console_open(&console, &wrong), -EEXIST);
 	CHECK_HAS(vas_error(), "cannot make the link");
+	wrong.peer.kind = CONSOLE_SOCKET;
+	CHECK_EQ(console_open(&console, &wrong), -EADDRINUSE);
+	CHECK_HAS(vas_error(), "cannot listen at");
+	CHECK_OK(unlink(path));
+	/* A link that is no pty's is somebody's. */
+	CHECK_OK(symlink("/nowhere", path));
+	wrong.peer.kind = CONSOLE_PTY;
+	CHECK_EQ(console_open(&console, &wrong), -EEXIST);
 	CHECK_OK(unlink(path));
 	memset(long_path, 'a', sizeof(long_path) - 1);
 	long_path[sizeof(long_path) - 1] = '\0';

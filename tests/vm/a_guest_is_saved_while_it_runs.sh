@@ -8,30 +8,9 @@
 machine=$1 mib=$2
 # shellcheck source-path=SCRIPTDIR source=counting.sh
 . "$(dirname "$0")/counting.sh"
+# shellcheck source-path=SCRIPTDIR source=churning.sh
+. "$(dirname "$0")/churning.sh"
 need python3
-
-make_guest
-qemu null
-mkfifo "$tmp/pipe.in" "$tmp/pipe.out"
-cat "$tmp/pipe.out" >"$tmp/serial" &
-started="$started $!"
-serial=$tmp/serial
-piped=$(echo "$command" | sed "s,-serial file:null,-serial pipe:$tmp/pipe,")
-# shellcheck disable=SC2086 # words
-"$VAS" run --name "$mine" --region 64G:1M:scratch -- $piped -append "$append" >"$tmp/run.out" 2>"$tmp/run.err" &
-guest=$!
-started="$started $guest"
-counts_on "$serial" 0
-echo "churn 20" >"$tmp/pipe.in"
-has_churned()
-{
-	grep -q "churn: 20" "$serial"
-}
-wait_until has_churned
-ref=$(sed -n 's/^vas run: .* = \([0-9]*\/[0-9]*\) is the memory.*/\1/p' "$tmp/run.err")
-"$BUSY_BINDER" "/proc/${ref%/*}/fd/${ref#*/}" 0x1000000000 >"$tmp/binder.out" 2>"$tmp/binder.err" &
-binder=$!
-started="$started $binder"
 
 # save FILE OPTION...: $before is a number that was there before
 save()

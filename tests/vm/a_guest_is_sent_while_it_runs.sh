@@ -8,29 +8,9 @@
 machine=$1 mib=$2
 # shellcheck source-path=SCRIPTDIR source=counting.sh
 . "$(dirname "$0")/counting.sh"
+# shellcheck source-path=SCRIPTDIR source=churning.sh
+. "$(dirname "$0")/churning.sh"
 need python3
-
-make_guest
-qemu null
-mkfifo "$tmp/pipe.in" "$tmp/pipe.out"
-cat "$tmp/pipe.out" >"$tmp/serial" &
-started="$started $!"
-piped=$(echo "$command" | sed "s,-serial file:null,-serial pipe:$tmp/pipe,")
-# shellcheck disable=SC2086 # words
-"$VAS" run --name "$mine" --region 64G:1M:scratch -- $piped -append "$append" >"$tmp/run.out" 2>"$tmp/run.err" &
-guest=$!
-started="$started $guest"
-counts_on "$tmp/serial" 0
-echo "churn 20" >"$tmp/pipe.in"
-has_churned()
-{
-	grep -q "churn: 20" "$tmp/serial"
-}
-wait_until has_churned
-ref=$(sed -n 's/^vas run: .* = \([0-9]*\/[0-9]*\) is the memory.*/\1/p' "$tmp/run.err")
-"$BUSY_BINDER" "/proc/${ref%/*}/fd/${ref#*/}" 0x1000000000 >"$tmp/binder.out" 2>"$tmp/binder.err" &
-binder=$!
-started="$started $binder"
 
 # receive SERIAL: in the background; $receiver
 receive()
@@ -76,27 +56,27 @@ went_in_rounds()
 # The destination is killed, then the command.
 for killed in receiver sender; do
 	receive "$tmp/nowhere"
-	before=$(last "$tmp/serial")
+	before=$(last "$serial")
 	begin_to_send --rate 10M
 	wait_until is_half_way
-	counts_on "$tmp/serial" "$before"
+	counts_on "$serial" "$before"
 	eval "kill -KILL \$$killed"
 	code=0
 	wait "$sender" || code=$?
 	[ "$killed" = sender ] || is_equal "$code" 3 "$(cat "$tmp/send.err")"
 	wait "$receiver" || true
 	rm -f "$tmp/sock"
-	counts_on "$tmp/serial" "$(last "$tmp/serial")"
+	counts_on "$serial" "$(last "$serial")"
 	[ ! -s "$tmp/nowhere" ] || die "it went on elsewhere: $(cat "$tmp/nowhere")"
 done
 
 # To a file it is copied, and goes on here.
 expect 0 send --max-downtime=300000 "$mine" "$tmp/stream"
 grep -aq with-ram "$tmp/stream" || die "it was sent while it stood"
-counts_on "$tmp/serial" "$(last "$tmp/serial")"
+counts_on "$serial" "$(last "$serial")"
 
 receive "$tmp/there"
-before=$(last "$tmp/serial")
+before=$(last "$serial")
 begin_to_send --downtime 50 --compress lz4
 wait "$sender" || die "vas send: $(cat "$tmp/send.err")"
 went_in_rounds
@@ -105,7 +85,7 @@ kill "$binder" 2>/dev/null || true
 wait "$binder" || true
 ! [ -s "$tmp/binder.err" ] || grep -q "in round" "$tmp/binder.err" || die "the binder: $(cat "$tmp/binder.err")"
 wait_until is_created
-counts_on "$tmp/there" "$(last "$tmp/serial")"
+counts_on "$tmp/there" "$(last "$serial")"
 
 # The page of who was bound is of one moment.
 ref=$(cat "$tmp/ref")
@@ -125,7 +105,7 @@ went_in_rounds
 wait "$guest" || die "the QEMU that the guest has left: $(cat "$tmp/receive.err")"
 wait_until is_created
 counts_on "$tmp/beyond" "$(last "$tmp/there")"
-cat "$tmp/serial" "$tmp/there" "$tmp/beyond" >"$tmp/all"
+cat "$serial" "$tmp/there" "$tmp/beyond" >"$tmp/all"
 is_gapless "$tmp/all" 1
 end "$receiver"
 wait_until run_folder_is_empty
