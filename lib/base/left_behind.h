@@ -13,22 +13,21 @@
 /*
  * Nobody listens there any more, and it may be replaced. Never another kind of file, though to
  * connect to one is refused as well. Who is there does not refuse: -EAGAIN if he is too busy,
- * -EPROTOTYPE if he has another type of socket.
+ * -EPROTOTYPE if he has another type of socket. errno stays.
  */
 static inline bool is_left_behind(const struct sockaddr_un *address)
 {
+	int sock, saved_errno = errno;
 	struct stat file;
 	bool is_refused;
-	int sock;
 
-	if (lstat(address->sun_path, &file) || !S_ISSOCK(file.st_mode))
-		return false;
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (sock < 0)
-		return false;
-	is_refused = connect(sock, (const struct sockaddr *)address, sizeof(*address)) &&
+	is_refused = sock >= 0 && !lstat(address->sun_path, &file) && S_ISSOCK(file.st_mode) &&
+		     connect(sock, (const struct sockaddr *)address, sizeof(*address)) &&
 		     errno == ECONNREFUSED;
-	close(sock);
+	if (sock >= 0)
+		close(sock);
+	errno = saved_errno;
 	return is_refused;
 }
 
