@@ -315,6 +315,36 @@ int devices_plug(struct devices *devices, struct machine *machine)
 	return err ? err : physical_attach(devices, machine->vas);
 }
 
+/* ---- elsewhere ----------------------------------------------------------------------------- */
+
+int devices_pause(struct devices *devices)
+{
+	return devices->pci ? vas_pci_pause(devices->pci) : 0;
+}
+
+void devices_resume(struct devices *devices)
+{
+	if (devices->pci)
+		vas_pci_resume(devices->pci);
+}
+
+int devices_save(struct devices *devices, void **state, size_t *size)
+{
+	*state = NULL;
+	*size = 0;
+	return devices->pci ? vas_pci_save(devices->pci, state, size) : 0;
+}
+
+int devices_load(struct devices *devices, const void *state, size_t size)
+{
+	if (!devices->pci == !size)
+		return size ? vas_pci_load(devices->pci, state, size) : 0;
+	return vas_error_set(-EINVAL, size ? "the guest has PCI devices, and here are none" :
+					     "the guest has no PCI devices, and here are some");
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
 void devices_destroy(struct devices *devices)
 {
 	vas_pci_destroy(devices->pci);

@@ -41,6 +41,20 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
  */
 int devices_plug(struct devices *devices, struct machine *machine);
 
+/*
+ * While the vCPUs are out: what serves the devices stops, so that they can go elsewhere, and goes
+ * on. -EOPNOTSUPP: there is a physical one.
+ */
+int devices_pause(struct devices *devices);
+void devices_resume(struct devices *devices);
+
+/*
+ * Their registers, malloced; of those that are paused. And into the same ones of another machine,
+ * when all else of that is there; they are paused then. 0 or -errno, with vas_error().
+ */
+int devices_save(struct devices *devices, void **state, size_t *size);
+int devices_load(struct devices *devices, const void *state, size_t size);
+
 /* Before the machine is destroyed. One that was never created is no error. */
 void devices_destroy(struct devices *devices);
 
