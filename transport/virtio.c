@@ -66,6 +66,7 @@ static void queue_start(struct virtio *virtio, struct virtio_queue *queue)
 		needs_reset(virtio);
 		return;
 	}
+	queue->setup.flags = 0;
 	queue->is_running = true;
 	place_doorbell(virtio, queue);
 }
@@ -117,6 +118,7 @@ void virtio_queue_enable(struct virtio *virtio, struct virtio_queue *queue)
 		return;
 	}
 	queue->setup.base = is_packed(virtio) ? VAS_VIRTIO_BASE_PACKED : VAS_VIRTIO_BASE_SPLIT;
+	queue->setup.flags = VAS_VIRTIO_QUEUE_NEW;
 	queue->is_enabled = true;
 	if (virtio->is_started)
 		queue_start(virtio, queue);

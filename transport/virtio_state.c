@@ -86,6 +86,7 @@ static int load_queue(struct virtio *virtio, struct virtio_queue *queue, struct 
 	queue->setup.base = state.base;
 	queue->is_enabled = state.flags & IS_ENABLED;
 	queue->is_paused = state.flags & IS_RUNNING;
+	queue->setup.flags = queue->is_paused ? 0 : VAS_VIRTIO_QUEUE_NEW;
 	return 0;
 }
 

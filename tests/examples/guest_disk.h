@@ -46,13 +46,19 @@ static inline void await_checked(struct program *vmm, unsigned long nr)
 	}
 }
 
-/* On the bus of the guest whose owner has its socket there. */
-static inline void serve_disk(struct program *device, const char *bus)
+/* On the bus of the guest whose owner has its socket there. option may be NULL. */
+static inline void serve_disk_by(const char *vas, struct program *device, const char *bus,
+				 const char *option)
 {
-	const char *argv[] = { path_of("TEST_VAS"), "device", "blk", "disk", "--path", DISK,
-			       "--guest",	    bus,      NULL };
+	const char *argv[] = { vas,  "device",	"blk", "disk", "--path",
+			       DISK, "--guest", bus,   option, NULL };
 
 	program_start(device, argv);
+}
+
+static inline void serve_disk(struct program *device, const char *bus)
+{
+	serve_disk_by(path_of("TEST_VAS"), device, bus, NULL);
 }
 
 static inline int is_there(void *path)

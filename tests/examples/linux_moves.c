@@ -112,6 +112,32 @@ TEST(a_guest_moves_with_a_disk_on_the_bus)
 	program_finish(&hosts[nr - 1].device);
 }
 
+/* By another binary, and back: the one before ends by itself, and the guest sees no more than a stall. */
+TEST(a_device_is_upgraded_while_a_guest_works)
+{
+	const char *vas[] = { path_of("TEST_VAS"), path_of("TEST_VAS_NEXT") };
+	struct program *vmm = &hosts[0].vmm;
+	static struct program devices[2];
+	int i;
+
+	make_disk();
+	start_vmm(0, "bus-blk,name=disk");
+	test_wait(is_there, hosts[0].bus, TEST_HANG_MS);
+	serve_disk(&devices[0], hosts[0].bus);
+	await_checked(vmm, CHECKED);
+	for (i = 1; i <= 6; i++) {
+		struct program *old = &devices[(i - 1) % 2], *next = &devices[i % 2];
+
+		serve_disk_by(vas[i % 2], next, hosts[0].bus, "--take-over");
+		CHECK_EQ(program_finish(old), 0);
+		CHECK_HAS(old->text, "another process takes over");
+		await_checked(vmm, nr_checked(vmm) + MORE);
+	}
+	kill_vmm(0);
+	kill(devices[0].pid, SIGTERM);
+	program_finish(&devices[0]);
+}
+
 TEST(a_guest_moves_with_a_disk_of_the_vmms)
 {
 	make_disk();

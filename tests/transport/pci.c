@@ -445,6 +445,7 @@ TEST(one_queue_is_reset_and_starts_anew)
 	enable_queue(0, 33, 1); /* a packed ring's size is any number */
 	CHECK(server.runs[0]);
 	CHECK_EQ(server.queues[0].base, VAS_VIRTIO_BASE_PACKED);
+	CHECK_EQ(server.queues[0].flags, VAS_VIRTIO_QUEUE_NEW);
 	CHECK_EQ(server.queues[0].size, 33);
 	set_status(0);
 	start_device(server.server.features);
@@ -467,6 +468,7 @@ TEST(a_queue_that_gets_another_vector_goes_on)
 	mmio_write(common + VIRTIO_PCI_COMMON_Q_MSIX, 3, 2);
 	CHECK_EQ(server.nr_queue_starts, 3);
 	CHECK_EQ(server.queues[0].base, 0x80118011);
+	CHECK_EQ(server.queues[0].flags, 0);
 	CHECK(server.queues[0].call_fd >= 0 && server.queues[0].call_fd != before);
 	mmio_write(common + VIRTIO_PCI_COMMON_Q_MSIX, 4, 2); /* there are four */
 	CHECK_EQ(mmio_read(common + VIRTIO_PCI_COMMON_Q_MSIX, 2), 0xffff);

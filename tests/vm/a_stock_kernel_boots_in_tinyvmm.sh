@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # In a machine whose kernel has KVM, tinyvmm boots a stock Debian kernel, with a disk that its own
 # threads serve, or a process on the bus; what the guest reads is what it wrote. And with vhost-net
-# and vhost-vsock, and with all kinds of device on the bus.
+# and vhost-vsock, and with all kinds of device on the bus. VAS_NEXT: another build of the command, to
+# which devices are upgraded; else it is the same one at another place.
 # usage: SCRIPT KERNEL
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
@@ -25,7 +26,7 @@ for try in 1 2 3; do
 	status=0
 	"$scripts/vm.sh" --kernel "$kernel_name" --with-kvm --mem 1536 --limit 1200 --timeout 3000 \
 		--env TEST_TIMEOUT=1000 --file "$TINYVMM:$TINYVMM" --file "$VAS:$VAS" \
-		--env "TEST_VAS=$VAS" --file "$kernel:/guest/vmlinux" \
+		--env "TEST_VAS=$VAS" --file "${VAS_NEXT:-$VAS}:$VAS-next" --env "TEST_VAS_NEXT=$VAS-next" --file "$kernel:/guest/vmlinux" \
 		--file "$initramfs:/guest/initramfs" --env "TEST_TINYVMM=$TINYVMM" \
 		--env TEST_VMLINUX=/guest/vmlinux --env TEST_INITRD=/guest/initramfs \
 		--file "$ethernet:/guest/ethernet" --env TEST_ETHERNET=/guest/ethernet \
