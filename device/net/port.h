@@ -89,7 +89,7 @@ static inline void net_find_places(const struct vas_virtq_burst *burst, const st
 
 #define NET_AHEAD 12u /* frames whose first bytes are on their way from the driver's cache */
 
-/* A line further, which may be in no buffer: a hint is harmless wherever it leads, NULL included. */
+/* A line further, which may be in no buffer: a hint does no harm wherever it leads. */
 static inline const void *net_next_line(const uint8_t *bytes)
 {
 	return (const void *)((uintptr_t)bytes + 64);

@@ -99,9 +99,10 @@ struct vas_virtio_ops {
 			   const struct vas_virtio_queue *queue);
 	/*
 	 * Serve it no more. Requests that were taken have been answered, or are kept for the next
-	 * start of it, unless that is of a new one. *base is where it stands: of a split ring the next available index, of a
-	 * packed one two positions with their wrap counters, the used one in the upper half. A
-	 * queue that does not run is no error, and *base is not touched then.
+	 * start of it, unless that is of a new one. *base is where it stands: of a split ring the
+	 * next available index, of a packed one two positions with their wrap counters, the used
+	 * one in the upper half. A queue that does not run is no error, and *base is not touched
+	 * then.
 	 */
 	void (*queue_stop)(struct vas_virtio_server *server, uint32_t index, uint32_t *base);
 
