@@ -1136,6 +1136,21 @@ static void reset_queue(void)
 	}
 }
 
+static void make_ring_again(void)
+{
+	memset(ram, 0, HEADER);
+	if (!is_packed) {
+		close(split.kick_fd);
+		close(split.call_fd);
+		make_split();
+		return;
+	}
+	packed.desc = NULL; /* in the guest's memory */
+	packed.driver = packed.device = NULL;
+	packed_driver_clean(&packed);
+	make_packed();
+}
+
 static int is_untouched(void)
 {
 	for (uint32_t i = 0; i < HEADER; i++)
@@ -1172,11 +1187,7 @@ static void reset_again_and_again(bool with_packed)
 		else
 			usleep((useconds_t)test_random_below(&random, 300));
 		CHECK(is_untouched());
-		memset(ram, 0, HEADER);
-		if (is_packed)
-			make_packed();
-		else
-			make_split();
+		make_ring_again();
 		enable_queue();
 		write_and_wait();
 	}
