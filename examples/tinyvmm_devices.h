@@ -28,8 +28,8 @@ struct devices {
 
 /*
  * A PCI bus for this machine, and devices on it: "blk,path=FILE", "bus-KIND,name=NAME", of blk,
- * console, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N", or
- * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. 0 or -errno, with
+ * console, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N",
+ * "vhost-user-KIND,path=SOCKET", of blk, fs, net and rng, which other programs serve, or "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. 0 or -errno, with
  * vas_error().
  */
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,

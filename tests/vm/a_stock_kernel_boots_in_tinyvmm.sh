@@ -16,10 +16,20 @@ make_initramfs "$ETHERNET_INIT" virtio_pci virtio_net vmw_vsock_virtio_transport
 ethernet=$tmp/ethernet
 mv "$initramfs" "$ethernet"
 rm -rf "$tmp/root"
+others=
+case $TINYVMM_LINUX in
+*fronts)
+	others="/usr/bin/qemu-storage-daemon /usr/lib/qemu/virtiofsd"
+	device_modules="$device_modules virtiofs"
+	;;
+esac
 make_guest
 set -- --modprobe vhost_net --modprobe vhost_vsock --modprobe tun
 bzimage=$("$scripts/kernel.sh" path "$kernel_name" vmlinuz 2>/dev/null) || bzimage=
 [ -z "$bzimage" ] || set -- "$@" --file "$bzimage:/guest/vmlinuz" --env TEST_BZIMAGE=/guest/vmlinuz
+for program in $others; do
+	[ ! -x "$program" ] || set -- "$@" --file "$program:$program"
+done
 # No module of ours is in the machine: if its kernel dies, that is QEMU's nested virtualization, as in
 # test-kernel.sh.
 for try in 1 2 3; do
