@@ -18,8 +18,8 @@ struct front_device {
 unsigned int front_kind(const char *word);
 
 /*
- * Have the back end that listens at path serve it, and whoever listens there later if that one goes.
- * name: of a file system, its tag. 0 or -errno, with vas_error().
+ * Have the back end that listens at path serve it, and whoever listens there later if that one
+ * goes. name: of a file system, its tag. 0 or -errno, with vas_error().
  */
 int front_device_open(struct front_device *device, struct vas *vas, const char *kind,
 		      const char *path, const char *name);
