@@ -5,11 +5,7 @@
  */
 #include "core/iova_map.h"
 
-#ifdef __KERNEL__
 #include <linux/errno.h>
-#else
-#include <errno.h>
-#endif
 
 #define get(field)	 __atomic_load_n(&(field), __ATOMIC_RELAXED)
 #define set(field, word) __atomic_store_n(&(field), (word), __ATOMIC_RELAXED)

@@ -91,7 +91,7 @@ make_command()
 	command="$qemu_program -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m ${guest_mib}M
 		${qemu_memory-"-machine memory-backend=ram -object memory-backend-memfd,id=ram,size=${guest_mib}M,share=on"}
 		-nodefaults -display none -no-reboot -serial file:$1 -kernel $kernel -initrd $initramfs
-		-chardev socket,id=device,path=$sock$reconnect $qemu_device"
+		-chardev socket,id=device,path=$sock$reconnect ${iommu_device:-} $qemu_device"
 	cmdline="$(machine_cmdline) ${append:-}"
 }
 
