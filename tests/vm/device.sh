@@ -20,6 +20,7 @@
 #	serve [OPTION...]		the device, in the background: $device; it listens at $sock
 #	kill_device			at any moment
 #	$qemu_memory			QEMU's words for memory that it shares; empty: 'vas run' has it
+#	$iommu_device			QEMU's words for an IOMMU, which comes before its devices
 #	boot SERIAL [WORD...]		QEMU, with further words: $guest; the guest has begun to work;
 #					by the command in $launch, if there is one
 #	make_command SERIAL		QEMU's words: $command, without those of the guest's, $cmdline
