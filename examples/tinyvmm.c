@@ -25,6 +25,7 @@
 #include "tinyvmm_linux.h"
 #include "tinyvmm_machine.h"
 #include "tinyvmm_migrate.h"
+#include "tinyvmm_monitor.h"
 #include "tinyvmm_serial.h"
 #include "tinyvmm_socket.h"
 
@@ -62,6 +63,7 @@ static const char usage[] =
 	"  --cpus N          vCPUs (default 1)\n"
 	"  --poke GPA=VALUE  store 64 bits before the guest starts; may be repeated\n"
 	"  --dirty-ring      let KVM log dirty pages in rings\n"
+	"  --monitor PATH    a socket for commands: unplug NAME [SECONDS], of a device\n"
 	"  --migrate PATH    move to the tinyvmm that connects there\n"
 	"  --incoming PATH   take over the guest of the tinyvmm there, as it runs\n";
 
@@ -70,6 +72,7 @@ struct options {
 	uint64_t mem;
 	const char *socket;
 	const char *serve;
+	const char *monitor;
 	const char *migrate;
 	const char *incoming;
 	unsigned int cpus;
@@ -272,6 +275,19 @@ static void values_quiet(struct machine *machine, int on)
 							   VAS_MAPPING_WRITE, &values->mapping));
 }
 
+static void vmm_quiet(struct machine *machine, int on)
+{
+	if (on)
+		machine->pci_address = devices_address(&devices);
+	values_quiet(machine, on);
+}
+
+static int vmm_check_move(struct machine *machine)
+{
+	(void)machine;
+	return devices_check_move(&devices);
+}
+
 /* ---- foo ----------------------------------------------------------------------------------- */
 
 struct server {
@@ -335,13 +351,11 @@ static void server_start(struct server *server, const char *path)
 static void options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },
-		{ "socket", 1, 0, 's' },  { "cpus", 1, 0, 'c' },
-		{ "poke", 1, 0, 'p' },	  { "dirty-ring", 0, 0, 'd' },
-		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' },
-		{ "append", 1, 0, 'a' },  { "initrd", 1, 0, 'r' },
-		{ "serve", 1, 0, 'S' },	  { "device", 1, 0, 'D' },
-		{ "help", 0, 0, 'h' },	  { 0 },
+		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },	     { "socket", 1, 0, 's' },
+		{ "cpus", 1, 0, 'c' },	  { "poke", 1, 0, 'p' },     { "dirty-ring", 0, 0, 'd' },
+		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' }, { "append", 1, 0, 'a' },
+		{ "initrd", 1, 0, 'r' },  { "serve", 1, 0, 'S' },    { "device", 1, 0, 'D' },
+		{ "monitor", 1, 0, 'M' }, { "help", 0, 0, 'h' },     { 0 },
 	};
 	int c;
 
@@ -352,6 +366,8 @@ static void options_parse(struct options *o, int argc, char **argv)
 			o->mem = strtoull(optarg, NULL, 0) << 20;
 		else if (c == 's')
 			o->socket = optarg;
+		else if (c == 'M')
+			o->monitor = optarg;
 		else if (c == 'o')
 			o->migrate = optarg;
 		else if (c == 'i')
@@ -400,12 +416,11 @@ static void guest_start(struct machine *machine, const struct options *options)
 static void plug_devices(struct devices *devices, struct machine *machine, const struct options *o,
 			 struct vas_serve **serve)
 {
-	if (o->nr_devices)
-		check("--device", devices_create(devices, machine, o->devices, o->nr_devices));
+	check("--device", devices_create(devices, machine, o->devices, o->nr_devices));
+	devices_set_address(devices, machine->pci_address);
 	if (o->serve)
 		check(o->serve, vas_serve(machine->vas, o->serve, 0600, serve));
-	if (o->nr_devices)
-		check("--device", devices_plug(devices, machine));
+	check("--device", devices_plug(devices, machine));
 }
 
 int main(int argc, char **argv)
@@ -413,14 +428,17 @@ int main(int argc, char **argv)
 	static struct options options = {
 		.fd = -1, .mem = 16 << 20, .cpus = 1, .append = "console=ttyS0 reboot=t panic=-1"
 	};
-	static struct mover mover = { .machine = &machine, .quiet = values_quiet };
+	static struct mover mover = { .machine = &machine,
+				      .quiet = vmm_quiet,
+				      .check = vmm_check_move };
+	static struct monitor monitor;
 	static struct server server;
 	struct vas_serve *serve = NULL;
 	int status;
 
 	options_parse(&options, argc, argv);
-	if (options.nr_devices && (options.migrate || options.incoming))
-		check("a guest with PCI devices does not move yet", -EOPNOTSUPP);
+	if (options.nr_devices && options.incoming)
+		check("a guest that comes has no devices", -EINVAL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (options.incoming)
 		check("incoming", machine_receive(&machine, options.incoming, options.kvm_flags));
@@ -435,6 +453,8 @@ int main(int argc, char **argv)
 	check("stdin", serial_listen(&serial));
 	if (options.socket)
 		server_start(&server, options.socket);
+	if (options.monitor)
+		check("monitor", monitor_start(&monitor, &devices, options.monitor));
 	if (options.migrate)
 		check("migrate", mover_start(&mover, options.migrate));
 	check("vCPUs", machine_start(&machine));
@@ -443,6 +463,10 @@ int main(int argc, char **argv)
 	if (options.migrate) {
 		mover_stop(&mover);
 		unlink(options.migrate);
+	}
+	if (options.monitor) {
+		monitor_stop(&monitor);
+		unlink(options.monitor);
 	}
 	if (options.socket)
 		unlink(options.socket);

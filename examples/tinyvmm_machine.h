@@ -37,6 +37,7 @@ struct machine {
 	struct vas_module *module; /* the same, for kernel modules; NULL: there are none */
 	int kvm_fd;
 	int vm_fd;
+	uint32_t pci_address; /* of the machine's state: the VMM's, which has the bus */
 	struct vcpu vcpus[MACHINE_MAX_VCPUS];
 	unsigned int nr_vcpus;
 

@@ -68,8 +68,10 @@ static int send_machine(struct mover *mover)
 		.fds = &mover->fd, .nr_fds = 1, .ops = &ops, .arg = mover
 	};
 	struct vas_migrate_progress report;
-	int err = vas_migrate_send(mover->machine->vas, &options, &report);
+	int err = mover->check(mover->machine);
 
+	if (!err)
+		err = vas_migrate_send(mover->machine->vas, &options, &report);
 	if (err)
 		fprintf(stderr, "tinyvmm: the guest stays here: %s (%s)\n", vas_error(),
 			strerror(-err));

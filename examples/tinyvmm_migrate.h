@@ -9,6 +9,8 @@ struct mover {
 	struct machine *machine;
 	/* The VMM's own devices let go of guest memory (1); or take it up again (0). */
 	void (*quiet)(struct machine *machine, int on);
+	/* 0; or -errno, with vas_error(): the guest has what does not move. */
+	int (*check)(struct machine *machine);
 
 	int listen_fd;
 	int fd; /* who has connected; -1: nobody */
@@ -19,7 +21,7 @@ struct mover {
 
 /*
  * Whoever connects there is sent the machine. If that fails, it runs on, and the next may connect;
- * if not, the machine is stopped with status 0. The first two fields are the caller's to fill in.
+ * if not, the machine is stopped with status 0. The first three fields are the caller's to fill in.
  */
 int mover_start(struct mover *mover, const char *path);
 /* Once the machine has stopped. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define STATE_MAGIC 0x326574617473766dull /* "mvstate2" */
+#define STATE_MAGIC 0x336574617473766dull /* "mvstate3" */
 #define NR_CHIPS    3			  /* two PICs and an I/O APIC */
 
 /*
@@ -45,6 +45,8 @@ struct machine_state {
 	uint64_t magic;
 	uint32_t size; /* of all */
 	uint32_t nr_vcpus;
+	uint32_t pci_address;
+	uint32_t reserved;
 	struct kvm_irqchip chips[NR_CHIPS];
 	struct kvm_pit_state2 timer;
 	struct kvm_clock_data clock;
@@ -174,6 +176,7 @@ int machine_save(struct machine *machine, void **out, size_t *size)
 	state->magic = STATE_MAGIC;
 	state->size = state_size(machine->nr_vcpus);
 	state->nr_vcpus = machine->nr_vcpus;
+	state->pci_address = machine->pci_address;
 	err = chips_save(machine->vm_fd, state);
 	for (i = 0; i < machine->nr_vcpus && !err; i++)
 		err = vcpu_save(machine->vcpus[i].fd, &state->vcpus[i]);
@@ -204,6 +207,7 @@ int machine_load(struct machine *machine, const void *bytes, size_t size)
 
 	if (machine_state_vcpus(state, size) != (int)machine->nr_vcpus)
 		return -EPROTO;
+	machine->pci_address = state->pci_address;
 	/* The I/O APIC passes on what is pending there as it is set: the local APICs come before
 	 * it. */
 	for (i = 0; i < machine->nr_vcpus && !err; i++)

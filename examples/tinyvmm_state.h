@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What a machine is beside its memory: interrupt controllers, clock, vCPUs. As bytes that go with
- * the memory, to a machine of the same build, on a processor that can do the same.
+ * What a machine is beside its memory: interrupt controllers, clock, vCPUs, PCI's address port. As
+ * bytes that go with the memory, to a machine of the same build, on a processor that can do the
+ * same.
  */
 #ifndef TINYVMM_STATE_H
 #define TINYVMM_STATE_H
