@@ -10,10 +10,10 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
 base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universal-ctags spin
 	qemu-system-x86 qemu-system-arm cpio xz-utils zstd util-linux groff-base fish zsh
 	python3-dev python3-numpy python3-prometheus-client mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
-bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev"
+bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev iproute2"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
-vm_more="python3-drgn crash gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients dpdk"
+vm_more="python3-drgn crash gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients dpdk iproute2"
 deb="git debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
 rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
@@ -68,6 +68,7 @@ names()
 	qemu-system-x86        qemu-system-x86_64  qemu-system-x86      qemu-system-x86 qemu-system-x86_64
 	qemu-system-arm        qemu-system-aarch64 qemu-system-aarch64 qemu-system-aarch64 qemu-system-aarch64
 	xz-utils               xz                  xz                   xz              xz
+	iproute2               ip                  iproute              iproute2        iproute2
 	util-linux             unshare             util-linux           util-linux      util-linux
 	groff-base             groff               groff-base           groff           groff
 	gnuplot-nox            gnuplot             gnuplot              gnuplot         gnuplot

@@ -13,6 +13,8 @@
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
 
+enum { RECEIVE_PAUSED = 2000 };
+
 static const struct option longs[] = {
 	{ "channels", required_argument, NULL, 'c' },
 	{ "wait", required_argument, NULL, 'w' },
@@ -20,6 +22,7 @@ static const struct option longs[] = {
 	{ "populate", no_argument, NULL, 'p' },
 	{ "hugetlb", no_argument, NULL, 'H' },
 	{ "thp", no_argument, NULL, 't' },
+	{ "paused", no_argument, NULL, RECEIVE_PAUSED },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -30,6 +33,7 @@ struct receipt {
 	int channels;
 	int wait_s;
 	int as_json;
+	int stays_paused;
 	char *const *command; /* the QEMU for a guest that comes with the memory; NULL: none */
 	struct held held;
 	int has_guest;	 /* it is loaded, and stands */
@@ -76,10 +80,10 @@ static int go_on(struct receipt *receipt, int source_gone)
 {
 	if (!receipt->has_guest)
 		return EXIT_OK;
-	if (receipt->was_running && !source_gone)
+	if (receipt->was_running && !receipt->stays_paused && !source_gone)
 		return start_go_on(&receipt->held);
 	start_stand(&receipt->held);
-	if (receipt->was_running)
+	if (receipt->was_running && !receipt->stays_paused)
 		note("the guest stands still: 'vas resume' lets it go on");
 	return EXIT_OK;
 }
@@ -153,8 +157,8 @@ static int take_option(struct receipt *r, int c)
 		r->target.create_flags |= VAS_CREATE_HUGETLB;
 	if (c == 't')
 		r->target.create_flags |= VAS_CREATE_THP;
-	if (c == 'j')
-		r->as_json = 1;
+	r->as_json |= c == 'j';
+	r->stays_paused |= c == RECEIVE_PAUSED;
 	return EXIT_OK;
 }
 
@@ -189,6 +193,7 @@ const struct verb verb_receive = {
 		"  -p, --populate     allocate its memory before it arrives\n"
 		"  -H, --hugetlb      in pages of 2 MiB\n"
 		"  -t, --thp          advise transparent huge pages\n"
+		"      --paused       let a guest that comes with it stand until 'vas resume'\n"
 		"  -j, --json         print what arrived as JSON\n"
 		"\n"
 		"ENDPOINT is unix:PATH, tcp:HOST:PORT or tcp::PORT to listen at, fd:N, a file's path, or -. An\n"

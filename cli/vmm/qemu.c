@@ -500,7 +500,7 @@ static char **copy_args(char *const *argv, const struct qemu_more *more)
 
 	while (argv[nr])
 		nr++;
-	all = calloc(nr + 15 + more->nr_dimms + more->nr_consoles, sizeof(*all));
+	all = calloc(nr + 16 + more->nr_dimms + more->nr_consoles, sizeof(*all));
 	nr = 0;
 	for (size_t i = 0; all && argv[i]; i++)
 		if (more->is_incoming && is_origin(argv[i]) && argv[i + 1])
@@ -532,10 +532,11 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 {
 	static char chardev[] = "-chardev", mon[] = "-mon", incoming[] = "-incoming";
 	static char defer[] = "defer", mode[] = "chardev=" MONITOR_ID ",mode=control";
-	static char device[] = "-device";
+	static char device[] = "-device", stands[] = "-S";
 	char *const monitor[] = { chardev, more->chardev, mon, mode };
 	char *const genid[] = { device, more->device };
-	char *const origin[] = { incoming, defer };
+	/* A guest that ran when its state was taken would run as soon as that is loaded. */
+	char *const origin[] = { incoming, defer, stands };
 	struct qemu_backend own;
 	size_t backend = find_backend(argv, &own);
 	char **all = put_all(more, argv, backend) ? NULL : copy_args(argv, more);
@@ -550,7 +551,7 @@ char **qemu_argv(char *const *argv, struct qemu_more *more)
 	if (more->monitor >= 0)
 		add(all, monitor, 4);
 	if (more->is_incoming)
-		add(all, origin, 2);
+		add(all, origin, 3);
 	return all;
 }
 

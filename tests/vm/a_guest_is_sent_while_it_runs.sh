@@ -40,19 +40,6 @@ is_half_way()
 	[ "$(tail -n 1 "$tmp/progress" | sed -n 's/.*"on_the_wire": *\([0-9]*\).*/\1/p')" -gt 4000000 ]
 }
 
-# In more than one, and what was sent when it stood is the smaller part.
-went_in_rounds()
-{
-	python3 - "$tmp/progress" <<-END || die "it stood: $(cat "$tmp/progress")"
-		import json, sys
-		told = [json.loads(line) for line in open(sys.argv[1])]
-		runs = [line for line in told if not line["frozen"]]
-		before, after = runs[-1], told[-1]
-		sys.exit(before["round"] < 1 or not after["frozen"] or before["sent"] < $((mib << 19)) or
-			 after["sent"] - before["sent"] > before["sent"] / 2)
-	END
-}
-
 # The destination is killed, then the command.
 for killed in receiver sender; do
 	receive "$tmp/nowhere"

@@ -4,6 +4,23 @@
 # A guest of 'vas run' that counts in $serial and writes 20 MiB/s: $guest; and a process that is bound
 # to its vas, at $ref, and writes to a page at 0x1000000000 all the time: $binder. To be sourced after
 # counting.sh.
+#
+#	went_in_rounds		'vas send --json' says so in $tmp/progress
+
+# In more than one, and what was sent when it stood is the smaller part.
+went_in_rounds()
+{
+	python3 - "$tmp/progress" <<-END || die "it stood: $(cat "$tmp/progress")"
+		import json, sys
+		told = [json.loads(line) for line in open(sys.argv[1])]
+		runs = [line for line in told if not line["frozen"]]
+		before, after = runs[-1], told[-1]
+		sys.exit(before["round"] < 1 or not after["frozen"] or before["sent"] < $((mib << 19)) or
+			 after["sent"] - before["sent"] > before["sent"] / 2)
+	END
+}
+
+need python3
 make_guest
 qemu null
 mkfifo "$tmp/pipe.in" "$tmp/pipe.out"

@@ -6,6 +6,7 @@
  *	count: BROKEN ...		its memory is not what it wrote
  *	fill: 200 MiB			what it was told by a line on the console: "fill 200"
  *	churn: 50 MiB/s			"churn 50": a process beside it writes so much from then on
+ *	tick: every 2 ms		"tick": a process beside it writes a dot to the second port from then on
  *	take: 200 MiB			"take 200": the same, and it is kept until "give"
  *	memory: 243 MiB			"memory": what the kernel has to give
  *	agent: shutdown			what the host asked the guest's agent to do, by a virtio port
@@ -20,6 +21,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +41,8 @@ enum {
 	WORDS = PAGE / 8,
 	PAGES = 2048,
 	PERIOD_NS = 100 * 1000 * 1000,
-	CHURN_NS = 20 * 1000 * 1000
+	CHURN_NS = 20 * 1000 * 1000,
+	TICK_NS = 2 * 1000 * 1000
 };
 
 static void load_modules(void)
@@ -146,6 +149,20 @@ static void churn(size_t mib)
 	}
 }
 
+/* Before whatever else runs, so that a time without a dot is one in which the guest stood. */
+static void tick(void)
+{
+	const struct timespec period = { .tv_nsec = TICK_NS };
+	const struct sched_param first = { .sched_priority = 1 };
+	int fd = open("/dev/ttyS1", O_WRONLY | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0 || sched_setscheduler(0, SCHED_FIFO, &first))
+		perror("tick");
+	while (write(fd, ".", 1) == 1)
+		nanosleep(&period, NULL);
+	_exit(1);
+}
+
 static void listen_to_console(void)
 {
 	struct pollfd console = { .fd = STDIN_FILENO, .events = POLLIN };
@@ -164,6 +181,11 @@ static void listen_to_console(void)
 		if (!fork())
 			churn(strtoul(line + 6, NULL, 10));
 		printf("churn: %lu MiB/s\n", strtoul(line + 6, NULL, 10));
+	}
+	if (!strncmp(line, "tick", 4)) {
+		if (!fork())
+			tick();
+		printf("tick: every %d ms\n", TICK_NS / 1000000);
 	}
 	if (!strncmp(line, "give", 4))
 		printf("give: %d\n", munmap(taken, taken_size));
