@@ -154,7 +154,8 @@ static void incoming_withdraw(void *arg)
 
 int machine_receive(struct machine *machine, const char *path, uint32_t kvm_flags)
 {
-	static const struct vas_migrate_target_ops ops = { incoming_accept, incoming_withdraw };
+	static const struct vas_migrate_target_ops ops = { .accept = incoming_accept,
+							   .withdraw = incoming_withdraw };
 	struct lazy lazy = { machine, kvm_flags };
 	int fd = socket_connect(path), err;
 	const struct vas_migrate_target target = {

@@ -48,11 +48,17 @@ void start_kill(struct held *held)
 	start_stand(held);
 	if (held->successor >= 0)
 		process_signal(held->successor, SIGKILL);
-	if (!held->child.pid)
-		return;
-	kill(held->child.pid, SIGKILL);
-	waitpid(held->child.pid, &code, 0);
-	held->child.pid = 0;
+	if (held->child.pid) {
+		kill(held->child.pid, SIGKILL);
+		waitpid(held->child.pid, &code, 0);
+		held->child.pid = 0;
+	}
+	start_detach(held);
+}
+
+void start_detach(struct held *held)
+{
+	child_detach(&held->child);
 }
 
 /* ---- QEMU --------------------------------------------------------------------------------- */
@@ -136,6 +142,8 @@ int start_prepare_qemu(struct held *held, char *const *command, const struct qem
 		err = dimm_start(held->vas, &held->child, more);
 	if (err)
 		return fail_vas(err, held->name);
+	if (held->attaches && (err = child_attach(&held->child)))
+		return fail(EXIT_OWN, "%s: %s", held->name, strerror(-err));
 	more->monitor = give_monitor(held);
 	err = more->monitor < 0 ? 0 : describe(held, command, how);
 	return err ? fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err)) : EXIT_OK;

@@ -55,6 +55,9 @@ int start_beside_asked(struct held *held);
 /* The guest that is in the folder, in `state`, goes on as it was started last; with a message. */
 void start_from_state(struct held *held);
 
+/* What was started by a holder that ties it may outlive the holder from now on. */
+void start_detach(struct held *held);
+
 /* Whatever runs in it: end it, now. */
 void start_kill(struct held *held);
 
