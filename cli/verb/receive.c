@@ -135,9 +135,10 @@ static int look_around(void *arg)
 	struct held *held = &receipt->held;
 	int code;
 
-	if (!receipt->has_begun || !held->child.pid ||
-	    !child_has_ended(&held->child, held->name, &code))
+	if (!receipt->has_begun)
 		return has_signal();
+	if (!child_has_ended(&held->child, held->name, &code))
+		return has_signal() || start_connect(held);
 	note("%s has ended with %d before its guest had come", held->name, code);
 	return 1;
 }

@@ -185,11 +185,15 @@ int start_qemu(struct held *held, char *const *command, const struct qemu_record
 
 /* ---- a guest that goes on ----------------------------------------------------------------- */
 
-/* As soon as QEMU listens. A daemon does by now. */
-static int connect_to(struct held *held, struct qmp **qmp)
+int start_connect(struct held *held)
 {
+	/* A daemon listens by now. */
 	const pid_t pid = held->child.pid ? held->child.pid : getpid();
-	int code = 0, err = monitor_await(&held->folder, RUN_MONITOR, pid, qmp);
+	int code = 0, err;
+
+	if (held->qmp)
+		return EXIT_OK;
+	err = monitor_await(&held->folder, RUN_MONITOR, pid, &held->qmp);
 
 	if (err == -ECHILD && held->child.pid && child_has_ended(&held->child, held->name, &code))
 		return fail(EXIT_REFUSED, "%s has ended with %d before its guest could go on",
@@ -199,7 +203,7 @@ static int connect_to(struct held *held, struct qmp **qmp)
 
 int start_await(struct held *held, const struct qemu_record *record)
 {
-	int code = connect_to(held, &held->qmp), err;
+	int code = start_connect(held), err;
 
 	if (code)
 		return code;
