@@ -9,6 +9,7 @@
 
 #include <vas/device.h>
 
+#include "tinyvmm_front.h"
 #include "tinyvmm_vhost.h"
 
 #ifdef HAVE_DEVICE
@@ -20,6 +21,7 @@ struct device {
 	void (*close)(struct device *device);
 	struct vas_vfio_device physical;
 	struct vhost_device vhost;
+	struct front_device front;
 	struct vas_bus_device *bus;	  /* or NULL */
 	struct vas_virtio_server *server; /* NULL: it is a physical one */
 #ifdef HAVE_DEVICE
@@ -188,6 +190,25 @@ static int vhost_open(struct device *device, struct vas *vas, const struct words
 	return 0;
 }
 
+/* ---- another program's --------------------------------------------------------------------- */
+
+static void front_close(struct device *device)
+{
+	front_device_close(&device->front);
+}
+
+static int front_open(struct device *device, struct vas *vas, const struct words *words,
+		      struct vas_virtio_server **server)
+{
+	int err = front_device_open(&device->front, vas, words->kind, words->path, words->name);
+
+	if (err)
+		return err;
+	device->close = front_close;
+	*server = vas_vhost_user_server(device->front.front);
+	return 0;
+}
+
 /* ---- a physical device --------------------------------------------------------------------- */
 
 static void physical_close(struct device *device)
@@ -248,6 +269,8 @@ static int device_open(struct devices *devices, struct device *device, struct va
 		err = block_open(device, vas, &words, server);
 	else if (!err && (!strcmp(words.kind, "vhost-net") || !strcmp(words.kind, "vhost-vsock")))
 		err = vhost_open(device, vas, &words, server);
+	else if (!err && front_kind(words.kind))
+		err = front_open(device, vas, &words, server);
 	else if (!err && bus_kind(words.kind))
 		err = bus_open(device, vas, &words, server);
 	else if (!err && !strcmp(words.kind, "vfio"))
@@ -256,7 +279,8 @@ static int device_open(struct devices *devices, struct device *device, struct va
 		err = vas_error_set(
 			-EINVAL,
 			"there is no device \"%s\"; there are: blk, bus-blk, bus-console, bus-net, "
-			"bus-rng, bus-vsock, vfio, vhost-net, vhost-vsock",
+			"bus-rng, bus-vsock, vfio, vhost-net, vhost-user-blk, vhost-user-fs, "
+			"vhost-user-net, vhost-user-rng, vhost-vsock",
 			words.kind);
 	free(words.text);
 	return err;
@@ -314,6 +338,36 @@ int devices_plug(struct devices *devices, struct machine *machine)
 		err = device_plug(devices, devices->all[i], i + 1);
 	return err ? err : physical_attach(devices, machine->vas);
 }
+
+/* ---- elsewhere ----------------------------------------------------------------------------- */
+
+int devices_pause(struct devices *devices)
+{
+	return devices->pci ? vas_pci_pause(devices->pci) : 0;
+}
+
+void devices_resume(struct devices *devices)
+{
+	if (devices->pci)
+		vas_pci_resume(devices->pci);
+}
+
+int devices_save(struct devices *devices, void **state, size_t *size)
+{
+	*state = NULL;
+	*size = 0;
+	return devices->pci ? vas_pci_save(devices->pci, state, size) : 0;
+}
+
+int devices_load(struct devices *devices, const void *state, size_t size)
+{
+	if (!devices->pci == !size)
+		return size ? vas_pci_load(devices->pci, state, size) : 0;
+	return vas_error_set(-EINVAL, size ? "the guest has PCI devices, and here are none" :
+					     "the guest has no PCI devices, and here are some");
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
 
 void devices_destroy(struct devices *devices)
 {

@@ -28,8 +28,8 @@ struct devices {
 
 /*
  * A PCI bus for this machine, and devices on it: "blk,path=FILE", "bus-KIND,name=NAME", of blk,
- * console, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N", or
- * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. 0 or -errno, with
+ * console, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N",
+ * "vhost-user-KIND,path=SOCKET", of blk, fs, net and rng, which other programs serve, or "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. 0 or -errno, with
  * vas_error().
  */
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
@@ -40,6 +40,20 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
  * vas's socket has to be there for that.
  */
 int devices_plug(struct devices *devices, struct machine *machine);
+
+/*
+ * While the vCPUs are out: what serves the devices stops, so that they can go elsewhere, and goes
+ * on. -EOPNOTSUPP: there is a physical one.
+ */
+int devices_pause(struct devices *devices);
+void devices_resume(struct devices *devices);
+
+/*
+ * Their registers, malloced; of those that are paused. And into the same ones of another machine,
+ * when all else of that is there; they are paused then. 0 or -errno, with vas_error().
+ */
+int devices_save(struct devices *devices, void **state, size_t *size);
+int devices_load(struct devices *devices, const void *state, size_t size);
 
 /* Before the machine is destroyed. One that was never created is no error. */
 void devices_destroy(struct devices *devices);

@@ -11,11 +11,15 @@ for tool in meson ninja; do
 		exit 1
 	}
 done
-if ! [ -e "$dir/build.ninja" ]; then
-	meson setup "$dir" -Dwerror=true "$@" >"$dir.log" 2>&1 || {
+# One that is there is set up anew for other options than it was made with.
+if ! [ -e "$dir/build.ninja" ] || [ "$(cat "$dir/options" 2>/dev/null)" != "$*" ]; then
+	again=
+	[ ! -e "$dir/build.ninja" ] || again=--reconfigure
+	meson setup $again "$dir" -Dwerror=true "$@" >"$dir.log" 2>&1 || {
 		cat "$dir.log" >&2
 		exit 1
 	}
+	echo "$*" >"$dir/options"
 	rm -f "$dir.log"
 fi
 exec ninja -C "$dir" --quiet

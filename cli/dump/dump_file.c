@@ -8,9 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <vas/vas.h>
 
-#include "cli/ui/output.h"
 #include "cli/ui/verb.h"
 
 static int fail_file(const struct dump_file *file)
@@ -54,29 +52,21 @@ static int open_stdout(struct dump_file *file)
 
 static int open_path(struct dump_file *file, const char *path)
 {
-	static char real[PATH_MAX];
 	struct stat st;
+	int code = out_file_open(&file->out, path);
 
-	if (stat(path, &st)) {
-		if (errno != ENOENT)
-			return fail_file(file);
-	} else if (!S_ISREG(st.st_mode) || !realpath(path, real)) {
-		/* No file, or one that has no name, such as a memfd by /dev/fd/N. */
-		file->is_stream = !S_ISREG(st.st_mode);
-		file->fd = output_open(path);
-		return file->fd < 0 ? fail_file(file) : EXIT_OK;
-	} else {
-		path = real; /* a link stays one: the file that it leads to is replaced */
-	}
-	if (atomic_open(&file->atomic, path))
-		return fail(EXIT_REFUSED, "%s", vas_error());
-	file->fd = file->atomic.fd;
+	if (code)
+		return code;
+	file->fd = file->out.fd;
+	if (fstat(file->fd, &st))
+		return fail_file(file);
+	file->is_stream = !S_ISREG(st.st_mode);
 	return EXIT_OK;
 }
 
 int dump_file_open(struct dump_file *file, const char *path)
 {
-	*file = (struct dump_file){ .atomic.fd = -1, .fd = -1, .path = path };
+	*file = (struct dump_file){ .out = OUT_FILE_NONE, .fd = -1, .path = path };
 	return path ? open_path(file, path) : open_stdout(file);
 }
 
@@ -126,15 +116,10 @@ int dump_file_finish(struct dump_file *file, uint64_t size)
 	if (ftruncate(file->fd, (off_t)size))
 		return fail(EXIT_REFUSED, "%s: cannot make it %" PRIu64 " bytes long: %s",
 			    file->path, size, strerror(errno));
-	if (file->atomic.fd >= 0 && atomic_settle(&file->atomic))
-		return fail(EXIT_REFUSED, "%s", vas_error());
-	return EXIT_OK;
+	return out_file_finish(&file->out);
 }
 
 void dump_file_clean(struct dump_file *file)
 {
-	if (file->atomic.path)
-		atomic_clean(&file->atomic);
-	else if (file->fd >= 0 && file->fd != STDOUT_FILENO)
-		close(file->fd);
+	out_file_clean(&file->out);
 }

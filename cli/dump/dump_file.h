@@ -7,10 +7,10 @@
 #ifndef CLI_DUMP_FILE_H
 #define CLI_DUMP_FILE_H
 
-#include "migrate/base/atomic_file.h"
+#include "cli/ui/out_file.h"
 
 struct dump_file {
-	struct atomic_file atomic;
+	struct out_file out;
 	int fd;
 	int is_stream;	  /* no holes can be left, zeros must be written */
 	const char *path; /* for messages */

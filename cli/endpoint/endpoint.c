@@ -11,7 +11,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "cli/ui/output.h"
 #include "cli/endpoint/address.h"
 #include "cli/endpoint/callers.h"
 #include "cli/vmm/child.h"
@@ -23,15 +22,19 @@
 
 /* ---- files and fds ------------------------------------------------------------------------ */
 
-static int open_fd(struct endpoint *e, const char *text, int open_flags)
+static int open_fd(struct endpoint *e, const char *text, int is_output)
 {
-	int is_output = open_flags != O_RDONLY, number, fd;
+	int number, fd, code;
 	struct stat st;
 
 	if (!strcmp(text, "-"))
 		fd = dup(is_output ? STDOUT_FILENO : STDIN_FILENO);
+	else if (strncmp(text, "fd:", 3) && !is_output)
+		fd = open(text, O_RDONLY | O_CLOEXEC);
+	else if (strncmp(text, "fd:", 3) && (code = out_file_open(&e->file, text)))
+		return code;
 	else if (strncmp(text, "fd:", 3))
-		fd = is_output ? output_open(text) : open(text, open_flags | O_CLOEXEC);
+		fd = dup(e->file.fd);
 	else if (parse_number(text + 3, &number))
 		return fail_usage("'%s' names no fd: write fd:3", text);
 	else
@@ -43,11 +46,11 @@ static int open_fd(struct endpoint *e, const char *text, int open_flags)
 	return EXIT_OK;
 }
 
-static int open_one(struct endpoint *e, const char *text, int nr, int open_flags)
+static int open_one(struct endpoint *e, const char *text, int nr, int is_output)
 {
 	if (nr != 1)
 		return fail_usage("%s has one channel; several need unix: or tcp:", text);
-	return open_fd(e, text, open_flags);
+	return open_fd(e, text, is_output);
 }
 
 /* ---- sockets ------------------------------------------------------------------------------ */
@@ -88,9 +91,9 @@ int endpoint_connect(struct endpoint *e, const char *text, int nr)
 	struct addresses addresses;
 	int code, answers = 0;
 
-	*e = (struct endpoint){ 0 };
+	*e = (struct endpoint){ .file = OUT_FILE_NONE };
 	if (!address_is_meant(text))
-		return open_one(e, text, nr, O_WRONLY | O_CREAT | O_TRUNC);
+		return open_one(e, text, nr, 1);
 	code = address_take(text, &addresses);
 	while (!code && e->nr < nr) {
 		int fd = e->nr ? connect_to(&addresses.at[answers]) :
@@ -127,9 +130,9 @@ int endpoint_accept(struct endpoint *e, const char *text, int nr, int wait_s)
 	sigset_t mask;
 	int code;
 
-	*e = (struct endpoint){ 0 };
+	*e = (struct endpoint){ .file = OUT_FILE_NONE };
 	if (!address_is_meant(text))
-		return open_one(e, text, nr, O_RDONLY);
+		return open_one(e, text, nr, 0);
 	sigprocmask(SIG_SETMASK, NULL, &mask);
 	block_signals();
 	code = listen_and_collect(e, text, nr, wait_s);
@@ -137,8 +140,14 @@ int endpoint_accept(struct endpoint *e, const char *text, int nr, int wait_s)
 	return code;
 }
 
+int endpoint_finish(struct endpoint *e)
+{
+	return out_file_finish(&e->file);
+}
+
 void endpoint_close(struct endpoint *e)
 {
+	out_file_clean(&e->file);
 	while (e->nr)
 		close(e->fds[--e->nr]);
 }

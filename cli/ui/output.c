@@ -2,14 +2,8 @@
 #include "cli/ui/output.h"
 
 #include <ctype.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-
-int output_open(const char *path)
-{
-	return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-}
 
 static const char digits[] = "0123456789abcdef";
 

@@ -20,12 +20,6 @@ struct output {
 	int is_repeating; /* "*" was printed */
 };
 
-/*
- * A file for guest memory, which nobody but its owner may read if this makes it: mode 0600. Written
- * from its beginning; what it held is gone. As open(): an fd, or -1 and errno.
- */
-int output_open(const char *path);
-
 /* The bytes that follow; a failing write is found by ferror() at the end. */
 void output_put(struct output *output, const uint8_t *bytes, size_t len);
 void output_end(struct output *output);

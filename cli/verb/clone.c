@@ -71,7 +71,7 @@ static int make(const struct job *job, struct held *clones, int *nr)
 {
 	int code = EXIT_OK, err;
 
-	while (!code && *nr < job->nr) {
+	while (!code && *nr < job->nr && !has_signal()) {
 		struct vas *vas;
 
 		err = vas_snapshot_restore(job->restored.file,
@@ -91,7 +91,6 @@ static int hold(const struct job *job)
 
 	if (!clones)
 		return fail(EXIT_REFUSED, "no memory");
-	block_signals();
 	code = make(job, clones, &nr);
 	if (!code)
 		hold_serve(clones, nr);

@@ -52,7 +52,6 @@ static int serve(struct vas *vas)
 	int err, code;
 
 	/* Whoever hears that it is ready may end it at once. */
-	block_signals();
 	held_init(&held, vas);
 	held.is_kept = service_is_there();
 	code = hold_tell(vas, 0);

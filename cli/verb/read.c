@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/target/argument.h"
 #include "cli/target/copy.h"
 #include "cli/target/virtual.h"
+#include "cli/ui/out_file.h"
 #include "cli/ui/output.h"
 #include "cli/ui/verb.h"
 #include "cli/vmm/reading.h"
@@ -91,12 +93,36 @@ static int read_range(const char *name, uint64_t gpa, uint64_t len, struct print
 	return reading_end(&reading, code);
 }
 
-static int open_output(const char *path, FILE **file)
+static int open_stream(struct out_file *file, const char *path, FILE **stream)
 {
-	int fd = output_open(path);
+	int code = out_file_open(file, path), fd = code ? -1 : dup(file->fd);
 
-	*file = fd < 0 ? NULL : fdopen(fd, "w");
-	return *file ? EXIT_OK : fail(EXIT_REFUSED, "%s: %s", path, strerror(errno));
+	*stream = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!code && !*stream)
+		code = fail(EXIT_REFUSED, "%s: %s", path, strerror(errno));
+	if (fd >= 0 && !*stream)
+		close(fd);
+	return code;
+}
+
+static int read_into_file(const char *name, const char *path, uint64_t gpa, uint64_t len,
+			  struct printer *printer)
+{
+	struct out_file file;
+	int code = open_stream(&file, path, &printer->output.file), last;
+
+	if (!code) {
+		code = read_range(name, gpa, len, printer);
+		if (ferror(printer->output.file) | fclose(printer->output.file))
+			code = fail(EXIT_REFUSED, "%s: cannot write it: %s", path, strerror(errno));
+	}
+	/* Up to a hole in the layout, it is what was there to be read. */
+	if (code == EXIT_OK || code == EXIT_STOPPED) {
+		last = out_file_finish(&file);
+		code = last ? last : code;
+	}
+	out_file_clean(&file);
+	return code;
 }
 
 static int read_into(char **argv, const char *path, struct printer *printer)
@@ -106,15 +132,10 @@ static int read_into(char **argv, const char *path, struct printer *printer)
 
 	if (code)
 		return code;
-	printer->output.file = stdout;
 	if (path)
-		code = open_output(path, &printer->output.file);
-	if (code)
-		return code;
-	code = read_range(argv[0], gpa, len, printer);
-	if (path && (ferror(printer->output.file) | fclose(printer->output.file)))
-		return fail(EXIT_REFUSED, "%s: cannot write it: %s", path, strerror(errno));
-	return code;
+		return read_into_file(argv[0], path, gpa, len, printer);
+	printer->output.file = stdout;
+	return read_range(argv[0], gpa, len, printer);
 }
 
 static int run(int argc, char **argv)

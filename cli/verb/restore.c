@@ -31,7 +31,6 @@ static int hold_lazy(struct vas *vas, const char *file, int as_json)
 	struct held held;
 	int code, err = -ETIMEDOUT;
 
-	block_signals();
 	held_init(&held, vas);
 	code = hold_tell(vas, as_json);
 	while (!code && err == -ETIMEDOUT && !has_signal())

@@ -290,6 +290,8 @@ static int run(int argc, char **argv)
 		return code;
 	job.endpoint = &endpoint;
 	code = send_named(&job, argv[optind]);
+	if (!code)
+		code = endpoint_finish(&endpoint);
 	endpoint_close(&endpoint);
 	return code;
 }

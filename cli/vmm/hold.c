@@ -89,7 +89,11 @@ void held_init(struct held *held, struct vas *vas)
 	struct vas_info info;
 
 	init(held, vas);
-	if (vas && !vas_info(vas, &info) && !run_folder_make(&held->folder, info.uuid))
+	if (!vas)
+		return;
+	/* They are for hold_serve() now: whoever ended this here would leave the folder. */
+	block_signals();
+	if (!vas_info(vas, &info) && !run_folder_make(&held->folder, info.uuid))
 		listen_to_others(held);
 }
 

@@ -6,7 +6,7 @@
  *
  *	if (vas_enter(vas) == 0) {
  *		struct vring_desc *d = vas_translate(vas, gpa, len, VAS_PROT_READ);
- *		...
+ *		use(d);
  *		vas_leave(vas);
  *	}
  *
@@ -96,7 +96,7 @@ VAS_INLINE void vas_leave(struct vas *vas)
  *
  *	do {
  *		seq = vas_observe_begin(vas);
- *		... copy what is of interest, and use nothing of it yet ...
+ *		memcpy(copy, ptr, len); // and nothing of it is used yet
  *	} while (vas_observe_retry(vas, seq));
  *
  * vas_observe_retry() returns 1 if layout, tracking or freeze changed since, so that what was read

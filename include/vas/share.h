@@ -6,7 +6,7 @@
  *	region.backing = file;
  *	vas_region_add(vas, &region, &id);
  *	vas_share(vas, &id, 1, VAS_SHARE_READONLY, &share);
- *	vas_send_fds(share, sock, 0);	and the peer calls vas_recv_fds()
+ *	vas_send_fds(share, sock, 0); // and the peer calls vas_recv_fds()
  *
  * A share is a vas of its own, with a control area of its own: threads, maps and marks of its peers
  * are there. Its regions have the gpa and the id that they have in the parent, and lie in the same

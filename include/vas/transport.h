@@ -115,6 +115,43 @@ VAS_API int vas_pci_remove(struct vas_pci *pci, uint32_t slot);
  */
 VAS_API int vas_pci_io(struct vas_pci *pci, const struct vas_io *io);
 
+/*
+ * A guest with its bus goes to another process or host, or into a file:
+ *
+ *	source					destination
+ *	vCPUs stand, their accesses are done	a bus, the same devices in the same slots
+ *	vas_pci_pause()				vas_pci_load() <--------- bytes
+ *	vas_pci_save() ----------> bytes	vas_pci_resume(), vCPUs run
+ *	it has failed: vas_pci_resume()
+ *
+ * pause stops all queues, each with an op of its server, so nothing is in flight but what a server
+ * that died has left. Until resume there are no accesses, and no device comes or goes. Nothing is
+ * pinned, and nothing of the guest's memory is touched: the vas may be frozen. A resume has the
+ * queues go on where they stand; one whose server does not take it up wants a reset. Both may be
+ * called again.
+ *
+ * -EOPNOTSUPP: there is a physical device; nothing was done.
+ */
+VAS_API int vas_pci_pause(struct vas_pci *pci);
+VAS_API void vas_pci_resume(struct vas_pci *pci);
+
+/*
+ * The registers of a bus that is paused, malloced: config spaces, with where the guest has put its
+ * BARs; of each virtio device the status, features, queues and where they stand; MSI-X with what
+ * is pending. Config spaces of virtio devices, and what a server keeps beside, are the server's.
+ *
+ * The other way: into a bus that has the same devices in the same slots, and no guest yet. It is
+ * paused then. Interrupts that were pending are raised, so KVM's interrupt controllers have their
+ * state before. The bytes may be anybody's: each field is one that a guest could have written. With
+ * vas_pci_resume() each queue interrupts once more, and a driver is told to read its config space.
+ *
+ * After an error the bus is to be destroyed. -EPROTO: they make no sense; -EINVAL: the guest has
+ * other devices, or those here have had a guest; -EOPNOTSUPP: the guest uses a feature that a
+ * server lacks, or there is a physical device; -ENOMEM.
+ */
+VAS_API int vas_pci_save(struct vas_pci *pci, void **bytes, size_t *size);
+VAS_API int vas_pci_load(struct vas_pci *pci, const void *bytes, size_t size);
+
 /* ---- virtio-mmio -------------------------------------------------------------------------- */
 
 struct vas_virtio_mmio;
@@ -144,6 +181,12 @@ VAS_API void vas_virtio_mmio_destroy(struct vas_virtio_mmio *mmio);
 
 /* As vas_pci_io(). */
 VAS_API int vas_virtio_mmio_io(struct vas_virtio_mmio *mmio, const struct vas_io *io);
+
+/* As those of a bus. */
+VAS_API void vas_virtio_mmio_pause(struct vas_virtio_mmio *mmio);
+VAS_API void vas_virtio_mmio_resume(struct vas_virtio_mmio *mmio);
+VAS_API int vas_virtio_mmio_save(struct vas_virtio_mmio *mmio, void **bytes, size_t *size);
+VAS_API int vas_virtio_mmio_load(struct vas_virtio_mmio *mmio, const void *bytes, size_t size);
 
 #ifdef __cplusplus
 }

@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/base/clock.h"
 #include "lib/base/cancel.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -15,6 +14,7 @@
 #include "lib/handle/lock.h"
 #include "lib/handle/log.h"
 #include "lib/handle/notify.h"
+#include "lib/handle/proto.h"
 #include "lib/layout/consumer.h"
 #include "lib/layout/publish.h"
 
@@ -126,14 +126,22 @@ static int update_and_harvest(struct vas *vas)
 	return err;
 }
 
+/* By trackers that were killed, and so cannot ask for its end. */
+static bool is_left_on(struct vas *vas)
+{
+	struct vas_state state;
+
+	return !vas_state_read(vas, &state) && state.flags & VAS_STATE_TRACKING && !is_wanted(vas);
+}
+
 void vas_tracking_serve(struct vas *vas)
 {
 	uint32_t wanted = __atomic_load_n(&vas->ctl->tracking_request, __ATOMIC_ACQUIRE);
 
-	if (vas->role != VAS_ROLE_OWNER || wanted == vas->ctl->tracking_reply)
-		return;
 	/* When a share is tracked is its parent's business: nobody else can rely on its log. */
-	if (vas->is_share)
+	if (vas->role != VAS_ROLE_OWNER || vas->is_share)
+		return;
+	if (wanted == vas->ctl->tracking_reply && !is_left_on(vas))
 		return;
 	/* A refusal is no answer: who asked gets its timeout, and may ask again. */
 	if (update_and_harvest(vas))

@@ -16,7 +16,7 @@ int vas_tracking_update(struct vas *vas);
  */
 void vas_tracking_reap(struct vas *vas);
 
-/* The owner: what trackers of other processes have asked for, if they have. */
+/* The owner: what trackers of other processes have asked for, or, killed, can no longer ask for. */
 void vas_tracking_serve(struct vas *vas);
 
 /* Have tracking_update and consumers_harvest done: by oneself, or by the owner. */

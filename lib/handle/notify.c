@@ -14,12 +14,15 @@
 
 #include "core/layout.h"
 #include "lib/base/cancel.h"
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/futex.h"
 #include "lib/handle/file.h"
 #include "lib/handle/generation.h"
 #include "lib/base/spawn.h"
 #include "lib/handle/lock.h"
+
+#define LOOK_NS 1000000000ull
 
 void vas_notify_everyone(struct vas *vas)
 {
@@ -61,6 +64,17 @@ static void ring(struct notifier *n)
 		return; /* the counter is full: it is readable, which is all that counts */
 }
 
+/* A tracker that is killed tells nobody: while tracking is on, the owner looks. */
+static uint64_t next_look(struct vas *vas)
+{
+	struct vas_state state;
+
+	if (__atomic_load_n(&vas->role, __ATOMIC_RELAXED) != VAS_ROLE_OWNER ||
+	    vas_state_read(vas, &state) || !(state.flags & VAS_STATE_TRACKING))
+		return UINT64_MAX;
+	return vas_deadline_ns(LOOK_NS);
+}
+
 static void *wait_on_futex(void *arg)
 {
 	struct notifier *n = arg;
@@ -68,11 +82,12 @@ static void *wait_on_futex(void *arg)
 	uint32_t seen = n->count_seen;
 
 	while (!__atomic_load_n(&n->stop, __ATOMIC_ACQUIRE)) {
+		uint64_t look_ns = next_look(n->vas);
 		uint32_t now;
 
-		vas_futex_wait(word, seen, UINT64_MAX);
+		vas_futex_wait(word, seen, look_ns);
 		now = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-		if (now != seen)
+		if (now != seen || vas_now_ns() >= look_ns)
 			ring(n);
 		seen = now;
 	}

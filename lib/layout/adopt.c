@@ -24,7 +24,7 @@
 static void become_owner(struct vas *vas)
 {
 	pthread_mutex_lock(&vas->lock);
-	vas->role = VAS_ROLE_OWNER;
+	__atomic_store_n(&vas->role, VAS_ROLE_OWNER, __ATOMIC_RELAXED);
 	vas_binder_set_flags(&vas->proto, VAS_BINDER_OWNER);
 	vas->ctl->owner_pid = (uint32_t)getpid();
 	/* From vas->own now. If there is no memory, whoever enters next tries again. */

@@ -168,7 +168,7 @@ static int check_give(const struct vas *vas, size_t size)
 static void set_role(struct vas *vas, enum vas_role role)
 {
 	pthread_mutex_lock(&vas->lock);
-	vas->role = role;
+	__atomic_store_n(&vas->role, role, __ATOMIC_RELAXED);
 	vas_binder_set_flags(&vas->proto, role == VAS_ROLE_OWNER ? VAS_BINDER_OWNER : 0);
 	pthread_mutex_unlock(&vas->lock);
 }

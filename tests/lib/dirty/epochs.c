@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* What an epoch has, what an abort gives back, and who may track. */
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -299,6 +300,36 @@ TEST(a_dead_tracker_takes_nothing_along)
 	/* Nor does it keep tracking on. */
 	CHECK_OK(vas_info(vas, &info));
 	CHECK(!(info.state_flags & VAS_STATE_TRACKING));
+	vas_destroy(vas);
+}
+
+static int serve_until_off(void *arg)
+{
+	struct pollfd notified = { .fd = vas_notify_fd(arg), .events = POLLIN };
+	struct vas_info info;
+
+	if (poll(&notified, 1, 0) > 0)
+		vas_notifications(arg);
+	return !vas_info(arg, &info) && !(info.state_flags & VAS_STATE_TRACKING);
+}
+
+/* As when Ctrl-C ends a command: writers would go on marking, and KVM trapping, for nobody. */
+TEST(a_killed_tracker_does_not_keep_tracking_on)
+{
+	struct vas *vas = shadow_vas(SIZE);
+	struct vas_info info;
+	int sock;
+	pid_t pid = test_spawn("greedy", &sock);
+
+	CHECK_OK(vas_notify_fd(vas));
+	CHECK_OK(vas_send_fds(vas, sock, 0));
+	test_wait(serve_until_ready, (void *[]){ vas, &sock }, TEST_HANG_MS);
+	CHECK_OK(vas_info(vas, &info));
+	CHECK(info.state_flags & VAS_STATE_TRACKING);
+	write_at(vas, 0x3000);
+	CHECK_EQ(write(sock, "g", 1), 1);
+	test_wait(serve_until_killed, (void *[]){ vas, &pid }, TEST_HANG_MS);
+	test_wait(serve_until_off, vas, TEST_HANG_MS);
 	vas_destroy(vas);
 }
 
