@@ -125,6 +125,8 @@ static int migrate(struct migration *m)
 	if (!err)
 		err = send_layout(m);
 	if (!err)
+		err = send_description(m);
+	if (!err)
 		err = wait_for_ready(m);
 	if (!err)
 		err = told ? migration_told(m) : migration_rounds(m);
