@@ -20,7 +20,7 @@ start_qemu()
 		-display none -monitor stdio "$@" <"$tmp/monitor" >"$tmp/answers" 2>"$tmp/qemu.err" &
 	pid=$!
 	started="$started $pid"
-	exec 9>"$tmp/monitor"
+	exec 9<>"$tmp/monitor"
 	wait_until has_answered "QEMU "
 	# Its machine is there then, and what firmware there is in its memory.
 	monitor "info status" "VM status:"

@@ -10,7 +10,7 @@ mkfifo "$tmp/hold"
 "$RICH_OWNER" "$mine" <"$tmp/hold" >"$tmp/ref" &
 pid=$!
 started="$started $pid"
-exec 9>"$tmp/hold"
+exec 9<>"$tmp/hold"
 wait_until is_created
 ref=$(cat "$tmp/ref")
 
