@@ -114,9 +114,9 @@ struct vas_migrate_options {
  * NULL) is the last progress. Waits for the peer up to stall_ns without progress.
  *
  * -EINVAL: options. -EBUSY: writers did not freeze. -ECANCELED: by progress(). -ESTALE: the layout
- * changed meanwhile. -ETIMEDOUT, -ECONNRESET: the peer. -EOPNOTSUPP: a region is local memory or a
- * device's, or a consumer does not log. Else
- * from the fds or a consumer.
+ * changed meanwhile. -ETIMEDOUT, -ECONNRESET: the peer. -EOPNOTSUPP, before anything is sent: a
+ * region is local memory or a device's, or a consumer does not log, or cannot be stopped
+ * (vas_freeze_check()). Else from the fds or a consumer.
  */
 VAS_API int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *options,
 			     struct vas_migrate_progress *report);
