@@ -65,9 +65,9 @@ run_sanitized()
 	# Limits are for what hangs (tests/meson.build), and all takes longer here.
 	slower=3 TEST_TIMEOUT=1800
 	export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS TEST_TIMEOUT
-	step "unit contract hostile under ASan and UBSan"
+	step "unit contract hostile migrate under ASan and UBSan"
 	if scripts/build.sh build-asan -Db_sanitize=address,undefined -Db_lundef=false; then
-		run_meson build-asan asan unit contract hostile
+		run_meson build-asan asan unit contract hostile migrate
 	else
 		fail asan "does not build"
 	fi

@@ -162,7 +162,7 @@ struct vas_migrate_target {
 };
 
 struct vas_migrate_result {
-	void *state; /* from the source's save(); the caller frees it */
+	void *state; /* from the source's save(), or NULL; the caller frees it */
 	size_t state_size;
 	uint32_t rounds;
 	uint64_t pages;

@@ -120,14 +120,14 @@ static int recv_word(struct source *src, const struct stream_header *header)
 
 /* ---- a channel ---------------------------------------------------------------------------- */
 
-/* A payload that is kept. */
+/* A payload that is kept; NULL: it is empty. */
 static int recv_bytes(struct source *src, const struct stream_header *header, void **bytes,
 		      size_t *size)
 {
 	struct iovec iov;
 
-	*bytes = malloc(header->length + 1);
-	if (!*bytes)
+	*bytes = header->length ? malloc(header->length) : NULL;
+	if (header->length && !*bytes)
 		return vas_error_set(-ENOMEM, "no memory for a state of %u bytes", header->length);
 	*size = header->length;
 	iov = (struct iovec){ *bytes, header->length };

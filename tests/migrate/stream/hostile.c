@@ -102,6 +102,8 @@ TEST(the_stream_itself_is_sound)
 	CHECK_EQ(receive(s.bytes, s.size), 0);
 	CHECK_EQ(receive(packed.bytes, packed.size), 0);
 	CHECK(packed.size < s.size / 2);
+	free(s.bytes);
+	free(packed.bytes);
 }
 
 static void flip_each_byte_of(struct stream *s, size_t from, size_t to, size_t step)
@@ -133,6 +135,7 @@ TEST(any_flipped_bit_is_noticed)
 		flip_each_byte_of(&s, payload + test_random_below(&random, 9), s.chunks[i + 1],
 				  i < 2 ? 97 : 9973);
 	}
+	free(s.bytes);
 }
 
 TEST(a_stream_cut_anywhere_is_refused)
@@ -146,6 +149,7 @@ TEST(a_stream_cut_anywhere_is_refused)
 		refused(s.bytes, s.chunks[i] + test_random_below(&random, 64));
 		refused(s.bytes, s.chunks[i + 1] - 1);
 	}
+	free(s.bytes);
 }
 
 /* The chunks in the order given. */
@@ -189,6 +193,7 @@ TEST(chunks_left_out_repeated_or_swapped_are_refused)
 		order[(i + 1) % s.nr] = i;
 		shuffled(&s, order, s.nr);
 	}
+	free(s.bytes);
 }
 
 TEST(a_chunk_of_another_stream_is_refused)
@@ -207,6 +212,8 @@ TEST(a_chunk_of_another_stream_is_refused)
 		memcpy(s.bytes + s.chunks[i], saved, size);
 		free(saved);
 	}
+	free(s.bytes);
+	free(other.bytes);
 }
 
 /* ---- forged: all sums are right ------------------------------------------------------------ */
@@ -218,17 +225,20 @@ static void reseal(struct stream *s)
 	int i;
 
 	for (i = 0; i < s->nr; i++) {
-		struct stream_header *header = (void *)(s->bytes + s->chunks[i]);
-		size_t at, size, length = s->chunks[i + 1] - s->chunks[i] - sizeof(*header);
+		unsigned char *payload = s->bytes + s->chunks[i] + sizeof(struct stream_header);
+		size_t at, size, length = (size_t)(s->bytes + s->chunks[i + 1] - payload);
+		struct stream_header header;
 		uint64_t hash, sum = key;
 
 		for (at = 0; at < length; at += size) {
 			size = length - at < STREAM_SUM_BLOCK ? length - at : STREAM_SUM_BLOCK;
-			hash = XXH3_64bits((char *)(header + 1) + at, size);
+			hash = XXH3_64bits(payload + at, size);
 			sum = XXH3_64bits_withSeed(&hash, sizeof(hash), sum);
 		}
-		header->payload_sum = sum;
-		header->header_sum = XXH3_64bits_withSeed(header, sizeof(*header) - 8, key);
+		memcpy(&header, s->bytes + s->chunks[i], sizeof(header));
+		header.payload_sum = sum;
+		header.header_sum = XXH3_64bits_withSeed(&header, sizeof(header) - 8, key);
+		memcpy(s->bytes + s->chunks[i], &header, sizeof(header));
 	}
 }
 
@@ -278,4 +288,7 @@ TEST(forged_streams_do_no_harm)
 	}
 	CHECK_EQ(test_count_fds(), fds);
 	CHECK(accepted < i / 2);
+	free(saved);
+	free(s.bytes);
+	free(packed.bytes);
 }
