@@ -25,6 +25,7 @@
 #include "tinyvmm_linux.h"
 #include "tinyvmm_machine.h"
 #include "tinyvmm_migrate.h"
+#include "tinyvmm_monitor.h"
 #include "tinyvmm_serial.h"
 #include "tinyvmm_socket.h"
 
@@ -54,7 +55,11 @@ static const char usage[] =
 	"                      bus-vsock,name=NAME        sockets\n"
 	"                      vfio,host=ADDRESS          a device of the host's, by vfio-pci\n"
 	"                      vhost-net,tap=NAME         a network that the host's kernel serves\n"
-	"                      vhost-vsock,cid=N          sockets likewise\n"
+	"                      vhost-user-blk,path=SOCK   a disk that another program serves there\n"
+	"                      vhost-user-fs,path=SOCK,name=TAG   a folder likewise\n"
+	"                      vhost-user-net,path=SOCK   a network\n"
+	"                      vhost-user-rng,path=SOCK   random bytes\n"
+	"                      vhost-vsock,cid=N          sockets that the host's kernel serves\n"
 	"  --fd N            use the vas behind fd N; it must have no owner\n"
 	"  --mem MIB         else make one with so much RAM (default 16)\n"
 	"  --serve PATH      a socket for processes that serve its devices\n"
@@ -62,14 +67,17 @@ static const char usage[] =
 	"  --cpus N          vCPUs (default 1)\n"
 	"  --poke GPA=VALUE  store 64 bits before the guest starts; may be repeated\n"
 	"  --dirty-ring      let KVM log dirty pages in rings\n"
+	"  --monitor PATH    a socket for commands: unplug NAME [SECONDS], of a device\n"
 	"  --migrate PATH    move to the tinyvmm that connects there\n"
-	"  --incoming PATH   take over the guest of the tinyvmm there, as it runs\n";
+	"  --incoming PATH   take over the guest of the tinyvmm there, as it runs; its devices are said\n"
+	"                    once more, as they were, and what they work on has to be here as well\n";
 
 struct options {
 	int fd;
 	uint64_t mem;
 	const char *socket;
 	const char *serve;
+	const char *monitor;
 	const char *migrate;
 	const char *incoming;
 	unsigned int cpus;
@@ -91,6 +99,10 @@ static struct values {
 static struct machine machine;
 static struct serial serial;
 static struct devices devices;
+static struct vas_serve *serve;
+static struct options options = {
+	.fd = -1, .mem = 16 << 20, .cpus = 1, .append = "console=ttyS0 reboot=t panic=-1"
+};
 
 static void fail(const char *what, int err)
 {
@@ -335,13 +347,11 @@ static void server_start(struct server *server, const char *path)
 static void options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },
-		{ "socket", 1, 0, 's' },  { "cpus", 1, 0, 'c' },
-		{ "poke", 1, 0, 'p' },	  { "dirty-ring", 0, 0, 'd' },
-		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' },
-		{ "append", 1, 0, 'a' },  { "initrd", 1, 0, 'r' },
-		{ "serve", 1, 0, 'S' },	  { "device", 1, 0, 'D' },
-		{ "help", 0, 0, 'h' },	  { 0 },
+		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },	     { "socket", 1, 0, 's' },
+		{ "cpus", 1, 0, 'c' },	  { "poke", 1, 0, 'p' },     { "dirty-ring", 0, 0, 'd' },
+		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' }, { "append", 1, 0, 'a' },
+		{ "initrd", 1, 0, 'r' },  { "serve", 1, 0, 'S' },    { "device", 1, 0, 'D' },
+		{ "monitor", 1, 0, 'M' }, { "help", 0, 0, 'h' },     { 0 },
 	};
 	int c;
 
@@ -352,6 +362,8 @@ static void options_parse(struct options *o, int argc, char **argv)
 			o->mem = strtoull(optarg, NULL, 0) << 20;
 		else if (c == 's')
 			o->socket = optarg;
+		else if (c == 'M')
+			o->monitor = optarg;
 		else if (c == 'o')
 			o->migrate = optarg;
 		else if (c == 'i')
@@ -397,33 +409,54 @@ static void guest_start(struct machine *machine, const struct options *options)
 }
 
 /* Who comes to the socket finds all that are on the bus. */
-static void plug_devices(struct devices *devices, struct machine *machine, const struct options *o,
-			 struct vas_serve **serve)
+static int plug_devices(struct machine *machine)
 {
-	if (o->nr_devices)
-		check("--device", devices_create(devices, machine, o->devices, o->nr_devices));
-	if (o->serve)
-		check(o->serve, vas_serve(machine->vas, o->serve, 0600, serve));
-	if (o->nr_devices)
-		check("--device", devices_plug(devices, machine));
+	int err = devices_create(&devices, machine, options.devices, options.nr_devices);
+
+	if (!err && options.serve)
+		err = vas_serve(machine->vas, options.serve, 0600, &serve);
+	if (!err)
+		err = devices_plug(&devices, machine);
+	return err;
+}
+
+static void unplug_devices(void)
+{
+	devices_destroy(&devices);
+	if (serve)
+		vas_serve_end(serve);
+	serve = NULL;
+}
+
+/* All is there, the vCPUs and the devices stand. */
+static void machine_come(struct serial_state *serial)
+{
+	struct arrival arrival = {
+		.machine = &machine,
+		.devices = &devices,
+		.kvm_flags = options.kvm_flags,
+		.plug = plug_devices,
+		.unplug = unplug_devices,
+	};
+
+	check("incoming", machine_receive(&arrival, options.incoming));
+	*serial = arrival.serial;
 }
 
 int main(int argc, char **argv)
 {
-	static struct options options = {
-		.fd = -1, .mem = 16 << 20, .cpus = 1, .append = "console=ttyS0 reboot=t panic=-1"
+	static struct mover mover = {
+		.machine = &machine, .devices = &devices, .serial = &serial, .quiet = values_quiet
 	};
-	static struct mover mover = { .machine = &machine, .quiet = values_quiet };
+	static struct monitor monitor;
 	static struct server server;
-	struct vas_serve *serve = NULL;
+	struct serial_state serial_state;
 	int status;
 
 	options_parse(&options, argc, argv);
-	if (options.nr_devices && (options.migrate || options.incoming))
-		check("a guest with PCI devices does not move yet", -EOPNOTSUPP);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (options.incoming)
-		check("incoming", machine_receive(&machine, options.incoming, options.kvm_flags));
+		machine_come(&serial_state);
 	else
 		guest_start(&machine, &options);
 	machine.io = device_io;
@@ -431,12 +464,18 @@ int main(int argc, char **argv)
 	values_quiet(&machine, 0);
 	events_make(&machine, &values);
 	server.vas = machine.vas;
-	plug_devices(&devices, &machine, &options, &serve);
+	if (options.incoming)
+		serial_load(&serial, &serial_state);
+	else
+		check("--device", plug_devices(&machine));
 	check("stdin", serial_listen(&serial));
 	if (options.socket)
 		server_start(&server, options.socket);
+	if (options.monitor)
+		check("monitor", monitor_start(&monitor, &devices, options.monitor));
 	if (options.migrate)
 		check("migrate", mover_start(&mover, options.migrate));
+	devices_resume(&devices);
 	check("vCPUs", machine_start(&machine));
 	status = machine_wait(&machine);
 	fflush(stdout);
@@ -444,11 +483,13 @@ int main(int argc, char **argv)
 		mover_stop(&mover);
 		unlink(options.migrate);
 	}
+	if (options.monitor) {
+		monitor_stop(&monitor);
+		unlink(options.monitor);
+	}
 	if (options.socket)
 		unlink(options.socket);
-	devices_destroy(&devices);
-	if (serve)
-		vas_serve_end(serve);
+	unplug_devices();
 	machine_destroy(&machine);
 	vas_mapping_destroy(values.mapping);
 	return status; /* the server's thread may be using the vas: it goes with the process */

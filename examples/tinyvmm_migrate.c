@@ -14,6 +14,13 @@
 #include "tinyvmm_state.h"
 
 #define SETTLE_NS 1000000000ull
+#define PEER_NS	  120000000000ull /* somebody has to offer to serve the devices there */
+
+/* What goes with the memory; then the machine's state, and that of the devices. */
+struct head {
+	uint64_t machine_size;
+	struct serial_state serial;
+};
 
 /* ---- leaving ------------------------------------------------------------------------------- */
 
@@ -28,6 +35,8 @@ static int mover_pause(void *arg)
 
 	machine_pause(mover->machine);
 	err = machine_settle(mover->machine, SETTLE_NS);
+	if (!err)
+		err = devices_pause(mover->devices);
 	if (err)
 		machine_resume(mover->machine);
 	else
@@ -40,14 +49,43 @@ static void mover_resume(void *arg)
 	struct mover *mover = arg;
 
 	mover->quiet(mover->machine, 0);
+	devices_resume(mover->devices);
 	machine_resume(mover->machine);
+}
+
+static int join(const struct head *head, const void *machine, const void *devices,
+		size_t devices_size, void **state, size_t *size)
+{
+	char *to = malloc(sizeof(*head) + head->machine_size + devices_size);
+
+	if (!to)
+		return -ENOMEM;
+	*state = to;
+	*size = sizeof(*head) + head->machine_size + devices_size;
+	to = mempcpy(to, head, sizeof(*head));
+	to = mempcpy(to, machine, head->machine_size);
+	memcpy(to, devices, devices_size);
+	return 0;
 }
 
 static int mover_save(void *arg, void **state, size_t *size)
 {
 	struct mover *mover = arg;
+	void *machine = NULL, *devices = NULL;
+	size_t machine_size, devices_size;
+	struct head head = { 0 };
+	int err = machine_save(mover->machine, &machine, &machine_size);
 
-	return machine_save(mover->machine, state, size);
+	if (!err)
+		err = devices_save(mover->devices, &devices, &devices_size);
+	if (!err) {
+		head.machine_size = machine_size;
+		serial_save(mover->serial, &head.serial);
+		err = join(&head, machine, devices, devices_size, state, size);
+	}
+	free(machine);
+	free(devices);
+	return err;
 }
 
 static int mover_progress(void *arg, const struct vas_migrate_progress *progress)
@@ -65,7 +103,12 @@ static int send_machine(struct mover *mover)
 						    .save = mover_save,
 						    .progress = mover_progress };
 	const struct vas_migrate_options options = {
-		.fds = &mover->fd, .nr_fds = 1, .ops = &ops, .arg = mover
+		.fds = &mover->fd,
+		.nr_fds = 1,
+		.stall_ns = PEER_NS,
+		.max_downtime_ns = PEER_NS,
+		.ops = &ops,
+		.arg = mover,
 	};
 	struct vas_migrate_progress report;
 	int err = vas_migrate_send(mover->machine->vas, &options, &report);
@@ -123,42 +166,66 @@ void mover_stop(struct mover *mover)
 
 /* ---- coming -------------------------------------------------------------------------------- */
 
-struct lazy {
-	struct machine *machine;
-	uint32_t kvm_flags;
-};
-
-/* The source is not told yet: what KVM refuses here is no harm. */
-static int incoming_accept(void *arg, struct vas *vas, const void *state, size_t size)
+/* The source is not told yet: what is refused here is no harm. */
+static int build_machine(struct arrival *arrival, struct vas *vas, const char *state, size_t size)
 {
-	struct lazy *lazy = arg;
 	int nr = machine_state_vcpus(state, size), err;
 
 	if (nr < 0)
 		return nr;
-	err = machine_create(lazy->machine, vas, nr, lazy->kvm_flags);
+	err = machine_create(arrival->machine, vas, nr, arrival->kvm_flags);
 	if (err)
 		return err;
-	err = machine_load(lazy->machine, state, size);
-	if (err)
-		machine_destroy(lazy->machine);
+	err = arrival->plug(arrival->machine);
+	if (!err)
+		err = machine_load(arrival->machine, state, size);
+	if (!err)
+		return 0;
+	arrival->unplug();
+	machine_destroy(arrival->machine);
 	return err;
 }
 
 static void incoming_withdraw(void *arg)
 {
-	struct lazy *lazy = arg;
+	struct arrival *arrival = arg;
 
-	machine_destroy(lazy->machine);
+	arrival->unplug();
+	machine_destroy(arrival->machine);
 }
 
-int machine_receive(struct machine *machine, const char *path, uint32_t kvm_flags)
+/* The devices last: they raise interrupts. */
+static int incoming_accept(void *arg, struct vas *vas, const void *state, size_t size)
 {
-	static const struct vas_migrate_target_ops ops = { incoming_accept, incoming_withdraw };
-	struct lazy lazy = { machine, kvm_flags };
+	struct arrival *arrival = arg;
+	const char *at = state;
+	struct head head;
+	int err;
+
+	if (size < sizeof(head))
+		return -EPROTO;
+	memcpy(&head, at, sizeof(head));
+	at += sizeof(head);
+	size -= sizeof(head);
+	if (head.machine_size > size)
+		return -EPROTO;
+	err = build_machine(arrival, vas, at, head.machine_size);
+	if (err)
+		return err;
+	arrival->serial = head.serial;
+	err = devices_load(arrival->devices, at + head.machine_size, size - head.machine_size);
+	if (err)
+		incoming_withdraw(arg);
+	return err;
+}
+
+int machine_receive(struct arrival *arrival, const char *path)
+{
+	static const struct vas_migrate_target_ops ops = { .accept = incoming_accept,
+							   .withdraw = incoming_withdraw };
 	int fd = socket_connect(path), err;
 	const struct vas_migrate_target target = {
-		.fds = &fd, .nr_fds = 1, .ops = &ops, .arg = &lazy
+		.fds = &fd, .nr_fds = 1, .stall_ns = PEER_NS, .ops = &ops, .arg = arrival
 	};
 	struct vas_migrate_result result;
 	struct vas *vas;

@@ -3,10 +3,14 @@
 #ifndef TINYVMM_MIGRATE_H
 #define TINYVMM_MIGRATE_H
 
+#include "tinyvmm_devices.h"
 #include "tinyvmm_machine.h"
+#include "tinyvmm_serial.h"
 
 struct mover {
 	struct machine *machine;
+	struct devices *devices;
+	struct serial *serial;
 	/* The VMM's own devices let go of guest memory (1); or take it up again (0). */
 	void (*quiet)(struct machine *machine, int on);
 
@@ -19,13 +23,27 @@ struct mover {
 
 /*
  * Whoever connects there is sent the machine. If that fails, it runs on, and the next may connect;
- * if not, the machine is stopped with status 0. The first two fields are the caller's to fill in.
+ * if not, the machine is stopped with status 0. The first four fields are the caller's to fill in.
  */
 int mover_start(struct mover *mover, const char *path);
 /* Once the machine has stopped. */
 void mover_stop(struct mover *mover);
 
-/* The machine of the mover at path, with its vas, owned: ready for machine_start(). */
-int machine_receive(struct machine *machine, const char *path, uint32_t kvm_flags);
+struct arrival {
+	struct machine *machine;
+	struct devices *devices;
+	uint32_t kvm_flags;
+	/* Put the devices into their slots, as they are in the mover's machine; and undo that. */
+	int (*plug)(struct machine *machine);
+	void (*unplug)(void);
+
+	struct serial_state serial; /* out: to be loaded when the port is there */
+};
+
+/*
+ * The machine of the mover at path, with its vas, owned, and its devices, paused: ready for
+ * devices_resume() and machine_start(). If anything of it cannot be here, it stays there.
+ */
+int machine_receive(struct arrival *arrival, const char *path);
 
 #endif

@@ -19,9 +19,9 @@ void serial_init(struct serial *serial, struct vas *vas, uint32_t irq)
 
 static uint8_t reason(const struct serial *serial)
 {
-	if (serial->nr_received && serial->ier & UART_IER_RDI)
+	if (serial->state.nr_received && serial->state.ier & UART_IER_RDI)
 		return UART_IIR_RDI;
-	if (serial->is_sent && serial->ier & UART_IER_THRI)
+	if (serial->state.is_sent && serial->state.ier & UART_IER_THRI)
 		return UART_IIR_THRI;
 	return UART_IIR_NO_INT;
 }
@@ -35,11 +35,11 @@ static void update(const struct serial *serial)
 
 static uint8_t read_data(struct serial *serial)
 {
-	uint8_t byte = serial->received[0];
+	uint8_t byte = serial->state.received[0];
 
-	if (!serial->nr_received)
+	if (!serial->state.nr_received)
 		return 0;
-	memmove(serial->received, serial->received + 1, --serial->nr_received);
+	memmove(serial->state.received, serial->state.received + 1, --serial->state.nr_received);
 	pthread_cond_signal(&serial->has_room);
 	return byte;
 }
@@ -49,14 +49,14 @@ static uint8_t read_reason(struct serial *serial)
 	uint8_t iir = reason(serial);
 
 	if (iir == UART_IIR_THRI)
-		serial->is_sent = 0;
-	return serial->has_fifo ? iir | 0xc0 : iir;
+		serial->state.is_sent = 0;
+	return serial->state.has_fifo ? iir | 0xc0 : iir;
 }
 
 /* Somebody is there and ready; in loopback, what this end says. */
 static uint8_t modem_status(const struct serial *serial)
 {
-	uint8_t mcr = serial->mcr;
+	uint8_t mcr = serial->state.mcr;
 
 	if (!(mcr & UART_MCR_LOOP))
 		return UART_MSR_CTS | UART_MSR_DSR | UART_MSR_DCD;
@@ -68,54 +68,55 @@ static uint8_t modem_status(const struct serial *serial)
 
 static uint8_t read_register(struct serial *serial, unsigned int at)
 {
-	if (at < 2 && serial->lcr & UART_LCR_DLAB)
-		return serial->divisor[at];
+	if (at < 2 && serial->state.lcr & UART_LCR_DLAB)
+		return serial->state.divisor[at];
 	switch (at) {
 	case UART_RX:
 		return read_data(serial);
 	case UART_IER:
-		return serial->ier;
+		return serial->state.ier;
 	case UART_IIR:
 		return read_reason(serial);
 	case UART_LCR:
-		return serial->lcr;
+		return serial->state.lcr;
 	case UART_MCR:
-		return serial->mcr;
+		return serial->state.mcr;
 	case UART_LSR:
-		return UART_LSR_TEMT | UART_LSR_THRE | (serial->nr_received ? UART_LSR_DR : 0);
+		return UART_LSR_TEMT | UART_LSR_THRE |
+		       (serial->state.nr_received ? UART_LSR_DR : 0);
 	case UART_MSR:
 		return modem_status(serial);
 	default:
-		return serial->scratch;
+		return serial->state.scratch;
 	}
 }
 
 static void write_register(struct serial *serial, unsigned int at, uint8_t value)
 {
-	if (at < 2 && serial->lcr & UART_LCR_DLAB) {
-		serial->divisor[at] = value;
+	if (at < 2 && serial->state.lcr & UART_LCR_DLAB) {
+		serial->state.divisor[at] = value;
 		return;
 	}
 	switch (at) {
 	case UART_TX:
 		putchar(value);
-		serial->is_sent = 1;
+		serial->state.is_sent = 1;
 		return;
 	case UART_IER:
-		serial->is_sent |= value & ~serial->ier & UART_IER_THRI;
-		serial->ier = value & 0xf;
+		serial->state.is_sent |= value & ~serial->state.ier & UART_IER_THRI;
+		serial->state.ier = value & 0xf;
 		return;
 	case UART_FCR:
-		serial->has_fifo = value & UART_FCR_ENABLE_FIFO;
+		serial->state.has_fifo = value & UART_FCR_ENABLE_FIFO;
 		return;
 	case UART_LCR:
-		serial->lcr = value;
+		serial->state.lcr = value;
 		return;
 	case UART_MCR:
-		serial->mcr = value & 0x1f;
+		serial->state.mcr = value & 0x1f;
 		return;
 	case UART_SCR:
-		serial->scratch = value;
+		serial->state.scratch = value;
 		return;
 	}
 }
@@ -136,14 +137,33 @@ void serial_io(struct serial *serial, const struct machine_io *io)
 	pthread_mutex_unlock(&serial->lock);
 }
 
+/* ---- elsewhere ----------------------------------------------------------------------------- */
+
+void serial_save(struct serial *serial, struct serial_state *state)
+{
+	pthread_mutex_lock(&serial->lock);
+	*state = serial->state;
+	pthread_mutex_unlock(&serial->lock);
+}
+
+void serial_load(struct serial *serial, const struct serial_state *state)
+{
+	pthread_mutex_lock(&serial->lock);
+	serial->state = *state;
+	if (serial->state.nr_received > sizeof(serial->state.received))
+		serial->state.nr_received = 0;
+	update(serial);
+	pthread_mutex_unlock(&serial->lock);
+}
+
 /* ---- stdin --------------------------------------------------------------------------------- */
 
 static void receive(struct serial *serial, uint8_t byte)
 {
 	pthread_mutex_lock(&serial->lock);
-	while (serial->nr_received == sizeof(serial->received))
+	while (serial->state.nr_received == sizeof(serial->state.received))
 		pthread_cond_wait(&serial->has_room, &serial->lock);
-	serial->received[serial->nr_received++] = byte;
+	serial->state.received[serial->state.nr_received++] = byte;
 	update(serial);
 	pthread_mutex_unlock(&serial->lock);
 }

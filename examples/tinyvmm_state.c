@@ -24,6 +24,8 @@ static const uint32_t msr_indices[] = {
 	0xc0000102,					/* KERNEL_GS_BASE */
 	0xc0000103,					/* TSC_AUX */
 	0x4b564d00, 0x4b564d01,				/* KVM's clocks */
+	0x4b564d02, 0x4b564d03, 0x4b564d04,		/* ASYNC_PF_EN, STEAL_TIME, PV_EOI_EN */
+	0x4b564d05, 0x4b564d06,				/* POLL_CONTROL, ASYNC_PF_INT */
 	0x6e0,						/* TSC_DEADLINE */
 };
 #define NR_MSRS (sizeof(msr_indices) / sizeof(*msr_indices))

@@ -225,6 +225,80 @@ static const struct virtio_transport_ops mmio_ops = {
 	.interrupt = mmio_interrupt,
 };
 
+/* ---- elsewhere ---------------------------------------------------------------------------- */
+
+#define STATE_MAGIC 0x316f696d6d736176ull /* "vasmmio1" */
+
+/* Before the virtio device's registers. */
+struct mmio_state {
+	uint64_t magic;
+	uint64_t config_changed;
+};
+
+void vas_virtio_mmio_pause(struct vas_virtio_mmio *mmio)
+{
+	pthread_mutex_lock(&mmio->lock);
+	virtio_pause(&mmio->virtio);
+	pthread_mutex_unlock(&mmio->lock);
+}
+
+void vas_virtio_mmio_resume(struct vas_virtio_mmio *mmio)
+{
+	pthread_mutex_lock(&mmio->lock);
+	virtio_resume(&mmio->virtio);
+	pthread_mutex_unlock(&mmio->lock);
+}
+
+int vas_virtio_mmio_save(struct vas_virtio_mmio *mmio, void **bytes, size_t *size)
+{
+	const struct mmio_state state = {
+		.magic = STATE_MAGIC,
+		.config_changed = __atomic_load_n(&mmio->config_changed, __ATOMIC_ACQUIRE),
+	};
+	struct state_writer to = { 0 };
+
+	state_put(&to, &state, sizeof(state));
+	pthread_mutex_lock(&mmio->lock);
+	virtio_save(&mmio->virtio, &to);
+	pthread_mutex_unlock(&mmio->lock);
+	if (to.is_lost) {
+		free(to.bytes);
+		return vas_error_set(-ENOMEM, "no memory for a device's registers");
+	}
+	*bytes = to.bytes;
+	*size = to.size;
+	return 0;
+}
+
+static int load_locked(struct vas_virtio_mmio *mmio, struct state_reader *from)
+{
+	struct mmio_state state;
+	int err;
+
+	if (!state_get(from, &state, sizeof(state)) || state.magic != STATE_MAGIC ||
+	    state.config_changed > 1)
+		return vas_error_set(-EPROTO, "these are no registers of virtio-mmio");
+	err = virtio_load(&mmio->virtio, from);
+	if (!err && from->left)
+		err = vas_error_set(-EPROTO, "registers of virtio-mmio, and %zu bytes more",
+				    from->left);
+	if (!err)
+		__atomic_store_n(&mmio->config_changed, (uint32_t)state.config_changed,
+				 __ATOMIC_RELEASE);
+	return err;
+}
+
+int vas_virtio_mmio_load(struct vas_virtio_mmio *mmio, const void *bytes, size_t size)
+{
+	struct state_reader from = { bytes, size };
+	int err;
+
+	pthread_mutex_lock(&mmio->lock);
+	err = load_locked(mmio, &from);
+	pthread_mutex_unlock(&mmio->lock);
+	return err;
+}
+
 /* ---- the device --------------------------------------------------------------------------- */
 
 static int open_irq(struct vas_virtio_mmio *mmio, const struct vas_virtio_mmio_options *options)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <vas/consumer.h>
 
 #ifndef VIRTIO_F_NOTIFICATION_DATA
@@ -65,6 +66,7 @@ static void queue_start(struct virtio *virtio, struct virtio_queue *queue)
 		needs_reset(virtio);
 		return;
 	}
+	queue->setup.flags = 0;
 	queue->is_running = true;
 	place_doorbell(virtio, queue);
 }
@@ -81,7 +83,7 @@ static void queue_stop(struct virtio *virtio, struct virtio_queue *queue)
 
 static void queue_forget(struct virtio *virtio, struct virtio_queue *queue)
 {
-	queue->is_enabled = false;
+	queue->is_enabled = queue->is_paused = false;
 	queue->setup = (struct vas_virtio_queue){ .size = virtio->server->queue_size,
 						  .kick_fd = -1,
 						  .call_fd = -1 };
@@ -116,6 +118,7 @@ void virtio_queue_enable(struct virtio *virtio, struct virtio_queue *queue)
 		return;
 	}
 	queue->setup.base = is_packed(virtio) ? VAS_VIRTIO_BASE_PACKED : VAS_VIRTIO_BASE_SPLIT;
+	queue->setup.flags = VAS_VIRTIO_QUEUE_NEW;
 	queue->is_enabled = true;
 	if (virtio->is_started)
 		queue_start(virtio, queue);
@@ -156,7 +159,7 @@ static void reset(struct virtio *virtio)
 	for (i = 0; i < virtio->server->nr_queues; i++)
 		queue_stop(virtio, &virtio->queues[i]);
 	virtio->server->ops->reset(virtio->server);
-	virtio->is_started = false;
+	virtio->is_started = virtio->has_come = false;
 	virtio->status = 0;
 	virtio->features = 0;
 	for (i = 0; i < virtio->server->nr_queues; i++)
@@ -165,7 +168,7 @@ static void reset(struct virtio *virtio)
 	__atomic_store_n(&virtio->told, 0, __ATOMIC_RELEASE);
 }
 
-static bool accepts(struct virtio *virtio)
+bool virtio_accepts(struct virtio *virtio)
 {
 	struct vas_virtio_server *server = virtio->server;
 	uint64_t features = virtio->features & ~TRANSPORT_FEATURES;
@@ -175,18 +178,24 @@ static bool accepts(struct virtio *virtio)
 	return !server->ops->accept || !server->ops->accept(server, features);
 }
 
-static void start(struct virtio *virtio)
+static bool server_start(struct virtio *virtio)
 {
 	struct vas_virtio_server *server = virtio->server;
+
+	virtio->is_started = !server->ops->start ||
+			     !server->ops->start(server, virtio->features & ~TRANSPORT_FEATURES);
+	if (!virtio->is_started)
+		needs_reset(virtio);
+	return virtio->is_started;
+}
+
+static void start(struct virtio *virtio)
+{
 	uint32_t i;
 
-	if (server->ops->start &&
-	    server->ops->start(server, virtio->features & ~TRANSPORT_FEATURES)) {
-		needs_reset(virtio);
+	if (!server_start(virtio))
 		return;
-	}
-	virtio->is_started = true;
-	for (i = 0; i < server->nr_queues; i++)
+	for (i = 0; i < virtio->server->nr_queues; i++)
 		if (virtio->queues[i].is_enabled)
 			queue_start(virtio, &virtio->queues[i]);
 }
@@ -203,7 +212,7 @@ void virtio_set_status(struct virtio *virtio, uint8_t status)
 
 	if (!status)
 		reset(virtio);
-	if (added & VIRTIO_CONFIG_S_FEATURES_OK && !accepts(virtio))
+	if (added & VIRTIO_CONFIG_S_FEATURES_OK && !virtio_accepts(virtio))
 		added &= ~VIRTIO_CONFIG_S_FEATURES_OK;
 	if (!((virtio->status | added) & VIRTIO_CONFIG_S_FEATURES_OK))
 		added &= ~VIRTIO_CONFIG_S_DRIVER_OK;
@@ -277,7 +286,82 @@ uint32_t virtio_config_generation(struct virtio *virtio)
 {
 	struct vas_virtio_server *server = virtio->server;
 
-	return server->ops->config_generation ? server->ops->config_generation(server) : 0;
+	return virtio->generation +
+	       (server->ops->config_generation ? server->ops->config_generation(server) : 0);
+}
+
+/* ---- elsewhere ---------------------------------------------------------------------------- */
+
+void virtio_pause(struct virtio *virtio)
+{
+	uint32_t i;
+
+	for (i = 0; i < virtio->server->nr_queues; i++) {
+		struct virtio_queue *queue = &virtio->queues[i];
+
+		queue->is_paused |= queue->is_running;
+		queue_stop(virtio, queue);
+	}
+}
+
+/* What was answered before it came may have been told to nobody: once too often is no harm. */
+static void interrupt_all(struct virtio *virtio)
+{
+	uint32_t i;
+
+	for (i = 0; i < virtio->server->nr_queues; i++)
+		if (virtio->queues[i].is_running && virtio->queues[i].setup.call_fd >= 0)
+			eventfd_write(virtio->queues[i].setup.call_fd, 1);
+	virtio->ops->interrupt(virtio); /* the config space is this server's */
+}
+
+void virtio_resume(struct virtio *virtio)
+{
+	bool has_come = virtio->has_come, is_there = !has_come || server_start(virtio);
+	uint32_t i;
+
+	virtio->has_come = false;
+	for (i = 0; i < virtio->server->nr_queues; i++) {
+		struct virtio_queue *queue = &virtio->queues[i];
+
+		if (queue->is_paused && is_there)
+			queue_start(virtio, queue);
+		queue->is_paused = false;
+	}
+	if (has_come && is_there)
+		interrupt_all(virtio);
+}
+
+/* Two positions in the ring, or an index. */
+static bool base_is_sound(const struct virtio *virtio, const struct vas_virtio_queue *setup)
+{
+	if (!is_packed(virtio))
+		return setup->base <= UINT16_MAX;
+	return (setup->base & 0x7fff) < setup->size && (setup->base >> 16 & 0x7fff) < setup->size;
+}
+
+static bool queue_is_sound(const struct virtio *virtio, const struct virtio_queue *queue)
+{
+	if (queue->is_paused && (!queue->is_enabled || !virtio->has_come))
+		return false;
+	return !queue->is_enabled ||
+	       (virtio->status & VIRTIO_CONFIG_S_FEATURES_OK &&
+		size_is_valid(virtio, queue->setup.size) && base_is_sound(virtio, &queue->setup));
+}
+
+bool virtio_is_sound(const struct virtio *virtio)
+{
+	uint32_t i;
+
+	if (virtio->status & VIRTIO_CONFIG_S_NEEDS_RESET ||
+	    (virtio->status & VIRTIO_CONFIG_S_DRIVER_OK &&
+	     !(virtio->status & VIRTIO_CONFIG_S_FEATURES_OK)) ||
+	    (virtio->has_come && !(virtio->status & VIRTIO_CONFIG_S_DRIVER_OK)))
+		return false;
+	for (i = 0; i < virtio->server->nr_queues; i++)
+		if (!queue_is_sound(virtio, &virtio->queues[i]))
+			return false;
+	return true;
 }
 
 /* ---- the device --------------------------------------------------------------------------- */

@@ -20,12 +20,14 @@
 #include <vas/virtio.h>
 
 #include "transport/event.h"
+#include "transport/state.h"
 
 struct virtio_queue {
 	struct vas_virtio_queue setup;
 	struct transport_event doorbell;
 	bool is_enabled;
 	bool is_running;
+	bool is_paused; /* it runs again with virtio_resume() */
 };
 
 struct virtio;
@@ -47,6 +49,8 @@ struct virtio {
 	uint8_t status;
 	uint64_t features; /* of the driver's */
 	bool is_started;
+	bool has_come;	     /* from elsewhere, and starts with virtio_resume() */
+	uint32_t generation; /* of the config space, beside the server's */
 	struct virtio_queue *queues;
 	uint32_t device_select, driver_select, queue_select; /* registers */
 	uint32_t told; /* atomic: VAS_VIRTIO_NEEDS_RESET since the last reset */
@@ -87,6 +91,29 @@ void virtio_place_doorbells(struct virtio *virtio);
 
 /* A write to a doorbell that KVM has left to us. */
 void virtio_ring(struct virtio *virtio, uint32_t queue);
+
+/* ---- elsewhere ---------------------------------------------------------------------------- */
+
+/* Its queues stand still from here on, until they go on where they stand. */
+void virtio_pause(struct virtio *virtio);
+void virtio_resume(struct virtio *virtio);
+
+/* The registers of one that is paused. */
+void virtio_save(struct virtio *virtio, struct state_writer *to);
+
+/*
+ * Into one that no driver has seen, which is paused then. 0 or, with vas_error(): -EPROTO: they
+ * make no sense; -EINVAL: they are another device's; -EOPNOTSUPP: the server lacks a feature. After
+ * an error it is to be reset.
+ */
+int virtio_load(struct virtio *virtio, struct state_reader *from);
+
+/* Whether a driver may have brought about what is in the registers. */
+bool virtio_is_sound(const struct virtio *virtio);
+/* Whether the server goes along with the features. */
+bool virtio_accepts(struct virtio *virtio);
+
+/* ---- the config space --------------------------------------------------------------------- */
 
 void virtio_config_read(struct virtio *virtio, uint64_t offset, void *to, uint32_t len);
 void virtio_config_write(struct virtio *virtio, uint64_t offset, const void *from, uint32_t len);

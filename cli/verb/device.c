@@ -28,6 +28,7 @@ static const struct option longs[] = {
 	{ "connect", required_argument, NULL, DEVICE_CONNECT },
 	{ "fd", required_argument, NULL, DEVICE_FD },
 	{ "guest", required_argument, NULL, DEVICE_GUEST },
+	{ "take-over", no_argument, NULL, DEVICE_TAKE_OVER },
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "serial", required_argument, NULL, DEVICE_SERIAL },
 	{ "engine", required_argument, NULL, DEVICE_ENGINE },
@@ -123,8 +124,8 @@ static int serve_on_bus(const struct job *job, int stop_fd)
 {
 	int err = bus_serve(job->device, stop_fd, &job->bus);
 
-	/* The guest has it no more: that is the end of the work. */
-	if (err == -ENODEV) {
+	/* The guest has it no more, or has it from another: that is the end of the work. */
+	if (err == -ENODEV || err == -ESHUTDOWN) {
 		note("%s", vas_error());
 		return EXIT_OK;
 	}
@@ -214,6 +215,9 @@ static int take_option(struct job *job, int c)
 	case DEVICE_FD:
 	case DEVICE_GUEST:
 		return take_way(job, c);
+	case DEVICE_TAKE_OVER:
+		job->bus.takes_over = true;
+		return EXIT_OK;
 	case DEVICE_POLL:
 		return take_poll(job);
 	case DEVICE_COUNTERS:
@@ -258,6 +262,8 @@ static int check_way(struct job *job, int nr_words, const char *name)
 			"one of --vhost-user=PATH, the socket that a front end connects to, "
 			"--connect=PATH, the one at which it listens, --fd=N, and --guest=PATH, the "
 			"one at which a guest is served, says to whom");
+	if (!job->bus.path && job->bus.takes_over)
+		return fail_usage("--take-over is for a device on a bus: with --guest=PATH");
 	if (!job->bus.path && nr_words > 1)
 		return fail_usage("a front end knows no names: what is '%s'?", name);
 	if (!job->bus.path)
@@ -339,6 +345,8 @@ const struct verb verb_device = {
 		"      --connect=PATH      a socket at which a front end listens: it is connected to, again and again\n"
 		"      --fd=N              a socket that is inherited: one that listens, or is connected\n"
 		"      --guest=PATH        the socket of a guest's owner, which has a device NAME on its bus\n"
+		"      --take-over         ask the process that serves the device there to leave, and go on\n"
+		"                          where it stops: an upgrade\n"
 		"      --poll=MICROSECONDS look so long for a request before the thread of a queue sleeps;\n"
 		"                          32 unless given, 0: not at all\n"
 		"      --num-queues=N      as many as the front end may have: of a disk 64 unless given; of a\n"

@@ -343,6 +343,7 @@ static int make_offer(struct bus_session *session, int sock)
 		.nr_queues = device->max_queues,
 		.queue_size = device->queue_size,
 		.config_size = VAS_DEVICE_CONFIG_SIZE,
+		.flags = options->takes_over ? VAS_OFFER_TAKE_OVER : 0,
 		.features = device->features | RING_FEATURES,
 	};
 

@@ -10,6 +10,7 @@
 #ifndef DEVICE_BUS_BUS_H
 #define DEVICE_BUS_BUS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "device/device.h"
@@ -17,14 +18,16 @@
 struct bus_options {
 	const char *path; /* of the owner's socket */
 	const char *name; /* of the device, there */
+	bool takes_over;  /* who serves it is asked to leave */
 	uint64_t poll_ns; /* how long an idle queue is looked at before its thread sleeps */
-	int look_fd; /* an eventfd or signalfd that says: look at what the device works on; or -1 */
+	int look_fd;	  /* an eventfd or signalfd: look at what the device works on; or -1 */
 };
 
 /*
- * Serve until stop_fd is readable: -ECANCELED; or until the device was removed: -ENODEV. Another
- * -errno, and vas_error() says why: nobody serves a vas there, or does not take the offer. An owner
- * that goes, or lets the connection go, is waited for; queues go on meanwhile.
+ * Serve until stop_fd is readable: -ECANCELED; until the device was removed: -ENODEV; or until
+ * another process asks for it: -ESHUTDOWN. Another -errno, and vas_error() says why: nobody serves
+ * a vas there, or does not take the offer. An owner that goes, or lets the connection go, is waited
+ * for; queues go on meanwhile.
  */
 int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *options);
 

@@ -15,8 +15,8 @@
  * The transport is that of <vas/virtio.h>. Its eventfds go to the provider, and to no other: each
  * has those of its own device, and so has each successor.
  *
- * A provider that lives loses its device to nobody. The owner may kill one, and does when it does
- * not stop in time.
+ * A provider that lives loses its device to nobody; but it is told of a successor that asks it to
+ * leave, an upgrade's. The owner may kill one, and does when it does not stop in time.
  */
 #ifndef VAS_DEVICE_H
 #define VAS_DEVICE_H
@@ -130,12 +130,19 @@ VAS_API int vas_devices_load(struct vas *vas, const void *bytes, size_t size);
 
 struct vas_provider;
 
+/*
+ * Ask who serves the device to leave, once the owner finds nothing wrong with this offer. Whether
+ * and when it does is its own matter; until then the offer stands. Of the offer's first grant only.
+ */
+#define VAS_OFFER_TAKE_OVER 1u
+
 struct vas_offer {
 	const char *name;
 	uint32_t kind;
 	uint32_t nr_queues;  /* that it serves: at least as many as the device has */
 	uint32_t queue_size; /* at most VAS_DEVICE_QUEUE_SIZE */
 	uint32_t config_size;
+	uint32_t flags;	   /* VAS_OFFER_* */
 	uint64_t features; /* those of rings among them, and VIRTIO_F_VERSION_1 */
 	uint8_t config[VAS_DEVICE_CONFIG_SIZE];
 };
@@ -185,8 +192,9 @@ struct vas_demand {
 /*
  * What is to be done now; a queue is enabled only when its eventfds have come. Never waits. An
  * error ends it, and vas_error() says why: -ECONNREFUSED: the owner does not take the offer.
- * -ENODEV: the device was removed, and -ESTALE: it is another's by now: stop at once. -EPROTO: what
- * comes over the socket makes no sense. But -EAGAIN: the owner is writing its half of the device
+ * -ENODEV: the device was removed, and -ESTALE: it is another's by now: stop at once. -ESHUTDOWN:
+ * somebody waits to take over: stop what runs, and close. -EPROTO: what comes over the socket makes
+ * no sense. But -EAGAIN: the owner is writing its half of the device
  * just now. Go on as before; the fd is readable when there is something to see.
  */
 VAS_API int vas_provider_look(struct vas_provider *provider, struct vas_demand *demand);

@@ -45,6 +45,8 @@ struct vas_pci;
 #define VAS_PCI_EVENT_IDS   (VAS_PCI_SLOTS * 512u)
 #define VAS_PCI_MAX_VECTORS 112u /* of a device */
 
+#define VAS_PCI_HOTPLUG_PORTS 20u
+
 struct vas_pci_options {
 	/*
 	 * The VM that the doorbells and interrupts are tied to, with its interrupt controllers in
@@ -58,7 +60,15 @@ struct vas_pci_options {
 	uint64_t window_size; /* the guest may move them anywhere */
 	uint32_t first_event; /* the ids from here on are the bus's, VAS_PCI_EVENT_IDS of them */
 	uint32_t first_gsi;   /* likewise, VAS_PCI_SLOTS * VAS_PCI_MAX_VECTORS; 0: 32 */
-	uint64_t reserved[4];
+	/*
+	 * The first of VAS_PCI_HOTPLUG_PORTS ports, by which vas_pci_unplug() asks the guest; 0:
+	 * none. They are those of QEMU's machines, there at 0xae00: what ACPI's tables for those
+	 * say of hot-plug is true here. And an interrupt of the vas that is raised when it is
+	 * asked, by its event's id; 0: none, it has to look by itself.
+	 */
+	uint32_t hotplug_port;
+	uint32_t hotplug_event;
+	uint64_t reserved[3];
 };
 
 /*
@@ -103,17 +113,64 @@ VAS_API int vas_pci_add_vfio(struct vas_pci *pci, uint32_t slot,
 			     const struct vas_pci_vfio_options *options);
 
 /*
- * Take a device away, at once: it is reset, and from then on nobody answers there. A guest that is
- * to be asked first is asked by other means. Waits for accesses to it that are under way. -ENOENT:
- * there is none.
+ * Take a device away, at once: it is reset, and from then on nobody answers there. Waits for
+ * accesses to it that are under way. -ENOENT: there is none.
  */
 VAS_API int vas_pci_remove(struct vas_pci *pci, uint32_t slot);
+
+/*
+ * Ask the guest to let go of a device, by the bus's ports for hot-plug, and take it away when it
+ * has. Waits for that, up to timeout_ns; other threads go on.
+ *
+ * -ETIMEDOUT: it has not let go, which vas_error() says with the device's name. The device stays,
+ * as usable as before, and the guest is no longer asked: what it says later is ignored. -ENOENT:
+ * there is none, or vas_pci_remove() was faster; -EALREADY: another thread is asking for it;
+ * -EOPNOTSUPP: a bus without such ports.
+ */
+VAS_API int vas_pci_unplug(struct vas_pci *pci, uint32_t slot, uint64_t timeout_ns);
 
 /*
  * Handle an access. 1: done, and io->data has what was read; 0: there is nothing of the bus's, and
  * nothing was done.
  */
 VAS_API int vas_pci_io(struct vas_pci *pci, const struct vas_io *io);
+
+/*
+ * A guest with its bus goes to another process or host, or into a file:
+ *
+ *	source					destination
+ *	vCPUs stand, their accesses are done	a bus, the same devices in the same slots
+ *	vas_pci_pause()				vas_pci_load() <--------- bytes
+ *	vas_pci_save() ----------> bytes	vas_pci_resume(), vCPUs run
+ *	it has failed: vas_pci_resume()
+ *
+ * pause stops all queues, each with an op of its server, so nothing is in flight but what a server
+ * that died has left. Until resume there are no accesses, and no device comes or goes. Nothing is
+ * pinned, and nothing of the guest's memory is touched: the vas may be frozen. A resume has the
+ * queues go on where they stand; one whose server does not take it up wants a reset. Both may be
+ * called again.
+ *
+ * -EOPNOTSUPP: there is a physical device; nothing was done.
+ */
+VAS_API int vas_pci_pause(struct vas_pci *pci);
+VAS_API void vas_pci_resume(struct vas_pci *pci);
+
+/*
+ * The registers of a bus that is paused, malloced: config spaces, with where the guest has put its
+ * BARs; of each virtio device the status, features, queues and where they stand; MSI-X with what
+ * is pending. Config spaces of virtio devices, and what a server keeps beside, are the server's.
+ *
+ * The other way: into a bus that has the same devices in the same slots, and no guest yet. It is
+ * paused then. Interrupts that were pending are raised, so KVM's interrupt controllers have their
+ * state before. The bytes may be anybody's: each field is one that a guest could have written. With
+ * vas_pci_resume() each queue interrupts once more, and a driver is told to read its config space.
+ *
+ * After an error the bus is to be destroyed. -EPROTO: they make no sense; -EINVAL: the guest has
+ * other devices, or those here have had a guest; -EOPNOTSUPP: the guest uses a feature that a
+ * server lacks, or there is a physical device; -ENOMEM.
+ */
+VAS_API int vas_pci_save(struct vas_pci *pci, void **bytes, size_t *size);
+VAS_API int vas_pci_load(struct vas_pci *pci, const void *bytes, size_t size);
 
 /* ---- virtio-mmio -------------------------------------------------------------------------- */
 
@@ -144,6 +201,12 @@ VAS_API void vas_virtio_mmio_destroy(struct vas_virtio_mmio *mmio);
 
 /* As vas_pci_io(). */
 VAS_API int vas_virtio_mmio_io(struct vas_virtio_mmio *mmio, const struct vas_io *io);
+
+/* As those of a bus. */
+VAS_API void vas_virtio_mmio_pause(struct vas_virtio_mmio *mmio);
+VAS_API void vas_virtio_mmio_resume(struct vas_virtio_mmio *mmio);
+VAS_API int vas_virtio_mmio_save(struct vas_virtio_mmio *mmio, void **bytes, size_t *size);
+VAS_API int vas_virtio_mmio_load(struct vas_virtio_mmio *mmio, const void *bytes, size_t size);
 
 #ifdef __cplusplus
 }

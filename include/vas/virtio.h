@@ -44,7 +44,14 @@ struct vas_virtio_queue {
 	uint64_t device; /* a split ring's used ring */
 	int kick_fd;	 /* eventfds of the transport's, good until the queue is stopped: the */
 	int call_fd;	 /* driver has requests; there are answers. call_fd -1: the driver polls */
+	uint32_t flags;	 /* VAS_VIRTIO_QUEUE_* */
 };
+
+/*
+ * The driver has just made it: nothing of one that was here before counts, and no request of that
+ * may be done any more. Else it goes on where it was stopped.
+ */
+#define VAS_VIRTIO_QUEUE_NEW 1u
 
 /* Where a queue stands that was never served: a split one, and a packed one. */
 #define VAS_VIRTIO_BASE_SPLIT  0u
@@ -92,9 +99,10 @@ struct vas_virtio_ops {
 			   const struct vas_virtio_queue *queue);
 	/*
 	 * Serve it no more. Requests that were taken have been answered, or are kept for the next
-	 * start of it. *base is where it stands: of a split ring the next available index, of a
-	 * packed one two positions with their wrap counters, the used one in the upper half. A
-	 * queue that does not run is no error, and *base is not touched then.
+	 * start of it, unless that is of a new one. *base is where it stands: of a split ring the
+	 * next available index, of a packed one two positions with their wrap counters, the used
+	 * one in the upper half. A queue that does not run is no error, and *base is not touched
+	 * then.
 	 */
 	void (*queue_stop)(struct vas_virtio_server *server, uint32_t index, uint32_t *base);
 

@@ -35,6 +35,7 @@ struct vas_bus_device {
 	uint32_t config_generation;
 	bool is_offered; /* to this owner: server is filled in */
 	bool is_revoked; /* the provider did not stop in time, and could not be killed */
+	uint32_t asked;	 /* the grant whose provider was asked to leave */
 	int sock;	 /* the provider's connection, which serve.c closes; -1: none */
 	int pidfd;	 /* the provider's process, ours to close; -1: unknown */
 	pid_t pid;

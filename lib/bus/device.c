@@ -150,6 +150,12 @@ static int take_fds(struct vas_bus_device *device, uint32_t index,
 	return vas_error_set(-EMFILE, "no fd for an event of device %s", device->told.name);
 }
 
+/* What a dead provider has left in flight is of this queue, and not of one that was reset since. */
+static bool goes_on(const struct vas_device_queue_told *told, const struct vas_virtio_queue *queue)
+{
+	return told->flags & VAS_DEVICE_QUEUE_KEPT && !(queue->flags & VAS_VIRTIO_QUEUE_NEW);
+}
+
 /* The lock is held. */
 static int enable_queue(struct vas_bus_device *device, uint32_t index,
 			const struct vas_virtio_queue *queue)
@@ -180,7 +186,7 @@ static int enable_queue(struct vas_bus_device *device, uint32_t index,
 		.device = queue->device,
 		.size = queue->size,
 		.flags = VAS_DEVICE_QUEUE_ENABLED,
-		.life = told->flags & VAS_DEVICE_QUEUE_KEPT ? told->life : told->life + 1,
+		.life = goes_on(told, queue) ? told->life : told->life + 1,
 		.base = queue->base,
 	};
 	bus_publish_change(device);

@@ -154,6 +154,8 @@ static int check_offer(const struct vas_bus_device *device, const struct bus_mes
 		return refuse(device,
 			      "the guest's device has more queues, or longer ones, than the "
 			      "offer");
+	if (offer->offer.flags & ~VAS_OFFER_TAKE_OVER)
+		return refuse(device, "the offer has flags that are none");
 	if (!(offer->offer.features & 1ull << VIRTIO_F_VERSION_1))
 		return refuse(device, "the offer has no VIRTIO_F_VERSION_1");
 	if (told->state != VAS_DEVICE_NEW && told->offered & ~offer->offer.features)
@@ -231,6 +233,17 @@ static void grant(struct vas_bus_device *device, const struct bus_message *offer
 	vas_notify_answer(device->vas);
 }
 
+/* Once. Who does not follow stays: nobody is made to go by another's wish. */
+static void ask_to_leave(struct vas_bus_device *device)
+{
+	struct bus_message message = { 0 };
+
+	if (device->asked == device->told.grant)
+		return;
+	device->asked = device->told.grant;
+	bus_send(device->sock, BUS_LEAVE, &message, NULL, 0);
+}
+
 /* The lock is held. Nobody takes over from who lives, but the same one may come again. */
 static int offer_locked(struct vas *vas, const struct bus_message *offer,
 			const struct bus_peer *peer, uint32_t *index)
@@ -249,8 +262,11 @@ static int offer_locked(struct vas *vas, const struct bus_message *offer,
 		return refuse(device, "who offers is not bound to this vas");
 	*index = device->index;
 	if (bus_is_served(device) &&
-	    (device->told.provider != offer->offer.tag || device->is_revoked))
+	    (device->told.provider != offer->offer.tag || device->is_revoked)) {
+		if (offer->offer.flags & VAS_OFFER_TAKE_OVER && device->sock >= 0)
+			ask_to_leave(device);
 		return -EBUSY;
+	}
 	grant(device, offer, peer);
 	return 0;
 }

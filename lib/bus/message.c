@@ -71,7 +71,7 @@ static bool is_message(const struct msghdr *msg, ssize_t size, const struct bus_
 	for (i = 0; i < nr_fds; i++)
 		if (!vas_fd_is_eventfd(fds[i]))
 			return false;
-	return message->type >= BUS_OFFER && message->type <= BUS_BROKEN;
+	return message->type >= BUS_OFFER && message->type <= BUS_LEAVE;
 }
 
 int bus_receive(int sock, struct bus_message *message, int fds[BUS_MAX_FDS], uint32_t *nr_fds)

@@ -8,6 +8,7 @@
  *					REFUSED	and a sentence
  *					GRANT	now, or when the one before is gone
  *					QUEUE	its eventfds, each time that one is started
+					LEAVE	another offers, and asks for it
  *	CONFIG	the config space
  *	BROKEN
  */
@@ -18,7 +19,15 @@
 
 #define BUS_MAX_FDS 2u
 
-enum bus_message_type { BUS_OFFER = 1, BUS_REFUSED, BUS_GRANT, BUS_QUEUE, BUS_CONFIG, BUS_BROKEN };
+enum bus_message_type {
+	BUS_OFFER = 1,
+	BUS_REFUSED,
+	BUS_GRANT,
+	BUS_QUEUE,
+	BUS_CONFIG,
+	BUS_BROKEN,
+	BUS_LEAVE,
+};
 
 struct bus_message {
 	uint64_t magic;
@@ -32,7 +41,7 @@ struct bus_message {
 			uint32_t nr_queues;
 			uint32_t queue_size;
 			uint32_t config_size;
-			uint32_t pad;
+			uint32_t flags; /* VAS_OFFER_* */
 			char name[VAS_REGION_NAME_LEN];
 			uint8_t config[VAS_DEVICE_CONFIG_SIZE];
 		} offer;

@@ -75,6 +75,7 @@ static int take_grant(struct vas_provider *provider, const struct bus_message *m
 	provider->entry = bus_entry(provider->vas, message->grant.device);
 	provider->grant = message->grant.grant;
 	provider->is_granted = true;
+	provider->offer.offer.flags = 0;
 	return 0;
 }
 
@@ -97,6 +98,9 @@ static int take_message(struct vas_provider *provider, const struct bus_message 
 		return take_grant(provider, message);
 	case BUS_REFUSED:
 		return take_refusal(message);
+	case BUS_LEAVE:
+		return vas_error_set(-ESHUTDOWN, "device %s: another process takes over",
+				     provider->offer.offer.name);
 	default:
 		return vas_error_set(-EPROTO, "the owner says what only a provider does");
 	}
@@ -177,11 +181,11 @@ static int check_offer(const struct vas *vas, const struct vas_offer *offer)
 	if (!len || len >= VAS_REGION_NAME_LEN || !offer->kind || !offer->nr_queues ||
 	    offer->nr_queues > VAS_DEVICE_MAX_QUEUES || !offer->queue_size ||
 	    offer->queue_size > VAS_DEVICE_QUEUE_SIZE ||
-	    offer->config_size > VAS_DEVICE_CONFIG_SIZE)
+	    offer->config_size > VAS_DEVICE_CONFIG_SIZE || offer->flags & ~VAS_OFFER_TAKE_OVER)
 		return vas_error_set(
 			-EINVAL,
-			"an offer has a name of up to %d bytes, a kind, up to %u queues "
-			"and up to %u entries in each",
+			"an offer has a name of up to %d bytes, a kind, up to %u queues, "
+			"up to %u entries in each, and VAS_OFFER_* as flags",
 			VAS_REGION_NAME_LEN - 1, VAS_DEVICE_MAX_QUEUES, VAS_DEVICE_QUEUE_SIZE);
 	return bus_check(vas);
 }
@@ -196,6 +200,7 @@ static void describe(struct vas_provider *provider, const struct vas_offer *offe
 			.nr_queues = offer->nr_queues,
 			.queue_size = offer->queue_size,
 			.config_size = offer->config_size,
+			.flags = offer->flags,
 		},
 	};
 	strcpy(provider->offer.offer.name, offer->name);

@@ -3,6 +3,7 @@
  * A disk on the bus, served by a thread or a process, for a driver with a split or a packed ring:
  * killed at any moment under load, frozen, its memory taken away, its writes in the dirty log.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
@@ -56,6 +57,7 @@
 struct where {
 	char socket[64];
 	char disk[64];
+	bool takes_over;
 };
 
 static struct where where;
@@ -73,6 +75,7 @@ static int serve_disk(int stop_fd)
 
 	if (err)
 		return err;
+	bus.takes_over = where.takes_over;
 	err = bus_serve(&blk.device, stop_fd, &bus);
 	blk_close(&blk);
 	return err;
@@ -82,7 +85,7 @@ ROLE(disk)
 {
 	if (read(sock, &where, sizeof(where)) != sizeof(where))
 		return 1;
-	return serve_disk(-1) ? 1 : 0;
+	return serve_disk(-1) == -ESHUTDOWN ? 0 : 1;
 }
 
 static void start_process(void)
@@ -466,6 +469,56 @@ TEST(a_successor_that_waits_takes_over_at_once)
 	wait_for_all();
 	check_disk();
 	end();
+}
+
+static int works_until_it_has_left(void *pid)
+{
+	int status = 0;
+
+	has_done(NULL);
+	if (waitpid(*(pid_t *)pid, &status, WNOHANG) != *(pid_t *)pid)
+		return 0;
+	CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
+	return 1;
+}
+
+/* Each new process asks the one before to leave: nothing is done twice, and nobody is killed. */
+static void upgrade_again_and_again(bool with_packed)
+{
+	struct vas_device_info info;
+	uint32_t i, nr_grants;
+	pid_t old;
+
+	begin(start_process, with_packed);
+	begin_load();
+	CHECK_EQ(vas_devices(vas, &info, 1), 1);
+	nr_grants = info.grants;
+	where.takes_over = true;
+	for (i = 0; i < 20; i++) {
+		test_note("upgrade %u", i);
+		work(100);
+		old = process;
+		start_process();
+		test_wait(works_until_it_has_left, &old, TEST_HANG_MS);
+	}
+	work(200);
+	wait_for_all();
+	check_disk();
+	check_reads();
+	CHECK_EQ(vas_devices(vas, &info, 1), 1);
+	CHECK_EQ(info.grants, nr_grants + 20);
+	CHECK_EQ(times_broken, 0);
+	end();
+}
+
+TEST(upgraded_under_load_with_a_split_ring_each_request_is_answered_once)
+{
+	upgrade_again_and_again(false);
+}
+
+TEST(upgraded_under_load_with_a_packed_ring_each_request_is_answered_once)
+{
+	upgrade_again_and_again(true);
 }
 
 TEST(a_driver_that_resets_while_nobody_serves_goes_on)
@@ -976,7 +1029,10 @@ TEST(what_is_in_flight_of_a_packed_ring_is_handed_over)
 
 /* ---- a transport -------------------------------------------------------------------------- */
 
-#define REGISTERS 0xd0001000ull
+#define REGISTERS   0xd0001000ull
+#define QUEUE_RESET 0xc0u
+#define RING_PACKED (1u << (34 - 32)) /* of the upper half */
+#define RING_RESET  (1u << (40 - 32))
 
 static struct vas_virtio_mmio *mmio;
 
@@ -1001,6 +1057,17 @@ static void set(uint64_t offset, uint32_t value)
 	CHECK_EQ(vas_virtio_mmio_io(mmio, &io), 1);
 }
 
+static void enable_queue(void)
+{
+	set(VIRTIO_MMIO_QUEUE_SEL, 0);
+	CHECK_EQ(get(VIRTIO_MMIO_QUEUE_NUM_MAX), FRONT_RING_SIZE);
+	set(VIRTIO_MMIO_QUEUE_NUM, FRONT_RING_SIZE);
+	set(VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
+	set(VIRTIO_MMIO_QUEUE_AVAIL_LOW, DRIVER);
+	set(VIRTIO_MMIO_QUEUE_USED_LOW, DEVICE);
+	set(VIRTIO_MMIO_QUEUE_READY, 1);
+}
+
 /* As a driver does: nothing but registers and memory. */
 static void drive(void)
 {
@@ -1009,16 +1076,10 @@ static void drive(void)
 
 	set(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	set(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	set(VIRTIO_MMIO_DRIVER_FEATURES, 1 | RING_RESET | (is_packed ? RING_PACKED : 0));
 	set(VIRTIO_MMIO_STATUS, ready);
 	CHECK_EQ(get(VIRTIO_MMIO_STATUS), ready);
-	set(VIRTIO_MMIO_QUEUE_SEL, 0);
-	CHECK_EQ(get(VIRTIO_MMIO_QUEUE_NUM_MAX), FRONT_RING_SIZE);
-	set(VIRTIO_MMIO_QUEUE_NUM, FRONT_RING_SIZE);
-	set(VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
-	set(VIRTIO_MMIO_QUEUE_AVAIL_LOW, DRIVER);
-	set(VIRTIO_MMIO_QUEUE_USED_LOW, DEVICE);
-	set(VIRTIO_MMIO_QUEUE_READY, 1);
+	enable_queue();
 	set(VIRTIO_MMIO_STATUS, ready | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
@@ -1060,4 +1121,88 @@ TEST(a_driver_uses_it_by_a_transport)
 	CHECK_EQ(get(VIRTIO_MMIO_STATUS), 0);
 	vas_virtio_mmio_destroy(mmio);
 	end();
+}
+
+/* The driver forgets what it has asked for, and so does the device. */
+static void reset_queue(void)
+{
+	set(VIRTIO_MMIO_QUEUE_SEL, 0);
+	set(QUEUE_RESET, 1);
+	CHECK_EQ(get(QUEUE_RESET), 0);
+	CHECK_EQ(get(VIRTIO_MMIO_QUEUE_READY), 0);
+	for (uint32_t slot = 0; slot < SLOTS; slot++) {
+		nr_posted -= is_posted[slot];
+		is_posted[slot] = false;
+	}
+}
+
+static void make_ring_again(void)
+{
+	memset(ram, 0, HEADER);
+	if (!is_packed) {
+		close(split.kick_fd);
+		close(split.call_fd);
+		make_split();
+		return;
+	}
+	packed.desc = NULL; /* in the guest's memory */
+	packed.driver = packed.device = NULL;
+	packed_driver_clean(&packed);
+	make_packed();
+}
+
+static int is_untouched(void)
+{
+	for (uint32_t i = 0; i < HEADER; i++)
+		if (ram[i] != 0xa5)
+			return 0;
+	return 1;
+}
+
+/*
+ * With requests under way, at any moment, and once in a while when who serves it has just died: no
+ * byte of what was the ring is written after the reset.
+ */
+static void reset_again_and_again(bool with_packed)
+{
+	const struct vas_virtio_mmio_options options = { .gpa = REGISTERS,
+							 .gsi = 5,
+							 .first_event = 1 };
+	struct test_random random = { test_seed() };
+
+	begin_device(start_process, with_packed);
+	CHECK_OK(vas_virtio_mmio_create(vas, &options, server, &mmio));
+	drive();
+	for (uint32_t i = 0; i < 40; i++) {
+		test_note("reset %u", i);
+		begin_load();
+		set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+		usleep((useconds_t)test_random_below(&random, 300)); /* any moment */
+		if (i % 8 == 7)
+			kill_process();
+		reset_queue();
+		memset(ram, 0xa5, HEADER);
+		if (!process)
+			start_process();
+		else
+			usleep((useconds_t)test_random_below(&random, 300));
+		CHECK(is_untouched());
+		make_ring_again();
+		enable_queue();
+		write_and_wait();
+	}
+	CHECK_EQ(get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+	check_disk();
+	vas_virtio_mmio_destroy(mmio);
+	end();
+}
+
+TEST(a_split_ring_is_reset_with_requests_in_flight)
+{
+	reset_again_and_again(false);
+}
+
+TEST(a_packed_ring_is_reset_with_requests_in_flight)
+{
+	reset_again_and_again(true);
 }

@@ -4,53 +4,22 @@
  * checks what it reads (tests/vm/guest/disk_init.c); or speaks with an echo server of this process,
  * through the kernel's vhost-net and vhost-vsock (ethernet_init.c).
  */
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <linux/if_tun.h>
 #include <linux/vm_sockets.h>
-#include <net/if.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "tests/harness.h"
-#include "program.h"
+#include "guest_disk.h"
+#include "guest_network.h"
 
-#define DISK	 "/tmp/disk"
-#define DISK_MIB 32
-#define CHECKED	 300
+#define BUS	"/tmp/bus"
+#define CHECKED 300
 
 static struct program vmm;
-
-/* How many requests it has checked. */
-static unsigned long nr_checked(const struct program *p)
-{
-	const char *at = p->text;
-	unsigned long nr = 0, one;
-	int end;
-
-	for (; (at = strstr(at, "disk: ")); at++) {
-		end = 0;
-		if (sscanf(at, "disk: %lu checked%n", &one, &end) == 1 && end)
-			nr = one;
-	}
-	return nr;
-}
-
-static void make_disk(void)
-{
-	int fd = open(DISK, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	CHECK_OK(fd);
-	CHECK_OK(ftruncate(fd, DISK_MIB << 20));
-	close(fd);
-}
 
 static void work(const char *kernel, const char *cpus, const char *device)
 {
@@ -70,10 +39,7 @@ static void work(const char *kernel, const char *cpus, const char *device)
 
 	make_disk();
 	program_start(&vmm, argv);
-	while (nr_checked(&vmm) < CHECKED) {
-		CHECK(!strstr(vmm.text, "BROKEN") && !strstr(vmm.text, "I/O error"));
-		CHECK(program_read(&vmm));
-	}
+	await_checked(&vmm, CHECKED);
 	kill(vmm.pid, SIGTERM);
 	CHECK_EQ(program_finish(&vmm), -SIGTERM);
 }
@@ -97,28 +63,6 @@ TEST(a_kernel_that_is_a_bzimage_works_on_its_disk)
 
 /* ---- a disk that another process serves ---------------------------------------------------- */
 
-static void serve_disk(struct program *device)
-{
-	const char *argv[] = { path_of("TEST_VAS"), "device",	"blk", "disk", "--path", DISK,
-			       "--guest",	    "/tmp/bus", NULL };
-
-	program_start(device, argv);
-}
-
-static void await_checked(unsigned long nr)
-{
-	while (nr_checked(&vmm) < nr) {
-		CHECK(!strstr(vmm.text, "BROKEN") && !strstr(vmm.text, "I/O error"));
-		CHECK(program_read(&vmm));
-	}
-}
-
-static int is_served(void *arg)
-{
-	(void)arg;
-	return !access("/tmp/bus", F_OK);
-}
-
 TEST(a_disk_on_the_bus_outlives_who_serves_it)
 {
 	static struct program device;
@@ -130,7 +74,7 @@ TEST(a_disk_on_the_bus_outlives_who_serves_it)
 			       "--initrd",
 			       path_of("TEST_INITRD"),
 			       "--serve",
-			       "/tmp/bus",
+			       BUS,
 			       "--device",
 			       "bus-blk,name=disk",
 			       path_of("TEST_VMLINUX"),
@@ -139,14 +83,14 @@ TEST(a_disk_on_the_bus_outlives_who_serves_it)
 
 	make_disk();
 	program_start(&vmm, argv);
-	test_wait(is_served, NULL, TEST_HANG_MS);
-	serve_disk(&device);
-	await_checked(CHECKED);
+	test_wait(is_there, BUS, TEST_HANG_MS);
+	serve_disk(&device, BUS);
+	await_checked(&vmm, CHECKED);
 	for (i = 0; i < 3; i++) {
 		kill(device.pid, SIGKILL);
 		CHECK_EQ(program_finish(&device), -SIGKILL);
-		serve_disk(&device);
-		await_checked(nr_checked(&vmm) + CHECKED / 3);
+		serve_disk(&device, BUS);
+		await_checked(&vmm, nr_checked(&vmm) + CHECKED / 3);
 	}
 	kill(vmm.pid, SIGTERM);
 	CHECK_EQ(program_finish(&vmm), -SIGTERM);
@@ -155,64 +99,6 @@ TEST(a_disk_on_the_bus_outlives_who_serves_it)
 }
 
 /* ---- the kernel's own back ends ------------------------------------------------------------ */
-
-static void set_address(int sock, const char *name, const char *text)
-{
-	struct ifreq ifr = { 0 };
-	struct sockaddr_in in = { .sin_family = AF_INET };
-
-	strcpy(ifr.ifr_name, name);
-	CHECK_EQ(inet_pton(AF_INET, text, &in.sin_addr), 1);
-	memcpy(&ifr.ifr_addr, &in, sizeof(in));
-	CHECK_OK(ioctl(sock, SIOCSIFADDR, &ifr));
-	CHECK_EQ(inet_pton(AF_INET, "255.255.255.0", &in.sin_addr), 1);
-	memcpy(&ifr.ifr_addr, &in, sizeof(in));
-	CHECK_OK(ioctl(sock, SIOCSIFNETMASK, &ifr));
-	ifr.ifr_flags = IFF_UP;
-	CHECK_OK(ioctl(sock, SIOCSIFFLAGS, &ifr));
-}
-
-/* A tap that stays, with the gateway's address, and that of the echo server. */
-static void make_tap(void)
-{
-	struct ifreq ifr = { .ifr_name = "tap0", .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC), sock = socket(AF_INET, SOCK_DGRAM, 0);
-
-	if (tap < 0 || access("/dev/vhost-net", R_OK | W_OK))
-		test_skip("there is no vhost-net, or no tap");
-	CHECK_OK(ioctl(tap, TUNSETIFF, &ifr));
-	CHECK_OK(ioctl(tap, TUNSETPERSIST, 1));
-	close(tap);
-	set_address(sock, "tap0", "10.0.2.2");
-	set_address(sock, "tap0:1", "10.0.2.100");
-	close(sock);
-}
-
-static void *echo(void *arg)
-{
-	int sock = accept(*(int *)arg, NULL, NULL);
-	char bytes[4096];
-	ssize_t nr;
-
-	while ((nr = read(sock, bytes, sizeof(bytes))) > 0)
-		if (write(sock, bytes, (size_t)nr) != nr)
-			break;
-	close(sock);
-	return NULL;
-}
-
-static void serve(const void *address, socklen_t len, int *sock)
-{
-	pthread_t thread;
-
-	*sock = socket(((const struct sockaddr *)address)->sa_family, SOCK_STREAM | SOCK_CLOEXEC,
-		       0);
-	CHECK_OK(bind(*sock, address, len));
-	CHECK_OK(listen(*sock, 1));
-	CHECK_OK(pthread_create(&thread, NULL, echo, sock));
-}
-
-static const struct sockaddr_in tcp = { .sin_family = AF_INET, .sin_port = __builtin_bswap16(7) };
 
 static void has_spoken(void)
 {
@@ -246,7 +132,7 @@ TEST(a_guest_speaks_with_the_host_through_its_kernel)
 
 	snprintf(append, sizeof(append), "%s vas_vsock=1", path_of("TEST_APPEND"));
 	make_tap();
-	serve(&tcp, sizeof(tcp), &socks[0]);
+	serve(&tcp_echo, sizeof(tcp_echo), &socks[0]);
 	serve(&vsock, sizeof(vsock), &socks[1]);
 	program_start(&vmm, argv);
 	has_spoken();
@@ -260,7 +146,7 @@ static void start_console(struct program *device)
 {
 	const char *argv[] = { path_of("TEST_VAS"), "device",	"console",
 			       "console",	    "--listen", SOCKET,
-			       "--guest",	    "/tmp/bus", NULL };
+			       "--guest",	    BUS,	NULL };
 
 	program_start(device, argv);
 }
@@ -355,7 +241,7 @@ TEST(a_guest_speaks_with_the_host_through_processes)
 			       "--initrd",
 			       path_of("TEST_ETHERNET"),
 			       "--serve",
-			       "/tmp/bus",
+			       BUS,
 			       "--device",
 			       "bus-net,name=net",
 			       "--device",
@@ -367,20 +253,19 @@ TEST(a_guest_speaks_with_the_host_through_processes)
 			       path_of("TEST_VMLINUX"),
 			       NULL };
 	const char *const of_device[][10] = {
-		{ path_of("TEST_VAS"), "device", "net", "net", "--tap", "tap0", "--guest",
-		  "/tmp/bus" },
+		{ path_of("TEST_VAS"), "device", "net", "net", "--tap", "tap0", "--guest", BUS },
 		{ path_of("TEST_VAS"), "device", "vsock", "vsock", "--guest-cid", "42",
-		  "--uds-path", "/tmp/vsock", "--guest", "/tmp/bus" },
-		{ path_of("TEST_VAS"), "device", "rng", "rng", "--guest", "/tmp/bus" },
+		  "--uds-path", "/tmp/vsock", "--guest", BUS },
+		{ path_of("TEST_VAS"), "device", "rng", "rng", "--guest", BUS },
 	};
 
 	snprintf(append, sizeof(append), "%s vas_vsock=1 vas_console=1", path_of("TEST_APPEND"));
 	make_tap();
-	serve(&tcp, sizeof(tcp), &socks[0]);
+	serve(&tcp_echo, sizeof(tcp_echo), &socks[0]);
 	serve(&vsock, sizeof(vsock), &socks[1]);
-	unlink("/tmp/bus");
+	unlink(BUS);
 	program_start(&vmm, argv);
-	test_wait(is_served, NULL, TEST_HANG_MS);
+	test_wait(is_there, BUS, TEST_HANG_MS);
 	for (int i = 0; i < 3; i++) {
 		const char *words[11] = { 0 };
 

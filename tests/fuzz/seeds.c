@@ -173,11 +173,16 @@ static int save_state(void *arg, void **state, size_t *size)
 	return 0;
 }
 
-/* As stream.c has it: how, 2 bytes of size, and the stream of a page that is not zero. */
+/*
+ * As stream.c has it: how, 2 bytes of size, and the stream of a page that is not zero; two describe
+ * their guest.
+ */
 static int seed_stream(void)
 {
 	static const uint32_t packed[] = { 0, VAS_MIGRATE_LZ4, VAS_MIGRATE_ZSTD };
 	static const struct vas_migrate_ops ops = { .save = save_state };
+	static const struct vas_migrate_ops described = { .save = save_state,
+							  .describe = save_state };
 	const struct vas_options options = { .limit = 1 << 20, .name = "seed" };
 	const struct vas_region ram = { .size = 1 << 20, .name = "ram" };
 	static uint8_t buf[65536];
@@ -193,7 +198,7 @@ static int seed_stream(void)
 		const struct vas_migrate_options to = { .fds = &fd,
 							.nr_fds = 1,
 							.flags = packed[i] | VAS_MIGRATE_ONE_WAY,
-							.ops = &ops };
+							.ops = i ? &described : &ops };
 		ssize_t nr;
 
 		CHECK_OK(vas_migrate_send(owner, &to, NULL));
@@ -339,45 +344,56 @@ static int seed_vhost_user_front(void)
 	return err;
 }
 
-static int seed_vhost_user(void)
+/* A front end that sets up one queue of a device, in one of four ways. */
+static size_t put_session(uint8_t *to, uint8_t device, uint32_t queue, uint8_t way)
 {
 	static const uint64_t features = 1ull << 30 | 1ull << 32 | 1ull << 28 | 1ull << 29;
 	static const uint64_t logged = 1ull << 26 | 1ull << 30 | 1ull << 32;
 	static const uint64_t protocol = 1 | 1 << 1 | 1 << 3 | 1 << 9 | 1 << 12 | 1 << 15;
-	static const uint64_t none = 0, region[] = { 0, 0, 65536, 4096, 0 }, log[] = { 4096, 0 };
+	static const uint64_t region[] = { 0, 0, 65536, 4096, 0 }, log[] = { 4096, 0 };
 	static const uint64_t table[] = { 1, 0, 65536, 4096, 0 };
-	static const uint64_t addr[] = { 0, 4096, 4096 + 128, 4096 + 64, 0 };
-	static const uint32_t num[] = { 0, 4 }, one[] = { 0, 1 };
 	static const uint32_t inflight[] = { 4096, 0, 0, 0, 1 | 4 << 16 };
 	static const uint8_t config[12 + 64] = { 0, 0, 0, 0, 64 };
-	uint8_t buf[2048], kind;
+	/* The queue is the lower half of the first word. */
+	const uint64_t addr[] = { queue, 4096, 4096 + 128, 4096 + 64, 0 }, fd = queue;
+	const uint32_t num[] = { queue, 4 }, one[] = { queue, 1 };
+	size_t at = put_ring(to);
+
+	to[at - 1] = device;
+	at += put_message(to + at, 1, 0, "", 0, 0, 0);
+	at += put_message(to + at, 16, 0, &protocol, 8, 0, 0);
+	at += put_message(to + at, 2, 0, way & 1 ? &logged : &features, 8, 0, 0);
+	at += put_message(to + at, 24, 0, config, sizeof(config), 0, 0);
+	if (way & 1)
+		at += put_message(to + at, 6, 0, log, sizeof(log), 1, 3);
+	else
+		at += put_message(to + at, 32, 0, inflight, sizeof(inflight), 1, 3);
+	if (way & 2)
+		at += put_message(to + at, 37, 8, region, sizeof(region), 1, 0);
+	else
+		at += put_message(to + at, 5, 8, table, sizeof(table), 1, way ? 4 : 0);
+	at += put_message(to + at, 8, 0, num, sizeof(num), 0, 0);
+	at += put_message(to + at, 9, 0, addr, sizeof(addr), 0, 0);
+	at += put_message(to + at, 13, 0, &fd, 8, 1, 2);
+	at += put_message(to + at, 12, 0, &fd, 8, 1, 1);
+	at += put_message(to + at, 18, 0, one, sizeof(one), 0, 0);
+	at += put_message(to + at, 11, 0, one, sizeof(one), 0, 0);
+	return at;
+}
+
+static int seed_vhost_user(void)
+{
+	uint8_t buf[2048], device, queue, way;
 	char name[32];
 	int err = 0;
 
-	for (kind = 0; kind < 4; kind++) {
-		size_t at = put_ring(buf);
-
-		at += put_message(buf + at, 1, 0, "", 0, 0, 0);
-		at += put_message(buf + at, 16, 0, &protocol, 8, 0, 0);
-		at += put_message(buf + at, 2, 0, kind & 1 ? &logged : &features, 8, 0, 0);
-		at += put_message(buf + at, 24, 0, config, sizeof(config), 0, 0);
-		if (kind & 1)
-			at += put_message(buf + at, 6, 0, log, sizeof(log), 1, 3);
-		else
-			at += put_message(buf + at, 32, 0, inflight, sizeof(inflight), 1, 3);
-		if (kind & 2)
-			at += put_message(buf + at, 37, 8, region, sizeof(region), 1, 0);
-		else
-			at += put_message(buf + at, 5, 8, table, sizeof(table), 1, kind ? 4 : 0);
-		at += put_message(buf + at, 8, 0, num, sizeof(num), 0, 0);
-		at += put_message(buf + at, 9, 0, addr, sizeof(addr), 0, 0);
-		at += put_message(buf + at, 13, 0, &none, 8, 1, 2);
-		at += put_message(buf + at, 12, 0, &none, 8, 1, 1);
-		at += put_message(buf + at, 18, 0, one, sizeof(one), 0, 0);
-		at += put_message(buf + at, 11, 0, one, sizeof(one), 0, 0);
-		snprintf(name, sizeof(name), "messages-%u", kind);
-		err |= save(name, buf, at);
-	}
+	for (device = 0; device < 6; device++)
+		for (queue = 0; queue < 2; queue++)
+			for (way = 0; way < 4; way++) {
+				snprintf(name, sizeof(name), "messages-%u-%u-%u", device, queue,
+					 way);
+				err |= save(name, buf, put_session(buf, device, queue, way));
+			}
 	return err;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * Fuzz the registers of a PCI bus, of a virtio-pci device on it, and of virtio-mmio: any access, in
- * any order. The device's server dies of what a transport must not do (tests/transport/server.c).
+ * any order, and registers that were saved and damaged. The device's server dies of what a transport must not do (tests/transport/server.c).
  *
  * The input: accesses of 12 bytes each.
  *
@@ -81,7 +81,6 @@ static void serve(const struct access *access, uint32_t where)
 	server->accept_result = access->value & 1 ? -EOPNOTSUPP : 0;
 	server->start_result = access->value & 2 ? -EIO : 0;
 	server->queue_result = access->value & 4 ? -EFAULT : 0;
-	server->base = (uint32_t)(access->value >> 32);
 	server->generation++;
 	if (access->value & 8)
 		vas_virtio_changed(&server->server);
@@ -95,6 +94,31 @@ static void add_device(void)
 	must(vas_pci_add_virtio(pci, SLOT, &servers[0].server) == SLOT, "a device comes");
 }
 
+/* Saved, damaged by one byte or by none, and loaded into another one; or refused. */
+static void move_device(const struct access *access, uint32_t where)
+{
+	uint8_t damage = (uint8_t)(access->value >> 8), *bytes;
+	void *state;
+	size_t size;
+	int err;
+
+	must(!vas_pci_pause(pci), "a device stands");
+	must(!vas_pci_save(pci, &state, &size), "it is saved");
+	must(!vas_pci_remove(pci, SLOT), "a device goes");
+	add_device();
+	bytes = state;
+	bytes[where % size] ^= damage;
+	err = vas_pci_load(pci, state, size);
+	free(state);
+	must(!err || damage, "what was saved is loaded");
+	if (!err) {
+		vas_pci_resume(pci);
+		return;
+	}
+	must(!vas_pci_remove(pci, SLOT), "a device goes");
+	add_device();
+}
+
 static void run(const struct access *access)
 {
 	uint32_t where = access->where[0] | access->where[1] << 8 | access->where[2] << 16;
@@ -104,7 +128,7 @@ static void run(const struct access *access)
 		access_at(access, ECAM + (where & 0xfffff), 0);
 		return;
 	case PORTS:
-		access_at(access, VAS_PCI_PORT + where % 8, VAS_IO_PORT);
+		access_at(access, VAS_PCI_PORT + where % (8 + VAS_PCI_HOTPLUG_PORTS), VAS_IO_PORT);
 		return;
 	case BAR:
 		access_at(access, bar() + where % 0x8000, 0);
@@ -122,6 +146,10 @@ static void run(const struct access *access)
 		vas_irq_raise(vas, 1000 + (VAS_PCI_EVENT_IDS / VAS_PCI_SLOTS) * SLOT + where % 4);
 		return;
 	case AGAIN:
+		if (access->value & 1) {
+			move_device(access, where);
+			return;
+		}
 		must(!vas_pci_remove(pci, SLOT), "a device goes");
 		add_device();
 		return;
@@ -132,7 +160,11 @@ static void make_all(void)
 {
 	const struct vas_options options = { .limit = 1 << 20 };
 	const struct vas_pci_options pci_options = {
-		.ecam = ECAM, .window = WINDOW, .window_size = WINDOW_SIZE, .first_event = 1000
+		.ecam = ECAM,
+		.window = WINDOW,
+		.window_size = WINDOW_SIZE,
+		.first_event = 1000,
+		.hotplug_port = VAS_PCI_PORT + 8,
 	};
 
 	must(!vas_create(&options, &vas), "a vas");

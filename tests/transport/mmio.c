@@ -4,6 +4,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <vas/event.h>
 #include <vas/transport.h>
 
@@ -184,6 +185,53 @@ TEST(the_config_space_has_any_width_and_registers_have_one)
 	CHECK_EQ(server.status, RUNNING);
 	CHECK_EQ(access_io(VAS_VIRTIO_MMIO_SIZE, 0, &value, 4), 0);
 	CHECK_EQ(access_io(0, VAS_IO_PORT, &value, 4), 0);
+	end();
+}
+
+static void make_device_again(void)
+{
+	const struct vas_virtio_mmio_options options = { .gpa = GPA, .gsi = 5, .first_event = 1 };
+
+	vas_virtio_mmio_destroy(mmio);
+	server_init(&server);
+	CHECK_OK(vas_virtio_mmio_create(vas, &options, &server.server, &mmio));
+}
+
+TEST(a_device_goes_elsewhere_with_its_registers)
+{
+	uint8_t *bytes;
+	size_t size, at;
+	void *state;
+
+	make_device();
+	start_device();
+	vas_virtio_changed(&server.server);
+	server.base = 77;
+	vas_virtio_mmio_pause(mmio);
+	CHECK(!server.runs[0]);
+	CHECK_OK(vas_virtio_mmio_save(mmio, &state, &size));
+	make_device_again();
+	CHECK_OK(vas_virtio_mmio_load(mmio, state, size));
+	CHECK(!server.is_started);
+	vas_virtio_mmio_resume(mmio);
+	CHECK_EQ(get(VIRTIO_MMIO_STATUS), RUNNING);
+	CHECK(server.runs[0] && !server.runs[1] && server.runs[2]);
+	CHECK_EQ(server.queues[0].base, 77);
+	CHECK_EQ(server.queues[2].size, 128);
+	CHECK(is_readable(server.queues[0].call_fd)); /* once more */
+	CHECK_EQ(get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
+
+	bytes = state;
+	for (at = 0; at < size; at++) {
+		make_device_again();
+		CHECK(vas_virtio_mmio_load(mmio, bytes, at) < 0);
+		make_device_again();
+		bytes[at] ^= 0x81;
+		if (!vas_virtio_mmio_load(mmio, bytes, size))
+			vas_virtio_mmio_resume(mmio);
+		bytes[at] ^= 0x81;
+	}
+	free(state);
 	end();
 }
 

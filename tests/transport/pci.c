@@ -6,6 +6,7 @@
 #include <linux/virtio_pci.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <vas/event.h>
 #include <vas/transport.h>
@@ -444,6 +445,7 @@ TEST(one_queue_is_reset_and_starts_anew)
 	enable_queue(0, 33, 1); /* a packed ring's size is any number */
 	CHECK(server.runs[0]);
 	CHECK_EQ(server.queues[0].base, VAS_VIRTIO_BASE_PACKED);
+	CHECK_EQ(server.queues[0].flags, VAS_VIRTIO_QUEUE_NEW);
 	CHECK_EQ(server.queues[0].size, 33);
 	set_status(0);
 	start_device(server.server.features);
@@ -466,6 +468,7 @@ TEST(a_queue_that_gets_another_vector_goes_on)
 	mmio_write(common + VIRTIO_PCI_COMMON_Q_MSIX, 3, 2);
 	CHECK_EQ(server.nr_queue_starts, 3);
 	CHECK_EQ(server.queues[0].base, 0x80118011);
+	CHECK_EQ(server.queues[0].flags, 0);
 	CHECK(server.queues[0].call_fd >= 0 && server.queues[0].call_fd != before);
 	mmio_write(common + VIRTIO_PCI_COMMON_Q_MSIX, 4, 2); /* there are four */
 	CHECK_EQ(mmio_read(common + VIRTIO_PCI_COMMON_Q_MSIX, 2), 0xffff);
@@ -658,5 +661,231 @@ TEST(a_device_may_tell_before_it_is_on_the_bus)
 		CHECK_OK(vas_pci_remove(pci, SLOT));
 	}
 	CHECK_OK(pthread_join(thread, NULL));
+	end();
+}
+
+/* ---- elsewhere ---------------------------------------------------------------------------- */
+
+static void *state;
+static size_t state_size;
+
+static void save_bus(void)
+{
+	CHECK_OK(vas_pci_pause(pci));
+	CHECK_OK(vas_pci_save(pci, &state, &state_size));
+}
+
+/* Another bus with the same device, which no driver has seen. */
+static void make_bus_again(void)
+{
+	const struct vas_pci_options pci_options = {
+		.ecam = ECAM, .window = WINDOW, .window_size = WINDOW_SIZE, .first_event = 1000
+	};
+
+	vas_pci_destroy(pci);
+	CHECK_OK(vas_pci_create(vas, &pci_options, &pci));
+	server_init(&server);
+	CHECK_EQ(vas_pci_add_virtio(pci, SLOT, &server.server), SLOT);
+}
+
+static bool is_raised(const char *name)
+{
+	struct vas_event event;
+
+	CHECK_OK(vas_event_find_by_name(vas, name, &event));
+	return is_readable(vas_event_fd(vas, event.id));
+}
+
+static uint32_t nr_different(const uint8_t *one, const uint8_t *other, size_t size)
+{
+	uint32_t nr = 0;
+
+	while (size--)
+		nr += one[size] != other[size];
+	return nr;
+}
+
+/* One that has used all that there is: its BAR elsewhere, two queues, messages, one of them masked. */
+static void use_device(void)
+{
+	uint32_t cap = find_capability(PCI_CAP_ID_MSIX, 0);
+	uint64_t table;
+
+	config_write(SLOT, PCI_BASE_ADDRESS_0, 0xc0000000, 4);
+	find_parts();
+	table = common + 0x3000;
+	mmio_write(common + VIRTIO_PCI_COMMON_MSIX, 2, 2);
+	config_write(SLOT, cap + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 2);
+	mmio_write(table + PCI_MSIX_ENTRY_SIZE, 0xfee01000, 8);
+	mmio_write(table + PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_DATA, 0x4041, 4);
+	mmio_write(table + PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_VECTOR_CTRL, 0, 4);
+	config_write(0, PCI_CACHE_LINE_SIZE, 0x20, 1);
+	start_device(server.server.features | RING_RESET);
+	server.generation = 255;
+	vas_virtio_changed(&server.server);
+	CHECK(is_raised("pci3.vector2")); /* and masked */
+}
+
+TEST(a_bus_goes_elsewhere_with_all_that_a_driver_has_written)
+{
+	void *first;
+	size_t first_size;
+
+	make_device();
+	use_device();
+	server.base = 0x00070021;
+	save_bus();
+	CHECK(!server.runs[0] && !server.runs[2]);
+	first = state;
+	first_size = state_size;
+	make_bus_again();
+	CHECK_OK(vas_pci_load(pci, first, first_size));
+	CHECK(!server.is_started && !is_raised("pci3.vector1") && is_raised("pci3.vector2"));
+	CHECK_OK(vas_pci_save(pci, &state, &state_size));
+	CHECK_EQ(state_size, first_size);
+	CHECK(nr_different(first, state, state_size) <= 4); /* the generation counts */
+	free(state);
+
+	vas_pci_resume(pci);
+	CHECK(server.runs[0] && !server.runs[1] && server.runs[2]);
+	CHECK_EQ(server.features, server.server.features);
+	CHECK_EQ(server.status, RUNNING);
+	CHECK_EQ(get_status(), RUNNING);
+	CHECK_EQ(server.queues[0].base, 0x00070021);
+	CHECK_EQ(server.queues[0].desc, 0x1200001000ull);
+	CHECK_EQ(server.queues[0].driver, 0x3400000005000ull);
+	CHECK_EQ(server.queues[2].size, 256);
+	CHECK_EQ(server.queues[2].call_fd, -1);
+	CHECK(is_raised("pci3.vector1")); /* once more */
+	CHECK_EQ(mmio_read(common + VIRTIO_PCI_COMMON_CFGGENERATION, 1), 0);
+	CHECK_EQ(mmio_read(isr, 1), 2);
+	CHECK_EQ(config_read(0, PCI_CACHE_LINE_SIZE, 1), 0x20);
+	mmio_write(notify + 2 * notify_step, 2, 2);
+	CHECK(is_readable(server.queues[2].kick_fd));
+	select_queue(0);
+	mmio_write(common + RESET_FIELD, 1, 2); /* was accepted */
+	CHECK(!server.runs[0]);
+	free(first);
+	end();
+}
+
+TEST(a_bus_that_stays_goes_on)
+{
+	make_device();
+	use_device();
+	server.base = 0x00070021;
+	save_bus();
+	vas_pci_resume(pci);
+	CHECK(server.runs[0] && !server.runs[1] && server.runs[2]);
+	CHECK_EQ(server.queues[0].base, 0x00070021);
+	CHECK_EQ(server.nr_queue_starts, 4);
+	vas_pci_resume(pci);
+	CHECK_EQ(server.nr_queue_starts, 4);
+	free(state);
+	end();
+}
+
+/* Between FEATURES_OK and DRIVER_OK; and one that wants a reset. */
+TEST(a_driver_is_met_where_it_is)
+{
+	make_device();
+	accept_features(server.server.features);
+	enable_queue(0, 64, 1);
+	save_bus();
+	make_bus_again();
+	CHECK_OK(vas_pci_load(pci, state, state_size));
+	free(state);
+	vas_pci_resume(pci);
+	CHECK(!server.is_started);
+	CHECK_EQ(get_status(), READY);
+	set_status(RUNNING);
+	CHECK(server.runs[0]);
+	vas_virtio_broken(&server.server);
+	save_bus();
+	make_bus_again();
+	CHECK_OK(vas_pci_load(pci, state, state_size));
+	free(state);
+	server.queue_result = -EFAULT;
+	vas_pci_resume(pci);
+	CHECK_EQ(get_status(), RUNNING | VIRTIO_CONFIG_S_NEEDS_RESET);
+	set_status(0);
+	server.queue_result = 0;
+	start_device(server.server.features);
+	CHECK_EQ(get_status(), RUNNING);
+	CHECK(server.runs[0]);
+	end();
+}
+
+TEST(registers_of_another_device_are_refused)
+{
+	make_device();
+	use_device();
+	save_bus();
+	make_bus_again();
+	CHECK_OK(vas_pci_remove(pci, SLOT));
+	CHECK_EQ(vas_pci_load(pci, state, state_size), -EINVAL);
+	CHECK_HAS(vas_error(), "other slots");
+	server.server.device_id = 1;
+	CHECK_EQ(vas_pci_add_virtio(pci, SLOT, &server.server), SLOT);
+	CHECK_EQ(vas_pci_load(pci, state, state_size), -EINVAL);
+	CHECK_HAS(vas_error(), "slot 3");
+	CHECK_OK(vas_pci_remove(pci, SLOT));
+	server_init(&server);
+	server.server.nr_queues--;
+	CHECK_EQ(vas_pci_add_virtio(pci, SLOT, &server.server), SLOT);
+	CHECK_EQ(vas_pci_load(pci, state, state_size), -EINVAL);
+	make_bus_again();
+	server.server.features &= ~2ull;
+	CHECK_EQ(vas_pci_load(pci, state, state_size), -EOPNOTSUPP);
+	CHECK_HAS(vas_error(), "features");
+	make_bus_again();
+	find_parts();
+	set_status(ALL);
+	CHECK_EQ(vas_pci_load(pci, state, state_size), -EINVAL);
+	CHECK_HAS(vas_error(), "a driver has seen");
+	free(state);
+	end();
+}
+
+/* The server dies of what no driver can bring about. */
+static bool load_damaged(const void *bytes, size_t size)
+{
+	int err;
+
+	make_bus_again();
+	err = vas_pci_load(pci, bytes, size);
+	if (err) {
+		CHECK(err == -EPROTO || err == -EINVAL || err == -EOPNOTSUPP);
+		return false;
+	}
+	vas_pci_resume(pci);
+	return true;
+}
+
+TEST(damaged_registers_are_refused_or_a_drivers)
+{
+	static const uint8_t damages[] = { 0x01, 0x80, 0xff };
+	uint32_t nr_refused = 0, i;
+	uint8_t *bytes;
+	size_t at;
+
+	make_device();
+	use_device();
+	save_bus();
+	bytes = state;
+	for (at = 0; at < state_size; at++) {
+		CHECK(!load_damaged(bytes, at));
+		for (i = 0; i < 3; i++) {
+			bytes[at] ^= damages[i];
+			nr_refused += !load_damaged(bytes, state_size);
+			bytes[at] ^= damages[i];
+		}
+	}
+	CHECK(nr_refused > state_size);
+	CHECK(load_damaged(bytes, state_size));
+	bytes = realloc(bytes, state_size + 1);
+	bytes[state_size] = 0;
+	CHECK(!load_damaged(bytes, state_size + 1));
+	free(bytes);
 	end();
 }

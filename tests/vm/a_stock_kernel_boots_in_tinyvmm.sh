@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # In a machine whose kernel has KVM, tinyvmm boots a stock Debian kernel, with a disk that its own
 # threads serve, or a process on the bus; what the guest reads is what it wrote. And with vhost-net
-# and vhost-vsock, and with all kinds of device on the bus.
+# and vhost-vsock, and with all kinds of device on the bus. VAS_NEXT: another build of the command, to
+# which devices are upgraded; else it is the same one at another place.
 # usage: SCRIPT KERNEL
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
@@ -15,17 +16,33 @@ make_initramfs "$ETHERNET_INIT" virtio_pci virtio_net vmw_vsock_virtio_transport
 ethernet=$tmp/ethernet
 mv "$initramfs" "$ethernet"
 rm -rf "$tmp/root"
+others='' passt=''
+case $TINYVMM_LINUX in
+*fronts)
+	others="/usr/bin/qemu-storage-daemon /usr/lib/qemu/virtiofsd"
+	passt=$("$scripts/passt.sh" path 2>/dev/null) || passt=
+	device_modules="$device_modules virtiofs"
+	;;
+esac
 make_guest
 set -- --modprobe vhost_net --modprobe vhost_vsock --modprobe tun
 bzimage=$("$scripts/kernel.sh" path "$kernel_name" vmlinuz 2>/dev/null) || bzimage=
 [ -z "$bzimage" ] || set -- "$@" --file "$bzimage:/guest/vmlinuz" --env TEST_BZIMAGE=/guest/vmlinuz
+for file in ${passt:+bin/passt lib/x86_64-linux-gnu/libc.so.6 lib64/ld-linux-x86-64.so.2}; do
+	# Not as programs, with which this system's libraries would come.
+	install -m 644 "$passt/usr/$file" "$tmp/"
+	set -- "$@" --file "$tmp/$(basename "$file"):/passt/"
+done
+for program in $others; do
+	[ ! -x "$program" ] || set -- "$@" --file "$program:$program"
+done
 # No module of ours is in the machine: if its kernel dies, that is QEMU's nested virtualization, as in
 # test-kernel.sh.
 for try in 1 2 3; do
 	status=0
 	"$scripts/vm.sh" --kernel "$kernel_name" --with-kvm --mem 1536 --limit 1200 --timeout 3000 \
 		--env TEST_TIMEOUT=1000 --file "$TINYVMM:$TINYVMM" --file "$VAS:$VAS" \
-		--env "TEST_VAS=$VAS" --file "$kernel:/guest/vmlinux" \
+		--env "TEST_VAS=$VAS" --file "${VAS_NEXT:-$VAS}:$VAS-next" --env "TEST_VAS_NEXT=$VAS-next" --file "$kernel:/guest/vmlinux" \
 		--file "$initramfs:/guest/initramfs" --env "TEST_TINYVMM=$TINYVMM" \
 		--env TEST_VMLINUX=/guest/vmlinux --env TEST_INITRD=/guest/initramfs \
 		--file "$ethernet:/guest/ethernet" --env TEST_ETHERNET=/guest/ethernet \

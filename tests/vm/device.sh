@@ -53,7 +53,7 @@ make_initramfs()
 	shift
 	kernel=$("$scripts/kernel.sh" path "$kernel_name" vmlinux) || skip "kernel $kernel_name is not in the cache"
 	"$scripts/kernel.sh" modules "$kernel_name" "$@" >"$tmp/modules" ||
-		skip "kernel $kernel_name has no modules in the cache"
+		skip "kernel $kernel_name has not all modules in the cache: scripts/kernel.sh fetch --update $kernel_name"
 	mkdir -p "$tmp/root/modules" "$tmp/root/dev" "$tmp/root/proc" "$tmp/root/sys"
 	cp "$init" "$tmp/root/init"
 	while read -r file; do

@@ -162,3 +162,25 @@ void pci_config_write(struct pci_function *function, uint32_t offset, const void
 		function->ops->after_write(function, offset, len);
 	pthread_mutex_unlock(&function->lock);
 }
+
+/* ---- elsewhere ---------------------------------------------------------------------------- */
+
+void pci_config_save(const struct pci_function *function, struct state_writer *to)
+{
+	state_put(to, function->config, PCI_CFG_SPACE_SIZE);
+}
+
+bool pci_config_load(struct pci_function *function, struct state_reader *from)
+{
+	uint8_t bytes[PCI_CFG_SPACE_SIZE];
+	uint32_t i;
+
+	if (!state_get(from, bytes, sizeof(bytes)))
+		return false;
+	for (i = 0; i < sizeof(bytes); i++)
+		if ((bytes[i] ^ function->config[i]) & ~function->writable[i])
+			return false;
+	memcpy(function->config, bytes, sizeof(bytes));
+	decode(function);
+	return true;
+}

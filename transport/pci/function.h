@@ -13,6 +13,8 @@
 
 #include <vas/transport.h>
 
+#include "transport/state.h"
+
 #define PCI_NR_BARS 6u
 
 struct pci_function;
@@ -29,6 +31,14 @@ struct pci_function_ops {
 		     uint32_t len);
 	void (*write)(struct pci_function *function, uint32_t bar, uint64_t offset,
 		      const void *from, uint32_t len);
+	/*
+	 * Its queues stand, and go on; its registers behind the config space, which have to be read
+	 * and loaded when that is there. 0 or -errno, with vas_error(). All NULL: it cannot move.
+	 */
+	void (*pause)(struct pci_function *function);
+	void (*resume)(struct pci_function *function);
+	void (*save)(struct pci_function *function, struct state_writer *to);
+	int (*load)(struct pci_function *function, struct state_reader *from);
 	/* Nobody uses it any more: free it. */
 	void (*destroy)(struct pci_function *function);
 };
@@ -44,6 +54,7 @@ struct pci_bar {
 struct pci_function {
 	const struct pci_function_ops *ops;
 	struct vas_pci *pci;
+	const char *name; /* whom errors name */
 	uint32_t slot;
 	uint32_t users; /* accesses under way; the bus's lock */
 	pthread_mutex_t lock;
@@ -76,6 +87,13 @@ void pci_add_capability(struct pci_function *function, uint32_t at, const void *
 void pci_config_read(struct pci_function *function, uint32_t offset, void *to, uint32_t len);
 void pci_config_write(struct pci_function *function, uint32_t offset, const void *from,
 		      uint32_t len);
+
+/*
+ * The first 256 bytes, in which all is that a guest can write of a function without more. False:
+ * they are another function's.
+ */
+void pci_config_save(const struct pci_function *function, struct state_writer *to);
+bool pci_config_load(struct pci_function *function, struct state_reader *from);
 
 static inline bool pci_touches(uint32_t offset, uint32_t len, uint32_t field, uint32_t field_len)
 {

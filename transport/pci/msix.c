@@ -5,15 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <vas/consumer.h>
-
-#define CONTROL_BITS (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL)
 
 /* ---- vectors ------------------------------------------------------------------------------ */
 
 static bool is_wanted(const struct msix *msix, const struct msix_vector *vector)
 {
-	return (msix->control & CONTROL_BITS) == PCI_MSIX_FLAGS_ENABLE &&
+	return (msix->control & MSIX_CONTROL_BITS) == PCI_MSIX_FLAGS_ENABLE &&
 	       !(vector->control & PCI_MSIX_ENTRY_CTRL_MASKBIT);
 }
 
@@ -32,7 +31,7 @@ void msix_set_control(struct msix *msix, uint16_t control)
 {
 	uint32_t i;
 
-	control &= CONTROL_BITS;
+	control &= MSIX_CONTROL_BITS;
 	if (control == msix->control)
 		return;
 	msix->control = control;
@@ -136,13 +135,71 @@ void msix_pba_read(const struct msix *msix, uint64_t offset, void *to, uint32_t 
 			bytes[i / 8] |= (uint8_t)(1u << i % 8);
 }
 
+/* ---- elsewhere ---------------------------------------------------------------------------- */
+
+struct vector_state {
+	uint64_t addr;
+	uint32_t data;
+	uint32_t control;
+	uint32_t is_pending;
+	uint32_t reserved;
+};
+
+void msix_save(const struct msix *msix, struct state_writer *to)
+{
+	uint32_t i;
+
+	state_put(to, &msix->nr, sizeof(msix->nr));
+	for (i = 0; i < msix->nr; i++) {
+		const struct msix_vector *vector = &msix->vectors[i];
+		const struct vector_state state = {
+			.addr = vector->irq.event.addr,
+			.data = (uint32_t)vector->irq.event.data,
+			.control = vector->control,
+			.is_pending = is_pending(msix, i),
+		};
+
+		state_put(to, &state, sizeof(state));
+	}
+}
+
+static bool load_vector(struct msix_vector *vector, struct state_reader *from)
+{
+	struct vector_state state;
+
+	if (!state_get(from, &state, sizeof(state)) || state.reserved || state.is_pending > 1 ||
+	    state.control & ~(uint32_t)PCI_MSIX_ENTRY_CTRL_MASKBIT)
+		return false;
+	vector->irq.event.addr = state.addr;
+	vector->irq.event.data = state.data;
+	vector->control = state.control;
+	if (state.is_pending)
+		eventfd_write(vector->irq.fd, 1);
+	return true;
+}
+
+/* KVM looks at what is pending as it is told of a vector. */
+bool msix_load(struct msix *msix, struct state_reader *from)
+{
+	uint32_t nr, i;
+
+	if (!state_get(from, &nr, sizeof(nr)) || nr != msix->nr)
+		return false;
+	for (i = 0; i < nr; i++)
+		if (!load_vector(&msix->vectors[i], from))
+			return false;
+	for (i = 0; i < nr; i++)
+		update(msix, &msix->vectors[i], true);
+	return true;
+}
+
 /* ---- beginning and end -------------------------------------------------------------------- */
 
 void msix_add_capability(const struct msix *msix, struct pci_function *function, uint32_t at,
 			 uint32_t bar, uint32_t table, uint32_t pba)
 {
 	const uint8_t head[MSIX_CAP_SIZE] = { PCI_CAP_ID_MSIX };
-	uint16_t writable = CONTROL_BITS;
+	uint16_t writable = MSIX_CONTROL_BITS;
 
 	pci_add_capability(function, at, head, sizeof(head));
 	pci_set(function, at + PCI_MSIX_FLAGS, msix->nr - 1, 2);

@@ -10,9 +10,11 @@
 #define TRANSPORT_PCI_MSIX_H
 
 #include "transport/pci/bus.h"
+#include "transport/state.h"
 
-#define MSIX_ENTRY_SIZE 16u
-#define MSIX_CAP_SIZE	12u
+#define MSIX_ENTRY_SIZE	  16u
+#define MSIX_CONTROL_BITS (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) /* a guest writes */
+#define MSIX_CAP_SIZE	  12u
 
 struct msix_vector {
 	struct transport_event irq; /* its message, too */
@@ -41,6 +43,13 @@ void msix_set_control(struct msix *msix, uint16_t control);
 void msix_table_read(const struct msix *msix, uint64_t offset, void *to, uint32_t len);
 void msix_table_write(struct msix *msix, uint64_t offset, const void *from, uint32_t len);
 void msix_pba_read(const struct msix *msix, uint64_t offset, void *to, uint32_t len);
+
+/*
+ * What the table has, and what is pending: while no queue runs; and into one that no guest has
+ * seen. False: it makes no sense.
+ */
+void msix_save(const struct msix *msix, struct state_writer *to);
+bool msix_load(struct msix *msix, struct state_reader *from);
 
 /* The eventfd that raises a vector, or -1: there is no such vector. */
 int msix_fd(const struct msix *msix, uint32_t vector);

@@ -214,6 +214,73 @@ static void pci_interrupt(struct virtio *virtio)
 		vas_irq_raise(virtio->transport->vas, pci->msix.vectors[vector].irq.event.id);
 }
 
+/* ---- elsewhere ---------------------------------------------------------------------------- */
+
+/* After the virtio device's registers, and before the vectors of queues and of MSI-X. */
+struct pci_state {
+	uint16_t config_vector;
+	uint16_t isr;
+};
+
+static void pause_device(struct pci_function *function)
+{
+	virtio_pause(&((struct virtio_pci *)function)->virtio);
+}
+
+static void resume_device(struct pci_function *function)
+{
+	virtio_resume(&((struct virtio_pci *)function)->virtio);
+}
+
+static void save(struct pci_function *function, struct state_writer *to)
+{
+	struct virtio_pci *pci = (struct virtio_pci *)function;
+	const struct pci_state state = {
+		.config_vector = __atomic_load_n(&pci->config_vector, __ATOMIC_RELAXED),
+		.isr = (uint16_t)__atomic_load_n(&pci->isr, __ATOMIC_RELAXED),
+	};
+
+	virtio_save(&pci->virtio, to);
+	state_put(to, &state, sizeof(state));
+	state_put(to, pci->vectors, pci->virtio.server->nr_queues * sizeof(*pci->vectors));
+	msix_save(&pci->msix, to);
+}
+
+static bool is_vector(const struct virtio_pci *pci, uint16_t vector)
+{
+	return vector < pci->msix.nr || vector == NO_VECTOR;
+}
+
+static bool load_vectors(struct virtio_pci *pci, struct state_reader *from)
+{
+	uint32_t i, nr = pci->virtio.server->nr_queues;
+	struct pci_state state;
+
+	if (!state_get(from, &state, sizeof(state)) || !is_vector(pci, state.config_vector) ||
+	    state.isr & ~ISR_CONFIG || !state_get(from, pci->vectors, nr * sizeof(*pci->vectors)))
+		return false;
+	for (i = 0; i < nr; i++)
+		if (!is_vector(pci, pci->vectors[i]))
+			return false;
+	__atomic_store_n(&pci->config_vector, state.config_vector, __ATOMIC_RELAXED);
+	__atomic_store_n(&pci->isr, state.isr, __ATOMIC_RELAXED);
+	return msix_load(&pci->msix, from);
+}
+
+static int load(struct pci_function *function, struct state_reader *from)
+{
+	struct virtio_pci *pci = (struct virtio_pci *)function;
+	int err = virtio_load(&pci->virtio, from);
+
+	if (err)
+		return err;
+	pci->msix.control = pci_get(function, CAP_MSIX + PCI_MSIX_FLAGS, 2) & MSIX_CONTROL_BITS;
+	if (load_vectors(pci, from))
+		return 0;
+	return vas_error_set(-EPROTO, "the interrupts of the device \"%s\" make no sense",
+			     pci->virtio.server->name);
+}
+
 static void destroy(struct pci_function *function)
 {
 	struct virtio_pci *pci = (struct virtio_pci *)function;
@@ -237,6 +304,10 @@ static const struct pci_function_ops function_ops = {
 	.bars_moved = bars_moved,
 	.read = read_bar,
 	.write = write_bar,
+	.pause = pause_device,
+	.resume = resume_device,
+	.save = save,
+	.load = load,
 	.destroy = destroy,
 };
 
@@ -275,6 +346,7 @@ static int create(struct vas_pci *bus, uint32_t slot, struct vas_virtio_server *
 	pci->vectors = calloc(server->nr_queues + 1, sizeof(*pci->vectors));
 	pci->function.slot = slot;
 	pci->function.pci = bus;
+	pci->function.name = server->name;
 	pci->function.ops = &function_ops;
 	if (pci->vectors)
 		err = init(pci, bus, server);

@@ -8,6 +8,7 @@
 #include <linux/virtio_config.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,6 +356,69 @@ TEST(nobody_takes_over_from_who_lives)
 	test_wait(is_granted, &second, TEST_HANG_MS);
 	CHECK_EQ(info().grants, second.demand.grant);
 	end_worker(&second);
+	end_guest();
+}
+
+static int has_ended(void *arg)
+{
+	struct worker *worker = arg;
+
+	return __atomic_load_n(&worker->err, __ATOMIC_ACQUIRE);
+}
+
+TEST(who_serves_is_asked_to_leave_and_goes_when_it_likes)
+{
+	struct vas_offer disk = offer_of("disk");
+	struct worker first, second;
+	uint32_t life;
+
+	make_guest();
+	start_worker(&first);
+	make_transport();
+	CHECK_OK(server->ops->queue_start(server, 0, &queue));
+	test_wait(has_enabled, &first, TEST_HANG_MS);
+	life = first.demand.queues[0].life;
+	disk.flags = VAS_OFFER_TAKE_OVER;
+	offer(&second, &disk);
+	CHECK_OK(pthread_create(&second.thread, NULL, work, &second));
+	test_wait(has_ended, &first, TEST_HANG_MS);
+	CHECK_EQ(first.err, -ESHUTDOWN);
+	CHECK(!is_granted(&second)); /* it has not gone yet */
+	end_worker(&first);
+	test_wait(has_enabled, &second, TEST_HANG_MS);
+	CHECK_EQ(second.demand.queues[0].life, life);
+	CHECK_OK(second.err);
+
+	/* It was one grant's wish: who has the device now stays. */
+	start_worker(&first);
+	CHECK_OK(server->ops->queue_start(server, 1, &queue));
+	while (__atomic_load_n(&second.nr_enabled, __ATOMIC_ACQUIRE) != 2)
+		sched_yield();
+	CHECK(!is_granted(&first) && !has_ended(&first) && !has_ended(&second));
+	end_worker(&first);
+	end_worker(&second);
+	end_guest();
+}
+
+TEST(an_offer_that_is_refused_asks_nobody_to_leave)
+{
+	struct vas_offer less = offer_of("disk");
+	struct worker worker;
+
+	make_guest();
+	start_worker(&worker);
+	make_transport();
+	less.flags = VAS_OFFER_TAKE_OVER;
+	less.features &= ~1ull;
+	is_refused_with(less, "features that the offer has not");
+	less = offer_of("disk");
+	less.flags = VAS_OFFER_TAKE_OVER;
+	less.nr_queues = 1;
+	is_refused_with(less, "more queues");
+	CHECK_OK(server->ops->queue_start(server, 0, &queue));
+	test_wait(has_enabled, &worker, TEST_HANG_MS);
+	CHECK(!has_ended(&worker));
+	end_worker(&worker);
 	end_guest();
 }
 

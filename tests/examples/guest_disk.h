@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The disk of a guest that checks what it reads (tests/vm/guest/disk_init.c), and what it says. */
+#ifndef TESTS_EXAMPLES_GUEST_DISK_H
+#define TESTS_EXAMPLES_GUEST_DISK_H
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/harness.h"
+#include "program.h"
+
+#define DISK	 "/tmp/disk"
+#define DISK_MIB 32
+
+static inline void make_disk(void)
+{
+	int fd = open(DISK, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	CHECK_OK(fd);
+	CHECK_OK(ftruncate(fd, DISK_MIB << 20));
+	close(fd);
+}
+
+/* How many requests it has checked. */
+static inline unsigned long nr_checked(const struct program *vmm)
+{
+	const char *at = vmm->text;
+	unsigned long nr = 0, one;
+	int end;
+
+	for (; (at = strstr(at, "disk: ")); at++) {
+		end = 0;
+		if (sscanf(at, "disk: %lu checked%n", &one, &end) == 1 && end)
+			nr = one;
+	}
+	return nr;
+}
+
+static inline void await_checked(struct program *vmm, unsigned long nr)
+{
+	while (nr_checked(vmm) < nr) {
+		CHECK(!strstr(vmm->text, "BROKEN") && !strstr(vmm->text, "I/O error"));
+		CHECK(program_read(vmm));
+	}
+}
+
+/* On the bus of the guest whose owner has its socket there. option may be NULL. */
+static inline void serve_disk_by(const char *vas, struct program *device, const char *bus,
+				 const char *option)
+{
+	const char *argv[] = { vas,  "device",	"blk", "disk", "--path",
+			       DISK, "--guest", bus,   option, NULL };
+
+	program_start(device, argv);
+}
+
+static inline void serve_disk(struct program *device, const char *bus)
+{
+	serve_disk_by(path_of("TEST_VAS"), device, bus, NULL);
+}
+
+static inline int is_there(void *path)
+{
+	return !access(path, F_OK);
+}
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * A stock Linux guest goes from one tinyvmm to the next while it works on its disk and checks what it
+ * reads (tests/vm/guest/disk_init.c): one that a process on the bus serves, which the next tinyvmm
+ * has a process of its own for, or one that threads of tinyvmm serve.
+ */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "guest_disk.h"
+
+#define NR_HOSTS 4
+#define CHECKED	 300
+#define MORE	 100
+
+struct host {
+	char bus[32], door[32]; /* sockets: of devices, and where the guest leaves */
+	struct program vmm, device;
+};
+
+static struct host hosts[NR_HOSTS];
+
+static void host_init(int nr)
+{
+	struct host *host = &hosts[nr];
+
+	snprintf(host->bus, sizeof(host->bus), "/tmp/bus%d", nr);
+	snprintf(host->door, sizeof(host->door), "/tmp/door%d", nr);
+}
+
+/* The first one boots the guest; each other has it from the one before. */
+static void start_vmm(int nr, const char *device)
+{
+	struct host *host = &hosts[nr];
+	const char *argv[16] = { path_of("TEST_TINYVMM"), "--migrate", host->door };
+	int i = 3;
+
+	host_init(nr);
+	if (device) {
+		argv[i++] = "--serve";
+		argv[i++] = host->bus;
+		argv[i++] = "--device";
+		argv[i++] = device;
+	}
+	if (nr) {
+		argv[i++] = "--incoming";
+		argv[i] = hosts[nr - 1].door;
+	} else {
+		argv[i++] = "--mem";
+		argv[i++] = "160";
+		argv[i++] = "--append";
+		argv[i++] = path_of("TEST_APPEND");
+		argv[i++] = "--initrd";
+		argv[i++] = path_of("TEST_INITRD");
+		argv[i] = path_of("TEST_VMLINUX");
+	}
+	program_start(&host->vmm, argv);
+}
+
+static void start_device(int nr)
+{
+	test_wait(is_there, hosts[nr].bus, TEST_HANG_MS);
+	serve_disk(&hosts[nr].device, hosts[nr].bus);
+}
+
+/* What it has checked counts on. */
+static void has_moved(int nr)
+{
+	struct program *from = &hosts[nr - 1].vmm;
+
+	CHECK_EQ(program_finish(from), 0);
+	CHECK_HAS(from->text, "the guest has moved");
+	CHECK(!strstr(from->text, "BROKEN"));
+	await_checked(&hosts[nr].vmm, nr_checked(from) + MORE);
+}
+
+static void kill_vmm(int nr)
+{
+	kill(hosts[nr].vmm.pid, SIGTERM);
+	CHECK_EQ(program_finish(&hosts[nr].vmm), -SIGTERM);
+}
+
+/*
+ * The second time its device dies just before, with requests in flight: they are done where the
+ * guest comes to. The third time it would come to no disk: it stays, and goes on.
+ */
+TEST(a_guest_moves_with_a_disk_on_the_bus)
+{
+	int nr;
+
+	make_disk();
+	start_vmm(0, "bus-blk,name=disk");
+	start_device(0);
+	await_checked(&hosts[0].vmm, CHECKED);
+	for (nr = 1; nr < NR_HOSTS - 1; nr++) {
+		struct program *device = &hosts[nr - 1].device;
+
+		if (nr == 2)
+			kill(device->pid, SIGKILL);
+		start_vmm(nr, "bus-blk,name=disk");
+		start_device(nr);
+		has_moved(nr);
+		CHECK_EQ(program_finish(device), nr == 2 ? -SIGKILL : 0);
+	}
+	start_vmm(nr, NULL);
+	CHECK_EQ(program_finish(&hosts[nr].vmm), 1);
+	CHECK_HAS(hosts[nr].vmm.text, "the guest has devices in other slots");
+	program_await(&hosts[nr - 1].vmm, "the guest stays here");
+	await_checked(&hosts[nr - 1].vmm, nr_checked(&hosts[nr - 1].vmm) + MORE);
+	kill_vmm(nr - 1);
+	kill(hosts[nr - 1].device.pid, SIGTERM);
+	program_finish(&hosts[nr - 1].device);
+}
+
+/* By another binary, and back: the one before ends by itself, and the guest sees no more than a stall. */
+TEST(a_device_is_upgraded_while_a_guest_works)
+{
+	const char *vas[] = { path_of("TEST_VAS"), path_of("TEST_VAS_NEXT") };
+	struct program *vmm = &hosts[0].vmm;
+	static struct program devices[2];
+	int i;
+
+	make_disk();
+	start_vmm(0, "bus-blk,name=disk");
+	test_wait(is_there, hosts[0].bus, TEST_HANG_MS);
+	serve_disk(&devices[0], hosts[0].bus);
+	await_checked(vmm, CHECKED);
+	for (i = 1; i <= 6; i++) {
+		struct program *old = &devices[(i - 1) % 2], *next = &devices[i % 2];
+
+		serve_disk_by(vas[i % 2], next, hosts[0].bus, "--take-over");
+		CHECK_EQ(program_finish(old), 0);
+		CHECK_HAS(old->text, "another process takes over");
+		await_checked(vmm, nr_checked(vmm) + MORE);
+	}
+	kill_vmm(0);
+	kill(devices[0].pid, SIGTERM);
+	program_finish(&devices[0]);
+}
+
+TEST(a_guest_moves_with_a_disk_of_the_vmms)
+{
+	make_disk();
+	start_vmm(0, "blk,path=" DISK);
+	await_checked(&hosts[0].vmm, CHECKED);
+	start_vmm(1, "blk,path=" DISK);
+	has_moved(1);
+	kill_vmm(1);
+}

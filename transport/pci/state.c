@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * A bus as bytes: a struct state; for each slot that has something its number, 32 bits, the first
+ * 256 bytes of the config space, and what the function has beside.
+ */
+#include <errno.h>
+#include <vas/consumer.h>
+
+#include "transport/pci/bus.h"
+
+#define MAGIC 0x3169637073617600ull /* "\0vaspci1" */
+
+struct state {
+	uint64_t magic;
+	uint32_t address; /* of the next access by port */
+	uint32_t slots;	  /* a bit for each that has something */
+};
+
+static uint32_t slots_of(const struct vas_pci *pci)
+{
+	uint32_t slot, slots = 0;
+
+	for (slot = 0; slot < VAS_PCI_SLOTS; slot++)
+		if (pci->functions[slot])
+			slots |= 1u << slot;
+	return slots;
+}
+
+/* ---- standing still ----------------------------------------------------------------------- */
+
+/* The bridge has nothing that could run. */
+static int check_functions(const struct vas_pci *pci)
+{
+	uint32_t slot;
+
+	for (slot = 1; slot < VAS_PCI_SLOTS; slot++)
+		if (pci->functions[slot] && !pci->functions[slot]->ops->save)
+			return vas_error_set(
+				-EOPNOTSUPP,
+				"the device in slot %u is a physical one: it cannot go "
+				"elsewhere",
+				slot);
+	return 0;
+}
+
+int vas_pci_pause(struct vas_pci *pci)
+{
+	uint32_t slot;
+	int err = check_functions(pci);
+
+	for (slot = 1; slot < VAS_PCI_SLOTS && !err; slot++) {
+		struct pci_function *function = pci->functions[slot];
+
+		if (!function)
+			continue;
+		pthread_mutex_lock(&function->lock);
+		function->ops->pause(function);
+		pthread_mutex_unlock(&function->lock);
+	}
+	return err;
+}
+
+void vas_pci_resume(struct vas_pci *pci)
+{
+	uint32_t slot;
+
+	for (slot = 1; slot < VAS_PCI_SLOTS; slot++) {
+		struct pci_function *function = pci->functions[slot];
+
+		if (!function || !function->ops->resume)
+			continue;
+		pthread_mutex_lock(&function->lock);
+		function->ops->resume(function);
+		pthread_mutex_unlock(&function->lock);
+	}
+}
+
+/* ---- saving ------------------------------------------------------------------------------- */
+
+static void save_function(struct pci_function *function, struct state_writer *to)
+{
+	pthread_mutex_lock(&function->lock);
+	state_put(to, &function->slot, sizeof(function->slot));
+	pci_config_save(function, to);
+	if (function->ops->save)
+		function->ops->save(function, to);
+	pthread_mutex_unlock(&function->lock);
+}
+
+int vas_pci_save(struct vas_pci *pci, void **bytes, size_t *size)
+{
+	const struct state state = { .magic = MAGIC,
+				     .address = pci->address,
+				     .slots = slots_of(pci) };
+	struct state_writer to = { 0 };
+	uint32_t slot;
+	int err = check_functions(pci);
+
+	if (err)
+		return err;
+	state_put(&to, &state, sizeof(state));
+	for (slot = 0; slot < VAS_PCI_SLOTS; slot++)
+		if (pci->functions[slot])
+			save_function(pci->functions[slot], &to);
+	if (to.is_lost) {
+		free(to.bytes);
+		return vas_error_set(-ENOMEM, "no memory for the registers of a PCI bus");
+	}
+	*bytes = to.bytes;
+	*size = to.size;
+	return 0;
+}
+
+/* ---- loading ------------------------------------------------------------------------------ */
+
+static int load_locked(struct pci_function *function, struct state_reader *from)
+{
+	uint32_t slot;
+
+	if (!state_get(from, &slot, sizeof(slot)) || slot != function->slot)
+		return vas_error_set(-EPROTO, "the registers of slot %u are not there",
+				     function->slot);
+	if (!pci_config_load(function, from))
+		return vas_error_set(-EINVAL, "slot %u: the guest's device is another one", slot);
+	return function->ops->load ? function->ops->load(function, from) : 0;
+}
+
+static int load_function(struct pci_function *function, struct state_reader *from)
+{
+	int err;
+
+	pthread_mutex_lock(&function->lock);
+	err = load_locked(function, from);
+	pthread_mutex_unlock(&function->lock);
+	return err;
+}
+
+static int check_state(const struct vas_pci *pci, const struct state *state)
+{
+	uint32_t there = slots_of(pci);
+
+	if (state->magic != MAGIC)
+		return vas_error_set(-EPROTO, "these are no registers of a PCI bus");
+	if (state->slots != there)
+		return vas_error_set(-EINVAL,
+				     "the guest has devices in other slots (a mask: %#x) than are "
+				     "here (%#x)",
+				     state->slots, there);
+	return check_functions(pci);
+}
+
+int vas_pci_load(struct vas_pci *pci, const void *bytes, size_t size)
+{
+	struct state_reader from = { bytes, size };
+	struct state state;
+	uint32_t slot;
+	int err;
+
+	if (!state_get(&from, &state, sizeof(state)))
+		state.magic = 0;
+	err = check_state(pci, &state);
+	for (slot = 0; slot < VAS_PCI_SLOTS && !err; slot++)
+		if (pci->functions[slot])
+			err = load_function(pci->functions[slot], &from);
+	if (!err && from.left)
+		err = vas_error_set(-EPROTO, "registers of a PCI bus, and %zu bytes more",
+				    from.left);
+	if (err)
+		return err;
+	pthread_mutex_lock(&pci->lock);
+	pci->address = state.address;
+	pthread_mutex_unlock(&pci->lock);
+	return 0;
+}
