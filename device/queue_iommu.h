@@ -26,9 +26,9 @@ int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, u
 int queue_iommu_read(void *user, uint64_t iova, void *to, uint32_t len);
 
 /*
- * What `peek` finds, whose segments are iovas, in gpas. As it returns; or -EAGAIN: a miss, which has
- * been asked for; -EPROTO: the room is too small for a request in so many pieces. Of a burst, those
- * before the first miss.
+ * What `peek` finds, whose segments are iovas, in gpas. As it returns; or -EAGAIN: a miss, which
+ * has been asked for; -EPROTO: the room is too small for a request in so many pieces. Of a burst,
+ * those before the first miss.
  */
 int queue_iommu_peek(struct device_queue *queue, struct vas_virtq_chain *chain,
 		     int (*peek)(struct device_queue *queue, struct vas_virtq_chain *chain));
