@@ -478,60 +478,16 @@ static int peek_again_burst(struct device_queue *queue, struct vas_virtq_burst *
 	return result;
 }
 
-static int peek_as_is(struct device_queue *queue, struct vas_virtq_chain *chain)
+static inline int peek(struct device_queue *queue, struct vas_virtq_chain *chain)
 {
 	return has_again(queue) ? peek_again(queue, chain) :
 				  vas_virtq_peek(&queue->ring, queue->format, chain);
 }
 
-static int peek_burst_as_is(struct device_queue *queue, struct vas_virtq_burst *burst)
+static inline int peek_burst(struct device_queue *queue, struct vas_virtq_burst *burst)
 {
 	return has_again(queue) ? peek_again_burst(queue, burst) :
 				  vas_virtq_peek_burst(&queue->ring, queue->format, burst);
-}
-
-static uint32_t max_iovas(uint32_t max)
-{
-	return max < DEVICE_QUEUE_IOVAS ? max : DEVICE_QUEUE_IOVAS;
-}
-
-static int peek(struct device_queue *queue, struct vas_virtq_chain *chain)
-{
-	struct vas_virtq_segment *room = chain->segments;
-	uint32_t max = chain->max_segments;
-	int result;
-
-	if (!queue->slot)
-		return peek_as_is(queue, chain);
-	queue->has_missed = false;
-	chain->segments = queue->iovas;
-	chain->max_segments = max_iovas(max);
-	result = peek_as_is(queue, chain);
-	if (result > 0)
-		result = queue_iommu_translate(queue, chain, 1, room, max);
-	chain->segments = room;
-	chain->max_segments = max;
-	return result;
-}
-
-static int peek_burst(struct device_queue *queue, struct vas_virtq_burst *burst)
-{
-	struct vas_virtq_segment *room = burst->segments;
-	uint32_t max = burst->max_segments;
-	int result;
-
-	if (!queue->slot)
-		return peek_burst_as_is(queue, burst);
-	queue->has_missed = false;
-	burst->segments = queue->iovas;
-	burst->max_segments = max_iovas(max);
-	result = peek_burst_as_is(queue, burst);
-	if (result > 0)
-		result = queue_iommu_translate(queue, burst->chains, burst->nr, room, max);
-	burst->segments = room;
-	burst->max_segments = max;
-	burst->nr = result > 0 ? (uint32_t)result : 0;
-	return result;
 }
 
 /* Of an event index, or of flags, that were written: the part, or both ends of it. */
@@ -569,14 +525,12 @@ static bool may_serve(struct device_queue *queue)
 /* What a peek has returned: how many there are. */
 static uint32_t check_peek(struct device_queue *queue, int result)
 {
-	if (queue->has_missed)
-		queue_iommu_ask(queue);
-	else if (result < 0)
-		device_queue_break(queue);
 	if (result > 0) {
 		get_busy(queue);
 		return (uint32_t)result;
 	}
+	if (result < 0 && !queue->has_missed)
+		device_queue_break(queue);
 	return 0;
 }
 
@@ -585,7 +539,8 @@ uint32_t device_queue_peek(struct device_queue *queue, struct vas_virtq_burst *b
 	burst->nr = 0;
 	if (!may_serve(queue))
 		return 0;
-	return check_peek(queue, peek_burst(queue, burst));
+	return check_peek(queue, queue->slot ? queue_iommu_peek_burst(queue, burst, peek_burst) :
+					       peek_burst(queue, burst));
 }
 
 /* Before it is taken. Where nothing can be kept, the queue breaks, and this one is still served. */
@@ -620,7 +575,9 @@ void device_queue_take(struct device_queue *queue, const struct vas_virtq_chain 
 
 int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain)
 {
-	if (!may_serve(queue) || !check_peek(queue, peek(queue, chain)))
+	if (!may_serve(queue) ||
+	    !check_peek(queue,
+			queue->slot ? queue_iommu_peek(queue, chain, peek) : peek(queue, chain)))
 		return 0;
 	device_queue_take(queue, chain, 1);
 	return 1;

@@ -182,8 +182,9 @@ static int translate_chain(struct translation *to, struct vas_virtq_chain *chain
 	return 0;
 }
 
-int queue_iommu_translate(struct device_queue *queue, struct vas_virtq_chain *chains, uint32_t nr,
-			  struct vas_virtq_segment *room, uint32_t max)
+/* How many of the nr chains; or why not the first. */
+static int translate(struct device_queue *queue, struct vas_virtq_chain *chains, uint32_t nr,
+		     struct vas_virtq_segment *room, uint32_t max)
 {
 	struct translation to = { .queue = queue, .room = room, .max = max };
 	uint32_t i;
@@ -199,4 +200,50 @@ int queue_iommu_translate(struct device_queue *queue, struct vas_virtq_chain *ch
 	}
 	queue->nr_misses = 0;
 	return (int)nr;
+}
+
+static uint32_t max_iovas(uint32_t max)
+{
+	return max < DEVICE_QUEUE_IOVAS ? max : DEVICE_QUEUE_IOVAS;
+}
+
+int queue_iommu_peek(struct device_queue *queue, struct vas_virtq_chain *chain,
+		     int (*peek)(struct device_queue *queue, struct vas_virtq_chain *chain))
+{
+	struct vas_virtq_segment *room = chain->segments;
+	uint32_t max = chain->max_segments;
+	int result;
+
+	queue->has_missed = false;
+	chain->segments = queue->iovas;
+	chain->max_segments = max_iovas(max);
+	result = peek(queue, chain);
+	if (result > 0)
+		result = translate(queue, chain, 1, room, max);
+	chain->segments = room;
+	chain->max_segments = max;
+	if (queue->has_missed)
+		queue_iommu_ask(queue);
+	return result;
+}
+
+int queue_iommu_peek_burst(struct device_queue *queue, struct vas_virtq_burst *burst,
+			   int (*peek)(struct device_queue *queue, struct vas_virtq_burst *burst))
+{
+	struct vas_virtq_segment *room = burst->segments;
+	uint32_t max = burst->max_segments;
+	int result;
+
+	queue->has_missed = false;
+	burst->segments = queue->iovas;
+	burst->max_segments = max_iovas(max);
+	result = peek(queue, burst);
+	if (result > 0)
+		result = translate(queue, burst->chains, burst->nr, room, max);
+	burst->segments = room;
+	burst->max_segments = max;
+	burst->nr = result > 0 ? (uint32_t)result : 0;
+	if (queue->has_missed)
+		queue_iommu_ask(queue);
+	return result;
 }

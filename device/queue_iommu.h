@@ -26,11 +26,14 @@ int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, u
 int queue_iommu_read(void *user, uint64_t iova, void *to, uint32_t len);
 
 /*
- * What `peek` has found, whose segments are iovas in queue->iovas, in gpas: with nr chains in
- * `chains`, in the room. How many; or -EAGAIN: a miss; -EPROTO: there is no room for the first.
+ * What `peek` finds, whose segments are iovas, in gpas. As it returns; or -EAGAIN: a miss, which
+ * has been asked for; -EPROTO: the room is too small for a request in so many pieces. Of a burst,
+ * those before the first miss.
  */
-int queue_iommu_translate(struct device_queue *queue, struct vas_virtq_chain *chains, uint32_t nr,
-			  struct vas_virtq_segment *room, uint32_t max);
+int queue_iommu_peek(struct device_queue *queue, struct vas_virtq_chain *chain,
+		     int (*peek)(struct device_queue *queue, struct vas_virtq_chain *chain));
+int queue_iommu_peek_burst(struct device_queue *queue, struct vas_virtq_burst *burst,
+			   int (*peek)(struct device_queue *queue, struct vas_virtq_burst *burst));
 
 /* There was a miss: ask for it. If that leads to nothing, the queue breaks. */
 void queue_iommu_ask(struct device_queue *queue);
