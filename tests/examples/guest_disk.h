@@ -58,12 +58,7 @@ static inline void serve_disk_by(const char *vas, struct program *device, const 
 
 static inline void serve_disk(struct program *device, const char *bus)
 {
-	serve_disk_by(path_of("TEST_VAS"), device, bus, NULL);
-}
-
-static inline int is_there(void *path)
-{
-	return !access(path, F_OK);
+	serve_disk_by(path_of("TEST_VAS"), device, bus, "--wait");
 }
 
 #endif
