@@ -45,8 +45,8 @@ function field(name,    rest) {
 
 cut -f 1 "$work/list" | sort -u | while read -r chart; do
 	{
-		echo "set terminal pngcairo size 900,600"
-		echo "set output '$dir/$chart.png'"
+		echo "set terminal svg size 800,400 dynamic font \"sans-serif,13\" background \"white\""
+		echo "set output '$dir/$chart.svg'"
 		echo "set title '$chart' noenhanced"
 		echo "set key left top noenhanced"
 		echo "set logscale xy"
@@ -61,5 +61,5 @@ cut -f 1 "$work/list" | sort -u | while read -r chart; do
 		}
 		END { print "" }' "$work/list"
 	} | gnuplot
-	echo "plot: $dir/$chart.png"
+	echo "plot: $dir/$chart.svg"
 done

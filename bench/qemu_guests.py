@@ -184,26 +184,28 @@ class Guests:
         return [f"{self.folder}/qmp-{self.nr}-{i}" for i in range(nr)]
 
 
-def report(bench, case, times, as_json):
+def report(bench, case, times, aims, as_json):
     for name, taken in times.items():
         figures = [t * 1e3 for t in taken]
         record = {"bench": bench, "case": case, "subject": name, "unit": "ms",
                   "median": round(statistics.median(figures), 1), "min": round(min(figures), 1),
                   "max": round(max(figures), 1),
                   "ratio": round(statistics.median(t / l for t, l in zip(taken, times["limit"])),
-                                 3)}
+                                 3),
+                  "aim": aims.get(name, aims.get(f"{case.split('/')[0]}/{name}"))}
         if as_json:
             print(json.dumps(record), flush=True)
         else:
-            print("{case:15} {subject:12} {median:9} {unit:3} {min:9} {max:9} {ratio:7}".format(
-                **record), flush=True)
+            print("{case:15} {subject:12} {median:9} {unit:3} {min:9} {max:9} {ratio:7} {0:>4}".format(
+                record["aim"] or "", **record), flush=True)
 
 
 def main(name, doc, make, cases):
     """
     make(folder, MiB of a guest, MiB that it has touched): what is given to a case. cases: by name, a
-    function of that and of the number of rounds, and the MiB if they are not as asked for. It returns the
-    seconds of each round by subject, or those by the case that they are shown as.
+    function of that and of the number of rounds; the MiB if they are not as asked for; and what the ratio of a
+    subject, or of one in a case (CASE/SUBJECT), should be at most. The function returns the seconds of each
+    round by subject, or those by the case that they are shown as.
     """
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--case", default="*", metavar="PATTERN")
@@ -218,11 +220,11 @@ def main(name, doc, make, cases):
         print("\n".join(wanted))
         sys.exit()
     if not options.json:
-        print(f"{'case':15} {'subject':12} {'median':>9} {'':3} {'min':>9} {'max':>9} {'ratio':>7}")
+        print(f"{'case':15} {'subject':12} {'median':>9} {'':3} {'min':>9} {'max':>9} {'ratio':>7}  aim")
     for case in wanted:
-        run, sizes = cases[case]
+        run, sizes, aims = cases[case]
         with tempfile.TemporaryDirectory() as folder:
             times = run(make(folder, *sizes or (options.memory, options.touched)), options.rounds)
         shown = {case: times} if "limit" in times else times
         for part, taken in shown.items():
-            report(name, part, taken, options.json)
+            report(name, part, taken, aims, options.json)

@@ -17,6 +17,7 @@
 #include "core/range.h"
 #include <vas/mapping.h>
 
+#include "device/queue_iommu.h"
 #include "lib/base/deadline.h"
 
 #define TABLE_DESCS    1024u
@@ -30,9 +31,23 @@ static int read_memory(void *user, uint64_t gpa, void *to, uint32_t len)
 	return memory_read(user, gpa, to, len);
 }
 
+/* Of a ring behind an IOMMU, in a section: for as long as that. */
+static void *part_at(struct device_queue *queue, uint64_t gpa, uint64_t size, uint32_t flags,
+		     int *err)
+{
+	enum memory_access access = flags & VAS_MAPPING_WRITE ? MEMORY_WRITE : MEMORY_READ;
+	uint64_t there = size;
+	void *bytes = memory_at(queue->memory, gpa, &there, access);
+
+	*err = bytes && there == size ? 0 : -EFAULT;
+	return *err ? NULL : bytes;
+}
+
 static void *map_part(struct device_queue *queue, int part, uint64_t gpa, uint64_t size,
 		      uint32_t flags, int *err)
 {
+	if (queue->slot)
+		return part_at(queue, gpa, size, flags, err);
 	if (queue->memory->nr || !queue->memory->vas) {
 		void *bytes = memory_range(queue->memory, gpa, size);
 
@@ -43,16 +58,30 @@ static void *map_part(struct device_queue *queue, int part, uint64_t gpa, uint64
 	return *err ? NULL : vas_mapping_addr(queue->maps[part]);
 }
 
+/* A packed ring's descriptors are read as well, and a split one's answers, after a death. */
+static uint32_t prot_of(uint32_t flags)
+{
+	return VAS_IOMMU_READ | (flags & VAS_MAPPING_WRITE ? VAS_IOMMU_WRITE : 0);
+}
+
 static int find_part(struct device_queue *queue, int part, uint64_t size, uint64_t align,
 		     uint32_t flags, void *to)
 {
 	const struct device_ring_place *place = &queue->place;
-	uint64_t gpas[] = { place->desc, place->driver, place->device }, gpa = gpas[part];
+	uint64_t at[] = { place->desc, place->driver, place->device }, gpa = at[part];
+	uint64_t *gpas[] = { &queue->gpas.desc, &queue->gpas.driver, &queue->gpas.device };
+	void *bytes;
 	int err;
-	void *bytes = map_part(queue, part, gpa, size, flags, &err);
 
+	if (queue->slot) {
+		err = queue_iommu_range(queue, at[part], size, prot_of(flags), &gpa);
+		if (err)
+			return err;
+	}
+	bytes = map_part(queue, part, gpa, size, flags, &err);
 	if (err)
 		return err;
+	*gpas[part] = gpa;
 	/* In the guest and here: a file's offset need not be aligned as the gpa is. */
 	if (!vas_is_aligned(gpa | (uintptr_t)bytes, align))
 		return -EINVAL;
@@ -167,15 +196,14 @@ static int init_packed(struct device_queue *queue, const struct vas_virtq_tables
 static int init_ring(struct device_queue *queue)
 {
 	const struct vas_virtq_tables tables = {
-		.read = read_memory,
-		.user = (void *)queue->memory,
+		.read = queue->slot ? queue_iommu_read : read_memory,
+		.user = queue->slot ? (void *)queue : (void *)queue->memory,
 		.room = queue->table,
 		.max = TABLE_DESCS,
 	};
 	int err;
 
 	queue->ring.format = queue->format;
-	queue->nr_again = queue->at_again = queue->nr_taken = 0;
 	err = queue->format == VAS_VIRTQ_PACKED ? init_packed(queue, &tables) :
 						  init_split(queue, &tables);
 	if (err) {
@@ -186,6 +214,41 @@ static int init_ring(struct device_queue *queue)
 	__atomic_store_n(&queue->counters->taken, queue->counters->answered + queue->nr_again,
 			 __ATOMIC_RELAXED);
 	return 0;
+}
+
+/* Behind an IOMMU the ring is looked for by the queue's thread, which can wait for it. */
+static int begin_ring(struct device_queue *queue)
+{
+	queue->nr_again = queue->at_again = queue->nr_taken = 0;
+	return queue->view ? queue_iommu_begin(queue) : init_ring(queue);
+}
+
+static void end_ring(struct device_queue *queue)
+{
+	unmap_ring(queue);
+	queue_iommu_end(queue);
+}
+
+/* In a section after an invalidation. -EAGAIN: there was a miss, which has been asked for. */
+static int find_ring_again(struct device_queue *queue)
+{
+	int err;
+
+	queue->has_missed = false;
+	if (!queue->is_ready)
+		err = init_ring(queue);
+	else
+		err = queue->format == VAS_VIRTQ_PACKED ? map_packed(queue, &queue->ring.packed) :
+							  map_split(queue, &queue->ring.split);
+	if (!err) {
+		queue->is_ready = true;
+		queue->ring_generation = vas_iommu_generation(queue->slot);
+	} else if (queue->has_missed) {
+		queue_iommu_ask(queue);
+	} else {
+		device_queue_break(queue);
+	}
+	return err;
 }
 
 bool device_queue_is_requested(const struct device_queue *queue)
@@ -234,9 +297,23 @@ static void tell_broken(const struct device_queue *queue)
 
 void device_queue_leave(struct device_queue *queue)
 {
+	if (queue->is_inside && queue->slot)
+		vas_iommu_leave(queue->slot);
 	if (queue->is_inside)
 		memory_leave(queue->memory);
 	queue->is_inside = false;
+}
+
+/* Behind an IOMMU, what the ring needs may have to be asked for first. */
+static bool wait_for_ring(struct device_queue *queue)
+{
+	while (queue->slot && !queue->is_ready) {
+		if (device_queue_is_stopping(queue) || queue->is_broken)
+			return false;
+		if (!device_queue_enter(queue))
+			device_queue_idle(queue, -1);
+	}
+	return true;
 }
 
 static void *serve(void *arg)
@@ -251,7 +328,7 @@ static void *serve(void *arg)
 		eventfd_write(queue->call_fd, 1);
 	if (queue->is_broken)
 		tell_broken(queue);
-	if (queue->device->ops->queue(queue->device, queue))
+	if (wait_for_ring(queue) && queue->device->ops->queue(queue->device, queue))
 		device_queue_break(queue);
 	device_queue_leave(queue);
 	return NULL;
@@ -264,7 +341,7 @@ int device_queue_start(struct device_queue *queue)
 
 	if (!queue->counters)
 		queue->counters = &queue->own_counters;
-	err = init_ring(queue);
+	err = begin_ring(queue);
 	if (err)
 		return err;
 	sigaction(SIGURG, &action, NULL);
@@ -274,7 +351,7 @@ int device_queue_start(struct device_queue *queue)
 	err = -pthread_create(&queue->thread, NULL, serve, queue);
 	queue->is_running = !err;
 	if (err)
-		unmap_ring(queue);
+		end_ring(queue);
 	return err;
 }
 
@@ -313,8 +390,9 @@ void device_queue_stop(struct device_queue *queue)
 	queue->is_running = false;
 	while (read(queue->wake_fd, &count, sizeof(count)) > 0)
 		;
-	queue->base = base_of(queue);
-	unmap_ring(queue);
+	if (!queue->slot || queue->is_ready)
+		queue->base = base_of(queue);
+	end_ring(queue);
 }
 
 /* ---- for the device ----------------------------------------------------------------------- */
@@ -331,19 +409,39 @@ void device_queue_abandon(struct device_queue *queue)
 	device_queue_break(queue);
 }
 
+static bool has_moved(const struct device_queue *queue)
+{
+	return memory_has_moved(queue->memory, queue->generation) ||
+	       (queue->slot && vas_iommu_has_moved(queue->slot));
+}
+
+static bool enter(struct device_queue *queue)
+{
+	if (memory_enter(queue->memory, &queue->generation))
+		return false;
+	if (!queue->slot)
+		return true;
+	vas_iommu_enter(queue->slot);
+	if (queue->ring_generation == vas_iommu_generation(queue->slot) || !find_ring_again(queue))
+		return true;
+	vas_iommu_leave(queue->slot);
+	memory_leave(queue->memory);
+	return false;
+}
+
 /*
  * Requests are served in a section: addresses hold until all of them are answered. When the memory
  * has moved, no more are taken before that, and it is entered anew.
  */
 bool device_queue_enter(struct device_queue *queue)
 {
-	if (queue->is_inside && memory_has_moved(queue->memory, queue->generation)) {
+	if (queue->is_inside && has_moved(queue)) {
 		if (queue->nr_taken)
 			return false;
 		device_queue_leave(queue);
 	}
 	if (!queue->is_inside)
-		queue->is_inside = !memory_enter(queue->memory, &queue->generation);
+		queue->is_inside = enter(queue);
 	return queue->is_inside;
 }
 
@@ -380,10 +478,66 @@ static int peek_again_burst(struct device_queue *queue, struct vas_virtq_burst *
 	return result;
 }
 
+static int peek_as_is(struct device_queue *queue, struct vas_virtq_chain *chain)
+{
+	return has_again(queue) ? peek_again(queue, chain) :
+				  vas_virtq_peek(&queue->ring, queue->format, chain);
+}
+
+static int peek_burst_as_is(struct device_queue *queue, struct vas_virtq_burst *burst)
+{
+	return has_again(queue) ? peek_again_burst(queue, burst) :
+				  vas_virtq_peek_burst(&queue->ring, queue->format, burst);
+}
+
+static uint32_t max_iovas(uint32_t max)
+{
+	return max < DEVICE_QUEUE_IOVAS ? max : DEVICE_QUEUE_IOVAS;
+}
+
+static int peek(struct device_queue *queue, struct vas_virtq_chain *chain)
+{
+	struct vas_virtq_segment *room = chain->segments;
+	uint32_t max = chain->max_segments;
+	int result;
+
+	if (!queue->slot)
+		return peek_as_is(queue, chain);
+	queue->has_missed = false;
+	chain->segments = queue->iovas;
+	chain->max_segments = max_iovas(max);
+	result = peek_as_is(queue, chain);
+	if (result > 0)
+		result = queue_iommu_translate(queue, chain, 1, room, max);
+	chain->segments = room;
+	chain->max_segments = max;
+	return result;
+}
+
+static int peek_burst(struct device_queue *queue, struct vas_virtq_burst *burst)
+{
+	struct vas_virtq_segment *room = burst->segments;
+	uint32_t max = burst->max_segments;
+	int result;
+
+	if (!queue->slot)
+		return peek_burst_as_is(queue, burst);
+	queue->has_missed = false;
+	burst->segments = queue->iovas;
+	burst->max_segments = max_iovas(max);
+	result = peek_burst_as_is(queue, burst);
+	if (result > 0)
+		result = queue_iommu_translate(queue, burst->chains, burst->nr, room, max);
+	burst->segments = room;
+	burst->max_segments = max;
+	burst->nr = result > 0 ? (uint32_t)result : 0;
+	return result;
+}
+
 /* Of an event index, or of flags, that were written: the part, or both ends of it. */
 static void log_event(const struct device_queue *queue)
 {
-	uint64_t gpa = queue->place.device;
+	uint64_t gpa = queue->gpas.device;
 
 	if (queue->format == VAS_VIRTQ_PACKED) {
 		memory_mark(queue->memory, gpa, sizeof(struct vas_packed_event));
@@ -415,12 +569,14 @@ static bool may_serve(struct device_queue *queue)
 /* What a peek has returned: how many there are. */
 static uint32_t check_peek(struct device_queue *queue, int result)
 {
+	if (queue->has_missed)
+		queue_iommu_ask(queue);
+	else if (result < 0)
+		device_queue_break(queue);
 	if (result > 0) {
 		get_busy(queue);
 		return (uint32_t)result;
 	}
-	if (result < 0)
-		device_queue_break(queue);
 	return 0;
 }
 
@@ -429,9 +585,7 @@ uint32_t device_queue_peek(struct device_queue *queue, struct vas_virtq_burst *b
 	burst->nr = 0;
 	if (!may_serve(queue))
 		return 0;
-	return check_peek(queue, has_again(queue) ?
-					 peek_again_burst(queue, burst) :
-					 vas_virtq_peek_burst(&queue->ring, queue->format, burst));
+	return check_peek(queue, peek_burst(queue, burst));
 }
 
 /* Before it is taken. Where nothing can be kept, the queue breaks, and this one is still served. */
@@ -466,10 +620,7 @@ void device_queue_take(struct device_queue *queue, const struct vas_virtq_chain 
 
 int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain)
 {
-	if (!may_serve(queue) ||
-	    !check_peek(queue, has_again(queue) ?
-				       peek_again(queue, chain) :
-				       vas_virtq_peek(&queue->ring, queue->format, chain)))
+	if (!may_serve(queue) || !check_peek(queue, peek(queue, chain)))
 		return 0;
 	device_queue_take(queue, chain, 1);
 	return 1;
@@ -478,22 +629,21 @@ int device_queue_next(struct device_queue *queue, struct vas_virtq_chain *chain)
 /* Answers of a packed ring lie anywhere in it; it is a few pages. */
 static void log_answers(const struct device_queue *queue, uint32_t first, uint32_t nr)
 {
-	const struct device_ring_place *place = &queue->place;
+	const struct device_ring_place *gpas = &queue->gpas;
 	uint32_t i;
 
 	if (queue->format == VAS_VIRTQ_PACKED) {
-		memory_mark(queue->memory, place->desc,
+		memory_mark(queue->memory, gpas->desc,
 			    vas_packed_part_size(VAS_PACKED_DESC, queue->size));
 		return;
 	}
 	for (i = 0; i < nr; i++) {
 		uint64_t at = (first + i) & (queue->size - 1);
 
-		memory_mark(queue->memory,
-			    place->device + offsetof(struct vas_virtq_used, ring[at]),
+		memory_mark(queue->memory, gpas->device + offsetof(struct vas_virtq_used, ring[at]),
 			    sizeof(struct vas_virtq_used_elem));
 	}
-	memory_mark(queue->memory, place->device, sizeof(struct vas_virtq_used));
+	memory_mark(queue->memory, gpas->device, sizeof(struct vas_virtq_used));
 }
 
 static void call(struct device_queue *queue)
@@ -639,17 +789,36 @@ static bool enable_kick(struct device_queue *queue)
 	return is_there;
 }
 
+/* For the answer to a miss, or what wakes the queue otherwise; kicks are of no interest. */
+static void wait_for_answer(struct device_queue *queue, int fd)
+{
+	int timeout_ms = queue_iommu_wait_ms(queue);
+	struct pollfd fds[] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = queue->wake_fd, .events = POLLIN },
+		{ .fd = vas_iommu_slot_fd(queue->slot), .events = POLLIN },
+	};
+
+	if (!queue->nr_taken)
+		device_queue_leave(queue);
+	if (timeout_ms)
+		poll(fds, device_queue_is_stopping(queue) && fd >= 0 ? 1 : 3, timeout_ms);
+}
+
 void device_queue_idle(struct device_queue *queue, int fd)
 {
 	int timeout_ms = -1;
 
+	if (queue->has_missed) {
+		wait_for_answer(queue, fd);
+		return;
+	}
 	if (should_look_again(queue))
 		return;
 	if (!queue->is_broken && !device_queue_is_stopping(queue)) {
-		if (!device_queue_enter(queue))
-			timeout_ms = RETRY_ENTER_MS;
-		else if (enable_kick(queue))
+		if (device_queue_enter(queue) ? enable_kick(queue) : queue->has_missed)
 			return;
+		timeout_ms = queue->is_inside ? -1 : RETRY_ENTER_MS;
 	}
 	/* Who ends waits for what it has in flight only, which is behind fd. */
 	if (device_queue_is_stopping(queue) && fd >= 0)

@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <vas/iommu.h>
+
 #include "core/virtqueue/virtq.h"
 #include "device/device.h"
 #include "device/inflight.h"
@@ -22,10 +24,11 @@
 #include "device/memory.h"
 
 #define DEVICE_QUEUE_MAX_SIZE INFLIGHT_MAX_DESCS
+#define DEVICE_QUEUE_IOVAS    1024u /* segments that are translated at once */
 
 /* Where a ring's three parts are in the guest: descriptors, the driver's part, the device's. */
 struct device_ring_place {
-	uint64_t desc, driver, device; /* gpa */
+	uint64_t desc, driver, device;
 };
 
 struct device_queue {
@@ -34,7 +37,8 @@ struct device_queue {
 	uint32_t index; /* among the device's */
 	const struct memory *memory;
 	void *inflight; /* of its format, with room for `size` requests; NULL: nothing is kept */
-	struct device_ring_place place; /* gpas */
+	struct device_ring_place place; /* gpas, or iovas of the view */
+	struct vas_iommu_view *view;	/* of the device; NULL: no IOMMU is between */
 	enum vas_virtq_format format;
 	uint32_t flags; /* VAS_VIRTQ_... */
 	uint32_t size;
@@ -43,9 +47,13 @@ struct device_queue {
 	bool is_inherited; /* a process before this one has served this ring; its user clears it */
 	int kick_fd, call_fd, err_fd;	      /* eventfds, or -1 */
 	struct vas_device_counters *counters; /* its thread's; NULL: its own */
+	/* The driver lets the device use what the view does not have: before the queue breaks. */
+	void (*tell_fault)(void *user, uint64_t iova, uint32_t prot);
+	void *tell_user;
 
 	/* Its own. */
 	struct vas_virtq ring;
+	struct device_ring_place gpas; /* of the ring's parts */
 	struct vas_mapping *maps[3];   /* of the ring's parts, of a vas without a table */
 	bool is_inside;		       /* in a section of the memory's */
 	uint64_t generation;	       /* of that */
@@ -65,6 +73,17 @@ struct device_queue {
 	bool is_broken;
 	pthread_t thread;
 	struct vas_device_counters own_counters;
+
+	/* Behind an IOMMU: device/queue_iommu.h. */
+	struct vas_iommu_slot *slot;	 /* NULL: it is not, or does not run */
+	struct vas_virtq_segment *iovas; /* of chains, before they are translated */
+	uint64_t ring_generation;	 /* of the section in which the ring was found; 0: none */
+	bool is_ready;			 /* the ring was found once */
+	bool has_missed;
+	uint32_t missed_prot;
+	uint64_t missed_iova;
+	uint32_t nr_misses; /* that were answered, since there was progress */
+	uint32_t answer_ms; /* when to ask again; 0: it is answered */
 };
 
 /* Counters have one writer; others read them. */
@@ -129,6 +148,16 @@ void device_queue_wait(struct device_queue *queue, int fd);
  * section is good while memory_serial() is the same.
  */
 bool device_queue_enter(struct device_queue *queue);
+
+/*
+ * Chains that were peeked at, and not taken, in a section with another number have to be peeked at
+ * again: what their iovas stand for may have changed. 0: always the same, there is no IOMMU.
+ */
+static inline uint64_t device_queue_generation(const struct device_queue *queue)
+{
+	return queue->slot ? vas_iommu_generation(queue->slot) : 0;
+}
+
 void device_queue_leave(struct device_queue *queue);
 
 /*

@@ -25,6 +25,7 @@
 #include "tinyvmm_linux.h"
 #include "tinyvmm_machine.h"
 #include "tinyvmm_migrate.h"
+#include "tinyvmm_monitor.h"
 #include "tinyvmm_serial.h"
 #include "tinyvmm_socket.h"
 
@@ -54,7 +55,11 @@ static const char usage[] =
 	"                      bus-vsock,name=NAME        sockets\n"
 	"                      vfio,host=ADDRESS          a device of the host's, by vfio-pci\n"
 	"                      vhost-net,tap=NAME         a network that the host's kernel serves\n"
-	"                      vhost-vsock,cid=N          sockets likewise\n"
+	"                      vhost-user-blk,path=SOCK   a disk that another program serves there\n"
+	"                      vhost-user-fs,path=SOCK,name=TAG   a folder likewise\n"
+	"                      vhost-user-net,path=SOCK   a network\n"
+	"                      vhost-user-rng,path=SOCK   random bytes\n"
+	"                      vhost-vsock,cid=N          sockets that the host's kernel serves\n"
 	"  --fd N            use the vas behind fd N; it must have no owner\n"
 	"  --mem MIB         else make one with so much RAM (default 16)\n"
 	"  --serve PATH      a socket for processes that serve its devices\n"
@@ -62,6 +67,7 @@ static const char usage[] =
 	"  --cpus N          vCPUs (default 1)\n"
 	"  --poke GPA=VALUE  store 64 bits before the guest starts; may be repeated\n"
 	"  --dirty-ring      let KVM log dirty pages in rings\n"
+	"  --monitor PATH    a socket for commands: unplug NAME [SECONDS], of a device\n"
 	"  --migrate PATH    move to the tinyvmm that connects there\n"
 	"  --incoming PATH   take over the guest of the tinyvmm there, as it runs; its devices are said\n"
 	"                    once more, as they were, and what they work on has to be here as well\n";
@@ -71,6 +77,7 @@ struct options {
 	uint64_t mem;
 	const char *socket;
 	const char *serve;
+	const char *monitor;
 	const char *migrate;
 	const char *incoming;
 	unsigned int cpus;
@@ -340,13 +347,11 @@ static void server_start(struct server *server, const char *path)
 static void options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },
-		{ "socket", 1, 0, 's' },  { "cpus", 1, 0, 'c' },
-		{ "poke", 1, 0, 'p' },	  { "dirty-ring", 0, 0, 'd' },
-		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' },
-		{ "append", 1, 0, 'a' },  { "initrd", 1, 0, 'r' },
-		{ "serve", 1, 0, 'S' },	  { "device", 1, 0, 'D' },
-		{ "help", 0, 0, 'h' },	  { 0 },
+		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },	     { "socket", 1, 0, 's' },
+		{ "cpus", 1, 0, 'c' },	  { "poke", 1, 0, 'p' },     { "dirty-ring", 0, 0, 'd' },
+		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' }, { "append", 1, 0, 'a' },
+		{ "initrd", 1, 0, 'r' },  { "serve", 1, 0, 'S' },    { "device", 1, 0, 'D' },
+		{ "monitor", 1, 0, 'M' }, { "help", 0, 0, 'h' },     { 0 },
 	};
 	int c;
 
@@ -357,6 +362,8 @@ static void options_parse(struct options *o, int argc, char **argv)
 			o->mem = strtoull(optarg, NULL, 0) << 20;
 		else if (c == 's')
 			o->socket = optarg;
+		else if (c == 'M')
+			o->monitor = optarg;
 		else if (c == 'o')
 			o->migrate = optarg;
 		else if (c == 'i')
@@ -404,13 +411,11 @@ static void guest_start(struct machine *machine, const struct options *options)
 /* Who comes to the socket finds all that are on the bus. */
 static int plug_devices(struct machine *machine)
 {
-	int err = 0;
+	int err = devices_create(&devices, machine, options.devices, options.nr_devices);
 
-	if (options.nr_devices)
-		err = devices_create(&devices, machine, options.devices, options.nr_devices);
 	if (!err && options.serve)
 		err = vas_serve(machine->vas, options.serve, 0600, &serve);
-	if (!err && options.nr_devices)
+	if (!err)
 		err = devices_plug(&devices, machine);
 	return err;
 }
@@ -443,6 +448,7 @@ int main(int argc, char **argv)
 	static struct mover mover = {
 		.machine = &machine, .devices = &devices, .serial = &serial, .quiet = values_quiet
 	};
+	static struct monitor monitor;
 	static struct server server;
 	struct serial_state serial_state;
 	int status;
@@ -465,6 +471,8 @@ int main(int argc, char **argv)
 	check("stdin", serial_listen(&serial));
 	if (options.socket)
 		server_start(&server, options.socket);
+	if (options.monitor)
+		check("monitor", monitor_start(&monitor, &devices, options.monitor));
 	if (options.migrate)
 		check("migrate", mover_start(&mover, options.migrate));
 	devices_resume(&devices);
@@ -474,6 +482,10 @@ int main(int argc, char **argv)
 	if (options.migrate) {
 		mover_stop(&mover);
 		unlink(options.migrate);
+	}
+	if (options.monitor) {
+		monitor_stop(&monitor);
+		unlink(options.monitor);
 	}
 	if (options.socket)
 		unlink(options.socket);

@@ -3,12 +3,16 @@
 #include "tinyvmm_devices.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_ids.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vas/device.h>
 
+#include "tinyvmm_front.h"
 #include "tinyvmm_vhost.h"
 
 #ifdef HAVE_DEVICE
@@ -17,9 +21,12 @@
 #endif
 
 struct device {
+	char name[64];
+	unsigned int slot;
 	void (*close)(struct device *device);
 	struct vas_vfio_device physical;
 	struct vhost_device vhost;
+	struct front_device front;
 	struct vas_bus_device *bus;	  /* or NULL */
 	struct vas_virtio_server *server; /* NULL: it is a physical one */
 #ifdef HAVE_DEVICE
@@ -188,6 +195,25 @@ static int vhost_open(struct device *device, struct vas *vas, const struct words
 	return 0;
 }
 
+/* ---- another program's --------------------------------------------------------------------- */
+
+static void front_close(struct device *device)
+{
+	front_device_close(&device->front);
+}
+
+static int front_open(struct device *device, struct vas *vas, const struct words *words,
+		      struct vas_virtio_server **server)
+{
+	int err = front_device_open(&device->front, vas, words->kind, words->path, words->name);
+
+	if (err)
+		return err;
+	device->close = front_close;
+	*server = vas_vhost_user_server(device->front.front);
+	return 0;
+}
+
 /* ---- a physical device --------------------------------------------------------------------- */
 
 static void physical_close(struct device *device)
@@ -205,9 +231,13 @@ static int physical_open(struct devices *devices, struct device *device, const s
 	err = vas_vfio_device_open(words->host, devices->container_fd, &device->physical);
 	if (err)
 		return err;
-	devices->container_fd = device->physical.container_fd;
 	device->close = physical_close;
-	return 0;
+	if (devices->container_fd < 0)
+		devices->container_fd = fcntl(device->physical.container_fd, F_DUPFD_CLOEXEC, 0);
+	if (devices->container_fd >= 0)
+		return 0;
+	physical_close(device);
+	return vas_error_set(-EMFILE, "no further fd");
 }
 
 static int physical_add(struct devices *devices, const struct device *device, unsigned int slot)
@@ -225,18 +255,54 @@ static int physical_add(struct devices *devices, const struct device *device, un
 static int physical_attach(struct devices *devices, struct vas *vas)
 {
 	int fds[DEVICES_MAX];
-	struct vas_vfio_options options = { .device_fds = fds };
+	uint32_t ids[DEVICES_MAX];
+	struct vas_vfio_options options = { .device_fds = fds, .device_ids = ids };
+	const struct vas_vfio_device *physical;
 	unsigned int i;
 
 	if (devices->container_fd < 0)
 		return 0;
-	for (i = 0; i < devices->nr; i++)
-		if (devices->all[i]->close == physical_close)
-			fds[options.nr_device_fds++] = devices->all[i]->physical.device_fd;
+	for (i = 0; i < devices->nr; i++) {
+		if (devices->all[i]->close != physical_close)
+			continue;
+		physical = &devices->all[i]->physical;
+		options.name = options.nr_device_fds ? "vfio" : physical->name;
+		ids[options.nr_device_fds] = physical->device_id;
+		fds[options.nr_device_fds++] = physical->device_fd;
+	}
 	return vas_vfio_attach(vas, devices->container_fd, &options, &devices->vfio);
 }
 
+static int nr_physical(const struct devices *devices)
+{
+	unsigned int i;
+	int nr = 0;
+
+	for (i = 0; i < devices->nr; i++)
+		nr += devices->all[i]->close == physical_close;
+	return nr;
+}
+
+/* Nothing that the last one does reaches the guest's memory from here on. */
+static void physical_detach(struct devices *devices)
+{
+	vas_vfio_detach(devices->vfio);
+	devices->vfio = NULL;
+	if (devices->container_fd >= 0)
+		close(devices->container_fd);
+	devices->container_fd = -1;
+}
+
 /* ---- all of them --------------------------------------------------------------------------- */
+
+static const char *name_of(const struct words *words)
+{
+	if (words->host)
+		return words->host;
+	if (words->name)
+		return words->name;
+	return words->tap ? words->tap : words->kind;
+}
 
 static int device_open(struct devices *devices, struct device *device, struct vas *vas,
 		       const char *spec, struct vas_virtio_server **server)
@@ -248,6 +314,8 @@ static int device_open(struct devices *devices, struct device *device, struct va
 		err = block_open(device, vas, &words, server);
 	else if (!err && (!strcmp(words.kind, "vhost-net") || !strcmp(words.kind, "vhost-vsock")))
 		err = vhost_open(device, vas, &words, server);
+	else if (!err && front_kind(words.kind))
+		err = front_open(device, vas, &words, server);
 	else if (!err && bus_kind(words.kind))
 		err = bus_open(device, vas, &words, server);
 	else if (!err && !strcmp(words.kind, "vfio"))
@@ -256,8 +324,11 @@ static int device_open(struct devices *devices, struct device *device, struct va
 		err = vas_error_set(
 			-EINVAL,
 			"there is no device \"%s\"; there are: blk, bus-blk, bus-console, bus-net, "
-			"bus-rng, bus-vsock, vfio, vhost-net, vhost-vsock",
+			"bus-rng, bus-vsock, vfio, vhost-net, vhost-user-blk, vhost-user-fs, "
+			"vhost-user-net, vhost-user-rng, vhost-vsock",
 			words.kind);
+	if (!err)
+		snprintf(device->name, sizeof(device->name), "%s", name_of(&words));
 	free(words.text);
 	return err;
 }
@@ -285,6 +356,7 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
 		.window = DEVICES_WINDOW,
 		.window_size = DEVICES_WINDOW_SIZE,
 		.first_event = DEVICES_FIRST_EVENT,
+		.hotplug_port = DEVICES_HOTPLUG,
 	};
 	unsigned int i;
 	int err = vas_pci_create(machine->vas, &options, &devices->pci);
@@ -302,6 +374,7 @@ static int device_plug(struct devices *devices, struct device *device, unsigned 
 	if (!err)
 		err = device->server ? vas_pci_add_virtio(devices->pci, slot, device->server) :
 				       physical_add(devices, device, slot);
+	device->slot = slot;
 	return err < 0 ? err : 0;
 }
 
@@ -315,32 +388,71 @@ int devices_plug(struct devices *devices, struct machine *machine)
 	return err ? err : physical_attach(devices, machine->vas);
 }
 
+/* ---- they go ------------------------------------------------------------------------------- */
+
+/* It is off the bus. */
+static void device_forget(struct devices *devices, unsigned int index)
+{
+	struct device *device = devices->all[index];
+
+	devices->all[index] = devices->all[--devices->nr];
+	if (!nr_physical(devices))
+		physical_detach(devices);
+	device->close(device);
+	free(device);
+}
+
+static int find(const struct devices *devices, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < devices->nr; i++)
+		if (!strcmp(devices->all[i]->name, name))
+			return (int)i;
+	return vas_error_set(-ENOENT, "there is no device %s", name);
+}
+
+int devices_unplug(struct devices *devices, const char *name, uint64_t timeout_ns)
+{
+	int index = find(devices, name), err;
+
+	if (index < 0)
+		return index;
+	err = vas_pci_unplug(devices->pci, devices->all[index]->slot, timeout_ns);
+	if (err)
+		return err;
+	device_forget(devices, (unsigned int)index);
+	return 0;
+}
+
+void devices_remove_all(struct devices *devices)
+{
+	unsigned int slot;
+
+	for (slot = 1; slot < VAS_PCI_SLOTS; slot++)
+		vas_pci_remove(devices->pci, slot);
+}
+
 /* ---- elsewhere ----------------------------------------------------------------------------- */
 
 int devices_pause(struct devices *devices)
 {
-	return devices->pci ? vas_pci_pause(devices->pci) : 0;
+	return vas_pci_pause(devices->pci);
 }
 
 void devices_resume(struct devices *devices)
 {
-	if (devices->pci)
-		vas_pci_resume(devices->pci);
+	vas_pci_resume(devices->pci);
 }
 
 int devices_save(struct devices *devices, void **state, size_t *size)
 {
-	*state = NULL;
-	*size = 0;
-	return devices->pci ? vas_pci_save(devices->pci, state, size) : 0;
+	return vas_pci_save(devices->pci, state, size);
 }
 
 int devices_load(struct devices *devices, const void *state, size_t size)
 {
-	if (!devices->pci == !size)
-		return size ? vas_pci_load(devices->pci, state, size) : 0;
-	return vas_error_set(-EINVAL, size ? "the guest has PCI devices, and here are none" :
-					     "the guest has no PCI devices, and here are some");
+	return vas_pci_load(devices->pci, state, size);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -348,14 +460,11 @@ int devices_load(struct devices *devices, const void *state, size_t size)
 void devices_destroy(struct devices *devices)
 {
 	vas_pci_destroy(devices->pci);
-	vas_vfio_detach(devices->vfio);
-	while (devices->nr) {
-		struct device *device = devices->all[--devices->nr];
-
-		device->close(device);
-		free(device);
-	}
+	while (devices->nr)
+		device_forget(devices, devices->nr - 1);
 }
+
+/* ---- accesses ------------------------------------------------------------------------------ */
 
 int devices_io(struct devices *devices, const struct machine_io *io)
 {
@@ -366,5 +475,5 @@ int devices_io(struct devices *devices, const struct machine_io *io)
 		.data = io->data,
 	};
 
-	return devices->pci ? vas_pci_io(devices->pci, &access) : 0;
+	return vas_pci_io(devices->pci, &access);
 }

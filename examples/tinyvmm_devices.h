@@ -12,6 +12,7 @@
 #define DEVICES_WINDOW	    0xd0000000ull /* of the BARs: no RAM is there */
 #define DEVICES_WINDOW_SIZE 0x10000000ull
 #define DEVICES_FIRST_EVENT 0x10000u
+#define DEVICES_HOTPLUG	    0xae00u /* ports, as QEMU's machines have them */
 
 /* Of a slot's line: pins 16 to 23 of the I/O APIC, in turn. */
 #define DEVICES_GSI(slot) (16u + (slot) % 8u)
@@ -28,9 +29,10 @@ struct devices {
 
 /*
  * A PCI bus for this machine, and devices on it: "blk,path=FILE", "bus-KIND,name=NAME", of blk,
- * console, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N", or
- * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. 0 or -errno, with
- * vas_error().
+ * console, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N",
+ * "vhost-user-KIND,path=SOCKET", of blk, fs, net and rng, which other programs serve, or
+ * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. Their names are those of
+ * NAME, tap and ADDRESS; of others, that of the kind. 0 or -errno, with vas_error().
  */
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
 		   unsigned int nr);
@@ -54,6 +56,16 @@ void devices_resume(struct devices *devices);
  */
 int devices_save(struct devices *devices, void **state, size_t *size);
 int devices_load(struct devices *devices, const void *state, size_t size);
+
+/*
+ * Ask the guest for one of them, and take it away when it has let go of it. Of physical ones the
+ * last takes the container along; until then it has those that were taken away, too. -ENOENT: there
+ * is none of that name; else as vas_pci_unplug(): it stays.
+ */
+int devices_unplug(struct devices *devices, const char *name, uint64_t timeout_ns);
+
+/* From the bus, at once: the machine has stopped. Who waits for the guest has an error. */
+void devices_remove_all(struct devices *devices);
 
 /* Before the machine is destroyed. One that was never created is no error. */
 void devices_destroy(struct devices *devices);

@@ -222,7 +222,8 @@ static int incoming_accept(void *arg, struct vas *vas, const void *state, size_t
 
 int machine_receive(struct arrival *arrival, const char *path)
 {
-	static const struct vas_migrate_target_ops ops = { incoming_accept, incoming_withdraw };
+	static const struct vas_migrate_target_ops ops = { .accept = incoming_accept,
+							   .withdraw = incoming_withdraw };
 	int fd = socket_connect(path), err;
 	const struct vas_migrate_target target = {
 		.fds = &fd, .nr_fds = 1, .stall_ns = PEER_NS, .ops = &ops, .arg = arrival

@@ -13,7 +13,7 @@ Builds and runs the benches NAME... (default: all of them), for example
 
     bench.sh translate --case '*/64/*'
 
-  --png DIR  also draw the results there, as NAME-*.png (needs gnuplot)
+  --svg DIR  also draw the results there, as NAME-*.svg (needs gnuplot)
   --build    only build them, and all else as they are: without debugging, with more optimization
   --help     print this, then the benches' own options
 
@@ -24,7 +24,7 @@ EOF
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 build=${VAS_BENCH_BUILD:-$root/build-bench}
 names=
-png=
+svg=
 help=
 only_build=
 
@@ -61,12 +61,12 @@ while [ "$remaining" -gt 0 ]; do
 	shift
 	remaining=$((remaining - 1))
 	case $option in
-	--png)
+	--svg)
 		test "$remaining" -gt 0 || {
-			echo "bench.sh: --png needs a folder" >&2
+			echo "bench.sh: --svg needs a folder" >&2
 			exit 2
 		}
-		png=$1
+		svg=$1
 		shift
 		remaining=$((remaining - 1))
 		;;
@@ -83,8 +83,8 @@ if [ -n "$help" ]; then
 	usage
 	set -- --help
 fi
-if [ -n "$png" ]; then
-	mkdir -p "$png"
+if [ -n "$svg" ]; then
+	mkdir -p "$svg"
 	set -- "$@" --json
 fi
 
@@ -95,10 +95,10 @@ for name in $names; do
 		echo "bench.sh: no bench '$name'; there are: $(known | tr '\n' ' ')" >&2
 		exit 2
 	}
-	if [ -n "$png" ]; then
-		"$program" "$@" >"$png/$name.json" || status=$?
-		cat "$png/$name.json"
-		"$root/bench/plot.sh" "$png/$name.json" "$png" >&2 || status=$?
+	if [ -n "$svg" ]; then
+		"$program" "$@" >"$svg/$name.json" || status=$?
+		cat "$svg/$name.json"
+		"$root/bench/plot.sh" "$svg/$name.json" "$svg" >&2 || status=$?
 	else
 		"$program" "$@" || status=$?
 	fi

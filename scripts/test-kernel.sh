@@ -14,7 +14,8 @@ top=$(dirname "$scripts")
 . "$scripts/vm-machine.sh"
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
 all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile net migrate hotplug
-	leaks pinning forged watching failing fuzz contract dma echo blk_linux net_linux dkms'
+	leaks pinning forged watching failing fuzz contract dma echo blk_linux net_linux together
+	dkms'
 modules='vas modules/test/vas_test modules/example/vas_example modules/virtqueue/vas_virtqueue modules/blk/vas_blk
 	modules/net/vas_net modules/dma/vas_dma'
 debug='' long='' only='' kernels='' passed=0 failed=0 skipped=0
@@ -32,7 +33,8 @@ usage()
 
 	NAME         a kernel as kernel.sh names it (default: 6.1 6.12 newest)
 
-	TEST_SEED, TEST_HOTPLUG_ROUNDS, TEST_FUZZ_SECONDS, TEST_ECHO_ROUNDS  reach the tests
+	TEST_SEED, TEST_HOTPLUG_ROUNDS, TEST_FUZZ_SECONDS, TEST_ECHO_ROUNDS,
+	TEST_TOGETHER_ROUNDS  reach the tests
 	VAS_KERNEL_BUILD  folder to build in (now: $build)
 	END
 }
@@ -181,7 +183,7 @@ run()
 	programs=$#
 	for test in ${only:-$all}; do
 		case $test in
-		guests | dkms) ;;
+		guests | together | dkms) ;;
 		*) set -- "$@" --run "$build/tests/kernel/kernel_$test" ;;
 		esac
 	done
@@ -201,6 +203,26 @@ run_guests()
 		set -- "$@" --run "$program"
 	done
 	machine "$name" "$@"
+}
+
+# run_together NAME: everybody who follows a vas, on one: that takes an IOMMU, and the kernel's vhost and
+# VFIO, which those with checkers have not got.
+run_together()
+{
+	! has_checkers "$1" || return 0
+	name=$1 rounds=100
+	[ -z "$long" ] || rounds=1000
+	set -- --kernel "$name" --with-kvm --mem 1024 --limit 3600 --timeout 10800 \
+		--append 'intel_iommu=on rcupdate.rcu_cpu_stall_timeout=300' --modprobe vfio_pci \
+		--modprobe vfio_iommu_type1 --modprobe vhost_net --modprobe tun \
+		--qemu-arg -device --qemu-arg intel-iommu,intremap=on,caching-mode=on \
+		--qemu-arg -device --qemu-arg edu,dma_mask=0xffffffffffffffff \
+		--qemu-arg -device --qemu-arg edu,dma_mask=0xffffffffffffffff \
+		--env TEST_TIMEOUT=3500 --env TEST_TOGETHER_ROUNDS="${TEST_TOGETHER_ROUNDS:-$rounds}"
+	for module in vas modules/test/vas_test modules/virtqueue/vas_virtqueue modules/net/vas_net; do
+		set -- "$@" --module "$build/ko-$name/kernel/$module.ko"
+	done
+	machine "$name" "$@" --run "$build/tests/kernel/kernel_together"
 }
 
 # machine NAME ARGUMENT...: of vm.sh; add up what it reports
@@ -263,6 +285,9 @@ for kernel in $kernels; do
 		*' guests '*) run_guests "$kernel" ;;
 		esac
 		run "$kernel"
+		case " ${only:-$all} " in
+		*' together '*) run_together "$kernel" ;;
+		esac
 		case " ${only:-$all} " in
 		*' dkms '*) try_dkms "$kernel" ;;
 		esac

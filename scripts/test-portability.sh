@@ -94,6 +94,8 @@ musl_readme()
 	[ "$(build-musl/example)" = "hello from gpa 0x1000" ]
 }
 
+hang_s=1800 # for what hangs
+
 # What a test of the command says goes to build-musl/NAME.out.
 musl_command()
 {
@@ -103,7 +105,8 @@ musl_command()
 		# (Without json-c, which is not built for it, the command does not speak with QEMU.)
 		case $name in lib | qemu | a_qemu_that_runs_can_be_worked_on) continue ;; esac
 		status=0
-		VAS=$top/build-musl/cli/vas RICH_OWNER=$top/build/tests/cli/rich_owner "$test" \
+		VAS=$top/build-musl/cli/vas RICH_OWNER=$top/build/tests/cli/rich_owner \
+			BUS_OWNER=$top/build/tests/cli/bus_owner timeout $hang_s "$test" \
 			>"build-musl/$name.out" 2>&1 || status=$?
 		[ $status = 0 ] || [ $status = 77 ] || {
 			bad="$bad $name"

@@ -8,10 +8,11 @@
 #include <vas/migrate.h>
 
 #include "cli/endpoint/endpoint.h"
-#include "cli/vmm/start.h"
 #include "cli/target/parse.h"
 #include "cli/ui/text.h"
 #include "cli/ui/verb.h"
+#include "cli/vmm/qemu.h"
+#include "cli/vmm/start.h"
 
 enum { RECEIVE_PAUSED = 2000 };
 
@@ -36,34 +37,110 @@ struct receipt {
 	int stays_paused;
 	char *const *command; /* the QEMU for a guest that comes with the memory; NULL: none */
 	struct held held;
+	int has_begun;	 /* the guest's QEMU: it waits for the state */
 	int has_guest;	 /* it is loaded, and stands */
 	int was_running; /* the guest, and is to again */
 };
 
-/* What is to be started is said here: nobody who connects has a command run. */
+static int parse(const struct receipt *receipt, const void *bytes, size_t size,
+		 struct qemu_record *record)
+{
+	if (!receipt->command)
+		return vas_error_set(-EOPNOTSUPP,
+				     "a guest of QEMU's comes with the memory: what is "
+				     "to run it stands behind --");
+	return qemu_record_parse(bytes, size, record);
+}
+
+static int not_started(void)
+{
+	return vas_error_set(-ECANCELED, "its QEMU could not be started");
+}
+
+/*
+ * What is to be started is said here: nobody who connects chooses a command. Until the guest is in
+ * it, it ends with us.
+ */
+static int start_guest(struct receipt *receipt, struct vas *vas, const struct qemu_record *record)
+{
+	held_init(&receipt->held, vas);
+	receipt->held.attaches = 1;
+	return start_recorded(&receipt->held, record, receipt->command) ? not_started() : 0;
+}
+
+/* One in the background is no child of ours; one that fills memory would do so with what comes. */
+static int can_start_early(char *const *command)
+{
+	int can = command && !qemu_is_daemon(command);
+
+	for (; can && *command; command++)
+		can = !strstr(*command, "prealloc");
+	return can;
+}
+
+/* Its QEMU starts while its memory comes. */
+static int begin_guest(void *arg, struct vas *vas, const void *description, size_t size)
+{
+	struct receipt *receipt = arg;
+	struct qemu_record record;
+	int err = parse(receipt, description, size, &record);
+
+	if (err)
+		return err;
+	if (can_start_early(receipt->command)) {
+		err = start_guest(receipt, vas, &record);
+		receipt->has_begun = !err;
+	}
+	qemu_record_clean(&record);
+	return err;
+}
+
+static int load_guest(struct receipt *receipt, struct vas *vas, const struct qemu_record *record)
+{
+	int err = receipt->has_begun ? 0 : start_guest(receipt, vas, record);
+
+	if (!err && start_load(&receipt->held, record))
+		err = not_started();
+	if (!err)
+		start_detach(&receipt->held);
+	receipt->has_guest = !err;
+	return err;
+}
+
 static int accept_guest(void *arg, struct vas *vas, const void *state, size_t size)
 {
 	struct receipt *receipt = arg;
 	struct qemu_record record;
 	int err;
 
-	held_init(&receipt->held, vas);
 	if (!size && receipt->command)
 		return vas_error_set(-EPROTO, "no guest of QEMU's comes with the memory");
-	if (!size)
+	if (!size) {
+		held_init(&receipt->held, vas);
 		return 0;
-	if (!receipt->command)
-		return vas_error_set(-EOPNOTSUPP,
-				     "a guest of QEMU's comes with the memory: what is "
-				     "to run it stands behind --");
-	err = qemu_record_parse(state, size, &record);
+	}
+	err = parse(receipt, state, size, &record);
 	if (err)
 		return err;
 	receipt->was_running = record.is_running;
-	receipt->has_guest = !start_recorded(&receipt->held, &record, receipt->command) &&
-			     !start_load(&receipt->held, &record);
+	err = load_guest(receipt, vas, &record);
 	qemu_record_clean(&record);
-	return receipt->has_guest ? 0 : vas_error_set(-ECANCELED, "its QEMU could not be started");
+	return err;
+}
+
+/* Signals wait from where a QEMU is started, which may end before it is needed. */
+static int look_around(void *arg)
+{
+	struct receipt *receipt = arg;
+	struct held *held = &receipt->held;
+	int code;
+
+	if (!receipt->has_begun)
+		return has_signal();
+	if (!child_has_ended(&held->child, held->name, &code))
+		return has_signal() || start_connect(held);
+	note("%s has ended with %d before its guest had come", held->name, code);
+	return 1;
 }
 
 /* The source goes on. */
@@ -74,7 +151,10 @@ static void withdraw_guest(void *arg)
 	start_kill(&receipt->held);
 }
 
-static const struct vas_migrate_target_ops ops = { accept_guest, withdraw_guest };
+static const struct vas_migrate_target_ops ops = { .begin = begin_guest,
+						   .accept = accept_guest,
+						   .withdraw = withdraw_guest,
+						   .progress = look_around };
 
 static int go_on(struct receipt *receipt, int source_gone)
 {

@@ -85,6 +85,13 @@ static void let_go_on(void *arg)
 		note("the guest stands still: %s", vas_error());
 }
 
+static int describe(void *arg, void **description, size_t *size)
+{
+	struct job *job = arg;
+
+	return guest_describe(&job->guest, description, size);
+}
+
 /* All memory is sent, and the receiver has not been told so. */
 static int save(void *arg, void **state, size_t *size)
 {
@@ -130,13 +137,18 @@ static int show(void *arg, const struct vas_migrate_progress *p)
 	return 0;
 }
 
-static const struct vas_migrate_ops ops = {
-	.pause = stop_guest, .resume = let_go_on, .save = save, .progress = show
-};
-
-static const struct vas_migrate_ops live_ops = {
-	.pause = stop_guest, .resume = let_go_on, .save = save, .progress = show, .told = told
-};
+static const struct vas_migrate_ops vas_ops = { .save = save, .progress = show };
+static const struct vas_migrate_ops guest_ops = { .pause = stop_guest,
+						  .resume = let_go_on,
+						  .save = save,
+						  .progress = show,
+						  .describe = describe };
+static const struct vas_migrate_ops live_ops = { .pause = stop_guest,
+						 .resume = let_go_on,
+						 .save = save,
+						 .progress = show,
+						 .told = told,
+						 .describe = describe };
 
 /* ---- sending ------------------------------------------------------------------------------ */
 
@@ -152,6 +164,7 @@ static int prepare_guest(struct job *job)
 	if (is_live < 0)
 		return is_live;
 	if (!is_live) {
+		options->ops = &guest_ops;
 		options->flags |= VAS_MIGRATE_STOP_FIRST;
 		return 0;
 	}
@@ -169,7 +182,7 @@ static int migrate(struct job *job, struct vas_migrate_progress *report)
 
 	job->options.fds = job->endpoint->fds;
 	job->options.nr_fds = (uint32_t)job->endpoint->nr;
-	job->options.ops = &ops;
+	job->options.ops = &vas_ops;
 	job->options.arg = job;
 	if (job->endpoint->is_one_way)
 		job->options.flags |= VAS_MIGRATE_ONE_WAY;

@@ -148,6 +148,47 @@ int child_inherit(struct child *child, int fd)
 	return copy;
 }
 
+/* ---- one that ends with us ---------------------------------------------------------------- */
+
+/*
+ * A pipe whose other end is closed tells its reader by a signal, if that has asked for one. Reader
+ * is whose pid stands in the open file description, which the child keeps alive and we can change.
+ */
+int child_attach(struct child *child)
+{
+	int err;
+
+	if (pipe2(child->leash, O_CLOEXEC))
+		return -errno;
+	child->is_attached = 1;
+	err = child_inherit(child, child->leash[0]);
+	if (err < 0)
+		child_detach(child);
+	return err < 0 ? err : 0;
+}
+
+static int tighten(const struct child *child)
+{
+	const int end = child->leash[0];
+
+	return fcntl(end, F_SETOWN, child->pid) || fcntl(end, F_SETSIG, SIGKILL) ||
+			       fcntl(end, F_SETFL, O_ASYNC) ?
+		       -errno :
+		       0;
+}
+
+void child_detach(struct child *child)
+{
+	if (!child->is_attached)
+		return;
+	fcntl(child->leash[0], F_SETFL, 0);
+	close(child->leash[0]);
+	close(child->leash[1]);
+	child->is_attached = 0;
+}
+
+/* ---- its arguments ------------------------------------------------------------------------ */
+
 /* A copy of arg with each "@FD@" replaced. */
 static char *replace_fd(const char *arg, const char *number)
 {
@@ -195,6 +236,8 @@ char **child_argv(const struct child *child, char *const *argv)
 	return copy;
 }
 
+/* ---- its life ----------------------------------------------------------------------------- */
+
 static int spawn(struct child *child, char **argv)
 {
 	posix_spawnattr_t attr;
@@ -215,6 +258,10 @@ static int spawn(struct child *child, char **argv)
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	err = posix_spawnp(&child->pid, argv[0], NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
+	if (err || !child->is_attached || !(err = -tighten(child)))
+		return -err;
+	kill(child->pid, SIGKILL);
+	waitpid(child->pid, NULL, 0);
 	return -err;
 }
 
@@ -248,6 +295,7 @@ int child_start(struct child *child, char **argv)
 	child_close(child);
 	if (!err)
 		return EXIT_OK;
+	child_detach(child);
 	child->pid = 0;
 	if (err == -ENOENT)
 		return fail(EXIT_NO_COMMAND, "there is no command '%s'", argv[0]);

@@ -15,6 +15,8 @@ struct child {
 	int nr_fds;
 	pid_t pid;
 	int was_told; /* a signal came that was meant to end us both */
+	int is_attached;
+	int leash[2]; /* of one that is tied: its end, which it has too, and ours */
 };
 
 /*
@@ -28,6 +30,13 @@ int child_keep(struct child *child, int fd);
 
 /* The child is to inherit a duplicate of fd: its number, or -errno. */
 int child_inherit(struct child *child, int fd);
+
+/*
+ * The child is to end with this process, however that ends (SIGKILL), from its start until it is
+ * untied: 0 or -errno.
+ */
+int child_attach(struct child *child);
+void child_detach(struct child *child);
 
 /* The child has it all, or is not to be. */
 void child_close(struct child *child);

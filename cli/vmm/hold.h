@@ -34,6 +34,7 @@ struct held {
 	int has_next;	/* a command had a QEMU started, and is at work on it */
 	int is_over;	/* nothing more to hold it for */
 	int is_managed; /* another program has started what runs, and may start it again */
+	int attaches;	/* what is started is to end with this process, until start_detach() */
 	int is_kept;	/* for another holder, who adopts it: its end is not ours */
 };
 

@@ -13,6 +13,7 @@
 #define PAGE	   VAS_PAGE_SIZE
 #define WORD	   (64 * PAGE)
 #define STALL_NS   60000000000ull
+#define LOWER	   8		     /* so much less than it may is tried first */
 #define HURRIED_MS 300		     /* QEMU's own default */
 #define WORDS	   (LIVE_WORDS / 64) /* of QEMU's: each may become one a page, in other regions */
 
@@ -108,7 +109,7 @@ static int begin_stream(struct live *live)
 	/* From here on QEMU may stop the guest at any time. */
 	live->guest->is_stopped = 1;
 	err = ram_stream_open(sock, RAM, live->memory, &live->stream);
-	return err ? err : qemu_set_downtime(live->guest->qmp, live->downtime_ms);
+	return err ? err : qemu_set_downtime(live->guest->qmp, live->downtime_ms / LOWER + 1);
 }
 
 /* A guest that writes faster than it is copied stands longer, or at once. */
@@ -119,6 +120,10 @@ static int hurry(struct live *live)
 	if (times >= 8 && live->haste != LIVE_STOPS) {
 		live->haste = LIVE_STOPS;
 		return qemu_stop(live->guest->qmp);
+	}
+	if (times >= 2 && live->haste == LIVE_AIMS_LOWER) {
+		live->haste = LIVE_CONVERGES;
+		return qemu_set_downtime(live->guest->qmp, live->downtime_ms);
 	}
 	if (times >= 4 && live->haste == LIVE_CONVERGES) {
 		live->haste = LIVE_HURRIES;

@@ -21,15 +21,16 @@ struct live {
 	struct qemu_stream qemu;
 	uint64_t downtime_ms;
 	uint64_t gpa; /* of the regions that are not QEMU's, so far is told */
-	enum { LIVE_CONVERGES, LIVE_HURRIES, LIVE_STOPS } haste;
+	enum { LIVE_AIMS_LOWER, LIVE_CONVERGES, LIVE_HURRIES, LIVE_STOPS } haste;
 };
 
 /*
  * The guest runs, and its QEMU has a monitor. It may stand for downtime_ms for the end of QEMU's
- * stream, as QEMU estimates it. 1; or 0: it has to stand all the time, and the user is told; or
- * -errno. live_end() is due in any case. It has to stand because QEMU looks at all of its RAM,
- * which takes memory then, also where it was never touched, and the host has not as much; memory is
- * plugged into it; or its RAM is not one block that we have named.
+ * stream, as QEMU estimates it; less is tried first, as more rounds cost the guest nothing. 1; or
+ * 0: it has to stand all the time, and the user is told; or -errno. live_end() is due in any case.
+ * It has to stand because QEMU looks at all of its RAM, which takes memory then, also where it was
+ * never touched, and the host has not as much; memory is plugged into it; or its RAM is not one
+ * block that we have named.
  */
 int live_begin(struct live *live, struct guest *guest, uint64_t downtime_ms);
 

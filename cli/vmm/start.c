@@ -48,11 +48,17 @@ void start_kill(struct held *held)
 	start_stand(held);
 	if (held->successor >= 0)
 		process_signal(held->successor, SIGKILL);
-	if (!held->child.pid)
-		return;
-	kill(held->child.pid, SIGKILL);
-	waitpid(held->child.pid, &code, 0);
-	held->child.pid = 0;
+	if (held->child.pid) {
+		kill(held->child.pid, SIGKILL);
+		waitpid(held->child.pid, &code, 0);
+		held->child.pid = 0;
+	}
+	start_detach(held);
+}
+
+void start_detach(struct held *held)
+{
+	child_detach(&held->child);
 }
 
 /* ---- QEMU --------------------------------------------------------------------------------- */
@@ -136,6 +142,8 @@ int start_prepare_qemu(struct held *held, char *const *command, const struct qem
 		err = dimm_start(held->vas, &held->child, more);
 	if (err)
 		return fail_vas(err, held->name);
+	if (held->attaches && (err = child_attach(&held->child)))
+		return fail(EXIT_OWN, "%s: %s", held->name, strerror(-err));
 	more->monitor = give_monitor(held);
 	err = more->monitor < 0 ? 0 : describe(held, command, how);
 	return err ? fail(EXIT_OWN, "%s: %s", held->folder.path, strerror(-err)) : EXIT_OK;
@@ -177,11 +185,15 @@ int start_qemu(struct held *held, char *const *command, const struct qemu_record
 
 /* ---- a guest that goes on ----------------------------------------------------------------- */
 
-/* As soon as QEMU listens. A daemon does by now. */
-static int connect_to(struct held *held, struct qmp **qmp)
+int start_connect(struct held *held)
 {
+	/* A daemon listens by now. */
 	const pid_t pid = held->child.pid ? held->child.pid : getpid();
-	int code = 0, err = monitor_await(&held->folder, RUN_MONITOR, pid, qmp);
+	int code = 0, err;
+
+	if (held->qmp)
+		return EXIT_OK;
+	err = monitor_await(&held->folder, RUN_MONITOR, pid, &held->qmp);
 
 	if (err == -ECHILD && held->child.pid && child_has_ended(&held->child, held->name, &code))
 		return fail(EXIT_REFUSED, "%s has ended with %d before its guest could go on",
@@ -191,7 +203,7 @@ static int connect_to(struct held *held, struct qmp **qmp)
 
 int start_await(struct held *held, const struct qemu_record *record)
 {
-	int code = connect_to(held, &held->qmp), err;
+	int code = start_connect(held), err;
 
 	if (code)
 		return code;

@@ -32,10 +32,12 @@ void start_turn(struct held *held);
 /*
  * A QEMU that goes on where the record says: it is started, takes the state, and goes on, or stands
  * until 'vas resume'. command: what to start, or NULL: what is recorded. Each step waits for the
- * one before; from await on until go_on or stand nobody else has its monitor. Exit codes; none
- * runs after an error of the first four.
+ * one before; from connect or await on until go_on or stand nobody else has its monitor. Exit
+ * codes; none runs after an error of the first five.
  */
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command);
+/* Until it listens: a step that may be left out, where await is to take less time. */
+int start_connect(struct held *held);
 /* Until it could take the state at once. */
 int start_await(struct held *held, const struct qemu_record *record);
 int start_write(struct held *held, const struct qemu_record *record, const void *part, size_t size);
@@ -54,6 +56,9 @@ int start_beside_asked(struct held *held);
 
 /* The guest that is in the folder, in `state`, goes on as it was started last; with a message. */
 void start_from_state(struct held *held);
+
+/* What was started by a holder that ties it may outlive the holder from now on. */
+void start_detach(struct held *held);
 
 /* Whatever runs in it: end it, now. */
 void start_kill(struct held *held);

@@ -133,8 +133,9 @@ int vas_vfio_under_way(struct vas_vfio *vfio, enum vfio_work work);
 
 int vas_vfio_devices_init(struct vas_vfio *vfio, const struct vas_vfio_options *options);
 void vas_vfio_devices_clean(struct vas_vfio *vfio);
-/* Whether all can be stopped: 0 or -EOPNOTSUPP. Stop the next one, as an op answers. */
-int vas_vfio_devices_check(const struct vas_vfio *vfio);
+/* Whether all can be stopped: else the consumer is UNSTOPPABLE. */
+void vas_vfio_devices_look(struct vas_vfio *vfio);
+/* Stop the next one, as an op answers. */
 int vas_vfio_devices_stop(struct vas_vfio *vfio);
 /* Have all that were stopped go on. */
 int vas_vfio_devices_resume(struct vas_vfio *vfio);

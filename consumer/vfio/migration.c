@@ -74,18 +74,15 @@ static int can_stop(int device_fd)
 	       feature.migration.flags & VFIO_MIGRATION_STOP_COPY;
 }
 
-int vas_vfio_devices_check(const struct vas_vfio *vfio)
+void vas_vfio_devices_look(struct vas_vfio *vfio)
 {
 	uint32_t i = 0;
 
 	while (i < vfio->nr_devices && can_stop(vfio->device_fds[i]))
 		i++;
-	if (vfio->nr_devices && i == vfio->nr_devices)
-		return 0;
-	return vas_error_set(
-		-EOPNOTSUPP,
-		"%s writes guest memory by DMA, and cannot be stopped: detach it first",
-		vfio->name);
+	vfio->consumer.flags &= ~VAS_CONSUMER_UNSTOPPABLE;
+	if (!vfio->nr_devices || i < vfio->nr_devices)
+		vfio->consumer.flags |= VAS_CONSUMER_UNSTOPPABLE;
 }
 
 /* Between STOP and RUNNING there is no data to read, and so no fd that comes back. */

@@ -36,14 +36,8 @@ static int finish(struct vas_consumer *consumer)
 static int freeze(struct vas_consumer *consumer, enum vas_freeze_reason reason,
 		  uint64_t deadline_ns)
 {
-	struct vas_vfio *vfio = vfio_of(consumer);
-	int err;
-
 	(void)deadline_ns;
-	if (reason == VAS_FREEZE_LAYOUT)
-		return 0;
-	err = vas_vfio_devices_check(vfio);
-	return err ? err : vas_vfio_devices_stop(vfio);
+	return reason == VAS_FREEZE_LAYOUT ? 0 : vas_vfio_devices_stop(vfio_of(consumer));
 }
 
 /* One that does not go on now is tried again before the next change, which fails if that does. */
@@ -138,6 +132,7 @@ static int container_new(struct vas *vas, int container_fd, const struct vas_vfi
 		err = vas_file_maps_get(vas, &v->file_maps);
 	if (err)
 		goto err_clean;
+	vas_vfio_devices_look(v);
 	*vfio = v;
 	return 0;
 
@@ -197,7 +192,10 @@ static int device_add(struct vas_vfio *vfio, const struct vas_vfio_device *devic
 				     vfio->name);
 	if (vfio->present.space)
 		err = vas_iommufd_enter(vfio, device->device_fd);
-	return err ? err : vas_vfio_devices_add(vfio, device->device_fd, device->device_id);
+	if (!err)
+		err = vas_vfio_devices_add(vfio, device->device_fd, device->device_id);
+	vas_vfio_devices_look(vfio);
+	return err;
 }
 
 int vas_vfio_device_add(struct vas_vfio *vfio, const struct vas_vfio_device *device)

@@ -42,6 +42,7 @@ enum vhost_user_request {
 	VHOST_USER_SET_VRING_ENABLE = 18,
 	VHOST_USER_SEND_RARP = 19,
 	VHOST_USER_SET_BACKEND_REQ_FD = 21,
+	VHOST_USER_IOTLB_MSG = 22,
 	VHOST_USER_GET_CONFIG = 24,
 	VHOST_USER_SET_CONFIG = 25,
 	VHOST_USER_GET_INFLIGHT_FD = 31,
@@ -55,6 +56,7 @@ enum vhost_user_request {
 };
 
 /* On the socket of SET_BACKEND_REQ_FD the back end asks. */
+#define VHOST_USER_BACKEND_IOTLB_MSG	 1u
 #define VHOST_USER_BACKEND_CONFIG_CHANGE 2u
 
 #define VHOST_USER_VERSION    1u
@@ -121,6 +123,18 @@ struct vhost_user_inflight {
 /* Some front ends send it with what the compiler puts at its end, and want that back. */
 #define VHOST_USER_INFLIGHT_SIZE 20u
 
+/* What a vhost_user_iotlb is, and its permissions: those of <vas/iommu.h>. */
+#define VHOST_USER_IOTLB_MISS	     1u
+#define VHOST_USER_IOTLB_UPDATE	     2u
+#define VHOST_USER_IOTLB_INVALIDATE  3u
+#define VHOST_USER_IOTLB_ACCESS_FAIL 4u
+
+struct vhost_user_iotlb {
+	uint64_t iova, size, user;
+	uint8_t prot, type;
+	uint8_t pad[6];
+};
+
 struct vhost_user_message {
 	uint32_t request, flags, size;
 	union {
@@ -132,6 +146,7 @@ struct vhost_user_message {
 		struct vhost_user_log log;
 		struct vhost_user_config config;
 		struct vhost_user_inflight inflight;
+		struct vhost_user_iotlb iotlb;
 	};
 	int fds[VHOST_USER_MAX_FDS];
 	uint32_t nr_fds;

@@ -23,6 +23,7 @@ void net_receiver_init(struct net_receiver *receiver, struct net *net, struct de
 		.max_segments = NET_BUFFER_SEGMENTS,
 	};
 	receiver->filled = 0;
+	receiver->generation = 0;
 	receiver->frames = receiver->bytes = receiver->dropped = 0;
 }
 
@@ -70,6 +71,7 @@ static void look(struct net_receiver *receiver)
 	net_receive_flush(receiver);
 	receiver->burst.chains = receiver->chains;
 	device_queue_peek(receiver->queue, &receiver->burst);
+	receiver->generation = device_queue_generation(receiver->queue);
 	find_places(receiver);
 	for (i = 0; i < NET_AHEAD && i < receiver->burst.nr; i++)
 		net_prefetch_to_write(receiver->places[i].iov_base);
@@ -180,10 +182,13 @@ int net_receive(struct net_receiver *receiver, const struct net_frame *frame)
 {
 	struct virtio_net_hdr_v1 header = frame->header;
 	uint64_t len = receiver->header_len + frame->len;
-	uint32_t nr = count_buffers(receiver, len);
+	uint32_t nr;
 
-	if (receiver->serial != memory_serial(receiver->queue->memory))
+	if (receiver->generation != device_queue_generation(receiver->queue))
+		look(receiver);
+	else if (receiver->serial != memory_serial(receiver->queue->memory))
 		find_places(receiver);
+	nr = count_buffers(receiver, len);
 	if (!nr) {
 		look(receiver);
 		nr = count_buffers(receiver, len);

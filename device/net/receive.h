@@ -21,6 +21,7 @@ struct net_receiver {
 	struct vas_virtq_segment segments[NET_BUFFER_SEGMENTS];
 	struct iovec places[NET_BUFFERS]; /* of their first segments; as much as is contiguous */
 	uint64_t serial;		  /* of the memory, for `places` */
+	uint64_t generation;		  /* of the queue's section, for all of these */
 	struct vas_virtq_answer answers[NET_BUFFERS];
 	uint64_t frames, bytes, dropped; /* since the last flush */
 };

@@ -80,7 +80,7 @@ static void receive_all(struct net_receiver *receiver, struct net_port *port)
 			continue;
 		if (is_inside && !held.is_there)
 			wait_for_frame(queue, held.has_ended ? -1 : port->fd);
-		else if (is_inside && receiver->burst.nr)
+		else if (is_inside && receiver->burst.nr && !queue->has_missed)
 			wait_for_more(queue);
 		else
 			device_queue_idle(queue, -1);

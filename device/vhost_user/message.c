@@ -58,6 +58,7 @@ static const struct shape shapes[] = {
 	[VHOST_USER_SET_VRING_ENABLE] = FIXED(struct vhost_user_vring_state),
 	[VHOST_USER_SEND_RARP] = NUMBER,
 	[VHOST_USER_SET_BACKEND_REQ_FD] = SHAPE(0, 0, 1),
+	[VHOST_USER_IOTLB_MSG] = FIXED(struct vhost_user_iotlb),
 	[VHOST_USER_GET_CONFIG] =
 		SHAPE(VHOST_USER_CONFIG_HEADER, sizeof(struct vhost_user_config), 0),
 	[VHOST_USER_SET_CONFIG] =

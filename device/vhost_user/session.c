@@ -10,14 +10,16 @@
 #include <unistd.h>
 #include <vas/consumer.h>
 
-#define RING_FEATURES                                                \
-	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED | \
-	 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
+#define RING_FEATURES                                                             \
+	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED |              \
+	 1ull << VIRTIO_F_ACCESS_PLATFORM | 1ull << VIRTIO_RING_F_INDIRECT_DESC | \
+	 1ull << VIRTIO_RING_F_EVENT_IDX)
 #define PROTOCOL_FEATURES                                                                  \
 	(1ull << VHOST_USER_PROTOCOL_MQ | 1ull << VHOST_USER_PROTOCOL_LOG_SHMFD |          \
 	 1ull << VHOST_USER_PROTOCOL_REPLY_ACK | 1ull << VHOST_USER_PROTOCOL_CONFIG |      \
 	 1ull << VHOST_USER_PROTOCOL_INFLIGHT | 1ull << VHOST_USER_PROTOCOL_RESET_DEVICE | \
-	 1ull << VHOST_USER_PROTOCOL_MEM_SLOTS | 1ull << VHOST_USER_PROTOCOL_STATUS)
+	 1ull << VHOST_USER_PROTOCOL_BACKEND_REQ | 1ull << VHOST_USER_PROTOCOL_MEM_SLOTS | \
+	 1ull << VHOST_USER_PROTOCOL_STATUS)
 
 struct answer {
 	uint32_t size;
@@ -62,6 +64,7 @@ static int set_features(struct session *session, struct vhost_user_message *mess
 				     "%#llx",
 				     (unsigned long long)unknown);
 	vrings_pause(session);
+	iommu_forget(session);
 	session->features = message->u64;
 	update_logging(session);
 	vrings_resume(session);
@@ -72,8 +75,7 @@ static uint64_t offered_protocol(const struct session *session)
 {
 	const struct vas_device_ops *ops = session->device->ops;
 
-	return PROTOCOL_FEATURES | (ops->announce ? 1ull << VHOST_USER_PROTOCOL_RARP : 0) |
-	       (ops->look ? 1ull << VHOST_USER_PROTOCOL_BACKEND_REQ : 0);
+	return PROTOCOL_FEATURES | (ops->announce ? 1ull << VHOST_USER_PROTOCOL_RARP : 0);
 }
 
 static int get_protocol_features(struct session *session, struct vhost_user_message *message,
@@ -134,6 +136,7 @@ static int reset_device(struct session *session, struct vhost_user_message *mess
 	(void)message;
 	(void)answer;
 	vrings_reset(session);
+	iommu_forget(session);
 	session->status = 0;
 	session->device->ops->reset(session->device);
 	return 0;
@@ -192,6 +195,7 @@ static int set_mem_table(struct session *session, struct vhost_user_message *mes
 				     "the front end says %u regions, with %u fds, in %u bytes", nr,
 				     message->nr_fds, message->size);
 	vrings_pause(session);
+	iommu_forget(session);
 	memory_clear(&session->memory);
 	err = fill_table(session, message);
 	binding_update(session, nr ? message->fds[0] : -1);
@@ -245,6 +249,7 @@ static int rem_mem_reg(struct session *session, struct vhost_user_message *messa
 				     (unsigned long long)wanted.gpa);
 	}
 	vrings_pause(session);
+	iommu_forget(session);
 	memory_remove(&session->memory, &wanted);
 	binding_update(session, -1);
 	vrings_resume(session);
@@ -317,6 +322,7 @@ static int get_vring_base(struct session *session, struct vhost_user_message *me
 	if (!vring)
 		return -EINVAL;
 	vring_pause(session, vring);
+	iommu_forget(session);
 	vring->is_started = false;
 	message->state.num = vring->queue.base;
 	answer->size = sizeof(message->state);
@@ -389,6 +395,13 @@ static int set_backend_req_fd(struct session *session, struct vhost_user_message
 	return request_set(session, message);
 }
 
+static int iotlb_msg(struct session *session, struct vhost_user_message *message,
+		     struct answer *answer)
+{
+	(void)answer;
+	return iommu_message(session, message);
+}
+
 static int set_status(struct session *session, struct vhost_user_message *message,
 		      struct answer *answer)
 {
@@ -440,6 +453,7 @@ static const struct handler handlers[] = {
 	[VHOST_USER_SET_VRING_ENABLE] = { .change = set_vring_enable },
 	[VHOST_USER_SEND_RARP] = { .run = send_rarp },
 	[VHOST_USER_SET_BACKEND_REQ_FD] = { .run = set_backend_req_fd },
+	[VHOST_USER_IOTLB_MSG] = { .run = iotlb_msg },
 	[VHOST_USER_GET_CONFIG] = { .run = get_config, .has_answer = true },
 	[VHOST_USER_SET_CONFIG] = { .run = set_config },
 	[VHOST_USER_GET_INFLIGHT_FD] = { .run = get_inflight_fd, .has_answer = true },
@@ -505,15 +519,21 @@ static int wait_for_message(struct session *session, int stop_fd, int look_fd)
 		{ .fd = session->sock, .events = POLLIN },
 		{ .fd = stop_fd, .events = POLLIN },
 		{ .fd = look_fd, .events = POLLIN },
+		{ .fd = session->view ? session->requests.sock : -1, .events = POLLIN },
 	};
+	int err;
 
 	do {
-		if (poll(fds, 3, -1) < 0)
+		if (poll(fds, 4, -1) < 0)
 			return errno == EINTR ? 0 : -errno;
 		if (fds[2].revents) {
 			vas_device_drain(look_fd);
 			request_look(session);
 		}
+		err = fds[3].revents ? request_receive(session) : 0;
+		if (err)
+			return err;
+		fds[3].fd = session->requests.sock;
 	} while (!fds[0].revents && !fds[1].revents);
 	return 0;
 }
@@ -540,8 +560,9 @@ static int serve(struct session *session, int stop_fd, int look_fd)
 static void clean(struct session *session)
 {
 	vrings_clean(session);
+	iommu_end(session);
 	binding_end(session);
-	request_end(session);
+	requests_end(session);
 	memory_clear(&session->memory);
 	shared_map_close(&session->memory.log);
 	shared_map_close(&session->inflight);
@@ -556,10 +577,12 @@ int vhost_user_serve(int sock, int stop_fd, struct vas_device *device,
 	if (err)
 		return vas_error_set(err, "no memory for a front end");
 	session->sock = sock;
-	session->request_sock = -1;
 	session->device = device;
 	session->poll_ns = options->poll_ns;
-	err = vrings_init(session);
+	session->miss_ns = options->miss_ns;
+	err = requests_init(session);
+	if (!err)
+		err = vrings_init(session);
 	if (!err) {
 		err = serve(session, stop_fd, options->look_fd);
 		clean(session);

@@ -8,6 +8,7 @@
  *	inflight.c	the file with the requests in flight
  *	binding.c	a part in the vas that the memory is
  *	request.c	what the front end is told without having asked
+ *	iommu.c		what iovas of a guest with an IOMMU stand for
  *
  * Whatever a request changes, the queues that use it stand still meanwhile, with nothing in flight.
  * One thread reads requests, and each queue that runs has its own.
@@ -32,17 +33,36 @@ struct session_ring {
 	bool is_enabled;
 };
 
+#define REQUESTS_MAX 256u /* that the front end has not replied to */
+
+struct request_reply {
+	uint32_t request, flags, size;
+	uint64_t u64;
+} __attribute__((packed));
+
+/* The front end's socket for what it is told without having asked. */
+struct requests {
+	pthread_mutex_t lock; /* all of it */
+	int sock;	      /* or -1 */
+	/* Misses that it has not replied to: nr from the first on, round and round. */
+	uint64_t iovas[REQUESTS_MAX];
+	uint32_t first, nr;
+	struct request_reply reply; /* so much of one as has come */
+	uint32_t reply_len;
+};
+
 struct session {
 	int sock;
-	int request_sock; /* on which the front end is told of changes, or -1 */
+	struct requests requests;
 	struct vas_device *device;
 	struct memory memory;
-	bool repeats_regions; /* the front end has added one that is there */
+	struct vas_iommu_view *view; /* NULL: there was no need of one yet */
+	bool repeats_regions;	     /* the front end has added one that is there */
 	struct shared_map inflight;
 	uint32_t inflight_queues, inflight_descs;
 	uint64_t features, protocol_features; /* that the front end has accepted */
 	uint8_t status;
-	uint64_t poll_ns;
+	uint64_t poll_ns, miss_ns;
 	struct session_ring *vrings; /* device->max_queues */
 	uint32_t nr_running;
 };
@@ -50,6 +70,7 @@ struct session {
 struct vhost_user_options {
 	uint64_t poll_ns; /* how long an idle queue is looked at before its thread sleeps */
 	int look_fd; /* an eventfd or signalfd that says: look at what the device works on; or -1 */
+	uint64_t miss_ns; /* for the answer to a miss of an IOMMU's; 0: the usual time */
 };
 
 /*
@@ -90,9 +111,26 @@ void binding_update(struct session *session, int fd);
 void binding_end(struct session *session);
 
 /* SET_BACKEND_REQ_FD; what the device works on may have changed; the end. */
+int requests_init(struct session *session);
 int request_set(struct session *session, struct vhost_user_message *message);
 void request_look(struct session *session);
-void request_end(struct session *session);
+void requests_end(struct session *session);
+
+/* Of queues' threads: an iova is missed, or may not be used. Then, what the front end replies. */
+int request_miss(void *session, uint64_t iova, uint32_t prot);
+void request_fault(void *session, uint64_t iova, uint32_t prot);
+int request_receive(struct session *session);
+
+/* Addresses are iovas. There is a view from iommu_begin() on. */
+bool iommu_is_used(const struct session *session);
+int iommu_begin(struct session *session);
+void iommu_end(struct session *session);
+
+/* IOTLB_MSG. */
+int iommu_message(struct session *session, const struct vhost_user_message *message);
+
+/* All of the view goes: what is in use now stays in use until the queues are stopped. */
+void iommu_forget(struct session *session);
 
 /* GET_INFLIGHT_FD: the answer's payload, and its fd (-1: there is none); SET_INFLIGHT_FD. */
 int inflight_make(const struct session *session, struct vhost_user_inflight *inflight, int *fd);

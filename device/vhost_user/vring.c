@@ -45,6 +45,10 @@ static int find_ring(const struct session *session, struct session_ring *vring)
 	const struct vhost_user_vring_addr *addr = &vring->addr;
 	struct device_ring_place *place = &vring->queue.place;
 
+	if (iommu_is_used(session)) {
+		*place = (struct device_ring_place){ addr->desc, addr->avail, addr->used };
+		return 0;
+	}
 	if (memory_gpa_of_user(&session->memory, addr->desc, 1, &place->desc) ||
 	    memory_gpa_of_user(&session->memory, addr->avail, 1, &place->driver) ||
 	    memory_gpa_of_user(&session->memory, addr->used, 1, &place->device))
@@ -68,8 +72,11 @@ static int run(struct session *session, struct session_ring *vring)
 	struct device_queue *queue = &vring->queue;
 	int err = find_ring(session, vring);
 
+	if (!err && iommu_is_used(session))
+		err = iommu_begin(session);
 	if (err)
 		return err;
+	queue->view = iommu_is_used(session) ? session->view : NULL;
 	queue->format = session->features & 1ull << VIRTIO_F_RING_PACKED ? VAS_VIRTQ_PACKED :
 									   VAS_VIRTQ_SPLIT;
 	queue->flags =
@@ -221,6 +228,8 @@ int vrings_init(struct session *session)
 		queue->index = i;
 		queue->memory = &session->memory;
 		queue->poll_ns = session->poll_ns;
+		queue->tell_fault = request_fault;
+		queue->tell_user = session;
 	}
 	return 0;
 err_clean:

@@ -142,12 +142,16 @@ struct vas_consumer_ops {
  * DEVICE_REGIONS: it is told of regions with VAS_REGION_DEVICE as well, which all others never see.
  * BINDERS: behind it are holders of sections and maps. It is started before the others, so that
  * those are asked at once, in place of finding out; the others run on meanwhile.
+ * UNSTOPPABLE: it writes, and cannot be frozen for WRITERS: vas_freeze() is refused while it is
+ * attached, and what needs that, before it begins. May be set and cleared while it is attached, in
+ * an op or between vas_layout_begin() and its end.
  */
 #define VAS_CONSUMER_PINS	    1u
 #define VAS_CONSUMER_UNLOGGED	    2u
 #define VAS_CONSUMER_ALWAYS_DIRTY   4u
 #define VAS_CONSUMER_DEVICE_REGIONS 8u
 #define VAS_CONSUMER_BINDERS	    16u
+#define VAS_CONSUMER_UNSTOPPABLE    32u
 
 /*
  * Embedded in the consumer's own struct. ops and flags are the consumer's, the rest the library's.

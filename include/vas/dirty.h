@@ -108,6 +108,13 @@ VAS_API ssize_t vas_trackers(struct vas *vas, struct vas_tracker_info *trackers,
  * -EINVAL: it is not frozen.
  */
 VAS_API int vas_freeze(struct vas *vas, uint64_t timeout_ns, struct vas_blocker *blocker);
+
+/*
+ * Whether vas_freeze() would be refused whatever time it had, for what must not begin then: 0, or
+ * -EOPNOTSUPP: a consumer cannot be stopped, which *blocker (may be NULL) and vas_error() name.
+ * -EPERM: not the owner.
+ */
+VAS_API int vas_freeze_check(struct vas *vas, struct vas_blocker *blocker);
 VAS_API int vas_thaw(struct vas *vas);
 
 /* Wait until the vas is not frozen, as a writer does after -EAGAIN. -ETIMEDOUT. */

@@ -61,6 +61,12 @@ struct vas_migrate_ops {
 	 * together with VAS_MIGRATE_STOP_FIRST.
 	 */
 	ssize_t (*told)(void *arg, struct vas_dirty_word *words, size_t nr);
+	/*
+	 * What a destination has to know to make ready for the guest while its memory comes, up to
+	 * 16 MiB from malloc(): for its begin(). The library frees it. Called first of all. May be
+	 * NULL.
+	 */
+	int (*describe)(void *arg, void **description, size_t *size);
 };
 
 /* Flags of struct vas_migrate_options. */
@@ -108,15 +114,23 @@ struct vas_migrate_options {
  * NULL) is the last progress. Waits for the peer up to stall_ns without progress.
  *
  * -EINVAL: options. -EBUSY: writers did not freeze. -ECANCELED: by progress(). -ESTALE: the layout
- * changed meanwhile. -ETIMEDOUT, -ECONNRESET: the peer. -EOPNOTSUPP: a region is local memory or a
- * device's, or a consumer does not log. Else
- * from the fds or a consumer.
+ * changed meanwhile. -ETIMEDOUT, -ECONNRESET: the peer. -EOPNOTSUPP, before anything is sent: a
+ * region is local memory or a device's, or a consumer does not log, or cannot be stopped
+ * (vas_freeze_check()). Else from the fds or a consumer.
  */
 VAS_API int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *options,
 			     struct vas_migrate_progress *report);
 
 /* What the receiver's VMM does. Called in the caller's thread, with the arg of the target. */
 struct vas_migrate_target_ops {
+	/*
+	 * The memory is made, and what it is to have comes from now on: start what is to run in it,
+	 * which may map it, and must neither read nor write it. The vas has no regions yet, and is
+	 * the library's: it is gone if anything fails. Called where the source describes its guest,
+	 * and all memory is in the vas's own file. Not 0 refuses, and the source goes on. NULL: all
+	 * that is done in accept.
+	 */
+	int (*begin)(void *arg, struct vas *vas, const void *description, size_t size);
 	/*
 	 * All is received and verified, and the source does not know yet: do now what may fail (a
 	 * VM, vCPUs, devices, with this state). Not 0 refuses: the source goes on, and
@@ -125,8 +139,13 @@ struct vas_migrate_target_ops {
 	 * library's.
 	 */
 	int (*accept)(void *arg, struct vas *vas, const void *state, size_t size);
-	/* Undo accept: the source has given up since. May be NULL. */
+	/*
+	 * Undo begin, and accept if it was called and did not refuse: the stream has failed, or the
+	 * source has given up. May be NULL.
+	 */
 	void (*withdraw)(void *arg);
+	/* Called ten times a second while memory comes. Not 0: -ECANCELED. May be NULL. */
+	int (*progress)(void *arg);
 };
 
 #define VAS_MIGRATE_POPULATE 1u /* allocate all memory of the regions first */

@@ -45,6 +45,8 @@ struct vas_pci;
 #define VAS_PCI_EVENT_IDS   (VAS_PCI_SLOTS * 512u)
 #define VAS_PCI_MAX_VECTORS 112u /* of a device */
 
+#define VAS_PCI_HOTPLUG_PORTS 20u
+
 struct vas_pci_options {
 	/*
 	 * The VM that the doorbells and interrupts are tied to, with its interrupt controllers in
@@ -58,7 +60,15 @@ struct vas_pci_options {
 	uint64_t window_size; /* the guest may move them anywhere */
 	uint32_t first_event; /* the ids from here on are the bus's, VAS_PCI_EVENT_IDS of them */
 	uint32_t first_gsi;   /* likewise, VAS_PCI_SLOTS * VAS_PCI_MAX_VECTORS; 0: 32 */
-	uint64_t reserved[4];
+	/*
+	 * The first of VAS_PCI_HOTPLUG_PORTS ports, by which vas_pci_unplug() asks the guest; 0:
+	 * none. They are those of QEMU's machines, there at 0xae00: what ACPI's tables for those
+	 * say of hot-plug is true here. And an interrupt of the vas that is raised when it is
+	 * asked, by its event's id; 0: none, it has to look by itself.
+	 */
+	uint32_t hotplug_port;
+	uint32_t hotplug_event;
+	uint64_t reserved[3];
 };
 
 /*
@@ -103,11 +113,21 @@ VAS_API int vas_pci_add_vfio(struct vas_pci *pci, uint32_t slot,
 			     const struct vas_pci_vfio_options *options);
 
 /*
- * Take a device away, at once: it is reset, and from then on nobody answers there. A guest that is
- * to be asked first is asked by other means. Waits for accesses to it that are under way. -ENOENT:
- * there is none.
+ * Take a device away, at once: it is reset, and from then on nobody answers there. Waits for
+ * accesses to it that are under way. -ENOENT: there is none.
  */
 VAS_API int vas_pci_remove(struct vas_pci *pci, uint32_t slot);
+
+/*
+ * Ask the guest to let go of a device, by the bus's ports for hot-plug, and take it away when it
+ * has. Waits for that, up to timeout_ns; other threads go on.
+ *
+ * -ETIMEDOUT: it has not let go, which vas_error() says with the device's name. The device stays,
+ * as usable as before, and the guest is no longer asked: what it says later is ignored. -ENOENT:
+ * there is none, or vas_pci_remove() was faster; -EALREADY: another thread is asking for it;
+ * -EOPNOTSUPP: a bus without such ports.
+ */
+VAS_API int vas_pci_unplug(struct vas_pci *pci, uint32_t slot, uint64_t timeout_ns);
 
 /*
  * Handle an access. 1: done, and io->data has what was read; 0: there is nothing of the bus's, and

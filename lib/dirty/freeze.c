@@ -59,6 +59,18 @@ static int wait_for_binders(struct vas *vas, const struct step *step)
 	return err ? err : wait_for_pins(vas, step->deadline_ns, step->blocker);
 }
 
+static int check_stoppable(const struct vas *vas, struct vas_blocker *blocker)
+{
+	const struct vas_consumer *c = vas_consumers_with(vas, VAS_CONSUMER_UNSTOPPABLE);
+
+	if (!c)
+		return 0;
+	vas_consumer_report(c, blocker);
+	return vas_error_set(-EOPNOTSUPP,
+			     "%s writes guest memory, and cannot be stopped: detach it first",
+			     c->ops->name);
+}
+
 /*
  * Binders first, and the consumers that can ask them at once; the others last: a guest that still
  * runs is paused for as short as can be.
@@ -69,6 +81,9 @@ static int freeze(struct vas *vas, const struct step *step)
 
 	if (vas->own.flags & VAS_STATE_FROZEN)
 		return vas_error_set(-EALREADY, "the vas is frozen already");
+	err = check_stoppable(vas, step->blocker);
+	if (err)
+		return err;
 	vas_writers_freeze(vas);
 	err = vas_step_start(vas, step, STEP_BINDERS);
 	if (err)
@@ -105,6 +120,20 @@ int vas_freeze(struct vas *vas, uint64_t timeout_ns, struct vas_blocker *blocker
 		return err;
 	pthread_mutex_lock(&vas->change);
 	err = freeze(vas, &step);
+	pthread_mutex_unlock(&vas->change);
+	return err;
+}
+
+int vas_freeze_check(struct vas *vas, struct vas_blocker *blocker)
+{
+	NO_CANCEL;
+	struct vas_blocker nobody;
+	int err = vas_owner_check(vas, "freezes it");
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&vas->change);
+	err = check_stoppable(vas, blocker ? blocker : &nobody);
 	pthread_mutex_unlock(&vas->change);
 	return err;
 }

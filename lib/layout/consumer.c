@@ -16,7 +16,7 @@
 
 #define ALL_FLAGS                                                                \
 	(VAS_CONSUMER_PINS | VAS_CONSUMER_UNLOGGED | VAS_CONSUMER_ALWAYS_DIRTY | \
-	 VAS_CONSUMER_DEVICE_REGIONS | VAS_CONSUMER_BINDERS)
+	 VAS_CONSUMER_DEVICE_REGIONS | VAS_CONSUMER_BINDERS | VAS_CONSUMER_UNSTOPPABLE)
 
 /* ---- the list ------------------------------------------------------------------------------ */
 
@@ -139,6 +139,9 @@ static int check_flags(const struct vas *vas, const struct vas_consumer *c)
 				     c->ops->name);
 	if (c->flags & VAS_CONSUMER_UNLOGGED && vas->own.flags & VAS_STATE_TRACKING)
 		return vas_error_set(-EBUSY, "%s writes without logging, and the vas is tracked",
+				     c->ops->name);
+	if (c->flags & VAS_CONSUMER_UNSTOPPABLE && vas->own.flags & VAS_STATE_FROZEN)
+		return vas_error_set(-EOPNOTSUPP, "%s cannot be stopped, and the vas is frozen",
 				     c->ops->name);
 	return 0;
 }

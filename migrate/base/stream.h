@@ -3,10 +3,12 @@
  * The stream's bytes: vas-stream(5). Little endian. Each channel is a row of chunks, each a header
  * and `length` bytes of payload:
  *
- *	channel 0:  HELLO LAYOUT WORD... [DEVICES] STATE END	channel n:  HELLO WORD... END
+ *	channel 0:  HELLO LAYOUT [DESCRIPTION] WORD... [DEVICES] STATE END
+ *	channel n:  HELLO WORD... END
  *	and back, on channel 0 of a socket:  WAIT... READY (the layout is made) DONE, or less
  *
- * ALIVE may stand between any two chunks of the way there that follow LAYOUT (channel 0) or HELLO.
+ * ALIVE may stand between any two chunks of the way there that follow HELLO, or on channel 0 LAYOUT
+ * and DESCRIPTION.
  *
  * A page always goes over the same channel (stream_channel_of()), so that channels need no order
  * among each other.
@@ -20,10 +22,11 @@
 #define STREAM_MAGIC   0x53534156u /* "VASS" */
 #define STREAM_VERSION 1u
 
-#define STREAM_WORD_SIZE   (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
-#define STREAM_SUM_BLOCK   4096u
-#define STREAM_MAX_STATE   (256u << 20)
-#define STREAM_MAX_DEVICES (VAS_MAX_DEVICES * VAS_DEVICE_SIZE)
+#define STREAM_WORD_SIZE       (VAS_LOG_PAGES_PER_WORD * VAS_PAGE_SIZE)
+#define STREAM_SUM_BLOCK       4096u
+#define STREAM_MAX_STATE       (256u << 20)
+#define STREAM_MAX_DESCRIPTION (16u << 20)
+#define STREAM_MAX_DEVICES     (VAS_MAX_DEVICES * VAS_DEVICE_SIZE)
 
 /* Of a region: for each, a destination that populates sends one WAIT. */
 #define STREAM_SEGMENT (1ull << 30)
@@ -37,9 +40,10 @@ enum stream_type {
 	STREAM_READY,
 	STREAM_DONE,
 	STREAM_ABORT,
-	STREAM_WAIT,	/* the next segment of memory is there */
-	STREAM_ALIVE,	/* nothing to send just now */
-	STREAM_DEVICES, /* of the bus, as vas_devices_save() has them; none if there are none */
+	STREAM_WAIT,	    /* the next segment of memory is there */
+	STREAM_ALIVE,	    /* nothing to send just now */
+	STREAM_DEVICES,	    /* of the bus, as vas_devices_save() has them; none if there are none */
+	STREAM_DESCRIPTION, /* behind LAYOUT if HELLO says so: of the guest, before it comes */
 };
 
 /* stream_header.flags: how the payload of a word is packed. */
@@ -66,10 +70,11 @@ struct stream_hello {
 	uint32_t version;
 	uint32_t channel;
 	uint32_t nr_channels;
-	uint32_t flags;	     /* STREAM_ONE_WAY */
+	uint32_t flags;	     /* STREAM_ONE_WAY, STREAM_DESCRIBED */
 	uint8_t session[16]; /* random; the same on all channels of one stream, never again */
 };
-#define STREAM_ONE_WAY 1u
+#define STREAM_ONE_WAY	 1u
+#define STREAM_DESCRIBED 2u
 
 struct stream_backing {
 	uint64_t size; /* 0: not in use */

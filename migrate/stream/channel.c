@@ -41,8 +41,7 @@ static uint32_t round_of(const struct channel *c)
 	return __atomic_load_n(&c->sender->round, __ATOMIC_RELAXED);
 }
 
-/* So that the destination, which gets nothing for a while, knows that there will be more. */
-static int show_life(struct channel *c)
+int channel_show_life(struct channel *c)
 {
 	struct stream_header header = { .type = STREAM_ALIVE, .round = round_of(c) };
 	uint64_t last_ns = __atomic_load_n(&c->wire.group->last_ns, __ATOMIC_RELAXED);
@@ -73,7 +72,7 @@ static int pace(struct channel *c)
 		now = monotonic_ns();
 		err = wire_check(&c->wire);
 		if (!err)
-			err = show_life(c);
+			err = channel_show_life(c);
 	}
 	return err;
 }
@@ -166,25 +165,6 @@ static int send_word(struct channel *c, const struct vas_dirty_word *word)
 	return err ? err : pace(c);
 }
 
-/* The vas is frozen. */
-static int compare_word(struct channel *c, const struct vas_dirty_word *word)
-{
-	struct vas_dirty_word changed = { .gpa = word->gpa };
-	struct pages_segments segments;
-	struct pages pages;
-	int err = 0;
-
-	if (!pages_find(c->sender->vas, word, &pages, &segments)) {
-		err = pages_read(c->sender->vas, word, c->raw, &pages);
-		segments.iov[0] = (struct iovec){ c->raw, pages.size };
-	}
-	if (!err)
-		changed.bits = sums_note(c->sender->sums, word->gpa, &pages, segments.iov);
-	if (err || changed.bits)
-		return err ? err : send_word(c, &changed);
-	return show_life(c);
-}
-
 static int send_fed(struct channel *c)
 {
 	struct vas_dirty_word word;
@@ -193,7 +173,7 @@ static int send_fed(struct channel *c)
 	while (!err && (got = feed_take(c, &word))) {
 		err = wire_check(&c->wire);
 		if (!err)
-			err = got > 0 ? send_word(c, &word) : show_life(c);
+			err = got > 0 ? send_word(c, &word) : channel_show_life(c);
 	}
 	return err;
 }
@@ -208,7 +188,7 @@ static int send_words(struct channel *c)
 		err = wire_check(&c->wire);
 		if (err || stream_channel_of(s->words[i].gpa, s->nr_channels) != c->wire.channel)
 			continue;
-		err = s->compares ? compare_word(c, &s->words[i]) : send_word(c, &s->words[i]);
+		err = send_word(c, &s->words[i]);
 	}
 	return err;
 }

@@ -11,6 +11,12 @@
 
 #define GIVE_UP_NS 50000000ull
 
+static uint32_t hello_flags(const struct vas_migrate_options *options)
+{
+	return (options->flags & VAS_MIGRATE_ONE_WAY ? STREAM_ONE_WAY : 0) |
+	       (options->ops->describe ? STREAM_DESCRIBED : 0);
+}
+
 int send_hellos(struct migration *m)
 {
 	struct sender *s = &m->sender;
@@ -24,7 +30,7 @@ int send_hellos(struct migration *m)
 			.version = STREAM_VERSION,
 			.channel = i,
 			.nr_channels = s->nr_channels,
-			.flags = s->options.flags & VAS_MIGRATE_ONE_WAY ? STREAM_ONE_WAY : 0,
+			.flags = hello_flags(&s->options),
 		};
 
 		memcpy(hello.session, s->session, sizeof(hello.session));
@@ -63,23 +69,36 @@ int send_devices(struct migration *m)
 	return err;
 }
 
-int send_state(struct migration *m)
+/* What the VMM gives, from malloc(). */
+static int send_given(struct migration *m, int (*give)(void *arg, void **bytes, size_t *size),
+		      enum stream_type type, size_t most)
 {
-	const struct vas_migrate_options *options = &m->sender.options;
-	struct stream_header header = { .type = STREAM_STATE };
-	void *state = NULL;
+	struct stream_header header = { .type = type };
+	void *bytes = NULL;
 	size_t size = 0;
-	int err = 0;
+	int err = give ? give(m->sender.options.arg, &bytes, &size) : 0;
 
-	if (options->ops->save)
-		err = options->ops->save(options->arg, &state, &size);
-	if (!err && size > STREAM_MAX_STATE)
+	if (!err && size > most)
 		err = vas_error_set(-EFBIG, "a state of %zu bytes is too large", size);
 	header.length = (uint32_t)size;
 	if (!err)
-		err = wire_send(&m->sender.channels[0].wire, &header, state);
-	free(state);
+		err = wire_send(&m->sender.channels[0].wire, &header, bytes);
+	free(bytes);
 	return err;
+}
+
+int send_description(struct migration *m)
+{
+	const struct vas_migrate_ops *ops = m->sender.options.ops;
+
+	if (!ops->describe)
+		return 0;
+	return send_given(m, ops->describe, STREAM_DESCRIPTION, STREAM_MAX_DESCRIPTION);
+}
+
+int send_state(struct migration *m)
+{
+	return send_given(m, m->sender.options.ops->save, STREAM_STATE, STREAM_MAX_STATE);
 }
 
 int send_ends(struct migration *m)

@@ -35,6 +35,8 @@ struct migration {
 int migration_rounds(struct migration *m);
 /* The same for a guest whose VMM tells what it writes, until it stands: vas_migrate_ops.told(). */
 int migration_told(struct migration *m);
+/* All stand: pages whose sums are other than when they were sent. */
+int send_unmarked(struct migration *m);
 /* After one that failed: what stop_writers() has stopped goes on. */
 void let_writers_go(struct migration *m);
 void fill_progress(struct migration *m, struct vas_migrate_progress *progress);
@@ -50,10 +52,13 @@ int send_round(struct migration *m);
 /* The caller's progress(): -ECANCELED. */
 int tell_progress(struct migration *m);
 #define PROGRESS_NS 100000000ull
+/* The same ten times a second; where no channel's thread runs, the destination hears of it too. */
+int show_progress(struct migration *m);
 
 /* The handshake before the rounds, and after them. */
 int send_hellos(struct migration *m);
 int send_layout(struct migration *m);
+int send_description(struct migration *m);
 int wait_for_ready(struct migration *m);
 int send_devices(struct migration *m);
 int send_state(struct migration *m);

@@ -17,6 +17,8 @@
 #define LAYOUT_MAX_SIZE \
 	(sizeof(struct stream_layout) + VAS_MAX_REGIONS * sizeof(struct vas_region_entry))
 
+#define PROGRESS_NS 100000000ull
+
 struct receiver;
 
 struct source {
@@ -40,6 +42,12 @@ struct receiver {
 	struct wire back; /* channel 0, the other way */
 	struct wire_group group;
 	struct target target;
+	const struct vas_migrate_target *options;
+	bool has_begun; /* the caller's begin() */
+	/* Protects nr_running; `ended` tells that a channel's thread has. */
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	uint32_t nr_running;
 	void *devices, *state;
 	size_t devices_size, state_size;
 };
@@ -194,26 +202,66 @@ static int recv_chunks(struct source *src)
 static void *source_run(void *arg)
 {
 	struct source *src = arg;
+	struct receiver *r = src->receiver;
 
 	src->err = recv_chunks(src);
 	if (src->err) {
 		strncpy(src->error, vas_error(), sizeof(src->error) - 1);
-		__atomic_store_n(&src->receiver->group.cancel, true, __ATOMIC_RELAXED);
+		__atomic_store_n(&r->group.cancel, true, __ATOMIC_RELAXED);
 	}
+	pthread_mutex_lock(&r->lock);
+	r->nr_running--;
+	pthread_cond_signal(&r->ended);
+	pthread_mutex_unlock(&r->lock);
 	return NULL;
+}
+
+static int is_canceled(const struct vas_migrate_target *options)
+{
+	return options->ops && options->ops->progress && options->ops->progress(options->arg);
+}
+
+/* Until all have ended; the caller's progress() is called meanwhile. */
+static int wait_for_sources(struct receiver *r)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&r->lock);
+	while (r->nr_running) {
+		const struct deadline d = deadline_in(PROGRESS_NS);
+		const struct timespec until = { (time_t)(d.at_ns / NSEC_PER_SEC),
+						(long)(d.at_ns % NSEC_PER_SEC) };
+
+		if (pthread_cond_timedwait(&r->ended, &r->lock, &until) != ETIMEDOUT)
+			continue;
+		pthread_mutex_unlock(&r->lock);
+		if (!err && is_canceled(r->options))
+			err = vas_error_set(-ECANCELED, "canceled");
+		if (err)
+			__atomic_store_n(&r->group.cancel, true, __ATOMIC_RELAXED);
+		pthread_mutex_lock(&r->lock);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return err;
 }
 
 static int run_sources(struct receiver *r)
 {
 	uint32_t started, i;
-	int err = 0;
+	int err = 0, canceled;
 
+	r->nr_running = r->nr;
 	for (started = 0; !err && started < r->nr; started += !err)
 		err = vas_spawn(&r->sources[started].thread, source_run, &r->sources[started]);
 	if (err) {
 		vas_error_set(err, "no thread for a channel: %s", strerror(-err));
 		__atomic_store_n(&r->group.cancel, true, __ATOMIC_RELAXED);
 	}
+	pthread_mutex_lock(&r->lock);
+	r->nr_running -= r->nr - started;
+	pthread_mutex_unlock(&r->lock);
+	canceled = wait_for_sources(r);
+	err = err ? err : canceled;
 	for (i = 0; i < started; i++)
 		pthread_join(r->sources[i].thread, NULL);
 	for (i = 0; i < started; i++)
@@ -231,7 +279,8 @@ static int check_hello(struct receiver *r, uint32_t i, const struct stream_heade
 
 	if (err)
 		return err;
-	if (hello->channel != i || hello->nr_channels != r->nr || hello->flags & ~STREAM_ONE_WAY)
+	if (hello->channel != i || hello->nr_channels != r->nr ||
+	    hello->flags & ~(STREAM_ONE_WAY | STREAM_DESCRIBED))
 		return vas_error_set(-EPROTO, "channel %u of %u comes where %u of %u should",
 				     hello->channel, hello->nr_channels, i, r->nr);
 	if (i && memcmp(hello->session, r->session, sizeof(r->session)))
@@ -308,6 +357,53 @@ static int recv_layout(struct receiver *r, const struct vas_migrate_target *opti
 	return err;
 }
 
+/* What runs in further backings has to know their regions, which are the last thing to be there. */
+static bool has_backings(const struct vas *vas)
+{
+	uint32_t i;
+
+	for (i = 1; i < VAS_MAX_BACKINGS; i++)
+		if (vas_backing_fd(vas, i) >= 0)
+			return true;
+	return false;
+}
+
+static int begin(struct receiver *r, const void *description, size_t size)
+{
+	const struct vas_migrate_target_ops *ops = r->options->ops;
+	int err;
+
+	if (!ops || !ops->begin || has_backings(r->target.vas))
+		return 0;
+	err = ops->begin(r->options->arg, r->target.vas, description, size);
+	r->has_begun = !err;
+	return err;
+}
+
+static int recv_description(struct receiver *r)
+{
+	struct source *src = &r->sources[0];
+	struct stream_header header;
+	void *description = NULL;
+	size_t size;
+	int err;
+
+	if (!(r->flags & STREAM_DESCRIBED))
+		return 0;
+	err = wire_recv_header(&src->wire, &header);
+	if (err)
+		return err;
+	if (header.type != STREAM_DESCRIPTION || header.length > STREAM_MAX_DESCRIPTION)
+		return vas_error_set(-EPROTO,
+				     "the stream has no description of its guest where it should "
+				     "be");
+	err = recv_bytes(src, &header, &description, &size);
+	if (!err)
+		err = begin(r, description, size);
+	free(description);
+	return err;
+}
+
 static int source_init(struct receiver *r, const struct vas_migrate_target *options, uint32_t i)
 {
 	struct source *src = &r->sources[i];
@@ -351,30 +447,30 @@ static void fill_result(struct receiver *r, struct vas_migrate_result *result)
 	r->state = NULL;
 }
 
-static int accept_vas(struct receiver *r, const struct vas_migrate_target *options, struct vas *vas)
-{
-	if (!options->ops)
-		return 0;
-	return options->ops->accept(options->arg, vas, r->state, r->state_size);
-}
-
 /* It is a vas; whether it is to be ours is said here, first by the caller, then to the source. */
-static int conclude(struct receiver *r, const struct vas_migrate_target *options, struct vas *vas,
-		    struct vas_migrate_result *result)
+static int conclude(struct receiver *r, struct vas *vas, struct vas_migrate_result *result)
 {
-	int err = accept_vas(r, options, vas);
+	const struct vas_migrate_target_ops *ops = r->options->ops;
+	int err = ops ? ops->accept(r->options->arg, vas, r->state, r->state_size) : 0;
 
 	if (err)
 		return err;
-	err = send_done(r, result);
-	if (err && options->ops && options->ops->withdraw)
-		options->ops->withdraw(options->arg);
-	return err;
+	r->has_begun = true;
+	return send_done(r, result);
 }
 
-static int receive(struct receiver *r, const struct vas_migrate_target *options, struct vas **vas,
-		   struct vas_migrate_result *result)
+static void withdraw(struct receiver *r)
 {
+	const struct vas_migrate_target_ops *ops = r->options->ops;
+
+	if (r->has_begun && ops && ops->withdraw)
+		ops->withdraw(r->options->arg);
+	r->has_begun = false;
+}
+
+static int receive(struct receiver *r, struct vas **vas, struct vas_migrate_result *result)
+{
+	const struct vas_migrate_target *options = r->options;
 	struct vas *received;
 	uint32_t i;
 	int err = 0;
@@ -388,6 +484,8 @@ static int receive(struct receiver *r, const struct vas_migrate_target *options,
 		err = recv_layout(r, options);
 	}
 	if (!err)
+		err = recv_description(r);
+	if (!err)
 		err = answer(r, STREAM_READY);
 	if (!err)
 		err = run_sources(r);
@@ -397,14 +495,29 @@ static int receive(struct receiver *r, const struct vas_migrate_target *options,
 		err = target_publish(&r->target, &received);
 	if (err)
 		return err;
-	err = conclude(r, options, received, result);
+	err = conclude(r, received, result);
 	if (err) {
+		withdraw(r);
 		target_clean(&r->target);
 		vas_destroy(received);
 		return err;
 	}
 	*vas = received;
 	return 0;
+}
+
+static void receiver_init(struct receiver *r, const struct vas_migrate_target *options)
+{
+	pthread_condattr_t attr;
+
+	r->options = options;
+	r->nr = options->nr_fds;
+	r->group.limit.at_ns = UINT64_MAX;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->ended, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 static void receiver_free(struct receiver *r, int err)
@@ -420,6 +533,8 @@ static void receiver_free(struct receiver *r, int err)
 		pack_clean(&r->sources[i].pack);
 		free(r->sources[i].raw);
 	}
+	pthread_cond_destroy(&r->ended);
+	pthread_mutex_destroy(&r->lock);
 	free(r->devices);
 	free(r->state);
 	free(r);
@@ -440,11 +555,12 @@ int vas_migrate_recv(const struct vas_migrate_target *options, struct vas **vas,
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return vas_error_set(-ENOMEM, "no memory to receive with");
-	r->nr = options->nr_fds;
-	r->group.limit.at_ns = UINT64_MAX;
-	err = receive(r, options, vas, result);
+	receiver_init(r, options);
+	err = receive(r, vas, result);
 	if (!err)
 		fill_result(r, result);
+	else
+		withdraw(r);
 	receiver_free(r, err);
 	return err;
 }

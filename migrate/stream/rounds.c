@@ -69,6 +69,20 @@ int tell_progress(struct migration *m)
 	return vas_error_set(-ECANCELED, "canceled");
 }
 
+int show_progress(struct migration *m)
+{
+	const uint64_t now = monotonic_ns();
+	int err = 0;
+	uint32_t i;
+
+	if (now - m->shown_ns < PROGRESS_NS)
+		return 0;
+	m->shown_ns = now;
+	for (i = 0; !err && !m->sender.is_fed && i < m->sender.nr_channels; i++)
+		err = channel_show_life(&m->sender.channels[i]);
+	return err ? err : tell_progress(m);
+}
+
 /* Until all channels have ended; the caller's progress() is called meanwhile. err: end them. */
 static int wait_for_channels(struct migration *m, int err)
 {

@@ -117,11 +117,15 @@ static int migrate(struct migration *m)
 	int err = layout_take(m->sender.vas, &m->regions, &m->nr_regions);
 
 	if (!err)
+		err = vas_freeze_check(m->sender.vas, NULL);
+	if (!err)
 		err = vas_tracker_attach(m->sender.vas, "migration", flags, &m->dirty);
 	if (!err)
 		err = send_hellos(m);
 	if (!err)
 		err = send_layout(m);
+	if (!err)
+		err = send_description(m);
 	if (!err)
 		err = wait_for_ready(m);
 	if (!err)

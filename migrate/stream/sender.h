@@ -38,7 +38,6 @@ struct sender {
 
 	/* This round's work: what feed_push() brings, or a list. */
 	bool is_fed;
-	bool compares; /* of the list: pages whose sums are other now */
 	const struct vas_dirty_word *words;
 	size_t nr_words;
 	uint64_t start_ns;
@@ -62,6 +61,9 @@ struct sender {
 
 int channel_init(struct channel *channel, struct sender *sender, uint32_t index);
 void channel_clean(struct channel *channel);
+
+/* Between rounds: the destination gets nothing for a while, and knows that there will be more. */
+int channel_show_life(struct channel *channel);
 
 /* Send what of the round's words is this channel's. The thread's function. */
 void *channel_run(void *channel);

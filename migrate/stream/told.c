@@ -24,22 +24,12 @@ static uint64_t nr_pages(const struct migration *m)
 
 /* ---- to the channels ---------------------------------------------------------------------- */
 
-static int show(struct migration *m)
-{
-	uint64_t now = monotonic_ns();
-
-	if (now - m->shown_ns < PROGRESS_NS)
-		return 0;
-	m->shown_ns = now;
-	return tell_progress(m);
-}
-
 static int push(struct migration *m, const struct vas_dirty_word *word)
 {
 	int err;
 
 	do {
-		err = show(m);
+		err = show_progress(m);
 		if (!err)
 			err = feed_push(&m->sender, word);
 	} while (err == -EAGAIN);
@@ -156,25 +146,6 @@ static int feed_channels(struct migration *m)
 }
 
 /* ---- all stand ---------------------------------------------------------------------------- */
-
-/* Marks that the VMM has lost. */
-static int send_unmarked(struct migration *m)
-{
-	struct sender *s = &m->sender;
-	struct vas_dirty_word *words;
-	int err = sums_words(&m->sums, &words, &s->nr_words);
-
-	if (err)
-		return err;
-	s->words = words;
-	s->compares = true;
-	err = end_round(m, begin_round(m));
-	s->compares = false;
-	s->words = NULL;
-	s->nr_words = 0;
-	free(words);
-	return err;
-}
 
 static int send_rest(struct migration *m)
 {

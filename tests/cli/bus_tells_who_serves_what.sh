@@ -15,7 +15,7 @@ mkfifo "$tmp/in"
 "$BUS_OWNER" "$mine" "$tmp/guest" <"$tmp/in" >"$tmp/owner" 2>"$tmp/owner.err" &
 owner=$!
 started="$started $owner"
-exec 9>"$tmp/in"
+exec 9<>"$tmp/in" # does not wait for a reader
 wait_until grep -q ready "$tmp/owner"
 
 expect 0 bus "$mine" --delay 0.1

@@ -162,7 +162,8 @@ int front_end_negotiate(struct front_end *front, uint64_t drop)
 		front->features &= ~(1ull << VIRTIO_F_RING_PACKED);
 	protocol &= 1ull << VHOST_USER_PROTOCOL_MQ | 1ull << VHOST_USER_PROTOCOL_LOG_SHMFD |
 		    1ull << VHOST_USER_PROTOCOL_REPLY_ACK | 1ull << VHOST_USER_PROTOCOL_CONFIG |
-		    1ull << VHOST_USER_PROTOCOL_INFLIGHT;
+		    1ull << VHOST_USER_PROTOCOL_INFLIGHT |
+		    (front->has_iommu ? 1ull << VHOST_USER_PROTOCOL_BACKEND_REQ : 0);
 	err = tell_number(front, VHOST_USER_SET_PROTOCOL_FEATURES, protocol, -1);
 	if (!err)
 		err = front_end_send(front, VHOST_USER_SET_OWNER, 0, NULL, 0, NULL, 0);
@@ -214,7 +215,7 @@ static int tell_state(struct front_end *front, uint32_t request, uint32_t index,
 int front_end_start_ring(struct front_end *front, uint32_t index)
 {
 	struct front_ring *ring = &front->rings[index];
-	uint64_t user = FRONT_USER + index * FRONT_RING_SPACE;
+	uint64_t user = (front->has_iommu ? FRONT_IOVA : FRONT_USER) + index * FRONT_RING_SPACE;
 	struct vhost_user_vring_addr addr = {
 		.index = index,
 		.desc = user,

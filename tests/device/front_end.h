@@ -21,6 +21,7 @@
 #define FRONT_RING_SIZE	 256u
 #define FRONT_DATA	 (FRONT_MAX_RINGS * FRONT_RING_SPACE) /* gpa */
 #define FRONT_USER	 0x7f0000000000ull		      /* the user address of gpa 0 */
+#define FRONT_IOVA	 0xfe000000ull			      /* of gpa 0, if it likes */
 
 struct front_ring {
 	struct vas_virtq_desc *desc;
@@ -38,6 +39,7 @@ struct front_end {
 	uint64_t ram_size;
 	uint64_t features;
 	bool is_packed;	 /* rings are packed: set it before features are negotiated */
+	bool has_iommu;	 /* rings are at FRONT_IOVA: set it before as well */
 	int inflight_fd; /* or -1 */
 	struct vhost_user_inflight inflight;
 	struct front_ring rings[FRONT_MAX_RINGS];

@@ -74,7 +74,7 @@ TEST(a_message_comes_with_its_fds)
 
 TEST(what_is_no_request_is_refused)
 {
-	static const uint32_t requests[] = { 0, 4242, UINT32_MAX, 22, 28, 35 };
+	static const uint32_t requests[] = { 0, 4242, UINT32_MAX, 23, 28, 35 };
 
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		connect_pair();

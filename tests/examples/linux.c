@@ -4,22 +4,17 @@
  * checks what it reads (tests/vm/guest/disk_init.c); or speaks with an echo server of this process,
  * through the kernel's vhost-net and vhost-vsock (ethernet_init.c).
  */
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <linux/if_tun.h>
 #include <linux/vm_sockets.h>
-#include <net/if.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "guest_disk.h"
+#include "guest_network.h"
 
 #define BUS	"/tmp/bus"
 #define CHECKED 300
@@ -109,64 +104,6 @@ static int is_there(void *path)
 
 /* ---- the kernel's own back ends ------------------------------------------------------------ */
 
-static void set_address(int sock, const char *name, const char *text)
-{
-	struct ifreq ifr = { 0 };
-	struct sockaddr_in in = { .sin_family = AF_INET };
-
-	strcpy(ifr.ifr_name, name);
-	CHECK_EQ(inet_pton(AF_INET, text, &in.sin_addr), 1);
-	memcpy(&ifr.ifr_addr, &in, sizeof(in));
-	CHECK_OK(ioctl(sock, SIOCSIFADDR, &ifr));
-	CHECK_EQ(inet_pton(AF_INET, "255.255.255.0", &in.sin_addr), 1);
-	memcpy(&ifr.ifr_addr, &in, sizeof(in));
-	CHECK_OK(ioctl(sock, SIOCSIFNETMASK, &ifr));
-	ifr.ifr_flags = IFF_UP;
-	CHECK_OK(ioctl(sock, SIOCSIFFLAGS, &ifr));
-}
-
-/* A tap that stays, with the gateway's address, and that of the echo server. */
-static void make_tap(void)
-{
-	struct ifreq ifr = { .ifr_name = "tap0", .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC), sock = socket(AF_INET, SOCK_DGRAM, 0);
-
-	if (tap < 0 || access("/dev/vhost-net", R_OK | W_OK))
-		test_skip("there is no vhost-net, or no tap");
-	CHECK_OK(ioctl(tap, TUNSETIFF, &ifr));
-	CHECK_OK(ioctl(tap, TUNSETPERSIST, 1));
-	close(tap);
-	set_address(sock, "tap0", "10.0.2.2");
-	set_address(sock, "tap0:1", "10.0.2.100");
-	close(sock);
-}
-
-static void *echo(void *arg)
-{
-	int sock = accept(*(int *)arg, NULL, NULL);
-	char bytes[4096];
-	ssize_t nr;
-
-	while ((nr = read(sock, bytes, sizeof(bytes))) > 0)
-		if (write(sock, bytes, (size_t)nr) != nr)
-			break;
-	close(sock);
-	return NULL;
-}
-
-static void serve(const void *address, socklen_t len, int *sock)
-{
-	pthread_t thread;
-
-	*sock = socket(((const struct sockaddr *)address)->sa_family, SOCK_STREAM | SOCK_CLOEXEC,
-		       0);
-	CHECK_OK(bind(*sock, address, len));
-	CHECK_OK(listen(*sock, 1));
-	CHECK_OK(pthread_create(&thread, NULL, echo, sock));
-}
-
-static const struct sockaddr_in tcp = { .sin_family = AF_INET, .sin_port = __builtin_bswap16(7) };
-
 static void has_spoken(void)
 {
 	CHECK_EQ(program_finish(&vmm), 0);
@@ -199,7 +136,7 @@ TEST(a_guest_speaks_with_the_host_through_its_kernel)
 
 	snprintf(append, sizeof(append), "%s vas_vsock=1", path_of("TEST_APPEND"));
 	make_tap();
-	serve(&tcp, sizeof(tcp), &socks[0]);
+	serve(&tcp_echo, sizeof(tcp_echo), &socks[0]);
 	serve(&vsock, sizeof(vsock), &socks[1]);
 	program_start(&vmm, argv);
 	has_spoken();
@@ -328,7 +265,7 @@ TEST(a_guest_speaks_with_the_host_through_processes)
 
 	snprintf(append, sizeof(append), "%s vas_vsock=1 vas_console=1", path_of("TEST_APPEND"));
 	make_tap();
-	serve(&tcp, sizeof(tcp), &socks[0]);
+	serve(&tcp_echo, sizeof(tcp_echo), &socks[0]);
 	serve(&vsock, sizeof(vsock), &socks[1]);
 	unlink(BUS);
 	program_start(&vmm, argv);

@@ -173,11 +173,16 @@ static int save_state(void *arg, void **state, size_t *size)
 	return 0;
 }
 
-/* As stream.c has it: how, 2 bytes of size, and the stream of a page that is not zero. */
+/*
+ * As stream.c has it: how, 2 bytes of size, and the stream of a page that is not zero; two describe
+ * their guest.
+ */
 static int seed_stream(void)
 {
 	static const uint32_t packed[] = { 0, VAS_MIGRATE_LZ4, VAS_MIGRATE_ZSTD };
 	static const struct vas_migrate_ops ops = { .save = save_state };
+	static const struct vas_migrate_ops described = { .save = save_state,
+							  .describe = save_state };
 	const struct vas_options options = { .limit = 1 << 20, .name = "seed" };
 	const struct vas_region ram = { .size = 1 << 20, .name = "ram" };
 	static uint8_t buf[65536];
@@ -193,7 +198,7 @@ static int seed_stream(void)
 		const struct vas_migrate_options to = { .fds = &fd,
 							.nr_fds = 1,
 							.flags = packed[i] | VAS_MIGRATE_ONE_WAY,
-							.ops = &ops };
+							.ops = i ? &described : &ops };
 		ssize_t nr;
 
 		CHECK_OK(vas_migrate_send(owner, &to, NULL));

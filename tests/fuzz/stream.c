@@ -99,19 +99,31 @@ static void look(struct vas *vas)
 	pieces_change_layout(vas);
 }
 
-static int accept_it(void *how, struct vas *vas, const void *state, size_t size)
+static void look_at_bytes(const volatile uint8_t *bytes, size_t size)
 {
-	const volatile uint8_t *bytes = state;
-
-	look(vas);
 	for (size_t i = 0; i < size; i++)
 		(void)bytes[i];
+}
+
+static int begin_it(void *how, struct vas *vas, const void *description, size_t size)
+{
+	(void)how;
+	if (vas_regions(vas, NULL, 0))
+		abort();
+	look_at_bytes(description, size);
+	return 0;
+}
+
+static int accept_it(void *how, struct vas *vas, const void *state, size_t size)
+{
+	look(vas);
+	look_at_bytes(state, size);
 	return *(const uint8_t *)how & REFUSE ? -ECANCELED : 0;
 }
 
 static void receive(const int *fds, uint32_t nr_fds, uint8_t how)
 {
-	static const struct vas_migrate_target_ops ops = { .accept = accept_it };
+	static const struct vas_migrate_target_ops ops = { .begin = begin_it, .accept = accept_it };
 	const struct vas_migrate_target target = {
 		.fds = fds,
 		.nr_fds = nr_fds,

@@ -128,7 +128,7 @@ static void run(const struct access *access)
 		access_at(access, ECAM + (where & 0xfffff), 0);
 		return;
 	case PORTS:
-		access_at(access, VAS_PCI_PORT + where % 8, VAS_IO_PORT);
+		access_at(access, VAS_PCI_PORT + where % (8 + VAS_PCI_HOTPLUG_PORTS), VAS_IO_PORT);
 		return;
 	case BAR:
 		access_at(access, bar() + where % 0x8000, 0);
@@ -160,7 +160,11 @@ static void make_all(void)
 {
 	const struct vas_options options = { .limit = 1 << 20 };
 	const struct vas_pci_options pci_options = {
-		.ecam = ECAM, .window = WINDOW, .window_size = WINDOW_SIZE, .first_event = 1000
+		.ecam = ECAM,
+		.window = WINDOW,
+		.window_size = WINDOW_SIZE,
+		.first_event = 1000,
+		.hotplug_port = VAS_PCI_PORT + 8,
 	};
 
 	must(!vas_create(&options, &vas), "a vas");

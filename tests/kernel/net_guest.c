@@ -63,22 +63,30 @@ static void set_up(struct net_guest *g)
 	CHECK_OK(bind(g->sock, (struct sockaddr *)&address, sizeof(address)));
 }
 
-void net_guest_init(struct net_guest *g, uint64_t features)
+void net_guest_join(struct net_guest *g, struct vas *vas, char *ram, uint64_t features)
 {
 	struct vas_net_open arg = { .features = features | VERSION_1, .nr_pairs = 1 };
 
-	*g = (struct net_guest){ .net = open("/dev/vas_net", O_RDWR | O_CLOEXEC) };
+	*g = (struct net_guest){ .vas = vas,
+				 .ram = ram,
+				 .net = open("/dev/vas_net", O_RDWR | O_CLOEXEC) };
 	if (g->net < 0)
 		test_skip("no /dev/vas_net: vas_net.ko is not loaded");
-	g->vas = device_vas(64 * MIB, RAM, 0);
-	g->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(g->vas), 0);
-	CHECK(g->ram != MAP_FAILED);
 	virtqueue_init(&g->receiveq, g->ram, RECEIVEQ, SIZE);
 	virtqueue_init(&g->transmitq, g->ram, TRANSMITQ, SIZE);
 	CHECK_OK(net_guest_open(g, arg));
 	CHECK_OK(net_guest_start(g, 0, 0));
 	CHECK_OK(net_guest_start(g, 1, 0));
 	set_up(g);
+}
+
+void net_guest_init(struct net_guest *g, uint64_t features)
+{
+	struct vas *vas = device_vas(64 * MIB, RAM, 0);
+	char *ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
+
+	CHECK(ram != MAP_FAILED);
+	net_guest_join(g, vas, ram, features);
 }
 
 void net_frame_fill(void *frame, uint32_t len, uint32_t seed)

@@ -39,6 +39,9 @@ struct net_guest {
 	struct virtqueue transmitq;
 };
 
+/* A device on a vas that has memory for the queues, which then run; *ram is at its gpa 0. */
+void net_guest_join(struct net_guest *g, struct vas *vas, char *ram, uint64_t features);
+
 /* A guest whose two queues run, and an interface that is up; skips the case without vas_net.ko. */
 void net_guest_init(struct net_guest *g, uint64_t features);
 

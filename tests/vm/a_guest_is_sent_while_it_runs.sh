@@ -40,19 +40,35 @@ is_half_way()
 	[ "$(tail -n 1 "$tmp/progress" | sed -n 's/.*"on_the_wire": *\([0-9]*\).*/\1/p')" -gt 4000000 ]
 }
 
-# The destination is killed, then the command.
+# The QEMU with that console runs.
+is_there()
+{
+	for cmdline in /proc/[0-9]*/cmdline; do
+		! tr '\0' ' ' 2>/dev/null <"$cmdline" | grep -q "^qemu-system.* file:$1 " || return 0
+	done
+	return 1
+}
+
+is_gone()
+{
+	! is_there "$1"
+}
+
+# The destination is killed, then the command. What waits there for the guest ends as well.
 for killed in receiver sender; do
 	receive "$tmp/nowhere"
 	before=$(last "$serial")
 	begin_to_send --rate 10M
 	wait_until is_half_way
 	counts_on "$serial" "$before"
+	wait_until is_there "$tmp/nowhere"
 	eval "kill -KILL \$$killed"
 	code=0
 	wait "$sender" || code=$?
 	[ "$killed" = sender ] || is_equal "$code" 3 "$(cat "$tmp/send.err")"
 	wait "$receiver" || true
 	rm -f "$tmp/sock"
+	wait_until is_gone "$tmp/nowhere"
 	counts_on "$serial" "$(last "$serial")"
 	[ ! -s "$tmp/nowhere" ] || die "it went on elsewhere: $(cat "$tmp/nowhere")"
 done

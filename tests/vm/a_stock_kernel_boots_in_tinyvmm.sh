@@ -16,10 +16,26 @@ make_initramfs "$ETHERNET_INIT" virtio_pci virtio_net vmw_vsock_virtio_transport
 ethernet=$tmp/ethernet
 mv "$initramfs" "$ethernet"
 rm -rf "$tmp/root"
+others='' passt=''
+case $TINYVMM_LINUX in
+*fronts)
+	others="/usr/bin/qemu-storage-daemon /usr/lib/qemu/virtiofsd"
+	passt=$("$scripts/passt.sh" path 2>/dev/null) || passt=
+	device_modules="$device_modules virtiofs"
+	;;
+esac
 make_guest
 set -- --modprobe vhost_net --modprobe vhost_vsock --modprobe tun
 bzimage=$("$scripts/kernel.sh" path "$kernel_name" vmlinuz 2>/dev/null) || bzimage=
 [ -z "$bzimage" ] || set -- "$@" --file "$bzimage:/guest/vmlinuz" --env TEST_BZIMAGE=/guest/vmlinuz
+for file in ${passt:+bin/passt lib/x86_64-linux-gnu/libc.so.6 lib64/ld-linux-x86-64.so.2}; do
+	# Not as programs, with which this system's libraries would come.
+	install -m 644 "$passt/usr/$file" "$tmp/"
+	set -- "$@" --file "$tmp/$(basename "$file"):/passt/"
+done
+for program in $others; do
+	[ ! -x "$program" ] || set -- "$@" --file "$program:$program"
+done
 # No module of ours is in the machine: if its kernel dies, that is QEMU's nested virtualization, as in
 # test-kernel.sh.
 for try in 1 2 3; do

@@ -20,6 +20,7 @@
 #	serve [OPTION...]		the device, in the background: $device; it listens at $sock
 #	kill_device			at any moment
 #	$qemu_memory			QEMU's words for memory that it shares; empty: 'vas run' has it
+#	$iommu_device			QEMU's words for an IOMMU, which comes before its devices
 #	boot SERIAL [WORD...]		QEMU, with further words: $guest; the guest has begun to work;
 #					by the command in $launch, if there is one
 #	make_command SERIAL		QEMU's words: $command, without those of the guest's, $cmdline
@@ -52,7 +53,7 @@ make_initramfs()
 	shift
 	kernel=$("$scripts/kernel.sh" path "$kernel_name" vmlinux) || skip "kernel $kernel_name is not in the cache"
 	"$scripts/kernel.sh" modules "$kernel_name" "$@" >"$tmp/modules" ||
-		skip "kernel $kernel_name has no modules in the cache"
+		skip "kernel $kernel_name has not all modules in the cache: scripts/kernel.sh fetch --update $kernel_name"
 	mkdir -p "$tmp/root/modules" "$tmp/root/dev" "$tmp/root/proc" "$tmp/root/sys"
 	cp "$init" "$tmp/root/init"
 	while read -r file; do
@@ -91,7 +92,7 @@ make_command()
 	command="$qemu_program -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m ${guest_mib}M
 		${qemu_memory-"-machine memory-backend=ram -object memory-backend-memfd,id=ram,size=${guest_mib}M,share=on"}
 		-nodefaults -display none -no-reboot -serial file:$1 -kernel $kernel -initrd $initramfs
-		-chardev socket,id=device,path=$sock$reconnect $qemu_device"
+		-chardev socket,id=device,path=$sock$reconnect ${iommu_device:-} $qemu_device"
 	cmdline="$(machine_cmdline) ${append:-}"
 }
 

@@ -114,6 +114,19 @@ void pci_bus_set_bar(struct pci_function *function, uint32_t bar, uint64_t at)
 	pthread_mutex_unlock(&function->pci->lock);
 }
 
+void pci_bus_destroy_function(struct pci_function *function)
+{
+	struct vas_pci *pci = function->pci;
+	const uint32_t slot = function->slot;
+
+	pthread_mutex_lock(&pci->lock);
+	while (function->users)
+		pthread_cond_wait(&pci->unused, &pci->lock);
+	pthread_mutex_unlock(&pci->lock);
+	function->ops->destroy(function);
+	pci_bus_give_slot(pci, slot);
+}
+
 int vas_pci_remove(struct vas_pci *pci, uint32_t slot)
 {
 	struct pci_function *function = NULL;
@@ -121,15 +134,15 @@ int vas_pci_remove(struct vas_pci *pci, uint32_t slot)
 	pthread_mutex_lock(&pci->lock);
 	if (slot && slot < VAS_PCI_SLOTS)
 		function = pci->functions[slot];
-	if (function)
+	if (function) {
 		pci->functions[slot] = NULL;
-	while (function && function->users)
-		pthread_cond_wait(&pci->unused, &pci->lock);
+		pci->asked &= ~(1u << slot);
+		pthread_cond_broadcast(&pci->answered);
+	}
 	pthread_mutex_unlock(&pci->lock);
 	if (!function)
 		return vas_error_set(-ENOENT, "there is no device in slot %u", slot);
-	function->ops->destroy(function);
-	pci_bus_give_slot(pci, slot);
+	pci_bus_destroy_function(function);
 	return 0;
 }
 
@@ -280,6 +293,8 @@ int vas_pci_io(struct vas_pci *pci, const struct vas_io *io)
 		return access_address(pci, io);
 	if (io->addr - DATA_PORT < 4)
 		return access_data(pci, io);
+	if (pci->hotplug_port && io->addr - pci->hotplug_port < VAS_PCI_HOTPLUG_PORTS)
+		return pci_unplug_access(pci, io);
 	return access_bar(pci, io);
 }
 
@@ -297,6 +312,8 @@ static int check_options(const struct vas_pci_options *options)
 	else if (!options->first_event || options->first_event > UINT32_MAX - VAS_PCI_EVENT_IDS ||
 		 options->first_gsi > UINT32_MAX - GSIS)
 		fault = "there are no event ids or gsis from there on";
+	else if (options->hotplug_port > UINT16_MAX + 1u - VAS_PCI_HOTPLUG_PORTS)
+		fault = "there are no ports for hot-plug";
 	return fault ? vas_error_set(-EINVAL, "the PCI bus makes no sense: %s", fault) : 0;
 }
 
@@ -314,6 +331,7 @@ static void init_bridge(struct vas_pci *pci)
 int vas_pci_create(struct vas *vas, const struct vas_pci_options *options, struct vas_pci **out)
 {
 	int err = check_options(options);
+	pthread_condattr_t monotonic;
 	struct vas_pci *pci;
 
 	if (err)
@@ -325,10 +343,16 @@ int vas_pci_create(struct vas *vas, const struct vas_pci_options *options, struc
 	pci->ecam = options->ecam;
 	pci->window = options->window;
 	pci->window_size = options->window_size;
+	pci->hotplug_port = options->hotplug_port;
+	pci->hotplug_event = options->hotplug_event;
 	pci->first_event = options->first_event;
 	pci->first_gsi = options->first_gsi ? options->first_gsi : 32;
 	pthread_mutex_init(&pci->lock, NULL);
 	pthread_cond_init(&pci->unused, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&pci->answered, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	init_bridge(pci);
 	*out = pci;
 	return 0;
@@ -344,6 +368,7 @@ void vas_pci_destroy(struct vas_pci *pci)
 		if (pci->functions[slot])
 			vas_pci_remove(pci, slot);
 	pthread_mutex_destroy(&pci->bridge.lock);
+	pthread_cond_destroy(&pci->answered);
 	pthread_cond_destroy(&pci->unused);
 	pthread_mutex_destroy(&pci->lock);
 	free(pci);

@@ -54,6 +54,7 @@ struct pci_bar {
 struct pci_function {
 	const struct pci_function_ops *ops;
 	struct vas_pci *pci;
+	const char *name; /* whom errors name */
 	uint32_t slot;
 	uint32_t users; /* accesses under way; the bus's lock */
 	pthread_mutex_t lock;

@@ -135,6 +135,7 @@ static int create(struct vas_pci *pci, uint32_t slot, const struct vas_pci_vfio_
 	vfio->function.pci = pci;
 	vfio->function.slot = slot;
 	snprintf(vfio->name, sizeof(vfio->name), "%s", options->name ? options->name : "vfio");
+	vfio->function.name = vfio->name;
 	vfio->fd = fcntl(options->device_fd, F_DUPFD_CLOEXEC, 0);
 	if (vfio->fd < 0) {
 		free(vfio);

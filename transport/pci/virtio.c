@@ -346,6 +346,7 @@ static int create(struct vas_pci *bus, uint32_t slot, struct vas_virtio_server *
 	pci->vectors = calloc(server->nr_queues + 1, sizeof(*pci->vectors));
 	pci->function.slot = slot;
 	pci->function.pci = bus;
+	pci->function.name = server->name;
 	pci->function.ops = &function_ops;
 	if (pci->vectors)
 		err = init(pci, bus, server);

@@ -3,86 +3,13 @@
  * KVM, vhost-net and a device behind an IOMMU follow one vas: a change reaches all of them, or, if
  * one refuses it, none.
  */
-#include <fcntl.h>
-#include <linux/kvm.h>
 #include <pthread.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <vas/kvm.h>
+#include "tests/consumer/together/machine.h"
 
-#include "tests/consumer/vfio/edu.h"
-#include "tests/consumer/vhost/tap.h"
+#define ROUNDS 30 /* of hot-plug under load */
 
-#define NR_SLOTS 80 /* of KVM's, for the vas */
-#define ROUNDS	 30 /* of hot-plug under load */
-
-struct machine {
-	struct net net;
-	struct edu edu;
-	struct vas_vfio *vfio;
-	int vm_fd;
-	struct vas_kvm *kvm;
-};
-
-static void kvm_open(struct machine *m)
-{
-	const struct vas_kvm_options options = { .first_slot = 1, .nr_slots = NR_SLOTS };
-	int dev = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
-	if (dev < 0)
-		test_skip("/dev/kvm cannot be opened: %s", strerror(errno));
-	m->vm_fd = ioctl(dev, KVM_CREATE_VM, 0);
-	CHECK_OK(m->vm_fd);
-	close(dev);
-	CHECK_OK(vas_kvm_attach(m->net.t.vas, m->vm_fd, &options, &m->kvm));
-}
-
-static void machine_open(struct machine *m)
-{
-	struct vas_vfio_options options = { .name = m->edu.device.name, .granule = MIB };
-
-	edu_open(&m->edu, 0, -1);
-	net_open(&m->net);
-	CHECK_OK(vas_vfio_attach(m->net.t.vas, m->edu.device.container_fd, &options, &m->vfio));
-	kvm_open(m);
-}
-
-static void machine_close(struct machine *m)
-{
-	vas_kvm_detach(m->kvm);
-	vas_vfio_detach(m->vfio);
-	net_close(&m->net);
-	edu_close(&m->edu);
-	close(m->vm_fd);
-}
-
-/* ---- who has memory at gpa ----------------------------------------------------------------- */
-
-/* Another memslot finds no room there. */
-static int kvm_has(const struct machine *m, uint64_t gpa, void *hva)
-{
-	struct kvm_userspace_memory_region region = { .slot = 0,
-						      .guest_phys_addr = gpa,
-						      .memory_size = PAGE,
-						      .userspace_addr = (uintptr_t)hva };
-
-	if (ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
-		return errno == EEXIST;
-	region.memory_size = 0;
-	CHECK_OK(ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &region));
-	return 0;
-}
-
-/* A byte that the device writes at gpa arrives at *byte. */
-static int device_has(const struct machine *m, uint64_t gpa, char *byte)
-{
-	*byte = 0;
-	edu_write(&m->edu, gpa, 1);
-	return *byte;
-}
+static const struct vas_kvm_options many_slots = { .first_slot = 1, .nr_slots = 80 };
 
 static void check_all_have(struct machine *m, uint64_t gpa, char *at)
 {
@@ -96,33 +23,6 @@ static void check_none_has(struct machine *m, uint64_t gpa, char *at)
 {
 	CHECK(!kvm_has(m, gpa, at));
 	CHECK(!device_has(m, gpa, at));
-}
-
-/* ---- changes ------------------------------------------------------------------------------- */
-
-/* Islands of a page each, in a file of their own, 1 MiB apart from 1 GiB on. */
-static struct vas_region islands(struct machine *m, uint64_t nr, char **bytes)
-{
-	struct vas_region island = { .gpa = GIB, .size = PAGE, .name = "island" };
-	int backing = vas_backing_create(m->net.t.vas, "islands", nr * PAGE, 0);
-	const uint8_t mark = 0xcc;
-
-	CHECK_OK(backing);
-	island.backing = (uint32_t)backing;
-	*bytes = mmap(NULL, nr * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      vas_backing_fd(m->net.t.vas, island.backing), 0);
-	CHECK(*bytes != MAP_FAILED);
-	/* What the device writes. */
-	CHECK_OK(vas_write(m->net.t.vas, BUFFERS, &mark, 1, NULL));
-	edu_read(&m->edu, BUFFERS, 1);
-	return island;
-}
-
-static struct vas_region island_at(struct vas_region first, uint64_t index)
-{
-	first.gpa += index * MIB;
-	first.offset += index * PAGE;
-	return first;
 }
 
 struct load {
@@ -154,7 +54,7 @@ TEST(a_change_reaches_all_under_load)
 	char *bytes;
 	int i;
 
-	machine_open(&m);
+	machine_open(&m, &many_slots);
 	island = islands(&m, 4, &bytes);
 	CHECK_OK(vas_region_add(m.net.t.vas, &island, &id));
 	check_all_have(&m, GIB, bytes);
@@ -186,7 +86,7 @@ TEST(what_the_iommu_refuses_reaches_nobody)
 	struct machine m = { 0 };
 	char *bytes;
 
-	machine_open(&m);
+	machine_open(&m, &many_slots);
 	island = islands(&m, 2, &bytes);
 	msi = island_at(island, 1);
 	msi.gpa = 0xfee00000;
@@ -205,16 +105,12 @@ TEST(what_the_iommu_refuses_reaches_nobody)
 static uint64_t add_islands(struct machine *m, const struct vas_region *first, uint64_t most,
 			    struct vas_blocker *blocker)
 {
-	struct vas_layout *layout;
 	uint64_t nr;
 
 	for (nr = 0; nr < most; nr++) {
 		const struct vas_region island = island_at(*first, nr);
-		int err;
+		int err = add_island(m, &island, TEST_HANG_NS, blocker);
 
-		CHECK_OK(vas_layout_begin(m->net.t.vas, &layout));
-		CHECK_OK(vas_layout_add(layout, &island, NULL));
-		err = vas_layout_commit(layout, TEST_HANG_NS, blocker);
 		if (err) {
 			CHECK_EQ(err, -ENOSPC);
 			return nr;
@@ -242,7 +138,7 @@ TEST(what_vhost_has_no_room_for_reaches_nobody)
 {
 	struct machine m = { 0 };
 
-	machine_open(&m);
+	machine_open(&m, &many_slots);
 	/* Its table has 64 entries, of which RAM has two. */
 	check_full(&m, 62, "vhost-net");
 	machine_close(&m);
@@ -253,9 +149,7 @@ TEST(what_kvm_has_no_room_for_reaches_nobody)
 	const struct vas_kvm_options few = { .first_slot = 1, .nr_slots = 10 };
 	struct machine m = { 0 };
 
-	machine_open(&m);
-	vas_kvm_detach(m.kvm);
-	CHECK_OK(vas_kvm_attach(m.net.t.vas, m.vm_fd, &few, &m.kvm));
+	machine_open(&m, &few);
 	check_full(&m, 8, "kvm");
 	machine_close(&m);
 }
@@ -265,7 +159,7 @@ TEST(a_freeze_that_a_device_refuses_lets_the_others_go_on)
 	struct vas_blocker blocker;
 	struct machine m = { 0 };
 
-	machine_open(&m);
+	machine_open(&m, &many_slots);
 	CHECK_EQ(vas_freeze(m.net.t.vas, TEST_HANG_NS, &blocker), -EOPNOTSUPP);
 	CHECK_STR(blocker.name, m.edu.device.name);
 	net_exchange(&m.net, BUFFERS, m.net.t.ram + BUFFERS, 1);

@@ -375,7 +375,7 @@ TEST(what_a_device_holds_is_not_discarded_lazy_or_frozen)
 	CHECK_HAS(vas_error(), "consumer nic pins memory");
 	CHECK_STR(blocker.name, "nic");
 	CHECK_EQ(vas_freeze(vas, TEST_HANG_NS, &blocker), -EOPNOTSUPP);
-	CHECK_STR(vas_error(), "nic writes guest memory by DMA, and cannot be stopped: detach it "
+	CHECK_STR(vas_error(), "nic writes guest memory, and cannot be stopped: detach it "
 			       "first");
 	CHECK_STR(blocker.name, "nic");
 	vas_vfio_detach(vfio);
@@ -491,9 +491,27 @@ TEST(a_device_that_does_not_stop_lets_the_others_go_on)
 	CHECK_EQ(vas_freeze(vas, 0, &blocker), -EBUSY);
 	CHECK_STR(blocker.name, "nic");
 	CHECK_EQ(fake_type1.nr_running, 3);
-	fake_type1.nr_devices = 0;
+	vas_vfio_detach(vfio);
+	vas_destroy(vas);
+}
+
+TEST(devices_without_a_state_refuse_a_freeze_before_it_begins)
+{
+	const int fds[2] = { 0, 0 };
+	const struct vas_vfio_options options = { .name = "nic",
+						  .device_fds = fds,
+						  .nr_device_fds = 2 };
+	struct vas *vas = simple_vas();
+	struct vas_blocker blocker;
+	struct vas_vfio *vfio;
+
+	fake_type1_reset();
+	CHECK_OK(vas_vfio_attach(vas, 0, &options, &vfio));
+	CHECK_EQ(vas_freeze_check(vas, &blocker), -EOPNOTSUPP);
+	CHECK_STR(blocker.name, "nic");
 	CHECK_EQ(vas_freeze(vas, TEST_HANG_NS, &blocker), -EOPNOTSUPP);
 	vas_vfio_detach(vfio);
+	CHECK_OK(vas_freeze_check(vas, NULL));
 	vas_destroy(vas);
 }
 

@@ -22,6 +22,8 @@ struct answer {
 
 void fake_init(struct fake_back_end *fake)
 {
+	pthread_mutexattr_t shared;
+
 	*fake = (struct fake_back_end){
 		.features = 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX |
 			    1ull << VIRTIO_F_RING_PACKED | 1ull << VHOST_USER_F_PROTOCOL_FEATURES |
@@ -32,11 +34,14 @@ void fake_init(struct fake_back_end *fake)
 			1ull << VHOST_USER_PROTOCOL_INFLIGHT |
 			1ull << VHOST_USER_PROTOCOL_RESET_DEVICE |
 			1ull << VHOST_USER_PROTOCOL_MEM_SLOTS | 1ull << VHOST_USER_PROTOCOL_STATUS,
-		.max_slots = FAKE_MAX_REGIONS,
+		.max_slots = 16,
 		.max_queues = 2,
 		.inflight_fd = -1,
 	};
-	pthread_mutex_init(&fake->lock, NULL);
+	pthread_mutexattr_init(&shared);
+	pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+	pthread_mutex_init(&fake->lock, &shared);
+	pthread_mutexattr_destroy(&shared);
 	for (size_t i = 0; i < sizeof(fake->config); i++)
 		fake->config[i] = (uint8_t)(i + 1);
 }
@@ -317,14 +322,18 @@ static void serve_one(struct fake_back_end *fake, struct vhost_user_message *mes
 	vhost_user_close_fds(message);
 }
 
-static void *serve(void *arg)
+void fake_serve(struct fake_back_end *fake)
 {
-	struct fake_back_end *fake = arg;
 	struct vhost_user_message message;
 
 	while (!vhost_user_receive(fake->sock, -1, &message))
 		serve_one(fake, &message);
 	close(fake->sock);
+}
+
+static void *serve(void *arg)
+{
+	fake_serve(arg);
 	return NULL;
 }
 

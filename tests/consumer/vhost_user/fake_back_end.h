@@ -11,7 +11,7 @@
 
 #include "core/vhost_user/protocol.h"
 
-#define FAKE_MAX_REGIONS 16
+#define FAKE_MAX_REGIONS 96
 #define FAKE_MAX_QUEUES	 4
 
 enum fault {
@@ -72,6 +72,12 @@ void fake_init(struct fake_back_end *fake);
 void fake_begin(struct fake_back_end *fake);
 /* Until it has seen the end of the connection. */
 void fake_end(struct fake_back_end *fake);
+
+/*
+ * Or, for one in shared memory that another process serves: the connection is fake->sock, to its end.
+ * All else here may be called from either.
+ */
+void fake_serve(struct fake_back_end *fake);
 
 void fake_fault(struct fake_back_end *fake, uint32_t request, enum fault fault);
 

@@ -203,6 +203,34 @@ TEST(an_unlogged_consumer_and_a_tracker_exclude_each_other)
 	vas_destroy(vas);
 }
 
+TEST(a_consumer_that_cannot_be_stopped_refuses_a_freeze_before_it_begins)
+{
+	struct vas *vas = simple_vas();
+	struct vas_blocker blocker;
+	struct recorder other, r;
+	uint64_t generation;
+
+	recorder_init(&other, 'A', 0);
+	recorder_attach(vas, &other);
+	recorder_init(&r, 'B', VAS_CONSUMER_UNSTOPPABLE);
+	recorder_attach(vas, &r);
+	generation = vas_generation(vas);
+	CHECK_EQ(vas_freeze_check(vas, &blocker), -EOPNOTSUPP);
+	CHECK_STR(blocker.name, "recorder");
+	CHECK_EQ(vas_freeze(vas, TEST_HANG_NS, &blocker), -EOPNOTSUPP);
+	CHECK_STR(vas_error(),
+		  "recorder writes guest memory, and cannot be stopped: detach it first");
+	CHECK_EQ(vas_generation(vas), generation);
+	check_journal("");
+	vas_consumer_detach(&r.consumer);
+	check_journal("Bc");
+	CHECK_OK(vas_freeze_check(vas, NULL));
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, &blocker));
+	CHECK_EQ(vas_consumer_attach(vas, &r.consumer, TEST_HANG_NS, NULL), -EOPNOTSUPP);
+	CHECK_HAS(vas_error(), "cannot be stopped, and the vas is frozen");
+	vas_destroy(vas);
+}
+
 TEST(flags_that_contradict_each_other_are_refused)
 {
 	struct vas *vas = simple_vas();

@@ -193,8 +193,8 @@ static int run_when_told(struct destination *d)
 
 ROLE(destination)
 {
-	static const struct vas_migrate_target_ops ops = { destination_accept,
-							   destination_withdraw };
+	static const struct vas_migrate_target_ops ops = { .accept = destination_accept,
+							   .withdraw = destination_withdraw };
 	struct moving_report moved = { .what = REPORT_MOVED };
 	static struct destination d;
 	int fds[VAS_MIGRATE_MAX_CHANNELS];

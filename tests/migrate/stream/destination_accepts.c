@@ -63,7 +63,8 @@ static void withdraw_arrived(void *arg)
 
 static void *receive(void *arg)
 {
-	static const struct vas_migrate_target_ops ops = { accept_arrived, withdraw_arrived };
+	static const struct vas_migrate_target_ops ops = { .accept = accept_arrived,
+							   .withdraw = withdraw_arrived };
 	struct move *m = arg;
 	struct vas_migrate_target target = {
 		.fds = &m->fds[1], .nr_fds = 1, .ops = &ops, .arg = m

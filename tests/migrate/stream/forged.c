@@ -54,9 +54,14 @@ void forged_put(struct forged *f, struct stream_header header, const void *paylo
 
 void forged_begin(struct forged *f, uint64_t size, uint32_t page_size)
 {
+	forged_begin_with(f, size, page_size, STREAM_ONE_WAY);
+}
+
+void forged_begin_with(struct forged *f, uint64_t size, uint32_t page_size, uint32_t flags)
+{
 	const struct stream_hello hello = { .version = STREAM_VERSION,
 					    .nr_channels = 1,
-					    .flags = STREAM_ONE_WAY };
+					    .flags = flags };
 	struct {
 		struct stream_layout layout;
 		struct vas_region_entry region;

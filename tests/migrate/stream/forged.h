@@ -26,6 +26,8 @@ void forged_put(struct forged *f, struct stream_header header, const void *paylo
 
 /* HELLO of a stream with one channel and no way back; a LAYOUT with one region from gpa 0 on. */
 void forged_begin(struct forged *f, uint64_t size, uint32_t page_size);
+/* The same with these flags in HELLO. */
+void forged_begin_with(struct forged *f, uint64_t size, uint32_t page_size, uint32_t flags);
 /* STATE, END. */
 void forged_end(struct forged *f);
 

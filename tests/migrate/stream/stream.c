@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vas/access.h>
+#include <vas/consumer.h>
 #include <vas/migrate.h>
 
 #include "tests/harness.h"
@@ -325,6 +326,41 @@ TEST(local_memory_is_refused)
 TEST(a_devices_memory_is_refused)
 {
 	check_refused(VAS_REGION_LOCAL | VAS_REGION_DEVICE);
+}
+
+static int step_nothing(struct vas_consumer *consumer, const struct vas_delta *delta,
+			uint64_t deadline_ns)
+{
+	(void)consumer, (void)delta, (void)deadline_ns;
+	return 0;
+}
+
+static int follow_nothing(struct vas_consumer *consumer, const struct vas_delta *delta)
+{
+	(void)consumer, (void)delta;
+	return 0;
+}
+
+TEST(who_cannot_be_stopped_is_named_before_anything_is_sent)
+{
+	static const struct vas_consumer_ops ops = { .name = "0000:00:04.0",
+						     .prepare = step_nothing,
+						     .commit = follow_nothing };
+	struct vas_consumer device = { .ops = &ops, .flags = VAS_CONSUMER_UNSTOPPABLE };
+	struct vas *vas = shadow_vas(SIZE);
+	struct move m;
+
+	CHECK_OK(vas_consumer_attach(vas, &device, TEST_HANG_NS, NULL));
+	move_init(&m, vas, 1, 0);
+	CHECK_EQ(vas_migrate_send(vas, &m.options, &m.report), -EOPNOTSUPP);
+	CHECK_HAS(vas_error(), "0000:00:04.0 writes guest memory, and cannot be stopped");
+	CHECK_EQ(m.report.bytes_sent, 0);
+	vas_consumer_detach(&device);
+	move_init(&m, vas, 1, 0);
+	move(&m);
+	CHECK_OK(m.send_err);
+	vas_destroy(m.arrived);
+	vas_destroy(vas);
 }
 
 /* ---- ends --------------------------------------------------------------------------------- */

@@ -12,7 +12,8 @@
  * block it wrote last: a block that is older, newer, or another's is found. What was read is
  * checked later, so that a VMM that loses what a device has written to memory is found, too. It
  * writes, reads, flushes, discards and zeroes. vas_offset=MIB, on the kernel's command line, is
- * where they begin; vas_only=read has them read, and expect zeros.
+ * where they begin; vas_only=read has them read, and expect zeros. vas_share=TAG: they work on the
+ * file "disk" of a virtio file system instead.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +40,15 @@ enum {
 
 static uint64_t *nr_checked; /* shared */
 static int only_reads;
+static const char *disk = "/dev/vda", *share;
+
+/* False: there is none, or not yet. */
+static int mount_share(void)
+{
+	disk = "/share/disk";
+	mkdir("/share", 0700);
+	return !mount(share, "/share", "virtiofs", 0, NULL);
+}
 
 static void tell_of_device(void)
 {
@@ -150,11 +160,19 @@ static void read_blocks(struct worker *w, uint32_t first, uint32_t nr)
 	memcpy(slot->version, &w->version[first], nr * sizeof(slot->version[0]));
 }
 
-static void zero_blocks(struct worker *w, uint32_t first, uint32_t nr)
+static int clear(const struct worker *w, unsigned long how, uint32_t first, uint32_t nr)
 {
 	uint64_t range[] = { w->at + (uint64_t)first * BLOCK, (uint64_t)nr * BLOCK };
 
-	if (ioctl(w->fd, BLKZEROOUT, range))
+	if (!share)
+		return ioctl(w->fd, how, range);
+	return fallocate(w->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)range[0],
+			 (off_t)range[1]);
+}
+
+static void zero_blocks(struct worker *w, uint32_t first, uint32_t nr)
+{
+	if (clear(w, BLKZEROOUT, first, nr))
 		broken(w, "zeroing", first, nr);
 	for (uint32_t i = 0; i < nr; i++)
 		w->version[first + i] = 0;
@@ -163,9 +181,7 @@ static void zero_blocks(struct worker *w, uint32_t first, uint32_t nr)
 /* What a discarded block has is not told, so it is written at once. */
 static void discard_blocks(struct worker *w, uint32_t first, uint32_t nr)
 {
-	uint64_t range[] = { w->at + (uint64_t)first * BLOCK, (uint64_t)nr * BLOCK };
-
-	if (ioctl(w->fd, BLKDISCARD, range))
+	if (clear(w, BLKDISCARD, first, nr))
 		broken(w, "discard", first, nr);
 	write_blocks(w, first, nr);
 }
@@ -202,7 +218,7 @@ static void work(int index, uint64_t offset)
 	w.index = index;
 	w.random = 88172645463325252ull + (uint64_t)index;
 	w.at = offset + (uint64_t)index * BLOCKS * BLOCK;
-	w.fd = open("/dev/vda", (only_reads ? O_RDONLY : O_RDWR) | O_DIRECT);
+	w.fd = open(disk, (only_reads ? O_RDONLY : O_RDWR) | O_DIRECT);
 	w.buffer = get_buffer();
 	for (int i = 0; i < SLOTS; i++)
 		w.slots[i].buffer = get_buffer();
@@ -229,15 +245,18 @@ int main(void)
 	load_listed_modules("disk");
 	nr_checked = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	only_reads = getenv("vas_only") != NULL;
-	while (access("/dev/vda", F_OK))
+	share = getenv("vas_share");
+	while (share ? !mount_share() : access(disk, F_OK))
 		nanosleep(&period, NULL);
-	tell_of_device();
+	if (!share)
+		tell_of_device();
 	for (int i = 0; i < WORKERS; i++)
 		if (!fork())
 			work(i, number("vas_offset") << 20);
 	for (;;) {
 		nanosleep(&period, NULL);
-		tell_of_size();
+		if (!share)
+			tell_of_size();
 		printf("disk: %llu checked\n",
 		       (unsigned long long)__atomic_load_n(nr_checked, __ATOMIC_RELAXED));
 	}
