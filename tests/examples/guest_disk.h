@@ -61,4 +61,9 @@ static inline void serve_disk(struct program *device, const char *bus)
 	serve_disk_by(path_of("TEST_VAS"), device, bus, "--wait");
 }
 
+static inline int is_there(void *path)
+{
+	return !access(path, F_OK);
+}
+
 #endif

@@ -97,11 +97,6 @@ TEST(a_disk_on_the_bus_outlives_who_serves_it)
 	program_finish(&device);
 }
 
-static int is_there(void *path)
-{
-	return !access(path, F_OK);
-}
-
 /* ---- the kernel's own back ends ------------------------------------------------------------ */
 
 static void has_spoken(void)
