@@ -13,7 +13,7 @@
 #include "tinyvmm_socket.h"
 #include "tinyvmm_state.h"
 
-#define SETTLE_NS 1000000000ull
+#define SETTLE_NS 10000000000ull  /* a device in another process is waited for */
 #define PEER_NS	  120000000000ull /* somebody has to offer to serve the devices there */
 
 /* What goes with the memory; then the machine's state, and that of the devices. */
@@ -105,6 +105,7 @@ static int send_machine(struct mover *mover)
 	const struct vas_migrate_options options = {
 		.fds = &mover->fd,
 		.nr_fds = 1,
+		.freeze_ns = SETTLE_NS,
 		.stall_ns = PEER_NS,
 		.max_downtime_ns = PEER_NS,
 		.ops = &ops,

@@ -29,6 +29,7 @@ static const struct option longs[] = {
 	{ "fd", required_argument, NULL, DEVICE_FD },
 	{ "guest", required_argument, NULL, DEVICE_GUEST },
 	{ "take-over", no_argument, NULL, DEVICE_TAKE_OVER },
+	{ "wait", no_argument, NULL, DEVICE_WAIT },
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "serial", required_argument, NULL, DEVICE_SERIAL },
 	{ "engine", required_argument, NULL, DEVICE_ENGINE },
@@ -218,6 +219,9 @@ static int take_option(struct job *job, int c)
 	case DEVICE_TAKE_OVER:
 		job->bus.takes_over = true;
 		return EXIT_OK;
+	case DEVICE_WAIT:
+		job->bus.waits = true;
+		return EXIT_OK;
 	case DEVICE_POLL:
 		return take_poll(job);
 	case DEVICE_COUNTERS:
@@ -262,8 +266,9 @@ static int check_way(struct job *job, int nr_words, const char *name)
 			"one of --vhost-user=PATH, the socket that a front end connects to, "
 			"--connect=PATH, the one at which it listens, --fd=N, and --guest=PATH, the "
 			"one at which a guest is served, says to whom");
-	if (!job->bus.path && job->bus.takes_over)
-		return fail_usage("--take-over is for a device on a bus: with --guest=PATH");
+	if (!job->bus.path && (job->bus.takes_over || job->bus.waits))
+		return fail_usage("--take-over and --wait are for a device on a bus: with "
+				  "--guest=PATH");
 	if (!job->bus.path && nr_words > 1)
 		return fail_usage("a front end knows no names: what is '%s'?", name);
 	if (!job->bus.path)
@@ -345,6 +350,7 @@ const struct verb verb_device = {
 		"      --connect=PATH      a socket at which a front end listens: it is connected to, again and again\n"
 		"      --fd=N              a socket that is inherited: one that listens, or is connected\n"
 		"      --guest=PATH        the socket of a guest's owner, which has a device NAME on its bus\n"
+		"      --wait              until a guest is served there, as where one is to move to\n"
 		"      --take-over         ask the process that serves the device there to leave, and go on\n"
 		"                          where it stops: an upgrade\n"
 		"      --poll=MICROSECONDS look so long for a request before the thread of a queue sleeps;\n"

@@ -351,15 +351,29 @@ static int make_offer(struct bus_session *session, int sock)
 	return vas_device_offer(session->vas, sock, &offer, &session->provider);
 }
 
-static int begin(struct bus_session *session)
+/* Where a guest is to come, or was before, there may be no socket yet, or one that was left. */
+static int connect_first(struct bus_session *session, int stop_fd, int *sock)
+{
+	struct pollfd stop = { .fd = stop_fd, .events = POLLIN };
+	int err;
+
+	for (;;) {
+		err = vas_connect(session->options->path, 0, &session->vas, sock);
+		if (!session->options->waits || (err != -ENOENT && err != -ECONNREFUSED))
+			return err;
+		if (poll(&stop, 1, RETRY_MS) > 0)
+			return -ECANCELED;
+	}
+}
+
+static int begin(struct bus_session *session, int stop_fd)
 {
 	int sock, err = init_queues(session);
 
 	if (err)
 		return vas_error_set(err, "no memory for %u queues", session->device->max_queues);
 	session->broken_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = session->broken_fd < 0 ? -errno :
-				       vas_connect(session->options->path, 0, &session->vas, &sock);
+	err = session->broken_fd < 0 ? -errno : connect_first(session, stop_fd, &sock);
 	if (err)
 		return err;
 	session->memory.vas = session->vas;
@@ -376,7 +390,7 @@ int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *
 	session->device = device;
 	session->options = options;
 	session->broken_fd = -1;
-	err = begin(session);
+	err = begin(session, stop_fd);
 	if (!err)
 		err = serve(session, stop_fd);
 	if (session->queues)

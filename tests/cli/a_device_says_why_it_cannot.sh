@@ -34,6 +34,8 @@ refused 2 "is not 0 to" blk "$disk" --fd=none
 refused 2 "no Unix stream socket" blk "$disk" --fd=0 </dev/null
 refused 2 "knows no names" blk name "$sock" "$disk"
 refused 2 "which device of the guest's" blk "$disk" --guest="$tmp/guest"
+refused 2 "for a device on a bus" blk "$sock" "$disk" --take-over
+refused 2 "for a device on a bus" blk "$sock" "$disk" --wait
 refused 3 "cannot connect" net name --loopback --guest="$tmp/guest"
 refused 3 "cannot connect" blk name "$disk" --guest="$tmp/guest"
 refused 2 "is no size" blk "$sock" --memory=much

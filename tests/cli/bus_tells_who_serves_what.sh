@@ -6,6 +6,11 @@
 need python3
 
 truncate -s 1M "$tmp/disk"
+
+# One that waits for a guest which never comes is ended as any other.
+"$VAS" device blk disk --guest "$tmp/none" --path "$tmp/disk" --wait &
+waiting=$!
+started="$started $waiting"
 mkfifo "$tmp/in"
 "$BUS_OWNER" "$mine" "$tmp/guest" <"$tmp/in" >"$tmp/owner" 2>"$tmp/owner.err" &
 owner=$!
@@ -19,7 +24,7 @@ grep -E "^disk +blk +new +- +0/0 " "$tmp/out" || die "not new: $(cat "$tmp/out")
 
 serve()
 {
-	"$VAS" device blk disk --guest "$tmp/guest" --path "$tmp/disk" 2>"$tmp/device.err" 9>&- &
+	"$VAS" device blk disk --guest "$tmp/guest" --path "$tmp/disk" "$@" 2>"$tmp/device.err" 9>&- &
 	device=$!
 	started="$started $device"
 }
@@ -29,7 +34,9 @@ is_served()
 	"$VAS" bus "$mine" --delay 0.1 >"$tmp/out" && grep -qE "^disk +blk +served +$device vas +1/1 +4 " "$tmp/out"
 }
 
-serve
+kill "$waiting"
+wait "$waiting" || die "one that waits ends with $?"
+serve --wait
 wait_until is_served
 expect 0 bus "$mine" --json --delay 0.3
 is_equal "$(json "j[0]['name'], j[0]['kind'], j[0]['state'], j[0]['provider_pid']")" "('disk', 2, 'served', $device)"
@@ -46,6 +53,16 @@ serve
 wait_until is_served
 expect 0 bus "$mine" --json --delay 0.1
 is_equal "$(json "j[0]['grants'] - $grants")" 1
+
+# An upgrade: the one before leaves; what is no device of this guest's has nobody leave.
+expect 3 device rng disk --guest "$tmp/guest" --take-over
+err_has "of another kind"
+is_served || die "who serves it has left: $(cat "$tmp/out")"
+old=$device
+serve --take-over
+wait "$old" || die "the one before has ended with $?"
+wait_until is_served
+grants=$((grants + 1))
 
 expect 0 top --once --json "$mine"
 is_equal "$(json "j[0]['devices'], j[0]['devices_served']")" "(1, 1)"

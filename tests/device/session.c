@@ -23,11 +23,12 @@
 #include "tests/device/front_end.h"
 #include "tests/mute_file.h"
 
-#define DISK   (1u << 20)
-#define RAM    (1ull << 20)
-#define HEADER FRONT_DATA
-#define STATUS (FRONT_DATA + 4096)
-#define DATA   (FRONT_DATA + 8192)
+#define DISK	   (1u << 20)
+#define RING_RESET (1ull << 40)
+#define RAM	   (1ull << 20)
+#define HEADER	   FRONT_DATA
+#define STATUS	   (FRONT_DATA + 4096)
+#define DATA	   (FRONT_DATA + 8192)
 
 static struct blk_options options = {
 	.disk = { .kind = DISK_MEMORY, .size = DISK },
@@ -291,6 +292,31 @@ TEST(a_stopped_ring_says_where_it_stands)
 	CHECK_OK(front_end_stop_ring(&front, 0, &base));
 	CHECK_EQ(base, 5);
 	CHECK_EQ(front.ram[STATUS], 0xff);
+	CHECK_EQ(end(), 0);
+}
+
+/* How a front end has its guest reset one queue: the file of what is in flight stays as it is. */
+TEST(a_ring_that_is_made_anew_begins_anew)
+{
+	uint32_t base;
+	int i, j;
+
+	open_device();
+	CHECK_OK(front_end_negotiate(&front, 0));
+	CHECK_EQ(front.features & RING_RESET, 0); /* QEMU would not tell the device of a reset */
+	CHECK_OK(front_end_send_memory(&front));
+	CHECK_OK(front_end_send_inflight(&front, 1));
+	for (i = 1; i < 6; i++) {
+		CHECK_OK(front_end_start_ring(&front, 0));
+		for (j = 0; j < i; j++)
+			CHECK_EQ(request(VIRTIO_BLK_T_IN, 0, 4096, 1), VIRTIO_BLK_S_OK);
+		post(VIRTIO_BLK_T_IN, 0, DATA, 4096, 1);
+		CHECK_OK(front_end_stop_ring(&front, 0, &base));
+		memset(front.ram, 0xa5, FRONT_RING_SPACE);
+		CHECK_EQ(front.rings[0].used->idx, 0xa5a5);
+		memset(front.ram, 0, FRONT_RING_SPACE);
+		front.rings[0].next_avail = front.rings[0].next_used = front.rings[0].kicked = 0;
+	}
 	CHECK_EQ(end(), 0);
 }
 

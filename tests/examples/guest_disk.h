@@ -58,7 +58,7 @@ static inline void serve_disk_by(const char *vas, struct program *device, const 
 
 static inline void serve_disk(struct program *device, const char *bus)
 {
-	serve_disk_by(path_of("TEST_VAS"), device, bus, NULL);
+	serve_disk_by(path_of("TEST_VAS"), device, bus, "--wait");
 }
 
 static inline int is_there(void *path)

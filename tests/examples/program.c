@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,6 +53,17 @@ void program_start(struct program *p, const char *const argv[])
 	p->text[0] = 0;
 }
 
+/* A guest that says ten lines a second does so for as long as the machine is slow. */
+static void make_room(struct program *p)
+{
+	const size_t half = sizeof(p->text) / 2;
+
+	if (p->len < sizeof(p->text) - 4096)
+		return;
+	p->len -= half;
+	memmove(p->text, p->text + half, p->len + 1);
+}
+
 int program_read(struct program *p)
 {
 	struct pollfd fd = { .fd = p->out, .events = POLLIN };
@@ -59,6 +71,7 @@ int program_read(struct program *p)
 
 	test_note("%s", p->text);
 	CHECK_EQ(poll(&fd, 1, TEST_HANG_MS), 1);
+	make_room(p);
 	nr = read(p->out, p->text + p->len, sizeof(p->text) - 1 - p->len);
 	CHECK_OK(nr);
 	p->len += nr;

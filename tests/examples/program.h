@@ -22,7 +22,10 @@ const char *path_of(const char *variable);
 const char *guest_path(const char *name);
 
 void program_start(struct program *p, const char *const argv[]);
-/* More of what it says, whatever that is; false at its end. */
+/*
+ * More of what it says, whatever that is; false at its end. Of very much, what came first is
+ * forgotten.
+ */
 int program_read(struct program *p);
 /* Until it has said that. */
 void program_await(struct program *p, const char *text);

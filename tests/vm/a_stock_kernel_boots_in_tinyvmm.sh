@@ -4,7 +4,7 @@
 # threads serve, or a process on the bus; what the guest reads is what it wrote. And with vhost-net
 # and vhost-vsock, and with all kinds of device on the bus. VAS_NEXT: another build of the command, to
 # which devices are upgraded; else it is the same one at another place.
-# usage: SCRIPT KERNEL
+# usage: SCRIPT KERNEL; LIMIT: seconds that all cases may take
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=device.sh
@@ -40,7 +40,7 @@ done
 # test-kernel.sh.
 for try in 1 2 3; do
 	status=0
-	"$scripts/vm.sh" --kernel "$kernel_name" --with-kvm --mem 1536 --limit 1200 --timeout 3000 \
+	"$scripts/vm.sh" --kernel "$kernel_name" --with-kvm --mem 1536 --limit "${LIMIT:-1200}" --timeout 3000 \
 		--env TEST_TIMEOUT=1000 --file "$TINYVMM:$TINYVMM" --file "$VAS:$VAS" \
 		--env "TEST_VAS=$VAS" --file "${VAS_NEXT:-$VAS}:$VAS-next" --env "TEST_VAS_NEXT=$VAS-next" --file "$kernel:/guest/vmlinux" \
 		--file "$initramfs:/guest/initramfs" --env "TEST_TINYVMM=$TINYVMM" \
