@@ -260,7 +260,7 @@ follow_report()
 			current=${line#run }
 			continue
 			;;
-		success | failure)
+		'success '[0-9]* | 'failure '[0-9]*)
 			verdict=$line
 			continue
 			;;
@@ -312,6 +312,10 @@ conclude()
 		esac
 		! is_stale_translation || why="QEMU ran code that had been patched"
 		echo "not ok ${current:-boot} # $why"
+	fi
+	if [ -n "$verdict" ] && [ "${verdict##* }" != $((passed + failed + skipped)) ]; then
+		echo "not ok report # $((passed + failed + skipped)) of ${verdict##* } results have come"
+		failed=$((failed + 1))
 	fi
 	[ -z "$console" ] || cp "$temp/console" "$console"
 	if [ "$failed" -gt 0 ]; then
