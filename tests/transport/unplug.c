@@ -147,10 +147,14 @@ TEST(a_device_that_is_asked_for_can_be_removed_at_once)
 	CHECK_OK(pthread_create(&vmm, NULL, asks, &result));
 	await_asked();
 	CHECK_EQ(vas_pci_unplug(pci, SLOT, UINT64_MAX), -EALREADY);
+	CHECK_EQ(vas_pci_pause(pci), -EBUSY);
+	CHECK_HAS(vas_error(), "slot 3");
 	CHECK_OK(vas_pci_remove(pci, SLOT));
 	CHECK_OK(pthread_join(vmm, NULL));
 	CHECK_EQ(result, -ENOENT);
 	CHECK_EQ(port_read(ASKED), 0);
+	CHECK_OK(vas_pci_pause(pci));
+	vas_pci_resume(pci);
 	end();
 }
 

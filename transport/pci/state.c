@@ -43,10 +43,26 @@ static int check_functions(const struct vas_pci *pci)
 	return 0;
 }
 
+/* The answer would come elsewhere, where nobody waits for it. */
+static int check_asked(struct vas_pci *pci)
+{
+	uint32_t asked;
+
+	pthread_mutex_lock(&pci->lock);
+	asked = pci->asked;
+	pthread_mutex_unlock(&pci->lock);
+	return asked ? vas_error_set(-EBUSY, "the guest is being asked for the device in slot %d",
+				     __builtin_ctz(asked)) :
+		       0;
+}
+
 int vas_pci_pause(struct vas_pci *pci)
 {
 	uint32_t slot;
 	int err = check_functions(pci);
+
+	if (!err)
+		err = check_asked(pci);
 
 	for (slot = 1; slot < VAS_PCI_SLOTS && !err; slot++) {
 		struct pci_function *function = pci->functions[slot];
