@@ -150,8 +150,8 @@ VAS_API int vas_pci_io(struct vas_pci *pci, const struct vas_io *io);
  * queues go on where they stand; one whose server does not take it up wants a reset. Both may be
  * called again.
  *
- * -EOPNOTSUPP: there is a physical device; -EBUSY: vas_pci_unplug() waits for the guest. Nothing was
- * done.
+ * -EOPNOTSUPP: there is a physical device; -EBUSY: vas_pci_unplug() waits for the guest. After an
+ * error nothing was done.
  */
 VAS_API int vas_pci_pause(struct vas_pci *pci);
 VAS_API void vas_pci_resume(struct vas_pci *pci);
