@@ -36,13 +36,23 @@
 static struct vas *vas;
 static struct vas_serve *serve;
 static struct vas_bus_device *device;
-static char path[64];
+static char folder[32], path[64];
 static uint32_t times_told;
 
 static void told(struct vas_virtio_server *server, uint32_t what)
 {
 	(void)server;
 	__atomic_fetch_or(&times_told, what, __ATOMIC_SEQ_CST);
+}
+
+/* Of this process alone: nobody's socket is in the way there. */
+static int make_path(void)
+{
+	strcpy(folder, "/tmp/vas-bus-test.XXXXXX");
+	if (!mkdtemp(folder))
+		return -errno;
+	snprintf(path, sizeof(path), "%s/guest", folder);
+	return 0;
 }
 
 static void make_guest(void)
@@ -53,7 +63,7 @@ static void make_guest(void)
 
 	CHECK_OK(vas_create(&options, &vas));
 	CHECK_OK(vas_region_add(vas, &(struct vas_region){ .size = RAM, .name = "ram" }, &id));
-	snprintf(path, sizeof(path), "/tmp/vas-bus-test.%d", getpid());
+	CHECK_OK(make_path());
 	CHECK_OK(vas_serve(vas, path, 0600, &serve));
 	CHECK_OK(vas_device_add(vas, &disk, &device));
 }
@@ -63,7 +73,7 @@ static void end_guest(void)
 	vas_device_remove(device);
 	vas_serve_end(serve);
 	vas_destroy(vas);
-	CHECK_EQ(access(path, F_OK), -1);
+	CHECK_OK(rmdir(folder));
 }
 
 static struct vas_offer offer_of(const char *name)
@@ -680,6 +690,7 @@ TEST(an_owner_that_dies_while_it_tells_has_told_nothing)
 	CHECK_EQ(vas_devices(vas, &there, 1), 1);
 	CHECK_EQ(there.state, VAS_DEVICE_SERVED);
 	end_worker(&worker);
+	end_guest();
 }
 
 TEST(devices_are_saved_and_loaded)
@@ -888,19 +899,19 @@ static int role_at(uint32_t mode)
 	struct worker worker;
 	int err, sock;
 
-	snprintf(path, sizeof(path), "/tmp/vas-bus-test.%d", getpid());
-	if (vas_create(&options, &vas) || vas_serve(vas, path, mode, &other))
+	if (make_path() || vas_create(&options, &vas) || vas_serve(vas, path, mode, &other))
 		return -1;
 	err = vas_connect(path, 0, &worker.vas, &sock);
-	if (err || vas_info(worker.vas, &seen))
-		return err;
-	if (seen.role == VAS_ROLE_OBSERVER &&
-	    vas_device_offer(worker.vas, sock, &disk, &worker.provider) != -EPERM)
-		return -1;
-	vas_unbind(worker.vas);
+	if (!err) {
+		err = vas_info(worker.vas, &seen) ? -1 : (int)seen.role;
+		if (err == VAS_ROLE_OBSERVER &&
+		    vas_device_offer(worker.vas, sock, &disk, &worker.provider) != -EPERM)
+			err = -1;
+		vas_unbind(worker.vas);
+	}
 	vas_serve_end(other);
 	vas_destroy(vas);
-	return (int)seen.role;
+	return rmdir(folder) ? -1 : err;
 }
 
 TEST(a_user_gets_what_the_mode_gives)
@@ -931,7 +942,10 @@ TEST(a_socket_that_is_left_behind_is_replaced)
 	int status;
 	pid_t pid;
 
-	snprintf(name, sizeof(name), "/tmp/vas-bus-test.%d.2", getpid());
+	/* Beside the folder of the guest, which is made later. */
+	CHECK_OK(make_path());
+	snprintf(name, sizeof(name), "%s.2", folder);
+	CHECK_OK(rmdir(folder));
 	pid = fork();
 	if (!pid) {
 		struct vas_options options = { .limit = RAM };
