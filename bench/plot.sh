@@ -61,5 +61,6 @@ cut -f 1 "$work/list" | sort -u | while read -r chart; do
 		}
 		END { print "" }' "$work/list"
 	} | gnuplot
+	sed -i '1a <!-- SPDX-License-Identifier: GPL-2.0-only OR MIT -->\n<!-- made by bench/plot.sh -->' "$dir/$chart.svg"
 	echo "plot: $dir/$chart.svg"
 done

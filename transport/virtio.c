@@ -435,8 +435,9 @@ err_close:
 
 void virtio_clean(struct virtio *virtio)
 {
-	reset(virtio);
+	/* Nobody begins to tell from here on, and with the reset who had begun has done so. */
 	__atomic_store_n(&virtio->server->told, NULL, __ATOMIC_RELEASE);
+	reset(virtio);
 	close_doorbells(virtio, virtio->server->nr_queues);
 	free(virtio->queues);
 }

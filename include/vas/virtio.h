@@ -145,8 +145,8 @@ struct vas_virtio_server {
  * The server tells the driver: the config space has changed; what the driver did makes no sense, or
  * the server is gone for good, and the device needs a reset. From any thread, also from within an
  * op, as long as the device is not removed; they never wait, and never call an op. So a thread of
- * the server's own that tells holds a lock which its reset() takes too, and tells nothing after
- * that. A device without a transport has nobody to be told.
+ * the server's own that tells holds a lock which its reset() takes too: by the reset of a removal
+ * there is nobody to be told any more, and who was telling has done so.
  */
 static inline void vas_virtio_tell(struct vas_virtio_server *server, uint32_t what)
 {

@@ -258,7 +258,10 @@ static void reset(struct vas_virtio_server *server)
 	struct vas_bus_device *device = device_of(server);
 	uint32_t i, change;
 
+	/* The serving thread may be telling. */
+	pthread_mutex_lock(&device->vas->bus->telling);
 	pthread_mutex_lock(&device->vas->lock);
+	pthread_mutex_unlock(&device->vas->bus->telling);
 	stop_all(device);
 	device->told.status = 0;
 	device->told.resets++;

@@ -14,7 +14,6 @@
 #include "lib/handle/lock.h"
 #include "lib/handle/log.h"
 #include "lib/handle/notify.h"
-#include "lib/handle/proto.h"
 #include "lib/layout/consumer.h"
 #include "lib/layout/publish.h"
 
@@ -129,9 +128,7 @@ static int update_and_harvest(struct vas *vas)
 /* By trackers that were killed, and so cannot ask for its end. */
 static bool is_left_on(struct vas *vas)
 {
-	struct vas_state state;
-
-	return !vas_state_read(vas, &state) && state.flags & VAS_STATE_TRACKING && !is_wanted(vas);
+	return __atomic_load_n(&vas->is_tracked, __ATOMIC_RELAXED) && !is_wanted(vas);
 }
 
 void vas_tracking_serve(struct vas *vas)

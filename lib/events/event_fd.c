@@ -30,13 +30,14 @@ void vas_event_set_init(struct vas_event_set *set)
 
 static void fds_close(struct vas_event_fds *fds)
 {
-	int which;
+	int which, fd;
 
 	__atomic_store_n(&fds->id, 0, __ATOMIC_RELEASE);
 	for (which = 0; which < VAS_EVENT_FD_COUNT; which++) {
-		if (fds->fd[which] >= 0)
-			close(fds->fd[which]);
-		fds->fd[which] = -1;
+		/* For a lock-free reader. */
+		fd = __atomic_exchange_n(&fds->fd[which], -1, __ATOMIC_RELAXED);
+		if (fd >= 0)
+			close(fd);
 	}
 }
 

@@ -146,7 +146,8 @@ struct vas {
 	 */
 	pthread_mutex_t change;
 	struct own_layout own;
-	int is_share; /* its layout, freezes and tracking are another vas's: lib/share/share.c */
+	bool is_tracked; /* of own, as it was published, for who does not hold change. Atomic. */
+	int is_share;	 /* its layout, freezes and tracking are another vas's: lib/share/share.c */
 	struct vas_consumer *consumers; /* in the order in which their steps start */
 	struct vas_consumer *last_consumer;
 	struct stale stale;

@@ -67,10 +67,8 @@ static void ring(struct notifier *n)
 /* A tracker that is killed tells nobody: while tracking is on, the owner looks. */
 static uint64_t next_look(struct vas *vas)
 {
-	struct vas_state state;
-
 	if (__atomic_load_n(&vas->role, __ATOMIC_RELAXED) != VAS_ROLE_OWNER ||
-	    vas_state_read(vas, &state) || !(state.flags & VAS_STATE_TRACKING))
+	    !__atomic_load_n(&vas->is_tracked, __ATOMIC_RELAXED))
 		return UINT64_MAX;
 	return vas_deadline_ns(LOOK_NS);
 }

@@ -144,6 +144,7 @@ static int inherit(struct vas *vas)
 	own->regions_generation = state->regions_generation;
 	own->table = state->table;
 	own->flags = state->flags & ~VAS_STATE_FROZEN;
+	__atomic_store_n(&vas->is_tracked, own->flags & VAS_STATE_TRACKING, __ATOMIC_RELAXED);
 	clear_unused_backings(vas);
 	return vas_stale_inherit(vas);
 }

@@ -79,6 +79,7 @@ static void write_state(struct vas *vas)
 	write_backings(vas, &state);
 	vas->ctl->next_region_id = own->next_id;
 	vas->ctl->state[own->generation & 1] = state;
+	__atomic_store_n(&vas->is_tracked, own->flags & VAS_STATE_TRACKING, __ATOMIC_RELAXED);
 	/* Partner: the acquire of the generation in vas_enter() and vas_snapshot_take(). */
 	__atomic_store_n(&vas->ctl->generation, own->generation, __ATOMIC_RELEASE);
 }

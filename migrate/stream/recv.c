@@ -385,7 +385,7 @@ static int recv_description(struct receiver *r)
 	struct source *src = &r->sources[0];
 	struct stream_header header;
 	void *description = NULL;
-	size_t size;
+	size_t size = 0;
 	int err;
 
 	if (!(r->flags & STREAM_DESCRIBED))
