@@ -92,6 +92,21 @@ static void *wait_on_futex(void *arg)
 	return NULL;
 }
 
+/* A cancellation point, as fcntl() is in glibc; in musl it is for F_SETLKW alone. */
+static int lock_or_cancel(int fd, struct flock *lock)
+{
+#ifdef __GLIBC__
+	return fcntl(fd, F_OFD_SETLKW, lock);
+#else
+	int err;
+
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+	err = fcntl(fd, F_OFD_SETLKW, lock);
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
+	return err;
+#endif
+}
+
 /* Wait for the owner to go; write to the eventfd; wait for a new one (the futex is woken then). */
 static void *wait_on_lock(void *arg)
 {
@@ -108,7 +123,7 @@ static void *wait_on_lock(void *arg)
 		uint32_t seen = __atomic_load_n(&vas->ctl->notify, __ATOMIC_ACQUIRE);
 
 		lock.l_type = F_RDLCK;
-		if (fcntl(n->lock_fd, F_OFD_SETLKW, &lock)) {
+		if (lock_or_cancel(n->lock_fd, &lock)) {
 			if (errno == EINTR)
 				continue;
 			break;
