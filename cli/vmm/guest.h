@@ -40,6 +40,15 @@ void guest_close(struct guest *guest);
 void guest_end(struct guest *guest);
 
 /*
+ * Own a vas that has no living owner, with the files of its own that the binder has found (of RAM
+ * that is apart, for instance): 0 or -errno, -EBUSY if it has one.
+ */
+int guest_adopt(const struct vas *binder, struct vas **vas);
+
+/* The run folder of a vas, whoever made it: 0 or -errno. Nothing is to be released. */
+int guest_find_folder(struct vas *vas, struct run_folder *folder);
+
+/*
  * Just the monitor of a vas's QEMU, which there must be. An exit code; -1: there is more to do than
  * that, as a command was killed, or a guest is between two QEMUs; with no message.
  */
