@@ -40,7 +40,7 @@ struct packet {
 	uint64_t features;  /* that the driver has accepted */
 	struct net_segments segments;
 	struct iovec rest; /* of what was received, behind its header */
-	uint8_t frame[TAG + NET_MAX_FRAME];
+	uint8_t frame[NET_MAX_FRAME];
 };
 
 /* ---- the interface ------------------------------------------------------------------------ */

@@ -104,8 +104,8 @@ bool net_segments_begin(struct net_segments *segments, const struct virtio_net_h
 	segments->is_v6 = len > ETHER && get16(frame + segments->l3 - 2) == 0x86dd;
 	segments->nr = 0;
 	is_right = (segments->is_tcp || type == VIRTIO_NET_HDR_GSO_UDP_L4) && segments->size &&
-		   segments->l3 + V4_HEADER <= segments->l4 && segments->l4 <= len &&
-		   find_ip(segments) && find_payload(segments);
+		   len <= sizeof(segments->room) && segments->l3 + V4_HEADER <= segments->l4 &&
+		   segments->l4 <= len && find_ip(segments) && find_payload(segments);
 	segments->at = segments->header_len;
 	if (!is_right)
 		segments->frame = NULL;
