@@ -30,7 +30,8 @@
 #define TAG	     4u
 #define SHORT_HEADER offsetof(struct virtio_net_hdr_v1, num_buffers) /* the kernel's */
 #define QUEUED	     (4 << 20)	/* bytes that wait for the guest, as the kernel counts them */
-#define MESSAGE	     (8u << 10) /* of a message about interfaces */
+#define MESSAGE	     (8u << 10) /* about interfaces, at most */
+#define MAX_MESSAGES 64		/* at once */
 
 struct packet {
 	struct net_port port; /* its fd is an epoll of these two: */
@@ -83,13 +84,15 @@ static int bind_to(struct packet *packet, unsigned int index)
 static void follow_links(struct packet *packet)
 {
 	char message[MESSAGE];
-	bool has_changed = false;
 	unsigned int index;
+	int nr;
 
 	/* What netlink had to drop is an error, and a change as well. */
-	while (recv(packet->links, message, sizeof(message), MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
-		has_changed = true;
-	index = has_changed ? if_nametoindex(packet->name) : 0;
+	for (nr = 0; nr < MAX_MESSAGES; nr++)
+		if (recv(packet->links, message, sizeof(message), MSG_DONTWAIT) < 0 &&
+		    errno != ENOBUFS)
+			break;
+	index = nr ? if_nametoindex(packet->name) : 0;
 	if (index && index != packet->index)
 		bind_to(packet, index);
 }
