@@ -101,7 +101,7 @@ bool net_segments_begin(struct net_segments *segments, const struct virtio_net_h
 	segments->l4 = header->csum_start;
 	segments->size = header->gso_size;
 	segments->is_tcp = type == VIRTIO_NET_HDR_GSO_TCPV4 || type == VIRTIO_NET_HDR_GSO_TCPV6;
-	segments->is_v6 = len > ETHER && get16(frame + segments->l3 - 2) == 0x86dd;
+	segments->is_v6 = len >= segments->l3 && get16(frame + segments->l3 - 2) == 0x86dd;
 	segments->nr = 0;
 	is_right = (segments->is_tcp || type == VIRTIO_NET_HDR_GSO_UDP_L4) && segments->size &&
 		   len <= sizeof(segments->room) && segments->l3 + V4_HEADER <= segments->l4 &&
