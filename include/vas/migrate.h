@@ -67,6 +67,12 @@ struct vas_migrate_ops {
 	 * NULL.
 	 */
 	int (*describe)(void *arg, void **description, size_t *size);
+	/*
+	 * With VAS_MIGRATE_COMPARE_TOLD, for a VMM that knows when it begins to miss writes. Called
+	 * after each told(), until the guest stands. Not 0: no write to what was told up to now has
+	 * been missed, nor will be unless it is told again. So that is not compared. May be NULL.
+	 */
+	int (*is_sure)(void *arg);
 };
 
 /* Flags of struct vas_migrate_options. */
@@ -77,7 +83,8 @@ struct vas_migrate_ops {
 #define VAS_MIGRATE_ONE_WAY 8u /* nobody answers: a pipe, a file */
 /*
  * What told() says of pages that were written again may be incomplete. So a sum of each page that
- * was sent is kept, and compared when the vas is frozen: it takes as long as reading them all.
+ * was sent is kept, and compared when the vas is frozen: it takes as long as reading all that were
+ * told since is_sure() said so last, but for those that were told again after pause().
  */
 #define VAS_MIGRATE_COMPARE_TOLD 16u
 
