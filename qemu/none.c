@@ -116,6 +116,18 @@ int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
 	return none();
 }
 
+int qemu_stream_ended(struct qemu_stream *stream)
+{
+	(void)stream;
+	return none();
+}
+
+int qemu_stream_has_missed_none(struct qemu_stream *stream)
+{
+	(void)stream;
+	return 0;
+}
+
 int qemu_stream_end(struct qemu_stream *stream, int err)
 {
 	(void)stream;
@@ -181,9 +193,10 @@ int qemu_load_write(int sock, const void *bytes, size_t size)
 	return none();
 }
 
-int qemu_load_end(struct qmp *qmp, int sock)
+int qemu_load_end(struct qmp *qmp, int with_ram, int sock)
 {
 	(void)qmp;
+	(void)with_ram;
 	(void)sock;
 	return none();
 }

@@ -233,13 +233,17 @@ int qemu_recover(struct qmp *qmp)
 	return err;
 }
 
-/* A socket whose other end QEMU knows by our name. */
+/* A socket whose other end QEMU knows by our name, and writes a whole state to before we read. */
 static int give_socket(struct qmp *qmp, int *sock)
 {
+	const int size = FIRST_CHUNK;
 	int pair[2], err;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return vas_error_set(-errno, "no socket to be had: %s", strerror(errno));
+	/* Without privilege it is less. */
+	if (setsockopt(pair[1], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)))
+		setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	err = qmp_give_fd(qmp, FD_NAME, pair[1]);
 	close(pair[1]);
 	if (err)
@@ -447,13 +451,13 @@ int qemu_load_write(int sock, const void *bytes, size_t size)
 	return 0;
 }
 
-int qemu_load_end(struct qmp *qmp, int sock)
+int qemu_load_end(struct qmp *qmp, int with_ram, int sock)
 {
 	int err;
 
 	close(sock);
 	err = wait_for_end(qmp, incoming, deadline_in(MOVE_NS));
-	return err ? err : set_capability(qmp, 0);
+	return err || with_ram ? err : set_capability(qmp, 0);
 }
 
 int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
@@ -464,7 +468,7 @@ int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
 		return err;
 	err = qemu_load_write(sock, state, size);
 	if (!err)
-		return qemu_load_end(qmp, sock);
+		return qemu_load_end(qmp, with_ram, sock);
 	close(sock);
 	return err;
 }
@@ -493,6 +497,14 @@ int qemu_sees_all_writes(struct qmp *qmp)
 	return err ? err : is_kvm;
 }
 
+static int is_measured(struct qmp *qmp)
+{
+	char status[32];
+	int err = ask_text(qmp, "query-dirty-rate", "status", status, sizeof(status));
+
+	return err || !strcmp(status, "measuring");
+}
+
 int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
 {
 	struct qemu_save *save = &stream->save;
@@ -507,14 +519,27 @@ int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
 	err = set_capability(qmp, 0);
 	if (!err)
 		err = get_downtime(qmp, &stream->downtime_ms);
+	stream->is_measured = err || is_measured(qmp);
 	if (!err)
 		err = begin(qmp, "migrate");
-	if (!err)
+	if (!err) {
+		/* From here on no device is added. */
+		stream->is_served = qemu_has_served(qmp) != 0;
+		stream->is_measured |= is_measured(qmp);
 		return 0;
+	}
 	close(*sock);
 	err = qemu_save_end(save, err);
 	save->qmp = NULL;
 	return err;
+}
+
+int qemu_stream_ended(struct qemu_stream *stream)
+{
+	struct qmp *qmp = stream->save.qmp;
+	int err = stream->is_served ? qemu_check_served(qmp) : 0;
+
+	return err ? err : wait_for_end(qmp, outgoing, deadline_in(END_NS));
 }
 
 int qemu_stream_end(struct qemu_stream *stream, int err)
@@ -525,11 +550,25 @@ int qemu_stream_end(struct qemu_stream *stream, int err)
 	if (!qmp)
 		return err;
 	stream->save.qmp = NULL;
-	if (!err)
-		err = qemu_check_served(qmp);
-	err = qemu_save_end(&(struct qemu_save){ qmp, -1, stream->save.rate }, err);
+	if (err)
+		err = qemu_save_end(&(struct qemu_save){ qmp, -1, stream->save.rate }, err);
+	else
+		err = set_rate(qmp, stream->save.rate);
 	back = qemu_set_downtime(qmp, stream->downtime_ms);
 	return err ? err : back;
+}
+
+int qemu_stream_has_missed_none(struct qemu_stream *stream)
+{
+	struct json_object *result = NULL, *ram, *value;
+	int has = !stream->is_measured &&
+		  !qmp_command(stream->save.qmp, "query-migrate", NULL, &result) &&
+		  json_object_object_get_ex(result, "ram", &ram) &&
+		  json_object_object_get_ex(ram, "dirty-sync-count", &value) &&
+		  json_object_get_int64(value) == 1;
+
+	json_object_put(result);
+	return has;
 }
 
 /* ---- from one to another ------------------------------------------------------------------ */

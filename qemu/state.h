@@ -44,6 +44,8 @@ int qemu_check_devices(struct qmp *qmp);
  */
 int qemu_await_served(struct qmp *qmp);
 int qemu_check_served(struct qmp *qmp);
+/* 0: it has no such devices, and gets none while it migrates. */
+int qemu_has_served(struct qmp *qmp);
 
 /*
  * Its vCPUs stand, and its disks are flushed, when stop returns. It awaits that its devices are
@@ -94,27 +96,38 @@ int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram);
 /* The same in steps: a socket to write the state to, in any pieces. end() closes it. */
 int qemu_load_begin(struct qmp *qmp, int with_ram, int *sock);
 int qemu_load_write(int sock, const void *bytes, size_t size);
-int qemu_load_end(struct qmp *qmp, int sock);
+int qemu_load_end(struct qmp *qmp, int with_ram, int sock);
 
 /*
  * The state with the RAM before it, while the guest runs: as a stream, *sock, for who reads it all.
  * QEMU stops the guest by itself, when what is left is a matter of milliseconds, and the stream
- * ends. qemu_stream_end() is due then, or to break it off: err is what it is for, and the guest
- * runs on.
+ * ends. ended: then, QEMU has saved it all, and the devices of other processes were served. end: in
+ * any case, after it or to break it off, err being what for; QEMU is as it was, and the guest may
+ * go on.
  */
 struct qemu_stream {
 	struct qemu_save save;
 	uint64_t downtime_ms; /* what it was limited to */
+	int is_served;	      /* there are devices of other processes, or it is not known */
+	int is_measured;      /* somebody has it track writes already, or it is not known */
 };
 int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock);
+int qemu_stream_ended(struct qemu_stream *stream);
 int qemu_stream_end(struct qemu_stream *stream, int err);
 
 /*
  * 1: QEMU knows of every write to a page since it sent it. 0: it may miss some, since it emulates
- * the CPUs (TCG): a vCPU's thread that marks a page as written, and is put off by the host before
- * it notes down that it need not do so again, does so after QEMU has taken the mark.
+ * the CPUs (TCG): when QEMU takes the marks of what was written, vCPUs go on writing to these pages
+ * as to marked ones, until their TLBs have forgotten them. From 9.0 on they are made to forget, but
+ * for the page that a vCPU is just about to enter as marked.
  */
 int qemu_sees_all_writes(struct qmp *qmp);
+
+/*
+ * 1: not in this stream yet. As it begins, TLBs are emptied, and QEMU takes marks when it has sent
+ * nearly all of the RAM, or all: what it sent before, and does not send again, was not written.
+ */
+int qemu_stream_has_missed_none(struct qemu_stream *stream);
 
 /* Of a stream: how long the guest may stand for its end. The longer, the sooner that comes. */
 int qemu_set_downtime(struct qmp *qmp, uint64_t ms);

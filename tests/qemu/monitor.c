@@ -414,3 +414,83 @@ TEST(a_state_without_an_end_has_a_bound)
 	qmp_close(qmp);
 	end(pid);
 }
+
+/* ---- a guest that runs -------------------------------------------------------------------- */
+
+/* A migration in which marks are taken for the second time after two looks. */
+static void migrates(int sock, const char *measure, const char *network)
+{
+	char line[4096], text[256], count[64];
+	int looks = 0;
+
+	agree(sock);
+	for (int id = 2; hear(sock, line, sizeof(line)); id++) {
+		const char *answer = "{}";
+
+		if (strstr(line, "query-dirty-rate"))
+			answer = measure;
+		else if (strstr(line, "qom-list"))
+			answer = "[]";
+		else if (strstr(line, "info network"))
+			answer = network;
+		else if (strstr(line, "query-migrate\"") && looks < 4) {
+			snprintf(count, sizeof(count), "{\"ram\": {\"dirty-sync-count\": %d}}",
+				 ++looks < 3 ? 1 : looks - 1);
+			answer = count;
+		}
+		snprintf(text, sizeof(text), "{\"return\": %s, \"id\": %d}\n", answer, id);
+		say(sock, text);
+	}
+}
+
+static void begins(void (*act)(int sock), struct qmp **qmp, struct qemu_stream *stream, pid_t *pid)
+{
+	int sock;
+
+	*pid = serve(act);
+	CHECK_OK(qmp_open(path, PATIENT, qmp));
+	CHECK_OK(qemu_stream_begin(*qmp, stream, &sock));
+	close(sock);
+}
+
+static void migrates_alone(int sock)
+{
+	migrates(sock, "{\"status\": \"measured\"}", "\"n: index=0,type=user\\r\\n\"");
+}
+
+TEST(a_stream_has_missed_no_write_until_marks_are_taken_again)
+{
+	struct qemu_stream stream;
+	struct qmp *qmp;
+	pid_t pid;
+
+	begins(migrates_alone, &qmp, &stream, &pid);
+	CHECK(!stream.is_served);
+	CHECK(qemu_stream_has_missed_none(&stream));
+	CHECK(qemu_stream_has_missed_none(&stream));
+	CHECK(!qemu_stream_has_missed_none(&stream));
+	CHECK(!qemu_stream_has_missed_none(&stream));
+	/* Without a word of it, nobody can tell. */
+	CHECK(!qemu_stream_has_missed_none(&stream));
+	qmp_close(qmp);
+	end(pid);
+}
+
+static void migrates_while_somebody_measures(int sock)
+{
+	migrates(sock, "{\"status\": \"measuring\"}",
+		 "\"n: index=0,type=vhost-user,vhost-user0 to net\\r\\n\"");
+}
+
+TEST(a_stream_may_have_missed_writes_if_marks_were_taken_before)
+{
+	struct qemu_stream stream;
+	struct qmp *qmp;
+	pid_t pid;
+
+	begins(migrates_while_somebody_measures, &qmp, &stream, &pid);
+	CHECK(stream.is_served);
+	CHECK(!qemu_stream_has_missed_none(&stream));
+	qmp_close(qmp);
+	end(pid);
+}
