@@ -269,27 +269,3 @@ int qemu_await_served(struct qmp *qmp)
 		nanosleep(&delay, NULL);
 	return err;
 }
-
-static int find_served(const struct device *device, void *arg)
-{
-	(void)arg;
-	return is_kind(device, "vhost-user-");
-}
-
-int qemu_has_served(struct qmp *qmp)
-{
-	struct json_object *arguments = json_object_new_object(), *text = NULL;
-	int has = each_device(qmp, find_served, NULL);
-
-	json_object_object_add(arguments, "command-line", json_object_new_string("info network"));
-	if (has) {
-		json_object_put(arguments);
-		return has;
-	}
-	has = qmp_command(qmp, "human-monitor-command", arguments, &text);
-	if (!has)
-		has = !json_object_is_type(text, json_type_string) ||
-		      strstr(json_object_get_string(text), "vhost-user");
-	json_object_put(text);
-	return has;
-}

@@ -108,10 +108,11 @@ int qemu_handed_over(struct qmp *to)
 	return none();
 }
 
-int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, uint64_t downtime_ms, int *sock)
 {
 	(void)qmp;
 	(void)stream;
+	(void)downtime_ms;
 	(void)sock;
 	return none();
 }
@@ -122,16 +123,28 @@ int qemu_stream_ended(struct qemu_stream *stream)
 	return none();
 }
 
-int qemu_stream_has_missed_none(struct qemu_stream *stream)
+int qemu_stream_end(struct qemu_stream *stream, int err)
+{
+	(void)stream;
+	return err;
+}
+
+int qemu_stream_stop(struct qemu_stream *stream)
+{
+	(void)stream;
+	return none();
+}
+
+int qemu_stream_ask(struct qemu_stream *stream)
 {
 	(void)stream;
 	return 0;
 }
 
-int qemu_stream_end(struct qemu_stream *stream, int err)
+int qemu_stream_answer(struct qemu_stream *stream)
 {
 	(void)stream;
-	return err;
+	return none();
 }
 
 int qemu_sees_all_writes(struct qmp *qmp)
@@ -140,9 +153,9 @@ int qemu_sees_all_writes(struct qmp *qmp)
 	return none();
 }
 
-int qemu_set_downtime(struct qmp *qmp, uint64_t ms)
+int qemu_stream_set_downtime(struct qemu_stream *stream, uint64_t ms)
 {
-	(void)qmp;
+	(void)stream;
 	(void)ms;
 	return none();
 }

@@ -44,8 +44,6 @@ int qemu_check_devices(struct qmp *qmp);
  */
 int qemu_await_served(struct qmp *qmp);
 int qemu_check_served(struct qmp *qmp);
-/* 0: it has no such devices, and gets none while it migrates. */
-int qemu_has_served(struct qmp *qmp);
 
 /*
  * Its vCPUs stand, and its disks are flushed, when stop returns. It awaits that its devices are
@@ -100,20 +98,25 @@ int qemu_load_end(struct qmp *qmp, int with_ram, int sock);
 
 /*
  * The state with the RAM before it, while the guest runs: as a stream, *sock, for who reads it all.
- * QEMU stops the guest by itself, when what is left is a matter of milliseconds, and the stream
- * ends. ended: then, QEMU has saved it all, and the devices of other processes were served. end: in
- * any case, after it or to break it off, err being what for; QEMU is as it was, and the guest may
- * go on.
+ * QEMU stops the guest by itself, when what is left is a matter of downtime_ms, and the stream
+ * ends. While QEMU waits for the reader its monitor may not answer, so nobody waits for that.
+ * ended: then, QEMU has saved it all, and the devices of other processes were served. end: in any
+ * case, after it or to break it off, err being what for; QEMU is as it was, and the guest may go
+ * on.
  */
 struct qemu_stream {
 	struct qemu_save save;
 	uint64_t downtime_ms; /* what it was limited to */
-	int is_served;	      /* there are devices of other processes, or it is not known */
-	int is_measured;      /* somebody has it track writes already, or it is not known */
+	int64_t measured_at;  /* when somebody had QEMU measure what is written; -1: now */
+	enum { QEMU_MEASURE_ASKED, QEMU_ASKED_NOTHING, QEMU_MARKS_ASKED, QEMU_IS_UNSURE } asked;
 };
-int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock);
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, uint64_t downtime_ms, int *sock);
 int qemu_stream_ended(struct qemu_stream *stream);
 int qemu_stream_end(struct qemu_stream *stream, int err);
+
+/* How long the guest may stand for the end of it. The longer, the sooner that comes. Or now. */
+int qemu_stream_set_downtime(struct qemu_stream *stream, uint64_t ms);
+int qemu_stream_stop(struct qemu_stream *stream);
 
 /*
  * 1: QEMU knows of every write to a page since it sent it. 0: it may miss some, since it emulates
@@ -124,13 +127,13 @@ int qemu_stream_end(struct qemu_stream *stream, int err);
 int qemu_sees_all_writes(struct qmp *qmp);
 
 /*
- * 1: not in this stream yet. As it begins, TLBs are emptied, and QEMU takes marks when it has sent
- * nearly all of the RAM, or all: what it sent before, and does not send again, was not written.
+ * It has missed none in this stream yet? As it begins, TLBs are emptied, and QEMU takes marks again
+ * when it has sent nearly all of the RAM, or all: what it sent before, and does not send again, was
+ * not written. ask: 1, it is asked now; 0: not yet, or nobody will know. answer: 1, it had not, as
+ * it was asked; 0: no answer yet; -ENODATA: it may have.
  */
-int qemu_stream_has_missed_none(struct qemu_stream *stream);
-
-/* Of a stream: how long the guest may stand for its end. The longer, the sooner that comes. */
-int qemu_set_downtime(struct qmp *qmp, uint64_t ms);
+int qemu_stream_ask(struct qemu_stream *stream);
+int qemu_stream_answer(struct qemu_stream *stream);
 
 /*
  * The state of the guest of `from`, which is stopped if it runs, into `to`, which was started with

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <vas/consumer.h>
+#include <vas/migrate.h>
 
 #include "cli/ui/verb.h"
 #include "cli/vmm/dimm.h"
@@ -107,14 +108,13 @@ static int begin_stream(struct live *live)
 	if (!err)
 		err = guest_record(live->guest, &live->record);
 	if (!err)
-		err = qemu_stream_begin(live->guest->qmp, &live->qemu, &sock);
+		err = qemu_stream_begin(live->guest->qmp, &live->qemu, LOWEST_MS, &sock);
 	if (err)
 		return err;
 	/* From here on QEMU may stop the guest at any time. */
 	live->guest->is_stopped = 1;
-	err = ram_stream_open(sock, RAM, live->memory, &live->stream);
 	live->asks_at = live->memory / PAGE / 2;
-	return err ? err : qemu_set_downtime(live->guest->qmp, LOWEST_MS);
+	return ram_stream_open(sock, RAM, live->memory, &live->stream);
 }
 
 /* A guest that writes faster than it is copied stands longer, or at once. */
@@ -125,20 +125,20 @@ static int hurry(struct live *live)
 
 	if (times >= 8 && live->haste != LIVE_STOPS) {
 		live->haste = LIVE_STOPS;
-		return qemu_stop(live->guest->qmp);
+		return qemu_stream_stop(&live->qemu);
 	}
 	if (told >= pages + pages / 2 && live->haste == LIVE_AIMS_LOWEST) {
 		live->haste = LIVE_AIMS_LOWER;
-		return qemu_set_downtime(live->guest->qmp, live->downtime_ms / LOWER + 1);
+		return qemu_stream_set_downtime(&live->qemu, live->downtime_ms / LOWER + 1);
 	}
 	if (times >= 2 && live->haste == LIVE_AIMS_LOWER) {
 		live->haste = LIVE_CONVERGES;
-		return qemu_set_downtime(live->guest->qmp, live->downtime_ms);
+		return qemu_stream_set_downtime(&live->qemu, live->downtime_ms);
 	}
 	if (times >= 4 && live->haste == LIVE_CONVERGES) {
 		live->haste = LIVE_HURRIES;
 		return live->downtime_ms < HURRIED_MS ?
-			       qemu_set_downtime(live->guest->qmp, HURRIED_MS) :
+			       qemu_stream_set_downtime(&live->qemu, HURRIED_MS) :
 			       0;
 	}
 	return 0;
@@ -239,17 +239,31 @@ int live_stands(const struct live *live)
 	return live->stream && ram_stream_stands(live->stream);
 }
 
+static int take_answer(struct live *live)
+{
+	const int got = qemu_stream_answer(&live->qemu);
+
+	live->asks = !got;
+	if (got < 0)
+		live->asks_at = UINT64_MAX;
+	return got > 0 ? VAS_MIGRATE_SURE : 0;
+}
+
 /* Now and then in the first round, and more often to its end: it costs QEMU a moment. */
 int live_is_sure(struct live *live)
 {
 	const uint64_t pages = live->memory / PAGE;
 
-	if (!live->stream || ram_stream_pages(live->stream) < live->asks_at)
+	if (live->asks)
+		return take_answer(live);
+	if (!live->stream || ram_stream_pages(live->stream) < live->asks_at ||
+	    !qemu_stream_ask(&live->qemu))
 		return 0;
+	live->asks = 1;
 	live->asks_at += (pages - live->asks_at) / 2;
 	if (pages - live->asks_at < UNSURE)
 		live->asks_at = UINT64_MAX;
-	return qemu_stream_has_missed_none(&live->qemu);
+	return VAS_MIGRATE_ASKS;
 }
 
 int live_state(struct live *live, void **record, size_t *size)

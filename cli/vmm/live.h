@@ -24,6 +24,7 @@ struct live {
 	enum { LIVE_AIMS_LOWEST, LIVE_AIMS_LOWER, LIVE_CONVERGES, LIVE_HURRIES, LIVE_STOPS } haste;
 	int is_saved;		   /* QEMU has come to an end, and live_state() has it */
 	uint64_t asks_at;	   /* when so many pages are told, live_is_sure() asks QEMU */
+	int asks;		   /* and waits for the answer */
 	struct qemu_record record; /* but for the state */
 };
 

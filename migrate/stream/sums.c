@@ -38,7 +38,8 @@ int sums_init(struct sums *sums, const struct vas_region *regions, size_t nr)
 	/* Of pages that are never sent it takes no memory. */
 	sums->at = calloc(sums->nr_pages + 1, sizeof(*sums->at));
 	sums->suspects = calloc(1, suspects_size(sums));
-	if (!sums->first || !sums->at || !sums->suspects)
+	sums->apart = calloc(1, suspects_size(sums));
+	if (!sums->first || !sums->at || !sums->suspects || !sums->apart)
 		return vas_error_set(-ENOMEM, "no memory for a sum of each page");
 	return 0;
 }
@@ -48,6 +49,7 @@ void sums_clean(struct sums *sums)
 	free(sums->first);
 	free(sums->at);
 	free(sums->suspects);
+	free(sums->apart);
 }
 
 /* Which it is among all of them; nr_pages: in no region. */
@@ -107,6 +109,7 @@ void sums_suspect(struct sums *sums, const struct vas_dirty_word *word, int is_s
 
 		if (page == sums->nr_pages)
 			continue;
+		sums->apart[page / 64] &= ~bit;
 		if (is_suspect)
 			sums->suspects[page / 64] |= bit;
 		else
@@ -114,9 +117,22 @@ void sums_suspect(struct sums *sums, const struct vas_dirty_word *word, int is_s
 	}
 }
 
-void sums_trust_all(struct sums *sums)
+/* From one list to the other. */
+static void move_all(const struct sums *sums, uint64_t *from, uint64_t *to)
 {
-	memset(sums->suspects, 0, suspects_size(sums));
+	for (uint64_t i = 0; i <= sums->nr_pages / 64; i++)
+		to[i] |= from[i];
+	memset(from, 0, suspects_size(sums));
+}
+
+void sums_set_apart(struct sums *sums)
+{
+	move_all(sums, sums->suspects, sums->apart);
+}
+
+void sums_trust_apart(struct sums *sums)
+{
+	memset(sums->apart, 0, suspects_size(sums));
 }
 
 /* What is listed: words by gpa, to `words` unless that is NULL. */
@@ -157,8 +173,10 @@ static size_t list_suspects(const struct sums *sums, struct vas_dirty_word *word
 	return list.nr;
 }
 
-int sums_suspects(const struct sums *sums, struct vas_dirty_word **words, size_t *nr)
+int sums_suspects(struct sums *sums, struct vas_dirty_word **words, size_t *nr)
 {
+	/* Nobody has found out. */
+	move_all(sums, sums->apart, sums->suspects);
 	*nr = list_suspects(sums, NULL);
 	*words = malloc((*nr + 1) * sizeof(**words));
 	if (!*words)

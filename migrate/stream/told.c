@@ -101,9 +101,18 @@ static void ask_if_sure(struct migration *m)
 {
 	const struct vas_migrate_options *options = &m->sender.options;
 
-	if (m->sender.sums && !m->paused && options->ops->is_sure &&
-	    options->ops->is_sure(options->arg))
-		sums_trust_all(m->sender.sums);
+	if (!m->sender.sums || m->paused || !options->ops->is_sure)
+		return;
+	switch (options->ops->is_sure(options->arg)) {
+	case VAS_MIGRATE_ASKS:
+		sums_set_apart(m->sender.sums);
+		break;
+	case VAS_MIGRATE_SURE:
+		sums_trust_apart(m->sender.sums);
+		break;
+	default:
+		break;
+	}
 }
 
 static int push_told(struct migration *m, const struct vas_dirty_word *words, size_t nr)

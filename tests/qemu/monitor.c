@@ -417,22 +417,18 @@ TEST(a_state_without_an_end_has_a_bound)
 
 /* ---- a guest that runs -------------------------------------------------------------------- */
 
-/* A migration in which marks are taken for the second time after two looks. */
-static void migrates(int sock, const char *measure, const char *network)
+/* A migration in which marks are taken for the second time after two looks; measures[2]. */
+static void migrates(int sock, const char *const *measures)
 {
 	char line[4096], text[256], count[64];
-	int looks = 0;
+	int looks = 0, nr_measures = 0;
 
 	agree(sock);
 	for (int id = 2; hear(sock, line, sizeof(line)); id++) {
 		const char *answer = "{}";
 
 		if (strstr(line, "query-dirty-rate"))
-			answer = measure;
-		else if (strstr(line, "qom-list"))
-			answer = "[]";
-		else if (strstr(line, "info network"))
-			answer = network;
+			answer = measures[nr_measures++ > 0];
 		else if (strstr(line, "query-migrate\"") && looks < 4) {
 			snprintf(count, sizeof(count), "{\"ram\": {\"dirty-sync-count\": %d}}",
 				 ++looks < 3 ? 1 : looks - 1);
@@ -449,13 +445,32 @@ static void begins(void (*act)(int sock), struct qmp **qmp, struct qemu_stream *
 
 	*pid = serve(act);
 	CHECK_OK(qmp_open(path, PATIENT, qmp));
-	CHECK_OK(qemu_stream_begin(*qmp, stream, &sock));
+	CHECK_OK(qemu_stream_begin(*qmp, stream, 1, &sock));
 	close(sock);
 }
 
+#define UNIT(status, at) "{\"status\": \"" status "\", \"start-time\": " at "}"
+
 static void migrates_alone(int sock)
 {
-	migrates(sock, "{\"status\": \"measured\"}", "\"n: index=0,type=user\\r\\n\"");
+	static const char *const measures[] = { UNIT("measured", "7"), UNIT("measured", "7") };
+
+	migrates(sock, measures);
+}
+
+static void ask(struct qemu_stream *stream)
+{
+	while (!qemu_stream_ask(stream))
+		usleep(1000);
+}
+
+static int answer(struct qemu_stream *stream)
+{
+	int got;
+
+	while (!(got = qemu_stream_answer(stream)))
+		usleep(1000);
+	return got;
 }
 
 TEST(a_stream_has_missed_no_write_until_marks_are_taken_again)
@@ -465,32 +480,58 @@ TEST(a_stream_has_missed_no_write_until_marks_are_taken_again)
 	pid_t pid;
 
 	begins(migrates_alone, &qmp, &stream, &pid);
-	CHECK(!stream.is_served);
-	CHECK(qemu_stream_has_missed_none(&stream));
-	CHECK(qemu_stream_has_missed_none(&stream));
-	CHECK(!qemu_stream_has_missed_none(&stream));
-	CHECK(!qemu_stream_has_missed_none(&stream));
-	/* Without a word of it, nobody can tell. */
-	CHECK(!qemu_stream_has_missed_none(&stream));
+	for (int i = 0; i < 2; i++) {
+		ask(&stream);
+		CHECK_EQ(answer(&stream), 1);
+	}
+	ask(&stream);
+	CHECK_EQ(answer(&stream), -ENODATA);
+	/* It has no answer but that from here on. */
+	CHECK(!qemu_stream_ask(&stream));
+	/* What nobody waited for is in nobody's way. */
+	CHECK_OK(qemu_stream_set_downtime(&stream, 2));
+	CHECK_EQ(qemu_is_running(qmp), -EBUSY);
 	qmp_close(qmp);
 	end(pid);
 }
 
-static void migrates_while_somebody_measures(int sock)
+static void is_measured_as_it_begins(int sock)
 {
-	migrates(sock, "{\"status\": \"measuring\"}",
-		 "\"n: index=0,type=vhost-user,vhost-user0 to net\\r\\n\"");
+	static const char *const measures[] = { UNIT("measuring", "7"), UNIT("measured", "7") };
+
+	migrates(sock, measures);
+}
+
+static void is_measured_since(int sock)
+{
+	static const char *const measures[] = { UNIT("unstarted", "0"), UNIT("measuring", "9") };
+
+	migrates(sock, measures);
+}
+
+static void does_not_know(int sock)
+{
+	static const char *const measures[] = { "{}", "3" };
+
+	migrates(sock, measures);
 }
 
 TEST(a_stream_may_have_missed_writes_if_marks_were_taken_before)
 {
-	struct qemu_stream stream;
-	struct qmp *qmp;
-	pid_t pid;
+	void (*const acts[])(int sock) = { is_measured_as_it_begins, is_measured_since,
+					   does_not_know };
 
-	begins(migrates_while_somebody_measures, &qmp, &stream, &pid);
-	CHECK(stream.is_served);
-	CHECK(!qemu_stream_has_missed_none(&stream));
-	qmp_close(qmp);
-	end(pid);
+	for (int i = 0; i < 3; i++) {
+		struct qemu_stream stream;
+		struct qmp *qmp;
+		pid_t pid;
+
+		begins(acts[i], &qmp, &stream, &pid);
+		while (stream.asked == QEMU_MEASURE_ASKED)
+			CHECK(!qemu_stream_ask(&stream));
+		CHECK_EQ(stream.asked, QEMU_IS_UNSURE);
+		CHECK(!qemu_stream_ask(&stream));
+		qmp_close(qmp);
+		end(pid);
+	}
 }
