@@ -246,8 +246,8 @@ TEST(what_is_the_same_is_not_sent_by_a_comparison)
 #define EVERY_4TH 0x1111111111111111ull
 
 /*
- * All is told, then pages again, and the guest stands. What was written to the first word in silence
- * is told of in part.
+ * All is told, then pages again, and the guest stands. What was written to the first word in
+ * silence is told of in part.
  */
 static ssize_t tell_surely(void *arg, struct vas_dirty_word *words, size_t nr)
 {
