@@ -417,25 +417,43 @@ TEST(a_state_without_an_end_has_a_bound)
 
 /* ---- a guest that runs -------------------------------------------------------------------- */
 
-/* A migration in which marks are taken for the second time after two looks; measures[2]. */
+struct fake {
+	const char *const *measures; /* two answers */
+	int nr_measures, nr_looks;
+	char count[64];
+};
+
+/* In a migration in which marks are taken for the second time after two looks. */
+static const char *answer_of(struct fake *fake, const char *command)
+{
+	if (strstr(command, "query-dirty-rate"))
+		return fake->measures[fake->nr_measures++ > 0];
+	if (!strstr(command, "query-migrate\"") || fake->nr_looks == 4)
+		return "{}";
+	fake->nr_looks++;
+	snprintf(fake->count, sizeof(fake->count), "{\"ram\": {\"dirty-sync-count\": %d}}",
+		 fake->nr_looks < 3 ? 1 : fake->nr_looks - 1);
+	return fake->count;
+}
+
+/* Commands may come several at once. */
 static void migrates(int sock, const char *const *measures)
 {
-	char line[4096], text[256], count[64];
-	int looks = 0, nr_measures = 0;
+	static const char begin[] = "{\"execute\"";
+	struct fake fake = { .measures = measures };
+	char line[4096], text[256];
+	int id = 2;
 
 	agree(sock);
-	for (int id = 2; hear(sock, line, sizeof(line)); id++) {
-		const char *answer = "{}";
-
-		if (strstr(line, "query-dirty-rate"))
-			answer = measures[nr_measures++ > 0];
-		else if (strstr(line, "query-migrate\"") && looks < 4) {
-			snprintf(count, sizeof(count), "{\"ram\": {\"dirty-sync-count\": %d}}",
-				 ++looks < 3 ? 1 : looks - 1);
-			answer = count;
+	while (hear(sock, line, sizeof(line))) {
+		for (char *at = strstr(line, begin), *next; at; at = next, id++) {
+			next = strstr(at + 1, begin);
+			if (next)
+				next[-1] = '\0';
+			snprintf(text, sizeof(text), "{\"return\": %s, \"id\": %d}\n",
+				 answer_of(&fake, at), id);
+			say(sock, text);
 		}
-		snprintf(text, sizeof(text), "{\"return\": %s, \"id\": %d}\n", answer, id);
-		say(sock, text);
 	}
 }
 
@@ -534,4 +552,36 @@ TEST(a_stream_may_have_missed_writes_if_marks_were_taken_before)
 		qmp_close(qmp);
 		end(pid);
 	}
+}
+
+/* As one that writes its last pages, until somebody reads them. */
+static void says_nothing_while_it_migrates(int sock)
+{
+	char line[4096], text[64];
+	int is_over = 0;
+
+	agree(sock);
+	for (int id = 2; hear(sock, line, sizeof(line)); id++) {
+		snprintf(text, sizeof(text), YES, id);
+		if (!is_over)
+			say(sock, text);
+		is_over |= strstr(line, "\"migrate\"") != NULL;
+	}
+}
+
+TEST(nobody_waits_for_a_monitor_while_there_is_a_stream)
+{
+	struct qemu_stream stream;
+	struct qmp *qmp;
+	pid_t pid;
+
+	begins(says_nothing_while_it_migrates, &qmp, &stream, &pid);
+	for (int i = 0; i < 100; i++) {
+		CHECK_OK(qemu_stream_set_downtime(&stream, 5));
+		CHECK(!qemu_stream_ask(&stream));
+	}
+	CHECK_OK(qemu_stream_stop(&stream));
+	CHECK_EQ(qemu_stream_answer(&stream), -ENODATA);
+	qmp_close(qmp);
+	end(pid);
 }
