@@ -350,7 +350,7 @@ int guest_memory(struct guest *guest, uint64_t *memory, int *is_ours)
 	return 0;
 }
 
-int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)
+int guest_record(struct guest *guest, struct qemu_record *record)
 {
 	int err = get_command(guest, &record->memory, &record->command);
 
@@ -358,19 +358,24 @@ int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, si
 		return err;
 	record->is_running = guest->was_running;
 	err = qemu_kind(guest->qmp, &record->kind);
-	if (!err)
-		err = qemu_genid(guest->qmp, record->genid);
+	return err ? err : qemu_genid(guest->qmp, record->genid);
+}
+
+static int pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)
+{
+	int err = guest_record(guest, record);
+
 	if (!err)
 		err = qemu_record_pack(record, bytes, size);
 	free(record->command);
 	return err;
 }
 
-int guest_describe(struct guest *guest, void **bytes, size_t *size)
+int guest_describe(struct guest *guest, int with_ram, void **bytes, size_t *size)
 {
-	struct qemu_record record = { .state = "" };
+	struct qemu_record record = { .state = "", .with_ram = with_ram };
 
-	return guest_pack(guest, &record, bytes, size);
+	return pack(guest, &record, bytes, size);
 }
 
 int guest_save(struct guest *guest, void **bytes, size_t *size)
@@ -383,7 +388,7 @@ int guest_save(struct guest *guest, void **bytes, size_t *size)
 		err = qemu_save(guest->qmp, &state, &record.state_size);
 	record.state = state;
 	if (!err)
-		err = guest_pack(guest, &record, bytes, size);
+		err = pack(guest, &record, bytes, size);
 	free(state);
 	return err;
 }
