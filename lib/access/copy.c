@@ -43,7 +43,7 @@ static void fetch(char *buf, const char *hva, size_t len)
 
 static size_t copy_mapped(const struct copy *c, char *hva, char *buf, size_t len)
 {
-	/* A typed load is promised to be one; a copy may go byte by byte, as memcpy() by SVE does. */
+	/* A typed load is promised to be one; memcpy() may go byte by byte, as by SVE it does. */
 	if (c->prot == VAS_PROT_READ && is_field(hva, len)) {
 		if (c->checked && vas_read_checked(buf, hva, len) < len)
 			return 0;
