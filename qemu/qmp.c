@@ -119,7 +119,9 @@ static int send_text(struct qmp *qmp, const char *text, size_t size, int fd,
 
 			header.msg_control = control.bytes;
 			header.msg_controllen = sizeof(control.bytes);
-			*c = (struct cmsghdr){ CMSG_LEN(sizeof(fd)), SOL_SOCKET, SCM_RIGHTS };
+			*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(fd)),
+					       .cmsg_level = SOL_SOCKET,
+					       .cmsg_type = SCM_RIGHTS };
 			memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 		}
 		nr = sendmsg(qmp->sock, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
