@@ -36,6 +36,7 @@ static void net_queue_free(struct vas_queue *queue)
 
 	for (i = 0; i < NR_CACHES; i++)
 		vas_cache_clean(&net_queue->caches[i]);
+	pool_clean(&net_queue->pool);
 	kvfree(net_queue);
 }
 
