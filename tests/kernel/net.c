@@ -510,7 +510,8 @@ TEST(a_network_queue_goes_on_where_it_was_stopped)
 }
 
 #define NUMBER	   14	/* where a frame has it */
-#define IN_FLIGHT  500u /* less than there is room for */
+#define FEW	   30u	/* frames under way: fewer than buffers */
+#define MANY	   500u /* more, and fewer than there is room for */
 #define NR_FRAMES  4000u
 #define NR_BETWEEN 40u /* frames, from one stop to the next */
 
@@ -518,11 +519,25 @@ static void send_numbered(struct net_guest *g, const uint32_t *nr_received)
 {
 	net_frame_fill(frame, 64, 0);
 	for (uint32_t i = 0; i < NR_FRAMES; i++) {
-		while (i - __atomic_load_n(nr_received, __ATOMIC_ACQUIRE) > IN_FLIGHT)
-			usleep(1000);
+		while (i - __atomic_load_n(nr_received, __ATOMIC_ACQUIRE) >
+		       (i / MANY % 2 ? MANY : FEW))
+			usleep(100);
 		memcpy(frame + NUMBER, &i, sizeof(i));
 		net_host_send(g, frame, 64);
 	}
+}
+
+/* With event indexes: if the device has asked for it. */
+static void post_next(struct net_guest *g, uint64_t gpa)
+{
+	struct virtqueue *q = &g->receiveq;
+	const uint16_t *event = (void *)&q->used->ring[q->size];
+	struct part part = { gpa, 256, 1 };
+
+	virtqueue_add(q, &part, 1, 0);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(event, __ATOMIC_RELAXED) == (uint16_t)(q->avail->idx - 1))
+		virtqueue_kick(q);
 }
 
 static void get_numbered(struct net_guest *g, uint32_t number)
@@ -535,7 +550,7 @@ static void get_numbered(struct net_guest *g, uint32_t number)
 	CHECK_EQ(elem.len, HEADER_LEN + 64);
 	memcpy(&got, g->ram + gpa + HEADER_LEN + NUMBER, sizeof(got));
 	CHECK_EQ(got, number);
-	post_one(g, gpa, 256);
+	post_next(g, gpa);
 }
 
 static void change_hands(struct net_guest *g)

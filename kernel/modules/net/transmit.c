@@ -24,7 +24,7 @@
  * @queue: the transmitq
  * @access: to guest memory. With VAS_NO_SLEEP bottom halves are disabled
  * @skbs: the frames
- * @bytes: of all of them
+ * @bytes: of all that were copied
  */
 struct batch {
 	struct net_queue *queue;
@@ -201,12 +201,12 @@ static void add_to_batch(struct batch *batch, struct sk_buff *skb)
 {
 	struct net_counters *counters = &batch->queue->pair->tx;
 
+	batch->bytes += skb->len;
 	if (!finish(batch->queue, skb)) {
 		net_count(&counters->errors, 1);
 		kfree_skb(skb);
 		return;
 	}
-	batch->bytes += skb->len + ETH_HLEN;
 	net_count(&counters->packets, 1);
 	net_count(&counters->bytes, skb->len + ETH_HLEN);
 	list_add_tail(&skb->list, &batch->skbs);
