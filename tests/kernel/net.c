@@ -663,6 +663,37 @@ TEST(a_driver_can_break_its_own_queue_only)
 	}
 }
 
+#define MORE (16 * MIB)
+
+TEST(buffers_in_another_file_are_reached_once_its_fd_is_there)
+{
+	struct part out = { MORE + PAGE, (uint32_t)HEADER_LEN + 5000, 0 };
+	struct vring_used_elem elem;
+	struct net_guest g;
+	char *more;
+	int fd;
+
+	net_guest_init(&g, 0);
+	fd = device_add_file(g.vas, MORE, MIB);
+	more = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(more != MAP_FAILED);
+	post_one(&g, MORE, 2048);
+	host_sends(&g, 100, 1);
+	CHECK(virtqueue_is_broken(&g.receiveq, TEST_HANG_MS));
+	net_guest_stop(&g, 0);
+	CHECK_EQ(ioctl(g.net, VAS_NET_OFFER, &g.sock), -1);
+	CHECK_EQ(ioctl(g.net, VAS_NET_OFFER, &fd), 1);
+	virtqueue_init(&g.receiveq, g.ram, RECEIVEQ, SIZE);
+	CHECK_OK(net_guest_start(&g, 0, 0));
+	post_one(&g, MORE, 2048);
+	CHECK(virtqueue_wait(&g.receiveq, &elem, TEST_HANG_MS));
+	net_frame_fill(expected, 100, 1);
+	CHECK_MEM(more + HEADER_LEN, expected, 100);
+	net_frame_fill(more + PAGE + HEADER_LEN, 5000, 2);
+	net_guest_send(&g, &out, 1, 0);
+	host_gets(&g, 5000, 2);
+}
+
 TEST(devices_that_cannot_be_are_refused)
 {
 	struct vas_net_open good = { .features = VERSION_1, .nr_pairs = 2 }, bad;

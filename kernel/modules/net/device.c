@@ -180,6 +180,8 @@ static long do_ioctl(struct port *port, unsigned int cmd, void __user *user)
 		return ioctl_set_pairs(port, user);
 	case VAS_NET_SET_LINK:
 		return ioctl_set_link(port, user);
+	case VAS_NET_OFFER:
+		return vas_queue_set_offer(&port->set, user);
 	case VAS_NET_SET_OFFLOADS:
 		return ioctl_set_offloads(port, user);
 	default:

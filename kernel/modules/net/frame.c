@@ -94,7 +94,7 @@ void frame_begin(struct frame *frame, struct sk_buff *skb)
 }
 
 /* Hosts have 64 bits: all pages have an address. */
-static bool next_piece(struct frame *frame)
+static bool next_bytes(struct frame *frame)
 {
 	const struct skb_shared_info *info = skb_shinfo(frame->skb);
 
@@ -115,7 +115,7 @@ int frame_copy(struct frame *frame, struct access *access, u64 gpa, u32 len)
 		u32 nr;
 		int err;
 
-		if (!next_piece(frame))
+		if (!next_bytes(frame))
 			return -EPROTO;
 		nr = min(len, frame->left);
 		err = access_copy(access, gpa, frame->at, nr);

@@ -30,7 +30,7 @@ void access_leave(struct access *access);
 /**
  * struct frame - where in an skb one is
  * @skb: which
- * @next_frag: of its pages, after this piece
+ * @next_frag: of its pages, after these bytes
  * @at: what comes next
  * @left: bytes there
  */

@@ -87,7 +87,7 @@ static int tell_num_buffers(struct delivery *delivery)
 	return err;
 }
 
-/* Of the chain that was peeked at: 0; an error: it makes no sense, or not now, or none ever will. */
+/* Of the chain that was peeked at: 0; or an error: no sense, not now, or no chain ever will do. */
 static int check_chain(struct delivery *delivery)
 {
 	const struct vas_virtq_chain *chain = &delivery->queue->queue.chain;

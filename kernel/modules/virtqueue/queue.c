@@ -108,7 +108,7 @@ EXPORT_SYMBOL_GPL(vas_queue_try_begin);
 
 /**
  * vas_queue_end - what was served is told
- * @queue: after vas_queue_try_begin(), on the same processor; whatever was taken has been given back
+ * @queue: after vas_queue_try_begin(), on the same processor; what was taken has been given back
  */
 void vas_queue_end(struct vas_queue *queue)
 {

@@ -136,6 +136,7 @@ void vas_queue_released(void *priv);
 void vas_queue_set_init(struct vas_queue_set *set, const struct vas_queue_ops *ops,
 			const char *name);
 int vas_queue_set_bind(struct vas_queue_set *set, int fd, const struct vas_ops *ops, u64 features);
+long vas_queue_set_offer(struct vas_queue_set *set, const void __user *arg);
 long vas_queue_set_start(struct vas_queue_set *set, const void __user *arg);
 long vas_queue_set_stop(struct vas_queue_set *set, void __user *arg);
 void vas_queue_set_clean(struct vas_queue_set *set);
