@@ -12,10 +12,11 @@
 
 #include "lib/base/deadline.h"
 
-#define MAX_MESSAGE (4u << 20)
-#define FIRST_ROOM  4096
-#define MAX_DEPTH   32
-#define RETRY_MS    10
+#define MAX_MESSAGE  (4u << 20)
+#define FIRST_ROOM   4096
+#define MAX_DEPTH    32
+#define RETRY_MS     10
+#define EARLY_EVENTS 64
 /* QEMU answers at once, but for what waits for disks: stop and cont drain and flush them. */
 #define ANSWER_NS (60 * NSEC_PER_SEC)
 
@@ -305,21 +306,37 @@ static int connect_by(int sock, const struct sockaddr_un *to, struct deadline de
 	return 0;
 }
 
+/*
+ * What comes first. QEMU's own threads may tell of an event between the moment that they have a
+ * connection and the moment that they greet.
+ */
+static int await_greeting(struct qmp *qmp, struct deadline deadline)
+{
+	int is_greeting = 0, nr_events = 0;
+
+	while (!is_greeting) {
+		struct json_object *message;
+		int is_event, err = next_message(qmp, deadline, &message);
+
+		if (err)
+			return err;
+		is_greeting = json_object_object_get_ex(message, "QMP", NULL);
+		is_event = json_object_object_get_ex(message, "event", NULL);
+		json_object_put(message);
+		if (!is_greeting && (!is_event || ++nr_events > EARLY_EVENTS))
+			return vas_error_set(-EPROTO, "QEMU's monitor says what is no QMP");
+	}
+	return 0;
+}
+
 static int negotiate(struct qmp *qmp, struct deadline deadline)
 {
-	struct json_object *greeting;
-	int err = next_message(qmp, deadline, &greeting), is_greeting;
+	int err = await_greeting(qmp, deadline);
 
 	if (err == -ETIMEDOUT)
 		return vas_error_set(-EBUSY, "QEMU's monitor says nothing: another command speaks "
 					     "with it, or QEMU hangs");
-	if (err)
-		return err;
-	is_greeting = json_object_object_get_ex(greeting, "QMP", NULL);
-	json_object_put(greeting);
-	if (!is_greeting)
-		return vas_error_set(-EPROTO, "QEMU's monitor says what is no QMP");
-	return command(qmp, "qmp_capabilities", NULL, -1, NULL, deadline);
+	return err ? err : command(qmp, "qmp_capabilities", NULL, -1, NULL, deadline);
 }
 
 int qmp_open(const char *path, uint64_t timeout_ns, struct qmp **out)

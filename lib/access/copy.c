@@ -16,26 +16,21 @@ static bool is_field(const char *hva, size_t len)
 /* By one load, in the strongest order that somebody may ask for. */
 static void fetch(char *buf, const char *hva, size_t len)
 {
-	const union {
-		uint8_t u8;
-		uint16_t u16;
-		uint32_t u32;
-		uint64_t u64;
-	} *field = (const void *)hva;
+	const void *field = hva;
 	uint64_t val;
 
 	switch (len) {
 	case 1:
-		val = __atomic_load_n(&field->u8, __ATOMIC_SEQ_CST);
+		val = __atomic_load_n((const uint8_t *)field, __ATOMIC_SEQ_CST);
 		break;
 	case 2:
-		val = __atomic_load_n(&field->u16, __ATOMIC_SEQ_CST);
+		val = __atomic_load_n((const uint16_t *)field, __ATOMIC_SEQ_CST);
 		break;
 	case 4:
-		val = __atomic_load_n(&field->u32, __ATOMIC_SEQ_CST);
+		val = __atomic_load_n((const uint32_t *)field, __ATOMIC_SEQ_CST);
 		break;
 	default:
-		val = __atomic_load_n(&field->u64, __ATOMIC_SEQ_CST);
+		val = __atomic_load_n((const uint64_t *)field, __ATOMIC_SEQ_CST);
 		break;
 	}
 	memcpy(buf, &val, len); /* of a little-endian host */

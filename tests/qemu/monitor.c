@@ -180,6 +180,7 @@ static void answers(int sock)
 {
 	char line[4096];
 
+	say(sock, "{\"event\": \"ACPI_DEVICE_OST\"}\n"); /* by a thread that is early */
 	agree(sock);
 	while (hear(sock, line, sizeof(line))) {
 		say(sock, "{\"event\": \"STOP\"}\n{\"return\": {}, \"id\": 99}\n{\"ret");
