@@ -115,7 +115,7 @@ static void plug_disk(int nr)
 {
 	serve_disk(&disk, hosts[nr].bus);
 	CHECK_STR(end_command(begin_command(nr, "plug bus-blk,name=disk %s\n", NO_WAIT)),
-		  "done: slot 31\n");
+		  "done: slot 30\n");
 	await_next(nr, "plug: vda has come");
 	await_work(nr, MORE);
 }
@@ -169,7 +169,7 @@ TEST(a_disk_stays_that_the_guest_cannot_let_go_of)
 	host_boot();
 	plug_disk(0);
 	answer = end_command(begin_command(0, "unplug disk 1\n"));
-	CHECK_STR(answer, "error: the guest has not let go of disk, in slot 31, within 1000 ms: it "
+	CHECK_STR(answer, "error: the guest has not let go of disk, in slot 30, within 1000 ms: it "
 			  "stays\n");
 	await_work(0, MORE);
 	kill_disk();
@@ -242,7 +242,7 @@ TEST(a_guest_moves_with_a_disk_that_was_plugged)
 	before = disk;
 	snprintf(hosts[1].bus, sizeof(hosts[1].bus), "/tmp/bus1");
 	serve_disk(&disk, hosts[1].bus);
-	host_start(1, "bus-blk,name=disk,slot=31");
+	host_start(1, "bus-blk,name=disk,slot=30");
 	CHECK_EQ(program_finish(&hosts[0].vmm), 0);
 	CHECK_HAS(hosts[0].vmm.text, "the guest has moved");
 	CHECK(!strstr(hosts[0].vmm.text, "BROKEN"));
