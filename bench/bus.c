@@ -174,7 +174,7 @@ static void serve_on_bus(void)
 		.max_queues = 1,
 		.queue_size = FRONT_RING_SIZE,
 	};
-	const struct bus_options options = { .path = path, .name = "echo" };
+	const struct bus_options options = { .path = path, .name = "echo", .look_fd = -1 };
 
 	bus_serve(&device, -1, &options);
 }

@@ -2,6 +2,7 @@
 """What benches of guests in QEMU share: Linux guests under TCG on a vas, by the vas command, and QEMU's own monitor."""
 
 import argparse
+import contextlib
 import fnmatch
 import json
 import os
@@ -184,6 +185,23 @@ class Guests:
         return [f"{self.folder}/qmp-{self.nr}-{i}" for i in range(nr)]
 
 
+@contextlib.contextmanager
+def silent_unless_it_fails():
+    """Each QEMU that is ended says so: what was said is of interest where something fails."""
+    with tempfile.TemporaryFile() as said:
+        errors = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(errors, said.read())
+            raise
+        finally:
+            os.dup2(errors, 2)
+            os.close(errors)
+
+
 def report(bench, case, times, aims, as_json):
     for name, taken in times.items():
         figures = [t * 1e3 for t in taken]
@@ -223,7 +241,7 @@ def main(name, doc, make, cases):
         print(f"{'case':15} {'subject':12} {'median':>9} {'':3} {'min':>9} {'max':>9} {'ratio':>7}  aim")
     for case in wanted:
         run, sizes, aims = cases[case]
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, silent_unless_it_fails():
             times = run(make(folder, *sizes or (options.memory, options.touched)), options.rounds)
         shown = {case: times} if "limit" in times else times
         for part, taken in shown.items():

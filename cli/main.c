@@ -16,7 +16,7 @@ static const struct verb *const verbs[] = {
 	&verb_write,   &verb_fill,     &verb_find,    &verb_compare, &verb_dump,    &verb_send,
 	&verb_receive, &verb_snapshot, &verb_restore, &verb_clone,   &verb_pause,   &verb_resume,
 	&verb_plug,    &verb_unplug,   &verb_upgrade, &verb_top,     &verb_metrics, &verb_hold,
-	&verb_device,  &verb_bus,
+	&verb_adopt,   &verb_device,   &verb_bus,
 };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -8,9 +8,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -334,6 +333,28 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+static int watch(const struct device_queue *queue, int fd, uint32_t how)
+{
+	struct epoll_event event = { .events = EPOLLIN | how, .data.fd = fd };
+
+	return fd >= 0 && epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+/* Each kick is told once, so none has to be read: of its count nobody is interested. */
+static int begin_sleep(struct device_queue *queue)
+{
+	int err;
+
+	queue->other_fd = -1;
+	queue->sleep_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (queue->sleep_fd < 0)
+		return -errno;
+	err = watch(queue, queue->wake_fd, 0) ?: watch(queue, queue->kick_fd, EPOLLET);
+	if (err)
+		close(queue->sleep_fd);
+	return err;
+}
+
 int device_queue_start(struct device_queue *queue)
 {
 	struct sigaction action = { .sa_handler = wake_from_write };
@@ -344,14 +365,20 @@ int device_queue_start(struct device_queue *queue)
 	err = begin_ring(queue);
 	if (err)
 		return err;
+	err = begin_sleep(queue);
+	if (err)
+		goto err_ring;
 	sigaction(SIGURG, &action, NULL);
 	queue->is_stopping = false;
 	queue->wants_kicks = true;
 	queue->busy_ns = monotonic_ns();
 	err = -pthread_create(&queue->thread, NULL, serve, queue);
 	queue->is_running = !err;
-	if (err)
-		end_ring(queue);
+	if (!err)
+		return 0;
+	close(queue->sleep_fd);
+err_ring:
+	end_ring(queue);
 	return err;
 }
 
@@ -392,6 +419,7 @@ void device_queue_stop(struct device_queue *queue)
 		;
 	if (!queue->slot || queue->is_ready)
 		queue->base = base_of(queue);
+	close(queue->sleep_fd);
 	end_ring(queue);
 }
 
@@ -685,35 +713,47 @@ void device_queue_answer_in_order(struct device_queue *queue,
 	answer(queue, answers, nr, true);
 }
 
-/*
- * Whoever shares the eventfd may have read it meanwhile: without sleeping. preadv2(), which musl
- * has no function for; the offset is -1, in two halves.
- */
-static void drain(int fd)
-{
-	uint64_t count;
-	struct iovec iov = { &count, sizeof(count) };
-
-	if (syscall(SYS_preadv2, fd, &iov, 1, -1L, -1L, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
-		(void)!read(fd, &count, sizeof(count));
-}
-
 /* Until one of these, as far as they are there, is readable. */
-static void sleep_until(struct device_queue *queue, int wake_fd, int kick_fd, int fd,
-			int timeout_ms)
+static void sleep_until(struct device_queue *queue, int wake_fd, int fd)
 {
 	struct pollfd fds[] = {
 		{ .fd = wake_fd, .events = POLLIN },
-		{ .fd = kick_fd, .events = POLLIN },
 		{ .fd = fd, .events = POLLIN },
 	};
 
 	if (!queue->nr_taken)
 		device_queue_leave(queue);
-	if (poll(fds, 3, timeout_ms) <= 0 || !fds[1].revents)
-		return;
-	drain(kick_fd);
-	device_queue_count(&queue->counters->kicks, 1);
+	poll(fds, 2, -1);
+}
+
+/* What else a device waits for is the same each time. */
+static int watch_other(struct device_queue *queue, int fd)
+{
+	int err;
+
+	if (fd == queue->other_fd)
+		return 0;
+	if (queue->other_fd >= 0)
+		epoll_ctl(queue->sleep_fd, EPOLL_CTL_DEL, queue->other_fd, NULL);
+	err = watch(queue, fd, 0);
+	queue->other_fd = err ? -1 : fd;
+	return err;
+}
+
+/* Until it is kicked, or fd is readable, or the queue is to do something else. */
+static void sleep_for_kick(struct device_queue *queue, int fd, int timeout_ms)
+{
+	struct epoll_event events[3];
+	int i, nr;
+
+	if (!queue->nr_taken)
+		device_queue_leave(queue);
+	if (watch_other(queue, fd))
+		timeout_ms = 1; /* the system is short of memory */
+	nr = epoll_wait(queue->sleep_fd, events, 3, timeout_ms);
+	for (i = 0; i < nr; i++)
+		if (events[i].data.fd == queue->kick_fd)
+			device_queue_count(&queue->counters->kicks, 1);
 }
 
 static void relax(void)
@@ -779,9 +819,9 @@ void device_queue_idle(struct device_queue *queue, int fd)
 	}
 	/* Who ends waits for what it has in flight only, which is behind fd. */
 	if (device_queue_is_stopping(queue) && fd >= 0)
-		sleep_until(queue, -1, -1, fd, timeout_ms);
+		sleep_until(queue, -1, fd);
 	else
-		sleep_until(queue, queue->wake_fd, queue->kick_fd, fd, timeout_ms);
+		sleep_for_kick(queue, fd, timeout_ms);
 }
 
 void device_queue_wait(struct device_queue *queue, int fd)
@@ -792,5 +832,5 @@ void device_queue_wait(struct device_queue *queue, int fd)
 	if (fd < 0)
 		poll(&end, 1, -1);
 	else if (!should_look_again(queue))
-		sleep_until(queue, queue->wake_fd, -1, fd, -1);
+		sleep_until(queue, queue->wake_fd, fd);
 }

@@ -66,6 +66,8 @@ struct device_queue {
 	uint64_t busy_ns; /* when there was something to do last */
 	void *table;	  /* room for an indirect one */
 	int wake_fd;
+	int sleep_fd; /* an epoll, while it runs: of wake_fd, of kicks, and of other_fd or -1 */
+	int other_fd;
 	bool is_stopping; /* atomic */
 	bool is_running;
 	bool wants_kicks; /* the driver was asked for them, or may have been */

@@ -108,11 +108,18 @@ int qemu_handed_over(struct qmp *to)
 	return none();
 }
 
-int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, uint64_t downtime_ms, int *sock)
 {
 	(void)qmp;
 	(void)stream;
+	(void)downtime_ms;
 	(void)sock;
+	return none();
+}
+
+int qemu_stream_ended(struct qemu_stream *stream)
+{
+	(void)stream;
 	return none();
 }
 
@@ -122,15 +129,33 @@ int qemu_stream_end(struct qemu_stream *stream, int err)
 	return err;
 }
 
+int qemu_stream_stop(struct qemu_stream *stream)
+{
+	(void)stream;
+	return none();
+}
+
+int qemu_stream_ask(struct qemu_stream *stream)
+{
+	(void)stream;
+	return 0;
+}
+
+int qemu_stream_answer(struct qemu_stream *stream)
+{
+	(void)stream;
+	return none();
+}
+
 int qemu_sees_all_writes(struct qmp *qmp)
 {
 	(void)qmp;
 	return none();
 }
 
-int qemu_set_downtime(struct qmp *qmp, uint64_t ms)
+int qemu_stream_set_downtime(struct qemu_stream *stream, uint64_t ms)
 {
-	(void)qmp;
+	(void)stream;
 	(void)ms;
 	return none();
 }
@@ -181,9 +206,10 @@ int qemu_load_write(int sock, const void *bytes, size_t size)
 	return none();
 }
 
-int qemu_load_end(struct qmp *qmp, int sock)
+int qemu_load_end(struct qmp *qmp, int with_ram, int sock)
 {
 	(void)qmp;
+	(void)with_ram;
 	(void)sock;
 	return none();
 }

@@ -119,7 +119,9 @@ static int send_text(struct qmp *qmp, const char *text, size_t size, int fd,
 
 			header.msg_control = control.bytes;
 			header.msg_controllen = sizeof(control.bytes);
-			*c = (struct cmsghdr){ CMSG_LEN(sizeof(fd)), SOL_SOCKET, SCM_RIGHTS };
+			*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(fd)),
+					       .cmsg_level = SOL_SOCKET,
+					       .cmsg_type = SCM_RIGHTS };
 			memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 		}
 		nr = sendmsg(qmp->sock, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -200,6 +202,48 @@ int qmp_command(struct qmp *qmp, const char *name, struct json_object *arguments
 		struct json_object **result)
 {
 	return command(qmp, name, arguments, -1, result, deadline_in(ANSWER_NS));
+}
+
+int qmp_send(struct qmp *qmp, const char *name, struct json_object *arguments)
+{
+	return send_command(qmp, name, arguments, -1, deadline_in(ANSWER_NS));
+}
+
+/* 1: one is there, whole. */
+static int has_message(struct qmp *qmp)
+{
+	struct pollfd fd = { .fd = qmp->sock, .events = POLLIN };
+	int err = 0;
+
+	while (!err && !memchr(qmp->bytes, '\n', qmp->nr)) {
+		if (poll(&fd, 1, 0) != 1)
+			return 0;
+		err = receive(qmp, deadline_in(ANSWER_NS));
+	}
+	return err ? err : 1;
+}
+
+int qmp_poll(struct qmp *qmp, struct json_object **result)
+{
+	struct json_object *message;
+	int got, is_ours = 0;
+
+	while (!is_ours) {
+		int err;
+
+		got = has_message(qmp);
+		if (got <= 0)
+			return got;
+		err = next_message(qmp, deadline_in(ANSWER_NS), &message);
+		if (err)
+			return err;
+		is_ours = is_answer(qmp, message);
+		err = is_ours ? take_answer(message, "a question", result) : 0;
+		json_object_put(message);
+		if (err)
+			return err;
+	}
+	return 1;
 }
 
 int qmp_await_close(struct qmp *qmp, uint64_t timeout_ns)

@@ -42,6 +42,13 @@ pid_t qmp_pid(const struct qmp *qmp);
 int qmp_command(struct qmp *qmp, const char *name, struct json_object *arguments,
 		struct json_object **result);
 
+/*
+ * In two steps, for those who may not wait here for a QEMU that waits for them. poll: 1, that is
+ * the answer to what was sent last; 0: none yet. Answers to what was sent before are dropped.
+ */
+int qmp_send(struct qmp *qmp, const char *name, struct json_object *arguments);
+int qmp_poll(struct qmp *qmp, struct json_object **result);
+
 /* The text of a member of what was returned, or "". */
 const char *qmp_text(struct json_object *object, const char *key);
 

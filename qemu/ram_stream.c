@@ -462,17 +462,38 @@ static int has_more(const struct ram_stream *s)
 	return s->end - s->at >= sizeof(uint64_t) + 1 + MAX_NAME + PAGE;
 }
 
+/* As soon as the guest stands, what is told is told apart. */
 ssize_t ram_stream_next(struct ram_stream *s, uint64_t timeout_ns, struct vas_dirty_word *words,
 			size_t nr)
 {
+	const int stood = s->stands;
 	int err = 0;
 
 	s->timeout_ns = timeout_ns;
 	s->words = words;
 	s->nr_words = 0;
-	while (!err && s->where != ENDED && s->nr_words < nr && (!s->nr_words || has_more(s)))
+	while (!err && s->where < DEVICES && s->nr_words < nr &&
+	       (!s->nr_words || (has_more(s) && s->stands == stood)))
 		err = step(s);
 	return err ? err : (ssize_t)s->nr_words;
+}
+
+int ram_stream_state(struct ram_stream *s, uint64_t timeout_ns, void **state, size_t *size)
+{
+	int err = 0;
+
+	s->timeout_ns = timeout_ns;
+	while (!err && s->where == DEVICES)
+		err = step(s);
+	if (!err && s->where != ENDED)
+		err = no_stream("its RAM has not ended");
+	if (err)
+		return err;
+	*state = s->kept;
+	*size = s->nr_kept;
+	s->kept = NULL;
+	s->nr_kept = s->room = 0;
+	return 0;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------- */
@@ -513,12 +534,4 @@ uint64_t ram_stream_pages(const struct ram_stream *s)
 int ram_stream_stands(const struct ram_stream *s)
 {
 	return s->stands;
-}
-
-void ram_stream_state(struct ram_stream *s, void **state, size_t *size)
-{
-	*state = s->kept;
-	*size = s->nr_kept;
-	s->kept = NULL;
-	s->nr_kept = s->room = 0;
 }

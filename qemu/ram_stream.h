@@ -31,9 +31,9 @@ void ram_stream_close(struct ram_stream *stream);
 
 /*
  * Pages that have been sent, as words of which gpa is the offset in RAM: how many words, as soon as
- * there are some and no more come at once. 0: the end of the stream. -EPROTO: no such stream;
- * -EOPNOTSUPP: a kind of section or page that is not known here; -EFBIG: of the rest; -ETIMEDOUT:
- * nothing for timeout_ns. vas_error() is set.
+ * there are some and no more come at once; those of a guest that stands by themselves. 0: that was
+ * all of the RAM. -EPROTO: no such stream; -EOPNOTSUPP: a kind of section or page that is not known
+ * here; -EFBIG: of the rest; -ETIMEDOUT: nothing for timeout_ns. vas_error() is set.
  */
 ssize_t ram_stream_next(struct ram_stream *stream, uint64_t timeout_ns,
 			struct vas_dirty_word *words, size_t nr);
@@ -44,7 +44,8 @@ uint64_t ram_stream_pages(const struct ram_stream *stream);
 /* QEMU has said that the guest stands: what comes is the rest. */
 int ram_stream_stands(const struct ram_stream *stream);
 
-/* After the end: the rest of the stream, which is the caller's to free. */
-void ram_stream_state(struct ram_stream *stream, void **state, size_t *size);
+/* After the RAM, up to the end: the rest of the stream, which is the caller's to free. Errors as
+ * above. */
+int ram_stream_state(struct ram_stream *stream, uint64_t timeout_ns, void **state, size_t *size);
 
 #endif

@@ -161,12 +161,17 @@ static int set_capability(struct qmp *qmp, int state)
 	return qmp_command(qmp, "migrate-set-capabilities", arguments, NULL);
 }
 
-static int set_parameter(struct qmp *qmp, const char *name, uint64_t value)
+static struct json_object *parameter(const char *name, uint64_t value)
 {
 	struct json_object *arguments = json_object_new_object();
 
 	json_object_object_add(arguments, name, json_object_new_int64((int64_t)value));
-	return qmp_command(qmp, "migrate-set-parameters", arguments, NULL);
+	return arguments;
+}
+
+static int set_parameter(struct qmp *qmp, const char *name, uint64_t value)
+{
+	return qmp_command(qmp, "migrate-set-parameters", parameter(name, value), NULL);
 }
 
 static int set_rate(struct qmp *qmp, uint64_t rate)
@@ -174,7 +179,7 @@ static int set_rate(struct qmp *qmp, uint64_t rate)
 	return set_parameter(qmp, "max-bandwidth", rate);
 }
 
-int qemu_set_downtime(struct qmp *qmp, uint64_t ms)
+static int set_downtime(struct qmp *qmp, uint64_t ms)
 {
 	return set_parameter(qmp, "downtime-limit", ms);
 }
@@ -233,13 +238,17 @@ int qemu_recover(struct qmp *qmp)
 	return err;
 }
 
-/* A socket whose other end QEMU knows by our name. */
+/* A socket whose other end QEMU knows by our name, and writes a whole state to before we read. */
 static int give_socket(struct qmp *qmp, int *sock)
 {
+	const int size = FIRST_CHUNK;
 	int pair[2], err;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return vas_error_set(-errno, "no socket to be had: %s", strerror(errno));
+	/* Without privilege it is less. */
+	if (setsockopt(pair[1], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)))
+		setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	err = qmp_give_fd(qmp, FD_NAME, pair[1]);
 	close(pair[1]);
 	if (err)
@@ -447,13 +456,13 @@ int qemu_load_write(int sock, const void *bytes, size_t size)
 	return 0;
 }
 
-int qemu_load_end(struct qmp *qmp, int sock)
+int qemu_load_end(struct qmp *qmp, int with_ram, int sock)
 {
 	int err;
 
 	close(sock);
 	err = wait_for_end(qmp, incoming, deadline_in(MOVE_NS));
-	return err ? err : set_capability(qmp, 0);
+	return err || with_ram ? err : set_capability(qmp, 0);
 }
 
 int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
@@ -464,7 +473,7 @@ int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram)
 		return err;
 	err = qemu_load_write(sock, state, size);
 	if (!err)
-		return qemu_load_end(qmp, sock);
+		return qemu_load_end(qmp, with_ram, sock);
 	close(sock);
 	return err;
 }
@@ -493,7 +502,27 @@ int qemu_sees_all_writes(struct qmp *qmp)
 	return err ? err : is_kvm;
 }
 
-int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
+/* When the last measurement began; -1: one is going on, or it cannot be told. */
+static int64_t measured_at(struct json_object *rate)
+{
+	struct json_object *value;
+
+	if (!strcmp(qmp_text(rate, "status"), "measuring") ||
+	    !json_object_object_get_ex(rate, "start-time", &value))
+		return -1;
+	return json_object_get_int64(value);
+}
+
+static int64_t get_measured_at(struct qmp *qmp)
+{
+	struct json_object *rate = NULL;
+	int64_t at = qmp_command(qmp, "query-dirty-rate", NULL, &rate) ? -1 : measured_at(rate);
+
+	json_object_put(rate);
+	return at;
+}
+
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, uint64_t downtime_ms, int *sock)
 {
 	struct qemu_save *save = &stream->save;
 	int err = qemu_save_begin(qmp, save);
@@ -508,13 +537,27 @@ int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock)
 	if (!err)
 		err = get_downtime(qmp, &stream->downtime_ms);
 	if (!err)
+		err = set_downtime(qmp, downtime_ms);
+	stream->measured_at = err ? -1 : get_measured_at(qmp);
+	stream->asked = QEMU_MEASURE_ASKED;
+	if (!err)
 		err = begin(qmp, "migrate");
+	if (!err)
+		err = qmp_send(qmp, "query-dirty-rate", NULL);
 	if (!err)
 		return 0;
 	close(*sock);
 	err = qemu_save_end(save, err);
 	save->qmp = NULL;
 	return err;
+}
+
+int qemu_stream_ended(struct qemu_stream *stream)
+{
+	struct qmp *qmp = stream->save.qmp;
+	int err = qemu_check_served(qmp);
+
+	return err ? err : wait_for_end(qmp, outgoing, deadline_in(END_NS));
 }
 
 int qemu_stream_end(struct qemu_stream *stream, int err)
@@ -525,11 +568,64 @@ int qemu_stream_end(struct qemu_stream *stream, int err)
 	if (!qmp)
 		return err;
 	stream->save.qmp = NULL;
-	if (!err)
-		err = qemu_check_served(qmp);
-	err = qemu_save_end(&(struct qemu_save){ qmp, -1, stream->save.rate }, err);
-	back = qemu_set_downtime(qmp, stream->downtime_ms);
+	if (err)
+		err = qemu_save_end(&(struct qemu_save){ qmp, -1, stream->save.rate }, err);
+	else
+		err = set_rate(qmp, stream->save.rate);
+	back = set_downtime(qmp, stream->downtime_ms);
 	return err ? err : back;
+}
+
+int qemu_stream_set_downtime(struct qemu_stream *stream, uint64_t ms)
+{
+	return qmp_send(stream->save.qmp, "migrate-set-parameters",
+			parameter("downtime-limit", ms));
+}
+
+int qemu_stream_stop(struct qemu_stream *stream)
+{
+	return qmp_send(stream->save.qmp, "stop", NULL);
+}
+
+/* Marks are ours alone, if nobody has begun to measure since. */
+static int take_measure(struct qemu_stream *stream)
+{
+	struct json_object *rate = NULL;
+	int got = qmp_poll(stream->save.qmp, &rate);
+
+	if (got)
+		stream->asked = got > 0 && stream->measured_at >= 0 &&
+						measured_at(rate) == stream->measured_at ?
+					QEMU_ASKED_NOTHING :
+					QEMU_IS_UNSURE;
+	json_object_put(rate);
+	return got;
+}
+
+int qemu_stream_ask(struct qemu_stream *stream)
+{
+	if (stream->asked == QEMU_MEASURE_ASKED)
+		take_measure(stream);
+	if (stream->asked != QEMU_ASKED_NOTHING)
+		return 0;
+	stream->asked = qmp_send(stream->save.qmp, "query-migrate", NULL) ? QEMU_IS_UNSURE :
+									    QEMU_MARKS_ASKED;
+	return stream->asked == QEMU_MARKS_ASKED;
+}
+
+int qemu_stream_answer(struct qemu_stream *stream)
+{
+	struct json_object *result = NULL, *ram, *value;
+	int got = stream->asked == QEMU_MARKS_ASKED ? qmp_poll(stream->save.qmp, &result) : -EINVAL;
+	int has_missed_none = got > 0 && json_object_object_get_ex(result, "ram", &ram) &&
+			      json_object_object_get_ex(ram, "dirty-sync-count", &value) &&
+			      json_object_get_int64(value) == 1;
+
+	json_object_put(result);
+	if (!got)
+		return 0;
+	stream->asked = has_missed_none ? QEMU_ASKED_NOTHING : QEMU_IS_UNSURE;
+	return has_missed_none ? 1 : -ENODATA;
 }
 
 /* ---- from one to another ------------------------------------------------------------------ */

@@ -94,30 +94,46 @@ int qemu_load(struct qmp *qmp, const void *state, size_t size, int with_ram);
 /* The same in steps: a socket to write the state to, in any pieces. end() closes it. */
 int qemu_load_begin(struct qmp *qmp, int with_ram, int *sock);
 int qemu_load_write(int sock, const void *bytes, size_t size);
-int qemu_load_end(struct qmp *qmp, int sock);
+int qemu_load_end(struct qmp *qmp, int with_ram, int sock);
 
 /*
  * The state with the RAM before it, while the guest runs: as a stream, *sock, for who reads it all.
- * QEMU stops the guest by itself, when what is left is a matter of milliseconds, and the stream
- * ends. qemu_stream_end() is due then, or to break it off: err is what it is for, and the guest
- * runs on.
+ * QEMU stops the guest by itself, when what is left is a matter of downtime_ms, and the stream
+ * ends. While QEMU waits for the reader its monitor may not answer, so nobody waits for that.
+ * ended: then, QEMU has saved it all, and the devices of other processes were served. end: in any
+ * case, after it or to break it off, err being what for; QEMU is as it was, and the guest may go
+ * on.
  */
 struct qemu_stream {
 	struct qemu_save save;
 	uint64_t downtime_ms; /* what it was limited to */
+	int64_t measured_at;  /* when somebody had QEMU measure what is written; -1: now */
+	enum { QEMU_MEASURE_ASKED, QEMU_ASKED_NOTHING, QEMU_MARKS_ASKED, QEMU_IS_UNSURE } asked;
 };
-int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, int *sock);
+int qemu_stream_begin(struct qmp *qmp, struct qemu_stream *stream, uint64_t downtime_ms, int *sock);
+int qemu_stream_ended(struct qemu_stream *stream);
 int qemu_stream_end(struct qemu_stream *stream, int err);
+
+/* How long the guest may stand for the end of it. The longer, the sooner that comes. Or now. */
+int qemu_stream_set_downtime(struct qemu_stream *stream, uint64_t ms);
+int qemu_stream_stop(struct qemu_stream *stream);
 
 /*
  * 1: QEMU knows of every write to a page since it sent it. 0: it may miss some, since it emulates
- * the CPUs (TCG): a vCPU's thread that marks a page as written, and is put off by the host before
- * it notes down that it need not do so again, does so after QEMU has taken the mark.
+ * the CPUs (TCG): when QEMU takes the marks of what was written, vCPUs go on writing to these pages
+ * as to marked ones, until their TLBs have forgotten them. From 9.0 on they are made to forget, but
+ * for the page that a vCPU is just about to enter as marked.
  */
 int qemu_sees_all_writes(struct qmp *qmp);
 
-/* Of a stream: how long the guest may stand for its end. The longer, the sooner that comes. */
-int qemu_set_downtime(struct qmp *qmp, uint64_t ms);
+/*
+ * It has missed none in this stream yet? As it begins, TLBs are emptied, and QEMU takes marks again
+ * when it has sent nearly all of the RAM, or all: what it sent before, and does not send again, was
+ * not written. ask: 1, it is asked now; 0: not yet, or nobody will know. answer: 1, it had not, as
+ * it was asked; 0: no answer yet; -ENODATA: it may have.
+ */
+int qemu_stream_ask(struct qemu_stream *stream);
+int qemu_stream_answer(struct qemu_stream *stream);
 
 /*
  * The state of the guest of `from`, which is stopped if it runs, into `to`, which was started with

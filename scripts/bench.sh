@@ -78,7 +78,7 @@ done
 
 build_benches
 [ -z "$only_build" ] || exit 0
-: "${names:=$(known)}"
+: "${names:=$(known | tr '\n' ' ')}"
 if [ -n "$help" ]; then
 	usage
 	set -- --help
@@ -87,6 +87,11 @@ if [ -n "$svg" ]; then
 	mkdir -p "$svg"
 	set -- "$@" --json
 fi
+
+# Those of Linux guests boot one.
+case " $names " in
+*" clone "* | *" send "*) [ -n "$help" ] || "$root/scripts/kernel.sh" fetch 6.1 >&2 ;;
+esac
 
 status=0
 for name in $names; do

@@ -1,21 +1,36 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-# Fuzz for so many seconds a target: fuzz.sh [SECONDS [TARGET...]]. The corpus grows in
-# build-fuzz/corpus; what crashes is kept in build-fuzz/crashes, and how to run it again is printed.
+# Fuzz for so many seconds a target, or for so many inputs: fuzz.sh [SECONDS|NUMBERx [TARGET...]].
+# The corpus grows in build-fuzz/corpus; what crashes is kept in build-fuzz/crashes, and how to run
+# it again is printed.
 set -eu
 
 cd "$(dirname "$0")/.."
-seconds=${1:-60}
+amount=${1:-60}
 [ $# -eq 0 ] || shift
-case $seconds in
+case ${amount%x} in
 '' | *[!0-9]*)
-	echo "usage: ./dev fuzz [SECONDS [TARGET...]]" >&2
+	echo "usage: ./dev fuzz [SECONDS|NUMBERx [TARGET...]]" >&2
 	exit 2
 	;;
 esac
-targets='adopt bind joint message recv snapshot stream transport vhost_user vhost_user_front virtqueue'
+# Where a number counts, no time goes into what the next input should be: short ones, of no choice.
+case $amount in
+*x) how="-runs=${amount%x} -entropic=0 -reduce_inputs=0 -reload=0 -detect_leaks=0 -max_len=512" ;;
+*) how="-max_total_time=$amount -max_len=8192" ;;
+esac
+targets='adopt bind device joint message recv snapshot stream transport vhost_user vhost_user_front virtqueue'
 # shellcheck disable=SC2086 # a list of words
 [ $# -gt 0 ] || set -- $targets
+for target; do
+	case " $targets " in
+	*" $target "*) ;;
+	*)
+		echo "fuzz: there is no target '$target'; there are: $targets" >&2
+		exit 2
+		;;
+	esac
+done
 
 command -v clang >/dev/null || {
 	echo "fuzz: clang is not installed (./dev setup)" >&2
@@ -30,10 +45,11 @@ if ! [ -e build-fuzz/build.ninja ]; then
 	}
 	rm -f build-fuzz.log
 fi
-# shellcheck disable=SC2046,SC2086 # lists of words
-ninja -C build-fuzz --quiet $(printf 'tests/fuzz/fuzz_%s ' $targets) tests/fuzz/seeds
+# shellcheck disable=SC2046 # a list of words
+ninja -C build-fuzz --quiet $(printf 'tests/fuzz/fuzz_%s ' "$@") tests/fuzz/seeds
 
-ASAN_OPTIONS=detect_leaks=1:use_sigaltstack=0:handle_sigbus=0
+# What was freed is kept for an input or two, and not until it has left the caches.
+ASAN_OPTIONS=detect_leaks=1:use_sigaltstack=0:handle_sigbus=0:quarantine_size_mb=4:malloc_context_size=4
 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export ASAN_OPTIONS UBSAN_OPTIONS
 
@@ -42,16 +58,13 @@ for target; do
 	program=build-fuzz/tests/fuzz/fuzz_$target
 	corpus=build-fuzz/corpus/$target
 	crashes=build-fuzz/crashes/$target
-	[ -x "$program" ] || {
-		echo "fuzz: there is no target '$target'; there are: $targets" >&2
-		exit 2
-	}
 	mkdir -p "$corpus" "$crashes"
 	build-fuzz/tests/fuzz/seeds "$target" "$corpus"
 	log=build-fuzz/$target.log
-	echo "== $target, $seconds s"
-	if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=4096 -max_len=8192 \
-		-print_final_stats=1 -artifact_prefix="$crashes/" "$corpus" >"$log" 2>&1; then
+	echo "== $target, $amount"
+	# shellcheck disable=SC2086 # words
+	if "$program" $how -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 \
+		-artifact_prefix="$crashes/" "$corpus" >"$log" 2>&1; then
 		grep -E '^(stat::(number_of_executed_units|average_exec_per_sec|peak_rss_mb)|#.*DONE)' "$log"
 		continue
 	fi

@@ -10,10 +10,10 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
 base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universal-ctags spin
 	qemu-system-x86 qemu-system-arm cpio xz-utils zstd util-linux groff-base fish zsh
 	python3-dev python3-numpy python3-prometheus-client mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
-bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev iproute2"
+bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev dpdk-dev iproute2"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
-vm_more="python3-drgn crash gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients dpdk iproute2"
+vm_more="python3-drgn crash gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients dpdk dpdk-dev iproute2"
 deb="git debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
 rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
@@ -74,7 +74,8 @@ names()
 	gnuplot-nox            gnuplot             gnuplot              gnuplot         gnuplot
 	liburcu-dev            :urcu.h             userspace-rcu-devel  liburcu         userspace-rcu-dev
 	cargo                  cargo               cargo                rust            cargo
-	dpdk                   dpdk-testpmd        dpdk                 dpdk            -
+	dpdk                   true                dpdk                 dpdk            -
+	dpdk-dev               dpdk-testpmd        dpdk-tools           dpdk            -
 	libdpdk-dev            true                dpdk-devel           dpdk            -
 	librust-vm-memory-dev  true                -                    -               -
 	librust-pkg-config-dev true                -                    -               -

@@ -17,17 +17,24 @@ die()
 	exit 1
 }
 
-# step NAME COMMAND...: counted; false if it fails
+# step NAME COMMAND...: counted; false if it fails. 77: it was skipped, and its last line says why.
 step()
 {
-	step_name=$1
+	step_name=$1 step_status=0
 	shift
-	if "$@" >"$log.step" 2>&1; then
+	"$@" >"$log.step" 2>&1 || step_status=$?
+	case $step_status in
+	0)
 		echo "ok $step_name"
 		passed=$((passed + 1))
 		cat "$log.step" >>"$log"
 		return
-	fi
+		;;
+	77)
+		skip "$step_name" "$(tail -n 1 "$log.step" | sed 's/^skip: //')"
+		return
+		;;
+	esac
 	echo "not ok $step_name"
 	tail -n 30 "$log.step" | sed 's/^/# /'
 	failed=$((failed + 1))

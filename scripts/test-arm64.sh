@@ -13,9 +13,10 @@ usage()
 	cat <<-'END'
 	usage: ./dev test arm64 [SUITE...]
 
-	Cross-builds the libraries, the command and the tests for aarch64 into build-arm64/ and runs
-	suites (default: unit contract cli) under qemu-user. What the emulator has no system call for
-	skips itself with the reason. Not there: what needs KVM, or a machine to boot.
+	Cross-builds the libraries, the command, the Python module and the tests for aarch64 into
+	build-arm64/ and runs suites (default: unit contract cli python) under qemu-user. What the
+	emulator has no system call for skips itself with the reason. Not there: what needs KVM, a
+	machine to boot, or Rust.
 	END
 }
 
@@ -27,7 +28,7 @@ arch=arm64
 # shellcheck source-path=SCRIPTDIR source=kernel-apt.sh
 . "$scripts/kernel-apt.sh"
 libraries="libc6 libgcc-s1 libtinfo6 libncursesw6 libncurses-dev
-	libxxhash0 libxxhash-dev libzstd1 libzstd-dev liblz4-1 liblz4-dev"
+	libxxhash0 libxxhash-dev libzstd1 libzstd-dev liblz4-1 liblz4-dev libexpat1 libffi8 zlib1g"
 
 say()
 {
@@ -40,6 +41,14 @@ die()
 	exit 1
 }
 
+# The release's Python and its headers; distutils is for meson, where that still wants it.
+python_packages()
+{
+	python=$(depends_of python3 'python3\.[0-9]*')
+	echo "$python-minimal lib$python-minimal lib$python-stdlib lib$python-dev"
+	! private_apt apt-cache show python3-distutils >/dev/null 2>&1 || echo python3-distutils
+}
+
 # The libraries, in $sysroot. The suite is the system's own: one version of the C library for the
 # compiler's headers and for what runs.
 make_sysroot()
@@ -47,19 +56,25 @@ make_sysroot()
 	suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
 	name=arm64-$suite
 	sysroot=$cache/$name
-	[ ! -e "$sysroot/.whole" ] || return 0
+	[ "$(cat "$sysroot/.whole" 2>/dev/null)" != "$libraries" ] || return 0
 	rm -rf "$sysroot"
 	mkdir -p "$cache"
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
 	apt_update
-	# shellcheck disable=SC2086 # words
-	unpack "$sysroot" $libraries
+	# shellcheck disable=SC2046,SC2086 # words
+	unpack "$sysroot" $libraries $(python_packages)
 	# A link to /lib leads out of it, and then the linker takes the static half of a library.
 	find "$sysroot" -type l -lname '/*' | while read -r link; do
 		ln -sfn "$sysroot$(readlink "$link")" "$link"
 	done
-	: >"$sysroot/.whole"
+	cat >"$sysroot/python" <<-END
+	#!/bin/sh
+	# The sysroot's Python, wherever it is started.
+	PYTHONHOME=$sysroot/usr exec qemu-aarch64-static -L $sysroot $sysroot/usr/bin/python3.[0-9]* "\$@"
+	END
+	chmod +x "$sysroot/python"
+	echo "$libraries" >"$sysroot/.whole"
 }
 
 write_cross_file()
@@ -74,7 +89,9 @@ write_cross_file()
 	strip = 'aarch64-linux-gnu-strip'
 	pkgconfig = 'pkg-config'
 	exe_wrapper = ['qemu-aarch64-static', '-L', '$sysroot']
+	python = '$sysroot/python'
 	[built-in options]
+	c_args = ['-idirafter', '$sysroot/usr/include']
 	c_link_args = ['-L$libs', '-L$usr', '-Wl,-rpath-link,$libs']
 	[properties]
 	sys_root = '$sysroot'
@@ -95,7 +112,7 @@ build_all()
 		rm -rf "$build"
 		mv "$sysroot/new.ini" "$sysroot/cross.ini"
 	fi
-	scripts/build.sh "$build" --cross-file "$sysroot/cross.ini" -Dman=false
+	scripts/build.sh "$build" --cross-file "$sysroot/cross.ini" -Dman=false -Dpython=enabled
 }
 
 # In a user namespace of ours, whose binfmt_misc is ours too (Linux 6.7).
@@ -108,7 +125,7 @@ run_emulated()
 		exit 77
 	fi
 	suites=
-	[ $# -gt 0 ] || set -- unit contract cli
+	[ $# -gt 0 ] || set -- unit contract cli python
 	for suite; do
 		suites="$suites --suite $suite"
 	done

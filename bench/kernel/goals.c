@@ -34,6 +34,12 @@ static const struct goal goals_of_all[] = {
 	{ "vas-map", "to/8/32000", "limit", "to/8/32000", 1.01 },
 	{ "vas-map", "from/4096/32000", "limit", "from/4096/32000", 1.01 },
 	{ "vas-map", "to/4096/32000", "limit", "to/4096/32000", 1.01 },
+	{ "vas", "net-from-guest/64", "vhost-net", "net-from-guest/64", 0.8 },
+	{ "vas", "net-to-guest/64", "vhost-net", "net-to-guest/64", 0.8 },
+	{ "vas", "net-from-guest/1500", "vhost-net", "net-from-guest/1500", 0.8 },
+	{ "vas", "net-to-guest/1500", "vhost-net", "net-to-guest/1500", 0.8 },
+	{ "vas", "net-from-guest/65226", "vhost-net", "net-from-guest/65226", 1.0 },
+	{ "vas", "net-to-guest/65226", "vhost-net", "net-to-guest/65226", 1.0 },
 };
 
 void goals_note(struct goals *goals, const char *case_name, const char *subject, double cost)

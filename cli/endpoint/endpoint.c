@@ -46,8 +46,18 @@ static int open_fd(struct endpoint *e, const char *text, int is_output)
 	return EXIT_OK;
 }
 
+/* HOST:PORT, say, without the word before it: nobody means a file of that name. */
+static int is_no_path(const char *text)
+{
+	return strncmp(text, "fd:", 3) && text[strcspn(text, ":/")] == ':';
+}
+
 static int open_one(struct endpoint *e, const char *text, int nr, int is_output)
 {
+	if (is_no_path(text))
+		return fail_usage("'%s' is no address: write tcp:HOST:PORT, unix:PATH, fd:N, or "
+				  "./%s for a file",
+				  text, text);
 	if (nr != 1)
 		return fail_usage("%s has one channel; several need unix: or tcp:", text);
 	return open_fd(e, text, is_output);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * Where a stream goes to or comes from: an address (cli/endpoint/address.h), fd:N (a socket or pipe
- * that the command inherits), or a file's PATH ("-" is stdin or stdout).
+ * that the command inherits), or a file's PATH ("-" is stdin or stdout), in which a slash is before
+ * the first colon.
  */
 #ifndef CLI_ENDPOINT_H
 #define CLI_ENDPOINT_H

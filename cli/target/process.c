@@ -48,8 +48,8 @@ void process_comm(pid_t pid, char comm[PROCESS_COMM_LEN])
 	fclose(file);
 }
 
-int process_each(pid_t pid, const char *folder,
-		 int (*take)(void *arg, pid_t pid, const char *entry), void *arg)
+int process_each(pid_t pid, const char *folder, int (*take)(void *arg, int dir, const char *entry),
+		 void *arg)
 {
 	char path[32];
 	struct dirent *entry;
@@ -60,7 +60,7 @@ int process_each(pid_t pid, const char *folder,
 	dir = opendir(path);
 	while (dir && !taken && (entry = readdir(dir)))
 		if (is_number(entry))
-			taken = take(arg, pid, entry->d_name);
+			taken = take(arg, dirfd(dir), entry->d_name);
 	if (dir)
 		closedir(dir);
 	return taken;

@@ -15,9 +15,10 @@ void process_comm(pid_t pid, char comm[PROCESS_COMM_LEN]);
 
 /*
  * What take() returns for the first entry of /proc/PID/fd or /proc/PID/task for which that is not
- * 0, given its number as text; 0 if there is none, or the caller may not look.
+ * 0, given the open folder and the entry's number as text; 0 if there is none, or the caller may
+ * not look.
  */
-int process_each(pid_t pid, const char *folder,
-		 int (*take)(void *arg, pid_t pid, const char *entry), void *arg);
+int process_each(pid_t pid, const char *folder, int (*take)(void *arg, int dir, const char *entry),
+		 void *arg);
 
 #endif

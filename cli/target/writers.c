@@ -21,6 +21,7 @@ struct look {
 	pid_t except;
 	uint64_t deadline_ns;
 	/* of the process that is looked at */
+	pid_t pid;
 	int writes;
 	int takes_part;
 };
@@ -74,26 +75,26 @@ static int is_writable(pid_t pid, const char *fd)
 	return !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
 }
 
-static int is_ram(pid_t pid, const char *fd, const struct look *look)
+static int is_ram(const struct look *look, int dir, const char *fd)
 {
 	static const char memfd[] = "/memfd:";
 	char path[64], link[sizeof(memfd)];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", pid, fd);
-	if (readlink(path, link, sizeof(link)) != sizeof(link) ||
+	if (readlinkat(dir, fd, link, sizeof(link)) != sizeof(link) ||
 	    memcmp(link, memfd, strlen(memfd)))
 		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", look->pid, fd);
 	return memory_file_stat(path, &st) &&
 	       ((st.st_ino == look->ram.st_ino && st.st_dev == look->ram.st_dev) ||
 		is_further(look, st.st_dev, st.st_ino));
 }
 
-static int take_fd(void *arg, pid_t pid, const char *fd)
+static int take_fd(void *arg, int dir, const char *fd)
 {
 	const struct look *look = arg;
 
-	return is_ram(pid, fd, look) && is_writable(pid, fd);
+	return is_ram(look, dir, fd) && is_writable(look->pid, fd);
 }
 
 /*
@@ -113,14 +114,15 @@ static int is_ours(pid_t pid)
 }
 
 /* What a thread has done since it was born, as far as it shows here. */
-static int take_thread(void *arg, pid_t pid, const char *thread)
+static int take_thread(void *arg, int dir, const char *thread)
 {
 	struct writer *writer = arg;
 	char path[64], line[128], state;
 	unsigned long long count;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid, thread);
+	(void)dir;
+	snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", writer->pid, thread);
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "State: %c", &state) == 1)
@@ -155,6 +157,7 @@ static int look_at(struct look *look, pid_t pid, struct writers *writers)
 	struct writer writer = { .pid = pid };
 	int err;
 
+	look->pid = pid;
 	look->writes = look->takes_part = 0;
 	err = maps_each(pid, look->deadline_ns, take_map, look);
 	if (err || look->takes_part)

@@ -68,6 +68,6 @@ extern const struct verb verb_create, verb_run, verb_ls, verb_info, verb_read, v
 extern const struct verb verb_dump, verb_find, verb_map, verb_fill, verb_compare;
 extern const struct verb verb_send, verb_receive, verb_snapshot, verb_restore, verb_clone, verb_top;
 extern const struct verb verb_pause, verb_resume, verb_plug, verb_unplug, verb_upgrade;
-extern const struct verb verb_metrics, verb_hold, verb_device, verb_bus;
+extern const struct verb verb_metrics, verb_hold, verb_adopt, verb_device, verb_bus;
 
 #endif

@@ -36,6 +36,7 @@ static const struct option longs[] = {
 	{ "num-queues", required_argument, NULL, DEVICE_QUEUES },
 	{ "poll", required_argument, NULL, DEVICE_POLL },
 	{ "tap", required_argument, NULL, DEVICE_TAP },
+	{ "packet", required_argument, NULL, DEVICE_PACKET },
 	{ "loopback", no_argument, NULL, DEVICE_LOOPBACK },
 	{ "mac", required_argument, NULL, DEVICE_MAC },
 	{ "mtu", required_argument, NULL, DEVICE_MTU },
@@ -369,6 +370,7 @@ const struct verb verb_device = {
 		"\n"
 		"net, a network interface:\n"
 		"      --tap=NAME          the host's end is a tap, which is made if there is none\n"
+		"      --packet=NAME       it is an interface that is there, by a packet socket\n"
 		"      --loopback          what the guest sends is what it receives\n"
 		"      --null[=BYTES]      takes all frames, and gives none, or as many of that size as the\n"
 		"                          guest has room for: for measuring\n"

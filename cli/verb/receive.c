@@ -38,6 +38,7 @@ struct receipt {
 	char *const *command; /* the QEMU for a guest that comes with the memory; NULL: none */
 	struct held held;
 	int has_begun;	 /* the guest's QEMU: it waits for the state */
+	int with_ram;	 /* which is of that kind, as the source says */
 	int has_guest;	 /* it is loaded, and stands */
 	int was_running; /* the guest, and is to again */
 };
@@ -90,6 +91,7 @@ static int begin_guest(void *arg, struct vas *vas, const void *description, size
 	if (can_start_early(receipt->command)) {
 		err = start_guest(receipt, vas, &record);
 		receipt->has_begun = !err;
+		receipt->with_ram = record.with_ram;
 	}
 	qemu_record_clean(&record);
 	return err;
@@ -99,6 +101,8 @@ static int load_guest(struct receipt *receipt, struct vas *vas, const struct qem
 {
 	int err = receipt->has_begun ? 0 : start_guest(receipt, vas, record);
 
+	if (receipt->with_ram && !record->with_ram)
+		return vas_error_set(-EPROTO, "the guest's state is of another kind than was said");
 	if (!err && start_load(&receipt->held, record))
 		err = not_started();
 	if (!err)
@@ -128,6 +132,15 @@ static int accept_guest(void *arg, struct vas *vas, const void *state, size_t si
 	return err;
 }
 
+/* It reads from the socket by which its state is to come, if it is known of which kind that is. */
+static int prepare(struct receipt *receipt)
+{
+	const struct qemu_record record = { .with_ram = 1 };
+
+	return receipt->with_ram ? start_await(&receipt->held, &record) :
+				   start_connect(&receipt->held);
+}
+
 /* Signals wait from where a QEMU is started, which may end before it is needed. */
 static int look_around(void *arg)
 {
@@ -138,7 +151,7 @@ static int look_around(void *arg)
 	if (!receipt->has_begun)
 		return has_signal();
 	if (!child_has_ended(&held->child, held->name, &code))
-		return has_signal() || start_connect(held);
+		return has_signal() || prepare(receipt);
 	note("%s has ended with %d before its guest had come", held->name, code);
 	return 1;
 }

@@ -66,14 +66,15 @@ static int stop_guest(void *arg)
 static ssize_t told(void *arg, struct vas_dirty_word *words, size_t nr)
 {
 	struct job *job = arg;
-	ssize_t got;
 
 	if (live_stands(&job->live) && !job->is_paused)
 		return 0;
-	got = live_next(&job->live, words, nr);
-	if (got || !job->is_paused)
-		return got;
-	return live_state(&job->live, &job->record, &job->record_size);
+	return live_next(&job->live, words, nr);
+}
+
+static int is_sure(void *arg)
+{
+	return live_is_sure(&((struct job *)arg)->live);
 }
 
 static void let_go_on(void *arg)
@@ -89,7 +90,7 @@ static int describe(void *arg, void **description, size_t *size)
 {
 	struct job *job = arg;
 
-	return guest_describe(&job->guest, description, size);
+	return guest_describe(&job->guest, job->is_live, description, size);
 }
 
 /* All memory is sent, and the receiver has not been told so. */
@@ -98,6 +99,9 @@ static int save(void *arg, void **state, size_t *size)
 	struct job *job = arg;
 	int err = job->force ? 0 : guest_has_written(&job->guest);
 
+	/* QEMU has saved it meanwhile. */
+	if (!err && job->is_live)
+		err = live_state(&job->live, &job->record, &job->record_size);
 	if (!err && !job->endpoint->is_one_way)
 		err = guest_may_move(&job->guest);
 	if (err)
@@ -148,6 +152,7 @@ static const struct vas_migrate_ops live_ops = { .pause = stop_guest,
 						 .save = save,
 						 .progress = show,
 						 .told = told,
+						 .is_sure = is_sure,
 						 .describe = describe };
 
 /* ---- sending ------------------------------------------------------------------------------ */

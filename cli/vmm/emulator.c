@@ -64,7 +64,9 @@ static int send_answer(int sock, const struct answer *answer, const struct child
 	union fds fds = { 0 };
 
 	if (size) {
-		fds.header = (struct cmsghdr){ CMSG_LEN(size), SOL_SOCKET, SCM_RIGHTS };
+		fds.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(size),
+					       .cmsg_level = SOL_SOCKET,
+					       .cmsg_type = SCM_RIGHTS };
 		memcpy(CMSG_DATA(&fds.header), child->fds, size);
 		message.msg_control = fds.bytes;
 		message.msg_controllen = CMSG_SPACE(size);

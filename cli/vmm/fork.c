@@ -142,7 +142,7 @@ static int run(struct fork *f, struct restored *r, int nr, int as_json)
 		err = vas_freeze(f->guest.vas, VAS_TIMEOUT_DEFAULT_NS, NULL);
 	f->is_frozen = !err;
 	if (!err)
-		err = guest_describe(&f->guest, &record, &size);
+		err = guest_describe(&f->guest, 0, &record, &size);
 	if (err)
 		return fail_vas(err, f->guest.name);
 	code = restored_take_record(r, record, size);

@@ -25,25 +25,26 @@
 
 /* ---- owning it ---------------------------------------------------------------------------- */
 
-/* The files of their own that a binder found, of RAM that is apart for instance. */
-static int offer_backings(struct vas *vas, const struct vas *binder)
+int guest_adopt(const struct vas *binder, struct vas **vas)
 {
-	for (uint32_t i = 0; i < VAS_MAX_BACKINGS; i++) {
+	int err = vas_bind(vas_fd(binder), VAS_BIND_ADOPT, vas);
+
+	for (uint32_t i = 0; !err && i < VAS_MAX_BACKINGS; i++) {
 		const int fd = vas_backing_fd(binder, i);
 
 		if (fd >= 0 && fd != vas_fd(binder))
-			vas_backing_offer(vas, fd);
+			vas_backing_offer(*vas, fd);
 	}
-	return EXIT_OK;
+	return err;
 }
 
 static int take_over(struct guest *guest, struct vas *binder)
 {
 	struct vas_info info;
-	int err = vas_bind(vas_fd(binder), VAS_BIND_ADOPT, &guest->vas), code;
+	int err = guest_adopt(binder, &guest->vas), code;
 
 	if (!err)
-		return offer_backings(guest->vas, binder);
+		return EXIT_OK;
 	if (err != -EBUSY || vas_info(binder, &info))
 		return fail_vas(err, guest->name);
 	code = guest->folder.path[0] ?
@@ -57,7 +58,7 @@ static int take_over(struct guest *guest, struct vas *binder)
 		    guest->name, info.owner_pid);
 }
 
-static int find_folder(struct vas *vas, struct run_folder *folder)
+int guest_find_folder(struct vas *vas, struct run_folder *folder)
 {
 	struct vas_info info;
 	struct stat st;
@@ -132,7 +133,7 @@ int guest_open_any(const char *name, struct guest *guest)
 	*guest = (struct guest){ .name = name, .loan = -1, .process = -1 };
 	if (code)
 		return code;
-	find_folder(binder, &guest->folder);
+	guest_find_folder(binder, &guest->folder);
 	code = check_memory(name, binder);
 	if (!code)
 		code = take_over(guest, binder);
@@ -203,7 +204,7 @@ int guest_open_monitor(const char *name, struct qmp **qmp)
 	code = name_bind(name, VAS_ROLE_OBSERVER, &vas);
 	if (code)
 		return code;
-	find_folder(vas, &folder);
+	guest_find_folder(vas, &folder);
 	err = monitor_open(&folder, RUN_MONITOR, qmp);
 	vas_unbind(vas);
 	if (err)
@@ -349,7 +350,7 @@ int guest_memory(struct guest *guest, uint64_t *memory, int *is_ours)
 	return 0;
 }
 
-int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)
+int guest_record(struct guest *guest, struct qemu_record *record)
 {
 	int err = get_command(guest, &record->memory, &record->command);
 
@@ -357,19 +358,24 @@ int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, si
 		return err;
 	record->is_running = guest->was_running;
 	err = qemu_kind(guest->qmp, &record->kind);
-	if (!err)
-		err = qemu_genid(guest->qmp, record->genid);
+	return err ? err : qemu_genid(guest->qmp, record->genid);
+}
+
+static int pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size)
+{
+	int err = guest_record(guest, record);
+
 	if (!err)
 		err = qemu_record_pack(record, bytes, size);
 	free(record->command);
 	return err;
 }
 
-int guest_describe(struct guest *guest, void **bytes, size_t *size)
+int guest_describe(struct guest *guest, int with_ram, void **bytes, size_t *size)
 {
-	struct qemu_record record = { .state = "" };
+	struct qemu_record record = { .state = "", .with_ram = with_ram };
 
-	return guest_pack(guest, &record, bytes, size);
+	return pack(guest, &record, bytes, size);
 }
 
 int guest_save(struct guest *guest, void **bytes, size_t *size)
@@ -382,7 +388,7 @@ int guest_save(struct guest *guest, void **bytes, size_t *size)
 		err = qemu_save(guest->qmp, &state, &record.state_size);
 	record.state = state;
 	if (!err)
-		err = guest_pack(guest, &record, bytes, size);
+		err = pack(guest, &record, bytes, size);
 	free(state);
 	return err;
 }

@@ -40,6 +40,15 @@ void guest_close(struct guest *guest);
 void guest_end(struct guest *guest);
 
 /*
+ * Own a vas that has no living owner, with the files of its own that the binder has found (of RAM
+ * that is apart, for instance): 0 or -errno, -EBUSY if it has one.
+ */
+int guest_adopt(const struct vas *binder, struct vas **vas);
+
+/* The run folder of a vas, whoever made it: 0 or -errno. Nothing is to be released. */
+int guest_find_folder(struct vas *vas, struct run_folder *folder);
+
+/*
  * Just the monitor of a vas's QEMU, which there must be. An exit code; -1: there is more to do than
  * that, as a command was killed, or a guest is between two QEMUs; with no message.
  */
@@ -77,13 +86,16 @@ int guest_take(struct guest *guest);
  */
 int guest_memory(struct guest *guest, uint64_t *memory, int *is_ours);
 
-/* What its QEMU is like, malloced: qemu_record_pack(), without a state. */
-int guest_describe(struct guest *guest, void **record, size_t *size);
+/* What its QEMU is like, malloced: qemu_record_pack(), without a state; with_ram: of that one. */
+int guest_describe(struct guest *guest, int with_ram, void **record, size_t *size);
 
 /* All that QEMU needs to go on elsewhere, malloced: qemu_record_pack(). The guest stands. */
 int guest_save(struct guest *guest, void **record, size_t *size);
 
-/* The same with a state that was had in another way: record's state, and with_ram. */
-int guest_pack(struct guest *guest, struct qemu_record *record, void **bytes, size_t *size);
+/*
+ * The same with a state that was had in another way: all but that, and with_ram, which the caller
+ * sets. The guest may still run. record->command is the caller's to free, in any case.
+ */
+int guest_record(struct guest *guest, struct qemu_record *record);
 
 #endif

@@ -35,7 +35,7 @@ struct held {
 	int is_over;	/* nothing more to hold it for */
 	int is_managed; /* another program has started what runs, and may start it again */
 	int attaches;	/* what is started is to end with this process, until start_detach() */
-	int is_kept;	/* for another holder, who adopts it: its end is not ours */
+	int is_kept;	/* others have it, or another holder is to adopt it: its end is not ours */
 };
 
 /*

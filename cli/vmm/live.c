@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <vas/consumer.h>
+#include <vas/migrate.h>
 
 #include "cli/ui/verb.h"
 #include "cli/vmm/dimm.h"
@@ -13,8 +14,10 @@
 #define PAGE	   VAS_PAGE_SIZE
 #define WORD	   (64 * PAGE)
 #define STALL_NS   60000000000ull
-#define LOWER	   8		     /* so much less than it may is tried first */
-#define HURRIED_MS 300		     /* QEMU's own default */
+#define LOWEST_MS  1	/* is tried first, then ... */
+#define LOWER	   8	/* ... so much less than it may */
+#define UNSURE	   1024 /* pages at the end of the first round, about which nobody asks */
+#define HURRIED_MS 300	/* QEMU's own default */
 #define WORDS	   (LIVE_WORDS / 64) /* of QEMU's: each may become one a page, in other regions */
 
 /* ---- memory that is not QEMU's RAM -------------------------------------------------------- */
@@ -103,32 +106,39 @@ static int begin_stream(struct live *live)
 	int sock, err = qemu_await_served(live->guest->qmp);
 
 	if (!err)
-		err = qemu_stream_begin(live->guest->qmp, &live->qemu, &sock);
+		err = guest_record(live->guest, &live->record);
+	if (!err)
+		err = qemu_stream_begin(live->guest->qmp, &live->qemu, LOWEST_MS, &sock);
 	if (err)
 		return err;
 	/* From here on QEMU may stop the guest at any time. */
 	live->guest->is_stopped = 1;
-	err = ram_stream_open(sock, RAM, live->memory, &live->stream);
-	return err ? err : qemu_set_downtime(live->guest->qmp, live->downtime_ms / LOWER + 1);
+	live->asks_at = live->memory / PAGE / 2;
+	return ram_stream_open(sock, RAM, live->memory, &live->stream);
 }
 
 /* A guest that writes faster than it is copied stands longer, or at once. */
 static int hurry(struct live *live)
 {
-	const uint64_t times = ram_stream_pages(live->stream) / (live->memory / PAGE);
+	const uint64_t told = ram_stream_pages(live->stream), pages = live->memory / PAGE;
+	const uint64_t times = told / pages;
 
 	if (times >= 8 && live->haste != LIVE_STOPS) {
 		live->haste = LIVE_STOPS;
-		return qemu_stop(live->guest->qmp);
+		return qemu_stream_stop(&live->qemu);
+	}
+	if (told >= pages + pages / 2 && live->haste == LIVE_AIMS_LOWEST) {
+		live->haste = LIVE_AIMS_LOWER;
+		return qemu_stream_set_downtime(&live->qemu, live->downtime_ms / LOWER + 1);
 	}
 	if (times >= 2 && live->haste == LIVE_AIMS_LOWER) {
 		live->haste = LIVE_CONVERGES;
-		return qemu_set_downtime(live->guest->qmp, live->downtime_ms);
+		return qemu_stream_set_downtime(&live->qemu, live->downtime_ms);
 	}
 	if (times >= 4 && live->haste == LIVE_CONVERGES) {
 		live->haste = LIVE_HURRIES;
 		return live->downtime_ms < HURRIED_MS ?
-			       qemu_set_downtime(live->guest->qmp, HURRIED_MS) :
+			       qemu_stream_set_downtime(&live->qemu, HURRIED_MS) :
 			       0;
 	}
 	return 0;
@@ -229,19 +239,46 @@ int live_stands(const struct live *live)
 	return live->stream && ram_stream_stands(live->stream);
 }
 
+static int take_answer(struct live *live)
+{
+	const int got = qemu_stream_answer(&live->qemu);
+
+	live->asks = !got;
+	if (got < 0)
+		live->asks_at = UINT64_MAX;
+	return got > 0 ? VAS_MIGRATE_SURE : 0;
+}
+
+/* Now and then in the first round, and more often to its end: it costs QEMU a moment. */
+int live_is_sure(struct live *live)
+{
+	const uint64_t pages = live->memory / PAGE;
+
+	if (live->asks)
+		return take_answer(live);
+	if (!live->stream || ram_stream_pages(live->stream) < live->asks_at ||
+	    !qemu_stream_ask(&live->qemu))
+		return 0;
+	live->asks = 1;
+	live->asks_at += (pages - live->asks_at) / 2;
+	if (pages - live->asks_at < UNSURE)
+		live->asks_at = UINT64_MAX;
+	return VAS_MIGRATE_ASKS;
+}
+
 int live_state(struct live *live, void **record, size_t *size)
 {
-	struct qemu_record saved = { .with_ram = 1 };
-	void *state;
-	int err;
+	struct qemu_record saved = live->record;
+	void *state = NULL;
+	int err = ram_stream_state(live->stream, STALL_NS, &state, &saved.state_size);
 
-	ram_stream_state(live->stream, &state, &saved.state_size);
-	saved.state = state;
-	ram_stream_close(live->stream);
-	live->stream = NULL;
-	err = qemu_stream_end(&live->qemu, 0);
 	if (!err)
-		err = guest_pack(live->guest, &saved, record, size);
+		err = qemu_stream_ended(&live->qemu);
+	saved.with_ram = 1;
+	saved.state = state;
+	if (!err)
+		err = qemu_record_pack(&saved, record, size);
+	live->is_saved = !err;
 	free(state);
 	return err;
 }
@@ -250,6 +287,9 @@ void live_end(struct live *live)
 {
 	ram_stream_close(live->stream);
 	live->stream = NULL;
-	qemu_stream_end(&live->qemu, -ECANCELED);
+	if (qemu_stream_end(&live->qemu, live->is_saved ? 0 : -ECANCELED) && live->is_saved)
+		note("QEMU keeps what was set for this migration: %s", vas_error());
+	free(live->record.command);
+	live->record.command = NULL;
 	regions_clean(&live->regions);
 }

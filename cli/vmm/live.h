@@ -21,7 +21,11 @@ struct live {
 	struct qemu_stream qemu;
 	uint64_t downtime_ms;
 	uint64_t gpa; /* of the regions that are not QEMU's, so far is told */
-	enum { LIVE_AIMS_LOWER, LIVE_CONVERGES, LIVE_HURRIES, LIVE_STOPS } haste;
+	enum { LIVE_AIMS_LOWEST, LIVE_AIMS_LOWER, LIVE_CONVERGES, LIVE_HURRIES, LIVE_STOPS } haste;
+	int is_saved;		   /* QEMU has come to an end, and live_state() has it */
+	uint64_t asks_at;	   /* when so many pages are told, live_is_sure() asks QEMU */
+	int asks;		   /* and waits for the answer */
+	struct qemu_record record; /* but for the state */
 };
 
 /*
@@ -44,7 +48,10 @@ ssize_t live_next(struct live *live, struct vas_dirty_word *words, size_t nr);
 /* QEMU has said that the guest stands, and there may be more pages to tell of. */
 int live_stands(const struct live *live);
 
-/* After all of them: guest_save() by what QEMU has sent behind its RAM. */
+/* As vas_migrate_ops.is_sure(): of a QEMU that may miss writes. */
+int live_is_sure(struct live *live);
+
+/* After all of them: guest_save() by what QEMU sends behind its RAM. */
 int live_state(struct live *live, void **record, size_t *size);
 
 /* Whatever has happened; before all was told, the guest runs on. */

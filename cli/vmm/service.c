@@ -82,7 +82,9 @@ int service_tell(const char *lines, int fd)
 	if (*path == '@')
 		to.sun_path[0] = '\0';
 	if (fd >= 0) {
-		*cmsg = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+		*cmsg = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+					  .cmsg_level = SOL_SOCKET,
+					  .cmsg_type = SCM_RIGHTS };
 		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
 		msg.msg_control = control;
 		msg.msg_controllen = sizeof(control);

@@ -205,7 +205,7 @@ int start_await(struct held *held, const struct qemu_record *record)
 {
 	int code = start_connect(held), err;
 
-	if (code)
+	if (code || held->state >= 0)
 		return code;
 	err = qemu_load_begin(held->qmp, record->with_ram, &held->state);
 	if (!err)
@@ -230,7 +230,7 @@ int start_write(struct held *held, const struct qemu_record *record, const void 
 
 int start_loaded(struct held *held, const struct qemu_record *record)
 {
-	int err = qemu_load_end(held->qmp, held->state);
+	int err = qemu_load_end(held->qmp, record->with_ram, held->state);
 
 	held->state = -1;
 	return err ? refused(held, record) : EXIT_OK;

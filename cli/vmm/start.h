@@ -38,7 +38,7 @@ void start_turn(struct held *held);
 int start_recorded(struct held *held, const struct qemu_record *record, char *const *command);
 /* Until it listens: a step that may be left out, where await is to take less time. */
 int start_connect(struct held *held);
-/* Until it could take the state at once. */
+/* Until it could take the state at once: of the record, all but the state counts. Or left out. */
 int start_await(struct held *held, const struct qemu_record *record);
 int start_write(struct held *held, const struct qemu_record *record, const void *part, size_t size);
 int start_loaded(struct held *held, const struct qemu_record *record); /* all has been written */

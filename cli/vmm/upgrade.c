@@ -48,7 +48,7 @@ static int describe(struct upgrade *u)
 	int err;
 
 	if (!u->guest.is_saved)
-		err = guest_describe(&u->guest, &bytes, &size);
+		err = guest_describe(&u->guest, 0, &bytes, &size);
 	else if ((err = run_folder_get(&u->guest.folder, RUN_STATE, &bytes, &size)))
 		vas_error_set(err, "%s/" RUN_STATE ": %s", u->guest.folder.path, strerror(-err));
 	return err ? err : take_record(u, bytes, size);

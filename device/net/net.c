@@ -211,6 +211,7 @@ int net_open(struct net *net, const struct net_options *options)
 {
 	static const struct net_port_ops *const kinds[] = {
 		[NET_TAP] = &net_tap,
+		[NET_PACKET] = &net_packet,
 		[NET_NULL] = &net_null,
 		[NET_LOOPBACK] = &net_loopback,
 	};

@@ -3,6 +3,7 @@
  * Where the frames of a pair of queues go to, and where they come from:
  *
  *	tap		an interface of the host's, with checksums and segments left to whoever can
+ *	packet		one that is there already, by a packet socket; the same is left to others
  *	null		takes all; gives nothing, or frames without end: what the rest costs
  *	loopback	what the guest sends is what it receives
  */
@@ -112,6 +113,6 @@ static inline void net_prefetch_to_read(const uint8_t *bytes)
 	__builtin_prefetch(net_next_line(bytes));
 }
 
-extern const struct net_port_ops net_tap, net_null, net_loopback;
+extern const struct net_port_ops net_tap, net_packet, net_null, net_loopback;
 
 #endif

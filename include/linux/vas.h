@@ -134,6 +134,10 @@ void vas_cache_init(struct vas_cache *cache, struct vas *vas);
 void vas_cache_clean(struct vas_cache *cache);
 void *vas_cache_at(struct vas_cache *cache, struct vas_section *section, u64 gpa, size_t len,
 		   u32 flags);
+int vas_cache_read_in(struct vas_cache *cache, struct vas_section *section, u64 gpa, void *buf,
+		      size_t len, u32 flags);
+int vas_cache_write_in(struct vas_cache *cache, struct vas_section *section, u64 gpa,
+		       const void *buf, size_t len, u32 flags);
 int vas_cache_read(struct vas_cache *cache, u64 gpa, void *buf, size_t len, u32 flags);
 int vas_cache_write(struct vas_cache *cache, u64 gpa, const void *buf, size_t len, u32 flags);
 

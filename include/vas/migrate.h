@@ -67,7 +67,19 @@ struct vas_migrate_ops {
 	 * NULL.
 	 */
 	int (*describe)(void *arg, void **description, size_t *size);
+	/*
+	 * With VAS_MIGRATE_COMPARE_TOLD, for a VMM that can find out whether it has begun to miss
+	 * writes. Called after each told() until the guest stands, and does not wait.
+	 * VAS_MIGRATE_ASKS: it begins to find out. VAS_MIGRATE_SURE: when it began last, it had
+	 * not. No write to what was told before that has been missed, nor will be unless it is told
+	 * again, so that is not compared. 0: neither. May be NULL.
+	 */
+	int (*is_sure)(void *arg);
 };
+
+/* What is_sure() returns. */
+#define VAS_MIGRATE_ASKS 1
+#define VAS_MIGRATE_SURE 2
 
 /* Flags of struct vas_migrate_options. */
 #define VAS_MIGRATE_LZ4	 1u
@@ -77,7 +89,8 @@ struct vas_migrate_ops {
 #define VAS_MIGRATE_ONE_WAY 8u /* nobody answers: a pipe, a file */
 /*
  * What told() says of pages that were written again may be incomplete. So a sum of each page that
- * was sent is kept, and compared when the vas is frozen: it takes as long as reading them all.
+ * was sent is kept, and compared when the vas is frozen: it takes as long as reading all that were
+ * told, but for those that is_sure() speaks of, and that were told again after pause().
  */
 #define VAS_MIGRATE_COMPARE_TOLD 16u
 

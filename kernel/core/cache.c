@@ -165,6 +165,71 @@ void *vas_cache_at(struct vas_cache *cache, struct vas_section *section, u64 gpa
 }
 EXPORT_SYMBOL_GPL(vas_cache_at);
 
+static __always_inline int read_in(struct vas_cache *cache, const struct vas_section *section,
+				   u64 gpa, void *buf, size_t len, u32 flags)
+{
+	int err = find(cache, section, gpa, len, flags);
+
+	if (likely(!err))
+		vas_bytes_copy(buf, address(cache, gpa), len);
+	return err;
+}
+
+static __always_inline int write_in(struct vas_cache *cache, const struct vas_section *section,
+				    u64 gpa, const void *buf, size_t len, u32 flags)
+{
+	int err = find(cache, section, gpa, len, flags | VAS_PROT_WRITE);
+
+	if (likely(!err)) {
+		vas_bytes_copy(address(cache, gpa), buf, len);
+		if (section->view->flags & VAS_STATE_TRACKING)
+			vas_dirty_mark(cache->vas, gpa, len);
+	}
+	return err;
+}
+
+/**
+ * vas_cache_read_in - a copy out of guest memory, in a section that the caller is in
+ * @cache: the caller's, of the same binding
+ * @section: which
+ * @gpa: from where
+ * @buf: to where
+ * @len: how much: all or an error
+ * @flags: VAS_NO_SLEEP, or 0: may sleep
+ *
+ * vas_cache_read() without the section: for many copies in one. An observer has to ask vas_leave()
+ * what they are worth.
+ *
+ * Return: 0, or what vas_cache_at() says: after -ERANGE and -EOPNOTSUPP leave the section, then
+ * copy it with vas_copy_from().
+ */
+int vas_cache_read_in(struct vas_cache *cache, struct vas_section *section, u64 gpa, void *buf,
+		      size_t len, u32 flags)
+{
+	return read_in(cache, section, gpa, buf, len, flags & VAS_NO_SLEEP);
+}
+EXPORT_SYMBOL_GPL(vas_cache_read_in);
+
+/**
+ * vas_cache_write_in - a copy into guest memory, in a section that the caller is in
+ * @cache: the caller's, of the same binding
+ * @section: which, entered with VAS_PROT_WRITE
+ * @gpa: to where
+ * @buf: from where
+ * @len: how much: all or an error
+ * @flags: VAS_NO_SLEEP, or 0: may sleep
+ *
+ * vas_cache_write() without the section. It is marked.
+ *
+ * Return: as vas_cache_read_in(), with vas_copy_to().
+ */
+int vas_cache_write_in(struct vas_cache *cache, struct vas_section *section, u64 gpa,
+		       const void *buf, size_t len, u32 flags)
+{
+	return write_in(cache, section, gpa, buf, len, flags & VAS_NO_SLEEP);
+}
+EXPORT_SYMBOL_GPL(vas_cache_write_in);
+
 static bool needs_copy(int err)
 {
 	return err == -ERANGE || err == -EOPNOTSUPP;
@@ -191,9 +256,7 @@ int vas_cache_read(struct vas_cache *cache, u64 gpa, void *buf, size_t len, u32 
 	err = vas_section_enter(cache->vas, flags, &section);
 	if (unlikely(err))
 		return err;
-	err = find(cache, &section, gpa, len, flags);
-	if (likely(!err))
-		vas_bytes_copy(buf, address(cache, gpa), len);
+	err = read_in(cache, &section, gpa, buf, len, flags);
 	changed = vas_section_leave(&section);
 	if (unlikely(changed || needs_copy(err)))
 		return flags ? vas_copy_from_atomic(cache->vas, gpa, buf, len, NULL) :
@@ -221,12 +284,7 @@ int vas_cache_write(struct vas_cache *cache, u64 gpa, const void *buf, size_t le
 	err = vas_section_enter(cache->vas, flags, &section);
 	if (unlikely(err))
 		return err;
-	err = find(cache, &section, gpa, len, flags);
-	if (likely(!err)) {
-		vas_bytes_copy(address(cache, gpa), buf, len);
-		if (section.view->flags & VAS_STATE_TRACKING)
-			vas_dirty_mark(cache->vas, gpa, len);
-	}
+	err = write_in(cache, &section, gpa, buf, len, flags);
 	vas_section_leave(&section);
 	if (unlikely(needs_copy(err)))
 		return flags & VAS_NO_SLEEP ? vas_copy_to_atomic(cache->vas, gpa, buf, len, NULL) :

@@ -47,6 +47,8 @@ static __always_inline void vas_bytes_copy(void *to, const void *from, size_t le
 		kasan_check_read(from, len);
 		asm volatile("rep movsq" : "+c"(nr), "+D"(to), "+S"(from) : : "memory");
 		len %= 8;
+		if (!len)
+			return;
 	}
 #endif
 	memcpy(to, from, len);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * All stand: which pages are other than they were sent, though nobody has told so. It reads all
- * that was sent, while the guest waits for it, so each processor does a part.
+ * that may be, while the guest waits for it, so each processor does a part.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -129,7 +129,7 @@ int send_unmarked(struct migration *m)
 {
 	struct sender *s = &m->sender;
 	struct comparison c = { .sender = s };
-	int err = sums_words(s->sums, &c.words, &c.nr);
+	int err = sums_suspects(s->sums, &c.words, &c.nr);
 
 	if (err)
 		return err;

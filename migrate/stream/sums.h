@@ -17,6 +17,8 @@ struct sums {
 	size_t nr_regions;
 	uint64_t *first; /* of each region, in `at` */
 	uint64_t *at;	 /* a page; 0: was not sent. Pages of a word are one thread's at a time. */
+	uint64_t *suspects; /* a bit a page, in the order of `at`; one thread's */
+	uint64_t *apart;    /* the same: those about which somebody tries to find out */
 	uint64_t nr_pages;
 	uint64_t key;
 	uint64_t of_zeros;
@@ -32,7 +34,13 @@ void sums_clean(struct sums *sums);
 uint64_t sums_note(struct sums *sums, uint64_t gpa, const struct pages *pages,
 		   const struct iovec *iov);
 
-/* All that were sent, malloced. */
-int sums_words(const struct sums *sums, struct vas_dirty_word **words, size_t *nr);
+/* Pages that may be other than they were sent, or with 0, are not. */
+void sums_suspect(struct sums *sums, const struct vas_dirty_word *word, int is_suspect);
+/* Those up to now are set apart; and it turns out that they are not. */
+void sums_set_apart(struct sums *sums);
+void sums_trust_apart(struct sums *sums);
+
+/* Those that may be, malloced. */
+int sums_suspects(struct sums *sums, struct vas_dirty_word **words, size_t *nr);
 
 #endif

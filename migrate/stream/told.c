@@ -90,6 +90,31 @@ static int turn(struct migration *m, uint64_t gpa)
 	return err;
 }
 
+/* A page that is told while all stand is as it is sent. */
+static void note_told(struct migration *m, const struct vas_dirty_word *word)
+{
+	if (m->sender.sums)
+		sums_suspect(m->sender.sums, word, !m->paused);
+}
+
+static void ask_if_sure(struct migration *m)
+{
+	const struct vas_migrate_options *options = &m->sender.options;
+
+	if (!m->sender.sums || m->paused || !options->ops->is_sure)
+		return;
+	switch (options->ops->is_sure(options->arg)) {
+	case VAS_MIGRATE_ASKS:
+		sums_set_apart(m->sender.sums);
+		break;
+	case VAS_MIGRATE_SURE:
+		sums_trust_apart(m->sender.sums);
+		break;
+	default:
+		break;
+	}
+}
+
 static int push_told(struct migration *m, const struct vas_dirty_word *words, size_t nr)
 {
 	int err = 0;
@@ -101,7 +126,11 @@ static int push_told(struct migration *m, const struct vas_dirty_word *words, si
 			err = turn(m, words[i].gpa);
 		if (!err)
 			err = push(m, &words[i]);
+		if (!err)
+			note_told(m, &words[i]);
 	}
+	if (!err)
+		ask_if_sure(m);
 	return err;
 }
 

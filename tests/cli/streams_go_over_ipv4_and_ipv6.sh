@@ -46,3 +46,12 @@ for none in 65536 99999 4294967297; do
 	expect 2 receive "tcp::$none"
 	err_has "a port is 65535 at most"
 done
+
+# Without "tcp:" it would be the name of a file.
+create "$mine-typo" --memory 1M
+cd "$tmp"
+expect 2 receive "localhost:$port"
+expect 2 send "$mine-typo" "localhost:$port"
+err_has "'localhost:$port' is no address: write tcp:HOST:PORT, unix:PATH, fd:N, or ./localhost:$port for"
+[ ! -e "localhost:$port" ] || die "a file was made"
+expect 0 send "$mine-typo" "./localhost:$port"

@@ -397,6 +397,89 @@ static int seed_vhost_user(void)
 	return err;
 }
 
+/* As device.c has it: what a driver writes, and then chains of parts. */
+struct seed_part {
+	uint16_t gpa, len;
+	uint8_t flags;
+} __attribute__((packed));
+
+struct seed_request {
+	uint8_t device, queue;
+	uint8_t bytes[48]; /* at gpa 8192 */
+	uint8_t nr_parts;
+	struct seed_part parts[3];
+};
+
+static size_t put_request(uint8_t *to, const struct seed_request *request)
+{
+	static const uint8_t write[] = { 2, 0, 0x20, sizeof(request->bytes) };
+	size_t at = sizeof(write) + sizeof(request->bytes);
+	size_t size = request->nr_parts * sizeof(request->parts[0]);
+
+	memcpy(to, write, sizeof(write));
+	memcpy(to + sizeof(write), request->bytes, sizeof(request->bytes));
+	to[at++] = (uint8_t)(4 | (request->nr_parts - 1) << 3);
+	memcpy(to + at, request->parts, size);
+	to[at + size] = 0; /* the device's turn */
+	return at + size + 1;
+}
+
+/* Each of them twice, in a ring of either format, and once more after a stop. */
+static int seed_device(void)
+{
+	static const struct seed_request requests[] = {
+		{ 0, 0, { 0 }, 3, { { 8192, 16, 0 }, { 12288, 512, 2 }, { 8300, 1, 2 } } },
+		{ 0, 0, { 1 }, 3, { { 8192, 16, 0 }, { 12288, 512, 0 }, { 8300, 1, 2 } } },
+		{ 0, 0, { 4 }, 2, { { 8192, 16, 0 }, { 8300, 1, 2 } } },
+		{ 0, 0, { 8 }, 3, { { 8192, 16, 0 }, { 12288, 20, 2 }, { 8300, 1, 2 } } },
+		{ 0, 0, { [0] = 13, [24] = 8 }, 2, { { 8192, 32, 0 }, { 8300, 1, 2 } } },
+		{ 1, 0, { 0 }, 3, { { 8192, 16, 0 }, { 12288, 512, 2 }, { 8300, 1, 2 } } },
+		{ 2, 0, { 0 }, 1, { { 12288, 1600, 2 } } },
+		{ 2, 1, { 0 }, 1, { { 8192, 76, 0 } } },
+		{ 3, 0, { 0 }, 2, { { 12288, 1600, 2 }, { 8300, 40, 2 } } },
+		{ 3, 1, { 0 }, 2, { { 8192, 12, 0 }, { 12288, 64, 0 } } },
+		{ 3, 2, { 4, 0, 1 }, 2, { { 8192, 4, 0 }, { 8300, 1, 2 } } },
+		{ 3, 2, { 1, 0 }, 2, { { 8192, 18, 0 }, { 8300, 1, 2 } } },
+		{ 3, 2, { 1, 1, 2, 0, 0, 0, 0, 1 }, 2, { { 8192, 8, 0 }, { 8300, 1, 2 } } },
+		{ 4, 0, { 0 }, 1, { { 12288, 64, 2 } } },
+		{ 5, 0, { 0 }, 1, { { 12288, 128, 2 } } },
+		{ 5,
+		  1,
+		  { [0] = 3, [8] = 2, [16] = 9, [20] = 9, [28] = 1, [30] = 1 },
+		  1,
+		  { { 8192, 44, 0 } } },
+		{ 5,
+		  1,
+		  { [0] = 3, [8] = 2, [16] = 9, [20] = 9, [24] = 8, [28] = 1, [30] = 5 },
+		  1,
+		  { { 8192, 52, 0 } } },
+		{ 6, 0, { 0 }, 1, { { 12288, 64, 2 } } },
+		{ 6, 1, { 0 }, 1, { { 8192, 48, 0 } } },
+	};
+	uint8_t buf[512];
+	char name[32];
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		for (uint8_t flags = 0; flags < 64; flags += 3) {
+			size_t at = 6;
+
+			memset(buf, 0, at);
+			buf[0] = requests[i].device;
+			buf[1] = flags;
+			buf[2] = requests[i].queue;
+			buf[3] = 4;
+			at += put_request(buf + at, &requests[i]);
+			at += put_request(buf + at, &requests[i]);
+			buf[at++] = 1; /* another queue's turn, and this one's again */
+			buf[at++] = 1;
+			at += put_request(buf + at, &requests[i]);
+			snprintf(name, sizeof(name), "request-%zu-%u", i, flags);
+			err |= save(name, buf, at);
+		}
+	return err;
+}
+
 /* As transport.c has it: 12 bytes an access. */
 static size_t put_access(uint8_t *to, uint8_t kind, uint32_t where, uint64_t value)
 {
@@ -485,6 +568,7 @@ static const struct {
 } seeds[] = {
 	{ "adopt", seed_bind },
 	{ "bind", seed_bind },
+	{ "device", seed_device },
 	{ "joint", seed_joint },
 	{ "message", seed_message },
 	{ "recv", seed_recv },

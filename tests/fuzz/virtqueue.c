@@ -4,7 +4,9 @@
  * memory, which change while a table is read, and while any other thing is, if the input says so.
  * Each buffer is as large as it is said to be, so that the address sanitizer sees what leaves it.
  *
- * The input: features, size (log2 of it if split), where it stands (4 bytes), how many rounds; then
+ * The input: features, size (log2 of it if split), where it stands (4 bytes), how many rounds (and
+ * in the highest two bits whether there is a race, which takes as long as a hundred inputs without);
+ * then
  * descriptors, the available ring or the driver's event, and the rest is guest memory from gpa 0 on.
  */
 #include <errno.h>
@@ -20,6 +22,8 @@
 #define MAX_SEGMENTS 20u
 #define MAX_TAKEN    256u
 #define MAX_BURST    5u
+#define MAX_ROUNDS   64u
+#define MAX_RACE     1024u /* bytes that change meanwhile: on one processor it is in the way */
 
 /* With the features: */
 #define CHANGES	 4u /* memory changes once it was read */
@@ -70,11 +74,10 @@ static int read_guest(void *user, uint64_t gpa, void *to, uint32_t len)
 }
 
 /* The driver, on another processor: it turns its own bytes over, one after the other. */
-static void *race(void *user)
+static void race(struct guest *guest)
 {
-	struct guest *guest = user;
-
-	for (uint64_t i = 0; !__atomic_load_n(&guest->stop, __ATOMIC_RELAXED); i++) {
+	for (uint64_t i = 0; i < MAX_RACE && !__atomic_load_n(&guest->stop, __ATOMIC_RELAXED);
+	     i++) {
 		uint8_t *desc = &guest->desc[i % guest->desc_size];
 		uint8_t *driver = &guest->driver[i % guest->driver_size];
 
@@ -82,7 +85,51 @@ static void *race(void *user)
 		if (i % 16 == 0)
 			__atomic_store_n(driver, (uint8_t)(*driver + 1), __ATOMIC_RELAXED);
 	}
-	return NULL;
+}
+
+/* One thread races for all inputs: to make one for each takes longer than all that is tested. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct guest *guest; /* to race for; NULL: for nobody */
+	int is_there;
+} racer = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static void *race_for_all(void *user)
+{
+	pthread_mutex_lock(&racer.lock);
+	for (;;) {
+		while (!racer.guest)
+			pthread_cond_wait(&racer.changed, &racer.lock);
+		pthread_mutex_unlock(&racer.lock);
+		race(racer.guest);
+		pthread_mutex_lock(&racer.lock);
+		racer.guest = NULL;
+		pthread_cond_broadcast(&racer.changed);
+	}
+	return user;
+}
+
+static void begin_race(struct guest *guest)
+{
+	pthread_t thread;
+
+	pthread_mutex_lock(&racer.lock);
+	if (!racer.is_there && pthread_create(&thread, NULL, race_for_all, NULL))
+		abort();
+	racer.is_there = 1;
+	racer.guest = guest;
+	pthread_cond_broadcast(&racer.changed);
+	pthread_mutex_unlock(&racer.lock);
+}
+
+static void end_race(struct guest *guest)
+{
+	__atomic_store_n(&guest->stop, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&racer.lock);
+	while (racer.guest)
+		pthread_cond_wait(&racer.changed, &racer.lock);
+	pthread_mutex_unlock(&racer.lock);
 }
 
 static void *zalloc(size_t size)
@@ -194,10 +241,8 @@ static void serve(struct device *device, const struct guest *guest)
 
 static void run(struct device *device, struct guest *guest, uint8_t rounds)
 {
-	pthread_t thread;
-
-	if (guest->races && pthread_create(&thread, NULL, race, guest))
-		abort();
+	if (guest->races)
+		begin_race(guest);
 	for (unsigned int i = 0; i <= rounds; i++) {
 		if (device->bursts)
 			serve_burst(device);
@@ -207,10 +252,8 @@ static void run(struct device *device, struct guest *guest, uint8_t rounds)
 		vas_virtq_enable_kick(&device->queue, device->queue.format);
 		vas_virtq_disable_kick(&device->queue, device->queue.format);
 	}
-	if (guest->races) {
-		__atomic_store_n(&guest->stop, 1, __ATOMIC_RELAXED);
-		pthread_join(thread, NULL);
-	}
+	if (guest->races)
+		end_race(guest);
 }
 
 static void make_split(struct device *device, struct guest *guest, const uint8_t *head)
@@ -285,14 +328,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	device->chain.max_segments = MAX_SEGMENTS;
 	device->chain.segments = zalloc(MAX_SEGMENTS * sizeof(*device->chain.segments));
 	guest.changes = !!(data[0] & CHANGES);
-	guest.races = !!(data[0] & RACES);
+	guest.races = data[0] & RACES && !(data[6] >> 6);
 	(data[0] & PACKED ? make_packed : make_split)(device, &guest, data);
 	guest.desc = part_of(&at, &left, guest.desc_size);
 	guest.driver = part_of(&at, &left, guest.driver_size);
 	guest.size = left;
 	guest.ram = part_of(&at, &left, left);
 	start(device, &guest, data);
-	run(device, &guest, data[6]);
+	run(device, &guest, data[6] % MAX_ROUNDS);
 	free(device->queue.format == VAS_VIRTQ_PACKED ? device->queue.packed.tables.room :
 							device->queue.split.tables.room);
 	free(device->chain.segments);

@@ -110,6 +110,24 @@ TEST(what_is_beyond_the_disk_is_an_error_of_the_request)
 	CHECK_EQ(request(&g, VIRTIO_BLK_T_OUT, 0, out, 0, NULL), VIRTIO_BLK_S_IOERR);
 }
 
+TEST(data_in_another_file_is_reached_once_its_fd_is_there)
+{
+	struct part in = { 16 * MIB, 512, 1 };
+	char sector[512], found[512];
+	struct guest g;
+	int fd;
+
+	guest_init(&g, 0);
+	memset(sector, 0x5a, sizeof(sector));
+	CHECK_EQ(pwrite(g.file, sector, sizeof(sector), 0), sizeof(sector));
+	fd = device_add_file(g.vas, 16 * MIB, MIB);
+	CHECK_EQ(ioctl(g.blk, VAS_BLK_OFFER, &g.file), -1);
+	CHECK_EQ(ioctl(g.blk, VAS_BLK_OFFER, &fd), 1);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, 0, in, 0, NULL), VIRTIO_BLK_S_OK);
+	CHECK_EQ(pread(fd, found, sizeof(found), 0), sizeof(found));
+	CHECK_MEM(found, sector, sizeof(sector));
+}
+
 TEST(a_queue_goes_on_where_it_was_stopped)
 {
 	struct part in = { DATA, 512, 1 };

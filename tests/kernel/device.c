@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/protocol/protocol.h"
 #include "tests/patient.h"
@@ -227,6 +229,20 @@ long device_counter(const char *name)
 		return value;
 	}
 	test_fail(__FILE__, __LINE__, "no counter %s", name);
+}
+
+int device_add_file(struct vas *vas, uint64_t gpa, uint64_t size)
+{
+	int fd = memfd_create("more", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct vas_region region = { .gpa = gpa, .size = size };
+	uint64_t id;
+
+	CHECK_OK(ftruncate(fd, (off_t)size));
+	CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
+	region.backing = vas_backing_add(vas, fd);
+	CHECK(region.backing > 0);
+	CHECK_OK(vas_region_add(vas, &region, &id));
+	return fd;
 }
 
 struct vas_info device_vas_info(struct vas *vas)

@@ -367,6 +367,8 @@ static void do_network(struct fuzz *f)
 		ioctl(f->net, VAS_NET_SET_OFFLOADS, &features);
 	if (below(f, 8) == 0)
 		ioctl(f->net, VAS_NET_SET_LINK, &nr);
+	if (below(f, 8) == 0)
+		ioctl(f->net, VAS_NET_OFFER, &open_arg.vas_fd);
 }
 
 /* Nonsense for every device: commands that there are not, addresses that are not. */

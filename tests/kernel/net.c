@@ -2,8 +2,12 @@
 /* vas_net.ko: the test is the guest's driver, and a program of the host that uses the interface. */
 #include <fcntl.h>
 #include <linux/if_packet.h>
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "include/uapi/linux/vas.h"
@@ -70,6 +74,56 @@ TEST(a_large_frame_goes_to_the_host)
 	for (uint32_t len = 2000; len <= 65535; len = len * 5 / 4 + 1) {
 		net_guest_send_frame(&g, len, len);
 		host_gets(&g, len, len);
+	}
+}
+
+/* Its memory is used again, but not before. More than there is to be used again. */
+TEST(a_frame_stays_as_it_is_until_the_host_has_read_it)
+{
+	static const uint32_t lens[] = { 60, 1500, 60000 };
+	int room = 64 * (int)MIB;
+	struct net_guest g;
+
+	net_guest_init(&g, 0);
+	CHECK_OK(setsockopt(g.sock, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)));
+	for (uint32_t round = 0; round < 5; round++) {
+		for (uint32_t i = 0; i < 100; i++)
+			net_guest_send_frame(&g, lens[i % 3], i + round);
+		for (uint32_t i = 0; i < 100; i++) {
+			test_note("round %u, frame %u", round, i);
+			host_gets(&g, lens[i % 3], i + round);
+		}
+	}
+}
+
+/* Pages that nobody has touched are not there, and have to be made. */
+TEST(what_takes_sleep_to_be_read_is_sent_in_its_turn)
+{
+	struct part plain = { OUT, (uint32_t)HEADER_LEN + 100, 0 };
+	struct part many[100];
+	struct net_guest g;
+
+	net_guest_init(&g, INDIRECT);
+	net_frame_fill(g.ram + OUT + HEADER_LEN, 1200 - HEADER_LEN, 1);
+	for (uint32_t i = 0; i < 100; i++)
+		many[i] = (struct part){ OUT + i * 12, 12, 0 };
+	for (uint32_t i = 0; i < 10; i++) {
+		struct part untouched[] = { plain, { 0x300000 + i * PAGE, 200, 0 } };
+
+		virtqueue_add(&g.transmitq, &plain, 1, 0);
+		virtqueue_add(&g.transmitq, untouched, 2, 0);
+		virtqueue_add(&g.transmitq, many, 100, TABLE);
+		virtqueue_kick(&g.transmitq);
+		net_frame_fill(expected, 1200 - HEADER_LEN, 1);
+		CHECK_EQ(net_host_receive(&g, frame, sizeof(frame), TEST_HANG_MS), 100);
+		CHECK_MEM(frame, expected, 100);
+		CHECK_EQ(net_host_receive(&g, frame, sizeof(frame), TEST_HANG_MS), 300);
+		CHECK_MEM(frame, expected, 100);
+		for (uint32_t at = 100; at < 300; at++)
+			CHECK_EQ(frame[at], 0);
+		CHECK_EQ(net_host_receive(&g, frame, sizeof(frame), TEST_HANG_MS),
+			 1200 - HEADER_LEN);
+		CHECK_MEM(frame, expected, 1200 - HEADER_LEN);
 	}
 }
 
@@ -254,6 +308,53 @@ TEST(a_frame_that_never_fits_is_dropped)
 	CHECK_EQ(net_count(&g, "guest_queue_0_rx_dropped"), 1);
 }
 
+static uint64_t nr_at_once(struct net_guest *g)
+{
+	return net_count(g, "guest_queue_0_rx_at_once");
+}
+
+/* But for the first ones: the thread may still have its first look at the ring. */
+static void receives_at_once(uint64_t features, uint64_t table)
+{
+	struct part part = { IN, 2048, 1 };
+	struct net_guest g;
+
+	net_guest_init(&g, features);
+	for (uint32_t i = 0; i < 200; i++) {
+		virtqueue_add(&g.receiveq, &part, 1, table);
+		host_sends(&g, 100 + i, i);
+		guest_gets(&g, IN, 100 + i, i);
+	}
+	CHECK(nr_at_once(&g) >= 190);
+	CHECK_EQ(net_count(&g, "guest_queue_0_rx_packets"), 200);
+	close(g.net);
+}
+
+TEST(a_frame_that_finds_a_buffer_waits_for_no_thread)
+{
+	receives_at_once(0, 0);
+	receives_at_once(EVENT, 0);
+	receives_at_once(EVENT | INDIRECT, TABLE);
+}
+
+/* Who sends does not look at all of a driver's descriptors; and makes no pages for the guest. */
+TEST(a_frame_that_takes_long_is_left_to_the_thread)
+{
+	struct part many[300], untouched = { 0x300000, 2048, 1 };
+	struct net_guest g;
+
+	net_guest_init(&g, EVENT | INDIRECT);
+	for (uint32_t i = 0; i < 300; i++)
+		many[i] = (struct part){ IN + i * 8, 8, 1 };
+	virtqueue_add(&g.receiveq, many, 300, TABLE);
+	host_sends(&g, 1000, 1);
+	guest_gets(&g, IN, 1000, 1);
+	virtqueue_add(&g.receiveq, &untouched, 1, 0);
+	host_sends(&g, 1000, 2);
+	guest_gets(&g, 0x300000, 1000, 2);
+	CHECK_EQ(nr_at_once(&g), 0);
+}
+
 TEST(no_more_waits_than_there_is_room_for)
 {
 	struct net_guest g;
@@ -408,6 +509,91 @@ TEST(a_network_queue_goes_on_where_it_was_stopped)
 	}
 }
 
+#define NUMBER	   14	/* where a frame has it */
+#define FEW	   30u	/* frames under way: fewer than buffers */
+#define MANY	   500u /* more, and fewer than there is room for */
+#define NR_FRAMES  4000u
+#define NR_BETWEEN 40u /* frames, from one stop to the next */
+
+static void send_numbered(struct net_guest *g, const uint32_t *nr_received)
+{
+	net_frame_fill(frame, 64, 0);
+	for (uint32_t i = 0; i < NR_FRAMES; i++) {
+		while (i - __atomic_load_n(nr_received, __ATOMIC_ACQUIRE) >
+		       (i / MANY % 2 ? MANY : FEW))
+			usleep(100);
+		memcpy(frame + NUMBER, &i, sizeof(i));
+		net_host_send(g, frame, 64);
+	}
+}
+
+/* With event indexes: if the device has asked for it. */
+static void post_next(struct net_guest *g, uint64_t gpa)
+{
+	struct virtqueue *q = &g->receiveq;
+	const uint16_t *event = (void *)&q->used->ring[q->size];
+	struct part part = { gpa, 256, 1 };
+
+	virtqueue_add(q, &part, 1, 0);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(event, __ATOMIC_RELAXED) == (uint16_t)(q->avail->idx - 1))
+		virtqueue_kick(q);
+}
+
+static void get_numbered(struct net_guest *g, uint32_t number)
+{
+	uint64_t gpa = IN + number % SIZE * 256;
+	struct vring_used_elem elem;
+	uint32_t got;
+
+	CHECK(virtqueue_wait(&g->receiveq, &elem, TEST_HANG_MS));
+	CHECK_EQ(elem.len, HEADER_LEN + 64);
+	memcpy(&got, g->ram + gpa + HEADER_LEN + NUMBER, sizeof(got));
+	CHECK_EQ(got, number);
+	post_next(g, gpa);
+}
+
+static void change_hands(struct net_guest *g)
+{
+	struct vas_queue_stopped stopped = net_guest_stop(g, 0);
+
+	CHECK_EQ(stopped.broken, 0);
+	CHECK_EQ(stopped.base, __atomic_load_n(&g->receiveq.used->idx, __ATOMIC_ACQUIRE));
+	CHECK_OK(net_guest_start(g, 0, stopped.base));
+}
+
+/* Those that are delivered at once, and those that wait, by one sender or by two threads. */
+TEST(frames_keep_their_order_while_a_receiveq_changes_hands)
+{
+	uint32_t *nr_received =
+		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct net_guest g;
+	pid_t sender;
+	int status;
+
+	CHECK(nr_received != MAP_FAILED);
+	net_guest_init(&g, EVENT);
+	for (uint32_t i = 0; i < SIZE; i++)
+		post_one(&g, IN + i * 256, 256);
+	sender = fork();
+	if (!sender) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		send_numbered(&g, nr_received);
+		_exit(0);
+	}
+	for (uint32_t i = 0; i < NR_FRAMES; i++) {
+		if (i % NR_BETWEEN == NR_BETWEEN - 1)
+			change_hands(&g);
+		get_numbered(&g, i);
+		__atomic_store_n(nr_received, i + 1, __ATOMIC_RELEASE);
+	}
+	CHECK_EQ(waitpid(sender, &status, 0), sender);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(net_count(&g, "guest_queue_0_rx_packets"), NR_FRAMES);
+	CHECK(nr_at_once(&g) > 0);
+	CHECK(nr_at_once(&g) < NR_FRAMES);
+}
+
 TEST(memory_may_be_unplugged_and_frozen_under_frames)
 {
 	struct vas_ko_freeze freeze = { .timeout_ns = TEST_HANG_NS };
@@ -475,6 +661,37 @@ TEST(a_driver_can_break_its_own_queue_only)
 		post_one(&g, IN, 2048);
 		guest_gets(&g, IN, 100, 2); /* it was not lost */
 	}
+}
+
+#define MORE (16 * MIB)
+
+TEST(buffers_in_another_file_are_reached_once_its_fd_is_there)
+{
+	struct part out = { MORE + PAGE, (uint32_t)HEADER_LEN + 5000, 0 };
+	struct vring_used_elem elem;
+	struct net_guest g;
+	char *more;
+	int fd;
+
+	net_guest_init(&g, 0);
+	fd = device_add_file(g.vas, MORE, MIB);
+	more = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(more != MAP_FAILED);
+	post_one(&g, MORE, 2048);
+	host_sends(&g, 100, 1);
+	CHECK(virtqueue_is_broken(&g.receiveq, TEST_HANG_MS));
+	net_guest_stop(&g, 0);
+	CHECK_EQ(ioctl(g.net, VAS_NET_OFFER, &g.sock), -1);
+	CHECK_EQ(ioctl(g.net, VAS_NET_OFFER, &fd), 1);
+	virtqueue_init(&g.receiveq, g.ram, RECEIVEQ, SIZE);
+	CHECK_OK(net_guest_start(&g, 0, 0));
+	post_one(&g, MORE, 2048);
+	CHECK(virtqueue_wait(&g.receiveq, &elem, TEST_HANG_MS));
+	net_frame_fill(expected, 100, 1);
+	CHECK_MEM(more + HEADER_LEN, expected, 100);
+	net_frame_fill(more + PAGE + HEADER_LEN, 5000, 2);
+	net_guest_send(&g, &out, 1, 0);
+	host_gets(&g, 5000, 2);
 }
 
 TEST(devices_that_cannot_be_are_refused)

@@ -414,3 +414,174 @@ TEST(a_state_without_an_end_has_a_bound)
 	qmp_close(qmp);
 	end(pid);
 }
+
+/* ---- a guest that runs -------------------------------------------------------------------- */
+
+struct fake {
+	const char *const *measures; /* two answers */
+	int nr_measures, nr_looks;
+	char count[64];
+};
+
+/* In a migration in which marks are taken for the second time after two looks. */
+static const char *answer_of(struct fake *fake, const char *command)
+{
+	if (strstr(command, "query-dirty-rate"))
+		return fake->measures[fake->nr_measures++ > 0];
+	if (!strstr(command, "query-migrate\"") || fake->nr_looks == 4)
+		return "{}";
+	fake->nr_looks++;
+	snprintf(fake->count, sizeof(fake->count), "{\"ram\": {\"dirty-sync-count\": %d}}",
+		 fake->nr_looks < 3 ? 1 : fake->nr_looks - 1);
+	return fake->count;
+}
+
+/* Commands may come several at once. */
+static void migrates(int sock, const char *const *measures)
+{
+	static const char begin[] = "{\"execute\"";
+	struct fake fake = { .measures = measures };
+	char line[4096], text[256];
+	int id = 2;
+
+	agree(sock);
+	while (hear(sock, line, sizeof(line))) {
+		for (char *at = strstr(line, begin), *next; at; at = next, id++) {
+			next = strstr(at + 1, begin);
+			if (next)
+				next[-1] = '\0';
+			snprintf(text, sizeof(text), "{\"return\": %s, \"id\": %d}\n",
+				 answer_of(&fake, at), id);
+			say(sock, text);
+		}
+	}
+}
+
+static void begins(void (*act)(int sock), struct qmp **qmp, struct qemu_stream *stream, pid_t *pid)
+{
+	int sock;
+
+	*pid = serve(act);
+	CHECK_OK(qmp_open(path, PATIENT, qmp));
+	CHECK_OK(qemu_stream_begin(*qmp, stream, 1, &sock));
+	close(sock);
+}
+
+#define UNIT(status, at) "{\"status\": \"" status "\", \"start-time\": " at "}"
+
+static void migrates_alone(int sock)
+{
+	static const char *const measures[] = { UNIT("measured", "7"), UNIT("measured", "7") };
+
+	migrates(sock, measures);
+}
+
+static void ask(struct qemu_stream *stream)
+{
+	while (!qemu_stream_ask(stream))
+		usleep(1000);
+}
+
+static int answer(struct qemu_stream *stream)
+{
+	int got;
+
+	while (!(got = qemu_stream_answer(stream)))
+		usleep(1000);
+	return got;
+}
+
+TEST(a_stream_has_missed_no_write_until_marks_are_taken_again)
+{
+	struct qemu_stream stream;
+	struct qmp *qmp;
+	pid_t pid;
+
+	begins(migrates_alone, &qmp, &stream, &pid);
+	for (int i = 0; i < 2; i++) {
+		ask(&stream);
+		CHECK_EQ(answer(&stream), 1);
+	}
+	ask(&stream);
+	CHECK_EQ(answer(&stream), -ENODATA);
+	/* It has no answer but that from here on. */
+	CHECK(!qemu_stream_ask(&stream));
+	/* What nobody waited for is in nobody's way. */
+	CHECK_OK(qemu_stream_set_downtime(&stream, 2));
+	CHECK_EQ(qemu_is_running(qmp), -EBUSY);
+	qmp_close(qmp);
+	end(pid);
+}
+
+static void is_measured_as_it_begins(int sock)
+{
+	static const char *const measures[] = { UNIT("measuring", "7"), UNIT("measured", "7") };
+
+	migrates(sock, measures);
+}
+
+static void is_measured_since(int sock)
+{
+	static const char *const measures[] = { UNIT("unstarted", "0"), UNIT("measuring", "9") };
+
+	migrates(sock, measures);
+}
+
+static void does_not_know(int sock)
+{
+	static const char *const measures[] = { "{}", "3" };
+
+	migrates(sock, measures);
+}
+
+TEST(a_stream_may_have_missed_writes_if_marks_were_taken_before)
+{
+	void (*const acts[])(int sock) = { is_measured_as_it_begins, is_measured_since,
+					   does_not_know };
+
+	for (int i = 0; i < 3; i++) {
+		struct qemu_stream stream;
+		struct qmp *qmp;
+		pid_t pid;
+
+		begins(acts[i], &qmp, &stream, &pid);
+		while (stream.asked == QEMU_MEASURE_ASKED)
+			CHECK(!qemu_stream_ask(&stream));
+		CHECK_EQ(stream.asked, QEMU_IS_UNSURE);
+		CHECK(!qemu_stream_ask(&stream));
+		qmp_close(qmp);
+		end(pid);
+	}
+}
+
+/* As one that writes its last pages, until somebody reads them. */
+static void says_nothing_while_it_migrates(int sock)
+{
+	char line[4096], text[64];
+	int is_over = 0;
+
+	agree(sock);
+	for (int id = 2; hear(sock, line, sizeof(line)); id++) {
+		snprintf(text, sizeof(text), YES, id);
+		if (!is_over)
+			say(sock, text);
+		is_over |= strstr(line, "\"migrate\"") != NULL;
+	}
+}
+
+TEST(nobody_waits_for_a_monitor_while_there_is_a_stream)
+{
+	struct qemu_stream stream;
+	struct qmp *qmp;
+	pid_t pid;
+
+	begins(says_nothing_while_it_migrates, &qmp, &stream, &pid);
+	for (int i = 0; i < 100; i++) {
+		CHECK_OK(qemu_stream_set_downtime(&stream, 5));
+		CHECK(!qemu_stream_ask(&stream));
+	}
+	CHECK_OK(qemu_stream_stop(&stream));
+	CHECK_EQ(qemu_stream_answer(&stream), -ENODATA);
+	qmp_close(qmp);
+	end(pid);
+}

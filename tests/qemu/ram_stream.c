@@ -149,8 +149,8 @@ static int read_stream(const struct bytes *bytes, unsigned int told[RAM / PAGE],
 	struct sender sender = { .bytes = bytes };
 	struct ram_stream *stream;
 	pthread_t thread;
-	void *state;
-	int pair[2];
+	void *state = NULL;
+	int pair[2], err;
 	ssize_t nr;
 
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
@@ -161,11 +161,12 @@ static int read_stream(const struct bytes *bytes, unsigned int told[RAM / PAGE],
 		for (ssize_t i = 0; i < nr; i++)
 			for (unsigned int bit = 0; bit < 64; bit++)
 				told[words[i].gpa / PAGE + bit] += words[i].bits >> bit & 1;
-	ram_stream_state(stream, &state, &left->nr);
+	*left = (struct bytes){ 0 };
+	err = nr ? (int)nr : ram_stream_state(stream, TIMEOUT, &state, &left->nr);
 	left->at = state;
 	ram_stream_close(stream);
 	pthread_join(thread, NULL);
-	return (int)nr;
+	return err;
 }
 
 TEST(pages_of_the_ram_are_told_and_the_rest_is_left)
@@ -209,6 +210,46 @@ TEST(pages_of_the_ram_are_told_and_the_rest_is_left)
 	free(left.at);
 	free(rest.at);
 	free(stream.at);
+}
+
+/* Of a guest that stands, whatever has come at once. */
+TEST(what_is_told_when_it_stands_is_told_apart)
+{
+	struct bytes bytes = { 0 };
+	struct sender sender = { .bytes = &bytes };
+	struct vas_dirty_word words[2];
+	struct ram_stream *stream;
+	pthread_t thread;
+	size_t size;
+	void *state;
+	int pair[2];
+
+	put_begin(&bytes);
+	put_setup(&bytes, RAM, PAGE);
+	put_part(&bytes, 2);
+	put_page(&bytes, "vas-ram", 0, BYTES);
+	put_footer(&bytes, 5);
+	put_part(&bytes, 3);
+	put_page(&bytes, NULL, PAGE, BYTES);
+	put_footer(&bytes, 5);
+	put_devices(&bytes);
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	sender.sock = pair[1];
+	CHECK_OK(pthread_create(&thread, NULL, send_all, &sender));
+	CHECK_OK(ram_stream_open(pair[0], "vas-ram", RAM, &stream));
+	CHECK_EQ(ram_stream_next(stream, TIMEOUT, words, 2), 1);
+	CHECK_EQ(words[0].bits, 1);
+	CHECK_EQ(ram_stream_state(stream, TIMEOUT, &state, &size), -EPROTO);
+	CHECK_EQ(ram_stream_next(stream, TIMEOUT, words, 2), 1);
+	CHECK_EQ(words[0].bits, 2);
+	CHECK(ram_stream_stands(stream));
+	CHECK_EQ(ram_stream_next(stream, TIMEOUT, words, 2), 0);
+	CHECK_OK(ram_stream_state(stream, TIMEOUT, &state, &size));
+	free(state);
+	ram_stream_close(stream);
+	pthread_join(thread, NULL);
+	free(bytes.at);
 }
 
 static void ends_with(struct bytes *stream, int want)

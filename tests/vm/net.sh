@@ -14,6 +14,12 @@ device_kind=net device_init=$NET_INIT device_modules=virtio_net device_words= nr
 	IN_NAMESPACE=1 exec unshare -rn "$0" "$@"
 }
 
+add_port()
+{
+	ip tuntap add dev vas$nr mode tap vnet_hdr multi_queue
+	ip link set vas$nr master bridge up
+}
+
 prepare()
 {
 	ip link add bridge type bridge || skip "the kernel has no bridges"
@@ -23,21 +29,21 @@ prepare()
 	nr=0
 	while [ $nr -lt $nr_taps ]; do
 		nr=$((nr + 1))
-		ip tuntap add dev vas$nr mode tap vnet_hdr multi_queue
-		ip link set vas$nr master bridge up
+		add_port
 	done
 	python3 "$tests_vm/echo_streams.py" 10.0.0.1 4711 &
 	started="$started $!"
 }
 
+nr_pairs=2
 device_where()
 {
-	where="--tap vas$1 --num-queues 2"
+	where="--tap vas$1 --num-queues $nr_pairs"
 }
 
 # Debian's QEMU 7.2 crashes where vhost-user, MSI-X and TCG meet in a network device: no vectors.
 qemu_device()
 {
-	qemu_device="-netdev type=vhost-user,id=net,chardev=device,queues=2
+	qemu_device="-netdev type=vhost-user,id=net,chardev=device,queues=$nr_pairs
 		-device virtio-net-pci,netdev=net,mq=on,vectors=0,mac=52:54:00:00:00:02$device_words"
 }

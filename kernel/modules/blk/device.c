@@ -80,6 +80,8 @@ static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		result = vas_queue_set_start(&target->set, user);
 	else if (cmd == VAS_BLK_STOP)
 		result = vas_queue_set_stop(&target->set, user);
+	else if (cmd == VAS_BLK_OFFER)
+		result = vas_queue_set_offer(&target->set, user);
 	mutex_unlock(&target->lock);
 	return result;
 }

@@ -35,5 +35,6 @@ struct vas_blk_open {
 #define VAS_BLK_OPEN  _IOW(0xe8, 0x20, struct vas_blk_open)
 #define VAS_BLK_START _IOW(0xe8, 0x21, struct vas_queue_start)
 #define VAS_BLK_STOP  _IOWR(0xe8, 0x22, struct vas_queue_stopped)
+#define VAS_BLK_OFFER _IOW(0xe8, 0x23, __s32)
 
 #endif

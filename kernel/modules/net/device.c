@@ -36,6 +36,7 @@ static void net_queue_free(struct vas_queue *queue)
 
 	for (i = 0; i < NR_CACHES; i++)
 		vas_cache_clean(&net_queue->caches[i]);
+	pool_clean(&net_queue->pool);
 	kvfree(net_queue);
 }
 
@@ -179,6 +180,8 @@ static long do_ioctl(struct port *port, unsigned int cmd, void __user *user)
 		return ioctl_set_pairs(port, user);
 	case VAS_NET_SET_LINK:
 		return ioctl_set_link(port, user);
+	case VAS_NET_OFFER:
+		return vas_queue_set_offer(&port->set, user);
 	case VAS_NET_SET_OFFLOADS:
 		return ioctl_set_offloads(port, user);
 	default:

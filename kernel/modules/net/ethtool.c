@@ -11,7 +11,7 @@ static struct port *to_port(struct net_device *dev)
 
 /* What is said of each pair, in this order. "rx" is what the guest receives. */
 static const char *const names[] = {
-	"rx_packets", "rx_bytes", "rx_dropped", "rx_no_room",
+	"rx_packets", "rx_bytes", "rx_dropped", "rx_no_room", "rx_at_once",
 	"tx_packets", "tx_bytes", "tx_dropped", "tx_errors",
 };
 
@@ -48,6 +48,7 @@ static void get_stats(struct net_device *dev, struct ethtool_stats *stats, u64 *
 		*to++ = READ_ONCE(pair->rx.bytes);
 		*to++ = READ_ONCE(pair->rx.dropped);
 		*to++ = READ_ONCE(pair->nr_full);
+		*to++ = READ_ONCE(pair->nr_at_once);
 		*to++ = READ_ONCE(pair->tx.packets);
 		*to++ = READ_ONCE(pair->tx.bytes);
 		*to++ = READ_ONCE(pair->tx.dropped);

@@ -54,7 +54,7 @@ static bool add_header(const struct port *port, struct sk_buff *skb)
 	struct virtio_net_hdr_v1 header = { .num_buffers = cpu_to_le16(1) };
 	bool has_csum = READ_ONCE(port->offloads) & FEATURE(GUEST_CSUM);
 
-	if (skb_has_frag_list(skb) || skb_orphan_frags_rx(skb, GFP_ATOMIC) ||
+	if (skb_has_frag_list(skb) ||
 	    virtio_net_hdr_from_skb(skb, (struct virtio_net_hdr *)&header, true, has_csum, 0) ||
 	    skb_cow_head(skb, HEADER_LEN))
 		return false;
@@ -62,33 +62,38 @@ static bool add_header(const struct port *port, struct sk_buff *skb)
 	return true;
 }
 
-static bool add_skb(const struct port *port, struct net_pair *pair, struct sk_buff *skb)
+/* It may wait as long as the guest likes. */
+static bool add_skb(struct net_pair *pair, struct sk_buff *skb)
 {
-	skb_tx_timestamp(skb);
-	if (!add_header(port, skb))
+	if (skb_orphan_frags_rx(skb, GFP_ATOMIC))
 		return false;
-	/* It may wait as long as the guest likes. */
 	skb_orphan(skb);
 	nf_reset_ct(skb);
 	return !ptr_ring_produce(&pair->skbs, skb);
 }
 
+/* To the guest now, or to the thread, which will find room for it. */
 static netdev_tx_t port_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct port *port = to_port(dev);
 	struct net_pair *pair = &port->pairs[skb_get_queue_mapping(skb)];
-	bool more = netdev_xmit_more();
+	bool has_header, more = netdev_xmit_more();
 	struct net_queue *receiveq;
 
 	rcu_read_lock();
 	receiveq = rcu_dereference(pair->receiveq);
-	if (!add_skb(port, pair, skb)) {
+	skb_tx_timestamp(skb);
+	has_header = add_header(port, skb);
+	if (has_header && receiveq && receive_now(receiveq, skb))
+		goto out;
+	if (!has_header || !add_skb(pair, skb)) {
 		net_count(&pair->nr_full, 1);
-		kfree_skb(skb);
-		more = false;
+		dev_kfree_skb_any(skb);
+		more = false; /* those before it may have woken nobody */
 	}
 	if (receiveq && !more)
 		vas_queue_wake(&receiveq->queue);
+out:
 	rcu_read_unlock();
 	return NETDEV_TX_OK;
 }
@@ -176,6 +181,7 @@ static void init_dev(struct port *port, struct net_device *dev, const struct vas
 	dev->hw_features = NETIF_F_SG | OFFLOADS;
 	dev->features = dev->hw_features | NETIF_F_HIGHDMA;
 	dev->vlan_features = dev->features;
+	dev->needed_headroom = HEADER_LEN;
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = ETH_MAX_MTU - ETH_HLEN;
 	if (arg->mtu)

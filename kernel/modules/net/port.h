@@ -8,6 +8,7 @@
 #include <linux/virtio_net.h>
 
 #include "../virtqueue/queue.h"
+#include "pool.h"
 #include "vas_net.h"
 
 /* Before each frame, in memory as on the ring. */
@@ -30,7 +31,7 @@
  * @dropped: there was no room, or no memory, or the interface was down
  * @errors: the guest's header or length made no sense
  *
- * Each has one writer at a time.
+ * Each has one writer at a time: who serves the queue.
  */
 struct net_counters {
 	u64 packets;
@@ -43,10 +44,11 @@ struct net_queue;
 
 /**
  * struct net_pair - what the host's side has of a pair of queues
- * @skbs: on their way to the guest, each with its header before it
+ * @skbs: that wait for a receiveq, each with its header before it
  * @receiveq: takes them; NULL: none runs, and they wait for the next one
  * @rx: of the guest's receiveq
  * @tx: of its transmitq
+ * @nr_at_once: packets that did not wait for the receiveq's thread; one of @rx' counters
  * @nr_full: packets that had no room in @skbs; under the interface's transmit lock
  */
 struct net_pair {
@@ -54,6 +56,7 @@ struct net_pair {
 	struct net_queue __rcu *receiveq;
 	struct net_counters rx;
 	struct net_counters tx;
+	u64 nr_at_once;
 	u64 nr_full;
 };
 
@@ -82,6 +85,7 @@ struct port {
  * @pair: of which pair
  * @is_receiveq: and which of the two
  * @caches: of guest memory, one a page, by the page's number
+ * @pool: a transmitq's, for frames
  * @answers: to be given together
  * @nr_answers: how many they are
  */
@@ -91,6 +95,7 @@ struct net_queue {
 	struct net_pair *pair;
 	bool is_receiveq;
 	struct vas_cache caches[NR_CACHES];
+	struct pool pool;
 	struct vas_virtq_answer answers[MAX_BATCH + MAX_MERGED];
 	u32 nr_answers;
 };
@@ -120,20 +125,7 @@ void port_set_link(struct port *port, bool is_up);
 
 extern const struct ethtool_ops port_ethtool_ops;
 
-int net_read(struct net_queue *queue, u64 gpa, void *to, u32 len);
-int net_write(struct net_queue *queue, u64 gpa, const void *from, u32 len);
-
-/* Where in a frame one is. */
-struct frame {
-	struct sk_buff *skb;
-	int frag;
-	u32 at;
-};
-void frame_begin(struct frame *frame, struct sk_buff *skb);
-void *frame_next(struct frame *frame, u32 *len);
-int frame_read(struct net_queue *queue, const struct vas_virtq_segment *segments, u32 nr,
-	       struct sk_buff *skb);
-
+bool receive_now(struct net_queue *queue, struct sk_buff *skb);
 int receive_serve(struct net_queue *queue);
 int transmit_serve(struct net_queue *queue);
 void net_queue_answer(struct net_queue *queue, u32 len);

@@ -4,8 +4,9 @@
 #include <linux/if_vlan.h>
 #include <linux/skbuff.h>
 
-#include "uso.h"
+#include "frame.h"
 #include "port.h"
+#include "uso.h"
 
 /* With the header: the largest that IP has, and what is before it. */
 #define MAX_FRAME (HEADER_LEN + 65535 + ETH_HLEN + 2 * VLAN_HLEN)
@@ -15,26 +16,88 @@
 #define MAX_LINEAR 2048
 #define IN_HEAD	   256
 
-static struct sk_buff *alloc(struct net_device *dev, u32 len)
+/* With more descriptors a frame is one for who may sleep. */
+#define MAX_NOW_SEGMENTS 64
+
+/**
+ * struct batch - frames on their way to the stack
+ * @queue: the transmitq
+ * @access: to guest memory. With VAS_NO_SLEEP bottom halves are disabled
+ * @skbs: the frames
+ * @bytes: of all that were copied
+ */
+struct batch {
+	struct net_queue *queue;
+	struct access access;
+	struct list_head skbs;
+	u32 bytes;
+};
+
+static bool may_sleep(const struct batch *batch)
 {
+	return !(batch->access.flags & VAS_NO_SLEEP);
+}
+
+/* Of the pool, linear. */
+static struct sk_buff *take_linear(struct pool *pool, u32 len)
+{
+	u32 size =
+		SKB_DATA_ALIGN(NET_SKB_PAD + len) + SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	void *data = pool_take(pool, size);
+	struct sk_buff *skb = data ? napi_build_skb(data, size) : NULL;
+
+	if (unlikely(!skb)) {
+		if (data)
+			skb_free_frag(data);
+		return NULL;
+	}
+	skb_reserve(skb, NET_SKB_PAD);
+	__skb_put(skb, len);
+	return skb;
+}
+
+/* So many bytes more, in pages. */
+static bool take_pages(struct pool *pool, struct sk_buff *skb, u32 len)
+{
+	struct pool_part part;
+
+	for (; len; len -= part.len) {
+		int nr = skb_shinfo(skb)->nr_frags;
+
+		if (nr == MAX_SKB_FRAGS || !pool_take_some(pool, len, &part))
+			return false;
+		skb_add_rx_frag(skb, nr, part.page, part.offset, part.len, part.len);
+	}
+	return true;
+}
+
+static struct sk_buff *take(struct pool *pool, u32 len)
+{
+	u32 linear = len <= MAX_LINEAR ? len : IN_HEAD;
+	struct sk_buff *skb = take_linear(pool, linear);
+
+	if (likely(skb) && unlikely(!take_pages(pool, skb, len - linear))) {
+		kfree_skb(skb);
+		return NULL;
+	}
+	return skb;
+}
+
+/* Of the system, which is waited for. */
+static struct sk_buff *alloc(u32 len)
+{
+	u32 linear = len <= MAX_LINEAR ? len : IN_HEAD;
 	struct sk_buff *skb;
 	int err;
 
-	if (len <= MAX_LINEAR) {
-		skb = __netdev_alloc_skb(dev, len, GFP_KERNEL | __GFP_NOWARN);
-		if (skb)
-			__skb_put(skb, len);
-		return skb;
-	}
-	skb = alloc_skb_with_frags(NET_SKB_PAD + IN_HEAD, len - IN_HEAD, PAGE_ALLOC_COSTLY_ORDER,
+	skb = alloc_skb_with_frags(NET_SKB_PAD + linear, len - linear, PAGE_ALLOC_COSTLY_ORDER,
 				   &err, GFP_KERNEL | __GFP_NOWARN);
 	if (!skb)
 		return NULL;
 	skb_reserve(skb, NET_SKB_PAD);
-	__skb_put(skb, IN_HEAD);
-	skb->data_len = len - IN_HEAD;
+	__skb_put(skb, linear);
+	skb->data_len = len - linear;
 	skb->len = len;
-	skb->dev = dev;
 	return skb;
 }
 
@@ -70,7 +133,6 @@ static bool is_agreed(const struct port *port, const struct virtio_net_hdr_v1 *h
 /* Its header comes first. */
 static bool finish(struct net_queue *queue, struct sk_buff *skb)
 {
-	struct net_device *dev = queue->port->dev;
 	struct virtio_net_hdr_v1 header;
 
 	memcpy(&header, skb->data, sizeof(header));
@@ -78,22 +140,39 @@ static bool finish(struct net_queue *queue, struct sk_buff *skb)
 	/* By these virtio_net_hdr_to_skb() finds out whether header and protocol fit. */
 	skb_reset_mac_header(skb);
 	skb_set_network_header(skb, ETH_HLEN);
+	/* It finds the transport header of what will be segmented. Other frames' is the stack's. */
 	if (!is_agreed(queue->port, &header) ||
 	    virtio_net_hdr_to_skb(skb, (struct virtio_net_hdr *)&header, true))
 		return false;
-	skb->protocol = eth_type_trans(skb, dev);
+	skb->protocol = eth_type_trans(skb, skb->dev);
 	skb_reset_network_header(skb);
-	skb_probe_transport_header(skb);
 	skb_record_rx_queue(skb, queue->pair - queue->port->pairs);
 	return true;
 }
 
-/* 1, and the frame or NULL: it was dropped; or an error: then it is still in the ring. */
-static int get_frame(struct net_queue *queue, struct sk_buff **skb)
+static int fill(struct batch *batch, struct sk_buff *skb)
 {
-	const struct vas_virtq_chain *chain = &queue->queue.chain;
-	struct net_counters *counters = &queue->pair->tx;
-	struct net_device *dev = queue->port->dev;
+	const struct vas_virtq_chain *chain = &batch->queue->queue.chain;
+	struct frame frame;
+	u32 i;
+
+	frame_begin(&frame, skb);
+	for (i = 0; i < chain->nr_out; i++) {
+		const struct vas_virtq_segment *segment = &chain->segments[i];
+		int err = frame_copy(&frame, &batch->access, segment->gpa, segment->len);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* 1, and the frame or NULL: it was dropped; or an error: then it is still in the ring. */
+static int get_frame(struct batch *batch, struct sk_buff **skb)
+{
+	const struct vas_virtq_chain *chain = &batch->queue->queue.chain;
+	struct net_counters *counters = &batch->queue->pair->tx;
+	struct net_device *dev = batch->queue->port->dev;
 	int err;
 
 	*skb = NULL;
@@ -101,63 +180,93 @@ static int get_frame(struct net_queue *queue, struct sk_buff **skb)
 		net_count(&counters->errors, 1);
 		return 1;
 	}
-	*skb = netif_running(dev) ? alloc(dev, chain->len_out) : NULL;
+	if (netif_running(dev))
+		*skb = may_sleep(batch) ? alloc(chain->len_out) :
+					  take(&batch->queue->pool, chain->len_out);
+	if (!*skb && netif_running(dev) && !may_sleep(batch))
+		return -EAGAIN;
 	if (!*skb) {
 		net_count(&counters->dropped, 1);
 		return 1;
 	}
-	err = frame_read(queue, chain->segments, chain->nr_out, *skb);
+	(*skb)->dev = dev;
+	err = fill(batch, *skb);
 	if (!err)
 		return 1;
 	kfree_skb(*skb);
 	return err;
 }
 
-/* 1: there may be more; 0: there is not; or an error. */
-static int transmit_one(struct net_queue *queue, struct list_head *skbs, u32 *bytes)
+static void add_to_batch(struct batch *batch, struct sk_buff *skb)
 {
-	struct net_counters *counters = &queue->pair->tx;
+	struct net_counters *counters = &batch->queue->pair->tx;
+
+	batch->bytes += skb->len;
+	if (!finish(batch->queue, skb)) {
+		net_count(&counters->errors, 1);
+		kfree_skb(skb);
+		return;
+	}
+	net_count(&counters->packets, 1);
+	net_count(&counters->bytes, skb->len + ETH_HLEN);
+	list_add_tail(&skb->list, &batch->skbs);
+}
+
+/* 1: there may be more; 0: there is not; or an error. */
+static int transmit_one(struct batch *batch)
+{
+	struct vas_queue *queue = &batch->queue->queue;
 	struct sk_buff *skb;
-	int result = vas_queue_peek(&queue->queue);
+	int result = vas_queue_peek(queue);
 
 	if (result <= 0)
 		return result;
-	if (queue->queue.chain.len_out < HEADER_LEN)
+	if (queue->chain.len_out < HEADER_LEN)
 		return -EPROTO;
-	result = get_frame(queue, &skb);
+	if (!may_sleep(batch) && queue->chain.nr_out + queue->chain.nr_in > MAX_NOW_SEGMENTS)
+		return -EAGAIN;
+	result = get_frame(batch, &skb);
 	if (result < 0)
 		return result;
-	vas_queue_take(&queue->queue);
-	net_queue_answer(queue, 0);
-	if (!skb)
-		return 1;
-	if (!finish(queue, skb)) {
-		net_count(&counters->errors, 1);
-		kfree_skb(skb);
-		return 1;
-	}
-	*bytes += skb->len + ETH_HLEN;
-	net_count(&counters->packets, 1);
-	net_count(&counters->bytes, skb->len + ETH_HLEN);
-	list_add_tail(&skb->list, skbs);
+	vas_queue_take(queue);
+	net_queue_answer(batch->queue, 0);
+	if (skb)
+		add_to_batch(batch, skb);
 	return 1;
 }
 
-/* See struct vas_queue_ops. The guest has its buffers back before the frames are received. */
-int transmit_serve(struct net_queue *queue)
+/* As transmit_one(). The guest has its buffers back before the frames are received. */
+static int transmit_some(struct net_queue *queue, int max, u32 flags)
 {
+	struct batch batch = { .queue = queue, .access = { .queue = queue, .flags = flags } };
 	int nr, result = 1;
-	LIST_HEAD(skbs);
-	u32 bytes = 0;
 
-	for (nr = 0; nr < MAX_BATCH && bytes < MAX_BATCH_BYTES && result > 0; nr++) {
+	INIT_LIST_HEAD(&batch.skbs);
+	for (nr = 0; nr < max && batch.bytes < MAX_BATCH_BYTES && result > 0; nr++) {
 		if (vas_queue_is_wanted(&queue->queue))
 			break;
-		result = transmit_one(queue, &skbs, &bytes);
+		result = transmit_one(&batch);
 	}
+	access_leave(&batch.access);
 	net_queue_flush(queue);
 	local_bh_disable();
-	netif_receive_skb_list(&skbs);
+	netif_receive_skb_list(&batch.skbs);
 	local_bh_enable();
+	return result;
+}
+
+/* See struct vas_queue_ops. */
+int transmit_serve(struct net_queue *queue)
+{
+	int result;
+
+	local_bh_disable();
+	vas_queue_set_no_sleep(&queue->queue, true);
+	result = transmit_some(queue, MAX_BATCH, VAS_NO_SLEEP);
+	vas_queue_set_no_sleep(&queue->queue, false);
+	local_bh_enable();
+	/* One that takes sleep: memory that is to be had first, for it or of the guest's. */
+	if (result == -EAGAIN)
+		result = transmit_some(queue, 1, 0);
 	return result ? result : vas_queue_enable_kick(&queue->queue);
 }

@@ -51,5 +51,6 @@ struct vas_net_open {
 #define VAS_NET_SET_PAIRS    _IOW(0xe8, 0x64, __u32)
 #define VAS_NET_SET_OFFLOADS _IOW(0xe8, 0x65, __u64)
 #define VAS_NET_SET_LINK     _IOW(0xe8, 0x66, __u32)
+#define VAS_NET_OFFER	     _IOW(0xe8, 0x67, __s32)
 
 #endif

@@ -40,17 +40,87 @@ static void break_queue(struct vas_queue *queue)
 		vas_irq_raise(&queue->err);
 }
 
-/* For all but the queue's thread, which serves nothing further before they have had the lock. */
+static void set_taken(struct vas_queue *queue, bool is_taken)
+{
+	spin_lock_bh(&queue->gate);
+	queue->is_taken = is_taken;
+	spin_unlock_bh(&queue->gate);
+}
+
 static void lock_queue(struct vas_queue *queue)
 {
-	atomic_inc(&queue->nr_waiting);
 	mutex_lock(&queue->lock);
+	set_taken(queue, true);
+}
+
+static void unlock_queue(struct vas_queue *queue)
+{
+	set_taken(queue, false);
+	mutex_unlock(&queue->lock);
+}
+
+/* For all but who serves: nothing further is served before they have had the lock. */
+static void claim_queue(struct vas_queue *queue)
+{
+	atomic_inc(&queue->nr_waiting);
+	lock_queue(queue);
 	atomic_dec(&queue->nr_waiting);
 }
 
+/* The driver hears of what was answered since it did last, if it wants to. */
+static void tell_driver(struct vas_queue *queue)
+{
+	struct vas_virtq *ring = &queue->ring.queue;
+
+	if (queue->nr_told == queue->nr_requests)
+		return;
+	queue->nr_told = queue->nr_requests;
+	if (!vas_virtq_wants_interrupt(ring, ring->format))
+		return;
+	queue->nr_calls++;
+	vas_irq_raise(&queue->call);
+}
+
+/**
+ * vas_queue_try_begin - serve a request here and now, without sleeping
+ * @queue: one that was started; bottom halves are disabled
+ *
+ * A bounded number of requests, as ->serve() would. What takes sleep, or makes no sense, is left in
+ * the ring for ->serve(): wake it. Tables of descriptors are read without sleeping, too: then
+ * vas_queue_peek() may return -EAGAIN.
+ *
+ * Return: true: go on to vas_queue_end(); false: not now.
+ */
+bool vas_queue_try_begin(struct vas_queue *queue)
+{
+	/* Who has turned interrupts off (netconsole) may have come upon the gate's holder. */
+	if (irqs_disabled() || !spin_trylock(&queue->gate))
+		return false;
+	if (queue->is_taken || queue->is_quiet || queue->is_broken || !queue->ring.maps[0] ||
+	    atomic_read(&queue->nr_waiting)) {
+		spin_unlock(&queue->gate);
+		return false;
+	}
+	vas_queue_set_no_sleep(queue, true);
+	return true;
+}
+EXPORT_SYMBOL_GPL(vas_queue_try_begin);
+
+/**
+ * vas_queue_end - what was served is told
+ * @queue: after vas_queue_try_begin(), on the same processor; what was taken has been given back
+ */
+void vas_queue_end(struct vas_queue *queue)
+{
+	vas_queue_set_no_sleep(queue, false);
+	tell_driver(queue);
+	spin_unlock(&queue->gate);
+}
+EXPORT_SYMBOL_GPL(vas_queue_end);
+
 /**
  * vas_queue_is_wanted - others wait for the queue
- * @queue: in ->serve(): then it leaves
+ * @queue: in ->serve(), which leaves then
  *
  * Return: true if they do.
  */
@@ -62,7 +132,7 @@ EXPORT_SYMBOL_GPL(vas_queue_is_wanted);
 
 /**
  * vas_queue_peek - the next chain
- * @queue: in ->serve()
+ * @queue: that is served
  *
  * Return: 1: it is in @queue->chain; 0: there is none; or an error, for ->serve() to return.
  */
@@ -74,7 +144,7 @@ EXPORT_SYMBOL_GPL(vas_queue_peek);
 
 /**
  * vas_queue_take - the chain that was peeked at is being served
- * @queue: in ->serve()
+ * @queue: that is served
  */
 void vas_queue_take(struct vas_queue *queue)
 {
@@ -84,11 +154,11 @@ EXPORT_SYMBOL_GPL(vas_queue_take);
 
 /**
  * vas_queue_give - answer chains that were taken
- * @queue: in ->serve()
+ * @queue: that is served
  * @answers: of which the driver sees all at once
  * @nr: how many, at least 1
  *
- * The driver is interrupted after ->serve(), if it wants to be.
+ * The driver is interrupted afterwards, if it wants to be.
  */
 void vas_queue_give(struct vas_queue *queue, const struct vas_virtq_answer *answers, u32 nr)
 {
@@ -99,7 +169,7 @@ EXPORT_SYMBOL_GPL(vas_queue_give);
 
 /**
  * vas_queue_enable_kick - have the driver kick for the next chain
- * @queue: in ->serve()
+ * @queue: that is served
  *
  * Return: true if there is one already.
  */
@@ -112,8 +182,6 @@ EXPORT_SYMBOL_GPL(vas_queue_enable_kick);
 /* The lock is held. 0: nothing left to do; 1: more; -EAGAIN: not now. */
 static int serve_batch(struct vas_queue *queue)
 {
-	struct vas_virtq *ring = &queue->ring.queue;
-	u64 before = queue->nr_requests;
 	int result;
 
 	if (queue->is_broken)
@@ -121,10 +189,7 @@ static int serve_batch(struct vas_queue *queue)
 	if (queue->is_quiet || vas_ring_map(&queue->ring))
 		return -EAGAIN;
 	result = queue->ops->serve(queue);
-	if (queue->nr_requests != before && vas_virtq_wants_interrupt(ring, ring->format)) {
-		queue->nr_calls++;
-		vas_irq_raise(&queue->call);
-	}
+	tell_driver(queue);
 	if (result < 0 && result != -EAGAIN && result != -EINTR)
 		break_queue(queue);
 	return result;
@@ -134,9 +199,9 @@ static int serve(struct vas_queue *queue)
 {
 	int result;
 
-	mutex_lock(&queue->lock);
+	lock_queue(queue);
 	result = serve_batch(queue);
-	mutex_unlock(&queue->lock);
+	unlock_queue(queue);
 	return result;
 }
 
@@ -169,7 +234,7 @@ static int queue_thread(void *data)
 /* The rings are requested back: map them again when there is something to do. */
 void vas_queue_unmap(struct vas_queue *queue, const struct vas_mapping *mapping)
 {
-	lock_queue(queue);
+	claim_queue(queue);
 	if (vas_ring_has(&queue->ring, mapping)) {
 		vas_ring_unmap(&queue->ring);
 		/* Begun anew, if it is still there then. */
@@ -178,16 +243,16 @@ void vas_queue_unmap(struct vas_queue *queue, const struct vas_mapping *mapping)
 		/* Nobody is told of the thaw of a map that is gone; there is no new one before. */
 		queue->is_quiet = false;
 	}
-	mutex_unlock(&queue->lock);
+	unlock_queue(queue);
 	vas_queue_wake(queue);
 }
 
 /* Frozen, or not any more: once this returns nothing is served. */
 void vas_queue_set_quiet(struct vas_queue *queue, bool quiet)
 {
-	lock_queue(queue);
+	claim_queue(queue);
 	queue->is_quiet = quiet;
-	mutex_unlock(&queue->lock);
+	unlock_queue(queue);
 	vas_queue_wake(queue);
 }
 
@@ -268,6 +333,7 @@ int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
 
 	queue->ops = set->ops;
 	mutex_init(&queue->lock);
+	spin_lock_init(&queue->gate);
 	queue->chain.max_segments = VAS_RING_MAX_SEGMENTS;
 	queue->chain.segments =
 		kvmalloc_array(queue->chain.max_segments, sizeof(*queue->chain.segments),
@@ -299,12 +365,12 @@ err_free_segments:
 /* Serve no more, and tell how it stays. A request that is half done will be done again, whole. */
 void vas_queue_halt(struct vas_queue *queue, struct vas_queue_stopped *stopped)
 {
-	lock_queue(queue);
+	claim_queue(queue);
 	queue->is_quiet = true;
 	stopped->base = vas_ring_base(&queue->ring);
 	stopped->broken = queue->is_broken;
 	stopped->nr_requests = queue->nr_requests;
-	mutex_unlock(&queue->lock);
+	unlock_queue(queue);
 }
 
 /* Nobody calls its ops any more. */
@@ -314,9 +380,9 @@ void vas_queue_stop(struct vas_queue *queue)
 		queue->ops->stopping(queue);
 	detach_events(queue);
 	stop_thread(queue);
-	mutex_lock(&queue->lock);
+	lock_queue(queue);
 	vas_ring_clean(&queue->ring);
-	mutex_unlock(&queue->lock);
+	unlock_queue(queue);
 	kvfree(queue->chain.segments);
 	queue->ops->free(queue);
 }

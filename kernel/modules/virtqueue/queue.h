@@ -11,6 +11,7 @@
 #include <linux/completion.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 
 #include <linux/vas.h>
 
@@ -36,7 +37,8 @@ struct vas_queue_set;
  *	not now; another error: the ring makes no sense
  * @forget: a request that was begun is to be begun anew. May be NULL
  *
- * @serve and @forget run with the queue's lock held, in process context.
+ * @serve and @forget run with the queue's lock held, in process context. Whoever may not sleep can
+ * serve, too, between vas_queue_try_begin() and vas_queue_end().
  */
 struct vas_queue_ops {
 	u32 max_size;
@@ -52,7 +54,10 @@ struct vas_queue_ops {
 /**
  * struct vas_queue - one virtqueue and its thread
  * @ops: whose it is
- * @lock: protects @ring and @is_quiet; held while requests are served
+ * @lock: protects @ring and all that changes, among those who may sleep; held while requests are
+ *	served
+ * @gate: the same, against those who may not: they hold it meanwhile
+ * @is_taken: somebody has @lock. Under @gate
  * @nr_waiting: others that want @lock: then nothing further is served before they have had it
  * @ring: the queue in guest memory
  * @is_quiet: the memory is frozen
@@ -65,11 +70,14 @@ struct vas_queue_ops {
  * @err: tells the VMM of @is_broken
  * @chain: as vas_queue_peek() has found it
  * @nr_requests: how many have been answered
+ * @nr_told: how many of them the driver has been interrupted for, unless it did not want to be
  * @nr_calls: how many interrupts that took
  */
 struct vas_queue {
 	const struct vas_queue_ops *ops;
 	struct mutex lock;
+	spinlock_t gate;
+	bool is_taken;
 	atomic_t nr_waiting;
 	struct vas_ring ring;
 	bool is_quiet;
@@ -82,6 +90,7 @@ struct vas_queue {
 	struct vas_irq err;
 	struct vas_virtq_chain chain;
 	u64 nr_requests;
+	u64 nr_told;
 	u64 nr_calls;
 };
 
@@ -127,13 +136,22 @@ void vas_queue_released(void *priv);
 void vas_queue_set_init(struct vas_queue_set *set, const struct vas_queue_ops *ops,
 			const char *name);
 int vas_queue_set_bind(struct vas_queue_set *set, int fd, const struct vas_ops *ops, u64 features);
+long vas_queue_set_offer(struct vas_queue_set *set, const void __user *arg);
 long vas_queue_set_start(struct vas_queue_set *set, const void __user *arg);
 long vas_queue_set_stop(struct vas_queue_set *set, void __user *arg);
 void vas_queue_set_clean(struct vas_queue_set *set);
 
 void vas_queue_wake(struct vas_queue *queue);
+bool vas_queue_try_begin(struct vas_queue *queue);
+void vas_queue_end(struct vas_queue *queue);
 
-/* For @serve; as the functions of core/virtqueue/virtq.h, for the queue's own chain. */
+/* While one serves: vas_queue_peek() does not sleep either, but says -EAGAIN. */
+static inline void vas_queue_set_no_sleep(struct vas_queue *queue, bool no_sleep)
+{
+	queue->ring.no_sleep = no_sleep;
+}
+
+/* While one serves; as the functions of core/virtqueue/virtq.h, for the queue's own chain. */
 bool vas_queue_is_wanted(const struct vas_queue *queue);
 int vas_queue_peek(struct vas_queue *queue);
 void vas_queue_take(struct vas_queue *queue);

@@ -48,9 +48,12 @@ static struct vas_virtq_tables *tables_of(struct vas_ring *ring)
 	return is_packed(ring) ? &ring->queue.packed.tables : &ring->queue.split.tables;
 }
 
-static int read_table(void *vas, uint64_t gpa, void *to, uint32_t len)
+static int read_table(void *user, uint64_t gpa, void *to, uint32_t len)
 {
-	return vas_copy_from(vas, gpa, to, len, NULL);
+	const struct vas_ring *ring = user;
+
+	return ring->no_sleep ? vas_copy_from_atomic(ring->vas, gpa, to, len, NULL) :
+				vas_copy_from(ring->vas, gpa, to, len, NULL);
 }
 
 /* A device that has stopped owes no answers. */
@@ -84,7 +87,7 @@ int vas_ring_init(struct vas_ring *ring, u32 size, u32 flags, u32 base)
 {
 	struct vas_virtq_tables tables = {
 		.read = read_table,
-		.user = ring->vas,
+		.user = ring,
 		.max = VAS_RING_MAX_SEGMENTS,
 	};
 	int err;

@@ -20,12 +20,14 @@
  * @vas: the guest's memory
  * @gpa: of each part
  * @maps: of each part; NULL while they are requested back
+ * @no_sleep: whoever uses it now may not sleep
  * @queue: what is in them; its parts are NULL while @maps are
  */
 struct vas_ring {
 	struct vas *vas;
 	u64 gpa[VAS_RING_NR_PARTS];
 	struct vas_mapping *maps[VAS_RING_NR_PARTS];
+	bool no_sleep;
 	struct vas_virtq queue;
 };
 

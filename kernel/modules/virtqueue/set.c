@@ -114,6 +114,23 @@ int vas_queue_set_bind(struct vas_queue_set *set, int fd, const struct vas_ops *
 }
 EXPORT_SYMBOL_GPL(vas_queue_set_bind);
 
+/**
+ * vas_queue_set_offer - bring the fd of memory that is not in the vas's own file
+ * @set: bound, or it is refused
+ * @arg: __s32, the fd
+ *
+ * Return: -EFAULT; -ENXIO: not bound; or as vas_backing_offer().
+ */
+long vas_queue_set_offer(struct vas_queue_set *set, const void __user *arg)
+{
+	s32 fd;
+
+	if (copy_from_user(&fd, arg, sizeof(fd)))
+		return -EFAULT;
+	return set->vas ? vas_backing_offer(set->vas, fd) : -ENXIO;
+}
+EXPORT_SYMBOL_GPL(vas_queue_set_offer);
+
 static struct vas_queue *set_queue(struct vas_queue_set *set, u32 index, struct vas_queue *queue)
 {
 	struct vas_queue *old;

@@ -2,6 +2,10 @@
 /*
  * What a VMM says to start and to stop a virtqueue of any device in the kernel: the arguments of
  * VAS_BLK_START, VAS_NET_START, and so on.
+ *
+ * Rings and buffers are in the vas's own file, or in a further file of the layout's whose fd was
+ * brought by VAS_BLK_OFFER, VAS_NET_OFFER: the result is its number, or an error as of
+ * vas_backing_offer(). What is elsewhere is no memory to a queue: it breaks.
  */
 #ifndef VAS_QUEUE_H
 #define VAS_QUEUE_H

@@ -227,8 +227,10 @@ static void *drive(void *arg)
 	return NULL;
 }
 
+/* As a VMM's loop does that watches vas_vhost_user_fd(): testpmd may be late for a thaw. */
 static int is_further(void *arg)
 {
+	CHECK_OK(vas_vhost_user_serve(front));
 	return __atomic_load_n(&nr_back, __ATOMIC_ACQUIRE) >= *(uint32_t *)arg;
 }
 

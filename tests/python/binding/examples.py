@@ -4,6 +4,7 @@
 usage: examples.py PAGE
 """
 
+import os
 import pathlib
 import re
 import subprocess
@@ -22,6 +23,8 @@ def check(code, expected):
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True,
                               text=True, check=False)
+    if "TEST_EMULATED" in os.environ and "[Errno 38]" in done.stderr:
+        raise Skip("the emulator has no preadv2() with flags")
     assert done.returncode == 0, done.stderr
     assert done.stdout == expected, done.stdout
 
