@@ -146,6 +146,15 @@ static void reset_device(struct pci_port *port)
 	pci_bus_put(function);
 }
 
+/* Linux enables no interrupt for who is present where there is a button: who plugs presses it. */
+static uint32_t presence_events(const struct pci_port *port)
+{
+	return PCI_EXP_SLTSTA_PDC |
+	       (port->has_device && is_off(get_register(port, PCI_EXP_SLTCTL)) ?
+			PCI_EXP_SLTSTA_ABP :
+			0);
+}
+
 /* After what it depends on has changed: the registers, and who is behind them. Returns events. */
 static uint32_t update(struct pci_port *port)
 {
@@ -161,7 +170,7 @@ static uint32_t update(struct pci_port *port)
 	publish(port);
 	if (was_up && !port->is_up)
 		reset_device(port);
-	return (port->has_device != had_device ? PCI_EXP_SLTSTA_PDC : 0) |
+	return (port->has_device != had_device ? presence_events(port) : 0) |
 	       (port->is_up != was_up ? PCI_EXP_SLTSTA_DLLSC : 0);
 }
 
