@@ -45,7 +45,7 @@ static const char usage[] =
 	"to port 0xf4.\n"
 	"  --append TEXT     the kernel's command line (default \"console=ttyS0 reboot=t panic=-1\")\n"
 	"  --initrd FILE     its initial RAM disk\n"
-	"  --device SPEC     a PCI device; may be repeated:\n"
+	"  --device SPEC     a PCI device; may be repeated; [,slot=N] puts it there:\n"
 	"                      blk,path=FILE[,queues=N]   a disk\n"
 	"                      bus-blk,name=NAME          a disk that a process serves: --serve,\n"
 	"                                                 vas device blk NAME --guest=PATH\n"
@@ -67,7 +67,10 @@ static const char usage[] =
 	"  --cpus N          vCPUs (default 1)\n"
 	"  --poke GPA=VALUE  store 64 bits before the guest starts; may be repeated\n"
 	"  --dirty-ring      let KVM log dirty pages in rings\n"
-	"  --monitor PATH    a socket for commands: unplug NAME [SECONDS], of a device\n"
+	"  --monitor PATH    a socket for commands: plug SPEC [SECONDS], of a device for the guest that\n"
+	"                    runs; unplug NAME [SECONDS]; remove NAME\n"
+	"  --ports N         root ports, which devices are plugged into while the guest runs; the first\n"
+	"                    is in slot 31, the next in 30, ... (default 0)\n"
 	"  --migrate PATH    move to the tinyvmm that connects there\n"
 	"  --incoming PATH   take over the guest of the tinyvmm there, as it runs; its devices are said\n"
 	"                    once more, as they were, and what they work on has to be here as well\n";
@@ -87,6 +90,7 @@ struct options {
 	const char *initrd;
 	const char *devices[DEVICES_MAX];
 	unsigned int nr_devices;
+	unsigned int nr_ports;
 	const char *pokes[64];
 	unsigned int nr_pokes;
 };
@@ -347,11 +351,14 @@ static void server_start(struct server *server, const char *path)
 static void options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },	     { "socket", 1, 0, 's' },
-		{ "cpus", 1, 0, 'c' },	  { "poke", 1, 0, 'p' },     { "dirty-ring", 0, 0, 'd' },
-		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' }, { "append", 1, 0, 'a' },
-		{ "initrd", 1, 0, 'r' },  { "serve", 1, 0, 'S' },    { "device", 1, 0, 'D' },
-		{ "monitor", 1, 0, 'M' }, { "help", 0, 0, 'h' },     { 0 },
+		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },
+		{ "socket", 1, 0, 's' },  { "cpus", 1, 0, 'c' },
+		{ "poke", 1, 0, 'p' },	  { "dirty-ring", 0, 0, 'd' },
+		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' },
+		{ "append", 1, 0, 'a' },  { "initrd", 1, 0, 'r' },
+		{ "serve", 1, 0, 'S' },	  { "device", 1, 0, 'D' },
+		{ "monitor", 1, 0, 'M' }, { "ports", 1, 0, 'P' },
+		{ "help", 0, 0, 'h' },	  { 0 },
 	};
 	int c;
 
@@ -364,6 +371,8 @@ static void options_parse(struct options *o, int argc, char **argv)
 			o->socket = optarg;
 		else if (c == 'M')
 			o->monitor = optarg;
+		else if (c == 'P')
+			o->nr_ports = (unsigned int)atoi(optarg);
 		else if (c == 'o')
 			o->migrate = optarg;
 		else if (c == 'i')
@@ -389,7 +398,7 @@ static void options_parse(struct options *o, int argc, char **argv)
 	}
 	o->guest = optind + 1 == argc ? argv[optind] : NULL;
 	if (!o->guest == !o->incoming || !o->cpus || o->cpus > MACHINE_MAX_VCPUS ||
-	    o->mem >= DEVICES_WINDOW) {
+	    o->mem >= DEVICES_WINDOW || o->nr_ports > DEVICES_MAX_PORTS) {
 		fputs(usage, stderr);
 		exit(2);
 	}
@@ -411,8 +420,10 @@ static void guest_start(struct machine *machine, const struct options *options)
 /* Who comes to the socket finds all that are on the bus. */
 static int plug_devices(struct machine *machine)
 {
-	int err = devices_create(&devices, machine, options.devices, options.nr_devices);
+	int err;
 
+	devices.nr_ports = options.nr_ports;
+	err = devices_create(&devices, machine, options.devices, options.nr_devices);
 	if (!err && options.serve)
 		err = vas_serve(machine->vas, options.serve, 0600, &serve);
 	if (!err)

@@ -47,6 +47,7 @@ struct words {
 	const char *tap;
 	uint64_t cid;
 	unsigned int nr_queues;
+	unsigned int slot;
 };
 
 static int words_parse(struct words *words, const char *spec)
@@ -71,6 +72,8 @@ static int words_parse(struct words *words, const char *spec)
 			words->cid = strtoull(word + 4, NULL, 0);
 		else if (!strncmp(word, "queues=", 7))
 			words->nr_queues = (unsigned int)atoi(word + 7);
+		else if (!strncmp(word, "slot=", 5))
+			words->slot = (unsigned int)atoi(word + 5);
 		else
 			return vas_error_set(-EINVAL, "a device has no option \"%s\"", word);
 	}
@@ -126,6 +129,7 @@ static int block_open(struct device *device, struct vas *vas, const struct words
 /* ---- on the bus ---------------------------------------------------------------------------- */
 
 #define OFFER_NS (60 * 1000000000ull) /* how long a first provider is waited for */
+#define STEP_NS	 100000000ull
 
 static const struct {
 	const char *word;
@@ -329,18 +333,19 @@ static int device_open(struct devices *devices, struct device *device, struct va
 			words.kind);
 	if (!err)
 		snprintf(device->name, sizeof(device->name), "%s", name_of(&words));
+	device->slot = words.slot;
 	free(words.text);
 	return err;
 }
 
-static int device_add(struct devices *devices, struct vas *vas, const char *spec)
+static int device_add(struct devices *devices, const char *spec)
 {
 	struct device *device = calloc(1, sizeof(*device));
 	int err;
 
 	if (!device)
 		return -ENOMEM;
-	err = device_open(devices, device, vas, spec, &device->server);
+	err = device_open(devices, device, devices->vas, spec, &device->server);
 	if (err)
 		free(device);
 	else
@@ -361,21 +366,24 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
 	unsigned int i;
 	int err = vas_pci_create(machine->vas, &options, &devices->pci);
 
+	devices->vas = machine->vas;
 	devices->container_fd = -1;
-	for (i = 0; i < nr && !err; i++)
-		err = device_add(devices, machine->vas, specs[i]);
-	return err;
+	pthread_mutex_init(&devices->lock, NULL);
+	for (i = 0; i < devices->nr_ports && err >= 0; i++)
+		err = vas_pci_add_port(devices->pci, VAS_PCI_SLOTS - 1 - i);
+	for (i = 0; i < nr && err >= 0; i++)
+		err = device_add(devices, specs[i]);
+	return err < 0 ? err : 0;
 }
 
+/* The slot, or -errno. */
 static int device_plug(struct devices *devices, struct device *device, unsigned int slot)
 {
-	int err = device->bus ? vas_device_wait(device->bus, OFFER_NS) : 0;
+	int result = device->server ? vas_pci_add_virtio(devices->pci, slot, device->server) :
+				      physical_add(devices, device, slot);
 
-	if (!err)
-		err = device->server ? vas_pci_add_virtio(devices->pci, slot, device->server) :
-				       physical_add(devices, device, slot);
-	device->slot = slot;
-	return err < 0 ? err : 0;
+	device->slot = result < 0 ? 0 : (unsigned int)result;
+	return result;
 }
 
 int devices_plug(struct devices *devices, struct machine *machine)
@@ -383,9 +391,48 @@ int devices_plug(struct devices *devices, struct machine *machine)
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; i < devices->nr && !err; i++)
-		err = device_plug(devices, devices->all[i], i + 1);
-	return err ? err : physical_attach(devices, machine->vas);
+	for (i = 0; i < devices->nr && err >= 0; i++) {
+		struct device *device = devices->all[i];
+
+		err = device->bus ? vas_device_wait(device->bus, OFFER_NS) : 0;
+		if (!err)
+			err = device_plug(devices, device, device->slot ? device->slot : i + 1);
+	}
+	return err < 0 ? err : physical_attach(devices, machine->vas);
+}
+
+/* ---- one change at a time, and none on the way --------------------------------------------- */
+
+static int begin_change(struct devices *devices)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&devices->lock);
+	if (devices->is_paused || devices->is_changing)
+		err = vas_error_set(-EBUSY, devices->is_paused ?
+						    "the guest is on its way elsewhere" :
+						    "another device comes or goes");
+	else
+		devices->is_changing = 1;
+	pthread_mutex_unlock(&devices->lock);
+	return err;
+}
+
+static void end_change(struct devices *devices)
+{
+	pthread_mutex_lock(&devices->lock);
+	devices->is_changing = 0;
+	pthread_mutex_unlock(&devices->lock);
+}
+
+static int is_over(struct devices *devices)
+{
+	int is_over;
+
+	pthread_mutex_lock(&devices->lock);
+	is_over = devices->is_over;
+	pthread_mutex_unlock(&devices->lock);
+	return is_over;
 }
 
 /* ---- they go ------------------------------------------------------------------------------- */
@@ -418,10 +465,28 @@ int devices_unplug(struct devices *devices, const char *name, uint64_t timeout_n
 
 	if (index < 0)
 		return index;
-	err = vas_pci_unplug(devices->pci, devices->all[index]->slot, timeout_ns);
+	err = begin_change(devices);
 	if (err)
 		return err;
+	err = vas_pci_unplug(devices->pci, devices->all[index]->slot, timeout_ns);
+	if (!err)
+		device_forget(devices, (unsigned int)index);
+	end_change(devices);
+	return err;
+}
+
+int devices_remove(struct devices *devices, const char *name)
+{
+	int index = find(devices, name), err;
+
+	if (index < 0)
+		return index;
+	err = begin_change(devices);
+	if (err)
+		return err;
+	vas_pci_remove(devices->pci, devices->all[index]->slot);
 	device_forget(devices, (unsigned int)index);
+	end_change(devices);
 	return 0;
 }
 
@@ -429,20 +494,101 @@ void devices_remove_all(struct devices *devices)
 {
 	unsigned int slot;
 
+	pthread_mutex_lock(&devices->lock);
+	devices->is_over = 1;
+	pthread_mutex_unlock(&devices->lock);
 	for (slot = 1; slot < VAS_PCI_SLOTS; slot++)
 		vas_pci_remove(devices->pci, slot);
+}
+
+/* ---- they come while the guest runs -------------------------------------------------------- */
+
+/* In short steps, for the machine may stop meanwhile. */
+static int await_offer(struct devices *devices, struct device *device, uint64_t timeout_ns)
+{
+	uint64_t waited = 0;
+	int err = -ETIMEDOUT;
+
+	if (!device->bus)
+		return 0;
+	for (; err == -ETIMEDOUT && waited < timeout_ns && !is_over(devices); waited += STEP_NS)
+		err = vas_device_wait(device->bus, STEP_NS);
+	return err == -ETIMEDOUT ?
+		       vas_error_set(err, "nobody has offered to serve %s", device->name) :
+		       err;
+}
+
+/* Where there is a port, and so a guest that is told; else any that is free. */
+static int find_port(const struct devices *devices, unsigned int slot)
+{
+	if (slot && slot < VAS_PCI_SLOTS - devices->nr_ports)
+		return vas_error_set(-EINVAL, "there is no root port in slot %u", slot);
+	return 0;
+}
+
+static int device_come(struct devices *devices, struct device *device, uint64_t timeout_ns)
+{
+	int err = find_port(devices, device->slot);
+
+	if (!err)
+		err = await_offer(devices, device, timeout_ns);
+	return err ? err :
+		     device_plug(devices, device, device->slot ? device->slot : VAS_PCI_ANY_PORT);
+}
+
+static int add(struct devices *devices, const char *spec, uint64_t timeout_ns)
+{
+	struct device *device;
+	int result;
+
+	if (devices->nr == DEVICES_MAX)
+		return vas_error_set(-ENOSPC, "there are %u devices", DEVICES_MAX);
+	result = device_add(devices, spec);
+	if (result)
+		return result;
+	device = devices->all[devices->nr - 1];
+	if (find(devices, device->name) != (int)devices->nr - 1)
+		result = vas_error_set(-EEXIST, "there is a device %s", device->name);
+	else
+		result = device_come(devices, device, timeout_ns);
+	if (result < 0)
+		device_forget(devices, devices->nr - 1);
+	return result;
+}
+
+int devices_add(struct devices *devices, const char *spec, uint64_t timeout_ns)
+{
+	int result = begin_change(devices);
+
+	if (result)
+		return result;
+	result = add(devices, spec, timeout_ns);
+	end_change(devices);
+	return result;
 }
 
 /* ---- elsewhere ----------------------------------------------------------------------------- */
 
 int devices_pause(struct devices *devices)
 {
-	return vas_pci_pause(devices->pci);
+	int err = 0;
+
+	pthread_mutex_lock(&devices->lock);
+	if (devices->is_changing)
+		err = vas_error_set(-EBUSY, "a device comes or goes");
+	else
+		err = vas_pci_pause(devices->pci);
+	devices->is_paused = !err;
+	pthread_mutex_unlock(&devices->lock);
+	return err;
 }
 
 void devices_resume(struct devices *devices)
 {
+	pthread_mutex_lock(&devices->lock);
 	vas_pci_resume(devices->pci);
+	devices->is_paused = 0;
+	pthread_mutex_unlock(&devices->lock);
 }
 
 int devices_save(struct devices *devices, void **state, size_t *size)
@@ -452,7 +598,12 @@ int devices_save(struct devices *devices, void **state, size_t *size)
 
 int devices_load(struct devices *devices, const void *state, size_t size)
 {
-	return vas_pci_load(devices->pci, state, size);
+	int err = vas_pci_load(devices->pci, state, size);
+
+	pthread_mutex_lock(&devices->lock);
+	devices->is_paused = !err;
+	pthread_mutex_unlock(&devices->lock);
+	return err;
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "tinyvmm_machine.h"
 
 #define DEVICES_MAX	    16
+#define DEVICES_MAX_PORTS   15
 #define DEVICES_WINDOW	    0xd0000000ull /* of the BARs: no RAM is there */
 #define DEVICES_WINDOW_SIZE 0x10000000ull
 #define DEVICES_FIRST_EVENT 0x10000u
@@ -20,19 +21,27 @@
 struct device; /* one */
 
 struct devices {
+	struct vas *vas;
 	struct vas_pci *pci;
+	unsigned int nr_ports; /* in the last slots */
 	struct device *all[DEVICES_MAX];
 	unsigned int nr;
 	int container_fd; /* of the physical ones; -1: there are none */
 	struct vas_vfio *vfio;
+
+	pthread_mutex_t lock; /* what follows */
+	int is_changing;      /* a device comes or goes */
+	int is_paused;	      /* they are on their way elsewhere */
+	int is_over;	      /* the machine has stopped: nobody is waited for */
 };
 
 /*
  * A PCI bus for this machine, and devices on it: "blk,path=FILE", "bus-KIND,name=NAME", of blk,
  * console, net, rng and vsock, which processes serve, "vhost-net,tap=NAME", "vhost-vsock,cid=N",
  * "vhost-user-KIND,path=SOCKET", of blk, fs, net and rng, which other programs serve, or
- * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. Their names are those of
- * NAME, tap and ADDRESS; of others, that of the kind. 0 or -errno, with vas_error().
+ * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. ",slot=N" puts it there.
+ * Their names are those of NAME, tap and ADDRESS; of others, that of the kind. Of devices->nr_ports
+ * root ports the first is in slot 31, the next in 30, ... 0 or -errno, with vas_error().
  */
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
 		   unsigned int nr);
@@ -44,8 +53,17 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
 int devices_plug(struct devices *devices, struct machine *machine);
 
 /*
+ * One more, behind a root port, while the guest runs: it is told. One on the bus has to be offered
+ * within timeout_ns. The slot, or -errno with vas_error().
+ */
+int devices_add(struct devices *devices, const char *spec, uint64_t timeout_ns);
+
+/* Take one away, at once: the guest is told afterwards, if it is behind a root port. */
+int devices_remove(struct devices *devices, const char *name);
+
+/*
  * While the vCPUs are out: what serves the devices stops, so that they can go elsewhere, and goes
- * on. -EOPNOTSUPP: there is a physical one.
+ * on. -EOPNOTSUPP: there is a physical one; -EBUSY: one is coming or going.
  */
 int devices_pause(struct devices *devices);
 void devices_resume(struct devices *devices);

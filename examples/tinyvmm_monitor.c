@@ -10,17 +10,24 @@
 
 #include "tinyvmm_socket.h"
 
-#define LINE_MAX_LEN 128
-#define PATIENCE_S   10 /* with who has connected, and with a guest that is asked */
+#define LINE_MAX_LEN 512
+#define SECOND_NS    1000000000ull
+#define PATIENCE_S   10 /* with who has connected, a device's server, a guest that is asked */
 
+/* 0, a slot, or -errno. */
 static int carry_out(struct monitor *monitor, const char *line)
 {
 	unsigned int seconds = PATIENCE_S;
-	char name[LINE_MAX_LEN];
+	char word[LINE_MAX_LEN];
 
-	if (sscanf(line, "unplug %127s %u", name, &seconds) < 1)
-		return vas_error_set(-EINVAL, "there is one command: unplug NAME [SECONDS]");
-	return devices_unplug(monitor->devices, name, seconds * 1000000000ull);
+	if (sscanf(line, "plug %511s %u", word, &seconds) >= 1)
+		return devices_add(monitor->devices, word, seconds * SECOND_NS);
+	if (sscanf(line, "unplug %511s %u", word, &seconds) >= 1)
+		return devices_unplug(monitor->devices, word, seconds * SECOND_NS);
+	if (sscanf(line, "remove %511s", word) == 1)
+		return devices_remove(monitor->devices, word);
+	return vas_error_set(-EINVAL,
+			     "there are: plug SPEC [SECONDS], unplug NAME [SECONDS], remove NAME");
 }
 
 /* Up to its end, whatever pieces it comes in. */
@@ -43,12 +50,16 @@ static void serve(struct monitor *monitor, int fd)
 {
 	const struct timeval patience = { .tv_sec = PATIENCE_S };
 	char line[LINE_MAX_LEN];
+	int result;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (read_line(fd, line, sizeof(line)))
 		return;
-	if (carry_out(monitor, line))
+	result = carry_out(monitor, line);
+	if (result < 0)
 		dprintf(fd, "error: %s\n", vas_error());
+	else if (result)
+		dprintf(fd, "done: slot %d\n", result);
 	else
 		dprintf(fd, "done\n");
 }

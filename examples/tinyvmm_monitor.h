@@ -3,8 +3,12 @@
  * A socket for whoever runs the VMM: one line each connection, answered by "done", or by "error: "
  * and why.
  *
- *	unplug NAME [SECONDS]	ask the guest for a device, and take it away; it has 10 seconds,
- *				unless that says otherwise. NAME: see devices_create()
+ *	plug SPEC [SECONDS]	a device for the guest that runs, behind one of its root ports;
+ *				SPEC: see devices_create(). Who is to serve it has 10 seconds,
+ *				unless that says otherwise. Answered by "done: slot N"
+ *	unplug NAME [SECONDS]	ask the guest for a device, and take it away; it has as long.
+ *				NAME: likewise
+ *	remove NAME		take a device away at once, as if it was pulled out
  */
 #ifndef TINYVMM_MONITOR_H
 #define TINYVMM_MONITOR_H

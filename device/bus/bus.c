@@ -351,14 +351,32 @@ static int make_offer(struct bus_session *session, int sock)
 	return vas_device_offer(session->vas, sock, &offer, &session->provider);
 }
 
-/* Where a guest is to come, or was before, there may be no socket yet, or one that was left. */
-static int connect_first(struct bus_session *session, int stop_fd, int *sock)
+static int connect_first(struct bus_session *session)
+{
+	int sock, err = vas_connect(session->options->path, 0, &session->vas, &sock);
+
+	if (err)
+		return err;
+	session->memory.vas = session->vas;
+	err = make_offer(session, sock);
+	if (!err)
+		return 0;
+	vas_unbind(session->vas);
+	session->memory.vas = session->vas = NULL;
+	return err;
+}
+
+/*
+ * Where a guest is to come, or was before, there may be no socket yet, or one that was left; and
+ * where a device is to be plugged there may be none of the name.
+ */
+static int connect_or_wait(struct bus_session *session, int stop_fd)
 {
 	struct pollfd stop = { .fd = stop_fd, .events = POLLIN };
 	int err;
 
 	for (;;) {
-		err = vas_connect(session->options->path, 0, &session->vas, sock);
+		err = connect_first(session);
 		if (!session->options->waits || (err != -ENOENT && err != -ECONNREFUSED))
 			return err;
 		if (poll(&stop, 1, RETRY_MS) > 0)
@@ -368,16 +386,12 @@ static int connect_first(struct bus_session *session, int stop_fd, int *sock)
 
 static int begin(struct bus_session *session, int stop_fd)
 {
-	int sock, err = init_queues(session);
+	int err = init_queues(session);
 
 	if (err)
 		return vas_error_set(err, "no memory for %u queues", session->device->max_queues);
 	session->broken_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = session->broken_fd < 0 ? -errno : connect_first(session, stop_fd, &sock);
-	if (err)
-		return err;
-	session->memory.vas = session->vas;
-	return make_offer(session, sock);
+	return session->broken_fd < 0 ? -errno : connect_or_wait(session, stop_fd);
 }
 
 int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *options)

@@ -18,7 +18,7 @@
 struct bus_options {
 	const char *path; /* of the owner's socket */
 	const char *name; /* of the device, there */
-	bool waits;	  /* until a guest is served at `path` */
+	bool waits;	  /* until a guest is served at `path`, and has the device */
 	bool takes_over;  /* who serves it is asked to leave */
 	uint64_t poll_ns; /* how long an idle queue is looked at before its thread sleeps */
 	int look_fd;	  /* an eventfd or signalfd: look at what the device works on; or -1 */

@@ -46,6 +46,7 @@ struct vas_pci;
 #define VAS_PCI_MAX_VECTORS 112u /* of a device */
 
 #define VAS_PCI_HOTPLUG_PORTS 20u
+#define VAS_PCI_ANY_PORT      UINT32_MAX /* instead of a slot: the first root port that is free */
 
 struct vas_pci_options {
 	/*
@@ -55,7 +56,7 @@ struct vas_pci_options {
 	 * which are messages (VAS_EVENT_MSI), and stay as they are while they are masked.
 	 */
 	struct vas_kvm *kvm;
-	uint64_t ecam;	      /* gpa of VAS_PCI_ECAM_SIZE bytes, aligned to that; 0: none */
+	uint64_t ecam;	      /* gpa of VAS_PCI_ECAM_SIZE bytes a bus, aligned to that; 0: none */
 	uint64_t window;      /* where BARs are placed at first, below 4 GiB; no RAM is there */
 	uint64_t window_size; /* the guest may move them anywhere */
 	uint32_t first_event; /* the ids from here on are the bus's, VAS_PCI_EVENT_IDS of them */
@@ -68,7 +69,9 @@ struct vas_pci_options {
 	 */
 	uint32_t hotplug_port;
 	uint32_t hotplug_event;
-	uint64_t reserved[3];
+	uint32_t ecam_buses; /* that the ECAM has, up to 256; 0: 1, which root ports' are not in */
+	uint32_t reserved32;
+	uint64_t reserved[2];
 };
 
 /*
@@ -82,9 +85,24 @@ VAS_API int vas_pci_create(struct vas *vas, const struct vas_pci_options *option
 VAS_API void vas_pci_destroy(struct vas_pci *pci);
 
 /*
- * Put a virtio device into a slot (1 to 31; 0: the first that is free), and return that. The device
- * is a modern one (1.0 and later), with MSI-X, a vector for each queue and one more; it has no
- * other interrupt. The server is in use until the slot is removed.
+ * Put a PCI Express root port into a slot (1 to 31; 0: the first that is free), and return that.
+ * From then on a device for this slot is behind the port, and may come and go while the guest runs:
+ * its kernel is told by the port's hot-plug registers. That needs nothing else of the VMM, no table
+ * of ACPI; where there are such tables, they have to grant native hot-plug (_OSC). The port has a
+ * bus of its own, whose number is the slot's until the guest chooses another, a window for BARs of
+ * 2 MiB likewise, and of the slot's vectors the last. It goes with the bus.
+ *
+ * To be done before the guest looks for its devices. -EBUSY: there is something in the slot; else
+ * as vas_pci_add_virtio().
+ */
+VAS_API int vas_pci_add_port(struct vas_pci *pci, uint32_t slot);
+
+/*
+ * Put a virtio device into a slot (1 to 31; 0: the first that is free and has no port;
+ * VAS_PCI_ANY_PORT), and return that. The device is a modern one (1.0 and later), with MSI-X, a
+ * vector for each queue and one more; it has no other interrupt. The server is in use until the
+ * slot is removed. Behind a port the guest is told of it; elsewhere it has to be there before the
+ * guest looks.
  *
  * -EBUSY: the slot is taken; -ENOSPC: all are, or the vas has no room for its events; -EINVAL: the
  * server makes no sense; -EPERM: not the owner; -ENOMEM, -EMFILE.
@@ -106,26 +124,32 @@ struct vas_pci_vfio_options {
  * the first 256 bytes. Each access to a BAR comes through vas_pci_io() and is passed on. What the
  * device's DMA reaches is another matter: vas_vfio_attach() of <vas/vfio.h>, before the guest runs.
  *
- * -EINVAL: no PCI device of VFIO's, or a bridge; -EPROTO: its config space makes no sense; -EBUSY,
- * -ENOSPC, -EPERM, -ENOMEM, -EMFILE: as there; or what VFIO says.
+ * -EINVAL: no PCI device of VFIO's, or a bridge; -EPROTO: its config space makes no sense;
+ * -EOPNOTSUPP: there is a root port in the slot; -EBUSY, -ENOSPC, -EPERM, -ENOMEM, -EMFILE: as
+ * there; or what VFIO says.
  */
 VAS_API int vas_pci_add_vfio(struct vas_pci *pci, uint32_t slot,
 			     const struct vas_pci_vfio_options *options);
 
 /*
  * Take a device away, at once: it is reset, and from then on nobody answers there. Waits for
- * accesses to it that are under way. -ENOENT: there is none.
+ * accesses to it that are under way. Behind a root port the guest is told, afterwards: what it had
+ * not written yet is lost. -ENOENT: there is none.
  */
 VAS_API int vas_pci_remove(struct vas_pci *pci, uint32_t slot);
 
 /*
- * Ask the guest to let go of a device, by the bus's ports for hot-plug, and take it away when it
- * has. Waits for that, up to timeout_ns; other threads go on.
+ * Ask the guest to let go of a device, and take it away when it has. It is asked by the attention
+ * button of the root port that the device is behind, or else by the bus's ports for hot-plug. Waits
+ * for that, up to timeout_ns; other threads go on. Linux waits for five seconds after the button
+ * was pressed, and for one more as it switches the slot off.
  *
  * -ETIMEDOUT: it has not let go, which vas_error() says with the device's name. The device stays,
- * as usable as before, and the guest is no longer asked: what it says later is ignored. -ENOENT:
+ * as usable as before, and the guest is no longer asked: what it says later is ignored. Behind a
+ * port the button is pressed once more, which means no. A guest that switches the slot off all the
+ * same finds the device, reset, as it switches it on; the next call takes it at once. -ENOENT:
  * there is none, or vas_pci_remove() was faster; -EALREADY: another thread is asking for it;
- * -EOPNOTSUPP: a bus without such ports.
+ * -EOPNOTSUPP: neither a port nor a bus with such ports.
  */
 VAS_API int vas_pci_unplug(struct vas_pci *pci, uint32_t slot, uint64_t timeout_ns);
 
@@ -158,13 +182,15 @@ VAS_API void vas_pci_resume(struct vas_pci *pci);
 
 /*
  * The registers of a bus that is paused, malloced: config spaces, with where the guest has put its
- * BARs; of each virtio device the status, features, queues and where they stand; MSI-X with what
- * is pending. Config spaces of virtio devices, and what a server keeps beside, are the server's.
+ * BARs, and what root ports have to tell; of each virtio device the status, features, queues and
+ * where they stand; MSI-X with what is pending. Config spaces of virtio devices, and what a server
+ * keeps beside, are the server's.
  *
- * The other way: into a bus that has the same devices in the same slots, and no guest yet. It is
- * paused then. Interrupts that were pending are raised, so KVM's interrupt controllers have their
- * state before. The bytes may be anybody's: each field is one that a guest could have written. With
- * vas_pci_resume() each queue interrupts once more, and a driver is told to read its config space.
+ * The other way: into a bus that has the same ports and devices in the same slots, and no guest
+ * yet. It is paused then. Interrupts that were pending are raised, so KVM's interrupt controllers
+ * have their state before. The bytes may be anybody's: each field is one that a guest could have
+ * written. With vas_pci_resume() each queue interrupts once more, and a driver is told to read its
+ * config space.
  *
  * After an error the bus is to be destroyed. -EPROTO: they make no sense; -EINVAL: the guest has
  * other devices, or those here have had a guest; -EOPNOTSUPP: the guest uses a feature that a

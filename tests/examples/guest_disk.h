@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "guest_progress.h"
 #include "tests/harness.h"
-#include "program.h"
 
 #define DISK	 "/tmp/disk"
 #define DISK_MIB 32
@@ -26,24 +26,12 @@ static inline void make_disk(void)
 /* How many requests it has checked. */
 static inline unsigned long nr_checked(const struct program *vmm)
 {
-	const char *at = vmm->text;
-	unsigned long nr = 0, one;
-	int end;
-
-	for (; (at = strstr(at, "disk: ")); at++) {
-		end = 0;
-		if (sscanf(at, "disk: %lu checked%n", &one, &end) == 1 && end)
-			nr = one;
-	}
-	return nr;
+	return progress_of(vmm, "disk");
 }
 
 static inline void await_checked(struct program *vmm, unsigned long nr)
 {
-	while (nr_checked(vmm) < nr) {
-		CHECK(!strstr(vmm->text, "BROKEN") && !strstr(vmm->text, "I/O error"));
-		CHECK(program_read(vmm));
-	}
+	await_progress(vmm, "disk", nr);
 }
 
 /* On the bus of the guest whose owner has its socket there. option may be NULL. */

@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -31,20 +33,56 @@ static inline void set_address(int sock, const char *name, const char *text)
 	CHECK_OK(ioctl(sock, SIOCSIFFLAGS, &ifr));
 }
 
-/* A tap that stays, with the gateway's address, and that of the echo server. */
-static inline void make_tap(void)
+static inline void add_tap(const char *name)
 {
-	struct ifreq ifr = { .ifr_name = "tap0", .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC), sock = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
-	if (tap < 0 || access("/dev/vhost-net", R_OK | W_OK))
-		test_skip("there is no vhost-net, or no tap");
+	if (tap < 0)
+		test_skip("there is no tap");
+	strcpy(ifr.ifr_name, name);
 	CHECK_OK(ioctl(tap, TUNSETIFF, &ifr));
 	CHECK_OK(ioctl(tap, TUNSETPERSIST, 1));
 	close(tap);
+}
+
+/* A tap that stays, with the gateway's address, and that of the echo server. */
+static inline void make_tap(void)
+{
+	int sock = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (access("/dev/vhost-net", R_OK | W_OK))
+		test_skip("there is no vhost-net");
+	add_tap("tap0");
 	set_address(sock, "tap0", "10.0.2.2");
 	set_address(sock, "tap0:1", "10.0.2.100");
 	close(sock);
+}
+
+static inline void set_up(const char *name, int is_up)
+{
+	int sock = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ifreq ifr = { .ifr_flags = is_up ? IFF_UP : 0 };
+
+	strcpy(ifr.ifr_name, name);
+	CHECK_OK(ioctl(sock, SIOCSIFFLAGS, &ifr));
+	close(sock);
+}
+
+/* One of several with the same addresses, of which one is up: guests do not tell them apart. */
+static inline void make_switched_tap(int nr, const char *address)
+{
+	static const char mac[] = { 0x52, 0x54, 0, 0, 0, 1 };
+	int sock = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ifreq ifr = { .ifr_hwaddr = { .sa_family = ARPHRD_ETHER } };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "tap%d", nr);
+	add_tap(ifr.ifr_name);
+	memcpy(ifr.ifr_hwaddr.sa_data, mac, sizeof(mac));
+	CHECK_OK(ioctl(sock, SIOCSIFHWADDR, &ifr));
+	set_address(sock, ifr.ifr_name, address);
+	close(sock);
+	set_up(ifr.ifr_name, 0);
 }
 
 static inline void *echo(void *arg)
@@ -69,6 +107,20 @@ static inline void serve(const void *address, socklen_t len, int *sock)
 	CHECK_OK(bind(*sock, address, len));
 	CHECK_OK(listen(*sock, 1));
 	CHECK_OK(pthread_create(&thread, NULL, echo, sock));
+}
+
+/* On any address, for so many streams. */
+static inline void serve_streams(uint16_t port, int nr)
+{
+	const struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
+	static int sock;
+	pthread_t thread;
+
+	sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK_OK(bind(sock, (const struct sockaddr *)&any, sizeof(any)));
+	CHECK_OK(listen(sock, nr));
+	while (nr--)
+		CHECK_OK(pthread_create(&thread, NULL, echo, &sock));
 }
 
 static const struct sockaddr_in tcp_echo = { .sin_family = AF_INET,

@@ -2,12 +2,14 @@
 /*
  * A stock Linux guest goes from one tinyvmm to the next while it works on its disk and checks what
  * it reads (tests/vm/guest/disk_init.c): one that a process on the bus serves, which the next
- * tinyvmm has a process of its own for, or one that threads of tinyvmm serve.
+ * tinyvmm has a process of its own for, or one that threads of tinyvmm serve. Or while it talks
+ * over its network, and checks what it hears (net_init.c).
  */
 #include <signal.h>
 #include <stdlib.h>
 
 #include "guest_disk.h"
+#include "guest_network.h"
 
 #define NR_HOSTS 4
 #define CHECKED	 300
@@ -28,8 +30,8 @@ static void host_init(int nr)
 	snprintf(host->door, sizeof(host->door), "/tmp/door%d", nr);
 }
 
-/* The first one boots the guest; each other has it from the one before. */
-static void start_vmm(int nr, const char *device)
+/* The first one boots the guest, of this initramfs; each other has it from the one before. */
+static void start_guest(int nr, const char *device, const char *initrd)
 {
 	struct host *host = &hosts[nr];
 	const char *argv[16] = { path_of("TEST_TINYVMM"), "--migrate", host->door };
@@ -51,10 +53,15 @@ static void start_vmm(int nr, const char *device)
 		argv[i++] = "--append";
 		argv[i++] = path_of("TEST_APPEND");
 		argv[i++] = "--initrd";
-		argv[i++] = path_of("TEST_INITRD");
+		argv[i++] = path_of(initrd);
 		argv[i] = path_of("TEST_VMLINUX");
 	}
 	program_start(&host->vmm, argv);
+}
+
+static void start_vmm(int nr, const char *device)
+{
+	start_guest(nr, device, "TEST_INITRD");
 }
 
 /* It is there before. */
@@ -64,14 +71,19 @@ static void start_device(int nr)
 	serve_disk(&hosts[nr].device, hosts[nr].bus);
 }
 
+static void has_left_vmm(struct program *from)
+{
+	CHECK_EQ(program_finish(from), 0);
+	CHECK_HAS(from->text, "the guest has moved");
+	CHECK(!strstr(from->text, "BROKEN"));
+}
+
 /* What it has checked counts on. */
 static void has_moved(int nr)
 {
 	struct program *from = &hosts[nr - 1].vmm;
 
-	CHECK_EQ(program_finish(from), 0);
-	CHECK_HAS(from->text, "the guest has moved");
-	CHECK(!strstr(from->text, "BROKEN"));
+	has_left_vmm(from);
 	await_checked(&hosts[nr].vmm, nr_checked(from) + MORE);
 }
 
@@ -152,4 +164,65 @@ TEST(a_guest_moves_with_a_disk_of_the_vmms)
 	start_vmm(1, "blk,path=" DISK);
 	has_moved(1);
 	kill_vmm(1);
+}
+
+/* ---- a network ---------------------------------------------------------------------------- */
+
+#define STREAMED 20
+#define STREAMS	 4
+
+/* Each VMM's device has a tap of its own; the gateway is behind the one that is up. */
+static void switch_to(int nr)
+{
+	char name[IFNAMSIZ];
+
+	for (int i = 0; i < NR_HOSTS; i++) {
+		snprintf(name, sizeof(name), "tap%d", i);
+		set_up(name, i == nr);
+	}
+}
+
+static void start_network(int nr)
+{
+	struct host *host = &hosts[nr];
+	char tap[IFNAMSIZ];
+	const char *argv[] = { path_of("TEST_VAS"), "device",  "net", "net", "--tap", tap, "--wait",
+			       "--guest",	    host->bus, NULL };
+
+	host_init(nr);
+	snprintf(tap, sizeof(tap), "tap%d", nr);
+	program_start(&host->device, argv);
+}
+
+static void has_streamed(int nr)
+{
+	struct program *vmm = &hosts[nr].vmm;
+
+	await_progress(vmm, "net", progress_of(vmm, "net") + STREAMED);
+}
+
+/* The streams go on, and no byte of them is another one. */
+TEST(a_guest_moves_with_a_network_on_the_bus)
+{
+	int nr, status;
+
+	for (nr = 0; nr < NR_HOSTS; nr++)
+		make_switched_tap(nr, "10.0.0.1");
+	serve_streams(4711, STREAMS); /* as many as net_init.c has */
+	switch_to(0);
+	start_network(0);
+	start_guest(0, "bus-net,name=net", "TEST_NET");
+	has_streamed(0);
+	for (nr = 1; nr < NR_HOSTS; nr++) {
+		start_network(nr);
+		start_guest(nr, "bus-net,name=net", NULL);
+		has_left_vmm(&hosts[nr - 1].vmm);
+		switch_to(nr);
+		has_streamed(nr);
+		status = program_finish(&hosts[nr - 1].device);
+		has_left(status, 0);
+	}
+	kill_vmm(nr - 1);
+	kill(hosts[nr - 1].device.pid, SIGTERM);
+	program_finish(&hosts[nr - 1].device);
 }

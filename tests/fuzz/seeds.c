@@ -505,13 +505,40 @@ static int save_driver(const char *name, uint8_t space, const struct seed_regist
 	for (size_t i = 0; i < nr; i++)
 		at += put_access(buf + at, (uint8_t)(space | 8 | registers[i].width << 4),
 				 registers[i].where, registers[i].value);
-	at += put_access(buf + at, 5, space == 3,
+	at += put_access(buf + at, 5, space == 3 ? 2 : 0,
 			 1ull << 32 | 8);    /* the server tells of a change */
 	at += put_access(buf + at, 6, 1, 0); /* an interrupt */
 	for (size_t i = 0; i < nr; i++)
 		at += put_access(buf + at, (uint8_t)(space | registers[i].width << 4),
 				 registers[i].where, 0);
 	return save(name, buf, at);
+}
+
+/* A driver of ports: it has the slot in its hands, and devices come and go. */
+static int save_port(void)
+{
+	const uint32_t port = 2 << 15, device = 2 << 20, control = port + 0x58,
+		       status = port + 0x5a;
+	uint8_t buf[1024];
+	size_t at = 0;
+
+	at += put_access(buf + at, 8 | 1 << 4, port + 4, 6);
+	at += put_access(buf + at, 8 | 1 << 4, control, 0x1129); /* on; all events */
+	at += put_access(buf + at, 8 | 2 << 4, device + 0x10, 0xd0010000);
+	at += put_access(buf + at, 8 | 1 << 4, device + 4, 6);
+	at += put_access(buf + at, 64 | 2 | 8, 0x14, 3);
+	at += put_access(buf + at, 64 | 7, 0, 2);		 /* it is asked for */
+	at += put_access(buf + at, 8 | 1 << 4, control, 0x1729); /* off */
+	at += put_access(buf + at, 64 | 7, 0, 2);
+	at += put_access(buf + at, 1 << 4, status, 0);
+	at += put_access(buf + at, 8 | 1 << 4, status, 0x109);
+	at += put_access(buf + at, 8 | 1 << 4, control, 0x1129);
+	at += put_access(buf + at, 64 | 7, 0, 0); /* pulled out */
+	at += put_access(buf + at, 8 | 1 << 4, port + 0x3e, 0x40);
+	at += put_access(buf + at, 7, 0, 1); /* elsewhere */
+	at += put_access(buf + at, 8, port + 0x19, 3);
+	at += put_access(buf + at, 1 << 4, device, 0);
+	return save("port", buf, at);
 }
 
 static int seed_transport(void)
@@ -531,7 +558,7 @@ static int seed_transport(void)
 		{ 0x44, 2, 0 },	    { 0x70, 2, 0 },
 	};
 
-	return save_driver("pci", 2, pci, sizeof(pci) / sizeof(pci[0])) |
+	return save_port() | save_driver("pci", 2, pci, sizeof(pci) / sizeof(pci[0])) |
 	       save_driver("mmio", 3, mmio, sizeof(mmio) / sizeof(mmio[0]));
 }
 

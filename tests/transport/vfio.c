@@ -323,3 +323,13 @@ TEST(a_device_that_makes_no_sense_is_refused)
 	CHECK_HAS(vas_error(), "no PCI device");
 	end();
 }
+
+TEST(a_device_behind_a_port_is_refused)
+{
+	make_bus();
+	CHECK_EQ(vas_pci_add_port(pci, SLOT), SLOT);
+	CHECK_EQ(add(), -EOPNOTSUPP);
+	CHECK_HAS(vas_error(), "behind a root port");
+	CHECK_EQ(vas_pci_remove(pci, SLOT), -ENOENT);
+	end();
+}

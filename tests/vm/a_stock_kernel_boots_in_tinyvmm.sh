@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # In a machine whose kernel has KVM, tinyvmm boots a stock Debian kernel, with a disk that its own
 # threads serve, or a process on the bus; what the guest reads is what it wrote. And with vhost-net
-# and vhost-vsock, and with all kinds of device on the bus. VAS_NEXT: another build of the command, to
-# which devices are upgraded; else it is the same one at another place.
-# usage: SCRIPT KERNEL; LIMIT: seconds that all cases may take
+# and vhost-vsock, and with all kinds of device on the bus; or devices come and go while it runs.
+# VAS_NEXT: another build of the command, to which devices are upgraded; else it is the same one at
+# another place.
+# usage: SCRIPT KERNEL; LIMIT: seconds that all cases may take; TEST_PLUGS: how often a disk comes
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=device.sh
@@ -15,6 +16,14 @@ kernel_name=$1
 make_initramfs "$ETHERNET_INIT" virtio_pci virtio_net vmw_vsock_virtio_transport virtio_console
 ethernet=$tmp/ethernet
 mv "$initramfs" "$ethernet"
+rm -rf "$tmp/root"
+make_initramfs "$PLUG_INIT" virtio_pci virtio_blk virtio_net
+plug=$tmp/plug
+mv "$initramfs" "$plug"
+rm -rf "$tmp/root"
+make_initramfs "$NET_INIT" virtio_pci virtio_net
+net=$tmp/net
+mv "$initramfs" "$net"
 rm -rf "$tmp/root"
 others='' passt=''
 case $TINYVMM_LINUX in
@@ -46,6 +55,9 @@ for try in 1 2 3; do
 		--file "$initramfs:/guest/initramfs" --env "TEST_TINYVMM=$TINYVMM" \
 		--env TEST_VMLINUX=/guest/vmlinux --env TEST_INITRD=/guest/initramfs \
 		--file "$ethernet:/guest/ethernet" --env TEST_ETHERNET=/guest/ethernet \
+		--file "$plug:/guest/plug" --env TEST_PLUG=/guest/plug \
+		--env "TEST_PLUGS=${TEST_PLUGS:-20}" \
+		--file "$net:/guest/net" --env TEST_NET=/guest/net \
 		--env "TEST_APPEND=$(machine_cmdline)" "$@" --run "$TINYVMM_LINUX" >"$tmp/report" || status=$?
 	grep -q '# the kernel died' "$tmp/report" || break
 	echo "# try $try: the machine's kernel died"

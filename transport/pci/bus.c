@@ -7,15 +7,16 @@
 #include <vas/consumer.h>
 
 #include "transport/io.h"
+#include "transport/pci/port.h"
 
-#define BRIDGE_VENDOR	  0x1b36u /* Red Hat's, of QEMU's generic host bridge */
-#define BRIDGE_DEVICE	  0x0008u
-#define CLASS_BRIDGE	  0x060000u
-#define DATA_PORT	  (VAS_PCI_PORT + 4)
-#define ADDRESS_ENABLE	  (1u << 31)
-#define ADDRESS_ELSEWHERE 0xff0700u /* another bus, or function */
-#define EVENTS_A_SLOT	  (VAS_PCI_EVENT_IDS / VAS_PCI_SLOTS)
-#define GSIS		  (VAS_PCI_SLOTS * VAS_PCI_MAX_VECTORS)
+#define BRIDGE_VENDOR	 0x1b36u /* Red Hat's, of QEMU's generic host bridge */
+#define BRIDGE_DEVICE	 0x0008u
+#define CLASS_BRIDGE	 0x060000u
+#define DATA_PORT	 (VAS_PCI_PORT + 4)
+#define ADDRESS_ENABLE	 (1u << 31)
+#define ADDRESS_FUNCTION 0x700u
+#define EVENTS_A_SLOT	 (VAS_PCI_EVENT_IDS / VAS_PCI_SLOTS)
+#define GSIS		 (VAS_PCI_SLOTS * VAS_PCI_MAX_VECTORS)
 
 uint32_t pci_bus_events(const struct vas_pci *pci, uint32_t slot)
 {
@@ -29,48 +30,90 @@ uint32_t pci_bus_gsis(const struct vas_pci *pci, uint32_t slot)
 
 /* ---- slots -------------------------------------------------------------------------------- */
 
-int pci_bus_take_slot(struct vas_pci *pci, uint32_t slot)
+/* The first that is free, behind a port or not; or 0. */
+static uint32_t find_free(const struct vas_pci *pci, bool is_behind)
 {
-	bool is_free;
-	int err = slot ? -EBUSY : -ENOSPC;
+	uint32_t slot;
 
-	if (slot >= VAS_PCI_SLOTS)
+	for (slot = 1; slot < VAS_PCI_SLOTS; slot++)
+		if (pci->ports[slot].is_there == is_behind && !pci->is_taken[pci_place(pci, slot)])
+			return pci_place(pci, slot);
+	return 0;
+}
+
+static int take_locked(struct vas_pci *pci, uint32_t slot)
+{
+	bool is_any = !slot || slot == VAS_PCI_ANY_PORT;
+	uint32_t place = is_any ? find_free(pci, slot == VAS_PCI_ANY_PORT) : pci_place(pci, slot);
+
+	if (is_any && !place)
+		return vas_error_set(-ENOSPC, slot ? "no root port of the PCI bus is free" :
+						     "all slots of the PCI bus are taken");
+	if (pci->is_taken[place])
+		return vas_error_set(-EBUSY, "slot %u of the PCI bus is taken", slot);
+	pci->is_taken[place] = true;
+	return (int)place;
+}
+
+int pci_bus_take(struct vas_pci *pci, uint32_t slot)
+{
+	int place;
+
+	if (slot >= VAS_PCI_SLOTS && slot != VAS_PCI_ANY_PORT)
 		return vas_error_set(-EINVAL, "a PCI bus has no slot %u", slot);
 	pthread_mutex_lock(&pci->lock);
-	if (!slot)
-		while (pci->is_taken[slot] && slot < VAS_PCI_SLOTS - 1)
-			slot++;
-	is_free = !pci->is_taken[slot];
-	pci->is_taken[slot] = true;
+	place = take_locked(pci, slot);
 	pthread_mutex_unlock(&pci->lock);
-	if (is_free)
-		return (int)slot;
-	return vas_error_set(err,
-			     err == -EBUSY ? "slot %u of the PCI bus is taken" :
-					     "all slots of the PCI bus are taken",
-			     slot);
+	return place;
 }
 
-void pci_bus_give_slot(struct vas_pci *pci, uint32_t slot)
+void pci_bus_give(struct vas_pci *pci, uint32_t place)
 {
 	pthread_mutex_lock(&pci->lock);
-	pci->is_taken[slot] = false;
+	pci->is_taken[place] = false;
 	pthread_mutex_unlock(&pci->lock);
 }
 
-/* Behind what overlaps with [at, at + size) of another BAR; or `at`, if nothing does. */
+void pci_bus_set_place(struct vas_pci *pci, struct pci_function *function, uint32_t place)
+{
+	function->pci = pci;
+	function->slot = place % PCI_BEHIND;
+	function->is_behind = place >= PCI_BEHIND;
+}
+
+static uint32_t place_in(const struct pci_function *function)
+{
+	return function->slot + (function->is_behind ? PCI_BEHIND : 0);
+}
+
+/* ---- the window for BARs ------------------------------------------------------------------ */
+
+static bool overlaps(uint64_t at, uint64_t size, uint64_t other, uint64_t other_size)
+{
+	return other && at < other + other_size && other < at + size;
+}
+
+/*
+ * Behind what overlaps with [at, at + size) of another BAR, or of a port's window; or `at`, if
+ * nothing does.
+ */
 static uint64_t behind_others(const struct vas_pci *pci, uint64_t at, uint64_t size)
 {
 	uint32_t slot, i;
 
-	for (slot = 0; slot < VAS_PCI_SLOTS; slot++)
+	for (slot = 0; slot < VAS_PCI_SLOTS; slot++) {
+		uint64_t window = pci->ports[slot].window;
+
+		if (overlaps(at, size, window, PCI_PORT_WINDOW))
+			return window + PCI_PORT_WINDOW;
 		for (i = 0; pci->functions[slot] && i < PCI_NR_BARS; i++) {
 			const struct pci_bar *bar = &pci->functions[slot]->bars[i];
 
-			if (bar->placed && !(bar->type & PCI_BASE_ADDRESS_SPACE_IO) &&
-			    at < bar->placed + bar->size && bar->placed < at + size)
+			if (!(bar->type & PCI_BASE_ADDRESS_SPACE_IO) &&
+			    overlaps(at, size, bar->placed, bar->size))
 				return bar->placed + bar->size;
 		}
+	}
 	return at;
 }
 
@@ -90,21 +133,40 @@ static uint64_t find_room(const struct vas_pci *pci, uint64_t size)
 	}
 }
 
-void pci_bus_show(struct vas_pci *pci, struct pci_function *function)
+uint64_t pci_bus_place_window(struct vas_pci *pci, uint32_t slot, uint64_t size)
+{
+	uint64_t at;
+
+	pthread_mutex_lock(&pci->lock);
+	at = pci->ports[slot].window = find_room(pci, size);
+	pthread_mutex_unlock(&pci->lock);
+	return at;
+}
+
+static void place_bars(struct vas_pci *pci, struct pci_function *function)
 {
 	uint32_t i;
 
-	pthread_mutex_lock(&function->lock);
-	pthread_mutex_lock(&pci->lock);
-	pci->functions[function->slot] = function;
 	for (i = 0; i < PCI_NR_BARS; i++) {
 		const struct pci_bar *bar = &function->bars[i];
 
 		if (bar->size && !(bar->type & PCI_BASE_ADDRESS_SPACE_IO))
 			pci_place_bar(function, i, find_room(pci, bar->size));
 	}
+}
+
+/* What is behind a port gets its BARs from the guest, who has the port's window. */
+void pci_bus_show(struct vas_pci *pci, struct pci_function *function)
+{
+	pthread_mutex_lock(&function->lock);
+	pthread_mutex_lock(&pci->lock);
+	pci->functions[place_in(function)] = function;
+	if (!function->is_behind)
+		place_bars(pci, function);
 	pthread_mutex_unlock(&pci->lock);
 	pthread_mutex_unlock(&function->lock);
+	if (function->is_behind)
+		pci_port_update(pci, function->slot);
 }
 
 void pci_bus_set_bar(struct pci_function *function, uint32_t bar, uint64_t at)
@@ -117,50 +179,67 @@ void pci_bus_set_bar(struct pci_function *function, uint32_t bar, uint64_t at)
 void pci_bus_destroy_function(struct pci_function *function)
 {
 	struct vas_pci *pci = function->pci;
-	const uint32_t slot = function->slot;
+	const uint32_t place = place_in(function);
 
 	pthread_mutex_lock(&pci->lock);
 	while (function->users)
 		pthread_cond_wait(&pci->unused, &pci->lock);
 	pthread_mutex_unlock(&pci->lock);
 	function->ops->destroy(function);
-	pci_bus_give_slot(pci, slot);
+	pci_bus_give(pci, place);
+}
+
+/* Nobody finds it there any more. */
+static struct pci_function *take_out(struct vas_pci *pci, uint32_t slot)
+{
+	struct pci_function **place, *function;
+
+	pthread_mutex_lock(&pci->lock);
+	place = &pci->functions[pci_place(pci, slot)];
+	function = *place;
+	*place = NULL;
+	pci->asked &= ~(1u << slot);
+	pthread_cond_broadcast(&pci->answered);
+	pthread_mutex_unlock(&pci->lock);
+	return function;
 }
 
 int vas_pci_remove(struct vas_pci *pci, uint32_t slot)
 {
 	struct pci_function *function = NULL;
 
-	pthread_mutex_lock(&pci->lock);
 	if (slot && slot < VAS_PCI_SLOTS)
-		function = pci->functions[slot];
-	if (function) {
-		pci->functions[slot] = NULL;
-		pci->asked &= ~(1u << slot);
-		pthread_cond_broadcast(&pci->answered);
-	}
-	pthread_mutex_unlock(&pci->lock);
+		function = take_out(pci, slot);
 	if (!function)
 		return vas_error_set(-ENOENT, "there is no device in slot %u", slot);
+	if (function->is_behind)
+		pci_port_update(pci, slot);
 	pci_bus_destroy_function(function);
 	return 0;
 }
 
 /* ---- accesses ----------------------------------------------------------------------------- */
 
-static struct pci_function *get(struct vas_pci *pci, uint32_t slot)
+static struct pci_function *get_locked(struct vas_pci *pci, uint32_t place)
+{
+	struct pci_function *function = pci->functions[place];
+
+	if (function)
+		function->users++;
+	return function;
+}
+
+struct pci_function *pci_bus_get(struct vas_pci *pci, uint32_t place)
 {
 	struct pci_function *function;
 
 	pthread_mutex_lock(&pci->lock);
-	function = pci->functions[slot];
-	if (function)
-		function->users++;
+	function = get_locked(pci, place);
 	pthread_mutex_unlock(&pci->lock);
 	return function;
 }
 
-static void put(struct pci_function *function)
+void pci_bus_put(struct pci_function *function)
 {
 	struct vas_pci *pci = function->pci;
 
@@ -170,10 +249,26 @@ static void put(struct pci_function *function)
 	pthread_mutex_unlock(&pci->lock);
 }
 
-static void access_config(struct vas_pci *pci, uint32_t slot, uint32_t offset,
+/* What has the configuration space of a slot of a bus, and a user of it; or NULL. */
+static struct pci_function *get_at(struct vas_pci *pci, uint32_t bus, uint32_t slot)
+{
+	struct pci_function *function = NULL;
+	uint32_t i;
+
+	pthread_mutex_lock(&pci->lock);
+	if (!bus)
+		function = get_locked(pci, slot);
+	for (i = 1; bus && !slot && !function && i < VAS_PCI_SLOTS; i++)
+		if (pci->ports[i].is_up && pci->ports[i].bus == bus)
+			function = get_locked(pci, PCI_BEHIND + i);
+	pthread_mutex_unlock(&pci->lock);
+	return function;
+}
+
+static void access_config(struct vas_pci *pci, uint32_t bus, uint32_t slot, uint32_t offset,
 			  const struct vas_io *io)
 {
-	struct pci_function *function = get(pci, slot);
+	struct pci_function *function = get_at(pci, bus, slot);
 
 	if (function && io->flags & VAS_IO_WRITE)
 		pci_config_write(function, offset, io->data, io->len);
@@ -182,10 +277,10 @@ static void access_config(struct vas_pci *pci, uint32_t slot, uint32_t offset,
 	else if (!(io->flags & VAS_IO_WRITE))
 		memset(io->data, 0xff, io->len);
 	if (function)
-		put(function);
+		pci_bus_put(function);
 }
 
-/* Bus 0 has devices, of one function each. */
+/* Devices have one function each. */
 static void access_nothing(const struct vas_io *io)
 {
 	if (!(io->flags & VAS_IO_WRITE))
@@ -210,8 +305,9 @@ static int access_data(struct vas_pci *pci, const struct vas_io *io)
 	pthread_mutex_lock(&pci->lock);
 	address = pci->address;
 	pthread_mutex_unlock(&pci->lock);
-	if (address & ADDRESS_ENABLE && !(address & ADDRESS_ELSEWHERE) && skip + io->len <= 4)
-		access_config(pci, address >> 11 & 31, (address & 0xfc) + skip, io);
+	if (address & ADDRESS_ENABLE && !(address & ADDRESS_FUNCTION) && skip + io->len <= 4)
+		access_config(pci, address >> 16 & 0xff, address >> 11 & 31,
+			      (address & 0xfc) + skip, io);
 	else
 		access_nothing(io);
 	return 1;
@@ -224,7 +320,7 @@ static int access_ecam(struct vas_pci *pci, const struct vas_io *io)
 	if (offset >> 12 & 7)
 		access_nothing(io);
 	else
-		access_config(pci, offset >> 15 & 31, offset & 0xfff, io);
+		access_config(pci, offset >> 20, offset >> 15 & 31, offset & 0xfff, io);
 	return 1;
 }
 
@@ -233,17 +329,15 @@ static struct pci_function *get_by_address(struct vas_pci *pci, const struct vas
 					   uint32_t *index)
 {
 	uint32_t type = io->flags & VAS_IO_PORT ? PCI_BASE_ADDRESS_SPACE_IO : 0;
-	uint32_t slot;
+	uint32_t place;
 
-	for (slot = 1; slot < VAS_PCI_SLOTS; slot++)
-		for (*index = 0; pci->functions[slot] && *index < PCI_NR_BARS; ++*index) {
-			const struct pci_bar *bar = &pci->functions[slot]->bars[*index];
+	for (place = 1; place < PCI_PLACES; place++)
+		for (*index = 0; pci->functions[place] && *index < PCI_NR_BARS; ++*index) {
+			const struct pci_bar *bar = &pci->functions[place]->bars[*index];
 
-			if (!bar->at || io->addr - bar->at >= bar->size ||
-			    (bar->type & PCI_BASE_ADDRESS_SPACE_IO) != type)
-				continue;
-			pci->functions[slot]->users++;
-			return pci->functions[slot];
+			if (bar->at && io->addr - bar->at < bar->size &&
+			    (bar->type & PCI_BASE_ADDRESS_SPACE_IO) == type)
+				return get_locked(pci, place);
 		}
 	return NULL;
 }
@@ -276,7 +370,7 @@ static int access_bar(struct vas_pci *pci, const struct vas_io *io)
 	if (!function)
 		return 0;
 	access_function(function, index, io);
-	put(function);
+	pci_bus_put(function);
 	return 1;
 }
 
@@ -285,7 +379,7 @@ int vas_pci_io(struct vas_pci *pci, const struct vas_io *io)
 	if (!io_is_valid(io))
 		return 0;
 	if (!(io->flags & VAS_IO_PORT)) {
-		if (pci->ecam && io->addr - pci->ecam < VAS_PCI_ECAM_SIZE)
+		if (pci->ecam && io->addr - pci->ecam < pci->ecam_size)
 			return access_ecam(pci, io);
 		return access_bar(pci, io);
 	}
@@ -305,7 +399,9 @@ static int check_options(const struct vas_pci_options *options)
 	const char *fault = NULL;
 
 	if (options->ecam % VAS_PCI_ECAM_SIZE)
-		fault = "the ECAM is not aligned to its size";
+		fault = "the ECAM is not aligned to the size of a bus";
+	else if (options->ecam_buses > 256)
+		fault = "there are no more than 256 buses";
 	else if (options->window > UINT32_MAX ||
 		 options->window_size > (1ull << 32) - options->window)
 		fault = "the window for BARs is not below 4 GiB";
@@ -341,6 +437,7 @@ int vas_pci_create(struct vas *vas, const struct vas_pci_options *options, struc
 		return vas_error_set(-ENOMEM, "no memory for a PCI bus");
 	pci->transport = (struct transport){ .vas = vas, .kvm = options->kvm };
 	pci->ecam = options->ecam;
+	pci->ecam_size = (options->ecam_buses ? options->ecam_buses : 1) * VAS_PCI_ECAM_SIZE;
 	pci->window = options->window;
 	pci->window_size = options->window_size;
 	pci->hotplug_port = options->hotplug_port;
@@ -364,9 +461,12 @@ void vas_pci_destroy(struct vas_pci *pci)
 
 	if (!pci)
 		return;
-	for (slot = 1; slot < VAS_PCI_SLOTS; slot++)
-		if (pci->functions[slot])
+	for (slot = 1; slot < VAS_PCI_SLOTS; slot++) {
+		if (pci->functions[pci_place(pci, slot)])
 			vas_pci_remove(pci, slot);
+		if (pci->ports[slot].is_there)
+			pci_bus_destroy_function(pci->functions[slot]);
+	}
 	pthread_mutex_destroy(&pci->bridge.lock);
 	pthread_cond_destroy(&pci->answered);
 	pthread_cond_destroy(&pci->unused);

@@ -20,7 +20,7 @@ uint32_t pci_get(const struct pci_function *function, uint32_t offset, uint32_t 
 	return value;
 }
 
-static void allow(struct pci_function *function, uint32_t offset, uint32_t bits, uint32_t len)
+void pci_allow(struct pci_function *function, uint32_t offset, uint32_t bits, uint32_t len)
 {
 	memcpy(&function->writable[offset], &bits, len);
 }
@@ -30,17 +30,18 @@ void pci_function_init(struct pci_function *function, uint16_t vendor, uint16_t 
 {
 	memset(function->config, 0, sizeof(function->config));
 	memset(function->writable, 0, sizeof(function->writable));
+	memset(function->clearable, 0, sizeof(function->clearable));
 	memset(function->bars, 0, sizeof(function->bars));
 	pthread_mutex_init(&function->lock, NULL);
 	pci_set(function, PCI_VENDOR_ID, vendor, 2);
 	pci_set(function, PCI_DEVICE_ID, device, 2);
 	pci_set(function, PCI_CLASS_REVISION, class_code << 8 | 1, 4);
-	allow(function, PCI_COMMAND,
-	      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |
-		      PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE,
-	      2);
-	allow(function, PCI_CACHE_LINE_SIZE, 0xff, 1);
-	allow(function, PCI_INTERRUPT_LINE, 0xff, 1);
+	pci_allow(function, PCI_COMMAND,
+		  PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |
+			  PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE,
+		  2);
+	pci_allow(function, PCI_CACHE_LINE_SIZE, 0xff, 1);
+	pci_allow(function, PCI_INTERRUPT_LINE, 0xff, 1);
 }
 
 /* The last one's link leads to it. */
@@ -75,9 +76,9 @@ void pci_set_bar(struct pci_function *function, uint32_t bar, uint64_t size, uin
 
 	function->bars[bar] = (struct pci_bar){ .size = size, .type = type };
 	pci_set(function, bar_register(bar), type, 4);
-	allow(function, bar_register(bar), (uint32_t)bits, 4);
+	pci_allow(function, bar_register(bar), (uint32_t)bits, 4);
 	if (is_64(&function->bars[bar]))
-		allow(function, bar_register(bar + 1), (uint32_t)(bits >> 32), 4);
+		pci_allow(function, bar_register(bar + 1), (uint32_t)(bits >> 32), 4);
 }
 
 void pci_place_bar(struct pci_function *function, uint32_t index, uint64_t gpa)
@@ -141,6 +142,15 @@ void pci_config_read(struct pci_function *function, uint32_t offset, void *to, u
 	pthread_mutex_unlock(&function->lock);
 }
 
+static void write_byte(struct pci_function *function, uint32_t offset, uint8_t byte)
+{
+	uint8_t mask = function->writable[offset], *to = &function->config[offset];
+
+	*to = (*to & ~mask) | (byte & mask);
+	if (offset < PCI_CFG_SPACE_SIZE)
+		*to &= ~(byte & function->clearable[offset]);
+}
+
 void pci_config_write(struct pci_function *function, uint32_t offset, const void *from,
 		      uint32_t len)
 {
@@ -149,18 +159,27 @@ void pci_config_write(struct pci_function *function, uint32_t offset, const void
 
 	len = clip(offset, len);
 	pthread_mutex_lock(&function->lock);
-	for (i = 0; i < len; i++) {
-		uint8_t mask = function->writable[offset + i];
-
-		function->config[offset + i] =
-			(function->config[offset + i] & ~mask) | (bytes[i] & mask);
-	}
+	for (i = 0; i < len; i++)
+		write_byte(function, offset + i, bytes[i]);
 	if (pci_touches(offset, len, PCI_COMMAND, 2) ||
 	    pci_touches(offset, len, PCI_BASE_ADDRESS_0, PCI_NR_BARS * 4))
 		decode(function);
 	if (function->ops->after_write)
 		function->ops->after_write(function, offset, len);
 	pthread_mutex_unlock(&function->lock);
+}
+
+void pci_function_reset(struct pci_function *function)
+{
+	uint32_t i;
+
+	for (i = 0; i < PCI_CFG_SPACE_SIZE; i++)
+		function->config[i] &= ~(function->writable[i] | function->clearable[i]);
+	decode(function);
+	if (function->ops->after_write)
+		function->ops->after_write(function, 0, PCI_CFG_SPACE_SIZE);
+	if (function->ops->reset)
+		function->ops->reset(function);
 }
 
 /* ---- elsewhere ---------------------------------------------------------------------------- */
@@ -178,7 +197,8 @@ bool pci_config_load(struct pci_function *function, struct state_reader *from)
 	if (!state_get(from, bytes, sizeof(bytes)))
 		return false;
 	for (i = 0; i < sizeof(bytes); i++)
-		if ((bytes[i] ^ function->config[i]) & ~function->writable[i])
+		if ((bytes[i] ^ function->config[i]) &
+		    ~(function->writable[i] | function->clearable[i]))
 			return false;
 	memcpy(function->config, bytes, sizeof(bytes));
 	decode(function);

@@ -27,6 +27,8 @@ struct pci_function_ops {
 	void (*after_write)(struct pci_function *function, uint32_t offset, uint32_t len);
 	/* BARs are elsewhere, or not there: function->bars. */
 	void (*bars_moved)(struct pci_function *function);
+	/* Its link went down: all but the config space is as it was at first. */
+	void (*reset)(struct pci_function *function);
 	void (*read)(struct pci_function *function, uint32_t bar, uint64_t offset, void *to,
 		     uint32_t len);
 	void (*write)(struct pci_function *function, uint32_t bar, uint64_t offset,
@@ -56,20 +58,24 @@ struct pci_function {
 	struct vas_pci *pci;
 	const char *name; /* whom errors name */
 	uint32_t slot;
+	bool is_behind; /* the root port in its slot */
 	uint32_t users; /* accesses under way; the bus's lock */
 	pthread_mutex_t lock;
 	struct pci_bar bars[PCI_NR_BARS];
 	uint8_t config[PCI_CFG_SPACE_EXP_SIZE];
 	uint8_t writable[PCI_CFG_SPACE_EXP_SIZE]; /* bits that a guest may write */
+	uint8_t clearable[PCI_CFG_SPACE_SIZE];	  /* bits of ours, which a guest's 1 clears */
 };
 
-/* Of a header of type 0; class is 24 bits. */
+/* Of a header of type 0, or what is the same in type 1; class is 24 bits. */
 void pci_function_init(struct pci_function *function, uint16_t vendor, uint16_t device,
 		       uint32_t class_code);
 
 /* Little endian, without the mask. */
 void pci_set(struct pci_function *function, uint32_t offset, uint32_t value, uint32_t len);
 uint32_t pci_get(const struct pci_function *function, uint32_t offset, uint32_t len);
+/* What a guest may write there. */
+void pci_allow(struct pci_function *function, uint32_t offset, uint32_t bits, uint32_t len);
 
 /* Before it is on a bus: a BAR of this size, with bits of PCI_BASE_ADDRESS_*. */
 void pci_set_bar(struct pci_function *function, uint32_t bar, uint64_t size, uint32_t type);
@@ -82,6 +88,9 @@ void pci_place_bar(struct pci_function *function, uint32_t bar, uint64_t gpa);
  */
 void pci_add_capability(struct pci_function *function, uint32_t at, const void *bytes,
 			uint32_t len);
+
+/* With its lock held: all that a guest has written is gone. */
+void pci_function_reset(struct pci_function *function);
 
 /* The guest's accesses: any offset and length. */
 void pci_config_read(struct pci_function *function, uint32_t offset, void *to, uint32_t len);

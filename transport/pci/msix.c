@@ -208,22 +208,37 @@ void msix_add_capability(const struct msix *msix, struct pci_function *function,
 	memcpy(&function->writable[at + PCI_MSIX_FLAGS], &writable, sizeof(writable));
 }
 
-static int open_vector(struct msix *msix, struct vas_pci *pci, uint32_t slot, uint32_t i)
+void msix_reset(struct msix *msix)
 {
-	struct vas_event *event = &msix->vectors[i].irq.event;
+	uint32_t i;
+
+	for (i = 0; i < msix->nr; i++) {
+		struct msix_vector *vector = &msix->vectors[i];
+
+		vector->control = PCI_MSIX_ENTRY_CTRL_MASKBIT;
+		vector->irq.event.addr = vector->irq.event.data = 0;
+		update(msix, vector, true);
+	}
+}
+
+/* Its number in the slot is nr. */
+static int open_vector(struct msix *msix, struct msix_vector *vector, struct vas_pci *pci,
+		       uint32_t slot, uint32_t nr)
+{
+	struct vas_event *event = &vector->irq.event;
 
 	*event = (struct vas_event){
 		.kind = VAS_EVENT_IRQ,
 		.flags = VAS_EVENT_MSI,
-		.id = pci_bus_events(pci, slot) + i,
-		.gsi = pci_bus_gsis(pci, slot) + i,
+		.id = pci_bus_events(pci, slot) + nr,
+		.gsi = pci_bus_gsis(pci, slot) + nr,
 	};
-	snprintf(event->name, sizeof(event->name), "pci%u.vector%u", slot, i);
-	msix->vectors[i].control = PCI_MSIX_ENTRY_CTRL_MASKBIT;
-	return transport_event_open(msix->transport, &msix->vectors[i].irq);
+	snprintf(event->name, sizeof(event->name), "pci%u.vector%u", slot, nr);
+	vector->control = PCI_MSIX_ENTRY_CTRL_MASKBIT;
+	return transport_event_open(msix->transport, &vector->irq);
 }
 
-int msix_init(struct msix *msix, struct vas_pci *pci, uint32_t slot, uint32_t nr)
+int msix_init(struct msix *msix, struct vas_pci *pci, uint32_t slot, uint32_t first, uint32_t nr)
 {
 	int err;
 
@@ -232,7 +247,7 @@ int msix_init(struct msix *msix, struct vas_pci *pci, uint32_t slot, uint32_t nr
 	if (!msix->vectors)
 		return vas_error_set(-ENOMEM, "no memory for %u interrupts", nr);
 	for (; msix->nr < nr; msix->nr++) {
-		err = open_vector(msix, pci, slot, msix->nr);
+		err = open_vector(msix, &msix->vectors[msix->nr], pci, slot, first + msix->nr);
 		if (err) {
 			msix_clean(msix);
 			return err;

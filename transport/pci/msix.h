@@ -28,9 +28,14 @@ struct msix {
 	uint16_t control; /* of the capability: PCI_MSIX_FLAGS_* that can be written */
 };
 
-/* Vectors with the slot's event ids and gsis; at most VAS_PCI_MAX_VECTORS. -errno. */
-int msix_init(struct msix *msix, struct vas_pci *pci, uint32_t slot, uint32_t nr);
+/*
+ * Vectors with the slot's event ids and gsis, from its `first` on, which are VAS_PCI_MAX_VECTORS.
+ * -errno.
+ */
+int msix_init(struct msix *msix, struct vas_pci *pci, uint32_t slot, uint32_t first, uint32_t nr);
 void msix_clean(struct msix *msix);
+/* The table is as it was at first. */
+void msix_reset(struct msix *msix);
 
 /* The capability, to be put at `at`, and to be written by the guest as far as it may. */
 void msix_add_capability(const struct msix *msix, struct pci_function *function, uint32_t at,

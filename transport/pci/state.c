@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * A bus as bytes: a struct state; for each slot that has something its number, 32 bits, the first
- * 256 bytes of the config space, and what the function has beside.
+ * A bus as bytes: a struct state; for each place that has something (bus.h) its number, 32 bits,
+ * the first 256 bytes of the config space, and what the function has beside.
  */
 #include <errno.h>
 #include <vas/consumer.h>
 
 #include "transport/pci/bus.h"
 
-#define MAGIC 0x3169637073617600ull /* "\0vaspci1" */
+#define MAGIC 0x3269637073617600ull /* "\0vaspci2" */
 
 struct state {
 	uint64_t magic;
+	uint64_t places;  /* a bit for each that has something */
 	uint32_t address; /* of the next access by port */
-	uint32_t slots;	  /* a bit for each that has something */
+	uint32_t reserved;
 };
 
-static uint32_t slots_of(const struct vas_pci *pci)
+static uint64_t places_of(const struct vas_pci *pci)
 {
-	uint32_t slot, slots = 0;
+	uint64_t places = 0;
+	uint32_t place;
 
-	for (slot = 0; slot < VAS_PCI_SLOTS; slot++)
-		if (pci->functions[slot])
-			slots |= 1u << slot;
-	return slots;
+	for (place = 0; place < PCI_PLACES; place++)
+		if (pci->functions[place])
+			places |= 1ull << place;
+	return places;
 }
 
 /* ---- standing still ----------------------------------------------------------------------- */
@@ -31,15 +33,15 @@ static uint32_t slots_of(const struct vas_pci *pci)
 /* The bridge has nothing that could run. */
 static int check_functions(const struct vas_pci *pci)
 {
-	uint32_t slot;
+	uint32_t place;
 
-	for (slot = 1; slot < VAS_PCI_SLOTS; slot++)
-		if (pci->functions[slot] && !pci->functions[slot]->ops->save)
+	for (place = 1; place < PCI_PLACES; place++)
+		if (pci->functions[place] && !pci->functions[place]->ops->save)
 			return vas_error_set(
 				-EOPNOTSUPP,
 				"the device in slot %u is a physical one: it cannot go "
 				"elsewhere",
-				slot);
+				pci->functions[place]->slot);
 	return 0;
 }
 
@@ -58,16 +60,16 @@ static int check_asked(struct vas_pci *pci)
 
 int vas_pci_pause(struct vas_pci *pci)
 {
-	uint32_t slot;
+	uint32_t place;
 	int err = check_functions(pci);
 
 	if (!err)
 		err = check_asked(pci);
 
-	for (slot = 1; slot < VAS_PCI_SLOTS && !err; slot++) {
-		struct pci_function *function = pci->functions[slot];
+	for (place = 1; place < PCI_PLACES && !err; place++) {
+		struct pci_function *function = pci->functions[place];
 
-		if (!function)
+		if (!function || !function->ops->pause)
 			continue;
 		pthread_mutex_lock(&function->lock);
 		function->ops->pause(function);
@@ -78,10 +80,10 @@ int vas_pci_pause(struct vas_pci *pci)
 
 void vas_pci_resume(struct vas_pci *pci)
 {
-	uint32_t slot;
+	uint32_t place;
 
-	for (slot = 1; slot < VAS_PCI_SLOTS; slot++) {
-		struct pci_function *function = pci->functions[slot];
+	for (place = 1; place < PCI_PLACES; place++) {
+		struct pci_function *function = pci->functions[place];
 
 		if (!function || !function->ops->resume)
 			continue;
@@ -93,10 +95,10 @@ void vas_pci_resume(struct vas_pci *pci)
 
 /* ---- saving ------------------------------------------------------------------------------- */
 
-static void save_function(struct pci_function *function, struct state_writer *to)
+static void save_function(struct pci_function *function, uint32_t place, struct state_writer *to)
 {
 	pthread_mutex_lock(&function->lock);
-	state_put(to, &function->slot, sizeof(function->slot));
+	state_put(to, &place, sizeof(place));
 	pci_config_save(function, to);
 	if (function->ops->save)
 		function->ops->save(function, to);
@@ -107,17 +109,17 @@ int vas_pci_save(struct vas_pci *pci, void **bytes, size_t *size)
 {
 	const struct state state = { .magic = MAGIC,
 				     .address = pci->address,
-				     .slots = slots_of(pci) };
+				     .places = places_of(pci) };
 	struct state_writer to = { 0 };
-	uint32_t slot;
+	uint32_t place;
 	int err = check_functions(pci);
 
 	if (err)
 		return err;
 	state_put(&to, &state, sizeof(state));
-	for (slot = 0; slot < VAS_PCI_SLOTS; slot++)
-		if (pci->functions[slot])
-			save_function(pci->functions[slot], &to);
+	for (place = 0; place < PCI_PLACES; place++)
+		if (pci->functions[place])
+			save_function(pci->functions[place], place, &to);
 	if (to.is_lost) {
 		free(to.bytes);
 		return vas_error_set(-ENOMEM, "no memory for the registers of a PCI bus");
@@ -129,39 +131,39 @@ int vas_pci_save(struct vas_pci *pci, void **bytes, size_t *size)
 
 /* ---- loading ------------------------------------------------------------------------------ */
 
-static int load_locked(struct pci_function *function, struct state_reader *from)
+static int load_locked(struct pci_function *function, uint32_t place, struct state_reader *from)
 {
-	uint32_t slot;
+	const uint32_t slot = function->slot;
+	uint32_t nr;
 
-	if (!state_get(from, &slot, sizeof(slot)) || slot != function->slot)
-		return vas_error_set(-EPROTO, "the registers of slot %u are not there",
-				     function->slot);
+	if (!state_get(from, &nr, sizeof(nr)) || nr != place)
+		return vas_error_set(-EPROTO, "the registers of slot %u are not there", slot);
 	if (!pci_config_load(function, from))
 		return vas_error_set(-EINVAL, "slot %u: the guest's device is another one", slot);
 	return function->ops->load ? function->ops->load(function, from) : 0;
 }
 
-static int load_function(struct pci_function *function, struct state_reader *from)
+static int load_function(struct pci_function *function, uint32_t place, struct state_reader *from)
 {
 	int err;
 
 	pthread_mutex_lock(&function->lock);
-	err = load_locked(function, from);
+	err = load_locked(function, place, from);
 	pthread_mutex_unlock(&function->lock);
 	return err;
 }
 
 static int check_state(const struct vas_pci *pci, const struct state *state)
 {
-	uint32_t there = slots_of(pci);
+	uint64_t there = places_of(pci);
 
 	if (state->magic != MAGIC)
 		return vas_error_set(-EPROTO, "these are no registers of a PCI bus");
-	if (state->slots != there)
+	if (state->places != there)
 		return vas_error_set(-EINVAL,
-				     "the guest has devices in other slots (a mask: %#x) than are "
-				     "here (%#x)",
-				     state->slots, there);
+				     "the guest has devices in other slots (a mask: %#llx) than "
+				     "are here (%#llx)",
+				     (unsigned long long)state->places, (unsigned long long)there);
 	return check_functions(pci);
 }
 
@@ -169,15 +171,15 @@ int vas_pci_load(struct vas_pci *pci, const void *bytes, size_t size)
 {
 	struct state_reader from = { bytes, size };
 	struct state state;
-	uint32_t slot;
+	uint32_t place;
 	int err;
 
 	if (!state_get(&from, &state, sizeof(state)))
 		state.magic = 0;
 	err = check_state(pci, &state);
-	for (slot = 0; slot < VAS_PCI_SLOTS && !err; slot++)
-		if (pci->functions[slot])
-			err = load_function(pci->functions[slot], &from);
+	for (place = 0; place < PCI_PLACES && !err; place++)
+		if (pci->functions[place])
+			err = load_function(pci->functions[place], place, &from);
 	if (!err && from.left)
 		err = vas_error_set(-EPROTO, "registers of a PCI bus, and %zu bytes more",
 				    from.left);

@@ -123,7 +123,7 @@ static int init(struct vfio_pci *vfio, const struct vas_pci_vfio_options *option
 	return err;
 }
 
-static int create(struct vas_pci *pci, uint32_t slot, const struct vas_pci_vfio_options *options)
+static int create(struct vas_pci *pci, uint32_t place, const struct vas_pci_vfio_options *options)
 {
 	struct vfio_pci *vfio = calloc(1, sizeof(*vfio));
 	int err;
@@ -132,8 +132,7 @@ static int create(struct vas_pci *pci, uint32_t slot, const struct vas_pci_vfio_
 		return vas_error_set(-ENOMEM, "no memory for a device");
 	pci_function_init(&vfio->function, 0, 0, 0);
 	vfio->function.ops = &ops;
-	vfio->function.pci = pci;
-	vfio->function.slot = slot;
+	pci_bus_set_place(pci, &vfio->function, place);
 	snprintf(vfio->name, sizeof(vfio->name), "%s", options->name ? options->name : "vfio");
 	vfio->function.name = vfio->name;
 	vfio->fd = fcntl(options->device_fd, F_DUPFD_CLOEXEC, 0);
@@ -151,13 +150,16 @@ static int create(struct vas_pci *pci, uint32_t slot, const struct vas_pci_vfio_
 
 int vas_pci_add_vfio(struct vas_pci *pci, uint32_t slot, const struct vas_pci_vfio_options *options)
 {
-	int taken = pci_bus_take_slot(pci, slot), err;
+	int place = pci_bus_take(pci, slot), err;
 
-	if (taken < 0)
-		return taken;
-	err = create(pci, (uint32_t)taken, options);
+	if (place < 0)
+		return place;
+	if (place >= (int)PCI_BEHIND)
+		err = vas_error_set(-EOPNOTSUPP, "a physical device cannot be behind a root port");
+	else
+		err = create(pci, (uint32_t)place, options);
 	if (!err)
-		return taken;
-	pci_bus_give_slot(pci, (uint32_t)taken);
+		return place;
+	pci_bus_give(pci, (uint32_t)place);
 	return err;
 }

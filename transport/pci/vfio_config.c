@@ -147,7 +147,7 @@ static int take_msix(struct vfio_pci *vfio, uint32_t at)
 	take(vfio, at + PCI_MSIX_FLAGS, MSIX_CAP_SIZE - PCI_MSIX_FLAGS,
 	     PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	pci_set(function, at + PCI_MSIX_FLAGS, nr - 1, 2);
-	return msix_init(&vfio->msix, function->pci, function->slot, nr);
+	return msix_init(&vfio->msix, function->pci, function->slot, 0, nr);
 }
 
 /* On a bus that is no PCI Express port, it is a part of the root complex. */

@@ -9,17 +9,20 @@
 #include <string.h>
 #include <vas/consumer.h>
 
+#include "transport/pci/port.h"
+
 #define VENDOR		0x1af4u
 #define FIRST_DEVICE	0x1040u /* plus the virtio id */
 #define EVENTS_DOORBELL 128u	/* of a slot's event ids; those before are vectors */
 
 /* Capabilities. */
-#define CAP_COMMON 0x40u
-#define CAP_NOTIFY 0x50u
-#define CAP_ISR	   0x64u
-#define CAP_DEVICE 0x74u
-#define CAP_ACCESS 0x84u
-#define CAP_MSIX   0x98u
+#define CAP_COMMON  0x40u
+#define CAP_NOTIFY  0x50u
+#define CAP_ISR	    0x64u
+#define CAP_DEVICE  0x74u
+#define CAP_ACCESS  0x84u
+#define CAP_MSIX    0x98u
+#define CAP_EXPRESS 0xa4u
 
 #define ISR_CONFIG 2u
 
@@ -79,6 +82,15 @@ static void write_bar(struct pci_function *function, uint32_t bar, uint64_t offs
 static void bars_moved(struct pci_function *function)
 {
 	virtio_place_doorbells(&((struct virtio_pci *)function)->virtio);
+}
+
+static void reset_device(struct pci_function *function)
+{
+	struct virtio_pci *pci = (struct virtio_pci *)function;
+
+	virtio_set_status(&pci->virtio, 0);
+	common_reset(pci);
+	msix_reset(&pci->msix);
 }
 
 /* ---- the config space --------------------------------------------------------------------- */
@@ -185,6 +197,8 @@ static void fill_config_space(struct virtio_pci *pci)
 	add_capability(function, CAP_ACCESS, VIRTIO_PCI_CAP_PCI_CFG, 0, 0);
 	allow_access(function);
 	msix_add_capability(&pci->msix, function, CAP_MSIX, 0, TABLE_OFFSET, PBA_OFFSET);
+	if (function->is_behind)
+		pci_add_express(function, CAP_EXPRESS, PCI_EXP_TYPE_ENDPOINT);
 }
 
 /* ---- ops ---------------------------------------------------------------------------------- */
@@ -302,6 +316,7 @@ static const struct pci_function_ops function_ops = {
 	.before_read = before_read,
 	.after_write = after_write,
 	.bars_moved = bars_moved,
+	.reset = reset_device,
 	.read = read_bar,
 	.write = write_bar,
 	.pause = pause_device,
@@ -315,13 +330,16 @@ static const struct pci_function_ops function_ops = {
 
 static int init(struct virtio_pci *pci, struct vas_pci *bus, struct vas_virtio_server *server)
 {
-	uint32_t slot = pci->function.slot, nr_vectors = server->nr_queues + 1;
+	const uint32_t slot = pci->function.slot;
+	const uint32_t max_vectors =
+		pci->function.is_behind ? PCI_PORT_VECTOR : VAS_PCI_MAX_VECTORS;
+	uint32_t nr_vectors = server->nr_queues + 1;
 	char name[VAS_REGION_NAME_LEN];
 	int err;
 
-	if (nr_vectors > VAS_PCI_MAX_VECTORS)
-		nr_vectors = VAS_PCI_MAX_VECTORS; /* the driver has some queues share one */
-	err = msix_init(&pci->msix, bus, slot, nr_vectors);
+	if (nr_vectors > max_vectors)
+		nr_vectors = max_vectors; /* the driver has some queues share one */
+	err = msix_init(&pci->msix, bus, slot, 0, nr_vectors);
 	if (err)
 		return err;
 	pci->virtio.ops = &transport_ops;
@@ -336,7 +354,7 @@ static int init(struct virtio_pci *pci, struct vas_pci *bus, struct vas_virtio_s
 	return err;
 }
 
-static int create(struct vas_pci *bus, uint32_t slot, struct vas_virtio_server *server)
+static int create(struct vas_pci *bus, uint32_t place, struct vas_virtio_server *server)
 {
 	struct virtio_pci *pci = calloc(1, sizeof(*pci));
 	int err = -ENOMEM;
@@ -344,8 +362,7 @@ static int create(struct vas_pci *bus, uint32_t slot, struct vas_virtio_server *
 	if (!pci)
 		return vas_error_set(-ENOMEM, "no memory for a device");
 	pci->vectors = calloc(server->nr_queues + 1, sizeof(*pci->vectors));
-	pci->function.slot = slot;
-	pci->function.pci = bus;
+	pci_bus_set_place(bus, &pci->function, place);
 	pci->function.name = server->name;
 	pci->function.ops = &function_ops;
 	if (pci->vectors)
@@ -362,13 +379,13 @@ static int create(struct vas_pci *bus, uint32_t slot, struct vas_virtio_server *
 
 int vas_pci_add_virtio(struct vas_pci *pci, uint32_t slot, struct vas_virtio_server *server)
 {
-	int taken = pci_bus_take_slot(pci, slot), err;
+	int place = pci_bus_take(pci, slot), err;
 
-	if (taken < 0)
-		return taken;
-	err = create(pci, (uint32_t)taken, server);
+	if (place < 0)
+		return place;
+	err = create(pci, (uint32_t)place, server);
 	if (!err)
-		return taken;
-	pci_bus_give_slot(pci, (uint32_t)taken);
+		return place % (int)PCI_BEHIND;
+	pci_bus_give(pci, (uint32_t)place);
 	return err;
 }
