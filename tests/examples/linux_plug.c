@@ -7,9 +7,9 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "guest_disk.h"
-#include "guest_network.h"
 
 #define MORE	200
 #define NO_WAIT "600" /* seconds: a hang */
@@ -20,7 +20,7 @@ struct host {
 };
 
 static struct host hosts[2];
-static struct program disk, network;
+static struct program disk;
 
 /* ---- the VMM ------------------------------------------------------------------------------ */
 
@@ -191,41 +191,6 @@ TEST(a_device_that_nobody_serves_does_not_come)
 	answer = end_command(begin_command(0, "plug bus-blk,name=disk,slot=3 1\n"));
 	CHECK_STR(answer, "error: there is no root port in slot 3\n");
 	plug_disk(0);
-	unplug_disk(0);
-	host_end(0);
-}
-
-/* ---- a network ---------------------------------------------------------------------------- */
-
-static void plug_network(int nr)
-{
-	const char *argv[] = {
-		path_of("TEST_VAS"), "device",	    "net", "net", "--tap", "tap0", "--wait",
-		"--guest",	     hosts[nr].bus, NULL
-	};
-
-	program_start(&network, argv);
-	CHECK_HAS(end_command(begin_command(nr, "plug bus-net,name=net %s\n", NO_WAIT)),
-		  "done: slot ");
-	await_next(nr, "plug: eth0 has come");
-	await_next(nr, "ethernet: 5 pings answered");
-}
-
-/* Beside a disk, which is at work; the second time it is pulled out. */
-TEST(a_network_comes_and_goes_while_the_guest_works)
-{
-	static const char *const commands[] = { "unplug net " NO_WAIT "\n", "remove net\n" };
-
-	make_tap();
-	host_boot();
-	plug_disk(0);
-	for (int i = 0; i < 2; i++) {
-		plug_network(0);
-		CHECK_STR(end_command(begin_command(0, "%s", commands[i])), "done\n");
-		await_next(0, "plug: eth0 has gone");
-		CHECK_EQ(program_finish(&network), 0);
-		await_work(0, MORE);
-	}
 	unplug_disk(0);
 	host_end(0);
 }
