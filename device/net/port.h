@@ -33,6 +33,13 @@ struct net_port {
 	int fd; /* readable when there may be a frame; -1: there is one whenever it is looked for */
 };
 
+/* What the kernel's own interfaces do with the header that virtio has. */
+#define NET_KERNEL_FEATURES                                                  \
+	(1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_GUEST_CSUM |       \
+	 1ull << VIRTIO_NET_F_GUEST_TSO4 | 1ull << VIRTIO_NET_F_GUEST_TSO6 | \
+	 1ull << VIRTIO_NET_F_GUEST_ECN | 1ull << VIRTIO_NET_F_HOST_TSO4 |   \
+	 1ull << VIRTIO_NET_F_HOST_TSO6 | 1ull << VIRTIO_NET_F_HOST_ECN)
+
 struct net_port_ops {
 	const char *name;
 	uint64_t features; /* beside the device's own */

@@ -131,10 +131,7 @@ static int receive(struct net_port *port, struct net_frame *frame)
 
 const struct net_port_ops net_tap = {
 	.name = "tap",
-	.features = 1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_GUEST_CSUM |
-		    1ull << VIRTIO_NET_F_GUEST_TSO4 | 1ull << VIRTIO_NET_F_GUEST_TSO6 |
-		    1ull << VIRTIO_NET_F_GUEST_ECN | 1ull << VIRTIO_NET_F_HOST_TSO4 |
-		    1ull << VIRTIO_NET_F_HOST_TSO6 | 1ull << VIRTIO_NET_F_HOST_ECN,
+	.features = NET_KERNEL_FEATURES,
 	.reaches_others = true,
 	.open = open_tap,
 	.close = close_tap,
