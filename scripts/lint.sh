@@ -35,6 +35,12 @@ bad=$(git ls-files '*.c' '*.h' | xargs ctags -x --fields=+ne --c-kinds=f --_xfor
 	awk '$4 - $3 >= 60 { print $2 ":" $3 " " $1 ": " $4 - $3 + 1 " lines" }')
 [ -z "$bad" ] || complain "functions over 60 lines" "$bad"
 
+# A suppression of a function that has another name by now lets its races fail once in a while.
+bad=$(sed -n 's/^[a-z_]*:^\(.*\)\$$/\1/p' tests/tsan.suppressions | while read -r name; do
+	git grep -qE "^[A-Za-z].*[ *]$name\(" -- '*.[ch]' || echo "$name"
+done)
+[ -z "$bad" ] || complain "tests/tsan.suppressions names functions that are not there" "$bad"
+
 # shellcheck disable=SC2046 # names without spaces
 bad=$(shellcheck -x $(git grep -lE '^#!/bin/sh' -- dev .ci scripts tests bench cli packaging) 2>&1) ||
 	complain "shellcheck" "$bad"

@@ -26,7 +26,7 @@ run_meson()
 		--timeout-multiplier "${slower:-1}" --print-errorlogs $suites >"$results/$label.out" 2>&1 || true
 	cp "$dir/meson-logs/$label.json" "$results/" 2>/dev/null ||
 		fail "$label" "meson ran no tests: see $results/$label.out"
-	grep -E '^ *[0-9]+/[0-9]+ .*(FAIL|TIMEOUT|ERROR)|^(# .*|not ok .*|FAILED: .*)' "$results/$label.out" |
+	grep -E '^ *[0-9]+/[0-9]+ .*(FAIL|TIMEOUT|ERROR)|^(# .*|not ok .*|FAILED: .*)|^(WARNING|SUMMARY|==[0-9]+==ERROR): .*|^ +#[0-9]+ .*|runtime error: ' "$results/$label.out" |
 		grep -vE '^# (seed|rule|[0-9]+ passed|[. s+F]+ )' || true
 }
 

@@ -79,6 +79,7 @@ plant kernel/core/planted.c <<-END
 	smp_mb();
 	EXPORT_SYMBOL_GPL(planted_export);
 END
+echo 'race:^planted_race$' >>tests/tsan.suppressions
 echo 'int planted_free;' >lib/base/planted_free.c
 git add -A
 
@@ -115,6 +116,7 @@ told 'kernel/core/planted.c:2:#if LINUX_VERSION_CODE'
 told 'kernel/core/planted.c:4:#include <linux/kvm_host.h>'
 told 'kernel/core/planted.c:12:smp_mb();'
 told 'planted_export'
+told 'planted_race'
 told 'lib/base/planted_free.c'
 [ $bad = 0 ] || {
 	cat "$copy/out"
