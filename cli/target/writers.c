@@ -22,7 +22,7 @@ struct look {
 	struct stat control; /* the file with the control area: the same, mostly */
 	uint64_t ram_size;
 	uint64_t deadline_ns;
-	/* of the process that is looked at */
+	/* of the process that is looked at, by its first thread that has not ended */
 	pid_t pid;
 	int writes;
 	int takes_part;
@@ -162,10 +162,12 @@ static int look_at(struct look *look, pid_t pid, struct writers *writers)
 	look->pid = pid;
 	look->writes = look->takes_part = 0;
 	err = maps_each(pid, look->deadline_ns, take_map, look);
+	if (err == -ESRCH && (look->pid = process_living(pid)))
+		err = maps_each(look->pid, look->deadline_ns, take_map, look);
 	if (err || look->takes_part)
-		return err == -EACCES ? 0 : err;
+		return err == -EACCES || err == -ESRCH ? 0 : err;
 	writer.has_map = look->writes;
-	if (!look->writes && (!process_each(pid, "fd", take_fd, look) || is_ours(pid)))
+	if (!look->writes && (!process_each(look->pid, "fd", take_fd, look) || is_ours(pid)))
 		return 0;
 	if (!look->writes)
 		process_each(pid, "task", take_thread, &writer);
