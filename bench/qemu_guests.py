@@ -6,6 +6,7 @@ import contextlib
 import fnmatch
 import json
 import os
+import select
 import socket
 import statistics
 import subprocess
@@ -90,9 +91,11 @@ class Monitor:
         self.await_migration()
 
 
-def await_text(output, text):
-    seen = b""
+def await_text(output, text, seconds=300):
+    seen, deadline = b"", time.monotonic() + seconds
     while text.encode() not in seen:
+        if not select.select([output], [], [], max(deadline - time.monotonic(), 0))[0]:
+            raise TimeoutError(f"the guest says nothing before '{text}'")
         part = os.read(output, 4096)
         if not part:
             raise EOFError(f"the guest has ended before '{text}'")

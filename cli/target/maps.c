@@ -78,8 +78,8 @@ static int ask_each(int fd, uint64_t deadline_ns,
 	}
 	if (err)
 		return err;
-	/* That was the last one, or it has no memory any more. */
-	return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+	/* That was the last one; or ESRCH. */
+	return errno == ENOENT ? 0 : -errno;
 }
 
 /* ---- by text ------------------------------------------------------------------------------ */
@@ -107,18 +107,21 @@ static int parse_line(const char *line, struct file_map *map)
 static int read_each(FILE *file, uint64_t deadline_ns,
 		     int (*take)(void *arg, const struct file_map *map), void *arg)
 {
-	int nr = 0, is_start = 1, err = 0;
+	int nr = 0, has_line = 0, is_start = 1, err = 0;
 	struct file_map map;
 	char line[512];
 
 	while (!err && fgets(line, sizeof(line), file)) {
+		has_line = 1;
 		if (is_start && !parse_line(line, &map))
 			err = take(arg, &map);
 		is_start = strchr(line, '\n') != NULL;
 		if (!err && ++nr % LINES == 0 && now_ns() > deadline_ns)
 			err = -ETIMEDOUT;
 	}
-	return !err && ferror(file) && errno == EACCES ? -EACCES : err;
+	if (!err && ferror(file) && errno == EACCES)
+		return -EACCES;
+	return err || has_line ? err : -ESRCH;
 }
 
 int maps_each(int pid, uint64_t deadline_ns, int (*take)(void *arg, const struct file_map *map),
@@ -131,7 +134,7 @@ int maps_each(int pid, uint64_t deadline_ns, int (*take)(void *arg, const struct
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == EACCES || errno == EPERM ? -EACCES : 0;
+		return errno == EACCES || errno == EPERM ? -EACCES : -ESRCH;
 	err = ask_each(fd, deadline_ns, take, arg);
 	file = err == -ENOTTY ? fdopen(fd, "r") : NULL;
 	if (file)

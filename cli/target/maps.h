@@ -19,8 +19,10 @@ struct file_map {
 };
 
 /*
- * Each of a process: 0, or what take() returned if that is not 0. A process that is gone, or that
- * the caller may not look into (-EACCES), has none. deadline_ns: of CLOCK_MONOTONIC; -ETIMEDOUT.
+ * Each of a process, or of a thread's: 0, or what take() returned if that is not 0. -EACCES: the
+ * caller may not look into it. -ESRCH: it has no memory, as it has ended, or is a thread of the
+ * kernel's; or its first thread has ended, and process_living() tells another. deadline_ns: of
+ * CLOCK_MONOTONIC; -ETIMEDOUT.
  */
 int maps_each(int pid, uint64_t deadline_ns, int (*take)(void *arg, const struct file_map *map),
 	      void *arg);

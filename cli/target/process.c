@@ -65,3 +65,20 @@ int process_each(pid_t pid, const char *folder, int (*take)(void *arg, int dir, 
 		closedir(dir);
 	return taken;
 }
+
+static int is_other(void *arg, int dir, const char *thread)
+{
+	pid_t *pid = arg;
+	int number;
+
+	(void)dir;
+	if (parse_number(thread, &number) || number == *pid)
+		return 0;
+	*pid = number;
+	return 1;
+}
+
+pid_t process_living(pid_t pid)
+{
+	return process_each(pid, "task", is_other, &pid) ? pid : 0;
+}

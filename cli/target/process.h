@@ -21,4 +21,10 @@ void process_comm(pid_t pid, char comm[PROCESS_COMM_LEN]);
 int process_each(pid_t pid, const char *folder, int (*take)(void *arg, int dir, const char *entry),
 		 void *arg);
 
+/*
+ * A thread of it beside the first, or 0: where that has ended, /proc/PID tells of no memory and no
+ * fd, and /proc/THREAD does.
+ */
+pid_t process_living(pid_t pid);
+
 #endif

@@ -208,10 +208,13 @@ int scan_maps(struct scan *scan)
 	int err = 0;
 
 	for (ssize_t i = 0; !err && i < nr; i++) {
+		if (pids[i] == getpid())
+			continue;
 		maps.holder.pid = pids[i];
-		if (pids[i] != getpid())
-			err = maps_each(pids[i], deadline_ns, take_map, &maps);
-		if (err == -EACCES)
+		err = maps_each(pids[i], deadline_ns, take_map, &maps);
+		if (err == -ESRCH)
+			err = maps_each(process_living(pids[i]), deadline_ns, take_map, &maps);
+		if (err == -EACCES || err == -ESRCH)
 			err = 0;
 	}
 	if (nr > 0)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +13,16 @@
 #include "cli/target/maps.h"
 #include "cli/target/memory_file.h"
 
+#define MAX_THREADS 8
+
 struct look {
 	struct stat ram;		       /* the file of RAM */
 	struct stat further[VAS_MAX_BACKINGS]; /* and of memory in files of their own */
 	size_t nr_further;
 	struct stat control; /* the file with the control area: the same, mostly */
 	uint64_t ram_size;
-	pid_t except;
 	uint64_t deadline_ns;
-	/* of the process that is looked at */
+	/* of the process that is looked at, by its first thread that has not ended */
 	pid_t pid;
 	int writes;
 	int takes_part;
@@ -160,10 +162,12 @@ static int look_at(struct look *look, pid_t pid, struct writers *writers)
 	look->pid = pid;
 	look->writes = look->takes_part = 0;
 	err = maps_each(pid, look->deadline_ns, take_map, look);
+	if (err == -ESRCH && (look->pid = process_living(pid)))
+		err = maps_each(look->pid, look->deadline_ns, take_map, look);
 	if (err || look->takes_part)
-		return err == -EACCES ? 0 : err;
+		return err == -EACCES || err == -ESRCH ? 0 : err;
 	writer.has_map = look->writes;
-	if (!look->writes && (!process_each(pid, "fd", take_fd, look) || is_ours(pid)))
+	if (!look->writes && (!process_each(look->pid, "fd", take_fd, look) || is_ours(pid)))
 		return 0;
 	if (!look->writes)
 		process_each(pid, "task", take_thread, &writer);
@@ -191,17 +195,103 @@ static int begin(struct vas *vas, struct look *look)
 	return err;
 }
 
+/* Of a search by several threads, what one does. */
+struct part {
+	struct search *search;
+	pthread_t thread;
+	struct look look;
+	struct writers writers;
+	int err;
+};
+
+struct search {
+	const pid_t *pids;
+	size_t nr;
+	size_t next; /* atomic */
+	pid_t except;
+	struct part parts[MAX_THREADS];
+};
+
+static void *look_at_some(void *arg)
+{
+	struct part *part = arg;
+	struct search *search = part->search;
+	size_t i;
+
+	while (!part->err &&
+	       (i = __atomic_fetch_add(&search->next, 1, __ATOMIC_RELAXED)) < search->nr)
+		if (search->pids[i] != getpid() && search->pids[i] != search->except)
+			part->err = look_at(&part->look, search->pids[i], &part->writers);
+	return NULL;
+}
+
+/* The caller is one of them; those that cannot be had are not needed either. */
+static size_t start_threads(struct search *search, const struct look *look)
+{
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t nr;
+
+	for (nr = 0; nr < MAX_THREADS && (!nr || (long)nr < cpus); nr++) {
+		struct part *part = &search->parts[nr];
+
+		*part = (struct part){ .search = search, .look = *look };
+		if (nr && pthread_create(&part->thread, NULL, look_at_some, part))
+			break;
+	}
+	return nr;
+}
+
+static int append(struct writers *all, const struct writers *some)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < some->nr; i++)
+		err = add(all, &some->at[i]);
+	return err;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct writer *one = a, *other = b;
+
+	return (one->pid > other->pid) - (one->pid < other->pid);
+}
+
+/* A guest may stand meanwhile, so each processor does a part. */
+static int look_at_all(struct search *search, const struct look *look, struct writers *writers)
+{
+	size_t nr = start_threads(search, look);
+	int err = 0;
+
+	look_at_some(&search->parts[0]);
+	for (size_t i = 0; i < nr; i++) {
+		struct part *part = &search->parts[i];
+
+		if (i)
+			pthread_join(part->thread, NULL);
+		if (!err)
+			err = part->err ? part->err : append(writers, &part->writers);
+		free(part->writers.at);
+	}
+	if (writers->nr)
+		qsort(writers->at, writers->nr, sizeof(*writers->at), by_pid);
+	return err;
+}
+
 int writers_find(struct vas *vas, pid_t except, struct writers *writers)
 {
+	struct search search = { .except = except };
 	struct look look;
 	pid_t *pids = NULL;
 	int err = begin(vas, &look);
 	ssize_t nr = err ? err : process_list(&pids);
 
 	*writers = (struct writers){ 0 };
-	for (ssize_t i = 0; !err && i < nr; i++)
-		if (pids[i] != getpid() && pids[i] != except)
-			err = look_at(&look, pids[i], writers);
+	if (nr > 0) {
+		search.pids = pids;
+		search.nr = (size_t)nr;
+		err = look_at_all(&search, &look, writers);
+	}
 	free(pids);
 	return nr < 0 ? (int)nr : err;
 }

@@ -93,15 +93,27 @@ static int describe(void *arg, void **description, size_t *size)
 	return guest_describe(&job->guest, job->is_live, description, size);
 }
 
+/* QEMU has saved it meanwhile; and while it is asked whether it has, there is time to look. */
+static int take_state(struct job *job)
+{
+	struct guest_look look;
+	int err = 0, looked = 0;
+
+	if (!job->force)
+		guest_look_begin(&look, &job->guest);
+	if (job->is_live)
+		err = live_state(&job->live, &job->record, &job->record_size);
+	if (!job->force)
+		looked = guest_look_end(&look);
+	return looked ? looked : err;
+}
+
 /* All memory is sent, and the receiver has not been told so. */
 static int save(void *arg, void **state, size_t *size)
 {
 	struct job *job = arg;
-	int err = job->force ? 0 : guest_has_written(&job->guest);
+	int err = take_state(job);
 
-	/* QEMU has saved it meanwhile. */
-	if (!err && job->is_live)
-		err = live_state(&job->live, &job->record, &job->record_size);
 	if (!err && !job->endpoint->is_one_way)
 		err = guest_may_move(&job->guest);
 	if (err)

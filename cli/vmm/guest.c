@@ -177,6 +177,7 @@ void guest_close(struct guest *guest)
 
 void guest_end(struct guest *guest)
 {
+	turn_let_begin();
 	if (guest->qmp && qemu_quit(guest->qmp))
 		note("QEMU, process %d, does not end: %s", qmp_pid(guest->qmp), vas_error());
 	qmp_close(guest->qmp);
@@ -298,6 +299,31 @@ int guest_has_written(struct guest *guest)
 		err = compare(&guest->writers, &now);
 	free(now.at);
 	return err;
+}
+
+static void *look_for_writes(void *arg)
+{
+	struct guest_look *look = arg;
+
+	look->err = guest_has_written(look->guest);
+	if (look->err)
+		snprintf(look->error, sizeof(look->error), "%s", vas_error());
+	return NULL;
+}
+
+void guest_look_begin(struct guest_look *look, struct guest *guest)
+{
+	*look = (struct guest_look){ .guest = guest };
+	look->has_thread = !pthread_create(&look->thread, NULL, look_for_writes, look);
+}
+
+int guest_look_end(struct guest_look *look)
+{
+	if (look->has_thread)
+		pthread_join(look->thread, NULL);
+	else
+		look_for_writes(look);
+	return look->err ? vas_error_set(look->err, "%s", look->error) : 0;
 }
 
 /* ---- the guest ---------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #ifndef CLI_GUEST_H
 #define CLI_GUEST_H
 
+#include <pthread.h>
 #include <vas/vas.h>
 
 #include "cli/target/writers.h"
@@ -62,8 +63,21 @@ int guest_open_monitor(const char *name, struct qmp **qmp);
 enum guest_force { GUEST_CANNOT_FORCE, GUEST_UNLESS_FORCED, GUEST_FORCED };
 int guest_check_writers(struct guest *guest, enum guest_force force);
 
-/* -EBUSY, with vas_error() set, if somebody wrote, or may have, since guest_check_writers(). */
+/*
+ * -EBUSY, with vas_error() set, if somebody wrote, or may have, since guest_check_writers(). Or in
+ * two steps, between which something else is done: a thread looks, and end is due after begin.
+ */
 int guest_has_written(struct guest *guest);
+
+struct guest_look {
+	struct guest *guest;
+	pthread_t thread;
+	int has_thread;
+	int err;
+	char error[512];
+};
+void guest_look_begin(struct guest_look *look, struct guest *guest);
+int guest_look_end(struct guest_look *look);
 
 /* Its vCPUs stand from here on. 0 or -errno; nothing to do is 0. */
 int guest_stop(struct guest *guest);

@@ -10,6 +10,7 @@
 
 #include "cli/ui/verb.h"
 
+#define BEGIN_NS  100000000
 #define QUIT_MS	  30000 /* it flushes its disks */
 #define CANCEL_MS 5000	/* it has nothing to flush */
 
@@ -19,6 +20,13 @@ uint64_t turn_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void turn_let_begin(void)
+{
+	const struct timespec delay = { .tv_nsec = BEGIN_NS };
+
+	nanosleep(&delay, NULL);
 }
 
 int turn_begin(struct turn *turn, const struct run_folder *folder, pid_t pid)
@@ -85,6 +93,7 @@ int turn_over(struct turn *turn, struct qmp *from, int is_running)
 		return err;
 	if (qemu_handed_over(turn->next))
 		note("%s", vas_error());
+	turn_let_begin();
 	if (monitor_quit(from, QUIT_MS))
 		note("the guest goes on in another QEMU, but %s", vas_error());
 	run_folder_drop_next(turn->folder);

@@ -29,6 +29,13 @@ struct turn {
 uint64_t turn_now_ns(void);
 
 /*
+ * A guest that goes on in another QEMU has most to do as it begins. If that is on this host, what
+ * ends here, and gives memory back, would take the CPUs from it: that comes a tenth of a second
+ * later.
+ */
+void turn_let_begin(void);
+
+/*
  * The next QEMU was started as process pid: wait until it can take a guest. -ECHILD: it has ended.
  * turn_end() is due if this succeeds.
  */

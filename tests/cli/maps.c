@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "tests/harness.h"
 
@@ -95,7 +96,7 @@ TEST(a_process_that_is_gone_has_none)
 {
 	struct list found = { 0 };
 
-	CHECK_OK(maps_each(1 << 30, maps_deadline(), take, &found));
+	CHECK_EQ(maps_each(1 << 30, maps_deadline(), take, &found), -ESRCH);
 	CHECK_EQ(found.nr, 0);
 }
 
@@ -104,6 +105,25 @@ static int stop(void *arg, const struct file_map *map)
 	(void)map;
 	++*(int *)arg;
 	return -ECANCELED;
+}
+
+/* Its maps are a file that can be opened, and has nothing. */
+TEST(one_that_has_ended_has_no_memory)
+{
+	struct list found = { 0 };
+	const pid_t child = fork();
+	siginfo_t info;
+	FILE *file;
+
+	if (!child)
+		_exit(0);
+	CHECK_OK(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT));
+	CHECK_EQ(maps_each(child, maps_deadline(), take, &found), -ESRCH);
+	file = fopen("/dev/null", "re");
+	CHECK_EQ(read_each(file, maps_deadline(), take, &found), -ESRCH);
+	fclose(file);
+	CHECK_EQ(found.nr, 0);
+	CHECK_EQ(waitpid(child, NULL, 0), child);
 }
 
 TEST(who_takes_them_ends_it)

@@ -6,33 +6,41 @@
 . "$(dirname "$0")/lib.sh"
 need python3
 
-# writer HOW: a process that keeps two counters equal, by a map or by an fd: $writer
+# writer HOW: a process that keeps two counters equal, by a map or by an fd: $writer. A headless one's first thread
+# has ended.
 writer()
 {
 	rm -f "$tmp/writes"
 	python3 - "$1" "$tmp/writes" 5<>"$file" 9>&- <<-'END' &
-	import ctypes, os, sys, time
+	import ctypes, os, sys, threading, time
 	fd = 5
-	if sys.argv[1] == "sleep":
+	libc = ctypes.CDLL(None)
+	headless = sys.argv[1].startswith("headless-")
+	how = sys.argv[1].removeprefix("headless-")
+	if how == "sleep":
 	    open(sys.argv[2], "w").close()
 	    time.sleep(3600)
-	if sys.argv[1] == "map":
-	    libc = ctypes.CDLL(None)
+	if how == "map":
 	    libc.mmap.restype = ctypes.c_void_p
 	    memory = libc.mmap(None, ctypes.c_size_t(1 << 20), 3, 1, fd, ctypes.c_long(0))
 	    os.close(fd)
-	n = 0
-	while True:
-	    n += 1
-	    word = n.to_bytes(8, "little")
-	    if sys.argv[1] == "map":
-	        ctypes.memmove(memory, word, 8)
-	        ctypes.memmove(memory + 0x80000, word, 8)
-	    else:
-	        os.pwrite(fd, word, 0)
-	        os.pwrite(fd, word, 0x80000)
-	    if n == 100:
-	        open(sys.argv[2], "w").close()
+	def write():
+	    n = 0
+	    while True:
+	        n += 1
+	        word = n.to_bytes(8, "little")
+	        if how == "map":
+	            ctypes.memmove(memory, word, 8)
+	            ctypes.memmove(memory + 0x80000, word, 8)
+	        else:
+	            os.pwrite(fd, word, 0)
+	            os.pwrite(fd, word, 0x80000)
+	        if n == 100:
+	            open(sys.argv[2], "w").close()
+	if headless:
+	    threading.Thread(target=write).start()
+	    libc.syscall({"x86_64": 60}.get(os.uname().machine, 93), 0)  # this thread alone
+	write()
 	END
 	writer=$!
 	started="$started $writer"
@@ -56,6 +64,13 @@ create "$mine" --memory 64M
 file=/proc/self/fd/9
 exec 9<>"/proc/${ref%/*}/fd/${ref#*/}"
 for owner in held gone; do
+	for how in headless-map headless-fd; do
+		writer $how
+		words="rocess $writer (python3)"
+		refuses snapshot "$mine" "$tmp/snapshot"
+		end_writer
+	done
+
 	writer map
 	words="mapped by process $writer (python3), which may write to it and cannot be stopped"
 	refuses snapshot "$mine" "$tmp/snapshot"

@@ -3,17 +3,12 @@
 # A Linux guest with a disk, a network, a console and two processors works on all of them all the time, and on
 # its memory. It is saved, restored, cloned, and becomes its clone: each time it goes on with the next number,
 # and finds its memory, its disk and its clock as they were, and a network that answers.
-# The third word: a QEMU in place of the system's, as scripts/qemu.sh has it.
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 machine=$1 mib=$2
 modules="virtio_pci virtio_mmio virtio_blk virtio_net"
 # shellcheck source-path=SCRIPTDIR source=counting.sh
 . "$(dirname "$0")/counting.sh"
-program=qemu-system-x86_64
-if [ "${3:-}" = newer ]; then
-	program=$("$scripts/qemu.sh" path) || skip "a newer QEMU is not in the cache: scripts/qemu.sh fetch"
-fi
 bus=pci
 [ "$machine" != microvm ] || bus=device
 
@@ -21,7 +16,7 @@ bus=pci
 machine_with()
 {
 	qemu "$1"
-	command="$program ${command#* } -drive if=none,id=disk,format=raw,file=$2,cache=none
+	command="$command -drive if=none,id=disk,format=raw,file=$2,cache=none
 		-device virtio-blk-$bus,drive=disk -netdev user,id=net -device virtio-net-$bus,netdev=net"
 }
 

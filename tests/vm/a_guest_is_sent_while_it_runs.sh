@@ -44,7 +44,7 @@ is_half_way()
 is_there()
 {
 	for cmdline in /proc/[0-9]*/cmdline; do
-		! tr '\0' ' ' 2>/dev/null <"$cmdline" | grep -q "^qemu-system.* file:$1 " || return 0
+		! tr '\0' ' ' 2>/dev/null <"$cmdline" | grep -q "qemu-system.* file:$1 " || return 0
 	done
 	return 1
 }

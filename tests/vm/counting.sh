@@ -3,7 +3,8 @@
 #
 # Linux guests that count and check their memory, in QEMUs under TCG, for tests of the vas command; to
 # be sourced after ../cli/lib.sh, with the machine and the MiB in $machine and $mib, and modules for the
-# guest, if it needs some, in $modules.
+# guest, if it needs some, in $modules. $QEMU: "newer" takes another one than the system's, as
+# scripts/qemu.sh has it.
 #
 #	make_guest			the kernel and an initramfs: $kernel, $initramfs
 #	qemu SERIAL			$command: QEMU's words, with the console in a file
@@ -14,6 +15,11 @@
 scripts=$(cd "$(dirname "$0")/../../scripts" && pwd)
 # shellcheck source-path=SCRIPTDIR/../../scripts source=../../scripts/vm-machine.sh
 . "$scripts/vm-machine.sh"
+
+program=qemu-system-x86_64
+if [ "${QEMU:-}" = newer ]; then
+	program=$("$scripts/qemu.sh" path) || skip "a newer QEMU is not in the cache: scripts/qemu.sh fetch"
+fi
 
 # Those in $modules, and what they need.
 add_modules()
@@ -45,7 +51,7 @@ qemu()
 {
 	acpi=
 	[ "$machine" != microvm ] || acpi=acpi=off
-	command="qemu-system-x86_64 -M $machine -accel tcg,thread=multi -cpu max -smp 2 -m ${mib}M -nodefaults
+	command="$program -M $machine -accel tcg,thread=multi -cpu max -smp 2 -m ${mib}M -nodefaults
 		-display none -no-reboot -serial file:$1 -kernel $kernel -initrd $initramfs"
 	append="$(machine_cmdline) $acpi vas_seed=$((mib % 1000)) ${cmdline:-}"
 }
