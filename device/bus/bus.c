@@ -286,6 +286,8 @@ static int serve(struct bus_session *session, int stop_fd)
 		err = vas_provider_look(session->provider, &session->demand);
 		if (err && err != -EAGAIN)
 			return err;
+		if (session->demand.is_disconnected && session->options->waits && !session->kept)
+			return -ENOENT; /* the next guest there may be another one */
 		if (session->demand.is_disconnected)
 			connect_again(session);
 		if (!err && session->demand.is_granted)
@@ -327,7 +329,6 @@ static void clean_queues(struct bus_session *session)
 {
 	uint32_t i;
 
-	pause_all(session);
 	for (i = 0; i < session->device->max_queues; i++)
 		device_queue_clean(&session->queues[i].queue);
 	free(session->queues);
@@ -367,31 +368,58 @@ static int connect_first(struct bus_session *session)
 }
 
 /*
- * Where a guest is to come, or was before, there may be no socket yet, or one that was left; and
- * where a device is to be plugged there may be none of the name.
+ * Where a guest is to come, or was before, there may be no socket yet, or one that was left, or one
+ * at which too many wait, or whose owner goes just now; and where a device is to be plugged there
+ * may be none of the name.
  */
-static int connect_or_wait(struct bus_session *session, int stop_fd)
+static bool may_be_too_early(const struct bus_session *session, int err)
+{
+	if (!session->options->waits)
+		return false;
+	return err == -ENOENT || (!session->provider &&
+				  (err == -ECONNREFUSED || err == -EAGAIN || err == -ECONNRESET));
+}
+
+static void disconnect(struct bus_session *session)
+{
+	uint32_t i;
+
+	pause_all(session);
+	vas_provider_close(session->provider);
+	vas_unbind(session->vas);
+	session->provider = NULL;
+	session->memory.vas = session->vas = NULL;
+	session->kept = NULL;
+	session->device->kept = NULL;
+	for (i = 0; i < session->device->max_queues; i++)
+		session->queues[i].queue.inflight = NULL;
+}
+
+static int connect_and_serve(struct bus_session *session, int stop_fd)
 {
 	struct pollfd stop = { .fd = stop_fd, .events = POLLIN };
 	int err;
 
 	for (;;) {
 		err = connect_first(session);
-		if (!session->options->waits || (err != -ENOENT && err != -ECONNREFUSED))
+		if (!err)
+			err = serve(session, stop_fd);
+		if (!may_be_too_early(session, err))
 			return err;
+		disconnect(session);
 		if (poll(&stop, 1, RETRY_MS) > 0)
 			return -ECANCELED;
 	}
 }
 
-static int begin(struct bus_session *session, int stop_fd)
+static int begin(struct bus_session *session)
 {
 	int err = init_queues(session);
 
 	if (err)
 		return vas_error_set(err, "no memory for %u queues", session->device->max_queues);
 	session->broken_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return session->broken_fd < 0 ? -errno : connect_or_wait(session, stop_fd);
+	return session->broken_fd < 0 ? -errno : 0;
 }
 
 int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *options)
@@ -404,14 +432,13 @@ int bus_serve(struct vas_device *device, int stop_fd, const struct bus_options *
 	session->device = device;
 	session->options = options;
 	session->broken_fd = -1;
-	err = begin(session, stop_fd);
+	err = begin(session);
 	if (!err)
-		err = serve(session, stop_fd);
-	if (session->queues)
+		err = connect_and_serve(session, stop_fd);
+	if (session->queues) {
+		disconnect(session);
 		clean_queues(session);
-	device->kept = NULL;
-	vas_provider_close(session->provider);
-	vas_unbind(session->vas);
+	}
 	if (session->broken_fd >= 0)
 		close(session->broken_fd);
 	free(session);

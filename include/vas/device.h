@@ -192,10 +192,11 @@ struct vas_demand {
 /*
  * What is to be done now; a queue is enabled only when its eventfds have come. Never waits. An
  * error ends it, and vas_error() says why: -ECONNREFUSED: the owner does not take the offer.
- * -ENODEV: the device was removed, and -ESTALE: it is another's by now: stop at once. -ESHUTDOWN:
- * somebody waits to take over: stop what runs, and close. -EPROTO: what comes over the socket makes
- * no sense. But -EAGAIN: the owner is writing its half of the device
- * just now. Go on as before; the fd is readable when there is something to see.
+ * -ENOENT: nor has it a device of this name, which may still come: offer it later, by another
+ * connection. -ENODEV: the device was removed, and -ESTALE: it is another's by now: stop at once.
+ * -ESHUTDOWN: somebody waits to take over: stop what runs, and close. -EPROTO: what comes over the
+ * socket makes no sense. But -EAGAIN: the owner is writing its half of the device just now. Go on
+ * as before; the fd is readable when there is something to see.
  */
 VAS_API int vas_provider_look(struct vas_provider *provider, struct vas_demand *demand);
 

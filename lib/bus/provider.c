@@ -82,9 +82,9 @@ static int take_grant(struct vas_provider *provider, const struct bus_message *m
 static int take_refusal(const struct bus_message *message)
 {
 	const char *text = message->refused.text;
+	int err = message->refused.err == -ENOENT ? -ENOENT : -ECONNREFUSED;
 
-	return vas_error_set(-ECONNREFUSED, "%.*s",
-			     (int)strnlen(text, sizeof(message->refused.text)), text);
+	return vas_error_set(err, "%.*s", (int)strnlen(text, sizeof(message->refused.text)), text);
 }
 
 static int take_message(struct vas_provider *provider, const struct bus_message *message,

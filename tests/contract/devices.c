@@ -494,7 +494,7 @@ RULE(waits_for_a_device_that_is_removed)
 	subject->join(&it);
 	CHECK_EQ(it.result.err, -ENODEV);
 	subject->join(&waiting);
-	CHECK_EQ(waiting.result.err, -ECONNREFUSED);
+	CHECK_EQ(waiting.result.err, -ENOENT);
 	CHECK_HAS(waiting.result.text, "the guest has no device two");
 	end();
 }

@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vas/consumer.h>
@@ -58,7 +59,7 @@ struct where {
 	char socket[64];
 	char disk[64];
 	char command[256]; /* empty: this program */
-	bool takes_over;
+	bool takes_over, waits;
 };
 
 static struct where where;
@@ -70,13 +71,15 @@ static int serve_disk(int stop_fd)
 		.nr_queues = 2,
 		.queue_size = FRONT_RING_SIZE,
 	};
-	struct bus_options bus = { .path = where.socket, .name = "disk", .look_fd = -1 };
+	struct where own = where; /* the guest may move */
+	struct bus_options bus = { .path = own.socket, .name = "disk", .look_fd = -1 };
 	struct blk blk;
 	int err = blk_open(&blk, &options);
 
 	if (err)
 		return err;
-	bus.takes_over = where.takes_over;
+	bus.takes_over = own.takes_over;
+	bus.waits = own.waits;
 	err = bus_serve(&blk.device, stop_fd, &bus);
 	blk_close(&blk);
 	return err;
@@ -138,10 +141,16 @@ static void told(struct vas_virtio_server *of, uint32_t what)
 		__atomic_fetch_add(&times_broken, 1, __ATOMIC_SEQ_CST);
 }
 
+static void add_device(void)
+{
+	const struct vas_device_options disk = { .name = "disk", .kind = 2 };
+
+	CHECK_OK(vas_device_add(vas, &disk, &device));
+}
+
 static void make_vas(void)
 {
 	struct vas_options options = { .limit = 2 * RAM, .name = "guest" };
-	struct vas_device_options disk = { .name = "disk", .kind = 2 };
 	struct vas_region region = { .size = RAM, .name = "ram" };
 
 	CHECK_OK(vas_create(&options, &vas));
@@ -149,7 +158,6 @@ static void make_vas(void)
 	snprintf(where.socket, sizeof(where.socket), "/tmp/vas-bus-disk.%d", getpid());
 	snprintf(where.disk, sizeof(where.disk), "/dev/shm/vas-bus-disk.%d", getpid());
 	CHECK_OK(vas_serve(vas, where.socket, 0600, &serve));
-	CHECK_OK(vas_device_add(vas, &disk, &device));
 	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
 	CHECK(ram != MAP_FAILED);
 }
@@ -205,7 +213,7 @@ static void start_queue(void)
 	CHECK_OK(server->ops->queue_start(server, 0, &queue));
 }
 
-static void begin_device(void (*start)(void), bool with_packed)
+static void make_guest(bool with_packed)
 {
 	make_vas();
 	make_disk();
@@ -214,17 +222,34 @@ static void begin_device(void (*start)(void), bool with_packed)
 		make_packed();
 	else
 		make_split();
-	start_disk = start;
-	start();
+}
+
+static void await_offer(void)
+{
 	CHECK_OK(vas_device_wait(device, TEST_HANG_NS));
 	server = vas_device_server(device);
+}
+
+static void begin_device(void (*start)(void), bool with_packed)
+{
+	make_guest(with_packed);
+	add_device();
+	start_disk = start;
+	start();
+	await_offer();
+}
+
+static void drive_ring(void)
+{
+	await_offer();
+	__atomic_store_n(&server->told, told, __ATOMIC_RELEASE);
+	start_queue();
 }
 
 static void begin(void (*start)(void), bool with_packed)
 {
 	begin_device(start, with_packed);
-	__atomic_store_n(&server->told, told, __ATOMIC_RELEASE);
-	start_queue();
+	drive_ring();
 }
 
 static void end(void)
@@ -877,13 +902,11 @@ TEST(garbage_in_flight_of_a_packed_ring_is_survived)
 /* The guest is in another vas now, and so is its driver, with what it remembers. */
 static void enter_vas(struct vas *arrived)
 {
-	struct vas_device_options disk = { .name = "disk", .kind = 2 };
 	struct front_ring driver = split;
 
 	vas = arrived;
 	snprintf(where.socket, sizeof(where.socket), "/tmp/vas-bus-there.%d", getpid());
 	CHECK_OK(vas_serve(vas, where.socket, 0600, &serve));
-	CHECK_OK(vas_device_add(vas, &disk, &device));
 	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
 	CHECK(ram != MAP_FAILED);
 	packed.ram = (char *)ram;
@@ -895,11 +918,6 @@ static void enter_vas(struct vas *arrived)
 		split.next_avail = driver.next_avail;
 		split.next_used = driver.next_used;
 	}
-	start_process();
-	CHECK_OK(vas_device_wait(device, TEST_HANG_NS));
-	server = vas_device_server(device);
-	__atomic_store_n(&server->told, told, __ATOMIC_RELEASE);
-	start_queue();
 }
 
 static uint32_t wants_pause, is_paused; /* atomic: by who moves it, and by the driver */
@@ -1038,6 +1056,9 @@ static void goes_on_elsewhere(bool with_packed, bool killed, struct vas *(*carry
 	if (process)
 		kill_process();
 	enter_vas(arrived);
+	add_device();
+	start_process();
+	drive_ring();
 	CHECK_EQ(life_of_queue(), life);
 	CHECK_EQ(vas_devices(vas, &info, 1), 1);
 	CHECK_EQ(info.state, VAS_DEVICE_SERVED);
@@ -1051,6 +1072,132 @@ static void goes_on_elsewhere(bool with_packed, bool killed, struct vas *(*carry
 	check_disk();
 	check_reads();
 	CHECK_EQ(times_broken, 0);
+	end();
+}
+
+/* ---- one that waits ------------------------------------------------------------------------ */
+
+/* A socket whose connections the test counts, before the owner has them. */
+static struct sockaddr_un door_at = { .sun_family = AF_UNIX };
+
+static int open_door(void)
+{
+	int door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	CHECK(door >= 0);
+	snprintf(door_at.sun_path, sizeof(door_at.sun_path), "%s", where.socket);
+	unlink(door_at.sun_path);
+	CHECK_OK(bind(door, (struct sockaddr *)&door_at, sizeof(door_at)));
+	CHECK_OK(listen(door, 4));
+	return door;
+}
+
+static void close_door(int door)
+{
+	close(door);
+	unlink(door_at.sun_path);
+}
+
+static int await_knock(int door)
+{
+	int sock = accept4(door, NULL, NULL, SOCK_CLOEXEC);
+
+	CHECK(sock >= 0);
+	return sock;
+}
+
+static void let_in(int sock)
+{
+	CHECK_OK(vas_serve_socket(serve, sock));
+}
+
+/* Whoever comes next has been refused before. */
+static void refuse_one(int door)
+{
+	int sock;
+
+	let_in(await_knock(door));
+	sock = await_knock(door);
+	add_device();
+	let_in(sock);
+}
+
+static void work_once(void)
+{
+	begin_load();
+	work(100);
+	wait_for_all();
+	check_disk();
+}
+
+/* It is refused, and comes again, until there is the device. */
+TEST(who_waits_for_a_device_comes_until_there_is_one)
+{
+	int door;
+
+	make_guest(false);
+	snprintf(where.socket, sizeof(where.socket), "/tmp/vas-bus-door.%d", getpid());
+	door = open_door();
+	where.waits = true;
+	start_thread();
+	refuse_one(door);
+	drive_ring();
+	work_once();
+	close_door(door);
+	end();
+}
+
+/* In whose place another process serves the device of a guest that ends. */
+TEST(who_waits_for_a_device_goes_to_the_next_guest)
+{
+	int door;
+
+	make_guest(false);
+	add_device();
+	start_process();
+	drive_ring();
+	snprintf(where.socket, sizeof(where.socket), "/tmp/vas-bus-door.%d", getpid());
+	door = open_door();
+	where.waits = true;
+	start_thread();
+	let_in(await_knock(door));
+	vas_serve_end(serve);
+	vas_device_remove(device);
+	kill_process();
+	vas_destroy(vas);
+
+	make_vas();
+	make_split();
+	add_device();
+	let_in(await_knock(door));
+	drive_ring();
+	work_once();
+	close_door(door);
+	end();
+}
+
+/* As a new owner has a socket before it has devices. */
+TEST(who_served_a_device_comes_until_the_next_owner_has_it)
+{
+	struct vas *left, *arrived;
+	int door;
+
+	make_guest(false);
+	add_device();
+	where.waits = true;
+	start_thread();
+	drive_ring();
+	work_once();
+	left = vas;
+	arrived = hand_over();
+	vas_serve_end(serve);
+	door = open_door();
+	enter_vas(arrived);
+	vas_unbind(left);
+	refuse_one(door);
+	drive_ring();
+	work_once();
+	close_door(door);
 	end();
 }
 

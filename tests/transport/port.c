@@ -508,6 +508,85 @@ TEST(the_button_is_not_pressed_before_it_means_something)
 	end();
 }
 
+/* ---- a press is for one device ------------------------------------------------------------ */
+
+/* The guest has seen a press, and is about to switch the slot on. */
+#define COMING (PCI_EXP_SLTCTL_PWR_IND_BLINK | PCI_EXP_SLTCTL_PCC)
+
+TEST(a_press_that_was_not_seen_goes_with_the_device)
+{
+	pthread_t vmm;
+	int result = 0;
+
+	begin();
+	plug();
+	CHECK_OK(vas_pci_remove(pci, SLOT));
+	CHECK_EQ(take_events(), PCI_EXP_SLTSTA_PDC);
+	plug();
+	CHECK_EQ(take_events(), ARRIVAL);
+	enable_slot();
+	take_events();
+	CHECK_OK(pthread_create(&vmm, NULL, unplugs, &result));
+	test_wait(is_pressed, NULL, TEST_HANG_MS);
+	CHECK_OK(vas_pci_remove(pci, SLOT));
+	CHECK_OK(pthread_join(vmm, NULL));
+	CHECK_EQ(result, -ENOENT);
+	CHECK_EQ(take_events(), PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC);
+	end();
+}
+
+static void remove_one_that_is_coming(void)
+{
+	begin();
+	plug();
+	take_events();
+	control(COMING);
+	CHECK_OK(vas_pci_remove(pci, SLOT));
+}
+
+TEST(a_press_that_was_seen_is_taken_back_when_the_device_goes)
+{
+	remove_one_that_is_coming();
+	CHECK_EQ(take_events(), PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_ABP);
+	control(OFF);
+	CHECK_EQ(take_events(), 0);
+	plug();
+	CHECK_EQ(take_events(), ARRIVAL);
+	enable_slot();
+	end();
+}
+
+/* The guest gives up the one that has gone: then there is another one. */
+TEST(a_device_that_comes_while_the_guest_is_busy_is_told_afterwards)
+{
+	remove_one_that_is_coming();
+	take_events();
+	plug();
+	CHECK_EQ(take_events(), PCI_EXP_SLTSTA_PDC);
+	interrupts();
+	control(OFF);
+	CHECK_EQ(interrupts(), 1);
+	CHECK_EQ(take_events(), PCI_EXP_SLTSTA_ABP);
+	control(COMING);
+	control(OFF); /* no, after all */
+	CHECK_EQ(take_events(), 0);
+	end();
+}
+
+/* Or has switched the slot on meanwhile. */
+TEST(a_device_that_comes_while_the_guest_is_busy_may_be_found)
+{
+	remove_one_that_is_coming();
+	take_events();
+	plug();
+	take_events();
+	enable_slot();
+	control(COMING);
+	control(OFF);
+	CHECK_EQ(take_events(), PCI_EXP_SLTSTA_DLLSC);
+	end();
+}
+
 static void check_no_bar(void)
 {
 	uint32_t value = 0;
@@ -650,6 +729,24 @@ TEST(an_event_goes_elsewhere)
 	CHECK(!is_up());
 	CHECK_EQ(take_events(), ARRIVAL);
 	enable_slot();
+	free(bytes);
+	end();
+}
+
+TEST(a_device_that_the_guest_was_not_told_of_goes_elsewhere)
+{
+	remove_one_that_is_coming();
+	take_events();
+	plug();
+	take_events();
+	leave();
+	make_bus();
+	plug();
+	CHECK_OK(vas_pci_load(pci, bytes, size));
+	vas_pci_resume(pci);
+	CHECK_EQ(take_events(), 0);
+	control(OFF);
+	CHECK_EQ(take_events(), PCI_EXP_SLTSTA_ABP);
 	free(bytes);
 	end();
 }

@@ -26,6 +26,7 @@ struct pci_port {
 	struct msix msix;
 	bool has_device, is_up; /* as the registers say it */
 	bool has_told;		/* an interrupt, of events that the guest has not cleared yet */
+	bool waits;		/* the device: the button was not pressed for it */
 };
 
 static struct pci_port *port_in(struct vas_pci *pci, uint32_t slot)
@@ -88,6 +89,11 @@ static bool is_off(uint16_t control)
 	       (control & PCI_EXP_SLTCTL_PIC) == PCI_EXP_SLTCTL_PWR_IND_OFF;
 }
 
+static bool blinks(uint16_t control)
+{
+	return (control & PCI_EXP_SLTCTL_PIC) == PCI_EXP_SLTCTL_PWR_IND_BLINK;
+}
+
 static bool link_may_be_up(const struct pci_port *port)
 {
 	return !(get_register(port, PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PCC) &&
@@ -146,13 +152,40 @@ static void reset_device(struct pci_port *port)
 	pci_bus_put(function);
 }
 
-/* Linux enables no interrupt for who is present where there is a button: who plugs presses it. */
-static uint32_t presence_events(const struct pci_port *port)
+static bool is_pressed(const struct pci_port *port)
 {
-	return PCI_EXP_SLTSTA_PDC |
-	       (port->has_device && is_off(get_register(port, PCI_EXP_SLTCTL)) ?
-			PCI_EXP_SLTSTA_ABP :
-			0);
+	return get_register(port, PCI_EXP_SLTSTA) & PCI_EXP_SLTSTA_ABP;
+}
+
+/*
+ * A press that the guest has not seen is none. After one that it has seen the indicator blinks, and
+ * the next press means no. Returns that one.
+ */
+static uint32_t take_press_back(struct pci_port *port)
+{
+	if (!is_pressed(port))
+		return blinks(get_register(port, PCI_EXP_SLTCTL)) ? PCI_EXP_SLTSTA_ABP : 0;
+	set_bit(port, PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_ABP, false);
+	return 0;
+}
+
+/*
+ * Linux enables no interrupt for who is present where there is a button: who plugs presses it. But
+ * while the guest is about to switch the slot on, for a device that has gone since, a press would
+ * mean no. A device that comes then waits for whether the guest does.
+ */
+static uint32_t button_events(struct pci_port *port, bool has_come, bool has_gone)
+{
+	const uint16_t control = get_register(port, PCI_EXP_SLTCTL);
+	const bool is_waiting = control & PCI_EXP_SLTCTL_PCC && blinks(control);
+	const bool was_waiting = port->waits;
+
+	port->waits = port->has_device && is_waiting && (has_come || was_waiting);
+	if (has_gone && (is_waiting || is_pressed(port)))
+		return take_press_back(port);
+	return (has_come || (was_waiting && port->has_device)) && is_off(control) ?
+		       PCI_EXP_SLTSTA_ABP :
+		       0;
 }
 
 /* After what it depends on has changed: the registers, and who is behind them. Returns events. */
@@ -170,7 +203,9 @@ static uint32_t update(struct pci_port *port)
 	publish(port);
 	if (was_up && !port->is_up)
 		reset_device(port);
-	return (port->has_device != had_device ? presence_events(port) : 0) |
+	return (port->has_device != had_device ? PCI_EXP_SLTSTA_PDC : 0) |
+	       button_events(port, port->has_device && !had_device,
+			     had_device && !port->has_device) |
 	       (port->is_up != was_up ? PCI_EXP_SLTSTA_DLLSC : 0);
 }
 
@@ -194,7 +229,7 @@ bool pci_port_is_off(const struct pci_port_view *port)
 bool pci_port_may_press(const struct pci_port_view *port)
 {
 	return port->control & PCI_EXP_SLTCTL_HPIE && port->control & PCI_EXP_SLTCTL_ABPE &&
-	       (port->control & PCI_EXP_SLTCTL_PIC) != PCI_EXP_SLTCTL_PWR_IND_BLINK;
+	       !blinks(port->control);
 }
 
 void pci_port_press(struct vas_pci *pci, uint32_t slot)
@@ -202,23 +237,16 @@ void pci_port_press(struct vas_pci *pci, uint32_t slot)
 	struct pci_port *port = port_in(pci, slot);
 
 	pthread_mutex_lock(&port->function.lock);
-	add_events(port, PCI_EXP_SLTSTA_ABP);
+	add_events(port, port->has_device ? PCI_EXP_SLTSTA_ABP : 0);
 	pthread_mutex_unlock(&port->function.lock);
 }
 
-/* The guest has not seen it yet; or it has, and waits for a second press, which means no. */
 void pci_port_unpress(struct vas_pci *pci, uint32_t slot)
 {
 	struct pci_port *port = port_in(pci, slot);
-	uint32_t events = 0;
 
 	pthread_mutex_lock(&port->function.lock);
-	if (get_register(port, PCI_EXP_SLTSTA) & PCI_EXP_SLTSTA_ABP)
-		set_bit(port, PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_ABP, false);
-	else if ((get_register(port, PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PIC) ==
-		 PCI_EXP_SLTCTL_PWR_IND_BLINK)
-		events = PCI_EXP_SLTSTA_ABP;
-	add_events(port, events);
+	add_events(port, port->has_device ? take_press_back(port) : 0);
 	pthread_mutex_unlock(&port->function.lock);
 }
 
@@ -266,12 +294,17 @@ static void resume_port(struct pci_function *function)
 
 static void save(struct pci_function *function, struct state_writer *to)
 {
-	msix_save(&((struct pci_port *)function)->msix, to);
+	const struct pci_port *port = (struct pci_port *)function;
+	const uint32_t waits = port->waits;
+
+	msix_save(&port->msix, to);
+	state_put(to, &waits, sizeof(waits));
 }
 
 static int load(struct pci_function *function, struct state_reader *from)
 {
 	struct pci_port *port = (struct pci_port *)function;
+	uint32_t waits;
 
 	port->msix.control = pci_get(function, CAP_MSIX + PCI_MSIX_FLAGS, 2) & MSIX_CONTROL_BITS;
 	if (!msix_load(&port->msix, from))
@@ -279,6 +312,10 @@ static int load(struct pci_function *function, struct state_reader *from)
 				     "the interrupts of the root port in slot %u make no "
 				     "sense",
 				     function->slot);
+	if (!state_get(from, &waits, sizeof(waits)) || waits > 1)
+		return vas_error_set(-EPROTO, "the root port in slot %u makes no sense",
+				     function->slot);
+	port->waits = waits;
 	update(port);
 	port->has_told = has_news(port);
 	return 0;

@@ -27,7 +27,7 @@
 /* A device has come or gone behind it. */
 void pci_port_update(struct vas_pci *pci, uint32_t slot);
 
-/* Press the attention button. */
+/* Press the attention button, for a device that is there. */
 void pci_port_press(struct vas_pci *pci, uint32_t slot);
 /* It was pressed, and that is taken back, if the guest has not gone too far. */
 void pci_port_unpress(struct vas_pci *pci, uint32_t slot);
