@@ -13,7 +13,8 @@ base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universa
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev dpdk-dev iproute2"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
-vm_more="python3-drgn crash gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients dpdk dpdk-dev iproute2"
+vm_more="python3-drgn crash makedumpfile gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
+	dpdk dpdk-dev iproute2"
 deb="git debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
 rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
