@@ -48,7 +48,7 @@ fetch()
 	private_apt apt-cache show $package >/dev/null 2>&1 || package=prometheus
 	download $package
 	mkdir "$work/new"
-	dpkg-deb --fsys-tarfile "$work"/debs/${package}_*.deb |
+	dpkg-deb --fsys-tarfile "$work/debs/$package"_*.deb |
 		tar -x -C "$work/new" --strip-components=3 ./usr/bin/promtool
 	rm -rf "$dir"
 	mv "$work/new" "$dir"

@@ -10,8 +10,8 @@ struct cursor {
 	const struct vas_range *range;
 	const struct iovec *iov;
 	size_t nr_ranges, nr_iov; /* that are left. A list of none may be NULL */
-	uint64_t range_done; /* of *range */
-	size_t iov_done;     /* of *iov */
+	uint64_t range_done;	  /* of *range */
+	size_t iov_done;	  /* of *iov */
 	size_t done;
 };
 
@@ -105,9 +105,7 @@ static int copy_vector(struct vas *vas, struct cursor *c, uint32_t prot, size_t 
 int vas_readv(struct vas *vas, const struct vas_range *ranges, size_t nr_ranges,
 	      const struct iovec *iov, size_t nr_iov, size_t *done)
 {
-	struct cursor c = {
-		.range = ranges, .iov = iov, .nr_ranges = nr_ranges, .nr_iov = nr_iov
-	};
+	struct cursor c = { .range = ranges, .iov = iov, .nr_ranges = nr_ranges, .nr_iov = nr_iov };
 
 	return copy_vector(vas, &c, VAS_PROT_READ, done);
 }
@@ -115,9 +113,7 @@ int vas_readv(struct vas *vas, const struct vas_range *ranges, size_t nr_ranges,
 int vas_writev(struct vas *vas, const struct vas_range *ranges, size_t nr_ranges,
 	       const struct iovec *iov, size_t nr_iov, size_t *done)
 {
-	struct cursor c = {
-		.range = ranges, .iov = iov, .nr_ranges = nr_ranges, .nr_iov = nr_iov
-	};
+	struct cursor c = { .range = ranges, .iov = iov, .nr_ranges = nr_ranges, .nr_iov = nr_iov };
 
 	return copy_vector(vas, &c, VAS_PROT_WRITE, done);
 }

@@ -237,7 +237,8 @@ int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout_ns)
 	if (count == -ETIMEDOUT)
 		vas_error_set(-ETIMEDOUT, "event %u was not raised in time", id);
 	else if (count < 0)
-		vas_error_set((int)count, "cannot wait for event %u: %s", id, strerror((int)-count));
+		vas_error_set((int)count, "cannot wait for event %u: %s", id,
+			      strerror((int)-count));
 	return count;
 }
 
