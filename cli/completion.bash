@@ -1,26 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # shellcheck shell=bash
 # Completion of the vas command for bash: verbs, their options, and the names of live vas.
+# What is completed is in $word, a variable of _vas().
 
 _vas_words()
 {
-	mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[COMP_CWORD]}")
+	mapfile -t COMPREPLY < <(compgen -W "$1" -- "$word")
 }
 
 _vas_files()
 {
-	mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+	mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	compopt -o filenames 2>/dev/null # there is nothing to tell where no completion is under way
 }
 
 # Names may hold blanks, so they go line by line, and are quoted.
 _vas_names()
 {
-	local name word=${COMP_WORDS[COMP_CWORD]}
+	local name
 
 	while IFS= read -r name; do
 		[[ $name == "$word"* ]] && COMPREPLY+=("$(printf %q "$name")")
 	done < <("${COMP_WORDS[0]}" ls --quiet 2>/dev/null)
+}
+
+# What the verb's help calls the value of an option: FILE, say; nothing if it has none.
+_vas_value_name()
+{
+	[[ $1 =~ ^-[a-zA-Z]$ || $1 =~ ^--[a-z0-9-]+$ ]] || return
+	"${COMP_WORDS[0]}" "${COMP_WORDS[1]}" --help 2>/dev/null |
+		sed -nE "s/^ *(-., )?$1(, --[a-z0-9-]+)?[= ]([A-Z]+)([^a-z].*)?$/\\3/p"
 }
 
 # Options are read from the verb's own help, so that there is one list of them.
@@ -43,7 +52,7 @@ _vas_value()
 		_vas_words "pc q35 microvm virt flat"
 		;;
 	--disks)
-		mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+		mapfile -t COMPREPLY < <(compgen -c -- "$word")
 		;;
 	-o | --columns)
 		case ${COMP_WORDS[1]} in
@@ -52,9 +61,6 @@ _vas_value()
 		bus) _vas_words "device kind state served-by queues size depth requests/s kicks/s calls/s errors grants" ;;
 		*) _vas_files ;;
 		esac
-		;;
-	--output | -f | --file | --parent | --path | --vhost-user | --guest)
-		_vas_files
 		;;
 	--sort)
 		_vas_words "resident dirty working-set size name"
@@ -68,14 +74,12 @@ _vas_value()
 	-z | --compress)
 		_vas_words "lz4 zstd"
 		;;
-	-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
-		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
-		--number | --downtime | --cr3 | --ttbr | --context | --regex | \
-		--null | --serial | --num-queues | --poll | --listen)
-		# Only the user knows.
-		;;
 	*)
-		return 1
+		case $(_vas_value_name "$1") in
+		'') return 1 ;;
+		FILE | PATH | LINK) _vas_files ;;
+		*) ;; # only the user knows
+		esac
 		;;
 	esac
 }
@@ -88,7 +92,7 @@ _vas_command()
 	for ((i = 2; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -- ]] || continue
 		if ((i + 1 == COMP_CWORD)); then
-			mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+			mapfile -t COMPREPLY < <(compgen -c -- "$word")
 		else
 			_vas_files
 		fi
@@ -127,11 +131,17 @@ _vas_argument()
 	esac
 }
 
+# "--to=FILE" comes as three words.
 _vas()
 {
-	local verb=${COMP_WORDS[1]} word=${COMP_WORDS[COMP_CWORD]}
+	local verb=${COMP_WORDS[1]} word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
 
 	COMPREPLY=()
+	if [[ $word == = ]]; then
+		word=
+	elif [[ $before == = ]]; then
+		before=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
 	if ((COMP_CWORD == 1)); then
 		_vas_verbs
 	elif [[ $verb == help ]]; then
@@ -140,7 +150,7 @@ _vas()
 		return
 	elif [[ $word == -* ]]; then
 		_vas_options "$verb"
-	elif _vas_value "${COMP_WORDS[COMP_CWORD - 1]}"; then
+	elif _vas_value "$before"; then
 		return
 	else
 		_vas_argument "$verb"

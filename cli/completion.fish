@@ -17,31 +17,39 @@ function __vas_names
 	command $argv[1] ls --quiet 2>/dev/null
 end
 
-# What an option's value may be: __vas_value OPTION WORD. False for options without a value.
+# What the verb's help calls the value of an option: FILE, say; nothing if it has none.
+# __vas_value_name COMMAND VERB OPTION
+function __vas_value_name
+	string match -qr '^-([a-zA-Z]|-[a-z0-9-]+)$' -- $argv[3]; or return
+	command $argv[1] $argv[2] --help 2>/dev/null |
+		string replace -rf '^ *(?:-., )?'$argv[3]'(?:, --[a-z0-9-]+)?[= ]([A-Z]+)([^a-z].*)?$' '$1'
+end
+
+# What an option's value may be: __vas_value COMMAND VERB OPTION WORD. False for options without a value.
 function __vas_value
-	switch $argv[1]
+	switch $argv[3]
 		case --machine
 			printf '%s\n' pc q35 microvm virt flat
-		case --columns
-			printf '%s\n' name pid/fd owner size resident regions binders attached events \
-				written/s working-set devices state held-by device kind served-by queues depth \
-				requests/s kicks/s calls/s errors grants
-		case -o --output -f --file --parent --path --vhost-user --guest
-			__fish_complete_path $argv[2]
 		case --engine
 			printf '%s\n' auto sync io_uring
 		case --format
 			printf '%s\n' raw elf elf-headers lime
-		case --sort
-			printf '%s\n' resident dirty working-set size name
+		case -s --sort
+			test "$argv[2]" != top; or printf '%s\n' resident dirty working-set size name
 		case -z --compress
 			printf '%s\n' lz4 zstd
-		case -m --memory -l --limit -n --name --region -x --hex -s --string --max --range \
-			--threads -c --cell --channels -r --rate --delay --number --downtime --cr3 --ttbr --context --regex --disks \
-			--null --serial --num-queues --poll --listen
-			# Only the user knows.
 		case '*'
-			return 1
+			switch (__vas_value_name $argv[1..3])
+				case FILE PATH LINK
+					__fish_complete_path $argv[4]
+				case LIST
+					printf '%s\n' name pid/fd owner size resident regions binders attached \
+						events written/s working-set devices state held-by device kind \
+						served-by queues depth requests/s kicks/s calls/s errors grants
+				case ''
+					return 1
+				# All others: only the user knows.
+			end
 	end
 end
 
@@ -81,9 +89,16 @@ function __vas_complete
 		# What follows "--" of create and run is a command of its own.
 		complete -C (string join ' ' -- (string escape -- $words[(math $dashes + 1)..-1]) "$word")
 	else if string match -q -- '-*' "$word"
-		__vas_options $words[1] $words[2]
+		set -l parts (string split -m 1 = -- $word)
+		if set -q parts[2]
+			for value in (__vas_value $words[1..2] $parts)
+				printf '%s=%s\n' $parts[1] $value
+			end
+		else
+			__vas_options $words[1] $words[2]
+		end
 	else
-		__vas_value $words[-1] "$word"; or __vas_argument $words "$word"
+		__vas_value $words[1..2] $words[-1] "$word"; or __vas_argument $words "$word"
 	end
 end
 

@@ -25,6 +25,14 @@ _vas_names()
 	compadd -- ${(f)"$($words[1] ls --quiet 2>/dev/null)"}
 }
 
+# What the verb's help calls the value of an option: FILE, say; nothing if it has none.
+_vas_value_name()
+{
+	[[ $1 == -[a-zA-Z] || $1 == --[a-z]* ]] || return
+	$words[1] $words[2] --help 2>/dev/null |
+		sed -nE "s/^ *(-., )?$1(, --[a-z0-9-]+)?[= ]([A-Z]+)([^a-z].*)?$/\\3/p"
+}
+
 # What an option's value may be. False for options without a value.
 _vas_value()
 {
@@ -39,18 +47,17 @@ _vas_value()
 		(*) _files ;;
 		esac
 		;;
-	(--output | -f | --file | --parent | --path | --vhost-user | --guest) _files ;;
 	(--engine) compadd auto sync io_uring ;;
 	(--format) compadd raw elf elf-headers lime ;;
 	(--sort) compadd resident dirty working-set size name ;;
 	(-z | --compress) compadd lz4 zstd ;;
-	(-m | --memory | -l | --limit | -n | --name | --region | -x | --hex | -s | --string | --max | \
-		--range | --threads | -c | --cell | --channels | -r | --rate | --delay | \
-		--number | --downtime | --cr3 | --ttbr | --context | --regex | \
-		--null | --serial | --num-queues | --poll | --listen)
-		_message 'only you know'
+	(*)
+		case $(_vas_value_name $1) in
+		('') return 1 ;;
+		(FILE | PATH | LINK) _files ;;
+		(*) _message 'only you know' ;;
+		esac
 		;;
-	(*) return 1 ;;
 	esac
 }
 
@@ -79,6 +86,10 @@ _vas()
 		shift $dashes words
 		((CURRENT -= dashes))
 		_normal
+	elif [[ $words[CURRENT] == --*=* ]]; then
+		local option=${words[CURRENT]%%=*}
+		compset -P '*='
+		_vas_value $option
 	elif [[ $words[CURRENT] == -* ]]; then
 		_vas_options
 	else

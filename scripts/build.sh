@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-# Build everything into build/, or another folder with other meson options: build.sh [DIR OPTION...]
+# Build everything into build/, or another folder with other meson options: build.sh [DIR OPTION...].
+# VAS_TARGETS: what to build, if not everything.
 set -eu
 
 dir=${1:-build}
@@ -22,4 +23,5 @@ if ! [ -e "$dir/build.ninja" ] || [ "$(cat "$dir/options" 2>/dev/null)" != "$*" 
 	echo "$*" >"$dir/options"
 	rm -f "$dir.log"
 fi
-exec ninja -C "$dir" --quiet
+# shellcheck disable=SC2086 # words
+exec ninja -C "$dir" --quiet ${VAS_TARGETS:-}

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # The last act of the demo: a Linux guest counts in an unmodified QEMU; it is saved while it does, two clones
-# count on from the same number, each its own way, and the original goes on. Needs what demo.sh has built.
+# count on from the same number, each its own way, and the original goes on. usage: demo-guests.sh VAS
 set -eu
 
 scripts=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=vm-machine.sh
 . "$scripts/vm-machine.sh"
-vas=$scripts/../build/cli/vas
+vas=$1
 temp=$(mktemp -d)
 run_pid='' clone_pid=''
 

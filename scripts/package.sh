@@ -143,13 +143,15 @@ for argument; do
 		;;
 	esac
 done
+for kind in ${kinds:-deb}; do
+	scripts/setup.sh "$kind"
+done
 git rev-parse --git-dir >/dev/null 2>&1 || die "git tells what belongs to the packages: run this in a clone"
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 DEB_BUILD_OPTIONS=${DEB_BUILD_OPTIONS:-parallel=$(nproc)}
 export SOURCE_DATE_EPOCH DEB_BUILD_OPTIONS
 
 for kind in ${kinds:-deb}; do
-	scripts/setup.sh "$kind"
 	"build_$kind" "$out/$kind"
 	"check_$kind" "$out/$kind"
 	if [ -n "$twice" ]; then

@@ -8,19 +8,22 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
 	libjson-c-dev libncurses-dev libmicrohttpd-dev libpcre2-dev liburing-dev
 	libxxhash-dev libzstd-dev liblz4-dev"
 base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universal-ctags spin
-	qemu-system-x86 qemu-system-arm cpio xz-utils zstd util-linux groff-base fish zsh
+	qemu-system-x86 qemu-system-arm cpio xz-utils zstd util-linux groff-base fish zsh busybox-static
 	python3-dev python3-numpy python3-prometheus-client mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
+demo="$build qemu-system-x86 cpio xz-utils zstd util-linux"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev dpdk-dev iproute2"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
-vm_more="python3-drgn crash gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients dpdk dpdk-dev iproute2"
-deb="git debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
+vm_more="python3-drgn crash makedumpfile gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
+	dpdk dpdk-dev iproute2"
+deb="git build-essential debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
 rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
 
 case ${1:-} in
 '') wanted=$base ;;
 build) wanted=$build ;;
+demo) wanted=$demo ;;
 bench) wanted="$base $bench" ;;
 kernel) wanted="$base $kernel" ;;
 vm-more) wanted="$base $vm_more" ;;
@@ -30,7 +33,7 @@ rpm) wanted="$build $rpm" ;;
 portability) wanted="$base $portability" ;;
 arm64) wanted="$base $arm64" ;;
 *)
-	echo "usage: ./dev setup [build|bench|kernel|vm-more|arm64|deb|rpm|package|portability]" >&2
+	echo "usage: ./dev setup [build|demo|bench|kernel|vm-more|arm64|deb|rpm|package|portability]" >&2
 	exit 2
 	;;
 esac
@@ -67,6 +70,7 @@ names()
 	spin                   spin                -                    -               -
 	qemu-system-x86        qemu-system-x86_64  qemu-system-x86      qemu-system-x86 qemu-system-x86_64
 	qemu-system-arm        qemu-system-aarch64 qemu-system-aarch64 qemu-system-aarch64 qemu-system-aarch64
+	busybox-static         busybox             busybox              busybox         busybox-static
 	xz-utils               xz                  xz                   xz              xz
 	iproute2               ip                  iproute              iproute2        iproute2
 	util-linux             unshare             util-linux           util-linux      util-linux

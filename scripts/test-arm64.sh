@@ -13,10 +13,10 @@ usage()
 	cat <<-'END'
 	usage: ./dev test arm64 [SUITE...]
 
-	Cross-builds the libraries, the command, the Python module and the tests for aarch64 into
-	build-arm64/ and runs suites (default: unit contract cli python) under qemu-user. What the
-	emulator has no system call for skips itself with the reason. Not there: what needs KVM, a
-	machine to boot, or Rust.
+	Cross-builds the libraries, the command, the Python module, the Rust crate and the tests for
+	aarch64 into build-arm64/ and runs suites (default: unit contract cli python rust) under
+	qemu-user. What the emulator has no system call for skips itself with the reason. Not there:
+	what needs KVM, or a machine to boot.
 	END
 }
 
@@ -28,7 +28,8 @@ arch=arm64
 # shellcheck source-path=SCRIPTDIR source=kernel-apt.sh
 . "$scripts/kernel-apt.sh"
 libraries="libc6 libgcc-s1 libtinfo6 libncursesw6 libncurses-dev
-	libxxhash0 libxxhash-dev libzstd1 libzstd-dev liblz4-1 liblz4-dev libexpat1 libffi8 zlib1g"
+	libxxhash0 libxxhash-dev libzstd1 libzstd-dev liblz4-1 liblz4-dev libexpat1 libffi8 zlib1g
+	libstd-rust-dev"
 
 say()
 {
@@ -104,6 +105,19 @@ write_cross_file()
 	END
 }
 
+# Cargo runs here and builds for there: the crate's own build script runs here as well. The standard
+# library has to be of the compiler's release, as it is: both are this suite's.
+export_cargo()
+{
+	libs=$sysroot/lib/aarch64-linux-gnu
+	CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+	RUSTFLAGS="--sysroot $sysroot/usr -Clink-arg=-L$libs -Clink-arg=-Wl,-rpath-link,$libs"
+	PKG_CONFIG_ALLOW_CROSS=1
+	export CARGO_BUILD_TARGET CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER RUSTFLAGS
+	export PKG_CONFIG_ALLOW_CROSS
+}
+
 build_all()
 {
 	make_sysroot
@@ -125,13 +139,14 @@ run_emulated()
 		exit 77
 	fi
 	suites=
-	[ $# -gt 0 ] || set -- unit contract cli python
+	[ $# -gt 0 ] || set -- unit contract cli python rust
 	for suite; do
 		suites="$suites --suite $suite"
 	done
 	# All takes longer here; limits are for what hangs.
 	TEST_TIMEOUT=1800 TEST_EMULATED=1 QEMU_LD_PREFIX=$sysroot
 	export TEST_TIMEOUT TEST_EMULATED QEMU_LD_PREFIX
+	export_cargo
 	rm -rf "$build/test-results"
 	mkdir -p "$build/test-results"
 	# shellcheck disable=SC2086 # words

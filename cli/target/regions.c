@@ -51,9 +51,12 @@ uint64_t regions_size(const struct regions *regions)
 
 uint64_t regions_end(const struct regions *regions)
 {
-	const struct vas_region *last = regions->at + regions->nr;
+	const struct vas_region *last;
 
-	return regions->nr ? last[-1].gpa + last[-1].size : 0;
+	if (!regions->nr)
+		return 0;
+	last = &regions->at[regions->nr - 1];
+	return last->gpa + last->size;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)

@@ -100,19 +100,20 @@ static size_t append(struct vas_vhost *vhost, size_t nr, const struct vhost_rang
 /* How many entries it needs; if that is max_entries + 1, there may be more, and it is of no use. */
 static size_t build(struct vas_vhost *vhost, enum stage stage)
 {
-	const struct vhost_range *old = vhost->present.at, *old_end = old + vhost->present.nr;
-	const struct vhost_range *new = vhost->pending.at, *new_end = new;
+	const struct vhost_range *old = vhost->present.at, *new = vhost->pending.at;
+	size_t nr_old = vhost->present.nr, nr_new = stage == STAGE_OLD ? 0 : vhost->pending.nr;
 	size_t nr = 0;
 
-	if (stage != STAGE_OLD)
-		new_end += vhost->pending.nr;
-	while ((old < old_end || new < new_end) && nr <= vhost->max_entries) {
+	while ((nr_old || nr_new) && nr <= vhost->max_entries) {
 		const struct vhost_range *next;
 
-		if (new == new_end || (old < old_end && old->region.gpa <= new->region.gpa))
+		if (!nr_new || (nr_old && old->region.gpa <= new->region.gpa)) {
 			next = old++;
-		else
+			nr_old--;
+		} else {
 			next = new ++;
+			nr_new--;
+		}
 		if (is_in(next, stage))
 			nr = append(vhost, nr, next);
 	}

@@ -7,10 +7,11 @@
 
 /* How far a copy has come in both lists. */
 struct cursor {
-	const struct vas_range *range, *ranges_end;
-	const struct iovec *iov, *iov_end;
-	uint64_t range_done; /* of *range */
-	size_t iov_done;     /* of *iov */
+	const struct vas_range *range;
+	const struct iovec *iov;
+	size_t nr_ranges, nr_iov; /* that are left. A list of none may be NULL */
+	uint64_t range_done;	  /* of *range */
+	size_t iov_done;	  /* of *iov */
 	size_t done;
 };
 
@@ -24,11 +25,11 @@ struct segment {
 /* The next segment; false at the end of the shorter list. */
 static bool find_segment(struct cursor *c, struct segment *s)
 {
-	for (; c->range < c->ranges_end && c->range_done == c->range->len; c->range++)
+	for (; c->nr_ranges && c->range_done == c->range->len; c->range++, c->nr_ranges--)
 		c->range_done = 0;
-	for (; c->iov < c->iov_end && c->iov_done == c->iov->iov_len; c->iov++)
+	for (; c->nr_iov && c->iov_done == c->iov->iov_len; c->iov++, c->nr_iov--)
 		c->iov_done = 0;
-	if (c->range == c->ranges_end || c->iov == c->iov_end)
+	if (!c->nr_ranges || !c->nr_iov)
 		return false;
 	s->gpa = c->range->gpa + c->range_done;
 	s->buf = (char *)c->iov->iov_base + c->iov_done;
@@ -104,10 +105,7 @@ static int copy_vector(struct vas *vas, struct cursor *c, uint32_t prot, size_t 
 int vas_readv(struct vas *vas, const struct vas_range *ranges, size_t nr_ranges,
 	      const struct iovec *iov, size_t nr_iov, size_t *done)
 {
-	struct cursor c = { .range = ranges,
-			    .ranges_end = ranges + nr_ranges,
-			    .iov = iov,
-			    .iov_end = iov + nr_iov };
+	struct cursor c = { .range = ranges, .iov = iov, .nr_ranges = nr_ranges, .nr_iov = nr_iov };
 
 	return copy_vector(vas, &c, VAS_PROT_READ, done);
 }
@@ -115,10 +113,7 @@ int vas_readv(struct vas *vas, const struct vas_range *ranges, size_t nr_ranges,
 int vas_writev(struct vas *vas, const struct vas_range *ranges, size_t nr_ranges,
 	       const struct iovec *iov, size_t nr_iov, size_t *done)
 {
-	struct cursor c = { .range = ranges,
-			    .ranges_end = ranges + nr_ranges,
-			    .iov = iov,
-			    .iov_end = iov + nr_iov };
+	struct cursor c = { .range = ranges, .iov = iov, .nr_ranges = nr_ranges, .nr_iov = nr_iov };
 
 	return copy_vector(vas, &c, VAS_PROT_WRITE, done);
 }

@@ -205,15 +205,12 @@ static int eventfd_poll(int fd, uint64_t deadline)
 }
 
 /* Poll first: who waits mostly has to, and then it is one call the less. */
-int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout_ns)
+static int64_t eventfd_wait(int fd, uint64_t timeout_ns)
 {
-	int fd = event_fd(vas, id, VAS_EVENT_FD_MAIN);
 	uint64_t deadline;
 	int64_t count;
 	int err;
 
-	if (fd < 0)
-		return fd;
 	if (!timeout_ns) {
 		count = eventfd_take(fd);
 		return count == -EAGAIN ? -ETIMEDOUT : count;
@@ -226,6 +223,22 @@ int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout_ns)
 		/* Another thread may have been quicker. */
 		count = eventfd_take(fd);
 	} while (count == -EAGAIN);
+	return count;
+}
+
+int64_t vas_doorbell_wait(struct vas *vas, uint32_t id, uint64_t timeout_ns)
+{
+	int fd = event_fd(vas, id, VAS_EVENT_FD_MAIN);
+	int64_t count;
+
+	if (fd < 0)
+		return fd;
+	count = eventfd_wait(fd, timeout_ns);
+	if (count == -ETIMEDOUT)
+		vas_error_set(-ETIMEDOUT, "event %u was not raised in time", id);
+	else if (count < 0)
+		vas_error_set((int)count, "cannot wait for event %u: %s", id,
+			      strerror((int)-count));
 	return count;
 }
 

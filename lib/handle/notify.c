@@ -283,7 +283,8 @@ int vas_notify_drain(struct vas *vas)
 	if (!n)
 		return vas_error_set(-EINVAL, "vas_notify_fd() comes first");
 	if (read(n->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		return -errno;
+		return vas_error_set(-errno, "cannot read what vas_notify_fd() gave: %s",
+				     strerror(errno));
 	return 0;
 }
 

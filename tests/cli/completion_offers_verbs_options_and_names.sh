@@ -38,6 +38,7 @@ zsh_completes()
 		compadd() { offer ${@:#--} }
 		_describe() { offer ${(@)${(P)2}%%:*} }
 		_files() { offer ${words[CURRENT]}*(N) }
+		compset() { words[CURRENT]=${words[CURRENT]#${~2}} }
 		_normal() { offer ${(k)commands} }
 		_message() { : }
 		. $completion' - "$completions/completion.zsh" "$@"
@@ -79,6 +80,16 @@ check()
 		completes $line "$tmp/mon"
 		out_is "$tmp/monday.snapshot"
 	done
+	for option in connect to pty uds-path listen vhost-user guest path; do
+		completes device console --$option "$tmp/mon"
+		out_is "$tmp/monday.snapshot"
+	done
+	# Of an option's value only the user knows: it is no name of a vas.
+	for line in "find x --context" "create --name" "receive -w" "device net --tap"; do
+		# shellcheck disable=SC2086 # words
+		completes $line "$mine"
+		out_is ""
+	done
 	completes snapshot "$mine"
 	out_is "$mine-one"
 	completes top --sort w
@@ -87,11 +98,35 @@ check()
 	out_is --cr3
 }
 
+# "--to=FILE" is three words to bash, and one to the others, of which zsh is told to drop the beginning.
+check_bash_joined()
+{
+	completes device console --to = "$tmp/mon"
+	out_is "$tmp/monday.snapshot"
+	completes device blk --engine =
+	out_is "auto
+sync
+io_uring"
+}
+
+check_zsh_joined()
+{
+	completes device console "--to=$tmp/mon"
+	out_is "$tmp/monday.snapshot"
+}
+
+check_fish_joined()
+{
+	completes device console "--to=$tmp/mon"
+	out_is "--to=$tmp/monday.snapshot"
+}
+
 tried=
 : >"$tmp/monday.snapshot"
 for shell in bash fish zsh; do
 	command -v $shell >/dev/null || continue
 	check
+	check_${shell}_joined
 	tried="$tried $shell"
 done
 [ -n "$tried" ] || skip "there is no bash, fish or zsh"

@@ -3,7 +3,7 @@
 # Prometheus's own checker has nothing to say about what vas metrics prints.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-need promtool
+promtool=$("$(dirname "$0")/../../scripts/promtool.sh" path) || skip "promtool is not here; ./dev setup fetches it"
 
 mkfifo "$tmp/hold"
 exec 9<>"$tmp/hold"
@@ -18,6 +18,6 @@ for options in "" "--track --delay 0.1"; do
 	expect 0 metrics $options "$mine" "$mine-bus"
 	grep -q '^vas_consumer_in_step{' "$tmp/out" || die "$ran: no consumers"
 	grep -q '^vas_device_served{' "$tmp/out" || die "$ran: no devices"
-	promtool check metrics <"$tmp/out" >"$tmp/said" 2>&1 || die "$ran: $(cat "$tmp/said")"
+	"$promtool" check metrics <"$tmp/out" >"$tmp/said" 2>&1 || die "$ran: $(cat "$tmp/said")"
 	[ ! -s "$tmp/said" ] || die "$ran: $(cat "$tmp/said")"
 done

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""drgn lists the tasks of a stock Linux that runs, and of its dump; gdb and crash open the dump.
+"""drgn lists the tasks of a stock Linux that runs, and of its dump; gdb and crash open the dump. What
+makedumpfile makes of the dump is read as well.
 
 usage: debuggers_see_linux.py VAS EXAMPLE
 
@@ -39,9 +40,20 @@ def check_tasks(text):
         sys.exit(f"not ok - tasks: {text}")
 
 
+def check_crash(symbols, core, release):
+    said = output(["crash", "-s", symbols, core], "sys\nquit\n")
+    if not release or not any(line.split() == ["RELEASE:", release] for line in said.splitlines()):
+        sys.exit(f"not ok - crash: {said}")
+
+
+def check_dump(symbols, core, release, script):
+    check_tasks(output(["drgn", "-q", "-c", core, "-s", symbols, script]))
+    check_crash(symbols, core, release)
+
+
 def main():
     vas, example = sys.argv[1:]
-    missing = [tool for tool in ("drgn", "crash", "gdb") if not shutil.which(tool)]
+    missing = [tool for tool in ("drgn", "crash", "gdb", "makedumpfile") if not shutil.which(tool)]
     if missing:
         skip(f"{', '.join(missing)}: not installed")
     symbols = kernel_part("symbols")
@@ -53,14 +65,15 @@ def main():
         # Debian's drgn is a module of Debian's Python.
         check_tasks(output(["/usr/bin/python3", example, name, symbols]))
         output([vas, "dump", name, "--format", "elf", "-o", core])
-        check_tasks(output(["drgn", "-q", "-c", core, "-s", symbols, script]))
         release = output(["gdb", "-batch", "-ex", "printf \"%s\\n\", init_uts_ns.name.release",
                           symbols, core]).splitlines()[-1]
         print(f"# gdb: {release}")
-        said = output(["crash", "-s", symbols, core], "sys\nquit\n")
-        if not release or not any(line.split() == ["RELEASE:", release]
-                                  for line in said.splitlines()):
-            sys.exit(f"not ok - crash: {said}")
+        check_dump(symbols, core, release, script)
+        for options in (["-c"], ["-c", "-d", "31"]):
+            kdump = core + "".join(options)
+            output(["makedumpfile", *options, core, kdump])
+            print(f"# kdump {' '.join(options)}: {os.path.getsize(kdump) >> 20} MiB")
+            check_dump(symbols, kdump, release, script)
     print("ok")
 
 

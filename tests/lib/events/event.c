@@ -235,6 +235,26 @@ TEST(binder_without_the_eventfd_sees_the_event)
 	vas_destroy(vas);
 }
 
+/* A wait that fails for another reason has left an older sentence in vas_error() first. */
+TEST(a_wait_that_fails_says_why)
+{
+	struct vas *vas = vas_new();
+	struct vas_event event = doorbell(1);
+
+	CHECK_OK(vas_event_add(vas, &event));
+	for (uint64_t timeout_ns = 0; timeout_ns < 2; timeout_ns++) {
+		CHECK_EQ(vas_doorbell_wait(vas, 2, timeout_ns), -ENOENT);
+		CHECK_HAS(vas_error(), "no event with id 2");
+		CHECK_EQ(vas_doorbell_wait(vas, 1, timeout_ns), -ETIMEDOUT);
+		CHECK_HAS(vas_error(), "event 1 was not raised in time");
+	}
+	/* Who closes what belongs to the handle is told so. */
+	close(vas_event_fd(vas, 1));
+	CHECK_EQ(vas_doorbell_wait(vas, 1, 0), -EBADF);
+	CHECK_HAS(vas_error(), "cannot wait for event 1: ");
+	vas_destroy(vas);
+}
+
 TEST(wait_ends_at_its_deadline_whatever_a_peer_does_to_the_eventfd)
 {
 	struct vas *vas = vas_new();
