@@ -4,15 +4,17 @@
  * behind root ports, by nothing but the kernel's own driver for those
  * (tests/vm/guest/plug_init.c). TEST_PLUGS: how often (20).
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #include "guest_disk.h"
+#include "guest_network.h"
 
 #define MORE	200
-#define NO_WAIT "600" /* seconds: a hang */
+#define NO_WAIT "240" /* seconds: a hang */
 
 struct host {
 	char bus[32], door[32], monitor[32]; /* sockets */
@@ -20,7 +22,7 @@ struct host {
 };
 
 static struct host hosts[2];
-static struct program disk;
+static struct program disk, network;
 
 /* ---- the VMM ------------------------------------------------------------------------------ */
 
@@ -63,26 +65,30 @@ static void host_end(int nr)
 	CHECK_EQ(program_finish(&hosts[nr].vmm), -SIGTERM);
 }
 
-/* A command is under way: it is answered in the end. */
-static int begin_command(int nr, const char *format, ...)
-{
-	int sock = vmm_connect(hosts[nr].monitor);
-	va_list args;
-
-	va_start(args, format);
-	CHECK(vdprintf(sock, format, args) > 0);
-	va_end(args);
-	return sock;
-}
-
-static const char *end_command(int sock)
+/* The answer. What the guest says is heard meanwhile: it stands when nobody takes that. */
+static const char *command(int nr, const char *format, ...)
 {
 	static char answer[256];
-	ssize_t nr = recv(sock, answer, sizeof(answer) - 1, MSG_WAITALL);
+	struct program *vmm = &hosts[nr].vmm;
+	struct pollfd fds[] = {
+		{ .fd = vmm_connect(hosts[nr].monitor), .events = POLLIN },
+		{ .fd = vmm->out, .events = POLLIN },
+	};
+	va_list args;
+	ssize_t len;
 
-	CHECK_OK(nr);
-	answer[nr] = '\0';
-	close(sock);
+	va_start(args, format);
+	CHECK(vdprintf(fds[0].fd, format, args) > 0);
+	va_end(args);
+	while (!fds[0].revents) {
+		CHECK_OK(poll(fds, 2, TEST_HANG_MS));
+		if (fds[1].revents)
+			CHECK(program_read(vmm));
+	}
+	len = recv(fds[0].fd, answer, sizeof(answer) - 1, MSG_WAITALL);
+	CHECK_OK(len);
+	answer[len] = '\0';
+	close(fds[0].fd);
 	return answer;
 }
 
@@ -109,13 +115,27 @@ static void await_work(int nr, unsigned long more)
 	CHECK(!strstr(vmm->text, "vda has gone"));
 }
 
+/* ---- a device ----------------------------------------------------------------------------- */
+
+/* The slot; its server is there before it. If nobody offers, what that has said is told. */
+static int plug(int nr, struct program *server, const char *device)
+{
+	const char *answer = command(nr, "plug %s %s\n", device, NO_WAIT);
+	int slot = 0;
+
+	if (sscanf(answer, "done: slot %d\n", &slot) != 1)
+		while (program_read(server))
+			;
+	CHECK_HAS(answer, "done: slot ");
+	return slot;
+}
+
 /* ---- a disk ------------------------------------------------------------------------------- */
 
 static void plug_disk(int nr)
 {
 	serve_disk(&disk, hosts[nr].bus);
-	CHECK_STR(end_command(begin_command(nr, "plug bus-blk,name=disk %s\n", NO_WAIT)),
-		  "done: slot 30\n");
+	CHECK_EQ(plug(nr, &disk, "bus-blk,name=disk"), 30);
 	await_next(nr, "plug: vda has come");
 	await_work(nr, MORE);
 }
@@ -123,7 +143,7 @@ static void plug_disk(int nr)
 /* The guest is at work on it, and lets go; who serves it is told. */
 static void unplug_disk(int nr)
 {
-	CHECK_STR(end_command(begin_command(nr, "unplug disk %s\n", NO_WAIT)), "done\n");
+	CHECK_STR(command(nr, "unplug disk %s\n", NO_WAIT), "done\n");
 	await_next(nr, "plug: vda has gone");
 	CHECK_EQ(program_finish(&disk), 0);
 }
@@ -156,8 +176,7 @@ TEST(a_disk_comes_and_goes_while_the_guest_runs)
 		}
 		unplug_disk(0);
 	}
-	CHECK_STR(end_command(begin_command(0, "unplug disk\n")),
-		  "error: there is no device disk\n");
+	CHECK_STR(command(0, "unplug disk\n"), "error: there is no device disk\n");
 	host_end(0);
 }
 
@@ -168,12 +187,12 @@ TEST(a_disk_stays_that_the_guest_cannot_let_go_of)
 
 	host_boot();
 	plug_disk(0);
-	answer = end_command(begin_command(0, "unplug disk 1\n"));
+	answer = command(0, "unplug disk 1\n");
 	CHECK_STR(answer, "error: the guest has not let go of disk, in slot 30, within 1000 ms: it "
 			  "stays\n");
 	await_work(0, MORE);
 	kill_disk();
-	answer = end_command(begin_command(0, "unplug disk 1\n"));
+	answer = command(0, "unplug disk 1\n");
 	CHECK_HAS(answer, "error: the guest has not let go of disk");
 	serve_disk(&disk, hosts[0].bus);
 	await_work(0, MORE);
@@ -186,11 +205,45 @@ TEST(a_device_that_nobody_serves_does_not_come)
 	const char *answer;
 
 	host_boot();
-	answer = end_command(begin_command(0, "plug bus-blk,name=disk 1\n"));
+	answer = command(0, "plug bus-blk,name=disk 1\n");
 	CHECK_STR(answer, "error: nobody has offered to serve disk\n");
-	answer = end_command(begin_command(0, "plug bus-blk,name=disk,slot=3 1\n"));
+	answer = command(0, "plug bus-blk,name=disk,slot=3 1\n");
 	CHECK_STR(answer, "error: there is no root port in slot 3\n");
 	plug_disk(0);
+	unplug_disk(0);
+	host_end(0);
+}
+
+/* ---- a network ---------------------------------------------------------------------------- */
+
+static void plug_network(int nr)
+{
+	const char *argv[] = {
+		path_of("TEST_VAS"), "device",	    "net", "net", "--tap", "tap0", "--wait",
+		"--guest",	     hosts[nr].bus, NULL
+	};
+
+	program_start(&network, argv);
+	CHECK_EQ(plug(nr, &network, "bus-net,name=net"), 31);
+	await_next(nr, "plug: eth0 has come");
+	await_next(nr, "ethernet: 5 pings answered");
+}
+
+/* Beside a disk, which is at work; the second time it is pulled out. */
+TEST(a_network_comes_and_goes_while_the_guest_works)
+{
+	static const char *const commands[] = { "unplug net " NO_WAIT "\n", "remove net\n" };
+
+	make_tap();
+	host_boot();
+	plug_disk(0);
+	for (int i = 0; i < 2; i++) {
+		plug_network(0);
+		CHECK_STR(command(0, "%s", commands[i]), "done\n");
+		await_next(0, "plug: eth0 has gone");
+		CHECK_EQ(program_finish(&network), 0);
+		await_work(0, MORE);
+	}
 	unplug_disk(0);
 	host_end(0);
 }

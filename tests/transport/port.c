@@ -610,6 +610,30 @@ TEST(a_device_is_removed_under_the_guests_hands)
 	end();
 }
 
+/* It waits for a status that reads as 0. */
+TEST(a_driver_whose_device_has_gone_sees_it_reset)
+{
+	begin();
+	set_config(0, SLOT, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	plug();
+	enable_slot();
+	CHECK_OK(vas_pci_remove(pci, SLOT));
+	set_bar(common_at(VIRTIO_PCI_COMMON_STATUS), 0, 1);
+	CHECK_EQ(bar(common_at(VIRTIO_PCI_COMMON_STATUS), 1), 0);
+	plug();
+	enable_slot();
+	set_express(PCI_EXP_LNKCTL, PCI_EXP_LNKCTL_LD);
+	CHECK_EQ(bar(common_at(VIRTIO_PCI_COMMON_STATUS), 1), 0);
+	set_config(0, SLOT, PCI_MEMORY_BASE, BAR_AT >> 16 & 0xfff0, 2);
+	set_config(0, SLOT, PCI_MEMORY_LIMIT, (BAR_AT >> 16 & 0xfff0) - 0x10, 2);
+	check_no_bar();
+	set_config(0, SLOT, PCI_MEMORY_LIMIT, BAR_AT >> 16 & 0xfff0, 2);
+	CHECK_EQ(bar(common_at(VIRTIO_PCI_COMMON_STATUS), 1), 0);
+	set_config(0, SLOT, PCI_COMMAND, 0, 2);
+	check_no_bar();
+	end();
+}
+
 TEST(a_device_that_is_asked_for_can_be_removed_at_once)
 {
 	pthread_t vmm;

@@ -101,7 +101,7 @@ boot()
 	make_command "$1"
 	shift
 	# shellcheck disable=SC2086 # words
-	${launch:-} $command -append "$cmdline" "$@" >"$tmp/qemu.out" 2>&1 &
+	${launch:-} $command -append "$cmdline" "$@" >>"$tmp/qemu.out" 2>&1 &
 	guest=$!
 	started="$started $guest"
 }
@@ -111,11 +111,19 @@ checked()
 	[ ! -e "$1" ] || sed -n "s/^.*$kind: \([0-9]*\) checked.*/\1/p" "$1" | tail -n 1
 }
 
+# With all that is known of why.
+guest_has_ended()
+{
+	status=0
+	wait "$1" || status=$?
+	die "QEMU has ended with $status: $(cat "$tmp/qemu.out"); the guest's last words: $(tail -n 20 "$2")"
+}
+
 has_checked()
 {
 	[ -e "$1" ] || return
 	! grep -a 'BROKEN\|I/O error' "$1" || die "$1 says so"
-	kill -0 "$guest" || die "QEMU has ended: $(cat "$tmp/qemu.out")"
+	kill -0 "$guest" || guest_has_ended "$guest" "$1"
 	now=$(checked "$1")
 	[ "${now:-0}" -gt "$2" ]
 }

@@ -359,16 +359,40 @@ static void access_function(struct pci_function *function, uint32_t index, const
 	pthread_mutex_unlock(&function->lock);
 }
 
+/* The bus's lock is held. */
+static bool is_behind_port(const struct vas_pci *pci, const struct vas_io *io)
+{
+	uint32_t slot;
+
+	for (slot = 1; slot < VAS_PCI_SLOTS; slot++)
+		if (io->addr >= pci->ports[slot].from && io->addr < pci->ports[slot].to)
+			return !(io->flags & VAS_IO_PORT);
+	return false;
+}
+
+/*
+ * Behind a port, what is not there reads as zeros: a driver may wait for the reset of a device that
+ * was taken away under its hands, and Linux's virtio_pci does so until the status is 0.
+ */
+static int access_behind_port(const struct vas_io *io)
+{
+	if (!(io->flags & VAS_IO_WRITE))
+		memset(io->data, 0, io->len);
+	return 1;
+}
+
 static int access_bar(struct vas_pci *pci, const struct vas_io *io)
 {
 	struct pci_function *function;
 	uint32_t index;
+	bool is_behind;
 
 	pthread_mutex_lock(&pci->lock);
 	function = get_by_address(pci, io, &index);
+	is_behind = !function && is_behind_port(pci, io);
 	pthread_mutex_unlock(&pci->lock);
 	if (!function)
-		return 0;
+		return is_behind ? access_behind_port(io) : 0;
 	access_function(function, index, io);
 	pci_bus_put(function);
 	return 1;

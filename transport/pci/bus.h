@@ -21,10 +21,11 @@
 /* What others look at of a root port, so that they need no lock but the bus's. */
 struct pci_port_view {
 	bool is_there;
-	bool is_up;	  /* there is a device, and the link to it is up */
-	uint8_t bus;	  /* the secondary one; 0: none yet */
-	uint16_t control; /* of the slot: PCI_EXP_SLTCTL_* */
-	uint64_t window;  /* where its window for memory was placed; 0: nowhere */
+	bool is_up;	   /* there is a device, and the link to it is up */
+	uint8_t bus;	   /* the secondary one; 0: none yet */
+	uint16_t control;  /* of the slot: PCI_EXP_SLTCTL_* */
+	uint64_t window;   /* where its window for memory was placed; 0: nowhere */
+	uint64_t from, to; /* memory that it passes on, as the guest has it; or nothing */
 };
 
 struct vas_pci {

@@ -126,12 +126,24 @@ static bool look_for_device(struct pci_port *port)
 	return has_device;
 }
 
+/* The window for memory; with its base behind its limit, or decoding off, there is none. */
+static void publish_window(const struct pci_function *function, struct pci_port_view *view)
+{
+	const bool is_on = pci_get(function, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY;
+
+	view->from = (uint64_t)(pci_get(function, PCI_MEMORY_BASE, 2) & 0xfff0) << 16;
+	view->to = is_on ? ((uint64_t)(pci_get(function, PCI_MEMORY_LIMIT, 2) & 0xfff0) << 16) +
+				   (1u << 20) :
+			   0;
+}
+
 static void publish(struct pci_port *port)
 {
 	struct vas_pci *pci = port->function.pci;
 	struct pci_port_view *view = &pci->ports[port->function.slot];
 
 	pthread_mutex_lock(&pci->lock);
+	publish_window(&port->function, view);
 	view->is_up = port->is_up;
 	view->bus = (uint8_t)pci_get(&port->function, PCI_SECONDARY_BUS, 1);
 	view->control = get_register(port, PCI_EXP_SLTCTL);
@@ -402,7 +414,7 @@ static void fill_bridge(struct pci_function *function)
 		  PCI_BRIDGE_CTL_PARITY | PCI_BRIDGE_CTL_SERR | PCI_BRIDGE_CTL_BUS_RESET, 2);
 }
 
-/* The window is where the guest looks for room for BARs; what it says is not looked at here. */
+/* The window is where the guest looks for room for BARs; they are decoded wherever they are. */
 static void place_window(struct pci_function *function)
 {
 	uint64_t at = pci_bus_place_window(function->pci, function->slot, PCI_PORT_WINDOW);
