@@ -188,7 +188,7 @@ int memory_read(const struct memory *memory, uint64_t gpa, void *to, uint32_t le
 
 		if (!bytes)
 			return -EFAULT;
-		memcpy(to, bytes, there);
+		memmove(to, bytes, there);
 		to = (uint8_t *)to + there;
 		gpa += there;
 		len -= (uint32_t)there;
@@ -204,7 +204,7 @@ int memory_write(const struct memory *memory, uint64_t gpa, const void *from, ui
 
 		if (!bytes)
 			return -EFAULT;
-		memcpy(bytes, from, there);
+		memmove(bytes, from, there);
 		memory_mark(memory, gpa, there);
 		from = (const uint8_t *)from + there;
 		gpa += there;

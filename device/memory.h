@@ -117,7 +117,10 @@ uint8_t *memory_range(const struct memory *memory, uint64_t gpa, uint64_t len);
 /* The gpa of a user address of which len bytes lie in one region. -EFAULT: they don't. */
 int memory_gpa_of_user(const struct memory *memory, uint64_t user, uint64_t len, uint64_t *gpa);
 
-/* Copy out of it, or into it and mark what was written. -EFAULT: not all of it is memory. */
+/*
+ * Copy out of it, or into it and mark what was written. -EFAULT: not all of it is memory. What is
+ * copied may be in it, too, where a guest sends to itself; a hostile one lets the two overlap.
+ */
 int memory_read(const struct memory *memory, uint64_t gpa, void *to, uint32_t len);
 int memory_write(const struct memory *memory, uint64_t gpa, const void *from, uint32_t len);
 

@@ -10,7 +10,8 @@ module_roots='
 	virtio_pci virtio_mmio virtio_blk virtio_net virtio_rng virtio_console virtio_balloon virtio_mem
 	vmw_vsock_virtio_transport vsock_loopback 9p 9pnet_virtio
 	kvm_amd kvm_intel vhost_net vhost_vsock vhost_scsi vdpa vhost_vdpa vdpa_sim_net
-	vfio_pci vfio_iommu_type1 iommufd uio_pci_generic tun veth loop virtiofs nvme e1000e ext4 crc32c_generic'
+	vfio_pci vfio_iommu_type1 iommufd virtio_iommu uio_pci_generic tun veth loop virtiofs nvme e1000e ext4
+	crc32c_generic'
 
 # le FILE OFFSET SIZE: a little-endian number in a file
 le()

@@ -171,7 +171,7 @@ static bool write_at_once(struct net_receiver *receiver, const struct virtio_net
 	if (frame->nr != 1 || chain->nr_out || place->iov_len < len)
 		return false;
 	memcpy(bytes, header, receiver->header_len);
-	memcpy(bytes + receiver->header_len, frame->iov->iov_base, frame->len);
+	memmove(bytes + receiver->header_len, frame->iov->iov_base, frame->len);
 	memory_mark(receiver->queue->memory, chain->segments->gpa, len);
 	receiver->answers[receiver->filled] =
 		(struct vas_virtq_answer){ chain->head, chain->nr_descs, len };

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # Each command in the manual's section 1 does what its page says: lines with a dollar are typed, others are
 # what they print, among other things. A block with commands and no dollar, in any page, is a mistake; one
-# that begins with root's prompt is not typed. Nor is what needs a kernel's symbols ("vmlinux") or a Linux
-# that lets memory go (unplug): tests/vm has those.
+# that begins with root's prompt is not typed. Nor is what needs a Linux guest, and its symbols (vmlinux,
+# makedumpfile) or its letting memory go (unplug): tests/vm has those.
 # usage: SCRIPT MAN-DIR
 set -eu
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
@@ -86,7 +86,7 @@ type_it()
 	echo "# $page: $command"
 	program=${command%% *}
 	case $command in
-	*vmlinux* | *"vas unplug "*) return ;;
+	*vmlinux* | makedumpfile* | *"vas unplug "*) return ;;
 	*"&")
 		: >"$tmp/printed"
 		eval "${command%&} >>\"\$tmp/printed\" 2>&1 &"

@@ -3,14 +3,23 @@
 # An unmodified QEMU's guest has an IOMMU, and lets a device of another process reach what a request is
 # about, and no longer than that (iommu.strict=1). What it reads is what it wrote, with split and
 # packed rings, and with split ones after the device was killed.
-# usage: a_guest_has_an_iommu_before_its_devices.sh disk|net
+# usage: a_guest_has_an_iommu_before_its_devices.sh disk|net [virtio]
+# virtio: QEMU's virtio-iommu in place of its intel-iommu.
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=device.sh
 . "$(dirname "$0")/device.sh"
-device_kind "$1"
+device_kind "$@"
 append="intel_iommu=on iommu.strict=1 iommu.passthrough=0"
 iommu_device="-device intel-iommu,intremap=on,device-iotlb=on"
+iommu_words=,iommu_platform=on,ats=on,disable-legacy=on
+if [ "${2-}" = virtio ]; then
+	# Debian's 6.1 has no driver of it.
+	kernel_name=6.12
+	device_modules="virtio_iommu $device_modules"
+	iommu_device="-device virtio-iommu-pci"
+	iommu_words=,iommu_platform=on,disable-legacy=on
+fi
 
 # Each page that is mapped for a request is asked for.
 has_asked()
@@ -21,7 +30,7 @@ has_asked()
 # try SERIAL WORDS killed|lives
 try()
 {
-	name=$1 device_words=,iommu_platform=on,ats=on,disable-legacy=on$2 fate=$3
+	name=$1 device_words=$iommu_words$2 fate=$3
 	device_where 1
 	# shellcheck disable=SC2086,SC2154 # words
 	serve $where
