@@ -4,10 +4,16 @@
  * taken away.
  */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <vas/dirty.h>
 
 #include "include/uapi/linux/vas.h"
 #include "net_guest.h"
@@ -258,4 +264,67 @@ TEST(a_frame_that_comes_while_the_ring_is_mapped_waits_for_it)
 		pthread_join(thread, NULL);
 		guest_gets(&g, IN, 64, round);
 	}
+}
+
+/* ---- what is not there --------------------------------------------------------------------- */
+
+/* Of this process, in bytes. */
+static uint64_t nr_pinned(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long long kib = 0;
+	char line[200];
+
+	CHECK(file);
+	while (fgets(line, sizeof(line), file) && sscanf(line, "VmPin: %llu", &kib) != 1)
+		;
+	fclose(file);
+	return kib * 1024;
+}
+
+static void allow_to_pin(uint64_t bytes)
+{
+	struct rlimit limit = { bytes, bytes };
+
+	CHECK_OK(setrlimit(RLIMIT_MEMLOCK, &limit));
+	device_drop_capability(CAP_IPC_LOCK);
+}
+
+static void both_ways(struct net_guest *g)
+{
+	post(g, IN, 2048);
+	host_sends(g, 100, 1);
+	guest_gets(g, IN, 100, 1);
+	net_guest_send_frame(g, 200, 2);
+	host_gets(g, 200, 2);
+}
+
+#define FAR (512 * MIB)
+
+/* A page of the log, for memory far away, is one more than it may pin: no fault of the driver's. */
+TEST(a_queue_waits_for_what_the_host_does_not_have)
+{
+	struct vas *vas = device_vas(1024 * MIB, RAM, 0);
+	char *ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
+	struct vring_used_elem elem;
+	struct vas_tracker *tracker;
+	struct net_guest g;
+
+	CHECK(ram != MAP_FAILED);
+	device_add(vas, FAR, MIB);
+	net_guest_join(&g, vas, ram, 0);
+	both_ways(&g);
+	allow_to_pin(nr_pinned());
+	close(g.sock);
+	close(g.net);
+	net_guest_join(&g, vas, ram, 0);
+	both_ways(&g);
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &tracker));
+	post(&g, FAR, 2048);
+	host_sends(&g, 300, 3);
+	CHECK(!virtqueue_wait(&g.receiveq, &elem, 30));
+	vas_tracker_detach(tracker);
+	CHECK(virtqueue_wait(&g.receiveq, &elem, TEST_HANG_MS));
+	CHECK_EQ(elem.len, HEADER_LEN + 300);
+	CHECK(!virtqueue_is_broken(&g.receiveq, 0));
 }

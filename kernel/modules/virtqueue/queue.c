@@ -178,7 +178,13 @@ bool vas_queue_enable_kick(struct vas_queue *queue)
 }
 EXPORT_SYMBOL_GPL(vas_queue_enable_kick);
 
-/* The lock is held. 0: nothing left to do; 1: more; -EAGAIN: not now. */
+/* No fault of the driver's: the same again, later. -ENOMEM: of what the host has, or allows. */
+static bool is_passing(int err)
+{
+	return err == -EAGAIN || err == -EINTR || err == -ENOMEM;
+}
+
+/* The lock is held. 0: nothing left to do; 1: more; or an error: not now, or it is broken. */
 static int serve_batch(struct vas_queue *queue)
 {
 	int result;
@@ -189,7 +195,7 @@ static int serve_batch(struct vas_queue *queue)
 		return -EAGAIN;
 	result = queue->ops->serve(queue);
 	tell_driver(queue);
-	if (result < 0 && result != -EAGAIN && result != -EINTR)
+	if (result < 0 && !is_passing(result))
 		break_queue(queue);
 	return result;
 }

@@ -33,8 +33,8 @@ struct vas_queue_set;
  * @started: the queue's thread is about to run. May be NULL
  * @stopping: whoever else may wake the queue must not any more. May be NULL
  * @serve: serve some requests, a bounded number, and leave early if vas_queue_is_wanted(). 1: there
- *	is more to do; 0: there is not, and a kick or vas_queue_wake() will tell of more; -EAGAIN:
- *	not now; another error: the ring makes no sense
+ *	is more to do; 0: there is not, and a kick or vas_queue_wake() will tell of more; -EAGAIN,
+ *	-EINTR, -ENOMEM: not now; another error: the ring makes no sense
  * @forget: a request that was begun is to be begun anew. May be NULL
  *
  * @serve and @forget run with the queue's lock held, in process context. Whoever may not sleep can
