@@ -268,6 +268,39 @@ TEST(a_frame_that_comes_while_the_ring_is_mapped_waits_for_it)
 
 /* ---- what is not there --------------------------------------------------------------------- */
 
+static void steer_packets(struct net_guest *g)
+{
+	char path[80];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/queues/rx-0/rps_cpus", g->name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		test_skip("%s: %s", path, strerror(errno));
+	CHECK_EQ(write(fd, "3", 1), 1);
+	close(fd);
+}
+
+/* A driver may send by a queue of which it has not said that it uses it. */
+TEST(a_pair_that_is_not_in_use_sends_all_the_same)
+{
+	struct vas_net_open arg = { .features = VERSION_1, .nr_pairs = 4 };
+	struct net_guest g;
+	uint32_t nr = 2;
+
+	net_guest_init(&g, 0);
+	close(g.sock);
+	close(g.net);
+	g.net = open("/dev/vas_net", O_RDWR | O_CLOEXEC);
+	CHECK_OK(net_guest_open(&g, arg));
+	net_guest_up(&g);
+	CHECK_OK(ioctl(g.net, VAS_NET_SET_PAIRS, &nr));
+	CHECK_OK(net_guest_start(&g, 7, 0));
+	steer_packets(&g);
+	net_guest_send_frame(&g, 300, 4);
+	host_gets(&g, 300, 4);
+}
+
 /* Of this process, in bytes. */
 static uint64_t nr_pinned(void)
 {
