@@ -99,17 +99,22 @@ EXPORT_SYMBOL_GPL(vas_queue_set_init);
  * @ops: VAS_QUEUE_SET_OPS()
  * @features: what the driver has accepted
  *
- * Return: as vas_bind().
+ * Return: as vas_bind(); -EACCES: it can only be read, and rings are written.
  */
 int vas_queue_set_bind(struct vas_queue_set *set, int fd, const struct vas_ops *ops, u64 features)
 {
 	int err = vas_bind(fd, ops, set, &set->vas);
 
-	if (err)
+	if (err) {
 		set->vas = NULL;
-	else
-		set->features = features;
-	return err;
+		return err;
+	}
+	if (vas_is_readonly(set->vas)) {
+		vas_queue_set_clean(set);
+		return -EACCES;
+	}
+	set->features = features;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(vas_queue_set_bind);
 
