@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas_blk.ko: a guest's driver that does its worst can break its own queue, and nothing else. */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blk_guest.h"
@@ -351,4 +353,19 @@ TEST(a_guest_cannot_keep_its_queue_from_being_frozen_unplugged_or_stopped)
 	g.ram[DATA] = 0x7f;
 	test_wait(is_being_served, g.ram, TEST_HANG_MS);
 	CHECK(queue_stop(&g).nr_requests < SIZE);
+}
+
+/* A program that runs as its owner, whoever starts it, must not stay so once others write to it. */
+TEST(a_disk_is_written_as_by_whoever_opened_its_file)
+{
+	struct guest g;
+	struct stat stat;
+
+	device_drop_capability(CAP_FSETID);
+	guest_init(&g, 0);
+	CHECK_OK(fchmod(g.file, 04755));
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_OUT, 0, (struct part){ DATA, 512, 0 }, 0, NULL),
+		 VIRTIO_BLK_S_OK);
+	CHECK_OK(fstat(g.file, &stat));
+	CHECK_EQ(stat.st_mode & 07777, 0755);
 }

@@ -2,9 +2,11 @@
 #include "device.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/protocol/protocol.h"
@@ -280,4 +282,14 @@ struct vas *device_vas(uint64_t limit, uint64_t ram, uint32_t create_flags)
 	CHECK_OK(vas_create(&options, &vas));
 	device_add(vas, 0, ram);
 	return vas;
+}
+
+void device_drop_capability(int capability)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	CHECK_OK(syscall(SYS_capget, &header, data));
+	data[0].effective &= ~(1u << capability);
+	CHECK_OK(syscall(SYS_capset, &header, data));
 }

@@ -53,6 +53,9 @@ struct vas *device_vas(uint64_t limit, uint64_t ram, uint32_t create_flags);
 /* A region in a further file of its own, from that one's start on: the file's fd. */
 int device_add_file(struct vas *vas, uint64_t gpa, uint64_t size);
 
+/* From now on this process can do without one of its capabilities, CAP_*. */
+void device_drop_capability(int capability);
+
 /* As vas_info(), with counts of all there is, however busy the machine. */
 struct vas_info device_vas_info(struct vas *vas);
 

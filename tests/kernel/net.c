@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -699,6 +700,7 @@ TEST(devices_that_cannot_be_are_refused)
 	struct vas_net_open good = { .features = VERSION_1, .nr_pairs = 2 }, bad;
 	uint64_t features;
 	struct net_guest g;
+	char path[40];
 
 	net_guest_init(&g, 0);
 	CHECK_EQ(net_guest_open(&g, good), -EBUSY);
@@ -741,6 +743,11 @@ TEST(devices_that_cannot_be_are_refused)
 	bad = good;
 	bad.vas_fd = g.sock;
 	CHECK(net_guest_open(&g, bad) < 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", vas_fd(g.vas));
+	bad.vas_fd = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK(bad.vas_fd >= 0);
+	CHECK_EQ(net_guest_open(&g, bad), -EACCES);
+	CHECK_OK(net_guest_open(&g, good));
 }
 
 /* One with two pairs. */

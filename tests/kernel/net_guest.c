@@ -49,7 +49,7 @@ struct vas_queue_stopped net_guest_stop(struct net_guest *g, uint32_t index)
 	return stopped;
 }
 
-static void set_up(struct net_guest *g)
+void net_guest_up(struct net_guest *g)
 {
 	struct ifreq ifreq = { .ifr_flags = IFF_UP | IFF_PROMISC };
 	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(OUR_TYPE) };
@@ -77,7 +77,7 @@ void net_guest_join(struct net_guest *g, struct vas *vas, char *ram, uint64_t fe
 	CHECK_OK(net_guest_open(g, arg));
 	CHECK_OK(net_guest_start(g, 0, 0));
 	CHECK_OK(net_guest_start(g, 1, 0));
-	set_up(g);
+	net_guest_up(g);
 }
 
 void net_guest_init(struct net_guest *g, uint64_t features)

@@ -45,6 +45,9 @@ void net_guest_join(struct net_guest *g, struct vas *vas, char *ram, uint64_t fe
 /* A guest whose two queues run, and an interface that is up; skips the case without vas_net.ko. */
 void net_guest_init(struct net_guest *g, uint64_t features);
 
+/* The interface is up, and the host's socket on it. */
+void net_guest_up(struct net_guest *g);
+
 /* As the ioctl: 0 or -errno. */
 int net_guest_open(struct net_guest *g, struct vas_net_open arg);
 int net_guest_start(struct net_guest *g, uint32_t index, uint32_t base);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "queue.h"
 
+#include <linux/cred.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -88,12 +90,15 @@ static int serve_step(struct blk_queue *blk)
 	return 1;
 }
 
+/* What is done to the disk's file is done as whoever opened it, not as the kernel. */
 static int blk_queue_serve(struct vas_queue *queue)
 {
+	const struct cred *own = override_creds(to_blk(queue)->disk->file->f_cred);
 	int nr, result = 1;
 
 	for (nr = 0; nr < MAX_STEPS && result > 0 && !vas_queue_is_wanted(queue); nr++)
 		result = serve_step(to_blk(queue));
+	revert_creds(own);
 	return result ? result : vas_queue_enable_kick(queue);
 }
 

@@ -192,7 +192,8 @@ static void init_dev(struct port *port, struct net_device *dev, const struct vas
 		eth_hw_addr_set(dev, arg->mac);
 }
 
-static int register_dev(struct port *port, struct net_device *dev)
+/* All pairs may receive from the first: the guest's driver does not ask before it sends. */
+static int register_dev(struct net_device *dev, char name[VAS_NET_NAME_LEN])
 {
 	int err;
 
@@ -200,7 +201,7 @@ static int register_dev(struct port *port, struct net_device *dev)
 	err = register_netdevice(dev);
 	if (!err) {
 		netif_set_real_num_tx_queues(dev, 1);
-		netif_set_real_num_rx_queues(dev, 1);
+		strscpy(name, dev->name, VAS_NET_NAME_LEN);
 	}
 	rtnl_unlock();
 	return err;
@@ -236,10 +237,9 @@ int port_create(struct port *port, struct vas_net_open *arg)
 	if (!dev)
 		goto err_free_pairs;
 	init_dev(port, dev, arg);
-	err = register_dev(port, dev);
+	err = register_dev(dev, arg->name);
 	if (err)
 		goto err_free_dev;
-	strscpy(arg->name, dev->name, sizeof(arg->name));
 	port->dev = dev;
 	return 0;
 err_free_dev:
@@ -274,8 +274,6 @@ int port_set_pairs(struct port *port, u32 nr)
 		return -EINVAL;
 	rtnl_lock();
 	err = netif_set_real_num_tx_queues(port->dev, nr);
-	if (!err)
-		err = netif_set_real_num_rx_queues(port->dev, nr);
 	rtnl_unlock();
 	return err;
 }

@@ -41,7 +41,8 @@ struct vas_net_open {
  * where the interface appears. Queue 2i is the guest's receiveq i, 2i + 1 its transmitq.
  * What the host sends while a receiveq is stopped waits for the one that is started next, 1,024
  * frames of it: a queue may change hands. SET_LINK: 0: the guest is gone, or its link is down; at
- * first it is up. SET_PAIRS: the driver uses so many (VIRTIO_NET_CTRL_MQ); at first 1.
+ * first it is up. SET_PAIRS: the host sends by so many (VIRTIO_NET_CTRL_MQ); at first 1; it
+ * receives from all.
  * SET_OFFLOADS: what it takes now (VIRTIO_NET_CTRL_GUEST_OFFLOADS), bits of its features.
  */
 #define VAS_NET_GET_FEATURES _IOR(0xe8, 0x60, __u64)

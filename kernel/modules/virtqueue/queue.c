@@ -77,7 +77,6 @@ static void tell_driver(struct vas_queue *queue)
 	queue->nr_told = queue->nr_requests;
 	if (!vas_virtq_wants_interrupt(ring, ring->format))
 		return;
-	queue->nr_calls++;
 	vas_irq_raise(&queue->call);
 }
 
@@ -96,8 +95,8 @@ bool vas_queue_try_begin(struct vas_queue *queue)
 	/* Who has turned interrupts off (netconsole) may have come upon the gate's holder. */
 	if (irqs_disabled() || !spin_trylock(&queue->gate))
 		return false;
-	if (queue->is_taken || queue->is_quiet || queue->is_broken || !queue->ring.maps[0] ||
-	    atomic_read(&queue->nr_waiting)) {
+	if (queue->is_taken || queue->is_quiet || queue->is_halted || queue->is_broken ||
+	    !queue->ring.maps[0] || atomic_read(&queue->nr_waiting)) {
 		spin_unlock(&queue->gate);
 		return false;
 	}
@@ -179,18 +178,24 @@ bool vas_queue_enable_kick(struct vas_queue *queue)
 }
 EXPORT_SYMBOL_GPL(vas_queue_enable_kick);
 
-/* The lock is held. 0: nothing left to do; 1: more; -EAGAIN: not now. */
+/* No fault of the driver's: the same again, later. -ENOMEM: of what the host has, or allows. */
+static bool is_passing(int err)
+{
+	return err == -EAGAIN || err == -EINTR || err == -ENOMEM;
+}
+
+/* The lock is held. 0: nothing left to do; 1: more; or an error: not now, or it is broken. */
 static int serve_batch(struct vas_queue *queue)
 {
 	int result;
 
 	if (queue->is_broken)
 		return 0;
-	if (queue->is_quiet || vas_ring_map(&queue->ring))
+	if (queue->is_quiet || queue->is_halted || vas_ring_map(&queue->ring))
 		return -EAGAIN;
 	result = queue->ops->serve(queue);
 	tell_driver(queue);
-	if (result < 0 && result != -EAGAIN && result != -EINTR)
+	if (result < 0 && !is_passing(result))
 		break_queue(queue);
 	return result;
 }
@@ -247,11 +252,15 @@ void vas_queue_unmap(struct vas_queue *queue, const struct vas_mapping *mapping)
 	vas_queue_wake(queue);
 }
 
-/* Frozen, or not any more: once this returns nothing is served. */
-void vas_queue_set_quiet(struct vas_queue *queue, bool quiet)
+/*
+ * Frozen, or not any more: once this returns nothing is served. Each map is asked for itself: one
+ * that is gone by then is not told of the thaw, so others must not wait for that.
+ */
+void vas_queue_set_quiet(struct vas_queue *queue, const struct vas_mapping *mapping, bool quiet)
 {
 	claim_queue(queue);
-	queue->is_quiet = quiet;
+	if (vas_ring_has(&queue->ring, mapping))
+		queue->is_quiet = quiet;
 	unlock_queue(queue);
 	vas_queue_wake(queue);
 }
@@ -325,13 +334,14 @@ static void stop_thread(struct vas_queue *queue)
 	put_task_struct(queue->thread);
 }
 
-/* The queue has come from ->alloc(), and stays the caller's after an error. */
+/* The queue has come from ->alloc(), and stays the caller's after an error. It is halted. */
 int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
 		    const struct vas_queue_start *arg)
 {
 	int err;
 
 	queue->ops = set->ops;
+	queue->is_halted = true;
 	mutex_init(&queue->lock);
 	spin_lock_init(&queue->gate);
 	queue->chain.max_segments = VAS_RING_MAX_SEGMENTS;
@@ -351,7 +361,6 @@ int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
 		goto err_stop_thread;
 	if (queue->ops->started)
 		queue->ops->started(queue);
-	vas_queue_wake(queue);
 	return 0;
 err_stop_thread:
 	stop_thread(queue);
@@ -362,18 +371,27 @@ err_free_segments:
 	return err;
 }
 
+/* The set has it: from now on it is served. */
+void vas_queue_go(struct vas_queue *queue)
+{
+	claim_queue(queue);
+	queue->is_halted = false;
+	unlock_queue(queue);
+	vas_queue_wake(queue);
+}
+
 /* Serve no more, and tell how it stays. A request that is half done will be done again, whole. */
 void vas_queue_halt(struct vas_queue *queue, struct vas_queue_stopped *stopped)
 {
 	claim_queue(queue);
-	queue->is_quiet = true;
+	queue->is_halted = true;
 	stopped->base = vas_ring_base(&queue->ring);
 	stopped->broken = queue->is_broken;
 	stopped->nr_requests = queue->nr_requests;
 	unlock_queue(queue);
 }
 
-/* Nobody calls its ops any more. */
+/* It is halted, so nobody raises its interrupts; and nobody calls its ops any more. */
 void vas_queue_stop(struct vas_queue *queue)
 {
 	if (queue->ops->stopping)

@@ -33,8 +33,8 @@ struct vas_queue_set;
  * @started: the queue's thread is about to run. May be NULL
  * @stopping: whoever else may wake the queue must not any more. May be NULL
  * @serve: serve some requests, a bounded number, and leave early if vas_queue_is_wanted(). 1: there
- *	is more to do; 0: there is not, and a kick or vas_queue_wake() will tell of more; -EAGAIN:
- *	not now; another error: the ring makes no sense
+ *	is more to do; 0: there is not, and a kick or vas_queue_wake() will tell of more; -EAGAIN,
+ *	-EINTR, -ENOMEM: not now; another error: the ring makes no sense
  * @forget: a request that was begun is to be begun anew. May be NULL
  *
  * @serve and @forget run with the queue's lock held, in process context. Whoever may not sleep can
@@ -61,6 +61,7 @@ struct vas_queue_ops {
  * @nr_waiting: others that want @lock: then nothing further is served before they have had it
  * @ring: the queue in guest memory
  * @is_quiet: the memory is frozen
+ * @is_halted: the set does not have it yet, or not for long: nobody could ask it to be quiet
  * @is_broken: the ring made no sense; nothing more is served
  * @is_kicked: there may be something to do
  * @has_err: @err is attached
@@ -71,7 +72,6 @@ struct vas_queue_ops {
  * @chain: as vas_queue_peek() has found it
  * @nr_requests: how many have been answered
  * @nr_told: how many of them the driver has been interrupted for, unless it did not want to be
- * @nr_calls: how many interrupts that took
  */
 struct vas_queue {
 	const struct vas_queue_ops *ops;
@@ -81,6 +81,7 @@ struct vas_queue {
 	atomic_t nr_waiting;
 	struct vas_ring ring;
 	bool is_quiet;
+	bool is_halted;
 	bool is_broken;
 	bool is_kicked;
 	bool has_err;
@@ -91,7 +92,6 @@ struct vas_queue {
 	struct vas_virtq_chain chain;
 	u64 nr_requests;
 	u64 nr_told;
-	u64 nr_calls;
 };
 
 /**
@@ -161,9 +161,10 @@ bool vas_queue_enable_kick(struct vas_queue *queue);
 /* Within the module. */
 int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
 		    const struct vas_queue_start *arg);
+void vas_queue_go(struct vas_queue *queue);
 void vas_queue_halt(struct vas_queue *queue, struct vas_queue_stopped *stopped);
 void vas_queue_stop(struct vas_queue *queue);
 void vas_queue_unmap(struct vas_queue *queue, const struct vas_mapping *mapping);
-void vas_queue_set_quiet(struct vas_queue *queue, bool quiet);
+void vas_queue_set_quiet(struct vas_queue *queue, const struct vas_mapping *mapping, bool quiet);
 
 #endif

@@ -27,15 +27,14 @@ void vas_queue_invalidate(void *priv, struct vas_mapping *mapping, ktime_t deadl
 }
 EXPORT_SYMBOL_GPL(vas_queue_invalidate);
 
-/* Each queue is asked of each map that it writes; all of them are quiet at the first one. */
-static void set_quiet(struct vas_queue_set *set, bool quiet)
+static void set_quiet(struct vas_queue_set *set, const struct vas_mapping *mapping, bool quiet)
 {
 	int i;
 
 	down_read(&set->lock);
 	for (i = 0; i < VAS_QUEUE_MAX; i++)
 		if (set->queues[i])
-			vas_queue_set_quiet(set->queues[i], quiet);
+			vas_queue_set_quiet(set->queues[i], mapping, quiet);
 	up_read(&set->lock);
 }
 
@@ -49,7 +48,7 @@ static void set_quiet(struct vas_queue_set *set, bool quiet)
  */
 int vas_queue_quiesce(void *priv, struct vas_mapping *mapping, ktime_t deadline)
 {
-	set_quiet(priv, true);
+	set_quiet(priv, mapping, true);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(vas_queue_quiesce);
@@ -61,7 +60,7 @@ EXPORT_SYMBOL_GPL(vas_queue_quiesce);
  */
 void vas_queue_resume(void *priv, struct vas_mapping *mapping)
 {
-	set_quiet(priv, false);
+	set_quiet(priv, mapping, false);
 }
 EXPORT_SYMBOL_GPL(vas_queue_resume);
 
@@ -100,17 +99,22 @@ EXPORT_SYMBOL_GPL(vas_queue_set_init);
  * @ops: VAS_QUEUE_SET_OPS()
  * @features: what the driver has accepted
  *
- * Return: as vas_bind().
+ * Return: as vas_bind(); -EACCES: it can only be read, and rings are written.
  */
 int vas_queue_set_bind(struct vas_queue_set *set, int fd, const struct vas_ops *ops, u64 features)
 {
 	int err = vas_bind(fd, ops, set, &set->vas);
 
-	if (err)
+	if (err) {
 		set->vas = NULL;
-	else
-		set->features = features;
-	return err;
+		return err;
+	}
+	if (vas_is_readonly(set->vas)) {
+		vas_queue_set_clean(set);
+		return -EACCES;
+	}
+	set->features = features;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(vas_queue_set_bind);
 
@@ -131,15 +135,21 @@ long vas_queue_set_offer(struct vas_queue_set *set, const void __user *arg)
 }
 EXPORT_SYMBOL_GPL(vas_queue_set_offer);
 
-static struct vas_queue *set_queue(struct vas_queue_set *set, u32 index, struct vas_queue *queue)
+static void set_queue(struct vas_queue_set *set, u32 index, struct vas_queue *queue)
 {
-	struct vas_queue *old;
-
 	down_write(&set->lock);
-	old = set->queues[index];
 	set->queues[index] = queue;
 	up_write(&set->lock);
-	return old;
+}
+
+/* Halted before the set forgets it: vas_ops must not promise for a queue that they do not find. */
+static void stop_queue(struct vas_queue_set *set, u32 index, struct vas_queue_stopped *stopped)
+{
+	struct vas_queue *queue = set->queues[index];
+
+	vas_queue_halt(queue, stopped);
+	set_queue(set, index, NULL);
+	vas_queue_stop(queue);
 }
 
 /**
@@ -174,6 +184,7 @@ long vas_queue_set_start(struct vas_queue_set *set, const void __user *arg)
 		return err;
 	}
 	set_queue(set, start.index, queue);
+	vas_queue_go(queue);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(vas_queue_set_start);
@@ -190,18 +201,15 @@ EXPORT_SYMBOL_GPL(vas_queue_set_start);
 long vas_queue_set_stop(struct vas_queue_set *set, void __user *arg)
 {
 	struct vas_queue_stopped stopped;
-	struct vas_queue *queue;
 
 	if (copy_from_user(&stopped, arg, sizeof(stopped)))
 		return -EFAULT;
 	if (stopped.index >= set->ops->max_queues)
 		return -EINVAL;
 	stopped.index = array_index_nospec(stopped.index, VAS_QUEUE_MAX);
-	queue = set_queue(set, stopped.index, NULL);
-	if (!queue)
+	if (!set->queues[stopped.index])
 		return -ENOENT;
-	vas_queue_halt(queue, &stopped);
-	vas_queue_stop(queue);
+	stop_queue(set, stopped.index, &stopped);
 	return copy_to_user(arg, &stopped, sizeof(stopped)) ? -EFAULT : 0;
 }
 EXPORT_SYMBOL_GPL(vas_queue_set_stop);
@@ -212,14 +220,12 @@ EXPORT_SYMBOL_GPL(vas_queue_set_stop);
  */
 void vas_queue_set_clean(struct vas_queue_set *set)
 {
+	struct vas_queue_stopped unused;
 	u32 i;
 
-	for (i = 0; i < VAS_QUEUE_MAX; i++) {
-		struct vas_queue *queue = set_queue(set, i, NULL);
-
-		if (queue)
-			vas_queue_stop(queue);
-	}
+	for (i = 0; i < VAS_QUEUE_MAX; i++)
+		if (set->queues[i])
+			stop_queue(set, i, &unused);
 	if (!set->vas)
 		return;
 	vas_put(set->vas);
