@@ -135,7 +135,8 @@ VAS_API int vas_pci_add_vfio(struct vas_pci *pci, uint32_t slot,
  * Take a device away, at once: it is reset, and from then on nobody answers there. Waits for
  * accesses to it that are under way. Behind a root port the guest is told, afterwards: what it had
  * not written yet is lost. What the device's driver then reads, as it lets go, is zeros: Linux's
- * waits for a status of 0. -ENOENT: there is none.
+ * waits for a status of 0. That of a disk waits for requests that were under way, too, and they are
+ * not answered: ask for a disk by vas_pci_unplug(). -ENOENT: there is none.
  */
 VAS_API int vas_pci_remove(struct vas_pci *pci, uint32_t slot);
 
