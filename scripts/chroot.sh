@@ -22,6 +22,16 @@ chroot_lack()
 	fi
 }
 
+# chroot_devices FOLDER: what tests use, if this machine has it
+chroot_devices()
+{
+	for device in kvm net/tun; do
+		[ -c "/dev/$device" ] || continue
+		mkdir -p "$(dirname "$1/dev/$device")"
+		cp -a "/dev/$device" "$1/dev/$device"
+	done
+}
+
 # chroot_make SUITE FOLDER [OTHER-SUITE...]: with apt that knows this system's archive. The bare
 # system is kept in the cache.
 chroot_make()
@@ -42,6 +52,7 @@ chroot_make()
 	else
 		tar -C "$root" -xf "$base"
 	fi
+	chroot_devices "$root"
 	cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 	apt-config dump | grep -E '^Acquire::(https?::Proxy|Check-)' >"$root/etc/apt/apt.conf.d/90host" || :
 	{
@@ -54,19 +65,26 @@ chroot_make()
 	chroot_run "$root" apt-get -q update
 }
 
-# chroot_run FOLDER COMMAND...
+# chroot_run FOLDER COMMAND...: with the folder as the root of a mount namespace, since the kernel makes
+# no user namespaces in what is only changed to
 chroot_run()
 {
 	root=$1
 	shift
 	# shellcheck disable=SC2016 # for the shell in there
-	unshare --mount --pid --fork --kill-child sh -c '
+	unshare --mount --pid --fork --kill-child sh -ec '
+		mount --bind "$1" "$1"
 		mount -t proc proc "$1/proc"
 		mount -t sysfs -o ro sysfs "$1/sys"
 		mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
 		mount -t tmpfs tmpfs "$1/dev/shm"
 		mount -t tmpfs tmpfs "$1/run" # as on any machine: gone with those who run there
-		exec chroot "$@"' - "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+		cd "$1"
+		shift
+		pivot_root . . # the old one is above it now
+		umount --lazy .
+		cd /
+		exec "$@"' - "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
 		DEBIAN_FRONTEND=noninteractive INITRD=No "$@"
 }
 

@@ -9,13 +9,14 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
 	libxxhash-dev libzstd-dev liblz4-dev"
 base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universal-ctags spin
 	qemu-system-x86 qemu-system-arm cpio xz-utils zstd util-linux groff-base fish zsh busybox-static
+	iproute2 e2fsprogs
 	python3-dev python3-numpy python3-prometheus-client mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
 demo="$build qemu-system-x86 cpio xz-utils zstd util-linux"
-bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev dpdk-dev iproute2"
+bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev dpdk-dev"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
 kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
 vm_more="python3-drgn crash makedumpfile gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
-	dpdk dpdk-dev iproute2"
+	dpdk dpdk-dev"
 deb="git build-essential debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
 rpm="git xz-utils rpm rpmlint"
 portability="debootstrap dpkg-dev musl-tools"
@@ -73,6 +74,7 @@ names()
 	busybox-static         busybox             busybox              busybox         busybox-static
 	xz-utils               xz                  xz                   xz              xz
 	iproute2               ip                  iproute              iproute2        iproute2
+	e2fsprogs              mkfs.ext4           e2fsprogs            e2fsprogs       e2fsprogs
 	util-linux             unshare             util-linux           util-linux      util-linux
 	groff-base             groff               groff-base           groff           groff
 	gnuplot-nox            gnuplot             gnuplot              gnuplot         gnuplot

@@ -13,8 +13,8 @@ usage()
 	musl    build the libraries and the command with musl-gcc into build-musl/, link the README's
 	        program with them statically, and run the command's tests on that command. xxHash, zstd
 	        and lz4 are built for musl from the distribution's sources, which are kept in the cache.
-	trixie  in a chroot with Debian 13: setup, and all of ./dev test; half an hour and more. There is
-	        no /dev/kvm in it. What skips, and why, is told.
+	trixie  in a chroot with Debian 13: setup, and all of ./dev test, with its QEMU; half an hour and
+	        more. What skips, and why, is told.
 
 	Default: all. What cannot be had (no root, no network) is skipped with the reason.
 	END

@@ -184,13 +184,14 @@ int front_end_send_memory(struct front_end *front)
 
 int front_end_send_inflight(struct front_end *front, uint32_t nr_rings)
 {
+	uint16_t nr_descs = front->inflight_descs ? front->inflight_descs : FRONT_RING_SIZE;
 	struct vhost_user_message message;
 	int err;
 
 	if (front->inflight_fd < 0) {
 		front->inflight = (struct vhost_user_inflight){
 			.nr_queues = (uint16_t)nr_rings,
-			.queue_size = FRONT_RING_SIZE,
+			.queue_size = nr_descs,
 		};
 		err = front_end_send(front, VHOST_USER_GET_INFLIGHT_FD, 0, &front->inflight,
 				     sizeof(front->inflight), NULL, 0);
@@ -199,6 +200,7 @@ int front_end_send_inflight(struct front_end *front, uint32_t nr_rings)
 		if (err || !message.nr_fds)
 			return err ? err : -EPROTO;
 		front->inflight = message.inflight;
+		front->inflight.queue_size = nr_descs; /* QEMU's is its own, whatever comes back */
 		front->inflight_fd = message.fds[0];
 	}
 	return front_end_send(front, VHOST_USER_SET_INFLIGHT_FD, 0, &front->inflight,

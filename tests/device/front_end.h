@@ -38,9 +38,10 @@ struct front_end {
 	uint8_t *ram;
 	uint64_t ram_size;
 	uint64_t features;
-	bool is_packed;	 /* rings are packed: set it before features are negotiated */
-	bool has_iommu;	 /* rings are at FRONT_IOVA: set it before as well */
-	int inflight_fd; /* or -1 */
+	bool is_packed;		 /* rings are packed: set it before features are negotiated */
+	bool has_iommu;		 /* rings are at FRONT_IOVA: set it before as well */
+	int inflight_fd;	 /* or -1 */
+	uint16_t inflight_descs; /* room to ask for. 0: what the rings have */
 	struct vhost_user_inflight inflight;
 	struct front_ring rings[FRONT_MAX_RINGS];
 };
