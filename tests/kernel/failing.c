@@ -16,6 +16,7 @@
 #include "faults.h"
 #include "include/uapi/linux/vas.h"
 #include "kernel/modules/example/vas_example.h"
+#include "net_guest.h"
 
 #define MAX_POINTS 2000
 
@@ -201,6 +202,25 @@ static int serve_disk(void)
 	return err;
 }
 
+static struct net_guest network;
+
+static int serve_network(void)
+{
+	struct vas_net_open arg = { .features = VERSION_1, .nr_pairs = 1 };
+	int err;
+
+	network.net = open("/dev/vas_net", O_RDWR | O_CLOEXEC);
+	if (network.net < 0)
+		return -errno;
+	err = net_guest_open(&network, arg);
+	if (!err)
+		err = net_guest_start(&network, 0, 0);
+	if (!err)
+		err = net_guest_start(&network, 1, 0);
+	close(network.net);
+	return err;
+}
+
 static int all_is_let_go(void *unused)
 {
 	(void)unused;
@@ -266,5 +286,15 @@ TEST(consumers_fail_cleanly)
 	guest_init(&guest, 0);
 	close(guest.blk);
 	fails_cleanly("blk", serve_disk);
+	end();
+}
+
+TEST(networks_fail_cleanly)
+{
+	setup();
+	net_guest_init(&network, 0);
+	close(network.sock);
+	close(network.net);
+	fails_cleanly("net", serve_network);
 	end();
 }
