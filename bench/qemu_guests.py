@@ -117,6 +117,19 @@ class Guests:
                                      check=True, capture_output=True, text=True).stdout.strip()
         self.cmdline = self.shell("machine_cmdline").strip()
         self.nr = 0
+        self.processes = []
+
+    def start(self, command, **how):
+        self.processes.append(subprocess.Popen(command, **how))
+        return self.processes[-1]
+
+    def end(self):
+        """All that still runs."""
+        while self.processes:
+            process = self.processes.pop()
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
 
     def shell(self, command):
         return subprocess.run(["sh", "-c", f". {self.root}/scripts/vm-machine.sh; {command}"],
@@ -151,7 +164,7 @@ class Guests:
         pipe, output = self.pipe("pipe")
         name = f"bench-{os.getpid()}-{self.nr}"
         monitor = f"{self.folder}/qmp-{self.nr}"
-        holder = subprocess.Popen([self.vas, "run", "-q", "--name", name, *options, "--",
+        holder = self.start([self.vas, "run", "-q", "--name", name, *options, "--",
                                    *self.qemu("pipe:" + pipe, monitor),
                                    *(["-serial", ticks] if ticks else [])])
         qmp = Monitor(monitor, holder)
@@ -162,8 +175,7 @@ class Guests:
         if ticks:
             self.tell(pipe, output, "tick", "tick: ")
         # Nobody reads on: what it prints must not fill the pipe.
-        subprocess.Popen(["cat"], stdin=output, stdout=subprocess.DEVNULL,
-                         stderr=subprocess.DEVNULL)
+        self.start(["cat"], stdin=output, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(output)
         return holder, qmp, name
 
@@ -245,7 +257,11 @@ def main(name, doc, make, cases):
     for case in wanted:
         run, sizes, aims = cases[case]
         with tempfile.TemporaryDirectory() as folder, silent_unless_it_fails():
-            times = run(make(folder, *sizes or (options.memory, options.touched)), options.rounds)
+            guests = make(folder, *sizes or (options.memory, options.touched))
+            try:
+                times = run(guests, options.rounds)
+            finally:
+                guests.end()
         shown = {case: times} if "limit" in times else times
         for part, taken in shown.items():
             report(name, part, taken, aims, options.json)

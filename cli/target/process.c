@@ -3,9 +3,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/target/parse.h"
 
@@ -66,19 +68,31 @@ int process_each(pid_t pid, const char *folder, int (*take)(void *arg, int dir, 
 	return taken;
 }
 
-static int is_other(void *arg, int dir, const char *thread)
+/* Of one that has ended, too, the file can be opened, as long as it is listed. */
+static int has_memory(int dir, const char *thread)
 {
-	pid_t *pid = arg;
-	int number;
+	char path[64], byte;
+	int fd, has;
 
-	(void)dir;
-	if (parse_number(thread, &number) || number == *pid)
+	snprintf(path, sizeof(path), "%.20s/maps", thread);
+	fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
 		return 0;
-	*pid = number;
-	return 1;
+	has = read(fd, &byte, 1) == 1;
+	close(fd);
+	return has;
+}
+
+static int take_living(void *arg, int dir, const char *thread)
+{
+	pid_t *living = arg;
+
+	return has_memory(dir, thread) && !parse_number(thread, living);
 }
 
 pid_t process_living(pid_t pid)
 {
-	return process_each(pid, "task", is_other, &pid) ? pid : 0;
+	pid_t living = 0;
+
+	return process_each(pid, "task", take_living, &living) ? living : 0;
 }

@@ -22,8 +22,8 @@ int process_each(pid_t pid, const char *folder, int (*take)(void *arg, int dir, 
 		 void *arg);
 
 /*
- * A thread of it beside the first, or 0: where that has ended, /proc/PID tells of no memory and no
- * fd, and /proc/THREAD does.
+ * A thread of it that has memory, or 0, as for a process that has ended, and for the kernel's own.
+ * Where the first one has ended, /proc/PID tells of no memory and no fd, and /proc/THREAD does.
  */
 pid_t process_living(pid_t pid);
 
