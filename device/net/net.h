@@ -62,7 +62,7 @@ enum net_kind { NET_TAP, NET_PACKET, NET_STREAM, NET_NULL, NET_LOOPBACK };
 
 struct net_options {
 	enum net_kind kind;
-	/* NET_TAP, NET_PACKET: an interface (a tap is made if there is none); NET_STREAM: a socket */
+	/* NET_TAP, NET_PACKET: an interface; no such tap: it is made. NET_STREAM: a socket. */
 	const char *name;
 	uint32_t generate;  /* NET_NULL: bytes of the frames that the guest gets; 0: none */
 	const uint8_t *mac; /* NULL: whoever connects it, or the guest, chooses one */
