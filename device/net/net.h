@@ -8,7 +8,8 @@
  *	receive.c	a frame into the guest's buffers
  *	send.c		a frame out of a chain
  *	control.c	commands
- *	port.h		where frames go to and come from: tap.c, packet.c, null.c, loopback.c
+ *	port.h		where frames go to and come from: tap.c, packet.c, stream.c, null.c,
+ *			loopback.c
  *	segment.c	what is left to whoever is last, for guests that don't do it
  */
 #ifndef DEVICE_NET_NET_H
@@ -57,11 +58,12 @@ struct net {
 	uint32_t active_pairs; /* as many does the driver use */
 };
 
-enum net_kind { NET_TAP, NET_PACKET, NET_NULL, NET_LOOPBACK };
+enum net_kind { NET_TAP, NET_PACKET, NET_STREAM, NET_NULL, NET_LOOPBACK };
 
 struct net_options {
 	enum net_kind kind;
-	const char *name;   /* NET_TAP, NET_PACKET: the interface; a tap is made if there is none */
+	/* NET_TAP, NET_PACKET: an interface; no such tap: it is made. NET_STREAM: a socket. */
+	const char *name;
 	uint32_t generate;  /* NET_NULL: bytes of the frames that the guest gets; 0: none */
 	const uint8_t *mac; /* NULL: whoever connects it, or the guest, chooses one */
 	uint16_t mtu;	    /* 0: none */

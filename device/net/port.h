@@ -4,6 +4,7 @@
  *
  *	tap		an interface of the host's, with checksums and segments left to whoever can
  *	packet		one that is there already, by a packet socket; the same is left to others
+ *	stream		who is connected to a socket, as passt is: frames as they are
  *	null		takes all; gives nothing, or frames without end: what the rest costs
  *	loopback	what the guest sends is what it receives
  */
@@ -120,6 +121,6 @@ static inline void net_prefetch_to_read(const uint8_t *bytes)
 	__builtin_prefetch(net_next_line(bytes));
 }
 
-extern const struct net_port_ops net_tap, net_packet, net_null, net_loopback;
+extern const struct net_port_ops net_tap, net_packet, net_stream, net_null, net_loopback;
 
 #endif
