@@ -8,8 +8,8 @@
 #include "examples/echo.h"
 #include "fuzz.h"
 #include "include/uapi/linux/vas.h"
-#include "kernel/modules/blk/vas_blk.h"
-#include "kernel/modules/net/vas_net.h"
+#include "include/uapi/linux/vas_blk.h"
+#include "include/uapi/linux/vas_net.h"
 #include "kernel/modules/example/vas_example.h"
 #include "kernel/modules/test/vas_test.h"
 

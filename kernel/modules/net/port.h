@@ -9,7 +9,7 @@
 
 #include "../virtqueue/queue.h"
 #include "pool.h"
-#include "vas_net.h"
+#include <uapi/linux/vas_net.h>
 
 /* Before each frame, in memory as on the ring. */
 #define HEADER_LEN sizeof(struct virtio_net_hdr_v1)

@@ -16,7 +16,7 @@
 #include <linux/vas.h>
 
 #include "ring.h"
-#include "vas_queue.h"
+#include <uapi/linux/vas_queue.h>
 
 #define VAS_QUEUE_MAX 32u /* of a device */
 

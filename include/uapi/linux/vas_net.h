@@ -15,7 +15,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#include "../virtqueue/vas_queue.h"
+#include "vas_queue.h"
 
 #define VAS_NET_MAX_PAIRS 8u
 #define VAS_NET_MAX_SIZE  1024u /* of a queue */
