@@ -38,6 +38,7 @@ static const struct option longs[] = {
 	{ "tap", required_argument, NULL, DEVICE_TAP },
 	{ "packet", required_argument, NULL, DEVICE_PACKET },
 	{ "loopback", no_argument, NULL, DEVICE_LOOPBACK },
+	{ "module", optional_argument, NULL, DEVICE_MODULE },
 	{ "mac", required_argument, NULL, DEVICE_MAC },
 	{ "mtu", required_argument, NULL, DEVICE_MTU },
 	{ "counters", no_argument, NULL, DEVICE_COUNTERS },
@@ -149,13 +150,22 @@ static int serve(struct job *job)
 	return code;
 }
 
+/* Who works on a vas needs one. */
+static int serve_if_possible(struct job *job)
+{
+	if (!job->bus.path && job->device->needs_vas)
+		return fail_usage("a module of the kernel's serves a device on a bus: with "
+				  "--guest=PATH");
+	return serve(job);
+}
+
 static int open_and_serve(struct job *job)
 {
 	int code = job->kind->open(&job->device);
 
 	if (code)
 		return code;
-	code = serve(job);
+	code = serve_if_possible(job);
 	job->kind->close();
 	return code;
 }
@@ -372,6 +382,8 @@ const struct verb verb_device = {
 		"      --tap=NAME          the host's end is a tap, which is made if there is none\n"
 		"      --packet=NAME       it is an interface that is there, by a packet socket\n"
 		"      --loopback          what the guest sends is what it receives\n"
+		"      --module[=NAME]     it is an interface that vas_net.ko makes, which serves the queues in\n"
+		"                          the kernel for as long as the command lives: with --guest\n"
 		"      --null[=BYTES]      takes all frames, and gives none, or as many of that size as the\n"
 		"                          guest has room for: for measuring\n"
 		"      --mac=ADDRESS       what the guest finds as its address\n"
