@@ -12,9 +12,17 @@
 #include <unistd.h>
 
 struct device_queue;
+struct vas;
 struct vas_device;
 
 struct vas_device_ops {
+	/*
+	 * On a bus: the device is to be served for the guest with this vas, before all else; and no
+	 * more, after all else. NULL: it is of no interest to it. -errno, and vas_error() says why.
+	 */
+	int (*bind)(struct vas_device *device, struct vas *vas);
+	void (*unbind)(struct vas_device *device);
+
 	/*
 	 * The first queue is about to be served, for a driver that has accepted these features, all
 	 * of them offered. -errno: it must not be, and vas_error() says why.
@@ -56,6 +64,7 @@ struct vas_device {
 	uint32_t max_queues;
 	uint32_t queue_num;  /* for vhost-user: of a network device pairs; 0: max_queues */
 	uint32_t queue_size; /* the largest */
+	bool needs_vas;	     /* it can only be served on a bus */
 	/*
 	 * DEVICE_KEPT words for what the driver has asked for by commands: zeros after a reset, and
 	 * what a process before this one has left. Others may write there. NULL: nothing is kept.

@@ -707,6 +707,24 @@ void device_queue_give_back(struct device_queue *queue, struct vas_virtq_chain *
 	device_queue_leave(queue);
 }
 
+bool device_queue_lend(struct device_queue *queue, uint32_t *base)
+{
+	device_queue_leave(queue);
+	*base = base_of(queue);
+	return !queue->nr_taken && !has_again(queue) && !device_queue_is_stopping(queue) &&
+	       !__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED);
+}
+
+int device_queue_take_back(struct device_queue *queue, uint32_t base)
+{
+	if (queue->format == VAS_VIRTQ_PACKED)
+		return vas_packed_queue_start(&queue->ring.packed, base);
+	if (base > UINT16_MAX)
+		return -EINVAL;
+	queue->ring.split.next_avail = queue->ring.split.next_used = (uint16_t)base;
+	return 0;
+}
+
 void device_queue_answer_in_order(struct device_queue *queue,
 				  const struct vas_virtq_answer *answers, uint32_t nr)
 {

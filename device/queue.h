@@ -168,6 +168,14 @@ void device_queue_leave(struct device_queue *queue);
  */
 void device_queue_give_back(struct device_queue *queue, struct vas_virtq_chain *room);
 
+/*
+ * Another serves the ring from where it stands, as vhost-user encodes it, while the queue waits for
+ * its end, device_queue_wait(), or breaks; then it has the ring back. False: the queue is ending,
+ * or broken, or something is in flight. -EINVAL: a ring cannot stand there.
+ */
+bool device_queue_lend(struct device_queue *queue, uint32_t *base);
+int device_queue_take_back(struct device_queue *queue, uint32_t base);
+
 /* What the driver wrote makes no sense: nothing further is served. */
 void device_queue_break(struct device_queue *queue);
 

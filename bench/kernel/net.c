@@ -27,7 +27,7 @@
 
 #include "../guest.h"
 #include "kernel/modules/bench/vas_bench.h"
-#include "kernel/modules/net/vas_net.h"
+#include "include/uapi/linux/vas_net.h"
 
 #define RAM	   (16ull << 20)
 #define SIZE	   256u /* of a queue */

@@ -39,6 +39,7 @@ static const struct option longs[] = {
 	{ "packet", required_argument, NULL, DEVICE_PACKET },
 	{ "stream", required_argument, NULL, DEVICE_STREAM },
 	{ "loopback", no_argument, NULL, DEVICE_LOOPBACK },
+	{ "module", optional_argument, NULL, DEVICE_MODULE },
 	{ "mac", required_argument, NULL, DEVICE_MAC },
 	{ "mtu", required_argument, NULL, DEVICE_MTU },
 	{ "counters", no_argument, NULL, DEVICE_COUNTERS },
@@ -150,13 +151,22 @@ static int serve(struct job *job)
 	return code;
 }
 
+/* Who works on a vas needs one. */
+static int serve_if_possible(struct job *job)
+{
+	if (!job->bus.path && job->device->needs_vas)
+		return fail_usage("a module of the kernel's serves a device on a bus: with "
+				  "--guest=PATH");
+	return serve(job);
+}
+
 static int open_and_serve(struct job *job)
 {
 	int code = job->kind->open(&job->device);
 
 	if (code)
 		return code;
-	code = serve(job);
+	code = serve_if_possible(job);
 	job->kind->close();
 	return code;
 }
@@ -375,6 +385,8 @@ const struct verb verb_device = {
 		"      --stream=PATH       it is who listens at a Unix socket, as passt or a QEMU's -netdev\n"
 		"                          stream does: no interface and no privilege is needed\n"
 		"      --loopback          what the guest sends is what it receives\n"
+		"      --module[=NAME]     it is an interface that vas_net.ko makes, which serves the queues in\n"
+		"                          the kernel for as long as the command lives: with --guest\n"
 		"      --null[=BYTES]      takes all frames, and gives none, or as many of that size as the\n"
 		"                          guest has room for: for measuring\n"
 		"      --mac=ADDRESS       what the guest finds as its address\n"

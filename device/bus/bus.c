@@ -47,6 +47,7 @@ struct bus_session {
 	struct bus_queue *queues; /* device->max_queues */
 	uint32_t nr_running;
 	struct kept *kept; /* in the vas; NULL: nothing is granted yet */
+	bool is_bound;	   /* the device is */
 	int broken_fd;	   /* an eventfd: a queue's thread has found its driver's fault */
 };
 
@@ -203,6 +204,24 @@ static void reset(struct bus_session *session)
 	__atomic_store_n(&session->kept->resets, session->demand.resets, __ATOMIC_RELEASE);
 }
 
+static int bind_device(struct bus_session *session)
+{
+	const struct vas_device_ops *ops = session->device->ops;
+	int err = !session->is_bound && ops->bind ? ops->bind(session->device, session->vas) : 0;
+
+	session->is_bound = !err;
+	return err;
+}
+
+static void unbind_device(struct bus_session *session)
+{
+	const struct vas_device_ops *ops = session->device->ops;
+
+	if (session->is_bound && ops->unbind)
+		ops->unbind(session->device);
+	session->is_bound = false;
+}
+
 static void follow(struct bus_session *session)
 {
 	const struct vas_demand *demand = &session->demand;
@@ -290,8 +309,12 @@ static int serve(struct bus_session *session, int stop_fd)
 			return -ENOENT; /* the next guest there may be another one */
 		if (session->demand.is_disconnected)
 			connect_again(session);
-		if (!err && session->demand.is_granted)
+		if (!err && session->demand.is_granted) {
+			err = bind_device(session);
+			if (err)
+				return err;
 			follow(session);
+		}
 		look_for_broken(session);
 	}
 }
@@ -385,6 +408,7 @@ static void disconnect(struct bus_session *session)
 	uint32_t i;
 
 	pause_all(session);
+	unbind_device(session);
 	vas_provider_close(session->provider);
 	vas_unbind(session->vas);
 	session->provider = NULL;

@@ -16,10 +16,11 @@ struct loopback {
 	struct net_receiver *receiver;
 };
 
-static int open_loopback(const struct net_options *options, struct net_port **port)
+static int open_loopback(struct net *net, const struct net_options *options, struct net_port **port)
 {
 	struct loopback *loopback = calloc(1, sizeof(*loopback));
 
+	(void)net;
 	(void)options;
 	if (!loopback)
 		return vas_error_set(-ENOMEM, "no memory for a network");

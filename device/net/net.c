@@ -98,7 +98,10 @@ static void net_stop(struct vas_device *device)
 static void net_reset(struct vas_device *device)
 {
 	struct net *net = (struct net *)device;
+	uint32_t i;
 
+	for (i = 0; i < net->nr_pairs && net->ops->reset; i++)
+		net->ops->reset(net->pairs[i].port);
 	net_use_pairs(net, net->nr_pairs);
 }
 
@@ -147,7 +150,24 @@ static void net_announce(struct vas_device *device, const uint8_t *mac)
 		net->ops->send(net->pairs[0].port, &frame);
 }
 
+static int net_bind(struct vas_device *device, struct vas *vas)
+{
+	struct net *net = (struct net *)device;
+
+	return net->ops->bind ? net->ops->bind(net->pairs[0].port, vas) : 0;
+}
+
+static void net_unbind(struct vas_device *device)
+{
+	struct net *net = (struct net *)device;
+
+	if (net->ops->unbind)
+		net->ops->unbind(net->pairs[0].port);
+}
+
 static const struct vas_device_ops net_ops = {
+	.bind = net_bind,
+	.unbind = net_unbind,
 	.start = net_start,
 	.stop = net_stop,
 	.reset = net_reset,
@@ -196,7 +216,7 @@ static int open_ports(struct net *net, const struct net_options *options)
 	while (net->nr_pairs < options->nr_pairs && !err) {
 		struct net_pair *pair = &net->pairs[net->nr_pairs];
 
-		err = net->ops->open(options, &pair->port);
+		err = net->ops->open(net, options, &pair->port);
 		if (err)
 			break;
 		pair->port->ops = net->ops;
@@ -211,7 +231,7 @@ int net_open(struct net *net, const struct net_options *options)
 {
 	static const struct net_port_ops *const kinds[] = {
 		[NET_TAP] = &net_tap,	[NET_PACKET] = &net_packet,	[NET_STREAM] = &net_stream,
-		[NET_NULL] = &net_null, [NET_LOOPBACK] = &net_loopback,
+		[NET_NULL] = &net_null, [NET_LOOPBACK] = &net_loopback, [NET_MODULE] = &net_module,
 	};
 	int err = check(options);
 
@@ -225,6 +245,7 @@ int net_open(struct net *net, const struct net_options *options)
 			.max_queues = 2 * options->nr_pairs + 1,
 			.queue_num = options->nr_pairs,
 			.queue_size = options->queue_size,
+			.needs_vas = kinds[options->kind]->serve != NULL,
 		},
 		.ops = kinds[options->kind],
 		.mtu = options->mtu,

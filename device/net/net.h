@@ -10,6 +10,7 @@
  *	control.c	commands
  *	port.h		where frames go to and come from: tap.c, packet.c, stream.c, null.c,
  *			loopback.c
+ *	module.c	a port that serves the queues itself, in the kernel
  *	segment.c	what is left to whoever is last, for guests that don't do it
  */
 #ifndef DEVICE_NET_NET_H
@@ -58,11 +59,14 @@ struct net {
 	uint32_t active_pairs; /* as many does the driver use */
 };
 
-enum net_kind { NET_TAP, NET_PACKET, NET_STREAM, NET_NULL, NET_LOOPBACK };
+enum net_kind { NET_TAP, NET_PACKET, NET_STREAM, NET_NULL, NET_LOOPBACK, NET_MODULE };
 
 struct net_options {
 	enum net_kind kind;
-	/* NET_TAP, NET_PACKET: an interface; no such tap: it is made. NET_STREAM: a socket. */
+	/*
+	 * The interface. Of NET_TAP, it is made if there is none; of NET_MODULE, it is made: NULL:
+	 * by a name of the kernel's. Of NET_STREAM, the socket.
+	 */
 	const char *name;
 	uint32_t generate;  /* NET_NULL: bytes of the frames that the guest gets; 0: none */
 	const uint8_t *mac; /* NULL: whoever connects it, or the guest, chooses one */

@@ -17,10 +17,11 @@ struct null_port {
 	uint8_t taken[NET_MAX_FRAME];
 };
 
-static int open_null(const struct net_options *options, struct net_port **port)
+static int open_null(struct net *net, const struct net_options *options, struct net_port **port)
 {
 	struct null_port *null = calloc(1, sizeof(*null));
 
+	(void)net;
 	if (!null)
 		return vas_error_set(-ENOMEM, "no memory for a network");
 	null->port.fd = -1;

@@ -178,11 +178,12 @@ static void close_packet(struct net_port *port)
 	free(packet);
 }
 
-static int open_packet(const struct net_options *options, struct net_port **port)
+static int open_packet(struct net *net, const struct net_options *options, struct net_port **port)
 {
 	struct packet *packet = calloc(1, sizeof(*packet));
 	int err;
 
+	(void)net;
 	if (!packet)
 		return vas_error_set(-ENOMEM, "no memory for a packet socket");
 	packet->port.fd = packet->socket = packet->links = -1;

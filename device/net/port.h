@@ -7,6 +7,7 @@
  *	stream		who is connected to a socket, as passt is: frames as they are
  *	null		takes all; gives nothing, or frames without end: what the rest costs
  *	loopback	what the guest sends is what it receives
+ *	module		an interface of vas_net.ko's, which serves the queues itself
  */
 #ifndef DEVICE_NET_PORT_H
 #define DEVICE_NET_PORT_H
@@ -45,8 +46,10 @@ struct net_port_ops {
 	const char *name;
 	uint64_t features; /* beside the device's own */
 
-	/* The port of one pair. -errno, and vas_error() says why. */
-	int (*open)(const struct net_options *options, struct net_port **port);
+	/*
+	 * The port of the next pair; those before it are there. -errno, and vas_error() says why.
+	 */
+	int (*open)(struct net *net, const struct net_options *options, struct net_port **port);
 	void (*close)(struct net_port *port);
 
 	bool reaches_others; /* who are to be told when the guest has come here */
@@ -76,6 +79,16 @@ struct net_port_ops {
 
 	/* The guest takes frames from now on, or does no more. NULL: it does not matter. */
 	void (*attach)(struct net_port *port, bool takes);
+
+	/*
+	 * Instead of send and receive, for all pairs alike: others serve a queue, until it is to
+	 * stop; what is in flight has been given back. They work on a vas: bind and unbind, of the
+	 * first pair, as vas_device_ops have them. Reset, of each pair: NULL: it does not matter.
+	 */
+	int (*serve)(struct net_port *port, struct device_queue *queue);
+	int (*bind)(struct net_port *port, struct vas *vas);
+	void (*unbind)(struct net_port *port);
+	void (*reset)(struct net_port *port);
 };
 
 /*
@@ -121,6 +134,7 @@ static inline void net_prefetch_to_read(const uint8_t *bytes)
 	__builtin_prefetch(net_next_line(bytes));
 }
 
-extern const struct net_port_ops net_tap, net_packet, net_stream, net_null, net_loopback;
+extern const struct net_port_ops net_tap, net_packet, net_stream, net_null, net_loopback,
+	net_module;
 
 #endif

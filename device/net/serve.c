@@ -119,6 +119,35 @@ static int serve_received(struct net *net, struct device_queue *queue)
 	return 0;
 }
 
+/* ---- served by others ---------------------------------------------------------------------- */
+
+static int give_back(struct net *net, struct device_queue *queue)
+{
+	struct net_receiver *room = malloc(sizeof(*room));
+
+	if (!room)
+		return -ENOMEM;
+	net_receiver_init(room, net, queue);
+	net_receive_give_back(room);
+	free(room);
+	return 0;
+}
+
+static int serve_elsewhere(struct net *net, struct device_queue *queue)
+{
+	struct net_pair *pair = &net->pairs[queue->index / 2];
+	int err = give_back(net, queue);
+
+	if (err)
+		return err;
+	if (queue->index % 2)
+		return net->ops->serve(pair->port, queue);
+	net_set_received(net, pair, true);
+	err = net->ops->serve(pair->port, queue);
+	net_set_received(net, pair, false);
+	return err;
+}
+
 /* ---- which is what ------------------------------------------------------------------------ */
 
 static bool is_control(const struct net *net, uint32_t index)
@@ -136,5 +165,7 @@ int net_serve(struct vas_device *device, struct device_queue *queue)
 		return net_serve_control(net, queue);
 	if (queue->index / 2 >= net->nr_pairs)
 		return -EINVAL;
+	if (net->ops->serve)
+		return serve_elsewhere(net, queue);
 	return queue->index % 2 ? serve_sent(net, queue) : serve_received(net, queue);
 }

@@ -300,11 +300,12 @@ static void close_stream(struct net_port *port)
 	free(stream);
 }
 
-static int open_stream(const struct net_options *options, struct net_port **port)
+static int open_stream(struct net *net, const struct net_options *options, struct net_port **port)
 {
 	struct net_stream *stream = calloc(1, sizeof(*stream));
 	int err;
 
+	(void)net;
 	if (!stream)
 		return vas_error_set(-ENOMEM, "no memory for a network");
 	stream->port.fd = stream->socket = stream->timer = -1;

@@ -57,11 +57,12 @@ static void close_tap(struct net_port *port)
 	free(port);
 }
 
-static int open_tap(const struct net_options *options, struct net_port **port)
+static int open_tap(struct net *net, const struct net_options *options, struct net_port **port)
 {
 	struct tap *tap = calloc(1, sizeof(*tap));
 	int err;
 
+	(void)net;
 	if (!tap)
 		return vas_error_set(-ENOMEM, "no memory for a tap");
 	tap->port.fd = -1;

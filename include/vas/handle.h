@@ -132,6 +132,14 @@ VAS_API void vas_destroy(struct vas *vas);
  */
 VAS_API int vas_fd(const struct vas *vas);
 
+/*
+ * An fd of the handle's whose open file description has the lock by which others know that the
+ * handle lives. Who keeps that description open, as a kernel module does that was given this fd and
+ * serves a device for the process, has the handle live on until it is done, however the process
+ * dies.
+ */
+VAS_API int vas_lock_fd(const struct vas *vas);
+
 /* A new O_CLOEXEC fd that can only read: with it, a process observes. The caller closes it. */
 VAS_API int vas_readonly_fd(const struct vas *vas);
 

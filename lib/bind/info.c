@@ -19,6 +19,11 @@ int vas_fd(const struct vas *vas)
 	return vas->fd;
 }
 
+int vas_lock_fd(const struct vas *vas)
+{
+	return vas->lock_fd;
+}
+
 int vas_readonly_fd(const struct vas *vas)
 {
 	NO_CANCEL;

@@ -36,8 +36,8 @@ refused 2 "knows no names" blk name "$sock" "$disk"
 refused 2 "which device of the guest's" blk "$disk" --guest="$tmp/guest"
 refused 2 "for a device on a bus" blk "$sock" "$disk" --take-over
 refused 2 "for a device on a bus" blk "$sock" "$disk" --wait
-refused 2 "one of --tap, --packet, --stream, --null and --loopback" net "$sock"
-refused 2 "one of --tap, --packet, --stream, --null and --loopback" net "$sock" --packet=a --loopback
+refused 2 "one of --tap, --packet, --stream, --null, --loopback and --module" net "$sock"
+refused 2 "one of --tap, --packet, --stream, --null, --loopback and --module" net "$sock" --packet=a --loopback
 refused 3 "is too long for an interface" net "$sock" --packet=a-name-that-is-too-long
 refused 3 "one pair of queues, and not 2" net "$sock" --packet=a --num-queues=2
 refused 3 "one pair of queues, and not 2" net "$sock" --stream="$tmp/none" --num-queues=2
@@ -48,6 +48,13 @@ if [ "$(id -u)" = 0 ]; then
 	refused 3 "there is no interface 'nowhere0'" net "$sock" --packet=nowhere0
 else
 	refused 3 "it needs CAP_NET_RAW" net "$sock" --packet=nowhere0
+fi
+refused 3 "8 pairs of queues at most, not 9" net name --module --num-queues=9 --guest="$tmp/guest"
+refused 3 "is too long for an interface" net name --module=a-name-that-is-too-long --guest="$tmp/guest"
+if [ -e /dev/vas_net ]; then
+	refused 2 "with --guest=PATH" net "$sock" --module
+else
+	refused 3 "vas_net.ko is not loaded" net name --module --guest="$tmp/guest"
 fi
 refused 3 "cannot connect" net name --loopback --guest="$tmp/guest"
 refused 3 "cannot connect" blk name "$disk" --guest="$tmp/guest"

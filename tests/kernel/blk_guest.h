@@ -6,7 +6,7 @@
 #include <linux/virtio_blk.h>
 
 #include "device.h"
-#include "kernel/modules/blk/vas_blk.h"
+#include "include/uapi/linux/vas_blk.h"
 #include "virtqueue.h"
 
 #define MIB	 (1ull << 20)

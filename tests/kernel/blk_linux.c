@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernel/modules/blk/vas_blk.h"
+#include "include/uapi/linux/vas_blk.h"
 #include "linux_guest.h"
 
 static int open_disk(struct vhost_user *user)

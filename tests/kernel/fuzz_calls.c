@@ -8,8 +8,8 @@
 #include "examples/echo.h"
 #include "fuzz.h"
 #include "include/uapi/linux/vas.h"
-#include "kernel/modules/blk/vas_blk.h"
-#include "kernel/modules/net/vas_net.h"
+#include "include/uapi/linux/vas_blk.h"
+#include "include/uapi/linux/vas_net.h"
 #include "kernel/modules/example/vas_example.h"
 #include "kernel/modules/test/vas_test.h"
 
@@ -346,6 +346,10 @@ static void do_network(struct fuzz *f)
 		.base = (uint32_t)below(f, 4) | (below(f, 2) ? VAS_QUEUE_NEW_PACKED : 0),
 	};
 	struct vas_queue_stopped stopped = { .index = (uint32_t)below(f, 5) };
+	struct vas_queue_keep keep = {
+		.index = queue.index,
+		.place = below(f, 4) ? (uintptr_t)f->buf + below(f, 64) : fuzz_number(f),
+	};
 	uint64_t features = 0;
 	uint32_t nr = (uint32_t)below(f, 4);
 
@@ -358,6 +362,10 @@ static void do_network(struct fuzz *f)
 	ioctl(f->net, VAS_NET_GET_FEATURES, &features);
 	open_arg.features &= features;
 	ioctl(f->net, VAS_NET_OPEN, &open_arg);
+	if (below(f, 8) == 0)
+		ioctl(f->net, VAS_NET_SET_FEATURES, &open_arg.features);
+	if (below(f, 4) == 0)
+		ioctl(f->net, VAS_NET_KEEP, &keep);
 	ioctl(f->net, VAS_NET_START, &queue);
 	if (below(f, 3) == 0)
 		ioctl(f->net, VAS_NET_STOP, &stopped);

@@ -7,7 +7,7 @@
 #include <net/if.h>
 
 #include "device.h"
-#include "kernel/modules/net/vas_net.h"
+#include "include/uapi/linux/vas_net.h"
 #include "virtqueue.h"
 
 #define MIB	   (1ull << 20)

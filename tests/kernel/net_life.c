@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/virtio_config.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -360,4 +361,65 @@ TEST(a_queue_waits_for_what_the_host_does_not_have)
 	CHECK(virtqueue_wait(&g.receiveq, &elem, TEST_HANG_MS));
 	CHECK_EQ(elem.len, HEADER_LEN + 300);
 	CHECK(!virtqueue_is_broken(&g.receiveq, 0));
+}
+
+/* ---- who keeps a device for another -------------------------------------------------------- */
+
+static int keep(struct net_guest *g, uint64_t place)
+{
+	struct vas_queue_keep arg = { .index = 1, .place = place };
+
+	return ioctl(g->net, VAS_NET_KEEP, &arg) ? -errno : 0;
+}
+
+static int set_features(struct net_guest *g, uint64_t features)
+{
+	return ioctl(g->net, VAS_NET_SET_FEATURES, &features) ? -errno : 0;
+}
+
+static void check_place(const struct vas_queue_place *place)
+{
+	CHECK_EQ(place->used_idx, 0);
+	CHECK_EQ(place->old_used_idx, 0);
+	CHECK_EQ(place->used_wrap, 1);
+	CHECK_EQ(place->old_used_wrap, 1);
+}
+
+static void run_with_place(struct net_guest *g, struct vas_queue_place *place)
+{
+	memset(place, 0xff, sizeof(*place));
+	CHECK_OK(keep(g, (uintptr_t)place));
+	CHECK_OK(net_guest_start(g, 1, VAS_QUEUE_NEW_PACKED));
+	CHECK_EQ(keep(g, (uintptr_t)place), -EBUSY);
+	CHECK_EQ(set_features(g, VERSION_1), -EBUSY);
+	CHECK_EQ(place->used_idx, 0xffff);
+}
+
+/* Also by the end of the file, as when its process dies. */
+TEST(where_a_packed_queue_stands_is_written_when_it_stops)
+{
+	struct vas_net_open arg = { .features = VERSION_1, .nr_pairs = 1 };
+	char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct vas_queue_place *place = (void *)(page + 16);
+	struct net_guest g;
+
+	CHECK(page != MAP_FAILED);
+	net_guest_init(&g, 0);
+	close(g.sock);
+	close(g.net);
+	g.net = open("/dev/vas_net", O_RDWR | O_CLOEXEC);
+	CHECK_EQ(set_features(&g, VERSION_1), -ENXIO);
+	CHECK_OK(net_guest_open(&g, arg));
+	CHECK_EQ(keep(&g, (uintptr_t)place), -EINVAL); /* a split ring says so itself */
+	CHECK_EQ(set_features(&g, 1ull << VIRTIO_F_RING_PACKED), -EINVAL);
+	CHECK_OK(set_features(&g, VERSION_1 | 1ull << VIRTIO_F_RING_PACKED));
+	CHECK_EQ(keep(&g, (uintptr_t)page + 17), -EINVAL);
+	CHECK_EQ(keep(&g, (uintptr_t)page + PAGE - 4), -EINVAL);
+	CHECK_EQ(keep(&g, 0), -EFAULT);
+	run_with_place(&g, place);
+	net_guest_stop(&g, 1);
+	check_place(place);
+	run_with_place(&g, place);
+	close(g.net);
+	check_place(place);
 }

@@ -16,7 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "kernel/modules/net/vas_net.h"
+#include "include/uapi/linux/vas_net.h"
 #include "linux_guest.h"
 
 static void set_address(struct ifreq *ifreq, uint32_t address)

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "kernel/modules/virtqueue/vas_queue.h"
+#include "include/uapi/linux/vas_queue.h"
 
 #define VHOST_USER_QUEUES  2
 #define VHOST_USER_REGIONS 8

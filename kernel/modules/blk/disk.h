@@ -6,7 +6,7 @@
 #include <linux/types.h>
 
 #include "core/virtqueue/chain.h"
-#include "vas_blk.h"
+#include <uapi/linux/vas_blk.h>
 
 struct file;
 struct vas;

@@ -153,6 +153,23 @@ static long ioctl_set_link(struct port *port, const void __user *user)
 	return 0;
 }
 
+static long ioctl_set_features(struct port *port, const void __user *user)
+{
+	u64 features;
+
+	if (copy_from_user(&features, user, sizeof(features)))
+		return -EFAULT;
+	if (!port->dev)
+		return -ENXIO;
+	if (!port_can(features))
+		return -EINVAL;
+	if (!vas_queue_set_is_idle(&port->set))
+		return -EBUSY;
+	if (features != port->set.features)
+		port_set_features(port, features);
+	return 0;
+}
+
 static long ioctl_set_offloads(struct port *port, const void __user *user)
 {
 	u64 offloads;
@@ -184,6 +201,10 @@ static long do_ioctl(struct port *port, unsigned int cmd, void __user *user)
 		return vas_queue_set_offer(&port->set, user);
 	case VAS_NET_SET_OFFLOADS:
 		return ioctl_set_offloads(port, user);
+	case VAS_NET_SET_FEATURES:
+		return ioctl_set_features(port, user);
+	case VAS_NET_KEEP:
+		return vas_queue_set_keep(&port->set, user);
 	default:
 		return -ENOTTY;
 	}
@@ -216,9 +237,11 @@ static int net_release(struct inode *inode, struct file *file)
 {
 	struct port *port = file->private_data;
 
-	vas_queue_set_clean(&port->set);
+	/* Whoever serves the guest next may have an interface of the same name. */
+	vas_queue_set_stop_all(&port->set);
 	if (port->dev)
 		port_destroy(port);
+	vas_queue_set_clean(&port->set);
 	kfree(port);
 	return 0;
 }

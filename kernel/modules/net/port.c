@@ -41,6 +41,12 @@ u64 port_known_features(void)
 	       HOST_OFFLOADS | VAS_NET_USO | FEATURE(MRG_RXBUF);
 }
 
+/* A driver's word. */
+bool port_can(u64 features)
+{
+	return features & 1ull << VIRTIO_F_VERSION_1 && !(features & ~port_known_features());
+}
+
 static struct port *to_port(struct net_device *dev)
 {
 	return *(struct port **)netdev_priv(dev);
@@ -210,8 +216,7 @@ static int register_dev(struct net_device *dev, char name[VAS_NET_NAME_LEN])
 static bool is_valid(const struct vas_net_open *arg)
 {
 	return arg->nr_pairs && arg->nr_pairs <= VAS_NET_MAX_PAIRS && !arg->pad &&
-	       arg->features & 1ull << VIRTIO_F_VERSION_1 &&
-	       !(arg->features & ~port_known_features()) &&
+	       port_can(arg->features) &&
 	       (is_zero_ether_addr(arg->mac) || is_valid_ether_addr(arg->mac)) &&
 	       (!arg->mtu || (arg->mtu >= ETH_MIN_MTU && arg->mtu <= ETH_MAX_MTU - ETH_HLEN)) &&
 	       strnlen(arg->name, sizeof(arg->name)) < sizeof(arg->name);
@@ -256,6 +261,22 @@ void port_destroy(struct port *port)
 	free_netdev(port->dev);
 	free_pairs(port, port->nr_pairs);
 	port->dev = NULL;
+}
+
+/* No queue runs, so that nobody else takes what waits, whose headers are for the driver before. */
+void port_set_features(struct port *port, u64 features)
+{
+	struct sk_buff *skb;
+	u32 i;
+
+	WRITE_ONCE(port->set.features, features);
+	port_set_offloads(port, features);
+	synchronize_net();
+	for (i = 0; i < port->nr_pairs; i++)
+		while ((skb = ptr_ring_consume_bh(&port->pairs[i].skbs))) {
+			net_count(&port->pairs[i].rx.dropped, 1);
+			kfree_skb(skb);
+		}
 }
 
 void port_set_offloads(struct port *port, u64 offloads)

@@ -9,7 +9,7 @@
 
 #include "../virtqueue/queue.h"
 #include "pool.h"
-#include "vas_net.h"
+#include <uapi/linux/vas_net.h>
 
 /* Before each frame, in memory as on the ring. */
 #define HEADER_LEN sizeof(struct virtio_net_hdr_v1)
@@ -117,8 +117,10 @@ static inline void net_count(u64 *counter, u64 nr)
 }
 
 u64 port_known_features(void);
+bool port_can(u64 features);
 int port_create(struct port *port, struct vas_net_open *arg);
 void port_destroy(struct port *port);
+void port_set_features(struct port *port, u64 features);
 void port_set_offloads(struct port *port, u64 offloads);
 int port_set_pairs(struct port *port, u32 nr);
 void port_set_link(struct port *port, bool is_up);

@@ -16,10 +16,12 @@
 #include <linux/vas.h>
 
 #include "ring.h"
-#include "vas_queue.h"
+#include <uapi/linux/vas_queue.h>
 
 #define VAS_QUEUE_MAX 32u /* of a device */
 
+struct file;
+struct page;
 struct task_struct;
 struct vas_queue;
 struct vas_queue_set;
@@ -95,25 +97,39 @@ struct vas_queue {
 };
 
 /**
+ * struct vas_queue_kept - where a queue's place is written when it stops
+ * @page: of a process's, pinned; NULL: it is not
+ * @offset: in there, of a struct vas_queue_place
+ */
+struct vas_queue_kept {
+	struct page *page;
+	u32 offset;
+};
+
+/**
  * struct vas_queue_set - the queues of a device
  * @ops: the device
  * @name: of threads
+ * @file: that it was bound by, of which others may see by a lock that a queue may run
  * @vas: the guest's memory; NULL before vas_queue_set_bind()
  * @features: as negotiated
  * @lock: protects @queues; vas_ops read it, so it is not held where a queue stops
  * @queues: those that run
+ * @kept: of packed queues, each until its queue stops
  * @released: the binding has ended
  *
- * vas_queue_set_start(), vas_queue_set_stop() and vas_queue_set_clean() exclude each other by a
- * lock of the caller's.
+ * vas_queue_set_start(), _stop(), _keep(), _is_idle() and _clean() exclude each other by a lock of
+ * the caller's.
  */
 struct vas_queue_set {
 	const struct vas_queue_ops *ops;
 	const char *name;
+	struct file *file;
 	struct vas *vas;
 	u64 features;
 	struct rw_semaphore lock;
 	struct vas_queue *queues[VAS_QUEUE_MAX];
+	struct vas_queue_kept kept[VAS_QUEUE_MAX];
 	struct completion released;
 };
 
@@ -139,6 +155,9 @@ int vas_queue_set_bind(struct vas_queue_set *set, int fd, const struct vas_ops *
 long vas_queue_set_offer(struct vas_queue_set *set, const void __user *arg);
 long vas_queue_set_start(struct vas_queue_set *set, const void __user *arg);
 long vas_queue_set_stop(struct vas_queue_set *set, void __user *arg);
+long vas_queue_set_keep(struct vas_queue_set *set, const void __user *arg);
+bool vas_queue_set_is_idle(const struct vas_queue_set *set);
+void vas_queue_set_stop_all(struct vas_queue_set *set);
 void vas_queue_set_clean(struct vas_queue_set *set);
 
 void vas_queue_wake(struct vas_queue *queue);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* The queues of one device, and what the owner of the guest's memory asks of them. */
+#include <linux/file.h>
+#include <linux/highmem.h>
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/virtio_config.h>
 
 #include "queue.h"
 
@@ -99,16 +103,24 @@ EXPORT_SYMBOL_GPL(vas_queue_set_init);
  * @ops: VAS_QUEUE_SET_OPS()
  * @features: what the driver has accepted
  *
+ * The open file stays open until vas_queue_set_clean() has stopped all queues.
+ *
  * Return: as vas_bind(); -EACCES: it can only be read, and rings are written.
  */
 int vas_queue_set_bind(struct vas_queue_set *set, int fd, const struct vas_ops *ops, u64 features)
 {
-	int err = vas_bind(fd, ops, set, &set->vas);
+	struct file *file = fget(fd);
+	int err;
 
+	if (!file)
+		return -EBADF;
+	err = vas_bind_file(file, ops, set, &set->vas);
 	if (err) {
 		set->vas = NULL;
+		fput(file);
 		return err;
 	}
+	set->file = file;
 	if (vas_is_readonly(set->vas)) {
 		vas_queue_set_clean(set);
 		return -EACCES;
@@ -142,12 +154,37 @@ static void set_queue(struct vas_queue_set *set, u32 index, struct vas_queue *qu
 	up_write(&set->lock);
 }
 
+static void drop_kept(struct vas_queue_kept *kept)
+{
+	if (kept->page)
+		unpin_user_pages_dirty_lock(&kept->page, 1, true);
+	kept->page = NULL;
+}
+
+/* Nothing is in flight, so both places are the same one. */
+static void write_place(struct vas_queue_kept *kept, u32 base)
+{
+	struct vas_queue_place *place;
+	u16 used = base >> 16;
+
+	if (!kept->page)
+		return;
+	place = kmap_local_page(kept->page) + kept->offset;
+	WRITE_ONCE(place->used_idx, used & (VAS_PACKED_WRAP - 1));
+	WRITE_ONCE(place->old_used_idx, used & (VAS_PACKED_WRAP - 1));
+	WRITE_ONCE(place->used_wrap, !!(used & VAS_PACKED_WRAP));
+	WRITE_ONCE(place->old_used_wrap, !!(used & VAS_PACKED_WRAP));
+	kunmap_local(place);
+	drop_kept(kept);
+}
+
 /* Halted before the set forgets it: vas_ops must not promise for a queue that they do not find. */
 static void stop_queue(struct vas_queue_set *set, u32 index, struct vas_queue_stopped *stopped)
 {
 	struct vas_queue *queue = set->queues[index];
 
 	vas_queue_halt(queue, stopped);
+	write_place(&set->kept[index], stopped->base);
 	set_queue(set, index, NULL);
 	vas_queue_stop(queue);
 }
@@ -215,23 +252,91 @@ long vas_queue_set_stop(struct vas_queue_set *set, void __user *arg)
 EXPORT_SYMBOL_GPL(vas_queue_set_stop);
 
 /**
+ * vas_queue_set_keep - have a queue's place written when it stops
+ * @set: of a driver with packed rings
+ * @arg: struct vas_queue_keep, for the queue that is started next
+ *
+ * Return: 0; -EFAULT: nor can it be written; -EINVAL: it makes no sense; -EBUSY: the queue runs;
+ * or another error of the memory's.
+ */
+long vas_queue_set_keep(struct vas_queue_set *set, const void __user *arg)
+{
+	struct vas_queue_kept kept;
+	struct vas_queue_keep keep;
+	int nr;
+
+	if (copy_from_user(&keep, arg, sizeof(keep)))
+		return -EFAULT;
+	kept.offset = offset_in_page(keep.place);
+	if (keep.index >= set->ops->max_queues || keep.pad ||
+	    kept.offset % __alignof__(struct vas_queue_place) ||
+	    kept.offset + sizeof(struct vas_queue_place) > PAGE_SIZE ||
+	    !(set->features & 1ull << VIRTIO_F_RING_PACKED))
+		return -EINVAL;
+	keep.index = array_index_nospec(keep.index, VAS_QUEUE_MAX);
+	if (set->queues[keep.index])
+		return -EBUSY;
+	nr = pin_user_pages_fast(keep.place & PAGE_MASK, 1, FOLL_WRITE | FOLL_LONGTERM, &kept.page);
+	if (nr != 1)
+		return nr < 0 ? nr : -EFAULT;
+	drop_kept(&set->kept[keep.index]);
+	set->kept[keep.index] = kept;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vas_queue_set_keep);
+
+/**
+ * vas_queue_set_is_idle - whether the features may be others from now on
+ * @set: its
+ *
+ * Return: true if no queue runs.
+ */
+bool vas_queue_set_is_idle(const struct vas_queue_set *set)
+{
+	u32 i;
+
+	for (i = 0; i < VAS_QUEUE_MAX; i++)
+		if (set->queues[i])
+			return false;
+	return true;
+}
+EXPORT_SYMBOL_GPL(vas_queue_set_is_idle);
+
+/**
+ * vas_queue_set_stop_all - no queue is served any more
+ * @set: its
+ *
+ * Others do not know yet: see @file of the set. What they must not find goes between this and
+ * vas_queue_set_clean().
+ */
+void vas_queue_set_stop_all(struct vas_queue_set *set)
+{
+	struct vas_queue_stopped unused;
+	u32 i;
+
+	for (i = 0; i < VAS_QUEUE_MAX; i++) {
+		if (set->queues[i])
+			stop_queue(set, i, &unused);
+		drop_kept(&set->kept[i]);
+	}
+}
+EXPORT_SYMBOL_GPL(vas_queue_set_stop_all);
+
+/**
  * vas_queue_set_clean - all queues stop, and the binding ends
  * @set: may not be bound; afterwards it is as before vas_queue_set_bind()
  */
 void vas_queue_set_clean(struct vas_queue_set *set)
 {
-	struct vas_queue_stopped unused;
-	u32 i;
-
-	for (i = 0; i < VAS_QUEUE_MAX; i++)
-		if (set->queues[i])
-			stop_queue(set, i, &unused);
+	vas_queue_set_stop_all(set);
 	if (!set->vas)
 		return;
 	vas_put(set->vas);
 	wait_for_completion(&set->released);
 	set->vas = NULL;
 	reinit_completion(&set->released);
+	fput(set->file);
+	set->file = NULL;
 }
 EXPORT_SYMBOL_GPL(vas_queue_set_clean);
 

@@ -10,7 +10,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#include "../virtqueue/vas_queue.h"
+#include "vas_queue.h"
 
 #define VAS_BLK_MAX_QUEUES 16u
 #define VAS_BLK_MAX_SIZE   1024u /* of a queue */

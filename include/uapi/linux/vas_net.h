@@ -15,7 +15,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#include "../virtqueue/vas_queue.h"
+#include "vas_queue.h"
 
 #define VAS_NET_MAX_PAIRS 8u
 #define VAS_NET_MAX_SIZE  1024u /* of a queue */
@@ -44,6 +44,8 @@ struct vas_net_open {
  * first it is up. SET_PAIRS: the host sends by so many (VIRTIO_NET_CTRL_MQ); at first 1; it
  * receives from all.
  * SET_OFFLOADS: what it takes now (VIRTIO_NET_CTRL_GUEST_OFFLOADS), bits of its features.
+ * SET_FEATURES: another driver has accepted these, as after a reset. The interface stays, and what
+ * waits for the guest is dropped. -EBUSY: a queue runs. KEEP: see vas_queue.h.
  */
 #define VAS_NET_GET_FEATURES _IOR(0xe8, 0x60, __u64)
 #define VAS_NET_OPEN	     _IOWR(0xe8, 0x61, struct vas_net_open)
@@ -53,5 +55,7 @@ struct vas_net_open {
 #define VAS_NET_SET_OFFLOADS _IOW(0xe8, 0x65, __u64)
 #define VAS_NET_SET_LINK     _IOW(0xe8, 0x66, __u32)
 #define VAS_NET_OFFER	     _IOW(0xe8, 0x67, __s32)
+#define VAS_NET_SET_FEATURES _IOW(0xe8, 0x68, __u64)
+#define VAS_NET_KEEP	     _IOW(0xe8, 0x69, struct vas_queue_keep)
 
 #endif
