@@ -43,6 +43,7 @@ struct vas_iommu_slot {
 	/* Under the view's lock; iova and prot are read by its thread without. */
 	enum question question;
 	bool is_raised; /* fd */
+	bool is_own;	/* the owner was asked for this one: it is what a no is an answer to */
 	uint64_t iova;
 	uint32_t prot;
 	uint32_t nr_answers;
@@ -52,6 +53,11 @@ struct vas_iommu_slot {
 struct vas_iommu_view {
 	uint64_t generation;
 	uint32_t sequence; /* odd while the map is being changed */
+	/*
+	 * How often something was unmapped; and of that, how much no section uses any more, which
+	 * only goes up. Atomic.
+	 */
+	uint64_t nr_unmapped, nr_settled;
 	bool has_no_barrier;
 	uint32_t nr_asking;   /* under the lock: slots whose question is SENT */
 	pthread_mutex_t lock; /* the map's changes; the slots' claims and questions */
@@ -181,10 +187,11 @@ static bool find(struct vas_iommu_view *view, uint64_t iova, struct vas_iova_ran
 	return has_it;
 }
 
+/* A no to a question that was put for somebody else, and before, is none to this one. */
 static void raise_slot(struct vas_iommu_slot *slot, enum question answer)
 {
 	slot->view->nr_asking--;
-	slot->question = answer;
+	slot->question = answer == REFUSED && !slot->is_own ? NOT_SENT : answer;
 	slot->nr_answers++;
 	slot->is_raised = true;
 	eventfd_write(slot->fd, 1);
@@ -244,14 +251,18 @@ int vas_iommu_map(struct vas_iommu_view *view, uint64_t iova, uint64_t size, uin
 void vas_iommu_unmap(struct vas_iommu_view *view, uint64_t iova, uint64_t size)
 {
 	uint64_t last = iova + (size - 1);
+	uint32_t nr;
 	NO_CANCEL;
 
 	if (!size || last < iova)
 		last = UINT64_MAX;
 	pthread_mutex_lock(&view->lock);
 	begin_change(view);
-	vas_iova_map_remove(&view->map, iova, last);
+	nr = vas_iova_map_remove(&view->map, iova, last);
 	end_change(view);
+	/* Partner: the acquire in vas_iommu_invalidate(). */
+	if (nr)
+		__atomic_store_n(&view->nr_unmapped, view->nr_unmapped + 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&view->lock);
 }
 
@@ -322,25 +333,42 @@ static int wait_for_slot(const struct vas_iommu_slot *slot, uint64_t generation,
 	return 0;
 }
 
+/* All sections have ended that began when fewer than nr were unmapped. */
+static void settle_unmapped(struct vas_iommu_view *view, uint64_t nr)
+{
+	uint64_t was = __atomic_load_n(&view->nr_settled, __ATOMIC_RELAXED);
+
+	while (was < nr && !__atomic_compare_exchange_n(&view->nr_settled, &was, nr, false,
+							__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
 /*
  * I1: the map was changed, by vas_iommu_unmap(). I2: the generation is counted up. I3: membarrier:
  * who enters from now on finds the map as it is, and who has entered before is seen in I4. I4: each
  * slot is empty, or of this generation or a later one. I5: the caller tells the guest.
+ *
+ * Where all that was unmapped was waited for already, there is nothing to do: front ends say the
+ * same more than once, and speak of what the device has never asked for.
  */
 int vas_iommu_invalidate(struct vas_iommu_view *view, uint64_t timeout_ns)
 {
 	struct deadline deadline = deadline_in(timeout_ns);
-	uint64_t generation;
+	uint64_t generation, nr = __atomic_load_n(&view->nr_unmapped, __ATOMIC_ACQUIRE);
 	uint32_t i, spins = SPINS;
 	int err = 0, saved_errno = errno;
 	NO_CANCEL;
 
+	if (__atomic_load_n(&view->nr_settled, __ATOMIC_ACQUIRE) >= nr)
+		return 0;
 	generation = __atomic_add_fetch(&view->generation, 1, __ATOMIC_ACQ_REL);
 	vas_barrier_process();
 	for (i = 0; i < view->options.nr_slots && !err; i++)
 		if (is_inside(&view->slots[i], generation))
 			err = wait_for_slot(&view->slots[i], generation, deadline, &spins);
 	errno = saved_errno;
+	if (!err)
+		settle_unmapped(view, nr);
 	return err ? vas_error_set(err, "slot %u of the view stays in a section for %llu ms", i - 1,
 				   (unsigned long long)(timeout_ns / 1000000)) :
 		     0;
@@ -459,6 +487,7 @@ static bool put(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot)
 		slot->deadline = deadline_in(slot->view->options.miss_ns);
 	}
 	slot->question = SENT;
+	slot->is_own = false;
 	slot->view->nr_asking++;
 	return true;
 }
@@ -466,7 +495,10 @@ static bool put(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot)
 /* Under the lock. What the owner has said, where no answer has come meanwhile. */
 static void note(struct vas_iommu_slot *slot, int err)
 {
-	if (!err || slot->question != SENT)
+	if (slot->question != SENT)
+		return;
+	slot->is_own = !err;
+	if (!err || err == -EALREADY)
 		return;
 	slot->view->nr_asking--;
 	slot->question = err == -EAGAIN ? NOT_SENT : REFUSED;
@@ -507,6 +539,37 @@ int vas_iommu_ask(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot)
 	err = state_of(slot);
 	pthread_mutex_unlock(&view->lock);
 	return err;
+}
+
+static bool is_mapped(struct vas_iommu_view *view, uint64_t iova)
+{
+	struct vas_iova_range range;
+
+	return find(view, iova, &range);
+}
+
+/* What is to be asked is known to be the last when all others were looked at. */
+int vas_iommu_ask_ahead(struct vas_iommu_slot *slot, const struct vas_iommu_want *wants,
+			uint32_t nr)
+{
+	const struct vas_iommu_options *options = &slot->view->options;
+	const struct vas_iommu_want *last = NULL;
+	int err = 0;
+	uint32_t i;
+	NO_CANCEL;
+
+	if (!options->miss)
+		return -EFAULT;
+	for (i = 0; i < nr; i++) {
+		if (is_mapped(slot->view, wants[i].iova))
+			continue;
+		if (last)
+			options->miss(options->owner, last->iova, last->prot | VAS_IOMMU_MORE);
+		last = &wants[i];
+	}
+	if (last)
+		err = options->miss(options->owner, last->iova, last->prot);
+	return err == -EALREADY ? 0 : err;
 }
 
 int vas_iommu_fault(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot)
