@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "device/vhost_user/session.h"
+#include "lib/base/deadline.h"
+
+#define IN_A_ROW 64u   /* messages, before a look at what else there is */
+#define SPIN_NS	 20000 /* after one of an IOMMU's */
 
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -399,6 +403,7 @@ static int iotlb_msg(struct session *session, struct vhost_user_message *message
 		     struct answer *answer)
 {
 	(void)answer;
+	session->spin_until_ns = monotonic_ns() + SPIN_NS;
 	return iommu_message(session, message);
 }
 
@@ -512,7 +517,7 @@ static int handle(struct session *session, struct vhost_user_message *message)
 	return err;
 }
 
-/* There is a message, or stop_fd is readable; meanwhile, look when that is asked for. */
+/* There is a message. -ECANCELED: stop_fd is readable. Meanwhile, look when that is asked for. */
 static int wait_for_message(struct session *session, int stop_fd, int look_fd)
 {
 	struct pollfd fds[] = {
@@ -526,6 +531,8 @@ static int wait_for_message(struct session *session, int stop_fd, int look_fd)
 	do {
 		if (poll(fds, 4, -1) < 0)
 			return errno == EINTR ? 0 : -errno;
+		if (fds[1].revents)
+			return -ECANCELED;
 		if (fds[2].revents) {
 			vas_device_drain(look_fd);
 			request_look(session);
@@ -534,8 +541,33 @@ static int wait_for_message(struct session *session, int stop_fd, int look_fd)
 		if (err)
 			return err;
 		fds[3].fd = session->requests.sock;
-	} while (!fds[0].revents && !fds[1].revents);
+	} while (!fds[0].revents);
 	return 0;
+}
+
+/*
+ * The next message. Those of an IOMMU come one after the other, and the guest waits for each: for a
+ * moment it is cheaper to look for the next one than to sleep.
+ */
+static int receive(struct session *session, int stop_fd, int look_fd,
+		   struct vhost_user_message *message)
+{
+	int err;
+
+	for (;;) {
+		while (session->nr_in_a_row < IN_A_ROW) {
+			err = vhost_user_receive_now(session->sock, message);
+			session->nr_in_a_row += err != -EAGAIN;
+			if (err != -EAGAIN)
+				return err;
+			if (monotonic_ns() >= session->spin_until_ns)
+				break;
+		}
+		session->nr_in_a_row = 0;
+		err = wait_for_message(session, stop_fd, look_fd);
+		if (err)
+			return err;
+	}
 }
 
 static int serve(struct session *session, int stop_fd, int look_fd)
@@ -545,10 +577,7 @@ static int serve(struct session *session, int stop_fd, int look_fd)
 
 	request_look(session);
 	do {
-		err = wait_for_message(session, stop_fd, look_fd);
-		if (err)
-			return err;
-		err = vhost_user_receive(session->sock, stop_fd, &message);
+		err = receive(session, stop_fd, look_fd, &message);
 		if (err)
 			return err == -ECONNRESET ? 0 : err;
 		err = handle(session, &message);
