@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "device/vhost_user/session.h"
-#include "lib/base/deadline.h"
-
-#define IN_A_ROW 64u   /* messages, before a look at what else there is */
-#define SPIN_NS	 20000 /* after one of an IOMMU's */
 
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -13,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 #include <vas/consumer.h>
+
+#define IN_A_ROW 64u /* messages, before a look at what else there is */
 
 #define RING_FEATURES                                                             \
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED |              \
@@ -403,7 +401,6 @@ static int iotlb_msg(struct session *session, struct vhost_user_message *message
 		     struct answer *answer)
 {
 	(void)answer;
-	session->spin_until_ns = monotonic_ns() + SPIN_NS;
 	return iommu_message(session, message);
 }
 
@@ -545,29 +542,21 @@ static int wait_for_message(struct session *session, int stop_fd, int look_fd)
 	return 0;
 }
 
-/*
- * The next message. Those of an IOMMU come one after the other, and the guest waits for each: for a
- * moment it is cheaper to look for the next one than to sleep.
- */
+/* The next message. One that is there already is not waited for. */
 static int receive(struct session *session, int stop_fd, int look_fd,
 		   struct vhost_user_message *message)
 {
-	int err;
+	int err = -EAGAIN;
 
-	for (;;) {
-		while (session->nr_in_a_row < IN_A_ROW) {
+	while (err == -EAGAIN) {
+		if (session->nr_in_a_row++ < IN_A_ROW)
 			err = vhost_user_receive_now(session->sock, message);
-			session->nr_in_a_row += err != -EAGAIN;
-			if (err != -EAGAIN)
-				return err;
-			if (monotonic_ns() >= session->spin_until_ns)
-				break;
-		}
+		if (err != -EAGAIN)
+			break;
 		session->nr_in_a_row = 0;
-		err = wait_for_message(session, stop_fd, look_fd);
-		if (err)
-			return err;
+		err = wait_for_message(session, stop_fd, look_fd) ?: -EAGAIN;
 	}
+	return err;
 }
 
 static int serve(struct session *session, int stop_fd, int look_fd)
