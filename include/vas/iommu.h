@@ -39,8 +39,7 @@ struct vas_iommu_slot;
 #define VAS_IOMMU_READ	1u
 #define VAS_IOMMU_WRITE 2u
 
-/* To an owner that is asked, beside these: further questions follow at once, and may be put together
- * with it. */
+/* To an owner that is asked, beside these: more questions follow, to be put together with it. */
 #define VAS_IOMMU_MORE 4u
 
 #define VAS_IOMMU_MAX_ENTRIES 65536u
@@ -95,9 +94,9 @@ VAS_API int vas_iommu_map(struct vas_iommu_view *view, uint64_t iova, uint64_t s
 VAS_API void vas_iommu_unmap(struct vas_iommu_view *view, uint64_t iova, uint64_t size);
 
 /*
- * Wait until each section has ended that may use what was unmapped before this call; where that
- * was nothing, no section has to. Not to be called inside of one. -ETIMEDOUT: a slot's section has not ended in timeout_ns, and may still
- * reach what was unmapped.
+ * Wait until each section has ended that may use what was unmapped before this call; where that is
+ * nothing, there is nothing to wait for. Not to be called inside of one. -ETIMEDOUT: a slot's
+ * section has not ended in timeout_ns, and may still reach what was unmapped.
  */
 VAS_API int vas_iommu_invalidate(struct vas_iommu_view *view, uint64_t timeout_ns);
 
