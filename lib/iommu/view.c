@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/iova_map.h"
@@ -21,13 +20,13 @@
 #include "lib/base/cancel.h"
 #include "lib/base/deadline.h"
 #include "lib/base/error.h"
+#include "lib/base/futex.h"
 #include "lib/handle/barrier.h"
 
 #define SPINS	    2000
-#define NAP_NS	    20000 /* between two looks at a slot */
-#define MAX_RETRIES 100	  /* of a search that meets changes; then it waits for the lock */
-#define MAX_ANSWERS 16	  /* that do not help, to one question */
-#define RETRY_MS    5	  /* where the owner could not be asked */
+#define MAX_RETRIES 100 /* of a search that meets changes; then it waits for the lock */
+#define MAX_ANSWERS 16	/* that do not help, to one question */
+#define RETRY_MS    5	/* where the owner could not be asked */
 #define MAX_POLL_MS 1000
 #define PROT_ALL    (VAS_IOMMU_READ | VAS_IOMMU_WRITE)
 
@@ -58,6 +57,8 @@ struct vas_iommu_view {
 	 * only goes up. Atomic.
 	 */
 	uint64_t nr_unmapped, nr_settled;
+	uint32_t nr_waiting; /* atomic: invalidations that sleep until a section ends */
+	uint32_t nr_left;    /* a futex: sections that ended meanwhile */
 	bool has_no_barrier;
 	uint32_t nr_asking;   /* under the lock: slots whose question is SENT */
 	pthread_mutex_t lock; /* the map's changes; the slots' claims and questions */
@@ -293,10 +294,21 @@ void vas_iommu_enter(struct vas_iommu_slot *slot)
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Partner: the acquire in is_inside(). */
+/*
+ * The slot before the look at who waits for it (compiler barrier; partner: wait_for_slot()). The
+ * release is for the acquire in is_inside().
+ */
 void vas_iommu_leave(struct vas_iommu_slot *slot)
 {
+	struct vas_iommu_view *view = slot->view;
+
 	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
+	if (view->has_no_barrier)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	else
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&view->nr_waiting, __ATOMIC_RELAXED))
+		vas_futex_wake(&view->nr_left);
 }
 
 uint64_t vas_iommu_generation(const struct vas_iommu_slot *slot)
@@ -317,20 +329,39 @@ static bool is_inside(const struct vas_iommu_slot *slot, uint64_t generation)
 	return seen && seen < generation;
 }
 
+/* Until its section ends: nr_left is counted up then. */
+static int sleep_for_slot(struct vas_iommu_view *view, const struct vas_iommu_slot *slot,
+			  uint64_t generation, struct deadline deadline)
+{
+	for (;;) {
+		uint32_t seen = __atomic_load_n(&view->nr_left, __ATOMIC_ACQUIRE);
+
+		if (!is_inside(slot, generation))
+			return 0;
+		if (!deadline_left_ns(deadline))
+			return -ETIMEDOUT;
+		vas_futex_wait(&view->nr_left, seen, deadline.at_ns);
+	}
+}
+
+/*
+ * A thread that leaves sees, after the membarrier, that somebody waits; or it has left before, and
+ * that is seen here.
+ */
 static int wait_for_slot(const struct vas_iommu_slot *slot, uint64_t generation,
 			 struct deadline deadline, uint32_t *spins)
 {
-	const struct timespec nap = { .tv_nsec = NAP_NS };
+	struct vas_iommu_view *view = slot->view;
+	int err;
 
 	for (; *spins; --*spins)
 		if (!is_inside(slot, generation))
 			return 0;
-	while (is_inside(slot, generation)) {
-		if (!deadline_left_ns(deadline))
-			return -ETIMEDOUT;
-		nanosleep(&nap, NULL);
-	}
-	return 0;
+	__atomic_add_fetch(&view->nr_waiting, 1, __ATOMIC_SEQ_CST);
+	vas_barrier_process();
+	err = sleep_for_slot(view, slot, generation, deadline);
+	__atomic_sub_fetch(&view->nr_waiting, 1, __ATOMIC_RELAXED);
+	return err;
 }
 
 /* All sections have ended that began when fewer than nr were unmapped. */
