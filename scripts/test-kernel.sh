@@ -63,7 +63,10 @@ parse()
 		shift
 	done
 	[ -n "$kernels" ] || [ -n "$debug" ] || kernels='6.1 6.12 newest'
-	[ -z "$debug" ] || kernels="$kernels debug"
+	case "$debug $kernels " in
+	1*' debug '*) ;;
+	1*) kernels="$kernels debug" ;;
+	esac
 }
 
 # The programs are the same for all kernels.
@@ -141,12 +144,17 @@ make_guest()
 	machine_initramfs "$root" "$guest/$name.initramfs"
 }
 
-wants_guest()
+wants()
 {
 	case " ${only:-$all} " in
-	*_linux\ *) ;;
+	*[[:space:]]"$1"[[:space:]]*) ;;
 	*) return 1 ;;
 	esac
+}
+
+wants_guest()
+{
+	wants blk_linux || wants net_linux
 }
 
 make_guests()
@@ -206,11 +214,11 @@ run_guests()
 }
 
 # run_together NAME: everybody who follows a vas, on one: that takes an IOMMU, and the kernel's vhost and
-# VFIO, which those with checkers have not got.
+# VFIO. Only the kernel that looks for data races has no IOMMU.
 run_together()
 {
-	! has_checkers "$1" || return 0
 	name=$1 rounds=100
+	[ "$1" != kcsan ] || return 0
 	[ -z "$long" ] || rounds=1000
 	set -- --kernel "$name" --with-kvm --mem 1024 --limit 3600 --timeout 10800 \
 		--append 'intel_iommu=on rcupdate.rcu_cpu_stall_timeout=300' --modprobe vfio_pci \
@@ -281,16 +289,10 @@ for kernel in $kernels; do
 	elif ! build_modules "$kernel"; then
 		count 'not ok' "$kernel # the modules do not build cleanly"
 	else
-		case " ${only:-$all} " in
-		*' guests '*) run_guests "$kernel" ;;
-		esac
+		! wants guests || run_guests "$kernel"
 		run "$kernel"
-		case " ${only:-$all} " in
-		*' together '*) run_together "$kernel" ;;
-		esac
-		case " ${only:-$all} " in
-		*' dkms '*) try_dkms "$kernel" ;;
-		esac
+		! wants together || run_together "$kernel"
+		! wants dkms || try_dkms "$kernel"
 	fi
 done
 echo "$passed passed, $failed failed, $skipped skipped"
