@@ -79,6 +79,8 @@ struct device_queue {
 	/* Behind an IOMMU: device/queue_iommu.h. */
 	struct vas_iommu_slot *slot;	 /* NULL: it is not, or does not run */
 	struct vas_virtq_segment *iovas; /* of chains, before they are translated */
+	struct queue_ahead *ahead;	 /* room to look ahead of a miss */
+	bool is_ahead;			 /* it does so now */
 	uint64_t ring_generation;	 /* of the section in which the ring was found; 0: none */
 	bool is_ready;			 /* the ring was found once */
 	bool has_missed;

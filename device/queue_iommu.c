@@ -3,26 +3,46 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_SEARCHES 16384u /* for one peek: no driver has as many pages in a request */
 #define MAX_MISSES   32768u /* without any progress */
 #define ANSWER_MS    100
-#define RETRY_ASK_MS 5 /* where the front end takes no messages */
+#define RETRY_ASK_MS 5	     /* where the front end takes no messages */
+#define PAGE	     4096ull /* the smallest that an IOMMU has */
+
+/* Of one look ahead. */
+#define AHEAD_CHAINS   64u
+#define AHEAD_WANTS    63u /* pages, beside the one that is missed */
+#define AHEAD_SEARCHES 2048u
+
+/* What is missing of the chains that are in the ring, in their order. */
+struct queue_ahead {
+	struct vas_virtq_chain chains[AHEAD_CHAINS];
+	struct vas_iommu_want wants[AHEAD_WANTS + 1];
+	uint32_t nr, searches;
+};
+
+static void free_room(struct device_queue *queue)
+{
+	free(queue->iovas);
+	free(queue->ahead);
+	queue->iovas = NULL;
+	queue->ahead = NULL;
+}
 
 int queue_iommu_begin(struct device_queue *queue)
 {
-	int err;
+	int err = -ENOMEM;
 
 	queue->iovas = malloc(DEVICE_QUEUE_IOVAS * sizeof(*queue->iovas));
-	if (!queue->iovas)
-		return -ENOMEM;
-	err = vas_iommu_slot_claim(queue->view, &queue->slot);
-	if (err) {
-		free(queue->iovas);
-		queue->iovas = NULL;
-	}
+	queue->ahead = malloc(sizeof(*queue->ahead));
+	if (queue->iovas && queue->ahead)
+		err = vas_iommu_slot_claim(queue->view, &queue->slot);
+	if (err)
+		free_room(queue);
 	queue->ring_generation = 0;
-	queue->is_ready = queue->has_missed = false;
+	queue->is_ready = queue->has_missed = queue->is_ahead = false;
 	queue->nr_misses = 0;
 	return err;
 }
@@ -32,10 +52,9 @@ void queue_iommu_end(struct device_queue *queue)
 	if (!queue->slot)
 		return;
 	vas_iommu_slot_release(queue->slot);
-	free(queue->iovas);
+	free_room(queue);
 	queue->has_missed = false;
 	queue->slot = NULL;
-	queue->iovas = NULL;
 }
 
 /* ---- misses ------------------------------------------------------------------------------- */
@@ -79,6 +98,81 @@ int queue_iommu_wait_ms(struct device_queue *queue)
 	return queue->answer_ms;
 }
 
+/* ---- ahead of a miss ---------------------------------------------------------------------- */
+
+/* The miss itself comes last. */
+static void add_want(struct device_queue *queue, uint64_t iova, uint32_t prot)
+{
+	struct queue_ahead *ahead = queue->ahead;
+
+	if (iova != queue->missed_iova)
+		ahead->wants[ahead->nr++] = (struct vas_iommu_want){ iova, prot };
+}
+
+/* False: not all of it is there, as far as was looked. */
+static bool want(struct device_queue *queue, uint64_t iova, uint64_t len, uint32_t prot)
+{
+	struct queue_ahead *ahead = queue->ahead;
+	uint64_t there, gpa;
+	bool is_there = true;
+
+	for (; len; iova += there, len -= there) {
+		if (ahead->nr == AHEAD_WANTS || ahead->searches++ == AHEAD_SEARCHES)
+			return false;
+		there = len;
+		if (!vas_iommu_translate(queue->slot, iova, prot, &there, &gpa))
+			continue;
+		add_want(queue, iova, prot);
+		is_there = false;
+		there = PAGE - iova % PAGE;
+		if (there > len)
+			there = len;
+	}
+	return is_there;
+}
+
+static void want_chain(struct device_queue *queue, const struct vas_virtq_chain *chain)
+{
+	uint32_t i;
+
+	for (i = 0; i < chain->nr_out + chain->nr_in; i++)
+		want(queue, chain->segments[i].gpa, chain->segments[i].len,
+		     chain->segments[i].write ? VAS_IOMMU_WRITE : VAS_IOMMU_READ);
+}
+
+/* After a miss: each page that is missing of what is in the ring, as far as there is room. */
+static void ask_ahead(struct device_queue *queue)
+{
+	struct queue_ahead *ahead = queue->ahead;
+	struct vas_virtq_burst burst = {
+		.chains = ahead->chains,
+		.segments = queue->iovas,
+		.max_chains = AHEAD_CHAINS,
+		.max_segments = DEVICE_QUEUE_IOVAS,
+	};
+	const struct vas_iommu_want missed = { queue->missed_iova, queue->missed_prot };
+	uint32_t i;
+
+	ahead->nr = ahead->searches = 0;
+	queue->is_ahead = true;
+	vas_virtq_peek_burst(&queue->ring, queue->format, &burst);
+	queue->is_ahead = false;
+	/* A table that has gone meanwhile is another miss, and not the one to wait for. */
+	queue->missed_iova = missed.iova;
+	queue->missed_prot = missed.prot;
+	for (i = 0; i < burst.nr; i++)
+		want_chain(queue, &ahead->chains[i]);
+	ahead->wants[ahead->nr++] = missed;
+	vas_iommu_ask_ahead(queue->slot, ahead->wants, ahead->nr);
+}
+
+/* A peek has missed something: when that is answered, so is what else is there. */
+static void ask_for_all(struct device_queue *queue)
+{
+	ask_ahead(queue);
+	queue_iommu_ask(queue);
+}
+
 /* ---- single ranges ------------------------------------------------------------------------ */
 
 int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, uint32_t prot,
@@ -104,12 +198,17 @@ int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, u
 	return 0;
 }
 
+/* Ahead of a miss, a table that is missing has nothing in it. */
 int queue_iommu_read(void *user, uint64_t iova, void *to, uint32_t len)
 {
 	struct device_queue *queue = user;
 	uint64_t there, gpa;
 	int err = 0;
 
+	if (queue->is_ahead && !want(queue, iova, len, VAS_IOMMU_READ)) {
+		memset(to, 0, len);
+		return 0;
+	}
 	for (; len && !err; len -= (uint32_t)there) {
 		there = len;
 		err = find(queue, iova, VAS_IOMMU_READ, &there, &gpa);
@@ -223,7 +322,7 @@ int queue_iommu_peek(struct device_queue *queue, struct vas_virtq_chain *chain,
 	chain->segments = room;
 	chain->max_segments = max;
 	if (queue->has_missed)
-		queue_iommu_ask(queue);
+		ask_for_all(queue);
 	return result;
 }
 
@@ -244,6 +343,6 @@ int queue_iommu_peek_burst(struct device_queue *queue, struct vas_virtq_burst *b
 	burst->max_segments = max;
 	burst->nr = result > 0 ? (uint32_t)result : 0;
 	if (queue->has_missed)
-		queue_iommu_ask(queue);
+		ask_for_all(queue);
 	return result;
 }

@@ -101,7 +101,11 @@ show()
 measure()
 {
 	name=$1
-	set -- --kernel "$name" --with-kvm --modprobe tun --modprobe vhost_net
+	set -- --kernel "$name" --with-kvm --modprobe tun --modprobe vhost_net \
+		--modprobe vfio_pci --modprobe vfio_iommu_type1 --append intel_iommu=on \
+		--qemu-arg -device --qemu-arg intel-iommu,intremap=on \
+		--qemu-arg -device --qemu-arg edu,addr=10,dma_mask=0xffffffffffffffff \
+		--env VAS_BENCH_DEVICE=0000:00:10.0
 	for module in $modules; do
 		[ ! -e "$build/ko-$name/kernel/$module.ko" ] ||
 			set -- "$@" --module "$build/ko-$name/kernel/$module.ko"

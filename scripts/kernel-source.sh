@@ -49,12 +49,14 @@ configure_source()
 }
 
 # The build tree names the sources by their path: make it name the one where they will be. Of the
-# sources, modules need only what is no code.
+# sources, modules need only what is no code; the kernel's own tests, which stay, include headers of
+# drivers.
 settle_source()
 {
 	sed -i "s,$work,$dir,g" "$build/Makefile"
 	ln -sfn "$dir/headers/source" "$build/source"
-	rm -rf "$source/Documentation" "$source/drivers" "$source/sound" "$source/samples"
+	rm -rf "$source/Documentation" "$source/sound" "$source/samples"
+	find "$source/drivers" -type f ! -path '*/drivers/iommu/*.h' ! -path '*/drivers/dma/*.h' -delete
 	find "$source/arch" -mindepth 1 -maxdepth 1 ! -name x86 -exec rm -rf {} +
 	find "$source" ! -path "$source/scripts/*" ! -path "$source/tools/*" -name '*.[cS]' -delete
 	find "$build" ! -path "$build/scripts/*" ! -path "$build/tools/*" -type f \
@@ -95,4 +97,30 @@ fetch_source()
 		die "cannot build the kernel"
 	}
 	take_built
+}
+
+# build_selftests FOLDER TARGET...: the kernel's own tests, with its own headers of user space. Stable
+# kernels after 7.2 call calloc_assert(), which came later, without having it.
+build_selftests()
+{
+	source=$dir/headers/source
+	folder=$(realpath -m "$1") extra=
+	tests=$source/tools/testing/selftests
+	shift
+	mkdir -p "$folder"
+	grep -rqs 'define calloc_assert' "$tests" || extra=-Dcalloc_assert=calloc
+	make -s -C "$source" O="$folder/headers" headers >"$folder/log" 2>&1 || die_of_log "headers"
+	for target; do
+		mkdir -p "$folder/$target"
+		make -s -C "$tests/$target" OUTPUT="$folder/$target" EXTRA_CFLAGS="$extra" \
+			KHDR_INCLUDES="-isystem $folder/headers/usr/include" >"$folder/log" 2>&1 ||
+			die_of_log "$target"
+		find "$folder/$target" -maxdepth 1 -type f -perm -u+x | sort
+	done
+}
+
+die_of_log()
+{
+	tail -n 20 "$folder/log" >&2
+	die "the kernel's own tests cannot be built: $1"
 }

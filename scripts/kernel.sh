@@ -7,6 +7,7 @@
 # needs: apt, dpkg, debian-archive-keyring, binutils, coreutils, util-linux, xz-utils, zstd
 # to build modules: make, libelf1, gcc-12; for newest a mount namespace (root, or user namespaces)
 # for debug, kcsan and iommufd: make, gcc, flex, bison, bc, libelf-dev, libssl-dev, xz-utils
+# for the kernel's own tests: libcap-dev, uuid-dev
 set -eu
 export LC_ALL=C
 
@@ -29,6 +30,7 @@ usage()
 	       kernel.sh path NAME vmlinux|vmlinuz|config|modules|headers|symbols|version
 	       kernel.sh modules NAME MODULE...
 	       kernel.sh make NAME FOLDER [MAKE-ARGUMENT...]
+	       kernel.sh selftests NAME FOLDER TARGET...
 	       kernel.sh cache
 
 	fetch    get kernels NAME (see below) if the cache lacks them
@@ -40,6 +42,8 @@ usage()
 	modules  print the files of the modules and of all they depend on, in load order; one that is
 	         built in has none
 	make     build the modules in a folder for that kernel, with the compiler that it needs
+	selftests  build the kernel's own tests (folders of tools/testing/selftests) into FOLDER/TARGET,
+	         and print the programs; for kernels built from source
 	cache    print the cache folder
 
 	NAME     6.1     Debian 12's own kernel
@@ -186,6 +190,16 @@ cmd_make()
 	build_modules "$@"
 }
 
+cmd_selftests()
+{
+	[ $# -gt 2 ] || die "selftests: wants a kernel, a folder and targets"
+	name=$1
+	dir=$(fetched_dir "$1")
+	is_from_source || die "selftests: the sources of $1 are not here"
+	shift
+	build_selftests "$@"
+}
+
 cmd_modules()
 {
 	[ $# -gt 1 ] || die "modules: wants a kernel and modules"
@@ -214,7 +228,7 @@ cmd_modules()
 }
 
 case ${1:-} in
-fetch | path | modules | make)
+fetch | path | modules | make | selftests)
 	command=$1
 	shift
 	"cmd_$command" "$@"

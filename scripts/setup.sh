@@ -14,7 +14,7 @@ base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universa
 demo="$build qemu-system-x86 cpio xz-utils zstd util-linux"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev dpdk-dev"
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
-kernel="dkms flex bison bc libelf-dev libssl-dev debootstrap"
+kernel="dkms flex bison bc libelf-dev libssl-dev libcap-dev uuid-dev debootstrap"
 vm_more="python3-drgn crash makedumpfile gdb libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients
 	dpdk dpdk-dev"
 deb="git build-essential debhelper dh-dkms dh-python libpython3-dev lintian xz-utils"
@@ -87,6 +87,8 @@ names()
 	librust-pkg-config-dev true                -                    -               -
 	libelf-dev             :libelf.h           elfutils-libelf-devel libelf         elfutils-dev
 	libssl-dev             :openssl/ssl.h      openssl-devel        openssl         openssl-dev
+	libcap-dev             :sys/capability.h   libcap-devel         libcap          libcap-dev
+	uuid-dev               :uuid/uuid.h        libuuid-devel        util-linux-libs util-linux-dev
 	gcc-aarch64-linux-gnu  aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc -
 	libc6-dev-arm64-cross  aarch64-linux-gnu-gcc - aarch64-linux-gnu-glibc -
 	qemu-user-static       qemu-aarch64-static qemu-user-static     qemu-user-static -

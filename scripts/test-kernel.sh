@@ -15,7 +15,7 @@ top=$(dirname "$scripts")
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
 all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile net
 	net_life net_hostile net_bus migrate hotplug leaks pinning forged watching failing fuzz contract
-	dma echo blk_linux net_linux together dkms'
+	dma echo blk_linux net_linux together beside dkms'
 modules='vas modules/test/vas_test modules/example/vas_example modules/virtqueue/vas_virtqueue modules/blk/vas_blk
 	modules/net/vas_net modules/dma/vas_dma'
 debug='' long='' only='' kernels='' passed=0 failed=0 skipped=0
@@ -31,7 +31,8 @@ usage()
 	--only TEST  not all tests; may be repeated. There are:
 	$(echo "$all" | fold -s -w 70 | sed 's/^/             /')
 
-	NAME         a kernel as kernel.sh names it (default: 6.1 6.12 newest)
+	NAME         a kernel as kernel.sh names it (default: 6.1 6.12 newest); what has a test named beside
+	             is iommufd, the one with the kernel's own tests of that and of VFIO
 
 	TEST_SEED, TEST_HOTPLUG_ROUNDS, TEST_FUZZ_SECONDS, TEST_ECHO_ROUNDS,
 	TEST_TOGETHER_ROUNDS  reach the tests
@@ -63,7 +64,10 @@ parse()
 		shift
 	done
 	[ -n "$kernels" ] || [ -n "$debug" ] || kernels='6.1 6.12 newest'
-	[ -z "$debug" ] || kernels="$kernels debug"
+	case "$debug $kernels " in
+	1*' debug '*) ;;
+	1*) kernels="$kernels debug" ;;
+	esac
 }
 
 # The programs are the same for all kernels.
@@ -99,11 +103,11 @@ count()
 	esac
 }
 
-# A kernel that was built for its checkers, which take their time. KVM is part of it.
-has_checkers()
+# A kernel that was built here: mostly for its checkers, which take their time. KVM is part of it.
+is_from_source()
 {
 	case $1 in
-	debug | kcsan) ;;
+	debug | kcsan | iommufd) ;;
 	*) return 1 ;;
 	esac
 }
@@ -112,7 +116,7 @@ has_checkers()
 machine_options()
 {
 	limit=600 timeout=2700 rounds=600 seconds=20
-	! has_checkers "$1" || limit=1500 timeout=5400 rounds=300
+	! is_from_source "$1" || limit=1500 timeout=5400 rounds=300
 	[ -z "$long" ] || limit=3600 timeout=10800 rounds=10000 seconds=600
 	echo --smp 2 --mem 2048 --console "$build/console-$1"
 	echo --qemu-arg -device --qemu-arg edu,dma_mask=0xffffffffffffffff
@@ -123,7 +127,7 @@ machine_options()
 	[ -z "${TEST_SEED:-}" ] || echo --env TEST_SEED="$TEST_SEED"
 	# Every 200th access is watched for a while; that is 20 times as often as by default.
 	[ "$1" != kcsan ] || echo --append kcsan.skip_watch=200
-	has_checkers "$1" || echo --with-kvm
+	is_from_source "$1" || echo --with-kvm
 }
 
 # make_guest NAME MODULE...: a Linux guest for the machine's own KVM: what it does is NAME_linux_init.c
@@ -141,12 +145,17 @@ make_guest()
 	machine_initramfs "$root" "$guest/$name.initramfs"
 }
 
-wants_guest()
+wants()
 {
 	case " ${only:-$all} " in
-	*_linux\ *) ;;
+	*[[:space:]]"$1"[[:space:]]*) ;;
 	*) return 1 ;;
 	esac
+}
+
+wants_guest()
+{
+	wants blk_linux || wants net_linux
 }
 
 make_guests()
@@ -183,7 +192,7 @@ run()
 	programs=$#
 	for test in ${only:-$all}; do
 		case $test in
-		guests | together | dkms) ;;
+		guests | together | beside | dkms) ;;
 		*) set -- "$@" --run "$build/tests/kernel/kernel_$test" ;;
 		esac
 	done
@@ -194,7 +203,7 @@ run()
 # hundred times slower. They need no module of ours, so checkers would have nothing to look at.
 run_guests()
 {
-	! has_checkers "$1" || return 0
+	! is_from_source "$1" || return 0
 	name=$1
 	set -- --kernel "$name" --with-kvm --mem 1024 --limit 900 --timeout 5000 \
 		--env TEST_TIMEOUT=800 --env TEST_KVM_REGIONS=1000 --env TEST_ECHO_ROUNDS=200 \
@@ -206,11 +215,11 @@ run_guests()
 }
 
 # run_together NAME: everybody who follows a vas, on one: that takes an IOMMU, and the kernel's vhost and
-# VFIO, which those with checkers have not got.
+# VFIO. Only the kernel that looks for data races has no IOMMU.
 run_together()
 {
-	! has_checkers "$1" || return 0
 	name=$1 rounds=100
+	[ "$1" != kcsan ] || return 0
 	[ -z "$long" ] || rounds=1000
 	set -- --kernel "$name" --with-kvm --mem 1024 --limit 3600 --timeout 10800 \
 		--append 'intel_iommu=on rcupdate.rcu_cpu_stall_timeout=300' --modprobe vfio_pci \
@@ -223,6 +232,26 @@ run_together()
 		set -- "$@" --module "$build/ko-$name/kernel/$module.ko"
 	done
 	machine "$name" "$@" --run "$build/tests/kernel/kernel_together"
+}
+
+# run_beside NAME: the kernel's own tests of iommufd and VFIO, while a device follows a vas
+run_beside()
+{
+	[ "$1" = iommufd ] || return 0
+	name=$1
+	"$scripts/kernel.sh" selftests "$name" "$build/selftests" iommu vfio >"$build/selftests.list" || {
+		count 'not ok' "$name: the kernel's own tests # they do not build"
+		return 0
+	}
+	set -- --kernel "$name" --mem 2048 --limit 3600 --timeout 5400 --env TEST_TIMEOUT=1800 \
+		--append 'intel_iommu=on hugepages=64 log_buf_len=4M' --console "$build/console-$name-beside" \
+		--qemu-arg -device --qemu-arg intel-iommu,intremap=on,caching-mode=on \
+		--qemu-arg -device --qemu-arg edu,dma_mask=0xffffffffffffffff \
+		--qemu-arg -device --qemu-arg edu,dma_mask=0xffffffffffffffff
+	while read -r program; do
+		set -- "$@" --file "$program:/selftests/"
+	done <"$build/selftests.list"
+	machine "$name" "$@" --run "$build/tests/kernel/kernel_beside"
 }
 
 # machine NAME ARGUMENT...: of vm.sh; add up what it reports
@@ -253,7 +282,7 @@ machine()
 # The modules built the way in which a system does that has them installed.
 try_dkms()
 {
-	! has_checkers "$1" || return 0
+	! is_from_source "$1" || return 0
 	status=0
 	said=$("$scripts/dkms-try.sh" "$1") || status=$?
 	case $status in
@@ -281,16 +310,11 @@ for kernel in $kernels; do
 	elif ! build_modules "$kernel"; then
 		count 'not ok' "$kernel # the modules do not build cleanly"
 	else
-		case " ${only:-$all} " in
-		*' guests '*) run_guests "$kernel" ;;
-		esac
+		! wants guests || run_guests "$kernel"
 		run "$kernel"
-		case " ${only:-$all} " in
-		*' together '*) run_together "$kernel" ;;
-		esac
-		case " ${only:-$all} " in
-		*' dkms '*) try_dkms "$kernel" ;;
-		esac
+		! wants together || run_together "$kernel"
+		! wants beside || run_beside "$kernel"
+		! wants dkms || try_dkms "$kernel"
 	fi
 done
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -4,28 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include <vas/vas.h>
 
 #include "include/uapi/linux/vas.h"
 #include "kernel/modules/test/vas_test.h"
+#include "ticks.h"
 
 #define PAGE	   4096
 #define TIMEOUT_NS 1000000000
 #define NR_TRIES   16 /* of which the best counts */
-
-static double now(bool ticks)
-{
-	struct timespec ts;
-
-	if (ticks)
-		return (double)__rdtsc();
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
 
 static int ask_once(int driver, int user, uint64_t gpa, bool ticks, double *cost)
 {
@@ -40,10 +29,10 @@ static int ask_once(int driver, int user, uint64_t gpa, bool ticks, double *cost
 
 	if (ioctl(user, VAS_TEST_MAP, &map))
 		return -errno;
-	*cost = now(ticks);
+	*cost = ticks_now(ticks);
 	if (ioctl(driver, VAS_KO_PREPARE, &prepare))
 		return -errno;
-	*cost = now(ticks) - *cost;
+	*cost = ticks_now(ticks) - *cost;
 	if (ioctl(driver, VAS_KO_COMMIT) || ioctl(user, VAS_TEST_INFO, &info))
 		return -errno;
 	return info.nr_maps ? -EBUSY : 0;

@@ -18,6 +18,7 @@
 #include "invalidate.h"
 #include "net.h"
 #include "scene.h"
+#include "vfio.h"
 
 #define PAGE	   4096
 #define SG_LEN	   (1u << 20)
@@ -275,6 +276,49 @@ static int run_frames(struct state *state)
 	return err;
 }
 
+/* A change of the layout with a device attached, beside what the kernel takes for such memory. */
+static const struct vfio_way {
+	const char *name;
+	enum vfio_kind kind;
+} vfio_ways[] = { { BENCH_LIMIT, VFIO_BARE }, { "vas", VFIO_VAS } };
+
+static int run_change(struct state *state, unsigned int mib, unsigned int ram_mib)
+{
+	struct bench_figures figures[BENCH_MAX_SUBJECTS];
+	struct bench_case bcase = { 0 };
+	double rounds[MAX_ROUNDS];
+	char name[48];
+	int err;
+
+	snprintf(name, sizeof(name), "vfio-change/%u/%u", mib, ram_mib);
+	bcase.name = name;
+	if (!bench_wants(state->session, name))
+		return 0;
+	for (unsigned int i = 0; i < sizeof(vfio_ways) / sizeof(*vfio_ways); i++) {
+		err = vfio_measure(vfio_ways[i].kind, mib, ram_mib, state->device.counts, rounds,
+				   rounds_of(state));
+		if (err == -ENODEV)
+			continue;
+		if (err)
+			return err;
+		figures[bcase.nr_subjects] = figures_of(rounds, rounds_of(state));
+		bench_case_add(&bcase, vfio_ways[i].name, NULL, NULL);
+	}
+	if (bcase.nr_subjects)
+		report(state, &bcase, figures);
+	return 0;
+}
+
+static int run_changes(struct state *state)
+{
+	static const unsigned int changes[][2] = { { 2, 64 }, { 2, 512 }, { 32, 512 } };
+	int err = 0;
+
+	for (unsigned int i = 0; i < sizeof(changes) / sizeof(*changes) && !err; i++)
+		err = run_change(state, changes[i][0], changes[i][1]);
+	return err;
+}
+
 static int run_count(struct state *state, unsigned int nr_regions)
 {
 	int err;
@@ -307,6 +351,8 @@ static int run(struct bench_session *session)
 		session->bench = name;
 	state.buf = calloc(1, VAS_BENCH_MAX_LEN);
 	err = run_frames(&state);
+	if (!err)
+		err = run_changes(&state);
 	for (unsigned int i = 0; i < sizeof(region_counts) / sizeof(*region_counts) && !err; i++)
 		err = run_count(&state, region_counts[i]);
 	free(state.buf);

@@ -21,13 +21,12 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include "../guest.h"
 #include "kernel/modules/bench/vas_bench.h"
 #include "include/uapi/linux/vas_net.h"
+#include "ticks.h"
 
 #define RAM	   (16ull << 20)
 #define SIZE	   256u /* of a queue */
@@ -392,23 +391,13 @@ static void net_close(struct net *net)
 
 /* ---- measuring ----------------------------------------------------------------------------- */
 
-static double now(bool ticks)
-{
-	struct timespec ts;
-
-	if (ticks)
-		return (double)__rdtsc();
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
 static double part(struct net *net, bool to_guest, bool ticks)
 {
-	double begin = now(ticks);
+	double begin = ticks_now(ticks);
 
 	for (int i = 0; i < NR_BURSTS; i++)
 		(to_guest ? burst_to_guest : burst_from_guest)(net);
-	return (now(ticks) - begin) / NR_BURSTS / burst_of(net);
+	return (ticks_now(ticks) - begin) / NR_BURSTS / burst_of(net);
 }
 
 int net_measure(enum net_kind kind, bool to_guest, uint32_t len, bool ticks, double *rounds,

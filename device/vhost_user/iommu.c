@@ -73,6 +73,8 @@ static int update(struct session *session, const struct vhost_user_iotlb *iotlb)
 				     "its memory",
 				     (unsigned long long)iotlb->iova,
 				     (unsigned long long)iotlb->size);
+	/* Before anybody can find it, and miss it again. */
+	request_answer(session, iotlb->iova, iotlb->size);
 	return map(session, iotlb, gpa);
 }
 

@@ -168,21 +168,6 @@ static int wait_for_first(int sock, int stop_fd)
 	return fds[1].revents ? -ECANCELED : 0;
 }
 
-/* How many bytes of the header came with the first look. */
-static ssize_t receive_first(int sock, int stop_fd, struct vhost_user_message *message)
-{
-	ssize_t nr;
-	int err;
-
-	do {
-		err = wait_for_first(sock, stop_fd);
-		if (err)
-			return err;
-		nr = receive_some(sock, message, &message->request, VHOST_USER_HEADER);
-	} while (nr == -EAGAIN || nr == -EINTR);
-	return nr ? nr : -ECONNRESET;
-}
-
 static int receive_rest(int sock, struct vhost_user_message *message, size_t nr)
 {
 	struct deadline deadline = deadline_in(VHOST_USER_MESSAGE_NS);
@@ -198,16 +183,32 @@ static int receive_rest(int sock, struct vhost_user_message *message, size_t nr)
 	return err ? err : check(message);
 }
 
-int vhost_user_receive(int sock, int stop_fd, struct vhost_user_message *message)
+int vhost_user_receive_now(int sock, struct vhost_user_message *message)
 {
 	ssize_t nr;
 	int err;
 
 	memset(message, 0, sizeof(*message));
-	nr = receive_first(sock, stop_fd, message);
+	nr = receive_some(sock, message, &message->request, VHOST_USER_HEADER);
+	if (!nr)
+		nr = -ECONNRESET;
+	else if (nr == -EINTR)
+		nr = -EAGAIN;
 	err = nr < 0 ? (int)nr : receive_rest(sock, message, (size_t)nr);
 	if (err)
 		vhost_user_close_fds(message);
+	return err;
+}
+
+int vhost_user_receive(int sock, int stop_fd, struct vhost_user_message *message)
+{
+	int err;
+
+	do {
+		err = wait_for_first(sock, stop_fd);
+		if (!err)
+			err = vhost_user_receive_now(sock, message);
+	} while (err == -EAGAIN);
 	return err;
 }
 

@@ -23,6 +23,9 @@
  */
 int vhost_user_receive(int sock, int stop_fd, struct vhost_user_message *message);
 
+/* The same, but its first byte is not waited for. -EAGAIN: there is none. */
+int vhost_user_receive_now(int sock, struct vhost_user_message *message);
+
 /* The answer to a message, with `size` bytes of its payload, and fd unless it is -1. -errno. */
 int vhost_user_reply(int sock, struct vhost_user_message *message, uint32_t size, int fd);
 

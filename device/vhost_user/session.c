@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <vas/consumer.h>
 
+#define IN_A_ROW 64u /* messages, before a look at what else there is */
+
 #define RING_FEATURES                                                             \
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED |              \
 	 1ull << VIRTIO_F_ACCESS_PLATFORM | 1ull << VIRTIO_RING_F_INDIRECT_DESC | \
@@ -512,7 +514,7 @@ static int handle(struct session *session, struct vhost_user_message *message)
 	return err;
 }
 
-/* There is a message, or stop_fd is readable; meanwhile, look when that is asked for. */
+/* There is a message. -ECANCELED: stop_fd is readable. Meanwhile, look when that is asked for. */
 static int wait_for_message(struct session *session, int stop_fd, int look_fd)
 {
 	struct pollfd fds[] = {
@@ -526,6 +528,8 @@ static int wait_for_message(struct session *session, int stop_fd, int look_fd)
 	do {
 		if (poll(fds, 4, -1) < 0)
 			return errno == EINTR ? 0 : -errno;
+		if (fds[1].revents)
+			return -ECANCELED;
 		if (fds[2].revents) {
 			vas_device_drain(look_fd);
 			request_look(session);
@@ -534,8 +538,25 @@ static int wait_for_message(struct session *session, int stop_fd, int look_fd)
 		if (err)
 			return err;
 		fds[3].fd = session->requests.sock;
-	} while (!fds[0].revents && !fds[1].revents);
+	} while (!fds[0].revents);
 	return 0;
+}
+
+/* The next message. One that is there already is not waited for. */
+static int receive(struct session *session, int stop_fd, int look_fd,
+		   struct vhost_user_message *message)
+{
+	int err = -EAGAIN;
+
+	while (err == -EAGAIN) {
+		if (session->nr_in_a_row++ < IN_A_ROW)
+			err = vhost_user_receive_now(session->sock, message);
+		if (err != -EAGAIN)
+			break;
+		session->nr_in_a_row = 0;
+		err = wait_for_message(session, stop_fd, look_fd) ?: -EAGAIN;
+	}
+	return err;
 }
 
 static int serve(struct session *session, int stop_fd, int look_fd)
@@ -545,10 +566,7 @@ static int serve(struct session *session, int stop_fd, int look_fd)
 
 	request_look(session);
 	do {
-		err = wait_for_message(session, stop_fd, look_fd);
-		if (err)
-			return err;
-		err = vhost_user_receive(session->sock, stop_fd, &message);
+		err = receive(session, stop_fd, look_fd, &message);
 		if (err)
 			return err == -ECONNRESET ? 0 : err;
 		err = handle(session, &message);

@@ -33,20 +33,36 @@ struct session_ring {
 	bool is_enabled;
 };
 
-#define REQUESTS_MAX 256u /* that the front end has not replied to */
+#define REQUESTS_MAX   256u /* misses that the front end has not dealt with */
+#define REQUESTS_AHEAD 192u /* then none are added that nobody waits for */
+#define REQUESTS_HELD  64u  /* are sent at once */
 
 struct request_reply {
 	uint32_t request, flags, size;
 	uint64_t u64;
 } __attribute__((packed));
 
+struct request_iotlb {
+	uint32_t request, flags, size;
+	struct vhost_user_iotlb iotlb;
+} __attribute__((packed));
+
+struct request_miss {
+	uint64_t iova;
+	bool is_answered; /* by an update */
+	bool has_reply;	  /* will have one, and all before it are dealt with then */
+};
+
 /* The front end's socket for what it is told without having asked. */
 struct requests {
 	pthread_mutex_t lock; /* all of it */
 	int sock;	      /* or -1 */
-	/* Misses that it has not replied to: nr from the first on, round and round. */
-	uint64_t iovas[REQUESTS_MAX];
+	/* That are not dealt with: nr from the first on, round and round. */
+	struct request_miss misses[REQUESTS_MAX];
 	uint32_t first, nr;
+	/* The last nr_held of them are not sent yet. */
+	struct request_iotlb held[REQUESTS_HELD];
+	uint32_t nr_held;
 	struct request_reply reply; /* so much of one as has come */
 	uint32_t reply_len;
 };
@@ -63,6 +79,7 @@ struct session {
 	uint64_t features, protocol_features; /* that the front end has accepted */
 	uint8_t status;
 	uint64_t poll_ns, miss_ns;
+	uint32_t nr_in_a_row;	     /* messages that were there when they were looked for */
 	struct session_ring *vrings; /* device->max_queues */
 	uint32_t nr_running;
 };
@@ -116,9 +133,13 @@ int request_set(struct session *session, struct vhost_user_message *message);
 void request_look(struct session *session);
 void requests_end(struct session *session);
 
-/* Of queues' threads: an iova is missed, or may not be used. Then, what the front end replies. */
+/*
+ * Of queues' threads: an iova is missed, or may not be used. Then, of the session's: there is an
+ * update of a range, which is not in the view yet; the front end replies.
+ */
 int request_miss(void *session, uint64_t iova, uint32_t prot);
 void request_fault(void *session, uint64_t iova, uint32_t prot);
+void request_answer(struct session *session, uint64_t iova, uint64_t size);
 int request_receive(struct session *session);
 
 /* Addresses are iovas. There is a view from iommu_begin() on. */

@@ -95,6 +95,8 @@ static int start_device(struct session *session)
 
 	if (session->nr_running)
 		return 0;
+	/* What was answered since it stopped was told by a front end that tells of no changes. */
+	iommu_forget(session);
 	return device->ops->start(device, session->features & ~TRANSPORT_FEATURES);
 }
 

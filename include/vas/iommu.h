@@ -39,6 +39,9 @@ struct vas_iommu_slot;
 #define VAS_IOMMU_READ	1u
 #define VAS_IOMMU_WRITE 2u
 
+/* To an owner that is asked, beside these: more questions follow, to be put together with it. */
+#define VAS_IOMMU_MORE 4u
+
 #define VAS_IOMMU_MAX_ENTRIES 65536u
 #define VAS_IOMMU_MAX_SLOTS   4096u
 
@@ -51,7 +54,9 @@ struct vas_iommu_options {
 	 * A device wants to use `iova`, and may not, or not in this way. Have it mapped, before
 	 * this returns or later, by any thread; or say vas_iommu_refuse(). Called in the device's
 	 * thread, inside or outside of a section: it must not wait for one. -EAGAIN: the owner
-	 * cannot be asked now. Any other error: the answer is no. NULL: it always is.
+	 * cannot be asked now. -EALREADY: it is being asked for that iova, for somebody else; if
+	 * that is refused this is called again. Any other error: the answer is no. NULL: it always
+	 * is. With VAS_IOMMU_MORE in prot nobody waits for it yet: vas_iommu_ask_ahead().
 	 */
 	int (*miss)(void *owner, uint64_t iova, uint32_t prot);
 	void *owner;
@@ -89,9 +94,9 @@ VAS_API int vas_iommu_map(struct vas_iommu_view *view, uint64_t iova, uint64_t s
 VAS_API void vas_iommu_unmap(struct vas_iommu_view *view, uint64_t iova, uint64_t size);
 
 /*
- * Wait until each section has ended that may use what was unmapped before this call. Not to be
- * called inside of one. -ETIMEDOUT: a slot's section has not ended in timeout_ns, and may still
- * reach what was unmapped.
+ * Wait until each section has ended that may use what was unmapped before this call; where that is
+ * nothing, there is nothing to wait for. Not to be called inside of one. -ETIMEDOUT: a slot's
+ * section has not ended in timeout_ns, and may still reach what was unmapped.
  */
 VAS_API int vas_iommu_invalidate(struct vas_iommu_view *view, uint64_t timeout_ns);
 
@@ -130,6 +135,20 @@ VAS_API int vas_iommu_translate(struct vas_iommu_slot *slot, uint64_t iova, uint
  * answers are none. -ETIMEDOUT: it has not answered in miss_ns.
  */
 VAS_API int vas_iommu_ask(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot);
+
+/* A question that is worth putting. */
+struct vas_iommu_want {
+	uint64_t iova;
+	uint32_t prot;
+};
+
+/*
+ * Have the owner asked for those of nr wants that are not mapped, all at once: they will be
+ * translated soon. Nobody is told of the answers: who needs one asks, and waits. 0, or what the
+ * owner has said of the last one, but not -EALREADY.
+ */
+VAS_API int vas_iommu_ask_ahead(struct vas_iommu_slot *slot, const struct vas_iommu_want *wants,
+				uint32_t nr);
 
 /* An eventfd, the slot's, to be polled and not to be read. */
 VAS_API int vas_iommu_slot_fd(const struct vas_iommu_slot *slot);

@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/iova_map.h"
@@ -21,13 +20,13 @@
 #include "lib/base/cancel.h"
 #include "lib/base/deadline.h"
 #include "lib/base/error.h"
+#include "lib/base/futex.h"
 #include "lib/handle/barrier.h"
 
 #define SPINS	    2000
-#define NAP_NS	    20000 /* between two looks at a slot */
-#define MAX_RETRIES 100	  /* of a search that meets changes; then it waits for the lock */
-#define MAX_ANSWERS 16	  /* that do not help, to one question */
-#define RETRY_MS    5	  /* where the owner could not be asked */
+#define MAX_RETRIES 100 /* of a search that meets changes; then it waits for the lock */
+#define MAX_ANSWERS 16	/* that do not help, to one question */
+#define RETRY_MS    5	/* where the owner could not be asked */
 #define MAX_POLL_MS 1000
 #define PROT_ALL    (VAS_IOMMU_READ | VAS_IOMMU_WRITE)
 
@@ -43,6 +42,7 @@ struct vas_iommu_slot {
 	/* Under the view's lock; iova and prot are read by its thread without. */
 	enum question question;
 	bool is_raised; /* fd */
+	bool is_own;	/* the owner was asked for this one: it is what a no is an answer to */
 	uint64_t iova;
 	uint32_t prot;
 	uint32_t nr_answers;
@@ -52,6 +52,13 @@ struct vas_iommu_slot {
 struct vas_iommu_view {
 	uint64_t generation;
 	uint32_t sequence; /* odd while the map is being changed */
+	/*
+	 * How often something was unmapped; and of that, how much no section uses any more, which
+	 * only goes up. Atomic.
+	 */
+	uint64_t nr_unmapped, nr_settled;
+	uint32_t nr_waiting; /* atomic: invalidations that sleep until a section ends */
+	uint32_t nr_left;    /* a futex: sections that ended meanwhile */
 	bool has_no_barrier;
 	uint32_t nr_asking;   /* under the lock: slots whose question is SENT */
 	pthread_mutex_t lock; /* the map's changes; the slots' claims and questions */
@@ -181,10 +188,11 @@ static bool find(struct vas_iommu_view *view, uint64_t iova, struct vas_iova_ran
 	return has_it;
 }
 
+/* A no to a question that was put for somebody else, and before, is none to this one. */
 static void raise_slot(struct vas_iommu_slot *slot, enum question answer)
 {
 	slot->view->nr_asking--;
-	slot->question = answer;
+	slot->question = answer == REFUSED && !slot->is_own ? NOT_SENT : answer;
 	slot->nr_answers++;
 	slot->is_raised = true;
 	eventfd_write(slot->fd, 1);
@@ -244,14 +252,18 @@ int vas_iommu_map(struct vas_iommu_view *view, uint64_t iova, uint64_t size, uin
 void vas_iommu_unmap(struct vas_iommu_view *view, uint64_t iova, uint64_t size)
 {
 	uint64_t last = iova + (size - 1);
+	uint32_t nr;
 	NO_CANCEL;
 
 	if (!size || last < iova)
 		last = UINT64_MAX;
 	pthread_mutex_lock(&view->lock);
 	begin_change(view);
-	vas_iova_map_remove(&view->map, iova, last);
+	nr = vas_iova_map_remove(&view->map, iova, last);
 	end_change(view);
+	/* Partner: the acquire in vas_iommu_invalidate(). */
+	if (nr)
+		__atomic_store_n(&view->nr_unmapped, view->nr_unmapped + 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&view->lock);
 }
 
@@ -282,10 +294,21 @@ void vas_iommu_enter(struct vas_iommu_slot *slot)
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Partner: the acquire in is_inside(). */
+/*
+ * The slot before the look at who waits for it (compiler barrier; partner: wait_for_slot()). The
+ * release is for the acquire in is_inside().
+ */
 void vas_iommu_leave(struct vas_iommu_slot *slot)
 {
+	struct vas_iommu_view *view = slot->view;
+
 	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
+	if (view->has_no_barrier)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	else
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&view->nr_waiting, __ATOMIC_RELAXED))
+		vas_futex_wake(&view->nr_left);
 }
 
 uint64_t vas_iommu_generation(const struct vas_iommu_slot *slot)
@@ -306,41 +329,77 @@ static bool is_inside(const struct vas_iommu_slot *slot, uint64_t generation)
 	return seen && seen < generation;
 }
 
+/* Until its section ends: nr_left is counted up then. */
+static int sleep_for_slot(struct vas_iommu_view *view, const struct vas_iommu_slot *slot,
+			  uint64_t generation, struct deadline deadline)
+{
+	for (;;) {
+		uint32_t seen = __atomic_load_n(&view->nr_left, __ATOMIC_ACQUIRE);
+
+		if (!is_inside(slot, generation))
+			return 0;
+		if (!deadline_left_ns(deadline))
+			return -ETIMEDOUT;
+		vas_futex_wait(&view->nr_left, seen, deadline.at_ns);
+	}
+}
+
+/*
+ * A thread that leaves sees, after the membarrier, that somebody waits; or it has left before, and
+ * that is seen here.
+ */
 static int wait_for_slot(const struct vas_iommu_slot *slot, uint64_t generation,
 			 struct deadline deadline, uint32_t *spins)
 {
-	const struct timespec nap = { .tv_nsec = NAP_NS };
+	struct vas_iommu_view *view = slot->view;
+	int err;
 
 	for (; *spins; --*spins)
 		if (!is_inside(slot, generation))
 			return 0;
-	while (is_inside(slot, generation)) {
-		if (!deadline_left_ns(deadline))
-			return -ETIMEDOUT;
-		nanosleep(&nap, NULL);
-	}
-	return 0;
+	__atomic_add_fetch(&view->nr_waiting, 1, __ATOMIC_SEQ_CST);
+	vas_barrier_process();
+	err = sleep_for_slot(view, slot, generation, deadline);
+	__atomic_sub_fetch(&view->nr_waiting, 1, __ATOMIC_RELAXED);
+	return err;
+}
+
+/* All sections have ended that began when fewer than nr were unmapped. */
+static void settle_unmapped(struct vas_iommu_view *view, uint64_t nr)
+{
+	uint64_t was = __atomic_load_n(&view->nr_settled, __ATOMIC_RELAXED);
+
+	while (was < nr && !__atomic_compare_exchange_n(&view->nr_settled, &was, nr, false,
+							__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
 }
 
 /*
  * I1: the map was changed, by vas_iommu_unmap(). I2: the generation is counted up. I3: membarrier:
  * who enters from now on finds the map as it is, and who has entered before is seen in I4. I4: each
  * slot is empty, or of this generation or a later one. I5: the caller tells the guest.
+ *
+ * Where all that was unmapped was waited for already, there is nothing to do: front ends say the
+ * same more than once, and speak of what the device has never asked for.
  */
 int vas_iommu_invalidate(struct vas_iommu_view *view, uint64_t timeout_ns)
 {
 	struct deadline deadline = deadline_in(timeout_ns);
-	uint64_t generation;
+	uint64_t generation, nr = __atomic_load_n(&view->nr_unmapped, __ATOMIC_ACQUIRE);
 	uint32_t i, spins = SPINS;
 	int err = 0, saved_errno = errno;
 	NO_CANCEL;
 
+	if (__atomic_load_n(&view->nr_settled, __ATOMIC_ACQUIRE) >= nr)
+		return 0;
 	generation = __atomic_add_fetch(&view->generation, 1, __ATOMIC_ACQ_REL);
 	vas_barrier_process();
 	for (i = 0; i < view->options.nr_slots && !err; i++)
 		if (is_inside(&view->slots[i], generation))
 			err = wait_for_slot(&view->slots[i], generation, deadline, &spins);
 	errno = saved_errno;
+	if (!err)
+		settle_unmapped(view, nr);
 	return err ? vas_error_set(err, "slot %u of the view stays in a section for %llu ms", i - 1,
 				   (unsigned long long)(timeout_ns / 1000000)) :
 		     0;
@@ -459,6 +518,7 @@ static bool put(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot)
 		slot->deadline = deadline_in(slot->view->options.miss_ns);
 	}
 	slot->question = SENT;
+	slot->is_own = false;
 	slot->view->nr_asking++;
 	return true;
 }
@@ -466,7 +526,10 @@ static bool put(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot)
 /* Under the lock. What the owner has said, where no answer has come meanwhile. */
 static void note(struct vas_iommu_slot *slot, int err)
 {
-	if (!err || slot->question != SENT)
+	if (slot->question != SENT)
+		return;
+	slot->is_own = !err;
+	if (!err || err == -EALREADY)
 		return;
 	slot->view->nr_asking--;
 	slot->question = err == -EAGAIN ? NOT_SENT : REFUSED;
@@ -507,6 +570,37 @@ int vas_iommu_ask(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot)
 	err = state_of(slot);
 	pthread_mutex_unlock(&view->lock);
 	return err;
+}
+
+static bool is_mapped(struct vas_iommu_view *view, uint64_t iova)
+{
+	struct vas_iova_range range;
+
+	return find(view, iova, &range);
+}
+
+/* What is to be asked is known to be the last when all others were looked at. */
+int vas_iommu_ask_ahead(struct vas_iommu_slot *slot, const struct vas_iommu_want *wants,
+			uint32_t nr)
+{
+	const struct vas_iommu_options *options = &slot->view->options;
+	const struct vas_iommu_want *last = NULL;
+	int err = 0;
+	uint32_t i;
+	NO_CANCEL;
+
+	if (!options->miss)
+		return -EFAULT;
+	for (i = 0; i < nr; i++) {
+		if (is_mapped(slot->view, wants[i].iova))
+			continue;
+		if (last)
+			options->miss(options->owner, last->iova, last->prot | VAS_IOMMU_MORE);
+		last = &wants[i];
+	}
+	if (last)
+		err = options->miss(options->owner, last->iova, last->prot);
+	return err == -EALREADY ? 0 : err;
 }
 
 int vas_iommu_fault(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "subject.h"
+#include "tests/patient.h"
 
 #define LIMIT_UNITS  128
 #define STORE_UNITS  64 /* of a compact file or a backing */
@@ -47,9 +48,9 @@ static void open_share(struct subject *s)
 
 	if (s->kind->file != FILE_SHARE)
 		return;
-	CHECK_OK(vas_region_add(s->owner, &region, &id));
+	CHECK_OK(patient_add(s->owner, &region, &id));
 	CHECK_OK(vas_share(s->owner, &id, 1, 0, &s->share));
-	CHECK_OK(vas_region_remove(s->owner, id));
+	CHECK_OK(patient_remove(s->owner, id));
 }
 
 static void bring_backing(struct subject *s)
@@ -138,7 +139,7 @@ uint64_t place_flags(struct subject *s, uint64_t at, uint64_t nr, uint32_t flags
 	region.flags = flags;
 	if (s->lazy)
 		return lazy_place(s, &region);
-	CHECK_OK(vas_region_add(s->owner, &region, &id));
+	CHECK_OK(patient_add(s->owner, &region, &id));
 	CHECK(id);
 	return id;
 }

@@ -8,6 +8,7 @@
 #include <vas/lazy.h>
 
 #include "subject.h"
+#include "tests/patient.h"
 
 #define WORD	    (64 * VAS_PAGE_SIZE)
 #define MAX_REGIONS 128
@@ -111,7 +112,7 @@ uint64_t lazy_place(struct subject *s, const struct vas_region *region)
 
 	if (a->is_settled) {
 		CHECK_OK(vas_lazy_wait(s->owner, TEST_HANG_NS));
-		CHECK_OK(vas_region_add(s->owner, region, &id));
+		CHECK_OK(patient_add(s->owner, region, &id));
 		return id;
 	}
 	CHECK(a->nr < MAX_REGIONS);

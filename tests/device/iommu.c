@@ -183,7 +183,7 @@ static bool is_miss_there(void)
 	return poll(&fd, 1, 0) > 0;
 }
 
-static struct vhost_user_iotlb take_miss(void)
+static struct miss take_miss(void)
 {
 	struct miss miss;
 
@@ -192,25 +192,35 @@ static struct vhost_user_iotlb take_miss(void)
 	CHECK_EQ(miss.size, sizeof(miss.iotlb));
 	nr_misses += miss.iotlb.type == VHOST_USER_IOTLB_MISS;
 	nr_faults += miss.iotlb.type == VHOST_USER_IOTLB_ACCESS_FAIL;
-	return miss.iotlb;
+	return miss;
+}
+
+static void reply_if_asked(const struct miss *miss, uint64_t result)
+{
+	if (miss->flags & VHOST_USER_NEED_REPLY)
+		reply(result);
 }
 
 /* As QEMU does: the update first, then the reply. */
+static void answer(const struct miss *miss)
+{
+	uint64_t page = (miss->iotlb.iova - FRONT_IOVA) / PAGE;
+
+	if (page >= NR_PAGES || !(pages[page].prot)) {
+		reply_if_asked(miss, 1);
+		return;
+	}
+	CHECK_EQ(update(FRONT_IOVA + page * PAGE, PAGE, pages[page].gpa, pages[page].prot), 0);
+	reply_if_asked(miss, 0);
+}
+
 static void answer_misses(void)
 {
 	while (!is_silent && is_miss_there()) {
-		struct vhost_user_iotlb miss = take_miss();
-		uint64_t page = (miss.iova - FRONT_IOVA) / PAGE;
+		struct miss miss = take_miss();
 
-		if (miss.type != VHOST_USER_IOTLB_MISS)
-			continue;
-		if (page >= NR_PAGES || !pages[page].prot) {
-			reply(1);
-			continue;
-		}
-		CHECK_EQ(update(FRONT_IOVA + page * PAGE, PAGE, pages[page].gpa, pages[page].prot),
-			 0);
-		reply(0);
+		if (miss.iotlb.type == VHOST_USER_IOTLB_MISS)
+			answer(&miss);
 	}
 }
 
@@ -479,6 +489,223 @@ TEST(a_device_that_starts_again_asks_again)
 	CHECK_OK(front_end_start_ring(&front, 0));
 	write_and_read(4, PAGE);
 	CHECK(nr_misses >= 5);
+	CHECK_EQ(end(), 0);
+}
+
+/* ---- ahead -------------------------------------------------------------------------------- */
+
+#define MOST   256u
+#define SECOND (DATA + 200 * PAGE) /* header, status and data of a second request */
+
+static struct miss misses[MOST];
+static uint32_t nr_taken;
+
+/* All that is asked for before anything is answered: it comes at once. */
+static void take_misses(void)
+{
+	test_wait(has_missed, NULL, TEST_HANG_MS);
+	for (nr_taken = 0; is_miss_there(); nr_taken++) {
+		CHECK(nr_taken < MOST);
+		misses[nr_taken] = take_miss();
+	}
+}
+
+static void answer_taken(void)
+{
+	for (uint32_t i = 0; i < nr_taken; i++)
+		answer(&misses[i]);
+}
+
+static uint32_t count_asked(uint64_t iova)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < nr_taken; i++)
+		nr += misses[i].iotlb.iova / PAGE == iova / PAGE;
+	return nr;
+}
+
+/* A second one, whose header, status and data are other pages: behind those of the first. */
+static void post_second(uint32_t len)
+{
+	struct virtio_blk_outhdr *header = (void *)at(SECOND);
+
+	header->type = VIRTIO_BLK_T_IN;
+	header->sector = 0;
+	*at(SECOND + PAGE) = 0xff;
+	front_ring_post(&front.rings[0], 1, SECOND, SECOND + 2 * PAGE, len, 1, SECOND + PAGE);
+}
+
+/* The ring is known, and nothing else. */
+static void begin_silently(void)
+{
+	vhost_user.miss_ns = TEST_HANG_NS;
+	begin();
+	write_and_read(1, PAGE);
+	CHECK_EQ(invalidate(HEADER, 0), 0);
+	is_silent = true;
+}
+
+static uint32_t count_replies(void)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < nr_taken; i++)
+		nr += (misses[i].flags & VHOST_USER_NEED_REPLY) != 0;
+	return nr;
+}
+
+TEST(all_of_a_request_is_asked_for_at_once)
+{
+	begin_silently();
+	post(VIRTIO_BLK_T_IN, 8, 16 * PAGE, 1);
+	take_misses();
+	CHECK_EQ(nr_taken, 18);
+	CHECK_EQ(count_asked(HEADER), 1);
+	CHECK_EQ(count_asked(STATUS), 1);
+	for (uint32_t i = 0; i < 16; i++)
+		CHECK_EQ(count_asked(DATA + i * PAGE), 1);
+	/* One reply tells of all. */
+	CHECK_EQ(count_replies(), 1);
+	CHECK(misses[17].flags & VHOST_USER_NEED_REPLY);
+	answer_taken();
+	is_silent = false;
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(*at(STATUS), VIRTIO_BLK_S_OK);
+	CHECK_EQ(nr_misses, 18 + 6);
+	CHECK_EQ(end(), 0);
+}
+
+TEST(all_requests_in_the_ring_are_asked_for_at_once)
+{
+	begin_silently();
+	post_second(2 * PAGE);
+	post(VIRTIO_BLK_T_IN, 8, 2 * PAGE, 1);
+	take_misses();
+	CHECK_EQ(nr_taken, 8);
+	CHECK_EQ(count_asked(DATA + PAGE), 1);
+	CHECK_EQ(count_asked(SECOND + 3 * PAGE), 1);
+	answer_taken();
+	is_silent = false;
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(*at(STATUS), VIRTIO_BLK_S_OK);
+	CHECK_EQ(*at(SECOND + PAGE), VIRTIO_BLK_S_OK);
+	CHECK_EQ(nr_misses, 8 + 6);
+	CHECK_EQ(end(), 0);
+}
+
+TEST(there_is_a_limit_to_what_is_asked_for_at_once)
+{
+	begin_silently();
+	post(VIRTIO_BLK_T_IN, 0, 100 * PAGE, 1);
+	take_misses();
+	CHECK_EQ(nr_taken, 64);
+	/* Nor is anything asked for again that has no answer. */
+	post_second(PAGE);
+	eventfd_write(front.rings[0].kick_fd, 1);
+	CHECK_EQ(invalidate(FRONT_IOVA, PAGE), 0);
+	is_silent = false;
+	answer_taken();
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(nr_misses, 6 + 102 + 3 + 1);
+	CHECK_EQ(end(), 0);
+}
+
+/* Those of all requests at once, then what they say. */
+TEST(tables_are_asked_for_at_once)
+{
+	struct front_ring *ring = &front.rings[0];
+
+	begin_silently();
+	for (uint16_t i = 0; i < 2; i++) {
+		uint64_t iova = DATA + (20 + i) * PAGE;
+		struct vas_virtq_desc *table = (void *)at(iova);
+
+		memset(at(HEADER), 0, sizeof(struct virtio_blk_outhdr));
+		table[0] = (struct vas_virtq_desc){ HEADER, 16, VAS_VIRTQ_DESC_NEXT, 1 };
+		table[1] = (struct vas_virtq_desc){ DATA + i * PAGE, 512,
+						    VAS_VIRTQ_DESC_NEXT | VAS_VIRTQ_DESC_WRITE, 2 };
+		table[2] = (struct vas_virtq_desc){ STATUS, 1, VAS_VIRTQ_DESC_WRITE, 0 };
+		ring->desc[9 + i] = (struct vas_virtq_desc){ iova, 48, VAS_VIRTQ_DESC_INDIRECT, 0 };
+		ring->avail->ring[ring->next_avail++ % FRONT_RING_SIZE] = (uint16_t)(9 + i);
+	}
+	__atomic_store_n(&ring->avail->idx, ring->next_avail, __ATOMIC_RELEASE);
+	eventfd_write(ring->kick_fd, 1);
+	take_misses();
+	CHECK_EQ(nr_taken, 2);
+	answer_taken();
+	take_misses();
+	CHECK_EQ(nr_taken, 4);
+	answer_taken();
+	is_silent = false;
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(*at(STATUS), VIRTIO_BLK_S_OK);
+	CHECK_EQ(nr_misses, 6 + 6);
+	CHECK_EQ(end(), 0);
+}
+
+TEST(what_is_refused_ahead_of_time_harms_nobody)
+{
+	uint64_t page = (SECOND + 2 * PAGE - FRONT_IOVA) / PAGE;
+
+	begin_silently();
+	pages[page].prot = 0;
+	post(VIRTIO_BLK_T_IN, 8, PAGE, 1);
+	take_misses();
+	answer_taken();
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	post(VIRTIO_BLK_T_IN, 8, PAGE, 1);
+	post_second(PAGE);
+	eventfd_write(front.rings[0].kick_fd, 1);
+	take_misses();
+	CHECK_EQ(count_asked(SECOND + 2 * PAGE), 1);
+	answer_taken();
+	/* By the time it is needed it is there. */
+	pages[page].prot = RW;
+	is_silent = false;
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(*at(SECOND + PAGE), VIRTIO_BLK_S_OK);
+	CHECK_EQ(nr_faults, 0);
+	CHECK_EQ(end(), 0);
+}
+
+TEST(what_is_refused_ahead_of_time_and_later_breaks_the_queue_and_not_before)
+{
+	begin_silently();
+	pages[(SECOND + 2 * PAGE - FRONT_IOVA) / PAGE].prot = 0;
+	*at(STATUS) = 0xff;
+	is_silent = false;
+	((struct virtio_blk_outhdr *)at(HEADER))->type = VIRTIO_BLK_T_IN;
+	front_ring_post(&front.rings[0], 0, HEADER, DATA, PAGE, 1, STATUS);
+	post_second(PAGE);
+	eventfd_write(front.rings[0].kick_fd, 1);
+	test_wait(has_broken, NULL, TEST_HANG_MS);
+	CHECK_EQ(*at(STATUS), VIRTIO_BLK_S_OK);
+	CHECK_EQ(*at(SECOND + PAGE), 0xff);
+	answer_misses();
+	CHECK_EQ(nr_faults, 1);
+	CHECK_EQ(end(), 0);
+}
+
+/* A front end tells of no changes then, so what it says may have changed by the next start. */
+TEST(what_is_answered_while_the_device_is_stopped_is_asked_for_again)
+{
+	uint32_t base;
+
+	begin_silently();
+	post(VIRTIO_BLK_T_IN, 8, PAGE, 1);
+	take_misses();
+	CHECK_EQ(nr_taken, 3);
+	CHECK_OK(front_end_stop_ring(&front, 0, &base));
+	answer_taken();
+	is_silent = false;
+	CHECK_OK(front_end_start_ring(&front, 0));
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(nr_misses, 6 + 3 + 6);
 	CHECK_EQ(end(), 0);
 }
 

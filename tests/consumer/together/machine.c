@@ -9,7 +9,11 @@
 
 void machine_open(struct machine *m, const struct vas_kvm_options *kvm)
 {
-	struct vas_vfio_options options = { .name = m->edu.device.name, .granule = MIB };
+	struct vas_vfio_options options = { .name = m->edu.device.name,
+					    .granule = MIB,
+					    .device_fds = &m->edu.device.device_fd,
+					    .nr_device_fds = 1,
+					    .device_ids = &m->edu.device.device_id };
 	int dev;
 
 	edu_open(&m->edu, 0, -1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "../subject.h"
+#include "tests/patient.h"
 
 static int notified_of_layout(struct subject *s)
 {
@@ -20,6 +21,6 @@ RULE(a_layout_change_is_notified, CAN_NOTIFY | CAN_WHOLE)
 	CHECK_OK(subject_notified(s, 0)); /* from here on */
 	id = place(s, 1, 1);
 	CHECK(notified_of_layout(s));
-	CHECK_OK(vas_region_remove(s->owner, id));
+	CHECK_OK(patient_remove(s->owner, id));
 	CHECK(notified_of_layout(s));
 }

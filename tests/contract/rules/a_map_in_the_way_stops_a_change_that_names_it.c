@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "../subject.h"
+#include "tests/patient.h"
 
 RULE(a_map_in_the_way_stops_a_change_that_names_it, CAN_MAP | CAN_PIN | CAN_READ | CAN_WHOLE)
 {
@@ -23,8 +24,8 @@ RULE(a_map_in_the_way_stops_a_change_that_names_it, CAN_MAP | CAN_PIN | CAN_READ
 	CHECK_OK(subject_read(s, s->unit, &byte, 1, NULL));
 	CHECK_OK(subject_map_read(s, map, 0, &byte, 1));
 	/* It is in nobody else's way. */
-	CHECK_OK(vas_region_remove(s->owner, other));
+	CHECK_OK(patient_remove(s->owner, other));
 	CHECK_OK(subject_unmap(s, map));
-	CHECK_OK(vas_region_remove(s->owner, id));
+	CHECK_OK(patient_remove(s->owner, id));
 	CHECK_EQ(subject_read(s, s->unit, &byte, 1, NULL), -EFAULT);
 }

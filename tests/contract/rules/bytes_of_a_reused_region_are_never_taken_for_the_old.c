@@ -46,9 +46,9 @@ static void fill_both(struct subject *s, struct changer *c)
 
 	for (int i = 0; i < 2; i++) {
 		c->region[i].gpa = 2 * s->unit;
-		CHECK_OK(vas_region_add(s->owner, &c->region[i], &id));
+		CHECK_OK(patient_add(s->owner, &c->region[i], &id));
 		CHECK_OK(vas_fill(s->owner, 2 * s->unit, i ? 'B' : 'A', s->unit, NULL));
-		CHECK_OK(vas_region_remove(s->owner, id));
+		CHECK_OK(patient_remove(s->owner, id));
 	}
 }
 

@@ -195,17 +195,45 @@ TEST(options_are_bounded)
 
 /* ---- sections ----------------------------------------------------------------------------- */
 
+/* There is something for an invalidation to wait for. */
+static void unmap_something(void)
+{
+	CHECK_OK(vas_iommu_map(view, 0x1000, 0x1000, 0, RW));
+	vas_iommu_unmap(view, 0x1000, 0x1000);
+}
+
 TEST(an_invalidation_waits_for_sections_and_says_which_does_not_end)
 {
 	begin();
+	unmap_something();
 	CHECK_OK(vas_iommu_invalidate(view, 0));
+	unmap_something();
 	vas_iommu_enter(slot);
 	CHECK(!vas_iommu_has_moved(slot));
 	CHECK_EQ(vas_iommu_invalidate(view, SHORT), -ETIMEDOUT);
 	CHECK_HAS(vas_error(), "slot 0");
 	CHECK(vas_iommu_has_moved(slot));
+	/* Nor has it by being asked again. */
+	CHECK_EQ(vas_iommu_invalidate(view, 0), -ETIMEDOUT);
 	vas_iommu_leave(slot);
 	CHECK_OK(vas_iommu_invalidate(view, 0));
+	end();
+}
+
+TEST(where_nothing_was_unmapped_there_is_nothing_to_wait_for)
+{
+	begin();
+	unmap_something();
+	CHECK_OK(vas_iommu_invalidate(view, 0));
+	vas_iommu_enter(slot);
+	CHECK_OK(vas_iommu_invalidate(view, 0));
+	vas_iommu_unmap(view, 0x1000, 0x1000);
+	CHECK_OK(vas_iommu_invalidate(view, 0));
+	CHECK(!vas_iommu_has_moved(slot));
+	CHECK_OK(vas_iommu_map(view, 0x1000, 0x1000, 0, RW));
+	vas_iommu_unmap(view, 0, 0);
+	CHECK_EQ(vas_iommu_invalidate(view, 0), -ETIMEDOUT);
+	vas_iommu_leave(slot);
 	end();
 }
 
@@ -217,6 +245,7 @@ TEST(a_section_that_begins_later_is_not_waited_for)
 	vas_iommu_enter(slot);
 	before = vas_iommu_generation(slot);
 	vas_iommu_leave(slot);
+	unmap_something();
 	CHECK_OK(vas_iommu_invalidate(view, 0));
 	vas_iommu_enter(slot);
 	CHECK(vas_iommu_generation(slot) != before);
@@ -234,6 +263,7 @@ TEST(another_devices_sections_are_not_waited_for)
 	CHECK_OK(vas_iommu_view_create(&options, &other));
 	CHECK_OK(vas_iommu_slot_claim(other, &others));
 	vas_iommu_enter(others);
+	unmap_something();
 	CHECK_OK(vas_iommu_invalidate(view, 0));
 	CHECK(!vas_iommu_has_moved(others));
 	vas_iommu_leave(others);
@@ -403,5 +433,89 @@ TEST(another_question_takes_the_place_of_one)
 	CHECK_OK(vas_iommu_slot_claim(view, &slot));
 	CHECK_OK(vas_iommu_map(view, 0x2000, 0x1000, 0x1000, RW));
 	CHECK(!is_readable());
+	end();
+}
+
+/* ---- ahead -------------------------------------------------------------------------------- */
+
+#define NR_WANTS 4u
+
+static struct vas_iommu_want asked[16];
+
+static int note_all(void *owner, uint64_t iova, uint32_t prot)
+{
+	CHECK((size_t)nr_asked < sizeof(asked) / sizeof(asked[0]));
+	asked[nr_asked] = (struct vas_iommu_want){ iova, prot };
+	return note_miss(owner, iova, prot);
+}
+
+static const struct vas_iommu_want wants[NR_WANTS] = {
+	{ 0x1000, VAS_IOMMU_READ },
+	{ 0x2000, VAS_IOMMU_WRITE },
+	{ 0x3000, VAS_IOMMU_READ },
+	{ 0x4000, VAS_IOMMU_WRITE },
+};
+
+TEST(what_will_be_wanted_is_asked_for_at_once_and_the_owner_knows_which_is_the_last)
+{
+	begin_with(note_all);
+	CHECK_OK(vas_iommu_map(view, 0x2000, 0x1000, 0, RW));
+	CHECK_OK(vas_iommu_map(view, 0x4000, 0x1000, 0, RW));
+	CHECK_OK(vas_iommu_ask_ahead(slot, wants, NR_WANTS));
+	CHECK_EQ(nr_asked, 2);
+	CHECK_EQ(asked[0].iova, 0x1000);
+	CHECK_EQ(asked[0].prot, VAS_IOMMU_READ | VAS_IOMMU_MORE);
+	CHECK_EQ(asked[1].iova, 0x3000);
+	CHECK_EQ(asked[1].prot, VAS_IOMMU_READ);
+	CHECK(!is_readable());
+	CHECK_OK(vas_iommu_ask_ahead(slot, wants, 0));
+	CHECK_OK(vas_iommu_ask_ahead(slot, &wants[1], 1));
+	CHECK_EQ(nr_asked, 2);
+	answer_err = -EALREADY;
+	CHECK_OK(vas_iommu_ask_ahead(slot, wants, NR_WANTS));
+	answer_err = -EAGAIN;
+	CHECK_EQ(vas_iommu_ask_ahead(slot, wants, NR_WANTS), -EAGAIN);
+	end();
+	begin_with(NULL);
+	CHECK_EQ(vas_iommu_ask_ahead(slot, wants, NR_WANTS), -EFAULT);
+	end();
+}
+
+/* It was put when nobody waited, and may be of another time: only an answer counts. */
+TEST(a_no_to_a_question_that_was_put_before_is_asked_once_more)
+{
+	begin_with(note_all);
+	answer_err = -EALREADY;
+	CHECK_EQ(vas_iommu_ask(slot, 0x1000, RW), -EINPROGRESS);
+	vas_iommu_refuse(view, 0x1000);
+	CHECK(is_readable());
+	CHECK_EQ(nr_asked, 1);
+	answer_err = 0;
+	CHECK_EQ(vas_iommu_ask(slot, 0x1000, RW), -EINPROGRESS);
+	CHECK_EQ(nr_asked, 2);
+	vas_iommu_refuse(view, 0x1000);
+	CHECK_EQ(vas_iommu_ask(slot, 0x1000, RW), -EFAULT);
+	CHECK_EQ(nr_asked, 2);
+	/* And where that goes on it ends. */
+	answer_err = -EALREADY;
+	CHECK_EQ(vas_iommu_ask(slot, 0x2000, RW), -EINPROGRESS);
+	for (nr_asked = 1; nr_asked < 16;) {
+		vas_iommu_refuse(view, 0x2000);
+		CHECK_EQ(vas_iommu_ask(slot, 0x2000, RW), -EINPROGRESS);
+	}
+	vas_iommu_refuse(view, 0x2000);
+	CHECK_EQ(vas_iommu_ask(slot, 0x2000, RW), -EFAULT);
+	end();
+}
+
+TEST(an_answer_to_a_question_that_was_put_before_is_one)
+{
+	begin_with(note_all);
+	answer_err = -EALREADY;
+	CHECK_EQ(vas_iommu_ask(slot, 0x1000, RW), -EINPROGRESS);
+	CHECK_OK(vas_iommu_map(view, 0x1000, 0x1000, 0x5000, RW));
+	CHECK(is_readable());
+	is_at(0x1000, 0x5000, 0x1000);
+	CHECK_EQ(nr_asked, 1);
 	end();
 }
