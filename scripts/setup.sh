@@ -9,7 +9,7 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 scdoc binutils
 	libxxhash-dev libzstd-dev liblz4-dev"
 base="$build g++ make clang clang-format lld libclang-rt-dev shellcheck universal-ctags spin
 	qemu-system-x86 qemu-system-arm cpio xz-utils zstd util-linux groff-base fish zsh busybox-static
-	iproute2 e2fsprogs
+	iproute2 e2fsprogs passt
 	python3-dev python3-numpy python3-prometheus-client mypy cargo librust-vm-memory-dev librust-pkg-config-dev"
 demo="$build qemu-system-x86 cpio xz-utils zstd util-linux"
 bench="valgrind gnuplot-nox liburcu-dev libdpdk-dev dpdk-dev"

@@ -172,11 +172,11 @@ test_trixie()
 	chroot_step trixie "$root" || return 0
 	mkdir "$root/vas"
 	git ls-files -z | tar --create --null --files-from=- | tar -x -C "$root/vas"
-	# Beside setup's: for tests that ask git for the files; and of the crate: this release has rust-vmm's
-	# queues.
+	# Beside setup's: for tests that ask git for the files; and what this release has: rust-vmm's queues
+	# for the crate, libblkio for a disk.
 	if step "trixie: setup installs what is needed" chroot_run "$root" /vas/dev setup &&
-		step "trixie: git and rust-vmm's queues are there" \
-			chroot_install "$root" git librust-virtio-queue-dev; then
+		step "trixie: git, rust-vmm's queues and libblkio are there" \
+			chroot_install "$root" git librust-virtio-queue-dev qemu-utils qemu-block-extra; then
 		trixie_tests || :
 	fi
 	rm -rf "$root"

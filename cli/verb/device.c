@@ -37,6 +37,7 @@ static const struct option longs[] = {
 	{ "poll", required_argument, NULL, DEVICE_POLL },
 	{ "tap", required_argument, NULL, DEVICE_TAP },
 	{ "packet", required_argument, NULL, DEVICE_PACKET },
+	{ "stream", required_argument, NULL, DEVICE_STREAM },
 	{ "loopback", no_argument, NULL, DEVICE_LOOPBACK },
 	{ "module", optional_argument, NULL, DEVICE_MODULE },
 	{ "mac", required_argument, NULL, DEVICE_MAC },
@@ -381,6 +382,8 @@ const struct verb verb_device = {
 		"net, a network interface:\n"
 		"      --tap=NAME          the host's end is a tap, which is made if there is none\n"
 		"      --packet=NAME       it is an interface that is there, by a packet socket\n"
+		"      --stream=PATH       it is who listens at a Unix socket, as passt or a QEMU's -netdev\n"
+		"                          stream does: no interface and no privilege is needed\n"
 		"      --loopback          what the guest sends is what it receives\n"
 		"      --module[=NAME]     it is an interface that vas_net.ko makes, which serves the queues in\n"
 		"                          the kernel for as long as the command lives: with --guest\n"

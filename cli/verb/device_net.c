@@ -8,7 +8,7 @@
 
 static struct net net;
 static struct net_options options = { .nr_pairs = 1, .queue_size = DEVICE_QUEUE_SIZE };
-static int nr_networks; /* --tap, --packet, --null, --loopback and --module given */
+static int nr_networks; /* --tap, --packet, --stream, --null, --loopback, --module given */
 static uint8_t mac[NET_MAC_LEN];
 
 static int take_network(enum net_kind kind)
@@ -56,6 +56,8 @@ static int take(int c)
 		return take_network(NET_TAP);
 	case DEVICE_PACKET:
 		return take_network(NET_PACKET);
+	case DEVICE_STREAM:
+		return take_network(NET_STREAM);
 	case DEVICE_NULL:
 		return take_null();
 	case DEVICE_LOOPBACK:
@@ -76,8 +78,9 @@ static int take(int c)
 static int open_net(struct vas_device **device)
 {
 	if (nr_networks != 1)
-		return fail_usage("one of --tap, --packet, --null, --loopback and --module says "
-				  "where frames go");
+		return fail_usage(
+			"one of --tap, --packet, --stream, --null, --loopback and --module "
+			"says where frames go");
 	if (net_open(&net, &options))
 		return fail(EXIT_REFUSED, "%s", vas_error());
 	*device = &net.device;

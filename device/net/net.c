@@ -230,8 +230,8 @@ static int open_ports(struct net *net, const struct net_options *options)
 int net_open(struct net *net, const struct net_options *options)
 {
 	static const struct net_port_ops *const kinds[] = {
-		[NET_TAP] = &net_tap,		[NET_PACKET] = &net_packet, [NET_NULL] = &net_null,
-		[NET_LOOPBACK] = &net_loopback, [NET_MODULE] = &net_module,
+		[NET_TAP] = &net_tap,	[NET_PACKET] = &net_packet,	[NET_STREAM] = &net_stream,
+		[NET_NULL] = &net_null, [NET_LOOPBACK] = &net_loopback, [NET_MODULE] = &net_module,
 	};
 	int err = check(options);
 

@@ -8,7 +8,8 @@
  *	receive.c	a frame into the guest's buffers
  *	send.c		a frame out of a chain
  *	control.c	commands
- *	port.h		where frames go to and come from: tap.c, packet.c, null.c, loopback.c
+ *	port.h		where frames go to and come from: tap.c, packet.c, stream.c, null.c,
+ *			loopback.c
  *	module.c	a port that serves the queues itself, in the kernel
  *	segment.c	what is left to whoever is last, for guests that don't do it
  */
@@ -58,13 +59,13 @@ struct net {
 	uint32_t active_pairs; /* as many does the driver use */
 };
 
-enum net_kind { NET_TAP, NET_PACKET, NET_NULL, NET_LOOPBACK, NET_MODULE };
+enum net_kind { NET_TAP, NET_PACKET, NET_STREAM, NET_NULL, NET_LOOPBACK, NET_MODULE };
 
 struct net_options {
 	enum net_kind kind;
 	/*
-	 * The interface. Of NET_TAP, it is made if there is none; of NET_MODULE, it is made: NULL:
-	 * by a name of the kernel's.
+	 * NET_TAP, NET_PACKET: an interface; no such tap: it is made. NET_STREAM: a socket.
+	 * NET_MODULE: the interface that is made; NULL: by a name of the kernel's.
 	 */
 	const char *name;
 	uint32_t generate;  /* NET_NULL: bytes of the frames that the guest gets; 0: none */

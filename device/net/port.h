@@ -4,6 +4,7 @@
  *
  *	tap		an interface of the host's, with checksums and segments left to whoever can
  *	packet		one that is there already, by a packet socket; the same is left to others
+ *	stream		who is connected to a socket, as passt is: frames as they are
  *	null		takes all; gives nothing, or frames without end: what the rest costs
  *	loopback	what the guest sends is what it receives
  *	module		an interface of vas_net.ko's, which serves the queues itself
@@ -133,6 +134,7 @@ static inline void net_prefetch_to_read(const uint8_t *bytes)
 	__builtin_prefetch(net_next_line(bytes));
 }
 
-extern const struct net_port_ops net_tap, net_packet, net_null, net_loopback, net_module;
+extern const struct net_port_ops net_tap, net_packet, net_stream, net_null, net_loopback,
+	net_module;
 
 #endif

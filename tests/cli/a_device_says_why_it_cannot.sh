@@ -36,10 +36,14 @@ refused 2 "knows no names" blk name "$sock" "$disk"
 refused 2 "which device of the guest's" blk "$disk" --guest="$tmp/guest"
 refused 2 "for a device on a bus" blk "$sock" "$disk" --take-over
 refused 2 "for a device on a bus" blk "$sock" "$disk" --wait
-refused 2 "one of --tap, --packet, --null, --loopback and --module" net "$sock"
-refused 2 "one of --tap, --packet, --null, --loopback and --module" net "$sock" --packet=a --loopback
+refused 2 "one of --tap, --packet, --stream, --null, --loopback and --module" net "$sock"
+refused 2 "one of --tap, --packet, --stream, --null, --loopback and --module" net "$sock" --packet=a --loopback
 refused 3 "is too long for an interface" net "$sock" --packet=a-name-that-is-too-long
 refused 3 "one pair of queues, and not 2" net "$sock" --packet=a --num-queues=2
+refused 3 "one pair of queues, and not 2" net "$sock" --stream="$tmp/none" --num-queues=2
+refused 3 "No such file" net "$sock" --stream="$tmp/none"
+refused 3 "is no socket" net "$sock" --stream="$tmp/empty"
+refused 3 "is too long for a socket" net "$sock" --stream="/$(printf %0200d 0)"
 if [ "$(id -u)" = 0 ]; then
 	refused 3 "there is no interface 'nowhere0'" net "$sock" --packet=nowhere0
 else

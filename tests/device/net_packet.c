@@ -10,7 +10,6 @@
 #include <linux/if_packet.h>
 #include <linux/virtio_config.h>
 #include <net/if.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,19 +20,10 @@
 #include <unistd.h>
 #include <vas/vas.h>
 
-#include "device/net/net.h"
-#include "device/vhost_user/session.h"
 #include "harness.h"
-#include "tests/device/front_end.h"
+#include "tests/device/net_front.h"
 
-#define RAM	 (8ull << 20)
-#define HEADER	 ((uint32_t)sizeof(struct virtio_net_hdr_v1))
-#define SHORT	 10u /* the kernel's header */
-#define SENT	 FRONT_DATA
-#define RECEIVED (FRONT_DATA + (512u << 10))
-#define BUFFER	 2048u
-#define RX	 0
-#define TX	 1
+#define SHORT	 10u	/* the kernel's header */
 #define PROTOCOL 0x88b5 /* for experiments */
 #define PAYLOAD	 5000u	/* of what is cut */
 #define MSS	 1400u
@@ -49,10 +39,6 @@ static struct net_options options = {
 	.queue_size = FRONT_RING_SIZE,
 	.mac = mac,
 };
-static struct net net;
-static struct front_end front;
-static pthread_t server;
-static int server_sock;
 static int peer; /* a packet socket at the other end, with headers */
 static uint8_t frame[SHORT + NET_MAX_FRAME];
 
@@ -93,17 +79,6 @@ static int open_end(const char *name, uint16_t protocol)
 	return fd;
 }
 
-static void fill(uint8_t *bytes, uint32_t len, uint8_t seed)
-{
-	const struct ether_header head = { .ether_type = htons(PROTOCOL) };
-
-	for (uint32_t i = 0; i < len; i++)
-		bytes[i] = (uint8_t)(i * 7 + i / 256 + seed);
-	memcpy(bytes, &head, sizeof(head));
-	memset(bytes, 0xff, NET_MAC_LEN);
-	bytes[NET_MAC_LEN] = 2;
-}
-
 /* The kernel drops what is sent before it has noticed that a link is up. */
 static int passes(void *arg)
 {
@@ -111,7 +86,7 @@ static int passes(void *arg)
 	int i, nr = 0;
 
 	memset(frame, 0, SHORT);
-	fill(frame + SHORT, 60, 0);
+	net_front_fill(frame + SHORT, 60, 0);
 	for (i = 0; i < 2; i++)
 		send(ends[i], frame, SHORT + 60, 0);
 	for (i = 0; i < 2; i++)
@@ -148,99 +123,18 @@ static void open_peer(void)
 
 /* ---- the device and its driver ------------------------------------------------------------ */
 
-static void *serve(void *arg)
-{
-	static const struct vhost_user_options vhost_user = { .look_fd = -1 };
-	int err = vhost_user_serve(server_sock, -1, &net.device, &vhost_user);
-
-	(void)arg;
-	close(server_sock);
-	return (void *)(intptr_t)err;
-}
-
-static void give_buffers(void)
-{
-	struct front_ring *ring = &front.rings[RX];
-
-	for (uint16_t i = 0; i < FRONT_RING_SIZE; i++) {
-		ring->desc[i] = (struct vas_virtq_desc){ .gpa = RECEIVED + i * BUFFER,
-							 .len = BUFFER,
-							 .flags = VAS_VIRTQ_DESC_WRITE };
-		ring->avail->ring[i] = i;
-	}
-	ring->next_avail = FRONT_RING_SIZE;
-	__atomic_store_n(&ring->avail->idx, ring->next_avail, __ATOMIC_RELEASE);
-	front_ring_kick(ring);
-}
-
 static void begin_without(uint64_t features)
 {
-	int pair[2];
-
 	make_network();
 	open_peer();
-	CHECK_OK(net_open(&net, &options));
-	CHECK_OK(front_end_init(&front, RAM));
-	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-	front.sock = pair[0];
-	server_sock = pair[1];
-	CHECK_OK(pthread_create(&server, NULL, serve, NULL));
-	CHECK_OK(front_end_negotiate(&front, features));
-	CHECK_OK(front_end_send_memory(&front));
-	for (uint32_t i = 0; i < 3; i++)
-		CHECK_OK(front_end_start_ring(&front, i));
-	give_buffers();
-}
-
-static void end(void)
-{
-	void *result;
-
-	shutdown(front.sock, SHUT_RDWR);
-	CHECK_OK(pthread_join(server, &result));
-	CHECK_EQ((intptr_t)result, 0);
-	net_close(&net);
-	front_end_clean(&front);
-}
-
-static int has_answers(void *arg)
-{
-	const struct front_ring *ring = arg;
-
-	return (uint16_t)(__atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE) - ring->next_used) <
-	       0x8000;
-}
-
-static void answered(uint32_t index, uint16_t nr)
-{
-	front.rings[index].next_used = nr;
-	test_wait(has_answers, &front.rings[index], TEST_HANG_MS);
-}
-
-static void send_sent(uint32_t len)
-{
-	struct front_ring *ring = &front.rings[TX];
-	uint16_t at = ring->next_avail % FRONT_RING_SIZE;
-
-	ring->desc[at] = (struct vas_virtq_desc){ .gpa = SENT, .len = HEADER + len };
-	ring->avail->ring[at] = at;
-	__atomic_store_n(&ring->avail->idx, ++ring->next_avail, __ATOMIC_RELEASE);
-	front_ring_kick(ring);
-	answered(TX, ring->next_avail);
-}
-
-static void send_frame(uint32_t len, uint8_t seed)
-{
-	memset(front.ram + SENT, 0, HEADER);
-	fill(front.ram + SENT + HEADER, len, seed);
-	send_sent(len);
+	net_front_begin(&options, features);
 }
 
 static void peer_gets(uint32_t len, uint8_t seed)
 {
 	uint8_t want[BUFFER];
 
-	fill(want, len, seed);
+	net_front_fill(want, len, seed);
 	CHECK_EQ(recv(peer, frame, sizeof(frame), 0), SHORT + len);
 	CHECK_MEM(frame + SHORT, want, len);
 }
@@ -248,35 +142,8 @@ static void peer_gets(uint32_t len, uint8_t seed)
 static void peer_sends(uint32_t len, uint8_t seed)
 {
 	memset(frame, 0, SHORT);
-	fill(frame + SHORT, len, seed);
+	net_front_fill(frame + SHORT, len, seed);
 	CHECK_EQ(send(peer, frame, SHORT + len, 0), SHORT + len);
-}
-
-static const struct virtio_net_hdr_v1 *header_at(uint32_t nr)
-{
-	return (const void *)(front.ram + RECEIVED + nr * BUFFER);
-}
-
-static const uint8_t *frame_at(uint32_t nr)
-{
-	return front.ram + RECEIVED + nr * BUFFER + HEADER;
-}
-
-/* The nth frame that the guest gets, of one buffer. */
-static void guest_gets(uint16_t nr, uint32_t len, uint8_t seed)
-{
-	uint8_t want[BUFFER];
-
-	answered(RX, (uint16_t)(nr + 1));
-	CHECK_EQ(front.rings[RX].used->ring[nr].len, HEADER + len);
-	fill(want, len, seed);
-	CHECK_MEM(frame_at(nr), want, len);
-}
-
-/* By the device's threads. */
-static uint64_t counted(const uint64_t *counter)
-{
-	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
 /* ---- frames ------------------------------------------------------------------------------- */
@@ -286,27 +153,27 @@ TEST(frames_go_both_ways)
 {
 	begin_without(0);
 	for (uint8_t i = 0; i < 100; i++) {
-		send_frame(60 + i * 10u, i);
+		net_front_send_fill(60 + i * 10u, i);
 		peer_gets(60 + i * 10u, i);
 		peer_sends(1514 - i * 10u, i);
-		guest_gets(i, 1514 - i * 10u, i);
+		net_front_gets(i, 1514 - i * 10u, i);
 	}
-	CHECK_EQ(counted(&net.pairs[0].sent.frames), 100);
-	CHECK_EQ(counted(&net.pairs[0].received.frames), 100);
-	CHECK_EQ(counted(&net.pairs[0].sent.dropped), 0);
-	CHECK_EQ(counted(&net.pairs[0].received.dropped), 0);
-	end();
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.frames), 100);
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.frames), 100);
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.dropped), 0);
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.dropped), 0);
+	net_front_end();
 }
 
 /* One that the interface is too small for. */
 TEST(what_the_interface_does_not_take_is_counted)
 {
 	begin_without(0);
-	send_frame(1800, 1);
-	CHECK_EQ(counted(&net.pairs[0].sent.dropped), 1);
-	send_frame(1514, 2);
+	net_front_send_fill(1800, 1);
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.dropped), 1);
+	net_front_send_fill(1514, 2);
 	peer_gets(1514, 2);
-	end();
+	net_front_end();
 }
 
 /* The kernel has it beside the frame. */
@@ -316,13 +183,13 @@ TEST(a_tag_stays_in_its_frame)
 
 	begin_without(0);
 	memset(frame, 0, SHORT);
-	fill(frame + SHORT, 104, 3);
+	net_front_fill(frame + SHORT, 104, 3);
 	memcpy(frame + SHORT + 12, tag, sizeof(tag));
 	CHECK_EQ(send(peer, frame, SHORT + 104, 0), SHORT + 104);
-	answered(RX, 1);
+	net_front_answered(RX, 1);
 	CHECK_EQ(front.rings[RX].used->ring[0].len, HEADER + 104);
-	CHECK_MEM(frame_at(0), frame + SHORT, 104);
-	end();
+	CHECK_MEM(net_front_frame(0), frame + SHORT, 104);
+	net_front_end();
 }
 
 /* ---- sums and segments -------------------------------------------------------------------- */
@@ -349,7 +216,7 @@ static void fill_segment(uint8_t *bytes, uint32_t payload)
 {
 	uint32_t len = 40 + payload, sum = pseudo_sum(bytes, 20 + payload);
 
-	fill(bytes, ETHER + len, 0);
+	net_front_fill(bytes, ETHER + len, 0);
 	memcpy(bytes + 12, "\x08\x00", 2);
 	memset(bytes + ETHER, 0, 40);
 	bytes[ETHER] = 0x45;
@@ -401,18 +268,18 @@ TEST(a_large_segment_stays_whole)
 	begin_without(0);
 	memcpy(front.ram + SENT, &segment_header, HEADER);
 	fill_segment(front.ram + SENT + HEADER, PAYLOAD);
-	send_sent(DATA_AT + PAYLOAD);
+	net_front_send(DATA_AT + PAYLOAD);
 	CHECK_EQ(recv(peer, frame, sizeof(frame), 0), SHORT + DATA_AT + PAYLOAD);
 	CHECK_EQ(((struct virtio_net_hdr *)frame)->gso_size, MSS);
 	CHECK_MEM(frame + SHORT, front.ram + SENT + HEADER, DATA_AT + PAYLOAD);
 
 	peer_sends_segment(PAYLOAD, true);
-	answered(RX, 3); /* buffers */
-	CHECK_EQ(header_at(0)->num_buffers, 3);
-	CHECK_EQ(header_at(0)->gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
-	CHECK_EQ(header_at(0)->gso_size, MSS);
-	CHECK_MEM(frame_at(0), frame + SHORT, BUFFER - HEADER);
-	end();
+	net_front_answered(RX, 3); /* buffers */
+	CHECK_EQ(net_front_header(0)->num_buffers, 3);
+	CHECK_EQ(net_front_header(0)->gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	CHECK_EQ(net_front_header(0)->gso_size, MSS);
+	CHECK_MEM(net_front_frame(0), frame + SHORT, BUFFER - HEADER);
+	net_front_end();
 }
 
 TEST(a_guest_that_cuts_nothing_gets_frames)
@@ -423,13 +290,13 @@ TEST(a_guest_that_cuts_nothing_gets_frames)
 
 	begin_without(cuts | 1ull << VIRTIO_NET_F_GUEST_CSUM);
 	peer_sends_segment(PAYLOAD, true);
-	answered(RX, 4);
+	net_front_answered(RX, 4);
 	for (uint16_t i = 0; i < 4; i++) {
 		uint32_t part = left < MSS ? left : MSS, at = PAYLOAD - left;
-		const uint8_t *bytes = frame_at(i);
+		const uint8_t *bytes = net_front_frame(i);
 
-		CHECK_EQ(header_at(i)->gso_type, 0);
-		CHECK_EQ(header_at(i)->flags, 0);
+		CHECK_EQ(net_front_header(i)->gso_type, 0);
+		CHECK_EQ(net_front_header(i)->flags, 0);
 		CHECK_EQ(front.rings[RX].used->ring[i].len, HEADER + DATA_AT + part);
 		sums_are_right(bytes, DATA_AT + part);
 		CHECK_MEM(bytes + DATA_AT, frame + SHORT + DATA_AT + at, part);
@@ -440,28 +307,28 @@ TEST(a_guest_that_cuts_nothing_gets_frames)
 			 0xfffffe00u + at);
 		left -= part;
 	}
-	end();
+	net_front_end();
 }
 
 TEST(a_guest_that_sums_nothing_gets_sums)
 {
 	begin_without(1ull << VIRTIO_NET_F_GUEST_CSUM);
 	peer_sends_segment(101, false);
-	answered(RX, 1);
-	CHECK_EQ(header_at(0)->flags, 0);
-	sums_are_right(frame_at(0), DATA_AT + 101);
-	end();
+	net_front_answered(RX, 1);
+	CHECK_EQ(net_front_header(0)->flags, 0);
+	sums_are_right(net_front_frame(0), DATA_AT + 101);
+	net_front_end();
 }
 
 TEST(a_guest_that_sums_gets_none)
 {
 	begin_without(0);
 	peer_sends_segment(101, false);
-	answered(RX, 1);
-	CHECK_EQ(header_at(0)->flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
-	CHECK_EQ(header_at(0)->csum_start, TCP_AT);
-	CHECK_MEM(frame_at(0), frame + SHORT, DATA_AT + 101);
-	end();
+	net_front_answered(RX, 1);
+	CHECK_EQ(net_front_header(0)->flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	CHECK_EQ(net_front_header(0)->csum_start, TCP_AT);
+	CHECK_MEM(net_front_frame(0), frame + SHORT, DATA_AT + 101);
+	net_front_end();
 }
 
 /* ---- an interface that is not there ------------------------------------------------------- */
@@ -470,7 +337,7 @@ static int comes_through(void *arg)
 {
 	int seed = *(int *)arg;
 
-	send_frame(60, (uint8_t)seed);
+	net_front_send_fill(60, (uint8_t)seed);
 	return recv(peer, frame, sizeof(frame), MSG_DONTWAIT) > 0;
 }
 
@@ -487,34 +354,34 @@ static void is_used_again(void)
 
 	test_wait(comes_through, &seed, TEST_HANG_MS);
 	test_wait(is_reached, &seed, TEST_HANG_MS);
-	guest_gets(0, 100, 9);
+	net_front_gets(0, 100, 9);
 }
 
 /* What is sent meanwhile is lost, and counted; the new one of that name is used at once. */
 TEST(an_interface_that_goes_and_comes_is_used_again)
 {
 	begin_without(0);
-	send_frame(60, 1);
+	net_front_send_fill(60, 1);
 	peer_gets(60, 1);
 	CHECK_OK(run("ip link del vas0"));
 	close(peer);
-	send_frame(60, 2);
-	CHECK_EQ(counted(&net.pairs[0].sent.dropped), 1);
+	net_front_send_fill(60, 2);
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.dropped), 1);
 	CHECK(link_is_made());
 	open_peer();
 	is_used_again();
-	end();
+	net_front_end();
 }
 
 TEST(an_interface_that_was_down_is_used_again)
 {
 	begin_without(0);
 	CHECK_OK(run("ip link set vas0 down"));
-	send_frame(60, 1);
-	CHECK_EQ(counted(&net.pairs[0].sent.dropped), 1);
+	net_front_send_fill(60, 1);
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.dropped), 1);
 	CHECK_OK(run("ip link set vas0 up"));
 	is_used_again();
-	end();
+	net_front_end();
 }
 
 static void is_refused(const char *name, int err, const char *why)

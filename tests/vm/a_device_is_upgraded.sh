@@ -19,6 +19,13 @@ if [ -z "${VAS_NEXT:-}" ]; then
 	export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:-}"
 fi
 
+# The device ends as it is asked to. What the guest has checked since may be what it had already.
+takes_signals()
+{
+	blocked=$(sed -n 's/^SigBlk:[[:space:]]*//p' "/proc/$device/status")
+	[ $((0x${blocked:-0} >> 14 & 1)) = 1 ]
+}
+
 make_guest
 device_where 1
 # shellcheck disable=SC2086,SC2154 # words
@@ -28,6 +35,7 @@ goes_on "$tmp/serial"
 while [ "$times" -gt 0 ]; do
 	times=$((times - 1))
 	goes_on "$tmp/serial" $((1 + times * 37 % 101))
+	wait_until takes_signals
 	kill "$device"
 	wait "$device" || die "the device ends with $?: $(cat "$tmp/device.err")"
 	now=$VAS VAS=$VAS_NEXT VAS_NEXT=$now
