@@ -128,6 +128,7 @@ machine_options()
 	[ -z "${TEST_SEED:-}" ] || echo --env TEST_SEED="$TEST_SEED"
 	# Every 200th access is watched for a while; that is 20 times as often as by default.
 	[ "$1" != kcsan ] || echo --append kcsan.skip_watch=200
+	! is_from_source "$1" || echo --env TEST_BUS_ROUNDS=10
 	is_from_source "$1" || echo --with-kvm
 }
 
