@@ -117,8 +117,9 @@ static bool want(struct device_queue *queue, uint64_t iova, uint64_t len, uint32
 	bool is_there = true;
 
 	for (; len; iova += there, len -= there) {
-		if (ahead->nr == AHEAD_WANTS || ahead->searches++ == AHEAD_SEARCHES)
+		if (ahead->nr == AHEAD_WANTS || ahead->searches == AHEAD_SEARCHES)
 			return false;
+		ahead->searches++;
 		there = len;
 		if (!vas_iommu_translate(queue->slot, iova, prot, &there, &gpa))
 			continue;

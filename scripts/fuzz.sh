@@ -63,7 +63,7 @@ for target; do
 	log=build-fuzz/$target.log
 	echo "== $target, $amount"
 	# shellcheck disable=SC2086 # words
-	if "$program" $how -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 \
+	if "$program" $how -timeout=120 -rss_limit_mb=4096 -print_final_stats=1 \
 		-artifact_prefix="$crashes/" "$corpus" >"$log" 2>&1; then
 		grep -E '^(stat::(number_of_executed_units|average_exec_per_sec|peak_rss_mb)|#.*DONE)' "$log"
 		continue

@@ -73,9 +73,7 @@ struct state {
 
 static unsigned int rounds_of(const struct state *state)
 {
-	unsigned int rounds = state->session->options.rounds;
-
-	return rounds < MAX_ROUNDS ? rounds : MAX_ROUNDS;
+	return state->session->options.rounds;
 }
 
 static struct vas_bench_run job_for(const struct state *state, const struct way *way, uint64_t len)
@@ -349,6 +347,8 @@ static int run(struct bench_session *session)
 
 	if (name)
 		session->bench = name;
+	if (session->options.rounds > MAX_ROUNDS)
+		session->options.rounds = MAX_ROUNDS;
 	state.buf = calloc(1, VAS_BENCH_MAX_LEN);
 	err = run_frames(&state);
 	if (!err)

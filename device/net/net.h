@@ -64,8 +64,8 @@ enum net_kind { NET_TAP, NET_PACKET, NET_STREAM, NET_NULL, NET_LOOPBACK, NET_MOD
 struct net_options {
 	enum net_kind kind;
 	/*
-	 * The interface. Of NET_TAP, it is made if there is none; of NET_MODULE, it is made: NULL:
-	 * by a name of the kernel's. Of NET_STREAM, the socket.
+	 * NET_TAP, NET_PACKET: an interface; no such tap: it is made. NET_STREAM: a socket.
+	 * NET_MODULE: the interface that is made; NULL: by a name of the kernel's.
 	 */
 	const char *name;
 	uint32_t generate;  /* NET_NULL: bytes of the frames that the guest gets; 0: none */

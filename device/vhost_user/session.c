@@ -10,8 +10,6 @@
 #include <unistd.h>
 #include <vas/consumer.h>
 
-#define IN_A_ROW 64u /* messages, before a look at what else there is */
-
 #define RING_FEATURES                                                             \
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED |              \
 	 1ull << VIRTIO_F_ACCESS_PLATFORM | 1ull << VIRTIO_RING_F_INDIRECT_DESC | \
@@ -542,20 +540,17 @@ static int wait_for_message(struct session *session, int stop_fd, int look_fd)
 	return 0;
 }
 
-/* The next message. One that is there already is not waited for. */
+/* With one poll: most messages are answered, and the next one comes after that. */
 static int receive(struct session *session, int stop_fd, int look_fd,
 		   struct vhost_user_message *message)
 {
-	int err = -EAGAIN;
+	int err;
 
-	while (err == -EAGAIN) {
-		if (session->nr_in_a_row++ < IN_A_ROW)
+	do {
+		err = wait_for_message(session, stop_fd, look_fd);
+		if (!err)
 			err = vhost_user_receive_now(session->sock, message);
-		if (err != -EAGAIN)
-			break;
-		session->nr_in_a_row = 0;
-		err = wait_for_message(session, stop_fd, look_fd) ?: -EAGAIN;
-	}
+	} while (err == -EAGAIN);
 	return err;
 }
 

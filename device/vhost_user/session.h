@@ -79,7 +79,6 @@ struct session {
 	uint64_t features, protocol_features; /* that the front end has accepted */
 	uint8_t status;
 	uint64_t poll_ns, miss_ns;
-	uint32_t nr_in_a_row;	     /* messages that were there when they were looked for */
 	struct session_ring *vrings; /* device->max_queues */
 	uint32_t nr_running;
 };

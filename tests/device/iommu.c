@@ -595,6 +595,52 @@ TEST(all_requests_in_the_ring_are_asked_for_at_once)
 	CHECK_EQ(end(), 0);
 }
 
+static void fill_packed_chain(struct vas_packed_desc *ring, uint64_t header, uint64_t data,
+			      uint64_t status, uint16_t id)
+{
+	const uint16_t next = VAS_VIRTQ_DESC_NEXT, write = VAS_VIRTQ_DESC_WRITE;
+
+	((struct virtio_blk_outhdr *)at(header))->type = VIRTIO_BLK_T_IN;
+	*at(status) = 0xff;
+	ring[1] =
+		(struct vas_packed_desc){ data, 2 * PAGE, 0, next | write | VAS_PACKED_DESC_AVAIL };
+	ring[2] = (struct vas_packed_desc){ status, 1, id, write | VAS_PACKED_DESC_AVAIL };
+	ring[0] = (struct vas_packed_desc){ header, sizeof(struct virtio_blk_outhdr), 0,
+					    next | VAS_PACKED_DESC_AVAIL };
+}
+
+TEST(all_requests_in_a_packed_ring_are_asked_for_at_once)
+{
+	struct vas_packed_desc *ring;
+
+	vhost_user.miss_ns = TEST_HANG_NS;
+	fill_table();
+	CHECK_OK(blk_open(&blk, &options));
+	CHECK_OK(front_end_init(&front, RAM));
+	front.has_iommu = front.is_packed = is_silent = true;
+	connect_pair();
+	ring = (void *)front.ram;
+	fill_packed_chain(&ring[0], HEADER, DATA, STATUS, 9);
+	fill_packed_chain(&ring[3], SECOND, SECOND + 2 * PAGE, SECOND + PAGE, 7);
+	CHECK_OK(front_end_start_ring(&front, 0));
+	/* Where the ring's parts are is asked first. */
+	for (int i = 0; i < 3; i++) {
+		take_misses();
+		CHECK_EQ(nr_taken, 1);
+		answer_taken();
+	}
+	take_misses();
+	CHECK_EQ(nr_taken, 8);
+	CHECK_EQ(count_replies(), 1);
+	CHECK_EQ(count_asked(DATA + PAGE), 1);
+	CHECK_EQ(count_asked(SECOND + 3 * PAGE), 1);
+	answer_taken();
+	while (*(volatile uint8_t *)at(STATUS) || *(volatile uint8_t *)at(SECOND + PAGE))
+		answer_misses();
+	CHECK(!is_miss_there());
+	CHECK_EQ(end(), 0);
+}
+
 TEST(there_is_a_limit_to_what_is_asked_for_at_once)
 {
 	begin_silently();
