@@ -107,7 +107,7 @@ def main():
     seed = int(os.environ.get("SEED", secrets.randbits(32)))
     random.seed(seed)
     print(f"# seed {seed}")
-    name = f"vas-test-{os.getpid()}"
+    name = f"vas-test-{os.getpid()}-held"  # no beginning of another test's
     with tempfile.TemporaryDirectory() as folder:
         os.environ["VAS_RUN_DIR"] = folder + "/run"
         there, out = folder + "/there", folder + "/out"
@@ -186,8 +186,10 @@ def check(verb, name, there, begun, out, like):
                 if x["name"].startswith(name)]
         if seen != [name]:
             sys.exit(who + f"there are {seen}")
-        # Nobody stands still, and nobody is left that the freeze, or the table of binders, knows.
-        vas("write", name, "0", "--hex", "01" * 16)
+        # Nobody stands still, once the holder has back what it had lent; and nobody is left that the
+        # freeze, or the table of binders, knows.
+        wait_until(lambda: not vas("write", name, "0", "--hex", "01" * 16, check=False).returncode,
+                   who + "it can be written")
         wait_until(lambda: not info(name)["tracking"], who + "tracking ends")
         about = info(name)
         if about["frozen"] or about["pins"] or about["binders"] > 1:

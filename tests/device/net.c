@@ -13,21 +13,13 @@
 #include <unistd.h>
 #include <vas/vas.h>
 
-#include "device/net/net.h"
-#include "device/vhost_user/session.h"
 #include "harness.h"
-#include "tests/device/front_end.h"
+#include "tests/device/net_front.h"
 
-#define RAM	 (2ull << 20)
-#define HEADER	 ((uint32_t)sizeof(struct virtio_net_hdr_v1))
-#define SENT	 FRONT_DATA		     /* gpa of what is sent: header and frame */
-#define RECEIVED (FRONT_DATA + (512u << 10)) /* gpa of the first buffer */
-#define COMMAND	 (FRONT_DATA + (128u << 10))
-#define ACK	 (COMMAND + 4096)
-#define RX	 0
-#define TX	 1
-#define CONTROL	 2 /* without MQ */
-#define BAD_GPA	 (1ull << 40)
+#define COMMAND (FRONT_DATA + (128u << 10))
+#define ACK	(COMMAND + 4096)
+#define CONTROL 2 /* without MQ */
+#define BAD_GPA (1ull << 40)
 
 static const uint8_t mac[] = { 0x52, 0x54, 0, 1, 2, 3 };
 static struct net_options options = {
@@ -37,20 +29,6 @@ static struct net_options options = {
 	.mac = mac,
 	.mtu = 9000,
 };
-static struct net net;
-static struct front_end front;
-static pthread_t server;
-static int server_sock;
-
-static void *serve(void *arg)
-{
-	static const struct vhost_user_options vhost_user = { .look_fd = -1 };
-	int err = vhost_user_serve(server_sock, -1, &net.device, &vhost_user);
-
-	(void)arg;
-	close(server_sock);
-	return (void *)(intptr_t)err;
-}
 
 /* What is sent before there is anybody who receives is lost. */
 static int is_received(void *arg)
@@ -66,36 +44,8 @@ static int is_received(void *arg)
 
 static void begin_without(uint64_t features)
 {
-	int pair[2];
-
-	CHECK_OK(net_open(&net, &options));
-	CHECK_OK(front_end_init(&front, RAM));
-	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-	front.sock = pair[0];
-	server_sock = pair[1];
-	CHECK_OK(pthread_create(&server, NULL, serve, NULL));
-	CHECK_OK(front_end_negotiate(&front, features));
-	CHECK_OK(front_end_send_memory(&front));
-	for (uint32_t i = 0; i < 3; i++)
-		CHECK_OK(front_end_start_ring(&front, i));
+	net_front_connect(&options, features);
 	test_wait(is_received, &net.pairs[0], TEST_HANG_MS);
-}
-
-static void end(void)
-{
-	void *result;
-
-	shutdown(front.sock, SHUT_RDWR);
-	CHECK_OK(pthread_join(server, &result));
-	CHECK_EQ((intptr_t)result, 0);
-	net_close(&net);
-	front_end_clean(&front);
-}
-
-/* By the device's threads. */
-static uint64_t counted(const uint64_t *counter)
-{
-	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
 /* ---- the driver --------------------------------------------------------------------------- */
@@ -197,7 +147,7 @@ static void breaks(void)
 		poll(NULL, 0, 1);
 	}
 	CHECK(status & VIRTIO_CONFIG_S_NEEDS_RESET);
-	end();
+	net_front_end();
 }
 
 /* ---- frames ------------------------------------------------------------------------------- */
@@ -210,9 +160,9 @@ TEST(what_is_sent_is_received)
 	check_received(0, 2048, 60);
 	send_frame(1514);
 	check_received(1, 2048, 1514);
-	CHECK_EQ(counted(&net.pairs[0].sent.frames), 2);
-	CHECK_EQ(counted(&net.pairs[0].received.bytes), 60 + 1514);
-	end();
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.frames), 2);
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.bytes), 60 + 1514);
+	net_front_end();
 }
 
 /* Checksums and segments that are left to others were not offered. */
@@ -229,7 +179,7 @@ TEST(a_headers_words_reach_nobody)
 	CHECK_EQ(header_at(RECEIVED)->flags, 0);
 	CHECK_EQ(header_at(RECEIVED)->gso_type, 0);
 	CHECK_EQ(header_at(RECEIVED)->csum_start, 0);
-	end();
+	net_front_end();
 }
 
 TEST(a_long_frame_takes_several_buffers)
@@ -243,7 +193,7 @@ TEST(a_long_frame_takes_several_buffers)
 	check_received(3, 1024, 2048 - HEADER);
 	send_frame(60000);
 	check_received(5, 1024, 60000);
-	end();
+	net_front_end();
 }
 
 /* One that would take more buffers than a device looks at is dropped, and the next one is not. */
@@ -254,8 +204,8 @@ TEST(a_frame_for_too_many_buffers_is_dropped)
 	send_frame(64 * 256);
 	send_frame(100);
 	check_received(0, 256, 100);
-	CHECK_EQ(counted(&net.pairs[0].received.dropped), 1);
-	end();
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.dropped), 1);
+	net_front_end();
 }
 
 TEST(without_merging_a_frame_fits_or_is_dropped)
@@ -269,9 +219,9 @@ TEST(without_merging_a_frame_fits_or_is_dropped)
 	answered(RX, 1);
 	CHECK_EQ(front.rings[RX].used->ring[0].len, 1100);
 	CHECK_MEM(front.ram + RECEIVED + HEADER, front.ram + SENT + HEADER, 1100 - HEADER);
-	CHECK_EQ(counted(&net.pairs[0].received.dropped), 1);
-	CHECK_EQ(counted(&net.pairs[0].received.frames), 1);
-	end();
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.dropped), 1);
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.frames), 1);
+	net_front_end();
 }
 
 /* A frame that finds no buffer is lost, as in a network, and counted. */
@@ -279,11 +229,11 @@ TEST(what_finds_no_buffer_is_counted)
 {
 	begin_without(0);
 	send_frame(60);
-	CHECK_EQ(counted(&net.pairs[0].sent.dropped), 1);
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.dropped), 1);
 	give_buffers(1, 2048);
 	send_frame(60);
 	check_received(0, 2048, 60);
-	end();
+	net_front_end();
 }
 
 /* How a driver cuts header and frame into segments is its own choice. */
@@ -309,7 +259,7 @@ TEST(headers_and_frames_are_cut_anywhere)
 		post(TX, (uint16_t)(8 * i), cuts[i], nr);
 		check_received(i, 2048, 60);
 	}
-	end();
+	net_front_end();
 }
 
 /* Before virtio 1.0, and without merging, a header has no count of buffers. */
@@ -324,7 +274,7 @@ TEST(an_old_driver_has_a_shorter_header)
 	answered(RX, 1);
 	CHECK_EQ(front.rings[RX].used->ring[0].len, 70);
 	CHECK_MEM(front.ram + RECEIVED + 10, front.ram + SENT + 10, 60);
-	end();
+	net_front_end();
 }
 
 TEST(what_is_no_frame_is_dropped)
@@ -337,10 +287,10 @@ TEST(what_is_no_frame_is_dropped)
 	send_frame(0);
 	post(TX, 2, too_long, 2);
 	answered(TX, 3);
-	CHECK_EQ(counted(&net.pairs[0].sent.dropped), 3);
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.dropped), 3);
 	send_frame(NET_MIN_FRAME);
 	answered(RX, 1);
-	end();
+	net_front_end();
 }
 
 /* ---- null --------------------------------------------------------------------------------- */
@@ -351,10 +301,10 @@ TEST(null_takes_all_and_counts)
 	begin_without(1ull << VIRTIO_F_IN_ORDER);
 	for (uint32_t i = 0; i < 10; i++)
 		send_frame(100);
-	CHECK_EQ(counted(&net.pairs[0].sent.frames), 10);
-	CHECK_EQ(counted(&net.pairs[0].sent.bytes), 1000);
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.frames), 10);
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.bytes), 1000);
 	CHECK_EQ(front.rings[TX].used->ring[9].head, 9);
-	end();
+	net_front_end();
 }
 
 /* Buffers that come later are filled, for a kick. */
@@ -371,15 +321,15 @@ TEST(frames_are_generated_as_there_is_room)
 	CHECK_EQ(front.ram[RECEIVED + HEADER], 0xff);
 	for (uint32_t i = 0; i < 100; i++)
 		CHECK_EQ(front.rings[RX].used->ring[i].len, HEADER + 64);
-	CHECK_EQ(counted(&net.pairs[0].received.frames), 100);
-	end();
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.frames), 100);
+	net_front_end();
 }
 
 /* ---- the log, and in order ---------------------------------------------------------------- */
 
 TEST(what_is_received_is_in_the_log)
 {
-	struct vhost_user_log log = { RAM / 4096 / 8, 0 };
+	struct vhost_user_log log = { NET_FRONT_RAM / 4096 / 8, 0 };
 	uint64_t features;
 	struct vhost_user_message message;
 	int fd = memfd_create("log", MFD_CLOEXEC);
@@ -408,7 +358,7 @@ TEST(what_is_received_is_in_the_log)
 	/* The used ring, too, and what was sent not. */
 	CHECK(bits[32768 / 4096 / 8] & 1u << 32768 / 4096 % 8);
 	CHECK_EQ(bits[SENT / 4096 / 8] >> SENT / 4096 % 8 & 1, 0);
-	end();
+	net_front_end();
 	close(fd);
 }
 
@@ -441,7 +391,7 @@ TEST(in_order_one_answer_is_for_all)
 	test_wait(is_index, &wanted, TEST_HANG_MS);
 	CHECK_EQ(ring->used->ring[0].head, 107);
 	CHECK_EQ(ring->used->ring[1].head, 0xaaaaaaaa);
-	end();
+	net_front_end();
 }
 
 /* ---- what makes no sense ------------------------------------------------------------------ */
@@ -547,7 +497,7 @@ TEST(commands_are_done_or_refused)
 	CHECK_EQ(command(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &pairs, 2),
 		 VIRTIO_NET_ERR);
 	CHECK_EQ(command(0xff, 0xff, &on, 1), VIRTIO_NET_ERR);
-	end();
+	net_front_end();
 }
 
 TEST(a_command_without_room_for_an_answer_breaks)
@@ -598,7 +548,7 @@ TEST(the_config_space_has_what_was_given)
 	/* Of a network device a front end counts pairs. */
 	CHECK_OK(front_end_ask(&front, VHOST_USER_GET_QUEUE_NUM, &pairs));
 	CHECK_EQ(pairs, 2);
-	end();
+	net_front_end();
 }
 
 /* With several pairs, what one sends it receives itself. */
@@ -615,8 +565,8 @@ TEST(each_pair_is_a_loop_of_its_own)
 	post(3, 0, &sent, 1);
 	answered(2, 1);
 	CHECK_EQ(front.rings[RX].used->idx, 0);
-	CHECK_EQ(counted(&net.pairs[1].received.frames), 1);
-	end();
+	CHECK_EQ(net_front_counted(&net.pairs[1].received.frames), 1);
+	net_front_end();
 }
 
 TEST(options_that_make_no_sense_have_a_sentence)

@@ -12,7 +12,6 @@
 #include "device/vhost_user/session.h"
 #include "harness.h"
 
-#define RAM	 (8ull << 20)
 #define PROTOCOL 0x88b5 /* for experiments */
 
 struct net net;
@@ -45,12 +44,12 @@ static void give_buffers(void)
 	front_ring_kick(ring);
 }
 
-void net_front_begin(const struct net_options *options, uint64_t drop)
+void net_front_connect(const struct net_options *options, uint64_t drop)
 {
 	int pair[2];
 
 	CHECK_OK(net_open(&net, options));
-	CHECK_OK(front_end_init(&front, RAM));
+	CHECK_OK(front_end_init(&front, NET_FRONT_RAM));
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 	front.sock = pair[0];
 	server_sock = pair[1];
@@ -59,6 +58,11 @@ void net_front_begin(const struct net_options *options, uint64_t drop)
 	CHECK_OK(front_end_send_memory(&front));
 	for (uint32_t i = 0; i < 3; i++)
 		CHECK_OK(front_end_start_ring(&front, i));
+}
+
+void net_front_begin(const struct net_options *options, uint64_t drop)
+{
+	net_front_connect(options, drop);
 	give_buffers();
 }
 

@@ -10,6 +10,8 @@
 #include "device/net/net.h"
 #include "tests/device/front_end.h"
 
+#define NET_FRONT_RAM (8ull << 20)
+
 #define HEADER	 ((uint32_t)sizeof(struct virtio_net_hdr_v1))
 #define SENT	 FRONT_DATA
 #define RECEIVED (FRONT_DATA + (512u << 10))
@@ -20,7 +22,8 @@
 extern struct net net;
 extern struct front_end front;
 
-/* `drop` are features that are offered, and not to be used. */
+/* `drop` are features that are offered, and not to be used. No buffers yet; and all of them. */
+void net_front_connect(const struct net_options *options, uint64_t drop);
 void net_front_begin(const struct net_options *options, uint64_t drop);
 void net_front_end(void);
 
