@@ -11,7 +11,7 @@ struct message {
 	struct iovec iov;
 	struct msghdr header;
 	char byte;
-	char control[CMSG_SPACE(sizeof(int))];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 };
 
 static void init_message(struct message *message)
