@@ -155,19 +155,6 @@ static int receive_all(int sock, struct vhost_user_message *message, void *to, s
 	return 0;
 }
 
-static int wait_for_first(int sock, int stop_fd)
-{
-	struct pollfd fds[] = {
-		{ .fd = sock, .events = POLLIN },
-		{ .fd = stop_fd, .events = POLLIN },
-	};
-
-	while (poll(fds, 2, -1) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return fds[1].revents ? -ECANCELED : 0;
-}
-
 static int receive_rest(int sock, struct vhost_user_message *message, size_t nr)
 {
 	struct deadline deadline = deadline_in(VHOST_USER_MESSAGE_NS);
@@ -183,7 +170,7 @@ static int receive_rest(int sock, struct vhost_user_message *message, size_t nr)
 	return err ? err : check(message);
 }
 
-int vhost_user_receive_now(int sock, struct vhost_user_message *message)
+int vhost_user_receive(int sock, struct vhost_user_message *message)
 {
 	ssize_t nr;
 	int err;
@@ -197,18 +184,6 @@ int vhost_user_receive_now(int sock, struct vhost_user_message *message)
 	err = nr < 0 ? (int)nr : receive_rest(sock, message, (size_t)nr);
 	if (err)
 		vhost_user_close_fds(message);
-	return err;
-}
-
-int vhost_user_receive(int sock, int stop_fd, struct vhost_user_message *message)
-{
-	int err;
-
-	do {
-		err = wait_for_first(sock, stop_fd);
-		if (!err)
-			err = vhost_user_receive_now(sock, message);
-	} while (err == -EAGAIN);
 	return err;
 }
 

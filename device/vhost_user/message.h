@@ -16,15 +16,12 @@
 #define VHOST_USER_MESSAGE_NS (5 * 1000000000ull) /* a message that has begun, and a reply */
 
 /*
- * The next message, whose fds are the caller's. Before its first byte it is waited for as long as
- * it takes, or until stop_fd (or -1) is readable: -ECANCELED. -ECONNRESET: the peer has gone,
- * between two messages; -EPROTO: what came is no message, and vas_error() says why; -ETIMEDOUT: the
- * rest did not come in time; or another -errno. After an error there is nothing more to be read.
+ * The next message, whose fds are the caller's. Its first byte is not waited for: -EAGAIN: there is
+ * none. -ECONNRESET: the peer has gone, between two messages; -EPROTO: what came is no message, and
+ * vas_error() says why; -ETIMEDOUT: the rest did not come in time; or another -errno. After any but
+ * -EAGAIN there is nothing more to be read.
  */
-int vhost_user_receive(int sock, int stop_fd, struct vhost_user_message *message);
-
-/* The same, but its first byte is not waited for. -EAGAIN: there is none. */
-int vhost_user_receive_now(int sock, struct vhost_user_message *message);
+int vhost_user_receive(int sock, struct vhost_user_message *message);
 
 /* The answer to a message, with `size` bytes of its payload, and fd unless it is -1. -errno. */
 int vhost_user_reply(int sock, struct vhost_user_message *message, uint32_t size, int fd);

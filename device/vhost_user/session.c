@@ -549,7 +549,7 @@ static int receive(struct session *session, int stop_fd, int look_fd,
 	do {
 		err = wait_for_message(session, stop_fd, look_fd);
 		if (!err)
-			err = vhost_user_receive_now(session->sock, message);
+			err = vhost_user_receive(session->sock, message);
 	} while (err == -EAGAIN);
 	return err;
 }

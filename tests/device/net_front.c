@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <vas/vas.h>
 
 #include "device/vhost_user/session.h"
 #include "harness.h"
@@ -144,4 +145,29 @@ void net_front_gets(uint16_t nr, uint32_t len, uint8_t seed)
 uint64_t net_front_counted(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+void net_front_exchange(void (*peer_gets)(uint32_t len, uint8_t seed),
+			void (*peer_sends)(uint32_t len, uint8_t seed))
+{
+	for (uint8_t i = 0; i < 100; i++) {
+		net_front_send_fill(60 + i * 10u, i);
+		peer_gets(60 + i * 10u, i);
+		peer_sends(1514 - i * 10u, i);
+		net_front_gets(i, 1514 - i * 10u, i);
+	}
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.frames), 100);
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.frames), 100);
+	CHECK_EQ(net_front_counted(&net.pairs[0].sent.dropped), 0);
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.dropped), 0);
+}
+
+void net_front_refused(const struct net_options *options, const char *name, int err,
+		       const char *why)
+{
+	struct net_options wrong = *options;
+
+	wrong.name = name;
+	CHECK_EQ(net_open(&net, &wrong), err);
+	CHECK_HAS(vas_error(), why);
 }

@@ -42,6 +42,14 @@ const struct virtio_net_hdr_v1 *net_front_header(uint32_t nr);
 const uint8_t *net_front_frame(uint32_t nr);
 void net_front_gets(uint16_t nr, uint32_t len, uint8_t seed);
 
+/* Frames of many sizes, each of which its other side gets. */
+void net_front_exchange(void (*peer_gets)(uint32_t len, uint8_t seed),
+			void (*peer_sends)(uint32_t len, uint8_t seed));
+
+/* A port of such a name is none. */
+void net_front_refused(const struct net_options *options, const char *name, int err,
+		       const char *why);
+
 /* By the device's threads. */
 uint64_t net_front_counted(const uint64_t *counter);
 

@@ -152,16 +152,7 @@ static void peer_sends(uint32_t len, uint8_t seed)
 TEST(frames_go_both_ways)
 {
 	begin_without(0);
-	for (uint8_t i = 0; i < 100; i++) {
-		net_front_send_fill(60 + i * 10u, i);
-		peer_gets(60 + i * 10u, i);
-		peer_sends(1514 - i * 10u, i);
-		net_front_gets(i, 1514 - i * 10u, i);
-	}
-	CHECK_EQ(net_front_counted(&net.pairs[0].sent.frames), 100);
-	CHECK_EQ(net_front_counted(&net.pairs[0].received.frames), 100);
-	CHECK_EQ(net_front_counted(&net.pairs[0].sent.dropped), 0);
-	CHECK_EQ(net_front_counted(&net.pairs[0].received.dropped), 0);
+	net_front_exchange(peer_gets, peer_sends);
 	net_front_end();
 }
 
@@ -384,15 +375,6 @@ TEST(an_interface_that_was_down_is_used_again)
 	net_front_end();
 }
 
-static void is_refused(const char *name, int err, const char *why)
-{
-	struct net_options wrong = options;
-
-	wrong.name = name;
-	CHECK_EQ(net_open(&net, &wrong), err);
-	CHECK_HAS(vas_error(), why);
-}
-
 TEST(what_is_no_interface_is_refused)
 {
 	struct net_options two = options;
@@ -400,10 +382,11 @@ TEST(what_is_no_interface_is_refused)
 
 	make_network();
 	nr_fds = test_count_fds();
-	is_refused("nowhere0", -ENODEV, "there is no interface 'nowhere0'");
-	is_refused("", -ENODEV, "there is no interface ''");
-	is_refused("a-name-that-is-too-long", -EINVAL, "is too long for an interface");
-	is_refused("lo", -EINVAL, "'lo' is no Ethernet");
+	net_front_refused(&options, "nowhere0", -ENODEV, "there is no interface 'nowhere0'");
+	net_front_refused(&options, "", -ENODEV, "there is no interface ''");
+	net_front_refused(&options, "a-name-that-is-too-long", -EINVAL,
+			  "is too long for an interface");
+	net_front_refused(&options, "lo", -EINVAL, "'lo' is no Ethernet");
 	two.nr_pairs = 2;
 	CHECK_EQ(net_open(&net, &two), -EINVAL);
 	CHECK_HAS(vas_error(), "one pair of queues, and not 2");
@@ -414,5 +397,5 @@ TEST(who_may_not_is_told_so)
 {
 	make_network();
 	CHECK_OK(setresuid(65534, 65534, 65534));
-	is_refused("vas0", -EPERM, "it needs CAP_NET_RAW");
+	net_front_refused(&options, "vas0", -EPERM, "it needs CAP_NET_RAW");
 }

@@ -128,16 +128,7 @@ static void connection_ends(void)
 TEST(frames_go_both_ways)
 {
 	begin();
-	for (uint8_t i = 0; i < 100; i++) {
-		net_front_send_fill(60 + i * 10u, i);
-		peer_gets(60 + i * 10u, i);
-		peer_sends(1514 - i * 10u, i);
-		net_front_gets(i, 1514 - i * 10u, i);
-	}
-	CHECK_EQ(net_front_counted(&net.pairs[0].sent.frames), 100);
-	CHECK_EQ(net_front_counted(&net.pairs[0].received.frames), 100);
-	CHECK_EQ(net_front_counted(&net.pairs[0].sent.dropped), 0);
-	CHECK_EQ(net_front_counted(&net.pairs[0].received.dropped), 0);
+	net_front_exchange(peer_gets, peer_sends);
 	end();
 }
 
@@ -342,15 +333,6 @@ TEST(any_bytes_do_no_harm)
 	end();
 }
 
-static void is_refused(const char *name, int err, const char *why)
-{
-	struct net_options wrong = options;
-
-	wrong.name = name;
-	CHECK_EQ(net_open(&net, &wrong), err);
-	CHECK_HAS(vas_error(), why);
-}
-
 TEST(what_is_no_socket_is_refused)
 {
 	char long_path[200] = "/";
@@ -358,9 +340,9 @@ TEST(what_is_no_socket_is_refused)
 	int nr_fds = test_count_fds();
 
 	memset(long_path + 1, 'a', sizeof(long_path) - 2);
-	is_refused("nowhere", -ENOENT, "the socket 'nowhere'");
-	is_refused("/dev/null", -ENOTSOCK, "is no socket");
-	is_refused(long_path, -ENAMETOOLONG, "is too long for a socket");
+	net_front_refused(&options, "nowhere", -ENOENT, "the socket 'nowhere'");
+	net_front_refused(&options, "/dev/null", -ENOTSOCK, "is no socket");
+	net_front_refused(&options, long_path, -ENAMETOOLONG, "is too long for a socket");
 	two.nr_pairs = 2;
 	CHECK_EQ(net_open(&net, &two), -EINVAL);
 	CHECK_HAS(vas_error(), "one pair of queues, and not 2");

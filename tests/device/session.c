@@ -40,12 +40,12 @@ static struct vhost_user_options vhost_user = { .look_fd = -1 };
 static struct blk blk;
 static struct front_end front;
 static pthread_t server;
-static int server_sock;
+static int server_sock, server_stop = -1;
 static char server_error[256];
 
 static void *serve(void *arg)
 {
-	int err = vhost_user_serve(server_sock, -1, &blk.device, &vhost_user);
+	int err = vhost_user_serve(server_sock, server_stop, &blk.device, &vhost_user);
 
 	(void)arg;
 	snprintf(server_error, sizeof(server_error), "%s", err ? vas_error() : "");
@@ -90,6 +90,17 @@ static int end(void)
 	close(front.sock);
 	front.sock = -1;
 	return (int)(intptr_t)result;
+}
+
+TEST(a_session_ends_when_it_is_to)
+{
+	void *result;
+
+	server_stop = eventfd(0, EFD_CLOEXEC);
+	begin();
+	eventfd_write(server_stop, 1);
+	CHECK_OK(pthread_join(server, &result));
+	CHECK_EQ((intptr_t)result, -ECANCELED);
 }
 
 /* It ends by itself. */

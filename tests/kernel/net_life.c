@@ -333,7 +333,8 @@ static void both_ways(struct net_guest *g)
 	host_gets(g, 200, 2);
 }
 
-#define FAR (512 * MIB)
+#define BAD_BASE 0x7fff7fffu /* no queue has so many entries */
+#define FAR	 (512 * MIB)
 
 /* A page of the log, for memory far away, is one more than it may pin: no fault of the driver's. */
 TEST(a_queue_waits_for_what_the_host_does_not_have)
@@ -419,6 +420,15 @@ TEST(where_a_packed_queue_stands_is_written_when_it_stops)
 	run_with_place(&g, place);
 	net_guest_stop(&g, 1);
 	check_place(place);
+	run_with_place(&g, place);
+	net_guest_stop(&g, 1);
+	/* That of a queue which was never started is not the next one's. */
+	memset(place, 0xff, sizeof(*place));
+	CHECK_OK(keep(&g, (uintptr_t)place));
+	CHECK_EQ(net_guest_start(&g, 1, BAD_BASE), -EINVAL);
+	CHECK_OK(net_guest_start(&g, 1, VAS_QUEUE_NEW_PACKED));
+	net_guest_stop(&g, 1);
+	CHECK_EQ(place->used_idx, 0xffff);
 	run_with_place(&g, place);
 	close(g.net);
 	check_place(place);

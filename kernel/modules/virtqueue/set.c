@@ -189,10 +189,29 @@ static void stop_queue(struct vas_queue_set *set, u32 index, struct vas_queue_st
 	vas_queue_stop(queue);
 }
 
+static int start_queue(struct vas_queue_set *set, const struct vas_queue_start *start)
+{
+	struct vas_queue *queue = set->ops->alloc(set, start->index);
+	int err;
+
+	if (IS_ERR(queue))
+		return PTR_ERR(queue);
+	err = vas_queue_start(queue, set, start);
+	if (err) {
+		set->ops->free(queue);
+		return err;
+	}
+	set_queue(set, start->index, queue);
+	vas_queue_go(queue);
+	return 0;
+}
+
 /**
  * vas_queue_set_start - a queue begins to be served
  * @set: bound, or it is refused
  * @arg: struct vas_queue_start
+ *
+ * A place that was to be kept for it is forgotten if it cannot be started.
  *
  * Return: 0; -EFAULT; -EINVAL: it makes no sense; -ENXIO: not bound; -EBUSY: it runs; -ENOMEM;
  * -EBADF, or what else its fds are.
@@ -200,7 +219,6 @@ static void stop_queue(struct vas_queue_set *set, u32 index, struct vas_queue_st
 long vas_queue_set_start(struct vas_queue_set *set, const void __user *arg)
 {
 	struct vas_queue_start start;
-	struct vas_queue *queue;
 	int err;
 
 	if (copy_from_user(&start, arg, sizeof(start)))
@@ -212,17 +230,10 @@ long vas_queue_set_start(struct vas_queue_set *set, const void __user *arg)
 		return -ENXIO;
 	if (set->queues[start.index])
 		return -EBUSY;
-	queue = set->ops->alloc(set, start.index);
-	if (IS_ERR(queue))
-		return PTR_ERR(queue);
-	err = vas_queue_start(queue, set, &start);
-	if (err) {
-		set->ops->free(queue);
-		return err;
-	}
-	set_queue(set, start.index, queue);
-	vas_queue_go(queue);
-	return 0;
+	err = start_queue(set, &start);
+	if (err)
+		drop_kept(&set->kept[start.index]);
+	return err;
 }
 EXPORT_SYMBOL_GPL(vas_queue_set_start);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "device/vhost_user/message.h"
+#include "tests/device/await_message.h"
 #include "tests/harness.h"
 
 #define BASE_LATE 5u
@@ -326,7 +327,7 @@ void fake_serve(struct fake_back_end *fake)
 {
 	struct vhost_user_message message;
 
-	while (!vhost_user_receive(fake->sock, -1, &message))
+	while (!await_message(fake->sock, &message))
 		serve_one(fake, &message);
 	close(fake->sock);
 }
