@@ -230,90 +230,88 @@ static int run_invalidate(struct state *state)
 	return 0;
 }
 
-/* Frames: a burst's sender and all are measured, so as to find what is the device's alone. */
-static const struct net_way {
+/* What has a scene of its own. -ENODEV: this kernel, or machine, cannot have it. */
+struct alone {
 	const char *name;
-	enum net_kind kind;
-} net_ways[] = { { BENCH_LIMIT, NET_SINK }, { "vas", NET_VAS }, { "vhost-net", NET_VHOST } };
+	int (*measure)(const struct state *state, const struct alone *alone, const unsigned int *of,
+		       double *rounds);
+	unsigned int kind;
+};
 
-static int run_net(struct state *state, bool to_guest, uint32_t len)
+static int run_alone(struct state *state, const char *name, const struct alone *alone,
+		     unsigned int nr, const unsigned int *of)
 {
 	struct bench_figures figures[BENCH_MAX_SUBJECTS];
-	struct bench_case bcase = { 0 };
+	struct bench_case bcase = { .name = name };
 	double rounds[MAX_ROUNDS];
-	char name[48];
-	int err;
 
-	snprintf(name, sizeof(name), "net-%s-guest/%u", to_guest ? "to" : "from", len);
-	bcase.name = name;
 	if (!bench_wants(state->session, name))
 		return 0;
-	for (unsigned int i = 0; i < sizeof(net_ways) / sizeof(*net_ways); i++) {
-		if (net_ways[i].kind == NET_SINK && !to_guest)
-			continue;
-		err = net_measure(net_ways[i].kind, to_guest, len, state->device.counts, rounds,
-				  rounds_of(state));
+	for (unsigned int i = 0; i < nr; i++) {
+		int err = alone[i].measure(state, &alone[i], of, rounds);
+
 		if (err == -ENODEV)
 			continue;
 		if (err)
 			return err;
 		figures[bcase.nr_subjects] = figures_of(rounds, rounds_of(state));
-		bench_case_add(&bcase, net_ways[i].name, NULL, NULL);
-	}
-	report(state, &bcase, figures);
-	return 0;
-}
-
-static int run_frames(struct state *state)
-{
-	static const uint32_t frame_lens[] = { 64, 1500, 65226 };
-	int err = 0;
-
-	for (unsigned int i = 0; i < 2 * sizeof(frame_lens) / sizeof(*frame_lens) && !err; i++)
-		err = run_net(state, i % 2, frame_lens[i / 2]);
-	return err;
-}
-
-/* A change of the layout with a device attached, beside what the kernel takes for such memory. */
-static const struct vfio_way {
-	const char *name;
-	enum vfio_kind kind;
-} vfio_ways[] = { { BENCH_LIMIT, VFIO_BARE }, { "vas", VFIO_VAS } };
-
-static int run_change(struct state *state, unsigned int mib, unsigned int ram_mib)
-{
-	struct bench_figures figures[BENCH_MAX_SUBJECTS];
-	struct bench_case bcase = { 0 };
-	double rounds[MAX_ROUNDS];
-	char name[48];
-	int err;
-
-	snprintf(name, sizeof(name), "vfio-change/%u/%u", mib, ram_mib);
-	bcase.name = name;
-	if (!bench_wants(state->session, name))
-		return 0;
-	for (unsigned int i = 0; i < sizeof(vfio_ways) / sizeof(*vfio_ways); i++) {
-		err = vfio_measure(vfio_ways[i].kind, mib, ram_mib, state->device.counts, rounds,
-				   rounds_of(state));
-		if (err == -ENODEV)
-			continue;
-		if (err)
-			return err;
-		figures[bcase.nr_subjects] = figures_of(rounds, rounds_of(state));
-		bench_case_add(&bcase, vfio_ways[i].name, NULL, NULL);
+		bench_case_add(&bcase, alone[i].name, NULL, NULL);
 	}
 	if (bcase.nr_subjects)
 		report(state, &bcase, figures);
 	return 0;
 }
 
-static int run_changes(struct state *state)
+/* Frames: a burst's sender and all are measured, so as to find what is the device's alone. */
+static int measure_net(const struct state *state, const struct alone *alone, const unsigned int *of,
+		       double *rounds)
 {
-	static const unsigned int changes[][2] = { { 2, 64 }, { 2, 512 }, { 32, 512 } };
+	bool to_guest = of[0];
+
+	if (alone->kind == NET_SINK && !to_guest)
+		return -ENODEV;
+	return net_measure(alone->kind, to_guest, of[1], state->device.counts, rounds,
+			   rounds_of(state));
+}
+
+static int run_frames(struct state *state)
+{
+	static const struct alone ways[] = { { BENCH_LIMIT, measure_net, NET_SINK },
+					     { "vas", measure_net, NET_VAS },
+					     { "vhost-net", measure_net, NET_VHOST } };
+	static const unsigned int frames[][2] = { { 0, 64 },   { 1, 64 },    { 0, 1500 },
+						  { 1, 1500 }, { 0, 65226 }, { 1, 65226 } };
+	char name[48];
 	int err = 0;
 
-	for (unsigned int i = 0; i < sizeof(changes) / sizeof(*changes) && !err; i++)
-		err = run_change(state, changes[i][0], changes[i][1]);
+	for (unsigned int i = 0; i < sizeof(frames) / sizeof(*frames) && !err; i++) {
+		snprintf(name, sizeof(name), "net-%s-guest/%u", frames[i][0] ? "to" : "from",
+			 frames[i][1]);
+		err = run_alone(state, name, ways, sizeof(ways) / sizeof(*ways), frames[i]);
+	}
+	return err;
+}
+
+/* A change of the layout with a device attached, beside what the kernel takes for such memory. */
+static int measure_change(const struct state *state, const struct alone *alone,
+			  const unsigned int *of, double *rounds)
+{
+	return vfio_measure(alone->kind, of[0], of[1], state->device.counts, rounds,
+			    rounds_of(state));
+}
+
+static int run_changes(struct state *state)
+{
+	static const struct alone ways[] = { { BENCH_LIMIT, measure_change, VFIO_BARE },
+					     { "vas", measure_change, VFIO_VAS } };
+	static const unsigned int changes[][2] = { { 2, 64 }, { 2, 512 }, { 32, 512 } };
+	char name[48];
+	int err = 0;
+
+	for (unsigned int i = 0; i < sizeof(changes) / sizeof(*changes) && !err; i++) {
+		snprintf(name, sizeof(name), "vfio-change/%u/%u", changes[i][0], changes[i][1]);
+		err = run_alone(state, name, ways, sizeof(ways) / sizeof(*ways), changes[i]);
+	}
 	return err;
 }
 
