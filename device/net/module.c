@@ -11,11 +11,14 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <linux/virtio_config.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <uapi/linux/vas_net.h>
@@ -66,19 +69,47 @@ static bool may_make_interfaces(void)
 	       data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective & CAP_TO_MASK(CAP_NET_ADMIN);
 }
 
+/* One of the module's own goes with its keeper, who may be asked to leave. */
+static bool is_anothers(const char *name)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ifreq ifreq = { .ifr_data = (char *)&info };
+	int err, sock;
+
+	if (!if_nametoindex(name))
+		return false;
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return false;
+	strcpy(ifreq.ifr_name, name);
+	err = ioctl(sock, SIOCETHTOOL, &ifreq) ? errno : 0;
+	close(sock);
+	return err != ENODEV && (err || strcmp(info.driver, "vas_net"));
+}
+
+static int check_name(const char *name)
+{
+	if (strlen(name) >= IFNAMSIZ)
+		return vas_error_set(-EINVAL, "'%s' is too long for an interface", name);
+	if (is_anothers(name))
+		return vas_error_set(-EEXIST, "there is an interface '%s' already, of another kind",
+				     name);
+	return 0;
+}
+
 static int check(struct net *net, const struct net_options *options)
 {
 	uint64_t known = 0;
-	int err;
+	int err = options->name ? check_name(options->name) : 0;
 
+	if (err)
+		return err;
 	if (options->nr_pairs > VAS_NET_MAX_PAIRS)
 		return vas_error_set(-EINVAL, "vas_net.ko has %u pairs of queues at most, not %u",
 				     VAS_NET_MAX_PAIRS, options->nr_pairs);
 	if (options->queue_size > VAS_NET_MAX_SIZE)
 		return vas_error_set(-EINVAL, "a queue of vas_net.ko has %u entries at most",
 				     VAS_NET_MAX_SIZE);
-	if (options->name && strlen(options->name) >= IFNAMSIZ)
-		return vas_error_set(-EINVAL, "'%s' is too long for an interface", options->name);
 	err = device_module_features(&vas_net, &known);
 	net->device.features &= known; /* what is more the guest is not offered */
 	if (!err && !may_make_interfaces())

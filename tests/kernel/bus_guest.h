@@ -37,8 +37,9 @@ struct bus_ring {
 
 /* What a provider's process is told. */
 struct bus_role {
-	char socket[64], path[64]; /* path: a disk's file */
-	uint32_t nr;		   /* queues, or pairs of them */
+	char socket[64];
+	char path[64]; /* of a disk's file; or the name of an interface, if it is another one */
+	uint32_t nr;   /* queues, or pairs of them */
 	bool is_module, takes_over, read_only;
 };
 

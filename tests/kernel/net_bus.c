@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vas/dirty.h>
 
@@ -48,7 +49,7 @@ ROLE(network)
 	if (read(sock, &role, sizeof(role)) != sizeof(role))
 		return 1;
 	options.kind = role.is_module ? NET_MODULE : NET_LOOPBACK;
-	options.name = role.is_module ? INTERFACE : NULL;
+	options.name = !role.is_module ? NULL : *role.path ? role.path : INTERFACE;
 	options.nr_pairs = role.nr;
 	if (net_open(&net, &options)) {
 		fprintf(stderr, "# %s\n", vas_error());
@@ -406,6 +407,25 @@ TEST(a_keeper_takes_over_from_a_keeper)
 		move(true);
 		exchange_without_loss(200);
 	}
+	end();
+}
+
+/* Nobody who serves is asked to leave for what cannot be. */
+TEST(a_module_whose_interface_has_anothers_name_leaves_the_network_as_it_was)
+{
+	int i, status;
+	pid_t old;
+
+	begin(false, false);
+	old = bus.pid;
+	strcpy(bus.role.path, "lo");
+	for (i = 0; i < 3; i++) {
+		bus_provide(true, true);
+		CHECK_EQ(waitpid(bus.pid, &status, 0), bus.pid);
+		CHECK_EQ(WEXITSTATUS(status), 1);
+		exchange_without_loss(100);
+	}
+	bus.pid = old;
 	end();
 }
 
