@@ -449,7 +449,8 @@ static bool look_up(const struct iommu *iommu, const struct iommu_endpoint *endp
 		found->prot = PROT_ALL;
 		return true;
 	}
-	return domain && vas_iova_map_find(&domain->map, iova, found) && !(prot & ~found->prot);
+	return domain && vas_iova_map_find(&domain->map, iova, found) && found->prot &&
+	       !(prot & ~found->prot);
 }
 
 void iommu_miss(struct iommu *iommu, uint32_t id, uint64_t iova, uint32_t prot)
