@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The guest's IOMMU, a virtio-iommu that threads of this process serve, and the devices behind it:
- * what a device asks for, the IOMMU's tables answer, and what the guest takes back is taken from it.
+ * The guest's IOMMU, a virtio-iommu that threads of this process serve, and devices behind it: what
+ * one of them asks for, the IOMMU's tables answer, and what the guest takes back is taken from it.
  */
 #ifndef TINYVMM_IOMMU_H
 #define TINYVMM_IOMMU_H

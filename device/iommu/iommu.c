@@ -56,9 +56,8 @@ static int put_fault(const struct server *server)
 
 	if (!iommu_take_fault(server->iommu, &fault) || server->chain.len_in < sizeof(fault))
 		return 0;
-	return stream_write(&in, server->queue->memory, &fault, sizeof(fault)) ?
-		       -EPROTO :
-		       (int)sizeof(fault);
+	return stream_write(&in, server->queue->memory, &fault, sizeof(fault)) ? -EPROTO :
+										 (int)sizeof(fault);
 }
 
 /* A buffer is taken when there is something for it. */
