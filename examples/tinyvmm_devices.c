@@ -178,10 +178,10 @@ static void bus_close(struct device *device)
 }
 
 /* Some process will serve it that connects to the guest's socket. */
-static int bus_open(struct device *device, struct vas *vas, const struct words *words,
+static int bus_open(struct devices *devices, struct device *device, const struct words *words,
 		    struct vas_virtio_server **server)
 {
-	const struct vas_device_options options = {
+	struct vas_device_options options = {
 		.name = words->name,
 		.kind = bus_kind(words->kind),
 	};
@@ -189,7 +189,12 @@ static int bus_open(struct device *device, struct vas *vas, const struct words *
 
 	if (!words->name)
 		return vas_error_set(-EINVAL, "%s wants name=NAME", words->kind);
-	err = vas_device_add(vas, &options, &device->bus);
+	if (devices->iommu) {
+		err = endpoint_open_bus(&device->endpoint, devices->iommu, devices->vas, &options);
+		device->bus = device->endpoint.bus;
+	} else {
+		err = vas_device_add(devices->vas, &options, &device->bus);
+	}
 	if (err)
 		return err;
 	device->close = bus_close;
@@ -342,7 +347,7 @@ static int device_open(struct devices *devices, struct device *device, struct va
 	else if (!err && front_kind(words.kind))
 		err = front_open(device, vas, &words, server);
 	else if (!err && bus_kind(words.kind))
-		err = bus_open(device, vas, &words, server);
+		err = bus_open(devices, device, &words, server);
 	else if (!err && !strcmp(words.kind, "vfio"))
 		err = physical_open(devices, device, &words);
 	else if (!err)

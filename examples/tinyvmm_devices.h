@@ -46,7 +46,7 @@ struct devices {
  * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. ",slot=N" puts it there.
  * Their names are those of NAME, tap and ADDRESS; of others, that of the kind. Of devices->nr_ports
  * root ports the first is in slot 31, the next in 30, ... With devices->has_iommu an IOMMU is
- * there, and "blk" is behind it; then there are no ports. 0 or -errno, with vas_error().
+ * there, and "blk" and "bus-KIND" are behind it; then there are no ports. 0 or -errno, with vas_error().
  */
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
 		   unsigned int nr);

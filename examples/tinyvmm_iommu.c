@@ -140,6 +140,67 @@ int endpoint_open_view(struct endpoint *endpoint, struct guest_iommu *iommu, uin
 	return err;
 }
 
+/* ---- on the bus ---------------------------------------------------------------------------- */
+
+/* No queue of it runs before the guest knows it. */
+static int bus_miss(void *user, uint64_t iova, uint32_t prot)
+{
+	const struct endpoint *endpoint = user;
+
+	if (!__atomic_load_n(&endpoint->has_joined, __ATOMIC_ACQUIRE))
+		return -EFAULT;
+	iommu_miss(&endpoint->iommu->device, endpoint->id, iova, prot);
+	return 0;
+}
+
+static void bus_map(void *user, uint64_t iova, uint64_t size, uint64_t gpa, uint32_t prot)
+{
+	const struct endpoint *endpoint = user;
+
+	vas_device_map(endpoint->bus, iova, size, gpa, prot);
+}
+
+static void bus_refuse(void *user, uint64_t iova)
+{
+	const struct endpoint *endpoint = user;
+
+	vas_device_refuse(endpoint->bus, iova);
+}
+
+static void bus_unmap(void *user, uint64_t iova, uint64_t size)
+{
+	const struct endpoint *endpoint = user;
+
+	vas_device_unmap(endpoint->bus, iova, size);
+}
+
+static int bus_wait(void *user)
+{
+	const struct endpoint *endpoint = user;
+
+	return vas_device_invalidate(endpoint->bus);
+}
+
+static const struct iommu_endpoint_ops bus_ops = {
+	.map = bus_map,
+	.refuse = bus_refuse,
+	.unmap = bus_unmap,
+	.wait = bus_wait,
+};
+
+int endpoint_open_bus(struct endpoint *endpoint, struct guest_iommu *iommu, struct vas *vas,
+		      struct vas_device_options *options)
+{
+	int err;
+
+	options->miss = bus_miss;
+	options->miss_user = endpoint;
+	err = vas_device_add(vas, options, &endpoint->bus);
+	if (!err)
+		endpoint->iommu = iommu;
+	return err;
+}
+
 /* ---- all of them --------------------------------------------------------------------------- */
 
 int endpoint_join(struct endpoint *endpoint, uint32_t id)
@@ -149,8 +210,9 @@ int endpoint_join(struct endpoint *endpoint, uint32_t id)
 	if (!endpoint->iommu)
 		return 0;
 	endpoint->id = id;
-	err = iommu_add_endpoint(&endpoint->iommu->device, id, &view_ops, endpoint);
-	endpoint->has_joined = !err;
+	err = iommu_add_endpoint(&endpoint->iommu->device, id, endpoint->bus ? &bus_ops : &view_ops,
+				 endpoint);
+	__atomic_store_n(&endpoint->has_joined, !err, __ATOMIC_RELEASE);
 	return err;
 }
 
@@ -158,7 +220,7 @@ void endpoint_leave(struct endpoint *endpoint)
 {
 	if (endpoint->has_joined)
 		iommu_remove_endpoint(&endpoint->iommu->device, endpoint->id);
-	endpoint->has_joined = 0;
+	__atomic_store_n(&endpoint->has_joined, 0, __ATOMIC_RELEASE);
 }
 
 void endpoint_close(struct endpoint *endpoint)
@@ -194,6 +256,13 @@ int guest_iommu_save(struct guest_iommu *iommu, void **bytes, size_t *size)
 int guest_iommu_load(struct guest_iommu *iommu, const void *bytes, size_t size)
 {
 	(void)iommu, (void)bytes, (void)size;
+	return -ENOTSUP;
+}
+
+int endpoint_open_bus(struct endpoint *endpoint, struct guest_iommu *iommu, struct vas *vas,
+		      struct vas_device_options *options)
+{
+	(void)endpoint, (void)iommu, (void)vas, (void)options;
 	return -ENOTSUP;
 }
 
