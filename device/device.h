@@ -39,6 +39,13 @@ struct vas_device_ops {
 	void (*config)(struct vas_device *device, uint32_t offset, void *to, uint32_t len);
 
 	/*
+	 * The driver writes to the config space, whether queues are being served or not. NULL:
+	 * nothing there is its to write.
+	 */
+	void (*configure)(struct vas_device *device, uint32_t offset, const void *from,
+			  uint32_t len);
+
+	/*
 	 * What it works on may have changed, as a disk's size: look. True: so has the config space.
 	 * While queues are being served, or not. NULL: it never does.
 	 */

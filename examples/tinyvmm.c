@@ -21,6 +21,7 @@
 #include <vas/serve.h>
 
 #include "echo.h"
+#include "tinyvmm_acpi.h"
 #include "tinyvmm_devices.h"
 #include "tinyvmm_linux.h"
 #include "tinyvmm_machine.h"
@@ -67,6 +68,8 @@ static const char usage[] =
 	"  --cpus N          vCPUs (default 1)\n"
 	"  --poke GPA=VALUE  store 64 bits before the guest starts; may be repeated\n"
 	"  --dirty-ring      let KVM log dirty pages in rings\n"
+	"  --iommu           a virtio-iommu, in slot 31, and before it disks of blk and devices of\n"
+	"                    bus-*; and tables of ACPI, by which Linux finds that out\n"
 	"  --monitor PATH    a socket for commands: plug SPEC [SECONDS], of a device for the guest that\n"
 	"                    runs; unplug NAME [SECONDS]; remove NAME\n"
 	"  --ports N         root ports, which devices are plugged into while the guest runs; the first\n"
@@ -91,6 +94,7 @@ struct options {
 	const char *devices[DEVICES_MAX];
 	unsigned int nr_devices;
 	unsigned int nr_ports;
+	int has_iommu;
 	const char *pokes[64];
 	unsigned int nr_pokes;
 };
@@ -102,6 +106,7 @@ static struct values {
 
 static struct machine machine;
 static struct serial serial;
+static struct acpi_state acpi; /* with an IOMMU only */
 static struct devices devices;
 static struct vas_serve *serve;
 static struct options options = {
@@ -161,6 +166,8 @@ static void device_io(struct machine *machine, const struct machine_io *io)
 		return;
 	if (io->is_port && io->addr - SERIAL_PORT < SERIAL_PORTS)
 		serial_io(&serial, io);
+	else if (options.has_iommu && io->is_port && io->addr - ACPI_PORT < ACPI_PORTS)
+		acpi_io(&acpi, io);
 	else if (io->is_port && io->is_write)
 		port_write(machine, io);
 	else if (!io->is_write)
@@ -348,18 +355,28 @@ static void server_start(struct server *server, const char *path)
 
 /* ---- main ---------------------------------------------------------------------------------- */
 
+static const struct option longs[] = {
+	{ "fd", 1, 0, 'f' },
+	{ "mem", 1, 0, 'm' },
+	{ "socket", 1, 0, 's' },
+	{ "cpus", 1, 0, 'c' },
+	{ "poke", 1, 0, 'p' },
+	{ "dirty-ring", 0, 0, 'd' },
+	{ "migrate", 1, 0, 'o' },
+	{ "incoming", 1, 0, 'i' },
+	{ "append", 1, 0, 'a' },
+	{ "initrd", 1, 0, 'r' },
+	{ "serve", 1, 0, 'S' },
+	{ "device", 1, 0, 'D' },
+	{ "monitor", 1, 0, 'M' },
+	{ "ports", 1, 0, 'P' },
+	{ "iommu", 0, 0, 'I' },
+	{ "help", 0, 0, 'h' },
+	{ 0 },
+};
+
 static void options_parse(struct options *o, int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "fd", 1, 0, 'f' },	  { "mem", 1, 0, 'm' },
-		{ "socket", 1, 0, 's' },  { "cpus", 1, 0, 'c' },
-		{ "poke", 1, 0, 'p' },	  { "dirty-ring", 0, 0, 'd' },
-		{ "migrate", 1, 0, 'o' }, { "incoming", 1, 0, 'i' },
-		{ "append", 1, 0, 'a' },  { "initrd", 1, 0, 'r' },
-		{ "serve", 1, 0, 'S' },	  { "device", 1, 0, 'D' },
-		{ "monitor", 1, 0, 'M' }, { "ports", 1, 0, 'P' },
-		{ "help", 0, 0, 'h' },	  { 0 },
-	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) >= 0) {
@@ -389,6 +406,8 @@ static void options_parse(struct options *o, int argc, char **argv)
 			o->initrd = optarg;
 		else if (c == 'D' && o->nr_devices < DEVICES_MAX)
 			o->devices[o->nr_devices++] = optarg;
+		else if (c == 'I')
+			o->has_iommu = 1;
 		else if (c == 'd')
 			o->kvm_flags = VAS_KVM_DIRTY_RING;
 		else {
@@ -423,12 +442,25 @@ static int plug_devices(struct machine *machine)
 	int err;
 
 	devices.nr_ports = options.nr_ports;
+	devices.has_iommu = options.has_iommu;
 	err = devices_create(&devices, machine, options.devices, options.nr_devices);
 	if (!err && options.serve)
 		err = vas_serve(machine->vas, options.serve, 0600, &serve);
 	if (!err)
 		err = devices_plug(&devices, machine);
 	return err;
+}
+
+/* What a guest that boots finds out by them alone. */
+static void tables_write(struct machine *machine)
+{
+	uint16_t endpoints[DEVICES_MAX];
+	struct acpi_topology topology = { .nr_cpus = options.cpus };
+
+	if (!options.has_iommu)
+		return;
+	devices_topology(&devices, &topology, endpoints);
+	check("ACPI", acpi_write_tables(machine->vas, &topology));
 }
 
 static void unplug_devices(void)
@@ -452,12 +484,17 @@ static void machine_come(struct serial_state *serial)
 
 	check("incoming", machine_receive(&arrival, options.incoming));
 	*serial = arrival.serial;
+	acpi = arrival.acpi;
 }
 
 int main(int argc, char **argv)
 {
 	static struct mover mover = {
-		.machine = &machine, .devices = &devices, .serial = &serial, .quiet = values_quiet
+		.machine = &machine,
+		.devices = &devices,
+		.serial = &serial,
+		.acpi = &acpi,
+		.quiet = values_quiet,
 	};
 	static struct monitor monitor;
 	static struct server server;
@@ -475,10 +512,12 @@ int main(int argc, char **argv)
 	values_quiet(&machine, 0);
 	events_make(&machine, &values);
 	server.vas = machine.vas;
-	if (options.incoming)
+	if (options.incoming) {
 		serial_load(&serial, &serial_state);
-	else
+	} else {
 		check("--device", plug_devices(&machine));
+		tables_write(&machine);
+	}
 	check("stdin", serial_listen(&serial));
 	if (options.socket)
 		server_start(&server, options.socket);

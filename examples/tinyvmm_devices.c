@@ -12,7 +12,9 @@
 
 #include <vas/device.h>
 
+#include "tinyvmm_acpi.h"
 #include "tinyvmm_front.h"
+#include "tinyvmm_iommu.h"
 #include "tinyvmm_vhost.h"
 
 #ifdef HAVE_DEVICE
@@ -27,6 +29,7 @@ struct device {
 	struct vas_vfio_device physical;
 	struct vhost_device vhost;
 	struct front_device front;
+	struct endpoint endpoint;	  /* of the IOMMU, or of none */
 	struct vas_bus_device *bus;	  /* or NULL */
 	struct vas_virtio_server *server; /* NULL: it is a physical one */
 #ifdef HAVE_DEVICE
@@ -86,15 +89,33 @@ static int words_parse(struct words *words, const char *spec)
 static void block_close(struct device *device)
 {
 	thread_server_destroy(device->thread);
+	endpoint_close(&device->endpoint);
 	blk_close(&device->blk);
 }
 
-static int block_open(struct device *device, struct vas *vas, const struct words *words,
+/* The disk is there; with an IOMMU, threads see memory through a view. */
+static int block_serve(struct devices *devices, struct device *device)
+{
+	struct thread_server_options thread = { .name = "blk",
+						.device_id = VIRTIO_ID_BLOCK,
+						.config_size = 64 };
+	int err = 0;
+
+	if (devices->iommu)
+		err = endpoint_open_view(&device->endpoint, devices->iommu,
+					 device->blk.device.max_queues);
+	thread.view = device->endpoint.view;
+	if (!err)
+		err = thread_server_create(devices->vas, &device->blk.device, &thread,
+					   &device->thread);
+	if (err)
+		endpoint_close(&device->endpoint);
+	return err;
+}
+
+static int block_open(struct devices *devices, struct device *device, const struct words *words,
 		      struct vas_virtio_server **server)
 {
-	static const struct thread_server_options thread = { .name = "blk",
-							     .device_id = VIRTIO_ID_BLOCK,
-							     .config_size = 64 };
 	const struct blk_options options = {
 		.disk = { .kind = DISK_FILE, .path = words->path },
 		.nr_queues = words->nr_queues,
@@ -108,7 +129,7 @@ static int block_open(struct device *device, struct vas *vas, const struct words
 	err = blk_open(&device->blk, &options);
 	if (err)
 		return err;
-	err = thread_server_create(vas, &device->blk.device, &thread, &device->thread);
+	err = block_serve(devices, device);
 	if (err) {
 		blk_close(&device->blk);
 		return err;
@@ -118,10 +139,10 @@ static int block_open(struct device *device, struct vas *vas, const struct words
 	return 0;
 }
 #else
-static int block_open(struct device *device, struct vas *vas, const struct words *words,
+static int block_open(struct devices *devices, struct device *device, const struct words *words,
 		      struct vas_virtio_server **server)
 {
-	(void)device, (void)vas, (void)words, (void)server;
+	(void)devices, (void)device, (void)words, (void)server;
 	return vas_error_set(-ENOTSUP, "this tinyvmm was built without a disk of its own");
 }
 #endif
@@ -157,10 +178,10 @@ static void bus_close(struct device *device)
 }
 
 /* Some process will serve it that connects to the guest's socket. */
-static int bus_open(struct device *device, struct vas *vas, const struct words *words,
+static int bus_open(struct devices *devices, struct device *device, const struct words *words,
 		    struct vas_virtio_server **server)
 {
-	const struct vas_device_options options = {
+	struct vas_device_options options = {
 		.name = words->name,
 		.kind = bus_kind(words->kind),
 	};
@@ -168,7 +189,12 @@ static int bus_open(struct device *device, struct vas *vas, const struct words *
 
 	if (!words->name)
 		return vas_error_set(-EINVAL, "%s wants name=NAME", words->kind);
-	err = vas_device_add(vas, &options, &device->bus);
+	if (devices->iommu) {
+		err = endpoint_open_bus(&device->endpoint, devices->iommu, devices->vas, &options);
+		device->bus = device->endpoint.bus;
+	} else {
+		err = vas_device_add(devices->vas, &options, &device->bus);
+	}
 	if (err)
 		return err;
 	device->close = bus_close;
@@ -315,13 +341,13 @@ static int device_open(struct devices *devices, struct device *device, struct va
 	int err = words_parse(&words, spec);
 
 	if (!err && !strcmp(words.kind, "blk"))
-		err = block_open(device, vas, &words, server);
+		err = block_open(devices, device, &words, server);
 	else if (!err && (!strcmp(words.kind, "vhost-net") || !strcmp(words.kind, "vhost-vsock")))
 		err = vhost_open(device, vas, &words, server);
 	else if (!err && front_kind(words.kind))
 		err = front_open(device, vas, &words, server);
 	else if (!err && bus_kind(words.kind))
-		err = bus_open(device, vas, &words, server);
+		err = bus_open(devices, device, &words, server);
 	else if (!err && !strcmp(words.kind, "vfio"))
 		err = physical_open(devices, device, &words);
 	else if (!err)
@@ -353,6 +379,22 @@ static int device_add(struct devices *devices, const char *spec)
 	return err;
 }
 
+#define IOMMU_SLOT (VAS_PCI_SLOTS - 1)
+
+static int iommu_create(struct devices *devices, struct vas *vas)
+{
+	if (!devices->has_iommu)
+		return 0;
+	if (devices->nr_ports)
+		return vas_error_set(-EINVAL, "there are no root ports beside an IOMMU");
+	return guest_iommu_create(vas, &devices->iommu);
+}
+
+static uint16_t function_of(uint32_t slot)
+{
+	return (uint16_t)(slot << 3);
+}
+
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
 		   unsigned int nr)
 {
@@ -366,6 +408,8 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
 	unsigned int i;
 	int err = vas_pci_create(machine->vas, &options, &devices->pci);
 
+	if (!err)
+		err = iommu_create(devices, machine->vas);
 	devices->vas = machine->vas;
 	devices->container_fd = -1;
 	pthread_mutex_init(&devices->lock, NULL);
@@ -379,9 +423,11 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
 /* The slot, or -errno. */
 static int device_plug(struct devices *devices, struct device *device, unsigned int slot)
 {
-	int result = device->server ? vas_pci_add_virtio(devices->pci, slot, device->server) :
-				      physical_add(devices, device, slot);
+	int result = endpoint_join(&device->endpoint, function_of(slot));
 
+	if (!result)
+		result = device->server ? vas_pci_add_virtio(devices->pci, slot, device->server) :
+					  physical_add(devices, device, slot);
 	device->slot = result < 0 ? 0 : (unsigned int)result;
 	return result;
 }
@@ -391,6 +437,9 @@ int devices_plug(struct devices *devices, struct machine *machine)
 	unsigned int i;
 	int err = 0;
 
+	if (devices->iommu)
+		err = vas_pci_add_virtio(devices->pci, IOMMU_SLOT,
+					 guest_iommu_server(devices->iommu));
 	for (i = 0; i < devices->nr && err >= 0; i++) {
 		struct device *device = devices->all[i];
 
@@ -399,6 +448,18 @@ int devices_plug(struct devices *devices, struct machine *machine)
 			err = device_plug(devices, device, device->slot ? device->slot : i + 1);
 	}
 	return err < 0 ? err : physical_attach(devices, machine->vas);
+}
+
+void devices_topology(const struct devices *devices, struct acpi_topology *topology,
+		      uint16_t *endpoints)
+{
+	unsigned int i;
+
+	topology->iommu = function_of(IOMMU_SLOT);
+	topology->endpoints = endpoints;
+	for (i = 0; i < devices->nr; i++)
+		if (devices->all[i]->endpoint.has_joined)
+			endpoints[topology->nr_endpoints++] = function_of(devices->all[i]->slot);
 }
 
 /* ---- one change at a time, and none on the way --------------------------------------------- */
@@ -445,6 +506,7 @@ static void device_forget(struct devices *devices, unsigned int index)
 	devices->all[index] = devices->all[--devices->nr];
 	if (!nr_physical(devices))
 		physical_detach(devices);
+	endpoint_leave(&device->endpoint);
 	device->close(device);
 	free(device);
 }
@@ -591,14 +653,59 @@ void devices_resume(struct devices *devices)
 	pthread_mutex_unlock(&devices->lock);
 }
 
+/* What comes first; then the IOMMU's tables, and the registers. */
+struct state_head {
+	uint64_t iommu_size; /* 0: there is none */
+};
+
 int devices_save(struct devices *devices, void **state, size_t *size)
 {
-	return vas_pci_save(devices->pci, state, size);
+	struct state_head head = { 0 };
+	void *iommu = NULL, *pci = NULL;
+	size_t iommu_size = 0, pci_size;
+	int err = devices->iommu ? guest_iommu_save(devices->iommu, &iommu, &iommu_size) : 0;
+
+	if (!err)
+		err = vas_pci_save(devices->pci, &pci, &pci_size);
+	if (!err) {
+		head.iommu_size = iommu_size;
+		*size = sizeof(head) + iommu_size + pci_size;
+		*state = malloc(*size);
+		err = *state ? 0 : -ENOMEM;
+	}
+	if (!err)
+		mempcpy(mempcpy(mempcpy(*state, &head, sizeof(head)), iommu, iommu_size), pci,
+			pci_size);
+	free(iommu);
+	free(pci);
+	return err;
+}
+
+/* What the devices may use is there before they go on. */
+static int load(struct devices *devices, const char *state, size_t size)
+{
+	struct state_head head;
+	int err = 0;
+
+	if (size < sizeof(head))
+		return vas_error_set(-EPROTO, "devices of %zu bytes", size);
+	memcpy(&head, state, sizeof(head));
+	size -= sizeof(head);
+	if (head.iommu_size > size)
+		return vas_error_set(-EPROTO, "what is to be devices is none");
+	if (!head.iommu_size != !devices->iommu)
+		return vas_error_set(-EINVAL, "the guest has %s IOMMU: --iommu",
+				     devices->iommu ? "no" : "an");
+	if (devices->iommu)
+		err = guest_iommu_load(devices->iommu, state + sizeof(head), head.iommu_size);
+	return err ? err :
+		     vas_pci_load(devices->pci, state + sizeof(head) + head.iommu_size,
+				  size - head.iommu_size);
 }
 
 int devices_load(struct devices *devices, const void *state, size_t size)
 {
-	int err = vas_pci_load(devices->pci, state, size);
+	int err = load(devices, state, size);
 
 	pthread_mutex_lock(&devices->lock);
 	devices->is_paused = !err;
@@ -613,6 +720,8 @@ void devices_destroy(struct devices *devices)
 	vas_pci_destroy(devices->pci);
 	while (devices->nr)
 		device_forget(devices, devices->nr - 1);
+	guest_iommu_destroy(devices->iommu);
+	devices->iommu = NULL;
 }
 
 /* ---- accesses ------------------------------------------------------------------------------ */

@@ -18,12 +18,16 @@
 /* Of a slot's line: pins 16 to 23 of the I/O APIC, in turn. */
 #define DEVICES_GSI(slot) (16u + (slot) % 8u)
 
+struct acpi_topology;
 struct device; /* one */
+struct guest_iommu;
 
 struct devices {
 	struct vas *vas;
 	struct vas_pci *pci;
 	unsigned int nr_ports; /* in the last slots */
+	int has_iommu;	       /* in the last slot, before those that it concerns */
+	struct guest_iommu *iommu;
 	struct device *all[DEVICES_MAX];
 	unsigned int nr;
 	int container_fd; /* of the physical ones; -1: there are none */
@@ -41,7 +45,8 @@ struct devices {
  * "vhost-user-KIND,path=SOCKET", of blk, fs, net and rng, which other programs serve, or
  * "vfio,host=ADDRESS", which vfio-pci has: all memory is pinned for that. ",slot=N" puts it there.
  * Their names are those of NAME, tap and ADDRESS; of others, that of the kind. Of devices->nr_ports
- * root ports the first is in slot 31, the next in 30, ... 0 or -errno, with vas_error().
+ * root ports the first is in slot 31, the next in 30, ... With devices->has_iommu an IOMMU is
+ * there, and "blk" and "bus-KIND" are behind it; then there are no ports. 0 or -errno, with vas_error().
  */
 int devices_create(struct devices *devices, struct machine *machine, const char *const *specs,
 		   unsigned int nr);
@@ -51,6 +56,10 @@ int devices_create(struct devices *devices, struct machine *machine, const char 
  * vas's socket has to be there for that.
  */
 int devices_plug(struct devices *devices, struct machine *machine);
+
+/* What a guest has to be told of the IOMMU: endpoints has room for DEVICES_MAX. */
+void devices_topology(const struct devices *devices, struct acpi_topology *topology,
+		      uint16_t *endpoints);
 
 /*
  * One more, behind a root port, while the guest runs: it is told. One on the bus has to be offered

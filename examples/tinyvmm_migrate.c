@@ -20,6 +20,7 @@
 struct head {
 	uint64_t machine_size;
 	struct serial_state serial;
+	struct acpi_state acpi;
 };
 
 /* ---- leaving ------------------------------------------------------------------------------- */
@@ -81,6 +82,7 @@ static int mover_save(void *arg, void **state, size_t *size)
 	if (!err) {
 		head.machine_size = machine_size;
 		serial_save(mover->serial, &head.serial);
+		head.acpi = *mover->acpi;
 		err = join(&head, machine, devices, devices_size, state, size);
 	}
 	free(machine);
@@ -214,6 +216,7 @@ static int incoming_accept(void *arg, struct vas *vas, const void *state, size_t
 	if (err)
 		return err;
 	arrival->serial = head.serial;
+	arrival->acpi = head.acpi;
 	err = devices_load(arrival->devices, at + head.machine_size, size - head.machine_size);
 	if (err)
 		incoming_withdraw(arg);

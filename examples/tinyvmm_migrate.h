@@ -3,6 +3,7 @@
 #ifndef TINYVMM_MIGRATE_H
 #define TINYVMM_MIGRATE_H
 
+#include "tinyvmm_acpi.h"
 #include "tinyvmm_devices.h"
 #include "tinyvmm_machine.h"
 #include "tinyvmm_serial.h"
@@ -11,6 +12,7 @@ struct mover {
 	struct machine *machine;
 	struct devices *devices;
 	struct serial *serial;
+	const struct acpi_state *acpi;
 	/* The VMM's own devices let go of guest memory (1); or take it up again (0). */
 	void (*quiet)(struct machine *machine, int on);
 
@@ -23,7 +25,7 @@ struct mover {
 
 /*
  * Whoever connects there is sent the machine. If that fails, it runs on, and the next may connect;
- * if not, the machine is stopped with status 0. The first four fields are the caller's to fill in.
+ * if not, the machine is stopped with status 0. The first five fields are the caller's to fill in.
  */
 int mover_start(struct mover *mover, const char *path);
 /* Once the machine has stopped. */
@@ -38,6 +40,7 @@ struct arrival {
 	void (*unplug)(void);
 
 	struct serial_state serial; /* out: to be loaded when the port is there */
+	struct acpi_state acpi;	    /* out */
 };
 
 /*

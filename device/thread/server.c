@@ -18,6 +18,7 @@
 #define RING_FEATURES                                                \
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED | \
 	 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
+#define IOMMU_FEATURE (1ull << VIRTIO_F_ACCESS_PLATFORM)
 
 struct served_queue {
 	struct device_queue queue;
@@ -87,7 +88,8 @@ static int resume_all(struct thread_server *server)
 
 	if (!server->is_started || server->is_serving)
 		return 0;
-	err = server->device->ops->start(server->device, server->features & ~RING_FEATURES);
+	err = server->device->ops->start(server->device,
+					 server->features & ~(RING_FEATURES | IOMMU_FEATURE));
 	if (err)
 		return err;
 	server->is_serving = true;
@@ -178,6 +180,21 @@ static void thread_config_read(struct vas_virtio_server *server, uint32_t offset
 	of(server)->device->ops->config(of(server)->device, offset, to, len);
 }
 
+static void thread_config_write(struct vas_virtio_server *server, uint32_t offset, const void *from,
+				uint32_t len)
+{
+	struct vas_device *device = of(server)->device;
+
+	if (device->ops->configure)
+		device->ops->configure(device, offset, from, len);
+}
+
+/* Without it a driver would take an IOMMU's guest for one that has none. */
+static int thread_accept(struct vas_virtio_server *server, uint64_t features)
+{
+	return server->features & ~features & IOMMU_FEATURE ? -EINVAL : 0;
+}
+
 static int thread_start(struct vas_virtio_server *virtio, uint64_t features)
 {
 	struct thread_server *server = of(virtio);
@@ -240,6 +257,8 @@ static void thread_reset(struct vas_virtio_server *virtio)
 
 static const struct vas_virtio_ops thread_ops = {
 	.config_read = thread_config_read,
+	.config_write = thread_config_write,
+	.accept = thread_accept,
 	.start = thread_start,
 	.queue_start = thread_queue_start,
 	.queue_stop = thread_queue_stop,
@@ -248,7 +267,7 @@ static const struct vas_virtio_ops thread_ops = {
 
 /* ---- beginning and end -------------------------------------------------------------------- */
 
-static int init_queues(struct thread_server *server, uint64_t poll_ns)
+static int init_queues(struct thread_server *server, const struct thread_server_options *options)
 {
 	uint32_t i, nr = server->device->max_queues;
 	int err = 0;
@@ -261,9 +280,11 @@ static int init_queues(struct thread_server *server, uint64_t poll_ns)
 
 		err = device_queue_init(queue);
 		queue->device = server->device;
+		queue->index = i;
 		queue->memory = &server->memory.memory;
 		queue->err_fd = server->error_fd;
-		queue->poll_ns = poll_ns;
+		queue->poll_ns = options->poll_ns;
+		queue->view = options->view;
 		server->server.nr_queues += !err;
 	}
 	return err;
@@ -286,7 +307,8 @@ static void clean(struct thread_server *server)
 	free(server);
 }
 
-static int init(struct thread_server *server, struct vas *vas, uint64_t poll_ns)
+static int init(struct thread_server *server, struct vas *vas,
+		const struct thread_server_options *options)
 {
 	int err;
 
@@ -296,7 +318,7 @@ static int init(struct thread_server *server, struct vas *vas, uint64_t poll_ns)
 	if (!err)
 		err = pinned_memory_map(&server->memory, server->vas);
 	if (!err)
-		err = init_queues(server, poll_ns);
+		err = init_queues(server, options);
 	if (!err && vas_notify_fd(server->vas) < 0)
 		err = vas_notify_fd(server->vas);
 	return err ? err : -pthread_create(&server->watcher, NULL, watch, server);
@@ -314,7 +336,7 @@ int thread_server_create(struct vas *vas, struct vas_device *device,
 	server->device = device;
 	server->error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = init(server, vas, options->poll_ns);
+	err = init(server, vas, options);
 	if (err) {
 		clean(server);
 		return err;
@@ -324,7 +346,8 @@ int thread_server_create(struct vas *vas, struct vas_device *device,
 	server->server.device_id = options->device_id;
 	server->server.queue_size = device->queue_size;
 	server->server.config_size = options->config_size;
-	server->server.features = device->features | RING_FEATURES;
+	server->server.features =
+		device->features | RING_FEATURES | (options->view ? IOMMU_FEATURE : 0);
 	*out = server;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #ifndef DEVICE_THREAD_SERVER_H
 #define DEVICE_THREAD_SERVER_H
 
+#include <vas/iommu.h>
 #include <vas/virtio.h>
 
 #include "device/device.h"
@@ -27,6 +28,11 @@ struct thread_server_options {
 	uint32_t device_id;
 	uint32_t config_size;
 	uint64_t poll_ns; /* how long an idle queue is looked at before its thread sleeps */
+	/*
+	 * It is behind an IOMMU, for drivers that know what that is, and no others: all addresses
+	 * are iovas of this view, with a slot for each queue. The caller's; NULL: there is none.
+	 */
+	struct vas_iommu_view *view;
 };
 
 int thread_server_create(struct vas *vas, struct vas_device *device,

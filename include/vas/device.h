@@ -47,8 +47,8 @@ struct vas_device_options {
 	uint32_t queue_size; /* at most; 0: as the first offer */
 
 	/*
-	 * The device is behind an IOMMU: it offers VIRTIO_F_ACCESS_PLATFORM, and the addresses of
-	 * its rings and in them are iovas once the driver has accepted that. NULL: there is none.
+	 * The device is behind an IOMMU: it offers VIRTIO_F_ACCESS_PLATFORM, which a driver has to
+	 * accept, and the addresses of its rings and in them are iovas. NULL: there is none.
 	 *
 	 * Its provider wants to use `iova` in the ways that prot, VAS_IOMMU_*, says, and was not
 	 * told what it stands for. Answer by vas_device_map() or vas_device_refuse(), before this

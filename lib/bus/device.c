@@ -123,6 +123,14 @@ static uint32_t config_generation(struct vas_virtio_server *server)
 	return __atomic_load_n(&device_of(server)->config_generation, __ATOMIC_ACQUIRE);
 }
 
+/* Without it a driver would have the device use gpas, past the IOMMU. */
+static int accept_features(struct vas_virtio_server *server, uint64_t features)
+{
+	const uint64_t iommu = 1ull << VIRTIO_F_ACCESS_PLATFORM;
+
+	return server->features & iommu && !(features & iommu) ? -EINVAL : 0;
+}
+
 static int start(struct vas_virtio_server *server, uint64_t features)
 {
 	struct vas_bus_device *device = device_of(server);
@@ -293,6 +301,7 @@ static void set_status(struct vas_virtio_server *server, uint8_t status)
 static const struct vas_virtio_ops ops = {
 	.config_read = config_read,
 	.config_generation = config_generation,
+	.accept = accept_features,
 	.start = start,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,

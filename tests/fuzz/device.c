@@ -24,6 +24,7 @@
 
 #include "device/blk/blk.h"
 #include "device/console/console.h"
+#include "device/iommu/domain.h"
 #include "device/net/receive.h"
 #include "device/queue.h"
 #include "device/rng/rng.h"
@@ -52,12 +53,13 @@ enum { WAIT, SWITCH, WRITE, WRITE_TOO }; /* and all others post a chain */
 
 static struct blk blk, read_only;
 static struct console console;
+static struct iommu iommu;
 static struct net loopback, null;
 static struct rng rng;
 static struct vsock vsock;
 static struct vas_device *const devices[] = {
 	&blk.device, &read_only.device, &loopback.device, &null.device,
-	&rng.device, &vsock.device,	&console.device,
+	&rng.device, &vsock.device,	&console.device,  &iommu.device,
 };
 
 /* What one input is served by. */
@@ -217,8 +219,65 @@ static bool do_next(void)
 	}
 }
 
+/* What two devices behind the IOMMU may use, as they are told; a byte each, of one in a domain. */
+#define ENDPOINTS 2u
+
+static struct {
+	uint64_t first, last;
+	bool has; /* it was told of this, and not that it is gone */
+} ranges[ENDPOINTS];
+
+static void endpoint_map(void *user, uint64_t iova, uint64_t size, uint64_t gpa, uint32_t prot)
+{
+	const uintptr_t index = (uintptr_t)user;
+
+	if (!size || iova + (size - 1) < iova || gpa + (size - 1) < gpa || !prot)
+		fail("a device is told of a mapping that cannot be");
+	ranges[index].first = iova;
+	ranges[index].last = iova + (size - 1);
+	ranges[index].has = true;
+}
+
+static void endpoint_refuse(void *user, uint64_t iova)
+{
+	const uintptr_t index = (uintptr_t)user;
+
+	if (ranges[index].has && ranges[index].first <= iova && iova <= ranges[index].last &&
+	    iommu.endpoints[index].domain && iommu.endpoints[index].domain->is_bypass)
+		fail("a device is refused what it was told of");
+}
+
+static void endpoint_unmap(void *user, uint64_t iova, uint64_t size)
+{
+	const uintptr_t index = (uintptr_t)user;
+	uint64_t last = size ? iova + (size - 1) : UINT64_MAX;
+
+	if (iova <= ranges[index].last && ranges[index].first <= last)
+		ranges[index].has = false;
+}
+
+static int endpoint_wait(void *user)
+{
+	(void)user;
+	return 0;
+}
+
+/* Meanwhile one of them asks. */
+static void ask(void)
+{
+	struct {
+		uint8_t endpoint, prot;
+		uint16_t page;
+	} question;
+
+	take(&question, sizeof(question));
+	iommu_miss(&iommu, question.endpoint % 4, question.page * 4096ull, question.prot);
+}
+
 static void go_on(void)
 {
+	if (running->device == &iommu.device)
+		ask();
 	while (left)
 		if (!do_next())
 			return;
@@ -394,6 +453,18 @@ static void open_nets(void)
 	CHECK_OK(net_open(&null, &options));
 }
 
+static void open_iommu(void)
+{
+	static const struct iommu_endpoint_ops ops = { endpoint_map, endpoint_refuse,
+						       endpoint_unmap, endpoint_wait };
+	static const struct iommu_options options = { false, MAX_SIZE };
+	uintptr_t i;
+
+	CHECK_OK(iommu_open(&iommu, &options));
+	for (i = 0; i < ENDPOINTS; i++)
+		CHECK_OK(iommu_add_endpoint(&iommu, (uint32_t)i, &ops, (void *)i));
+}
+
 static void open_others(void)
 {
 	static const struct console_options file = {
@@ -404,6 +475,7 @@ static void open_others(void)
 	const struct vsock_options sockets = { path, 3, MAX_SIZE };
 
 	rng_open(&rng, MAX_SIZE);
+	open_iommu();
 	CHECK_OK(console_open(&console, &file));
 	snprintf(path, sizeof(path), "fuzz-device.%d", getpid());
 	CHECK_OK(vsock_open(&vsock, &sockets));
@@ -529,6 +601,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memory.is_logging = flags & LOGS;
 	nr_frames = 0;
 	nests = device == &loopback.device;
+	if (device == &iommu.device)
+		CHECK_OK(iommu_attach(&iommu, 0, 0, 0));
 	for (i = 0; i < NR_QUEUES; i++)
 		set_up(&queues[i], device, data[3]);
 	CHECK_OK(device->ops->start(device, accepted(device, (uint16_t)(data[4] | data[5] << 8))));

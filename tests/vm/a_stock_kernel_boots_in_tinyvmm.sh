@@ -13,6 +13,13 @@
 device_kind disk
 
 kernel_name=$1
+iommu_modules=
+case $TINYVMM_LINUX in
+*iommu)
+	iommu_modules=virtio_iommu
+	device_modules="virtio_iommu $device_modules"
+	;;
+esac
 make_initramfs "$ETHERNET_INIT" virtio_pci virtio_net vmw_vsock_virtio_transport virtio_console
 ethernet=$tmp/ethernet
 mv "$initramfs" "$ethernet"
@@ -21,7 +28,8 @@ make_initramfs "$PLUG_INIT" virtio_pci virtio_blk virtio_net
 plug=$tmp/plug
 mv "$initramfs" "$plug"
 rm -rf "$tmp/root"
-make_initramfs "$NET_INIT" virtio_pci virtio_net
+# shellcheck disable=SC2086 # words
+make_initramfs "$NET_INIT" $iommu_modules virtio_pci virtio_net
 net=$tmp/net
 mv "$initramfs" "$net"
 rm -rf "$tmp/root"

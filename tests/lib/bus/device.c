@@ -76,6 +76,8 @@ static void end_guest(void)
 	CHECK_OK(rmdir(folder));
 }
 
+static uint64_t more_features;
+
 static struct vas_offer offer_of(const char *name)
 {
 	struct vas_offer offer = {
@@ -84,7 +86,7 @@ static struct vas_offer offer_of(const char *name)
 		.nr_queues = QUEUES,
 		.queue_size = 256,
 		.config_size = 8,
-		.features = 1ull << VIRTIO_F_VERSION_1 | 1,
+		.features = 1ull << VIRTIO_F_VERSION_1 | 1 | more_features,
 	};
 
 	memset(offer.config, 0x5a, sizeof(offer.config));
@@ -255,6 +257,38 @@ TEST(a_thread_serves_what_it_has_offered)
 	server->ops->queue_stop(server, 2, &base);
 	CHECK_EQ(base, 7);
 	CHECK_EQ(worker.nr_enabled, 0);
+	end_worker(&worker);
+	end_guest();
+}
+
+static int refuse_all(void *user, uint64_t iova, uint32_t prot)
+{
+	(void)user, (void)iova, (void)prot;
+	return -EFAULT;
+}
+
+TEST(a_driver_that_knows_no_iommu_is_refused_a_device_behind_one)
+{
+	const uint64_t version_1 = 1ull << VIRTIO_F_VERSION_1;
+	const struct vas_device_options options = { .name = "disk",
+						    .kind = KIND,
+						    .miss = refuse_all };
+	struct worker worker;
+
+	make_guest();
+	more_features = 1ull << VIRTIO_F_ACCESS_PLATFORM;
+	start_worker(&worker);
+	make_transport();
+	CHECK_EQ(server->features & more_features, 0);
+	CHECK_OK(server->ops->accept(server, version_1));
+	end_worker(&worker);
+	vas_device_remove(device);
+	CHECK_OK(vas_device_add(vas, &options, &device));
+	start_worker(&worker);
+	make_transport();
+	CHECK_EQ(server->features & more_features, more_features);
+	CHECK_EQ(server->ops->accept(server, version_1), -EINVAL);
+	CHECK_OK(server->ops->accept(server, version_1 | more_features));
 	end_worker(&worker);
 	end_guest();
 }

@@ -5,6 +5,7 @@
  *	disk: 1700 checked	requests so far, ten lines a second
  *	disk: 4 queues		of the device
  *	disk: serial TEXT
+ *	disk: behind an IOMMU, TYPE
  *	disk: 128 MiB		whenever that is something else
  *	disk: BROKEN ...	an error, or other bytes than were written
  *
@@ -28,6 +29,7 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "iommu.h"
 
 enum {
 	WORKERS = 6,
@@ -61,6 +63,7 @@ static void tell_of_device(void)
 		snprintf(path, sizeof(path), "/sys/block/vda/mq/%d", nr);
 	while (!access(path, F_OK) && ++nr);
 	printf("disk: %d queues\n", nr);
+	tell_of_iommu("disk", "/sys/block/vda");
 }
 
 static void tell_of_size(void)

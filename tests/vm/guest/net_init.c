@@ -4,6 +4,7 @@
  *
  *	net: 1700 checked	blocks of a stream so far, ten lines a second
  *	net: 2 queues		that it sends with
+ *	net: behind an IOMMU, TYPE
  *	net: pinged		10.0.0.1 has answered
  *	net: BROKEN ...		an error, or other bytes than were sent
  *
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "iommu.h"
 
 #define WORD "net"
 #include "streams.h"
@@ -65,6 +67,7 @@ static void set_up(void)
 		snprintf(path, sizeof(path), "/sys/class/net/eth0/queues/tx-%d", nr);
 	while (!access(path, F_OK) && ++nr);
 	printf("net: %d queues\n", nr);
+	tell_of_iommu("net", "/sys/class/net/eth0");
 }
 
 static uint16_t checksum(const uint16_t *words, size_t nr)
