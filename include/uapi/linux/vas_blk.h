@@ -19,7 +19,7 @@
 /* What the guest's driver has accepted of VIRTIO_RING_F_*, VIRTIO_BLK_F_*, and no more. */
 #define VAS_BLK_FEATURES                                                                          \
 	(1ull << 28 /* INDIRECT_DESC */ | 1ull << 29 /* EVENT_IDX */ | 1ull << 32 /* VERSION_1 */ \
-	 | 1ull << 34 /* RING_PACKED */                                                           \
+	 | 1ull << 34 /* RING_PACKED */ | 1ull << 33 /* ACCESS_PLATFORM: see vas_queue.h */       \
 	 | 1ull << 5 /* BLK_F_RO */ | 1ull << 9 /* BLK_F_FLUSH */ | 1ull << 12 /* BLK_F_MQ */)
 
 struct vas_blk_open {

@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/virtio_blk.h>
@@ -71,8 +72,10 @@ static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct target *target = file->private_data;
 	void __user *user = (void __user *)arg;
-	long result = -ENOTTY;
+	long result = vas_queue_view_ioctl(&target->set, cmd, user);
 
+	if (result != -ENOTTY)
+		return result;
 	mutex_lock(&target->lock);
 	if (cmd == VAS_BLK_OPEN)
 		result = ioctl_open(target, user);
@@ -82,8 +85,17 @@ static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		result = vas_queue_set_stop(&target->set, user);
 	else if (cmd == VAS_BLK_OFFER)
 		result = vas_queue_set_offer(&target->set, user);
+	else if (cmd == VAS_QUEUE_VIEW)
+		result = vas_queue_set_view(&target->set, user);
 	mutex_unlock(&target->lock);
 	return result;
+}
+
+static __poll_t blk_poll(struct file *file, poll_table *table)
+{
+	struct target *target = file->private_data;
+
+	return vas_queue_view_poll(&target->set, file, table);
 }
 
 static int blk_open(struct inode *inode, struct file *file)
@@ -114,6 +126,7 @@ static const struct file_operations blk_fops = {
 	.open = blk_open,
 	.release = blk_release,
 	.unlocked_ioctl = blk_ioctl,
+	.poll = blk_poll,
 };
 
 static struct miscdevice blk_device = {
