@@ -85,7 +85,8 @@ static int check_features(struct net *net)
 	close(fd);
 	if (!err && RINGS & ~known)
 		err = vas_error_set(-EOPNOTSUPP, "vas_net.ko does not know all kinds of rings");
-	net->device.features &= known;
+	/* The module knows IOMMUs, and this process does not tell it of one. */
+	net->device.features &= known & ~(1ull << VIRTIO_F_ACCESS_PLATFORM);
 	return err;
 }
 
