@@ -473,11 +473,6 @@ bool device_queue_enter(struct device_queue *queue)
 	return queue->is_inside;
 }
 
-static bool has_again(const struct device_queue *queue)
-{
-	return queue->at_again < queue->nr_again;
-}
-
 static int peek_packed_again(struct device_queue *queue, struct vas_virtq_chain *chain)
 {
 	struct vas_packed_desc descs[INFLIGHT_MAX_DESCS];
@@ -508,14 +503,15 @@ static int peek_again_burst(struct device_queue *queue, struct vas_virtq_burst *
 
 static inline int peek(struct device_queue *queue, struct vas_virtq_chain *chain)
 {
-	return has_again(queue) ? peek_again(queue, chain) :
-				  vas_virtq_peek(&queue->ring, queue->format, chain);
+	return device_queue_has_again(queue) ? peek_again(queue, chain) :
+					       vas_virtq_peek(&queue->ring, queue->format, chain);
 }
 
 static inline int peek_burst(struct device_queue *queue, struct vas_virtq_burst *burst)
 {
-	return has_again(queue) ? peek_again_burst(queue, burst) :
-				  vas_virtq_peek_burst(&queue->ring, queue->format, burst);
+	return device_queue_has_again(queue) ?
+		       peek_again_burst(queue, burst) :
+		       vas_virtq_peek_burst(&queue->ring, queue->format, burst);
 }
 
 /* Of an event index, or of flags, that were written: the part, or both ends of it. */
@@ -547,7 +543,7 @@ static bool may_serve(struct device_queue *queue)
 {
 	if (__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED) || !device_queue_enter(queue))
 		return false;
-	return has_again(queue) || !device_queue_is_stopping(queue);
+	return device_queue_has_again(queue) || !device_queue_is_stopping(queue);
 }
 
 /* What a peek has returned: how many there are. */
@@ -586,7 +582,7 @@ void device_queue_take(struct device_queue *queue, const struct vas_virtq_chain 
 	uint32_t i;
 
 	queue->nr_taken += nr;
-	if (has_again(queue)) {
+	if (device_queue_has_again(queue)) {
 		queue->at_again += nr;
 		return;
 	}
@@ -693,7 +689,8 @@ void device_queue_give_back(struct device_queue *queue, struct vas_virtq_chain *
 {
 	struct vas_virtq_answer none = { 0 };
 
-	while (has_again(queue) && !__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED)) {
+	while (device_queue_has_again(queue) &&
+	       !__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED)) {
 		if (device_queue_next(queue, room)) {
 			none.head = room->head;
 			none.nr_descs = room->nr_descs;
@@ -711,7 +708,8 @@ bool device_queue_lend(struct device_queue *queue, uint32_t *base)
 {
 	device_queue_leave(queue);
 	*base = base_of(queue);
-	return !queue->nr_taken && !has_again(queue) && !device_queue_is_stopping(queue) &&
+	return !queue->nr_taken && !device_queue_has_again(queue) &&
+	       !device_queue_is_stopping(queue) &&
 	       !__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED);
 }
 

@@ -164,6 +164,12 @@ static inline uint64_t device_queue_generation(const struct device_queue *queue)
 
 void device_queue_leave(struct device_queue *queue);
 
+/* A dead device had taken more, which device_queue_next() returns before all else. */
+static inline bool device_queue_has_again(const struct device_queue *queue)
+{
+	return queue->at_again < queue->nr_again;
+}
+
 /*
  * Answer with no bytes what a dead device had taken: buffers for what is gone with it. `room` is
  * for a chain. What can't be answered now stays in flight.

@@ -378,6 +378,8 @@ const struct verb verb_device = {
 		"  -r, --read-only         refuse what writes\n"
 		"      --serial=TEXT       what the guest finds as its serial number: 20 bytes at most\n"
 		"      --engine=NAME       auto, sync or io_uring; auto is sync on tmpfs, else io_uring\n"
+		"      --module            vas_blk.ko serves the queues, in the kernel, for as long as the\n"
+		"                          command lives: with --path and --guest\n"
 		"\n"
 		"net, a network interface:\n"
 		"      --tap=NAME          the host's end is a tap, which is made if there is none\n"

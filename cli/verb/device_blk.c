@@ -24,6 +24,15 @@ static int take_disk(enum disk_kind kind)
 	return EXIT_OK;
 }
 
+/* Of a network it names the interface. */
+static int take_module(void)
+{
+	if (optarg)
+		return fail_usage("a disk in the kernel has no name: what is '%s'?", optarg);
+	options.by_module = true;
+	return EXIT_OK;
+}
+
 static int take(int c)
 {
 	switch (c) {
@@ -39,6 +48,8 @@ static int take(int c)
 	case DEVICE_ENGINE:
 		options.disk.engine = optarg;
 		return EXIT_OK;
+	case DEVICE_MODULE:
+		return take_module();
 	case DEVICE_QUEUES:
 		return device_take_number("--num-queues", 1, BLK_MAX_QUEUES, &options.nr_queues);
 	case 'r':
@@ -53,6 +64,8 @@ static int open_blk(struct vas_device **device)
 {
 	if (nr_disks != 1)
 		return fail_usage("one of --path, --memory and --null says where its bytes are");
+	if (options.by_module && options.disk.engine)
+		return fail_usage("with --module the kernel moves the bytes, and no --engine");
 	if (blk_open(&blk, &options))
 		return fail(EXIT_REFUSED, "%s", vas_error());
 	*device = &blk.device;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <vas/consumer.h>
 
+#include "device/blk/module.h"
 #include "device/blk/request.h"
 #include "device/queue.h"
 
@@ -65,11 +66,18 @@ static void begin(struct server *server, struct request *request)
 		finish(server, request);
 }
 
+/* For a module that serves the rest: what a process before this one had taken. */
+static bool may_take(const struct server *server)
+{
+	return server->nr_free &&
+	       (!server->blk->is_by_module || device_queue_has_again(server->queue));
+}
+
 static uint32_t take(struct server *server)
 {
 	uint32_t nr;
 
-	for (nr = 0; nr < BATCH && server->nr_free; nr++) {
+	for (nr = 0; nr < BATCH && may_take(server); nr++) {
 		struct request *request = server->free[server->nr_free - 1];
 
 		if (!device_queue_next(server->queue, &request->chain))
@@ -90,6 +98,16 @@ static uint32_t reap(struct server *server)
 	return nr;
 }
 
+static bool is_done(const struct server *server)
+{
+	const struct device_queue *queue = server->queue;
+
+	if (server->nr_free < queue->size)
+		return false;
+	return device_queue_is_stopping(queue) ||
+	       (server->blk->is_by_module && !device_queue_has_again(queue));
+}
+
 static void serve(struct server *server)
 {
 	const struct disk_engine *engine = server->blk->disk.engine;
@@ -101,8 +119,7 @@ static void serve(struct server *server)
 		flush_answers(server);
 		if (nr)
 			continue;
-		if (server->nr_free == server->queue->size &&
-		    device_queue_is_stopping(server->queue))
+		if (is_done(server))
 			return;
 		if (engine->fd(server->disk) != -EAGAIN)
 			device_queue_idle(server->queue, engine->fd(server->disk));
@@ -125,9 +142,8 @@ static int init_requests(struct server *server)
 	return 0;
 }
 
-static int blk_queue(struct vas_device *device, struct device_queue *queue)
+static int serve_here(struct blk *blk, struct device_queue *queue)
 {
-	struct blk *blk = (struct blk *)device;
 	struct server server = { .blk = blk, .queue = queue };
 	int err = init_requests(&server);
 
@@ -142,12 +158,45 @@ static int blk_queue(struct vas_device *device, struct device_queue *queue)
 	return err;
 }
 
+static int blk_queue(struct vas_device *device, struct device_queue *queue)
+{
+	struct blk *blk = (struct blk *)device;
+	int err = 0;
+
+	if (!blk->is_by_module || device_queue_has_again(queue))
+		err = serve_here(blk, queue);
+	return blk->is_by_module && !err ? device_module_serve(&blk->module, queue) : err;
+}
+
 /* ---- the device --------------------------------------------------------------------------- */
 
+static int blk_bind(struct vas_device *device, struct vas *vas)
+{
+	struct blk *blk = (struct blk *)device;
+
+	return blk->is_by_module ? blk_module_bind(blk, vas) : 0;
+}
+
+static void blk_unbind(struct vas_device *device)
+{
+	struct blk *blk = (struct blk *)device;
+
+	if (blk->is_by_module)
+		blk_module_unbind(blk);
+}
+
+/* Where this process serves, none of the features changes what a request does. */
 static int blk_start(struct vas_device *device, uint64_t features)
 {
-	(void)features; /* none of them changes what a request does */
-	return disk_lock(&((struct blk *)device)->disk);
+	const struct blk *blk = (struct blk *)device;
+	int err = disk_lock(&blk->disk);
+
+	if (err || !blk->is_by_module)
+		return err;
+	err = device_module_set_features(&blk->module, features);
+	if (err)
+		disk_unlock(&blk->disk);
+	return err;
 }
 
 static void blk_stop(struct vas_device *device)
@@ -183,10 +232,18 @@ static void blk_config(struct vas_device *device, uint32_t offset, void *to, uin
 
 static bool blk_look(struct vas_device *device)
 {
-	return disk_look(&((struct blk *)device)->disk);
+	struct blk *blk = (struct blk *)device;
+
+	if (!disk_look(&blk->disk))
+		return false;
+	if (blk->is_by_module)
+		blk_module_resize(blk);
+	return true;
 }
 
 static const struct vas_device_ops blk_ops = {
+	.bind = blk_bind,
+	.unbind = blk_unbind,
 	.start = blk_start,
 	.stop = blk_stop,
 	.reset = blk_reset,
@@ -205,9 +262,21 @@ static uint64_t features_of(const struct blk_options *options)
 	return features | 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
 }
 
+static int set_id(struct blk *blk, const char *serial)
+{
+	size_t len = strlen(serial);
+
+	if (len > BLK_ID_LEN)
+		return vas_error_set(-EINVAL, "the serial '%s' is longer than %u bytes", serial,
+				     BLK_ID_LEN);
+	memcpy(blk->id, serial, len);
+	return 0;
+}
+
 int blk_open(struct blk *blk, const struct blk_options *options)
 {
-	size_t serial_len = options->serial ? strlen(options->serial) : 0;
+	struct disk_options disk = options->disk;
+	int err;
 
 	*blk = (struct blk){
 		.device = {
@@ -216,13 +285,17 @@ int blk_open(struct blk *blk, const struct blk_options *options)
 			.features = features_of(options),
 			.max_queues = options->nr_queues,
 			.queue_size = options->queue_size,
+			.needs_vas = options->by_module,
 		},
+		.is_by_module = options->by_module,
+		.module.fd = -1,
 	};
-	if (serial_len > BLK_ID_LEN)
-		return vas_error_set(-EINVAL, "the serial '%s' is longer than %u bytes",
-				     options->serial, BLK_ID_LEN);
-	memcpy(blk->id, options->serial ? options->serial : "", serial_len);
-	return disk_open(&blk->disk, &options->disk);
+	err = set_id(blk, options->serial ? options->serial : "");
+	if (!err && options->by_module) {
+		disk.engine = "sync"; /* for what is to be done again, which is little */
+		err = blk_module_check(blk, options);
+	}
+	return err ? err : disk_open(&blk->disk, &disk);
 }
 
 void blk_close(struct blk *blk)

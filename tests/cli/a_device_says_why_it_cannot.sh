@@ -56,6 +56,14 @@ if [ -e /dev/vas_net ]; then
 else
 	refused 3 "vas_net.ko is not loaded" net name --module --guest="$tmp/guest"
 fi
+refused 2 "has no name: what is 'x'" blk name --module=x "$disk" --guest="$tmp/guest"
+refused 2 "and no --engine" blk name --module --engine=sync "$disk" --guest="$tmp/guest"
+refused 3 "serves a file, or a block device" blk name --module --null=1M --guest="$tmp/guest"
+if [ -e /dev/vas_blk ]; then
+	refused 2 "with --guest=PATH" blk "$sock" "$disk" --module
+else
+	refused 3 "vas_blk.ko is not loaded" blk name --module "$disk" --guest="$tmp/guest"
+fi
 refused 3 "cannot connect" net name --loopback --guest="$tmp/guest"
 refused 3 "cannot connect" blk name "$disk" --guest="$tmp/guest"
 refused 2 "is no size" blk "$sock" --memory=much

@@ -2,6 +2,7 @@
 /* vas_blk.ko: the test is the guest's driver, and behaves. */
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blk_guest.h"
@@ -108,6 +109,147 @@ TEST(what_is_beyond_the_disk_is_an_error_of_the_request)
 	virtqueue_init(&g.q, g.ram, QUEUE, SIZE);
 	CHECK_OK(queue_start(&g, 0));
 	CHECK_EQ(request(&g, VIRTIO_BLK_T_OUT, 0, out, 0, NULL), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_FLUSH, 0, (struct part){ 0 }, 0, NULL), VIRTIO_BLK_S_OK);
+}
+
+#define ZEROES (1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES)
+
+static int request_range(struct guest *g, uint32_t type, uint64_t sector, uint32_t nr,
+			 uint32_t flags)
+{
+	struct virtio_blk_discard_write_zeroes range = { sector, nr, flags };
+	uint32_t written;
+	int status;
+
+	memcpy(g->ram + DATA, &range, sizeof(range));
+	status = request(g, type, 0, (struct part){ DATA, sizeof(range), 0 }, 0, &written);
+	CHECK_EQ(written, 1);
+	return status;
+}
+
+/* Of a disk full of ones: which sectors are zeroes now. */
+static void check_zeroes(const struct guest *g, uint64_t sector, uint64_t nr)
+{
+	static char disk[CAPACITY], expected[CAPACITY];
+
+	memset(expected, 1, CAPACITY);
+	memset(expected + sector * 512, 0, nr * 512);
+	CHECK_EQ(pread(g->file, disk, CAPACITY, 0), CAPACITY);
+	CHECK_MEM(disk, expected, CAPACITY);
+}
+
+static void fill_with_ones(const struct guest *g)
+{
+	static char ones[CAPACITY];
+
+	memset(ones, 1, CAPACITY);
+	CHECK_EQ(pwrite(g->file, ones, CAPACITY, 0), CAPACITY);
+}
+
+static uint64_t allocated(const struct guest *g)
+{
+	struct stat stat;
+
+	CHECK_OK(fstat(g->file, &stat));
+	return (uint64_t)stat.st_blocks * 512;
+}
+
+static void becomes_zeroes(struct guest *g, uint32_t type, uint64_t sector, uint32_t nr,
+			   uint32_t flags)
+{
+	fill_with_ones(g);
+	CHECK_EQ(request_range(g, type, sector, nr, flags), VIRTIO_BLK_S_OK);
+	check_zeroes(g, sector, nr);
+}
+
+/* The disk's file is on tmpfs, which has holes, and nothing that makes zeroes. */
+TEST(a_range_becomes_zeroes)
+{
+	const uint32_t unmap = VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	const uint32_t most = VAS_BLK_MAX_ZEROES / 512;
+	struct guest g;
+
+	guest_init(&g, ZEROES);
+	becomes_zeroes(&g, VIRTIO_BLK_T_DISCARD, 8, 16, 0);
+	CHECK_EQ(allocated(&g), CAPACITY - 2 * PAGE);
+	becomes_zeroes(&g, VIRTIO_BLK_T_DISCARD, 3, most, 0);
+	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 8, 16, unmap);
+	CHECK_EQ(allocated(&g), CAPACITY - 2 * PAGE);
+	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 8, 16, 0);
+	CHECK_EQ(allocated(&g), CAPACITY);
+	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 3, most, 0);
+	CHECK_EQ(allocated(&g), CAPACITY);
+	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 5, 0, 0);
+	CHECK_EQ(request_range(&g, VIRTIO_BLK_T_DISCARD, 0, most + 1, 0), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(request_range(&g, VIRTIO_BLK_T_DISCARD, CAPACITY / 512, 1, 0), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(request_range(&g, VIRTIO_BLK_T_DISCARD, 0, 1, unmap), VIRTIO_BLK_S_UNSUPP);
+	check_zeroes(&g, 5, 0);
+}
+
+TEST(what_the_driver_has_not_accepted_is_not_done)
+{
+	struct guest g;
+
+	guest_init(&g, 0);
+	fill_with_ones(&g);
+	CHECK_EQ(request_range(&g, VIRTIO_BLK_T_DISCARD, 8, 16, 0), VIRTIO_BLK_S_UNSUPP);
+	CHECK_EQ(request_range(&g, VIRTIO_BLK_T_WRITE_ZEROES, 8, 16, 0), VIRTIO_BLK_S_UNSUPP);
+	check_zeroes(&g, 0, 0);
+}
+
+static int set_features(const struct guest *g, uint64_t features)
+{
+	__u64 arg = features;
+
+	return ioctl(g->blk, VAS_BLK_SET_FEATURES, &arg) ? -errno : 0;
+}
+
+TEST(another_driver_has_other_features)
+{
+	__u64 features = 0;
+	struct guest g;
+
+	guest_init(&g, 0);
+	CHECK_OK(ioctl(g.blk, VAS_BLK_GET_FEATURES, &features));
+	CHECK_EQ(features, VAS_BLK_FEATURES);
+	CHECK_EQ(set_features(&g, ZEROES), -EBUSY);
+	queue_stop(&g);
+	CHECK_EQ(set_features(&g, 1ull << 63), -EINVAL);
+	CHECK_EQ(set_features(&g, ~features), -EINVAL);
+	CHECK_OK(set_features(&g, ZEROES));
+	virtqueue_init(&g.q, g.ram, QUEUE, SIZE);
+	CHECK_OK(queue_start(&g, 0));
+	becomes_zeroes(&g, VIRTIO_BLK_T_DISCARD, 8, 16, 0);
+	close(g.blk);
+	g.blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
+	CHECK_EQ(set_features(&g, 0), -ENXIO);
+}
+
+static int set_capacity(const struct guest *g, uint64_t capacity)
+{
+	__u64 arg = capacity;
+
+	return ioctl(g->blk, VAS_BLK_SET_CAPACITY, &arg) ? -errno : 0;
+}
+
+TEST(a_disk_becomes_larger_and_smaller)
+{
+	struct part in = { DATA, 512, 1 };
+	uint64_t last = 2 * CAPACITY / 512 - 1;
+	struct guest g;
+
+	guest_init(&g, 0);
+	CHECK_OK(ftruncate(g.file, 2 * CAPACITY));
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, last, in, 0, NULL), VIRTIO_BLK_S_IOERR);
+	CHECK_OK(set_capacity(&g, 2 * CAPACITY));
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, last, in, 0, NULL), VIRTIO_BLK_S_OK);
+	CHECK_OK(set_capacity(&g, CAPACITY));
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_IN, last, in, 0, NULL), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(set_capacity(&g, 511), -EINVAL);
+	CHECK_EQ(set_capacity(&g, 1ull << 63), -EINVAL);
+	close(g.blk);
+	g.blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
+	CHECK_EQ(set_capacity(&g, 512), -ENXIO);
 }
 
 TEST(data_in_another_file_is_reached_once_its_fd_is_there)

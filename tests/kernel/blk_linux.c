@@ -36,11 +36,13 @@ static void fill_config(void *to)
 	memcpy(to, &config, sizeof(config));
 }
 
-/* The last two say something of the configuration space, and nothing to the data path. */
+/* It can be written; and its configuration space has no numbers for the others. */
+#define LEFT_OUT \
+	(1ull << VIRTIO_BLK_F_RO | 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES)
+
 static const struct vhost_user_device disk = {
 	.path = "/dev/vas_blk",
-	.features = (VAS_BLK_FEATURES & ~(1ull << VIRTIO_BLK_F_RO)) | 1ull << VIRTIO_BLK_F_SEG_MAX |
-		    1ull << VIRTIO_BLK_F_BLK_SIZE,
+	.features = VAS_BLK_FEATURES & ~LEFT_OUT,
 	.start = VAS_BLK_START,
 	.stop = VAS_BLK_STOP,
 	.open = open_disk,

@@ -347,6 +347,11 @@ static void do_disk(struct fuzz *f)
 		.base = (uint32_t)below(f, 4) | (below(f, 2) ? VAS_QUEUE_NEW_PACKED : 0),
 	};
 	struct vas_queue_stopped stopped = { .index = (uint32_t)below(f, 3) };
+	struct vas_queue_keep keep = {
+		.index = queue.index,
+		.place = below(f, 4) ? (uintptr_t)f->buf + below(f, 64) : fuzz_number(f),
+	};
+	uint64_t capacity = below(f, 2) ? below(f, 4) * MIB : fuzz_number(f);
 
 	if (f->blk >= 0 && below(f, 4) == 0) {
 		close(f->blk);
@@ -356,7 +361,13 @@ static void do_disk(struct fuzz *f)
 		f->blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
 	ioctl(f->blk, VAS_BLK_OPEN, &open_arg);
 	do_view(f, f->blk);
+	if (below(f, 8) == 0)
+		ioctl(f->blk, VAS_BLK_SET_FEATURES, &open_arg.features);
+	if (below(f, 4) == 0)
+		ioctl(f->blk, VAS_BLK_KEEP, &keep);
 	ioctl(f->blk, VAS_BLK_START, &queue);
+	if (below(f, 8) == 0)
+		ioctl(f->blk, VAS_BLK_SET_CAPACITY, &capacity);
 	if (below(f, 3) == 0)
 		ioctl(f->blk, VAS_BLK_STOP, &stopped);
 }

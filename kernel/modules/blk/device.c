@@ -54,6 +54,18 @@ err_put_file:
 	return err;
 }
 
+static bool is_capacity(u64 capacity)
+{
+	return !(capacity % SECTOR_SIZE) && capacity <= MAX_LFS_FILESIZE;
+}
+
+static long ioctl_get_features(void __user *user)
+{
+	u64 features = VAS_BLK_FEATURES;
+
+	return copy_to_user(user, &features, sizeof(features)) ? -EFAULT : 0;
+}
+
 static long ioctl_open(struct target *target, const void __user *user)
 {
 	struct vas_blk_open arg;
@@ -62,10 +74,65 @@ static long ioctl_open(struct target *target, const void __user *user)
 		return -EFAULT;
 	if (target->disk.vas)
 		return -EBUSY;
-	if (arg.features & ~VAS_BLK_FEATURES || arg.capacity % SECTOR_SIZE ||
-	    arg.capacity > MAX_LFS_FILESIZE || arg.pad)
+	if (arg.features & ~VAS_BLK_FEATURES || !is_capacity(arg.capacity) || arg.pad)
 		return -EINVAL;
 	return open_disk(target, &arg);
+}
+
+static long ioctl_set_features(struct target *target, const void __user *user)
+{
+	u64 features;
+
+	if (copy_from_user(&features, user, sizeof(features)))
+		return -EFAULT;
+	if (!target->disk.vas)
+		return -ENXIO;
+	if (features & ~VAS_BLK_FEATURES)
+		return -EINVAL;
+	if (!vas_queue_set_is_idle(&target->set))
+		return -EBUSY;
+	target->set.features = features;
+	return 0;
+}
+
+static long ioctl_set_capacity(struct target *target, const void __user *user)
+{
+	u64 capacity;
+
+	if (copy_from_user(&capacity, user, sizeof(capacity)))
+		return -EFAULT;
+	if (!target->disk.vas)
+		return -ENXIO;
+	if (!is_capacity(capacity))
+		return -EINVAL;
+	WRITE_ONCE(target->disk.capacity, capacity);
+	return 0;
+}
+
+static long do_ioctl(struct target *target, unsigned int cmd, void __user *user)
+{
+	switch (cmd) {
+	case VAS_BLK_GET_FEATURES:
+		return ioctl_get_features(user);
+	case VAS_BLK_OPEN:
+		return ioctl_open(target, user);
+	case VAS_BLK_START:
+		return vas_queue_set_start(&target->set, user);
+	case VAS_BLK_STOP:
+		return vas_queue_set_stop(&target->set, user);
+	case VAS_BLK_OFFER:
+		return vas_queue_set_offer(&target->set, user);
+	case VAS_BLK_SET_FEATURES:
+		return ioctl_set_features(target, user);
+	case VAS_BLK_SET_CAPACITY:
+		return ioctl_set_capacity(target, user);
+	case VAS_BLK_KEEP:
+		return vas_queue_set_keep(&target->set, user);
+	case VAS_QUEUE_VIEW:
+		return vas_queue_set_view(&target->set, user);
+	default:
+		return -ENOTTY;
+	}
 }
 
 static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -77,16 +144,7 @@ static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (result != -ENOTTY)
 		return result;
 	mutex_lock(&target->lock);
-	if (cmd == VAS_BLK_OPEN)
-		result = ioctl_open(target, user);
-	else if (cmd == VAS_BLK_START)
-		result = vas_queue_set_start(&target->set, user);
-	else if (cmd == VAS_BLK_STOP)
-		result = vas_queue_set_stop(&target->set, user);
-	else if (cmd == VAS_BLK_OFFER)
-		result = vas_queue_set_offer(&target->set, user);
-	else if (cmd == VAS_QUEUE_VIEW)
-		result = vas_queue_set_view(&target->set, user);
+	result = do_ioctl(target, cmd, user);
 	mutex_unlock(&target->lock);
 	return result;
 }
@@ -114,9 +172,11 @@ static int blk_release(struct inode *inode, struct file *file)
 {
 	struct target *target = file->private_data;
 
-	vas_queue_set_clean(&target->set);
+	/* Whoever serves the guest next wants the disk's lock, which goes with its open file. */
+	vas_queue_set_stop_all(&target->set);
 	if (target->disk.file)
 		fput(target->disk.file);
+	vas_queue_set_clean(&target->set);
 	kfree(target);
 	return 0;
 }

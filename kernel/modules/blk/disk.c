@@ -9,6 +9,7 @@
 #include "disk.h"
 
 #include <linux/blkdev.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/minmax.h>
 #include <linux/string.h>
@@ -89,49 +90,107 @@ static int file_write(struct disk *disk, const void *buf, u32 len, loff_t pos)
 	return 0;
 }
 
-static u64 sectors_len(const struct request *request)
+/* The request ends here. Errors of the disk become a status; the guest memory's are for others. */
+static int end_with(struct request *request, u8 status)
 {
-	switch (request->type) {
-	case VIRTIO_BLK_T_IN:
-		return request->in.left - 1; /* the status comes last */
-	case VIRTIO_BLK_T_OUT:
-		return request->out.left;
-	default:
-		return 0;
-	}
-}
-
-static bool is_allowed(const struct request *request, u64 sector)
-{
-	u64 nr = request->disk->capacity >> SECTOR_SHIFT, len = request->left;
-
-	if (request->type != VIRTIO_BLK_T_IN && request->type != VIRTIO_BLK_T_OUT)
-		return true;
-	if (request->type == VIRTIO_BLK_T_OUT && request->disk->readonly)
-		return false;
-	return !(len % SECTOR_SIZE) && sector <= nr && len >> SECTOR_SHIFT <= nr - sector;
-}
-
-/* Errors of the disk become a status and end the request; those of guest memory are for others. */
-static int disk_failed(struct request *request)
-{
-	request->status = VIRTIO_BLK_S_IOERR;
+	request->status = status;
 	request->left = 0;
 	return 0;
 }
 
+static int disk_failed(struct request *request)
+{
+	return end_with(request, VIRTIO_BLK_S_IOERR);
+}
+
+static bool has_feature(const struct request *request, int feature)
+{
+	return request->features & 1ull << feature;
+}
+
+static bool is_in_disk(const struct disk *disk, u64 sector, u64 len)
+{
+	u64 nr = READ_ONCE(disk->capacity) >> SECTOR_SHIFT;
+
+	return !(len % SECTOR_SIZE) && sector <= nr && len >> SECTOR_SHIFT <= nr - sector;
+}
+
+static int begin_transfer(struct request *request, u64 sector, u64 len)
+{
+	bool is_write = request->type == VIRTIO_BLK_T_OUT;
+
+	if (!is_in_disk(request->disk, sector, len) || (is_write && request->disk->readonly))
+		return disk_failed(request);
+	request->pos = sector << SECTOR_SHIFT;
+	request->left = len;
+	return 0;
+}
+
+/* One range of sectors; a request may have room for more, of which the device takes none. */
+static int begin_zeroes(struct request *request, u32 known_flags)
+{
+	struct virtio_blk_discard_write_zeroes range;
+	u64 sector, len;
+	u32 flags;
+	int err;
+
+	if (request->out.left != sizeof(range))
+		return end_with(request, request->out.left < sizeof(range) ? VIRTIO_BLK_S_IOERR :
+									     VIRTIO_BLK_S_UNSUPP);
+	err = stream_read(&request->out, &range, sizeof(range));
+	if (err)
+		return err;
+	sector = le64_to_cpu(range.sector);
+	len = (u64)le32_to_cpu(range.num_sectors) << SECTOR_SHIFT;
+	flags = le32_to_cpu(range.flags);
+	if (flags & ~known_flags)
+		return end_with(request, VIRTIO_BLK_S_UNSUPP);
+	if (request->disk->readonly || len > VAS_BLK_MAX_ZEROES ||
+	    !is_in_disk(request->disk, sector, len))
+		return disk_failed(request);
+	request->may_unmap = flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	request->pos = sector << SECTOR_SHIFT;
+	request->left = len;
+	return 0;
+}
+
+static int begin(struct request *request, u64 sector)
+{
+	switch (request->type) {
+	case VIRTIO_BLK_T_IN:
+		return begin_transfer(request, sector, request->in.left - 1); /* then the status */
+	case VIRTIO_BLK_T_OUT:
+		return begin_transfer(request, sector, request->out.left);
+	case VIRTIO_BLK_T_DISCARD:
+		if (has_feature(request, VIRTIO_BLK_F_DISCARD))
+			return begin_zeroes(request, 0);
+		return end_with(request, VIRTIO_BLK_S_UNSUPP);
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		if (has_feature(request, VIRTIO_BLK_F_WRITE_ZEROES))
+			return begin_zeroes(request, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
+		return end_with(request, VIRTIO_BLK_S_UNSUPP);
+	case VIRTIO_BLK_T_FLUSH:
+	case VIRTIO_BLK_T_GET_ID:
+		return 0;
+	default:
+		return end_with(request, VIRTIO_BLK_S_UNSUPP);
+	}
+}
+
 /*
- * A request of which nothing was done yet. The chain must stay as it is until it is done. -EPROTO:
- * it makes no sense; or another error of vas_copy_from().
+ * A request of which nothing was done yet, of a driver that has accepted these features. The chain
+ * must stay as it is until it is done. -EPROTO: it makes no sense; or another error of
+ * vas_copy_from().
  */
-int disk_begin(struct disk *disk, const struct vas_virtq_chain *chain, struct request *request)
+int disk_begin(struct disk *disk, const struct vas_virtq_chain *chain, u64 features,
+	       struct request *request)
 {
 	struct virtio_blk_outhdr header;
-	u64 sector;
 	int err;
 
 	*request = (struct request){
 		.disk = disk,
+		.features = features,
 		.out = { disk->vas, chain->segments, chain->nr_out, 0, chain->len_out },
 		.in = { disk->vas, chain->segments + chain->nr_out, chain->nr_in, 0,
 			chain->len_in },
@@ -144,10 +203,7 @@ int disk_begin(struct disk *disk, const struct vas_virtq_chain *chain, struct re
 	if (err)
 		return err;
 	request->type = le32_to_cpu((__force __le32)header.type);
-	sector = le64_to_cpu((__force __le64)header.sector);
-	request->left = sectors_len(request);
-	request->pos = sector << SECTOR_SHIFT;
-	return is_allowed(request, sector) ? 0 : disk_failed(request);
+	return begin(request, le64_to_cpu((__force __le64)header.sector));
 }
 
 static int read_sectors(struct request *request, void *buffer, u32 len)
@@ -172,6 +228,55 @@ static int write_sectors(struct request *request, void *buffer, u32 len)
 	return 0;
 }
 
+static int flush(struct request *request)
+{
+	const struct disk *disk = request->disk;
+
+	return !disk->readonly && vfs_fsync(disk->file, 1) ? disk_failed(request) : 0;
+}
+
+/* All that is left at once, which is little: -EOPNOTSUPP: this file, or this device, cannot. */
+static int punch(const struct request *request, int mode)
+{
+	return vfs_fallocate(request->disk->file, mode | FALLOC_FL_KEEP_SIZE, request->pos,
+			     request->left);
+}
+
+/* What is allowed to be no more than a hint: a file that has no holes is left as it is. */
+static int discard(struct request *request)
+{
+	int err = punch(request, FALLOC_FL_PUNCH_HOLE);
+
+	if (err && err != -EOPNOTSUPP)
+		return disk_failed(request);
+	request->left = 0;
+	return 0;
+}
+
+static int write_zeroes_plainly(struct request *request, void *buffer, u32 len)
+{
+	memset(buffer, 0, len);
+	if (file_write(request->disk, buffer, len, request->pos))
+		return disk_failed(request);
+	request->pos += len;
+	request->left -= len;
+	return 0;
+}
+
+static int write_zeroes(struct request *request, void *buffer, u32 len)
+{
+	int err;
+
+	if (request->is_plain)
+		return write_zeroes_plainly(request, buffer, len);
+	err = punch(request, request->may_unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
+	request->is_plain = err == -EOPNOTSUPP;
+	if (request->is_plain)
+		return 0; /* that are the next steps */
+	request->left = 0;
+	return err ? disk_failed(request) : 0;
+}
+
 static int tell_id(struct request *request)
 {
 	const struct disk *disk = request->disk;
@@ -180,24 +285,35 @@ static int tell_id(struct request *request)
 			    min_t(u64, request->in.left - 1, sizeof(disk->id)));
 }
 
-static int work(struct request *request, void *buffer)
+static int work_on_sectors(struct request *request, void *buffer)
 {
 	u32 len = min_t(u64, request->left, DISK_BUFFER);
 
-	if (request->status != VIRTIO_BLK_S_OK)
+	if (!len)
 		return 0;
 	switch (request->type) {
 	case VIRTIO_BLK_T_IN:
 		return read_sectors(request, buffer, len);
 	case VIRTIO_BLK_T_OUT:
 		return write_sectors(request, buffer, len);
+	case VIRTIO_BLK_T_DISCARD:
+		return discard(request);
+	default:
+		return write_zeroes(request, buffer, len);
+	}
+}
+
+static int work(struct request *request, void *buffer)
+{
+	if (request->status != VIRTIO_BLK_S_OK)
+		return 0;
+	switch (request->type) {
 	case VIRTIO_BLK_T_FLUSH:
-		return vfs_fsync(request->disk->file, 1) ? disk_failed(request) : 0;
+		return flush(request);
 	case VIRTIO_BLK_T_GET_ID:
 		return tell_id(request);
 	default:
-		request->status = VIRTIO_BLK_S_UNSUPP;
-		return 0;
+		return work_on_sectors(request, buffer);
 	}
 }
 

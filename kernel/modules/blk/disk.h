@@ -18,8 +18,8 @@ struct vas;
  * struct disk - what the guest sees as one
  * @vas: the guest's memory
  * @file: where the sectors are
- * @capacity: in bytes
- * @readonly: refuse writes
+ * @capacity: in bytes; it may become another one at any time
+ * @readonly: refuse what writes, whatever the driver has accepted
  * @id: what GET_ID answers
  */
 struct disk {
@@ -49,26 +49,33 @@ struct stream {
 /**
  * struct request - a request under way
  * @disk: which
+ * @features: that its driver has accepted
  * @out: what is left to read of what the guest sends; in the chain that it was begun with
  * @in: what is left to write
  * @in_len: what @in was at first
  * @type: VIRTIO_BLK_T_*
  * @status: what the guest will be told
+ * @may_unmap: of WRITE_ZEROES: the sectors need not stay allocated
+ * @is_plain: of WRITE_ZEROES: the file has nothing for it, so zeroes are written
  * @pos: where the next sector is
  * @left: bytes of sectors that are left
  */
 struct request {
 	struct disk *disk;
+	u64 features;
 	struct stream out;
 	struct stream in;
 	u64 in_len;
 	u32 type;
 	u8 status;
+	bool may_unmap;
+	bool is_plain;
 	u64 pos;
 	u64 left;
 };
 
-int disk_begin(struct disk *disk, const struct vas_virtq_chain *chain, struct request *request);
+int disk_begin(struct disk *disk, const struct vas_virtq_chain *chain, u64 features,
+	       struct request *request);
 int disk_step(struct request *request, void *buffer, u32 *written);
 
 #endif

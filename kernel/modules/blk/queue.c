@@ -12,14 +12,14 @@
 /**
  * struct blk_queue - one virtqueue
  * @queue: the ring and its thread
- * @disk: what its requests are for
+ * @target: whose it is
  * @request: how far the one is that is being served; if @has_request
  * @has_request: it was begun
  * @buffer: DISK_BUFFER bytes, for its data
  */
 struct blk_queue {
 	struct vas_queue queue;
-	struct disk *disk;
+	struct target *target;
 	struct request request;
 	bool has_request;
 	void *buffer;
@@ -44,7 +44,7 @@ static struct vas_queue *blk_queue_alloc(struct vas_queue_set *set, u32 index)
 
 	if (!blk)
 		return ERR_PTR(-ENOMEM);
-	blk->disk = &container_of(set, struct target, set)->disk;
+	blk->target = container_of(set, struct target, set);
 	blk->buffer = kvmalloc(DISK_BUFFER, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!blk->buffer) {
 		kfree(blk);
@@ -63,7 +63,8 @@ static int get_request(struct blk_queue *blk)
 	result = vas_queue_peek(&blk->queue);
 	if (result <= 0)
 		return result;
-	result = disk_begin(blk->disk, &blk->queue.chain, &blk->request);
+	result = disk_begin(&blk->target->disk, &blk->queue.chain, blk->target->set.features,
+			    &blk->request);
 	blk->has_request = !result;
 	return result ? result : 1;
 }
@@ -93,7 +94,7 @@ static int serve_step(struct blk_queue *blk)
 /* What is done to the disk's file is done as whoever opened it, not as the kernel. */
 static int blk_queue_serve(struct vas_queue *queue)
 {
-	const struct cred *own = override_creds(to_blk(queue)->disk->file->f_cred);
+	const struct cred *own = override_creds(to_blk(queue)->target->disk.file->f_cred);
 	int nr, result = 1;
 
 	for (nr = 0; nr < MAX_STEPS && result > 0 && !vas_queue_is_wanted(queue); nr++)

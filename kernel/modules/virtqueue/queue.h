@@ -19,7 +19,7 @@
 #include "ring.h"
 #include <uapi/linux/vas_queue.h>
 
-#define VAS_QUEUE_MAX 32u /* of a device */
+#define VAS_QUEUE_MAX 64u /* of a device */
 
 struct file;
 struct page;

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "device/module.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <uapi/linux/vas_queue.h>
+#include <vas/consumer.h>
+#include <vas/handle.h>
+#include <vas/layout.h>
+
+#include "device/queue.h"
+
+/* What a connection of a bus offers for any device. */
+#define RINGS                                                        \
+	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED | \
+	 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
+
+/* ---- the session -------------------------------------------------------------------------- */
+
+static int open_device(const struct device_module_kind *kind)
+{
+	int fd = open(kind->device, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return vas_error_set(-ENXIO, "there is no %s: %s is not loaded", kind->device,
+				     kind->name);
+	return fd >= 0 ? fd : vas_error_set(-errno, "%s: %s", kind->device, strerror(errno));
+}
+
+int device_module_features(const struct device_module_kind *kind, uint64_t *features)
+{
+	int fd = open_device(kind), err = 0;
+	__u64 known = 0;
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, kind->get_features, &known))
+		err = vas_error_set(-errno, "%s says nothing of its features: %s", kind->device,
+				    strerror(errno));
+	close(fd);
+	if (!err && RINGS & ~known)
+		err = vas_error_set(-EOPNOTSUPP, "%s does not know all kinds of rings", kind->name);
+	/* The module may know IOMMUs, but is told of none by this process. */
+	*features = known & ~(1ull << VIRTIO_F_ACCESS_PLATFORM);
+	return err;
+}
+
+int device_module_begin(struct device_module *module, const struct device_module_kind *kind,
+			struct vas *vas)
+{
+	int fd = open_device(kind);
+
+	if (fd < 0)
+		return fd;
+	*module = (struct device_module){ .kind = kind, .vas = vas, .fd = fd };
+	return 0;
+}
+
+int device_module_vas_fd(const struct device_module *module)
+{
+	return vas_lock_fd(module->vas);
+}
+
+void device_module_end(struct device_module *module)
+{
+	close(module->fd);
+	module->fd = -1;
+	module->vas = NULL;
+}
+
+int device_module_set_features(const struct device_module *module, uint64_t features)
+{
+	__u64 arg = features;
+
+	if (!ioctl(module->fd, module->kind->set_features, &arg))
+		return 0;
+	return vas_error_set(-errno, "%s takes no features %#llx: %s", module->kind->name,
+			     (unsigned long long)features, strerror(errno));
+}
+
+/* Memory in further files, of which each fd is brought; those that it has it refuses. */
+static void offer_files(const struct device_module *module)
+{
+	uint32_t i;
+
+	for (i = 1; i < VAS_MAX_BACKINGS; i++) {
+		__s32 fd = vas_backing_fd(module->vas, i);
+
+		if (fd >= 0)
+			ioctl(module->fd, module->kind->offer, &fd);
+	}
+}
+
+/* ---- queues ------------------------------------------------------------------------------- */
+
+/* For who comes after this process, if it dies. A split ring says itself where it stands. */
+static int keep_place(const struct device_module *module, const struct device_queue *queue)
+{
+	struct inflight_packed_part *part = queue->inflight;
+	struct vas_queue_keep keep = { .index = queue->index };
+
+	if (queue->format == VAS_VIRTQ_SPLIT || !part)
+		return 0;
+	keep.place = (uintptr_t)&part->used_idx;
+	return ioctl(module->fd, module->kind->keep, &keep) ? -errno : 0;
+}
+
+/* Of a queue that is lent. */
+struct events {
+	int err;    /* the ring makes no sense */
+	int unread; /* in the place of an interrupt, if nobody wants one */
+};
+
+static void close_events(const struct events *events)
+{
+	if (events->err >= 0)
+		close(events->err);
+	if (events->unread >= 0)
+		close(events->unread);
+}
+
+static int open_events(struct events *events)
+{
+	int err;
+
+	events->err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	events->unread = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (events->err >= 0 && events->unread >= 0)
+		return 0;
+	err = -errno;
+	close_events(events);
+	return err;
+}
+
+static int start_queue(const struct device_module *module, const struct device_queue *queue,
+		       uint32_t base, const struct events *events)
+{
+	struct vas_queue_start arg = {
+		.index = queue->index,
+		.size = queue->size,
+		.parts = { queue->gpas.desc, queue->gpas.driver, queue->gpas.device },
+		.kick_fd = queue->kick_fd,
+		.call_fd = queue->call_fd >= 0 ? queue->call_fd : events->unread,
+		.err_fd = events->err,
+		.base = base,
+	};
+	int err = keep_place(module, queue);
+
+	if (err)
+		return err;
+	offer_files(module);
+	return ioctl(module->fd, module->kind->start, &arg) ? -errno : 0;
+}
+
+static void wait_for_end(struct device_queue *queue, int err_fd)
+{
+	eventfd_t count;
+
+	while (!device_queue_is_stopping(queue)) {
+		device_queue_wait(queue, err_fd);
+		if (!eventfd_read(err_fd, &count))
+			device_queue_break(queue);
+	}
+}
+
+static int stop_queue(const struct device_module *module, struct device_queue *queue)
+{
+	struct vas_queue_stopped stopped = { .index = queue->index };
+	struct vas_device_counters *counters = queue->counters;
+
+	if (ioctl(module->fd, module->kind->stop, &stopped))
+		return -errno;
+	device_queue_count(&counters->taken, stopped.nr_requests);
+	device_queue_count(&counters->answered, stopped.nr_requests);
+	return device_queue_take_back(queue, stopped.base);
+}
+
+int device_module_serve(const struct device_module *module, struct device_queue *queue)
+{
+	struct events events;
+	uint32_t base;
+	int err;
+
+	if (!device_queue_lend(queue, &base))
+		return 0;
+	err = open_events(&events);
+	if (err)
+		return err;
+	err = start_queue(module, queue, base, &events);
+	if (!err) {
+		wait_for_end(queue, events.err);
+		err = stop_queue(module, queue);
+	}
+	close_events(&events);
+	return err;
+}

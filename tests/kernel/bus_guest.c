@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "bus_guest.h"
+
+#include <linux/virtio_config.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "device/bus/bus.h"
+
+#define DRIVER 16384u /* of a ring, behind its descriptors */
+#define DEVICE 32768u
+
+struct bus_guest bus;
+
+/* ---- who serves --------------------------------------------------------------------------- */
+
+int bus_role_serve(struct vas_device *device, const struct bus_role *role, int look_fd)
+{
+	struct bus_options options = {
+		.path = role->socket,
+		.name = "device",
+		.takes_over = role->takes_over,
+		.look_fd = look_fd,
+	};
+
+	if (bus_serve(device, -1, &options) == -ESHUTDOWN)
+		return 0;
+	fprintf(stderr, "# %s\n", vas_error());
+	return 1;
+}
+
+void bus_provide(bool by_module, bool takes_over)
+{
+	int sock;
+
+	bus.role.is_module = by_module;
+	bus.role.takes_over = takes_over;
+	bus.pid = test_spawn(bus.name, &sock);
+	CHECK_EQ(write(sock, &bus.role, sizeof(bus.role)), sizeof(bus.role));
+	close(sock);
+}
+
+static int has_ended(void *pid)
+{
+	int status;
+
+	bus.look();
+	if (waitpid(*(pid_t *)pid, &status, WNOHANG) != *(pid_t *)pid)
+		return 0;
+	CHECK_EQ(status, 0);
+	return 1;
+}
+
+void bus_take_over(bool by_module)
+{
+	pid_t old = bus.pid;
+
+	bus_provide(by_module, true);
+	test_wait(has_ended, &old, TEST_HANG_MS);
+}
+
+void bus_kill(void)
+{
+	CHECK_OK(kill(bus.pid, SIGKILL));
+	CHECK_EQ(waitpid(bus.pid, NULL, 0), bus.pid);
+	bus.pid = 0;
+}
+
+/* ---- rings -------------------------------------------------------------------------------- */
+
+static void init_packed(struct bus_ring *ring, uint64_t at)
+{
+	packed_driver_init(&ring->packed, (char *)bus.ram, BUS_SIZE, 0, true);
+	free(ring->packed.desc);
+	free(ring->packed.driver);
+	free(ring->packed.device);
+	ring->packed.desc = (void *)(bus.ram + at);
+	ring->packed.driver = (void *)(bus.ram + at + DRIVER);
+	ring->packed.device = (void *)(bus.ram + at + DEVICE);
+	ring->kick = ring->packed.kick;
+	ring->call = ring->packed.call;
+}
+
+static void init_split(struct bus_ring *ring, uint64_t at)
+{
+	*ring = (struct bus_ring){
+		.desc = (void *)(bus.ram + at),
+		.avail = (void *)(bus.ram + at + DRIVER),
+		.used = (void *)(bus.ram + at + DEVICE),
+		.kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
+}
+
+static void start_ring(uint32_t index)
+{
+	uint64_t at = index * BUS_SPACE;
+	struct bus_ring *ring = &bus.rings[index];
+	struct vas_virtio_queue queue = {
+		.size = BUS_SIZE,
+		.base = bus.is_packed ? VAS_VIRTIO_BASE_PACKED : VAS_VIRTIO_BASE_SPLIT,
+		.desc = at,
+		.driver = at + DRIVER,
+		.device = at + DEVICE,
+	};
+
+	memset(bus.ram + at, 0, BUS_SPACE);
+	if (bus.is_packed)
+		init_packed(ring, at);
+	else
+		init_split(ring, at);
+	queue.kick_fd = ring->kick;
+	queue.call_fd = bus.uncalled & 1u << index ? -1 : ring->call;
+	CHECK_OK(bus.server->ops->queue_start(bus.server, index, &queue));
+}
+
+void bus_kick(uint32_t index)
+{
+	eventfd_write(bus.rings[index].kick, 1);
+}
+
+static void post_split(struct bus_ring *ring, uint32_t at, const struct part *parts, uint32_t nr)
+{
+	uint32_t i, head = at * bus.stride;
+
+	for (i = 0; i < nr; i++)
+		ring->desc[head + i] = (struct vas_virtq_desc){
+			.gpa = parts[i].gpa,
+			.len = parts[i].len,
+			.flags = (uint16_t)((parts[i].in ? VAS_VIRTQ_DESC_WRITE : 0) |
+					    (i + 1 < nr ? VAS_VIRTQ_DESC_NEXT : 0)),
+			.next = (uint16_t)(head + i + 1),
+		};
+	ring->avail->ring[ring->next_avail++ % BUS_SIZE] = (uint16_t)head;
+	__atomic_store_n(&ring->avail->idx, ring->next_avail, __ATOMIC_RELEASE);
+}
+
+void bus_post(uint32_t index, uint32_t at, const struct part *parts, uint32_t nr)
+{
+	struct bus_ring *ring = &bus.rings[index];
+
+	if (bus.is_packed)
+		ring->slot_of_id[packed_driver_add(&ring->packed, parts, nr, 0)] = (uint16_t)at;
+	else
+		post_split(ring, at, parts, nr);
+}
+
+static bool take_packed(struct bus_ring *ring, uint32_t *at, uint32_t *len)
+{
+	uint16_t id;
+
+	if (!packed_driver_get(&ring->packed, &id, len))
+		return false;
+	*at = ring->slot_of_id[id];
+	return true;
+}
+
+bool bus_take(uint32_t index, uint32_t *at, uint32_t *len)
+{
+	struct bus_ring *ring = &bus.rings[index];
+	const struct vas_virtq_used_elem *elem;
+
+	if (bus.is_packed)
+		return take_packed(ring, at, len);
+	if (__atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE) == ring->next_used)
+		return false;
+	elem = &ring->used->ring[ring->next_used++ % BUS_SIZE];
+	CHECK_EQ(elem->head % bus.stride, 0);
+	*at = elem->head / bus.stride;
+	*len = elem->len;
+	return true;
+}
+
+/* ---- beginning and end -------------------------------------------------------------------- */
+
+static void told(struct vas_virtio_server *of, uint32_t what)
+{
+	(void)of;
+	if (what & VAS_VIRTIO_NEEDS_RESET)
+		__atomic_fetch_add(&bus.times_broken, 1, __ATOMIC_SEQ_CST);
+}
+
+static void make_vas(void)
+{
+	struct vas_options options = { .limit = 2 * BUS_RAM, .name = "guest" };
+	struct vas_region region = { .size = BUS_RAM, .name = "ram" };
+	struct vas_device_options device = { .name = "device", .kind = bus.kind };
+
+	CHECK_OK(vas_create(&options, &bus.vas));
+	CHECK_OK(vas_region_add(bus.vas, &region, NULL));
+	snprintf(bus.role.socket, sizeof(bus.role.socket), "/tmp/vas-bus.%d", getpid());
+	CHECK_OK(vas_serve(bus.vas, bus.role.socket, 0600, &bus.serve));
+	CHECK_OK(vas_device_add(bus.vas, &device, &bus.device));
+	bus.ram = mmap(NULL, BUS_RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(bus.vas), 0);
+	CHECK(bus.ram != MAP_FAILED);
+}
+
+void bus_begin(const char *module_device)
+{
+	if (access(module_device, F_OK))
+		test_skip("there is no %s: its module is not loaded", module_device);
+	make_vas();
+	bus_provide(false, false); /* offers the guest what both have */
+	CHECK_OK(vas_device_wait(bus.device, TEST_HANG_NS));
+	bus.server = vas_device_server(bus.device);
+	__atomic_store_n(&bus.server->told, told, __ATOMIC_RELEASE);
+	bus_start_driver();
+}
+
+void bus_start_driver(void)
+{
+	uint64_t refused = bus.refused | 1ull << VIRTIO_F_IN_ORDER;
+
+	if (!bus.is_packed)
+		refused |= 1ull << VIRTIO_F_RING_PACKED;
+	CHECK_OK(bus.server->ops->start(bus.server, bus.server->features & ~refused));
+	for (uint32_t i = 0; i < bus.nr_rings; i++)
+		start_ring(i);
+}
+
+void bus_end(void)
+{
+	bus_kill();
+	CHECK_EQ(bus.times_broken, 0);
+	vas_device_remove(bus.device);
+	vas_serve_end(bus.serve);
+	vas_destroy(bus.vas);
+}
+
+/* ---- what is seen of it ------------------------------------------------------------------- */
+
+uint32_t bus_state(uint32_t index)
+{
+	struct vas_device_info info;
+
+	CHECK_EQ(vas_devices(bus.vas, &info, 1), 1);
+	return info.queues[index].state;
+}
+
+static int is_told_broken(void *unused)
+{
+	(void)unused;
+	return __atomic_load_n(&bus.times_broken, __ATOMIC_SEQ_CST) != 0;
+}
+
+void bus_await_broken(void)
+{
+	test_wait(is_told_broken, NULL, TEST_HANG_MS);
+	__atomic_store_n(&bus.times_broken, 0, __ATOMIC_SEQ_CST);
+}
+
+uint32_t bus_rounds(uint32_t usual)
+{
+	const char *text = getenv("TEST_BUS_ROUNDS");
+	uint32_t most = text ? (uint32_t)strtoul(text, NULL, 0) : usual;
+
+	return most < usual ? most : usual;
+}
