@@ -37,32 +37,31 @@ int vas_virtq_translate_range(struct vas_virtq_iommu *iommu, uint64_t iova, uint
 /* ---- chains ------------------------------------------------------------------------------- */
 
 /* Of a chain's pieces the first nr. */
-struct pieces {
+struct translation {
 	struct vas_virtq_segment *room;
 	uint32_t nr, max;
 };
 
-static int put(struct pieces *pieces, uint64_t gpa, uint32_t len, uint32_t write)
+static int put(struct translation *to, uint64_t gpa, uint32_t len, uint32_t write)
 {
-	if (pieces->nr == pieces->max)
+	if (to->nr == to->max)
 		return -EPROTO;
-	pieces->room[pieces->nr++] = (struct vas_virtq_segment){ gpa, len, write };
+	to->room[to->nr++] = (struct vas_virtq_segment){ gpa, len, write };
 	return 0;
 }
 
 /* One that goes on in the guest's memory where the one before ends is none. */
 static int translate_segment(struct vas_virtq_iommu *iommu, const struct vas_virtq_segment *segment,
-			     struct pieces *pieces)
+			     struct translation *to)
 {
-	uint32_t first = pieces->nr;
+	uint32_t first = to->nr;
 	uint64_t iova = segment->gpa, left, there, gpa;
 	int err = 0;
 
 	if (!segment->len)
-		return put(pieces, 0, 0, segment->write);
+		return put(to, 0, 0, segment->write);
 	for (left = segment->len; left && !err; left -= there) {
-		struct vas_virtq_segment *last =
-			pieces->nr > first ? &pieces->room[pieces->nr - 1] : (void *)0;
+		struct vas_virtq_segment *last = to->nr > first ? &to->room[to->nr - 1] : (void *)0;
 
 		there = left;
 		err = find(iommu, iova, segment->write, &there, &gpa);
@@ -71,7 +70,7 @@ static int translate_segment(struct vas_virtq_iommu *iommu, const struct vas_vir
 		if (last && last->gpa + last->len == gpa)
 			last->len += (uint32_t)there;
 		else
-			err = put(pieces, gpa, (uint32_t)there, segment->write);
+			err = put(to, gpa, (uint32_t)there, segment->write);
 		iova += there;
 	}
 	return err;
@@ -80,20 +79,20 @@ static int translate_segment(struct vas_virtq_iommu *iommu, const struct vas_vir
 int vas_virtq_translate_chain(struct vas_virtq_iommu *iommu, struct vas_virtq_chain *chain,
 			      struct vas_virtq_segment *room, uint32_t max)
 {
-	struct pieces pieces = { .room = room, .max = max };
+	struct translation to = { .room = room, .max = max };
 	uint32_t i, nr_out = 0;
 
 	for (i = 0; i < chain->nr_out + chain->nr_in; i++) {
-		int err = translate_segment(iommu, &chain->segments[i], &pieces);
+		int err = translate_segment(iommu, &chain->segments[i], &to);
 
 		if (err)
 			return err;
 		if (i < chain->nr_out)
-			nr_out = pieces.nr;
+			nr_out = to.nr;
 	}
 	chain->segments = room;
 	chain->nr_out = nr_out;
-	chain->nr_in = pieces.nr - nr_out;
+	chain->nr_in = to.nr - nr_out;
 	return 0;
 }
 

@@ -51,7 +51,7 @@ void iommu_be_mute(struct iommu *iommu, bool is_mute);
 /* There is one that nobody has been told of. */
 void iommu_wait_for_miss(struct iommu *iommu);
 
-/* All the time parts of the view go, as they may: of rings, tables of descriptors and DMA memory. */
+/* All the time parts of the view go, as they may: of rings, of tables, of DMA memory. */
 void iommu_begin_to_forget(struct iommu *iommu);
 void iommu_end_to_forget(struct iommu *iommu);
 

@@ -106,7 +106,7 @@ static int peek(struct vas_queue *queue, struct vas_virtq_chain *chain)
 	iommu->nr_out = chain->nr_out;
 	iommu->nr_in = chain->nr_in;
 	err = vas_virtq_translate_chain(&iommu->search, chain, queue->chain.segments,
-					IOMMU_MAX_PIECES);
+					IOMMU_MAX_SEGMENTS);
 	if (err)
 		return err;
 	iommu->question.nr_asked = 0;
@@ -142,7 +142,8 @@ static bool is_chain_same(struct vas_queue *queue)
 					 .nr_in = iommu->nr_in };
 
 	begin_search(queue, MAX_SEARCHES);
-	return !vas_virtq_translate_chain(&iommu->search, &again, iommu->again, IOMMU_MAX_PIECES) &&
+	return !vas_virtq_translate_chain(&iommu->search, &again, iommu->again,
+					  IOMMU_MAX_SEGMENTS) &&
 	       again.nr_out == chain->nr_out && again.nr_in == chain->nr_in &&
 	       !memcmp(iommu->again, chain->segments,
 		       (again.nr_out + again.nr_in) * sizeof(*iommu->again));
@@ -286,7 +287,7 @@ static void want_more(struct vas_queue *queue)
 		want_ring(queue);
 }
 
-long queue_iommu_ask(struct vas_queue *queue)
+long queue_iommu_request(struct vas_queue *queue)
 {
 	struct queue_iommu *iommu = queue->iommu;
 
@@ -294,7 +295,7 @@ long queue_iommu_ask(struct vas_queue *queue)
 	if (!iommu->is_asking || !is_asked_for(iommu, iommu->missed_iova, iommu->missed_write, 1))
 		want_more(queue);
 	iommu->is_asking = true;
-	return view_ask(iommu->view, &iommu->question, iommu->missed_iova, iommu->missed_write);
+	return view_request(iommu->view, &iommu->question, iommu->missed_iova, iommu->missed_write);
 }
 
 void queue_iommu_forget(struct vas_queue *queue)
@@ -311,7 +312,7 @@ static int alloc_room(struct queue_iommu *iommu, bool has_again)
 	iommu->iovas = kvmalloc_array(VAS_RING_MAX_SEGMENTS, sizeof(*iommu->iovas), gfp);
 	iommu->ahead = kvzalloc(sizeof(*iommu->ahead), gfp);
 	if (has_again)
-		iommu->again = kvmalloc_array(IOMMU_MAX_PIECES, sizeof(*iommu->again), gfp);
+		iommu->again = kvmalloc_array(IOMMU_MAX_SEGMENTS, sizeof(*iommu->again), gfp);
 	return iommu->iovas && iommu->ahead && (iommu->again || !has_again) ? 0 : -ENOMEM;
 }
 

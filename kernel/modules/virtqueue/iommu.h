@@ -17,7 +17,7 @@
 #include "core/virtqueue/iova.h"
 
 /* Of a chain that is translated: it may be in pieces. */
-#define IOMMU_MAX_PIECES 4096
+#define IOMMU_MAX_SEGMENTS 4096
 
 struct queue_ahead;
 struct vas_queue;
@@ -67,7 +67,7 @@ int queue_iommu_follow(struct vas_queue *queue);
 /* In one of who may not: the ring is where it was. */
 bool queue_iommu_is_here(struct vas_queue *queue);
 /* After a miss: for how many jiffies to sleep; or an error: it will not be answered. */
-long queue_iommu_ask(struct vas_queue *queue);
+long queue_iommu_request(struct vas_queue *queue);
 /* What was asked is, if it is missed again, another question. */
 void queue_iommu_forget(struct vas_queue *queue);
 

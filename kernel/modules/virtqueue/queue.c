@@ -235,9 +235,9 @@ static int serve_ring(struct vas_queue *queue)
 }
 
 /* -EAGAIN: sleep until there is an answer; 1: there is one; or an error: none, and it breaks. */
-static int ask_for_missed(struct vas_queue *queue)
+static int request_missed(struct vas_queue *queue)
 {
-	long result = queue_iommu_ask(queue);
+	long result = queue_iommu_request(queue);
 
 	if (result < 0)
 		return result;
@@ -257,7 +257,7 @@ static int serve_batch(struct vas_queue *queue)
 		return -EAGAIN;
 	result = serve_ring(queue);
 	if (unlikely(queue->iommu) && result == -EAGAIN && queue->iommu->has_missed)
-		result = ask_for_missed(queue);
+		result = request_missed(queue);
 	if (result < 0 && !is_passing(result))
 		break_queue(queue);
 	return result;
@@ -419,7 +419,8 @@ int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
 	init_waitqueue_head(&queue->ended);
 	if (is_behind_iommu(set) && !set->view)
 		return -ENXIO;
-	queue->chain.max_segments = is_behind_iommu(set) ? IOMMU_MAX_PIECES : VAS_RING_MAX_SEGMENTS;
+	queue->chain.max_segments =
+		is_behind_iommu(set) ? IOMMU_MAX_SEGMENTS : VAS_RING_MAX_SEGMENTS;
 	queue->chain.segments =
 		kvmalloc_array(queue->chain.max_segments, sizeof(*queue->chain.segments),
 			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);

@@ -201,7 +201,7 @@ static void answer(struct view *view, u64 iova, u64 last, enum view_state state)
 
 /* ---- for queues --------------------------------------------------------------------------- */
 
-/* It will be missed soon: the user hears of it by the view_ask() that follows. */
+/* It will be missed soon: the user hears of it by the view_request() that follows. */
 void view_want(struct view *view, u64 iova, u32 write)
 {
 	lock_view(view);
@@ -250,7 +250,7 @@ static void settle(struct view_question *question)
  * Return: for how many jiffies to sleep, at most, before this is called again; -EFAULT: the answer
  * is no, or those that come are none; -ETIMEDOUT: none has come.
  */
-long view_ask(struct view *view, struct view_question *question, u64 iova, u32 write)
+long view_request(struct view *view, struct view_question *question, u64 iova, u32 write)
 {
 	long result = 0;
 

@@ -89,7 +89,7 @@ void view_destroy(struct view *view);
 /* For queues. From any context but interrupts. */
 int view_find(struct view *view, u64 iova, u32 write, u64 *len, u64 *gpa);
 void view_want(struct view *view, u64 iova, u32 write);
-long view_ask(struct view *view, struct view_question *question, u64 iova, u32 write);
+long view_request(struct view *view, struct view_question *question, u64 iova, u32 write);
 void view_settle(struct view *view, struct view_question *question);
 
 /* Partner: view_unmap(): who sees a generation finds nothing that was unmapped before it. */
