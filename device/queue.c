@@ -38,7 +38,7 @@ static void *part_at(struct device_queue *queue, uint64_t gpa, uint64_t size, ui
 	uint64_t there = size;
 	void *bytes = memory_at(queue->memory, gpa, &there, access);
 
-	*err = bytes && there == size ? 0 : -EFAULT;
+	*err = bytes && there == size ? 0 : -ENXIO;
 	return *err ? NULL : bytes;
 }
 
@@ -228,7 +228,16 @@ static void end_ring(struct device_queue *queue)
 	queue_iommu_end(queue);
 }
 
-/* In a section after an invalidation. -EAGAIN: there was a miss, which has been asked for. */
+/* Of a vas: what was there may come back, as a ring without an IOMMU. */
+static bool may_come_back(const struct device_queue *queue, int err)
+{
+	return err == -ENXIO && queue->is_ready && queue->memory->vas && !queue->memory->nr;
+}
+
+/*
+ * In a section after an invalidation, or with other addresses of the memory. -EAGAIN: there was a
+ * miss, which has been asked for.
+ */
 static int find_ring_again(struct device_queue *queue)
 {
 	int err;
@@ -242,9 +251,10 @@ static int find_ring_again(struct device_queue *queue)
 	if (!err) {
 		queue->is_ready = true;
 		queue->ring_generation = vas_iommu_generation(queue->slot);
+		queue->ring_serial = memory_serial(queue->memory);
 	} else if (queue->has_missed) {
 		queue_iommu_ask(queue);
-	} else {
+	} else if (!may_come_back(queue, err)) {
 		device_queue_break(queue);
 	}
 	return err;
@@ -443,6 +453,12 @@ static bool has_moved(const struct device_queue *queue)
 	       (queue->slot && vas_iommu_has_moved(queue->slot));
 }
 
+static bool is_ring_found(const struct device_queue *queue)
+{
+	return queue->ring_generation == vas_iommu_generation(queue->slot) &&
+	       queue->ring_serial == memory_serial(queue->memory);
+}
+
 static bool enter(struct device_queue *queue)
 {
 	if (memory_enter(queue->memory, &queue->generation))
@@ -450,7 +466,7 @@ static bool enter(struct device_queue *queue)
 	if (!queue->slot)
 		return true;
 	vas_iommu_enter(queue->slot);
-	if (queue->ring_generation == vas_iommu_generation(queue->slot) || !find_ring_again(queue))
+	if (is_ring_found(queue) || !find_ring_again(queue))
 		return true;
 	vas_iommu_leave(queue->slot);
 	memory_leave(queue->memory);

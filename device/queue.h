@@ -82,6 +82,7 @@ struct device_queue {
 	struct queue_ahead *ahead;	 /* room to look ahead of a miss */
 	bool is_ahead;			 /* it does so now */
 	uint64_t ring_generation;	 /* of the section in which the ring was found; 0: none */
+	uint64_t ring_serial;		 /* and of the memory's addresses there */
 	bool is_ready;			 /* the ring was found once */
 	bool has_missed;
 	uint32_t missed_prot;

@@ -84,9 +84,21 @@ int vas_device_copy(const struct vas_device_entry *entry, struct vas_device_told
 
 /* ---- the provider's half ------------------------------------------------------------------ */
 
+static void answer(uint64_t *word, uint32_t grant, uint32_t count)
+{
+	__atomic_store_n(word, (uint64_t)grant << 32 | count, __ATOMIC_RELEASE);
+}
+
+static bool has_answered(const uint64_t *word, uint32_t grant, uint32_t count)
+{
+	uint64_t answered = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+
+	return answered >> 32 == grant && (int32_t)((uint32_t)answered - count) >= 0;
+}
+
 void vas_device_answer_change(struct vas_device_entry *entry, uint32_t grant, uint32_t change)
 {
-	__atomic_store_n(&entry->answer.answered, (uint64_t)grant << 32 | change, __ATOMIC_RELEASE);
+	answer(&entry->answer.answered, grant, change);
 }
 
 void vas_device_release(struct vas_device_entry *entry, uint32_t grant)
@@ -101,7 +113,15 @@ bool vas_device_is_released(const struct vas_device_entry *entry, uint32_t grant
 
 bool vas_device_has_answered(const struct vas_device_entry *entry, uint32_t grant, uint32_t change)
 {
-	uint64_t answered = __atomic_load_n(&entry->answer.answered, __ATOMIC_ACQUIRE);
+	return has_answered(&entry->answer.answered, grant, change);
+}
 
-	return answered >> 32 == grant && (int32_t)((uint32_t)answered - change) >= 0;
+void vas_device_answer_unmap(struct vas_device_entry *entry, uint32_t grant, uint32_t count)
+{
+	answer(&entry->answer.unmapped, grant, count);
+}
+
+bool vas_device_has_unmapped(const struct vas_device_entry *entry, uint32_t grant, uint32_t count)
+{
+	return has_answered(&entry->answer.unmapped, grant, count);
 }

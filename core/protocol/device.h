@@ -49,7 +49,11 @@ struct vas_device_told {
 	uint32_t nr_queues;
 	uint32_t queue_size; /* entries, at most */
 	uint32_t resets;     /* counts how often the driver has reset it */
-	uint32_t pad0;
+	/*
+	 * Behind an IOMMU: the last of its unmaps, by their count, that has taken away all that the
+	 * provider was told before.
+	 */
+	uint32_t gone;
 	uint64_t offered; /* features */
 	uint64_t accepted;
 	char name[VAS_REGION_NAME_LEN];
@@ -75,6 +79,8 @@ struct vas_device_answer {
 	uint32_t pad0;
 	uint8_t kept[VAS_DEVICE_KEPT_SIZE]; /* the provider's own, for its successor */
 	struct vas_device_queue_answer queues[VAS_DEVICE_MAX_QUEUES];
+	uint64_t unmapped; /* grant << 32 | count: what these unmaps took away is used no more */
+	uint64_t pad1[7];
 };
 
 struct vas_device_entry {
@@ -117,5 +123,9 @@ bool vas_device_is_released(const struct vas_device_entry *entry, uint32_t grant
 
 /* Has the provider of this grant answered this change, or a later one? */
 bool vas_device_has_answered(const struct vas_device_entry *entry, uint32_t grant, uint32_t change);
+
+/* The same of unmaps, by their count. */
+void vas_device_answer_unmap(struct vas_device_entry *entry, uint32_t grant, uint32_t count);
+bool vas_device_has_unmapped(const struct vas_device_entry *entry, uint32_t grant, uint32_t count);
 
 #endif

@@ -19,6 +19,9 @@
 #define RING_FEATURES                                                \
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED | \
 	 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
+#define IOMMU	  (1ull << VIRTIO_F_ACCESS_PLATFORM)
+#define ENTRIES	  8192u /* of a view */
+#define SETTLE_NS (100 * 1000000ull)
 #define RETRY_MS \
 	50 /* of what could not be done: a ring that is not in memory now, an owner that is gone */
 
@@ -46,9 +49,11 @@ struct bus_session {
 	struct memory memory;
 	struct bus_queue *queues; /* device->max_queues */
 	uint32_t nr_running;
-	struct kept *kept; /* in the vas; NULL: nothing is granted yet */
-	bool is_bound;	   /* the device is */
-	int broken_fd;	   /* an eventfd: a queue's thread has found its driver's fault */
+	struct kept *kept;	     /* in the vas; NULL: nothing is granted yet */
+	bool is_bound;		     /* the device is */
+	bool is_unsettled;	     /* the owner waits for what a queue still uses */
+	struct vas_iommu_view *view; /* NULL: no driver has wanted it yet */
+	int broken_fd;		     /* an eventfd: a queue's thread has found its driver's fault */
 };
 
 /* ---- a queue ------------------------------------------------------------------------------ */
@@ -115,6 +120,7 @@ static void set_up(struct bus_session *session, struct bus_queue *queue,
 	q->format = features & 1ull << VIRTIO_F_RING_PACKED ? VAS_VIRTQ_PACKED : VAS_VIRTQ_SPLIT;
 	q->flags = (features & 1ull << VIRTIO_RING_F_EVENT_IDX ? VAS_VIRTQ_EVENT_IDX : 0) |
 		   (features & 1ull << VIRTIO_RING_F_INDIRECT_DESC ? VAS_VIRTQ_INDIRECT : 0);
+	q->view = features & IOMMU ? session->view : NULL;
 	q->size = told->size;
 	q->place = (struct device_ring_place){ told->desc, told->driver, told->device };
 	q->kick_fd = told->kick_fd;
@@ -222,6 +228,15 @@ static void unbind_device(struct bus_session *session)
 	session->is_bound = false;
 }
 
+/* Of a driver whose addresses are iovas. It stays until the provider goes. */
+static int make_view(struct bus_session *session)
+{
+	if (session->view || !(session->demand.features & IOMMU))
+		return 0;
+	return vas_provider_view(session->provider, ENTRIES, session->device->max_queues,
+				 &session->view);
+}
+
 static void follow(struct bus_session *session)
 {
 	const struct vas_demand *demand = &session->demand;
@@ -277,12 +292,22 @@ static void connect_again(struct bus_session *session)
 
 static int retry_ms(const struct bus_session *session)
 {
-	bool waits = session->demand.is_disconnected;
+	bool waits = session->demand.is_disconnected || session->is_unsettled;
 	uint32_t i;
 
 	for (i = 0; i < session->device->max_queues; i++)
 		waits |= session->queues[i].waits;
 	return waits ? RETRY_MS : -1;
+}
+
+/* Who is refused because of an IOMMU knows best why. */
+static int why_not(const struct bus_session *session, int err)
+{
+	const char *why = session->device->no_iommu;
+
+	if (err != -EOPNOTSUPP || !why)
+		return err;
+	return vas_error_set(err, "device %s is behind an IOMMU: %s", session->options->name, why);
 }
 
 static int serve(struct bus_session *session, int stop_fd)
@@ -304,13 +329,14 @@ static int serve(struct bus_session *session, int stop_fd)
 		vas_notifications(session->vas);
 		err = vas_provider_look(session->provider, &session->demand);
 		if (err && err != -EAGAIN)
-			return err;
+			return why_not(session, err);
+		session->is_unsettled = vas_provider_settle(session->provider, SETTLE_NS) != 0;
 		if (session->demand.is_disconnected && session->options->waits && !session->kept)
 			return -ENOENT; /* the next guest there may be another one */
 		if (session->demand.is_disconnected)
 			connect_again(session);
 		if (!err && session->demand.is_granted) {
-			err = bind_device(session);
+			err = bind_device(session) ?: make_view(session);
 			if (err)
 				return err;
 			follow(session);
@@ -368,7 +394,7 @@ static int make_offer(struct bus_session *session, int sock)
 		.queue_size = device->queue_size,
 		.config_size = VAS_DEVICE_CONFIG_SIZE,
 		.flags = options->takes_over ? VAS_OFFER_TAKE_OVER : 0,
-		.features = device->features | RING_FEATURES,
+		.features = device->features | RING_FEATURES | (device->no_iommu ? 0 : IOMMU),
 	};
 
 	device->ops->config(device, 0, offer.config, VAS_DEVICE_CONFIG_SIZE);
@@ -412,6 +438,8 @@ static void disconnect(struct bus_session *session)
 	vas_provider_close(session->provider);
 	vas_unbind(session->vas);
 	session->provider = NULL;
+	session->view = NULL;
+	session->is_unsettled = false;
 	session->memory.vas = session->vas = NULL;
 	session->kept = NULL;
 	session->device->kept = NULL;

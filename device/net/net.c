@@ -246,6 +246,9 @@ int net_open(struct net *net, const struct net_options *options)
 			.queue_num = options->nr_pairs,
 			.queue_size = options->queue_size,
 			.needs_vas = kinds[options->kind]->serve != NULL,
+			.no_iommu = kinds[options->kind]->serve ?
+					    "vas_net.ko does not know IOMMUs" :
+					    NULL,
 		},
 		.ops = kinds[options->kind],
 		.mtu = options->mtu,

@@ -15,6 +15,13 @@
  * The transport is that of <vas/virtio.h>. Its eventfds go to the provider, and to no other: each
  * has those of its own device, and so has each successor.
  *
+ * A device may be behind an IOMMU of the owner's: what its iovas stand for, its provider asks then,
+ * and is told, and is told when that is no more, as with a view of <vas/iommu.h>.
+ *
+ *	vas_device_map(device, iova, ...) <-- options.miss() <-- a queue misses something
+ *	vas_device_unmap(device, iova, size) -----------------> it is found no more
+ *	vas_device_invalidate(device) <------------------------ vas_provider_settle(provider)
+ *
  * A provider that lives loses its device to nobody; but it is told of a successor that asks it to
  * leave, an upgrade's. The owner may kill one, and does when it does not stop in time.
  */
@@ -22,6 +29,7 @@
 #define VAS_DEVICE_H
 
 #include <vas/handle.h>
+#include <vas/iommu.h>
 #include <vas/virtio.h>
 
 #ifdef __cplusplus
@@ -37,6 +45,19 @@ struct vas_device_options {
 	uint32_t kind;	     /* virtio's: 1 net, 2 block, ... */
 	uint32_t nr_queues;  /* at most so many for the guest; 0: as many as the first offer has */
 	uint32_t queue_size; /* at most; 0: as the first offer */
+
+	/*
+	 * The device is behind an IOMMU: it offers VIRTIO_F_ACCESS_PLATFORM, and the addresses of
+	 * its rings and in them are iovas once the driver has accepted that. NULL: there is none.
+	 *
+	 * Its provider wants to use `iova` in the ways that prot, VAS_IOMMU_*, says, and was not
+	 * told what it stands for. Answer by vas_device_map() or vas_device_refuse(), before this
+	 * returns or later, by any thread. An error is a refusal. Called by the thread of
+	 * vas_serve(), with no lock of the library's held; it must not wait for long, as others are
+	 * served by that thread, nor remove the device.
+	 */
+	int (*miss)(void *user, uint64_t iova, uint32_t prot);
+	void *miss_user;
 };
 
 /*
@@ -47,6 +68,9 @@ struct vas_device_options {
  * Both may be called at any time, also while others are served. A provider of one that is removed
  * has stopped before vas_device_remove() returns, or was killed, as with a reset; it is told by
  * vas_provider_look().
+ *
+ * The thread that removes one which is behind an IOMMU holds no lock that its miss() takes: a call
+ * that is under way has returned before vas_device_remove() does.
  *
  * -EPERM: not the owner, or a share. -EINVAL: a name or number that makes no sense. -EEXIST: the
  * name is taken. -ENOSPC: 32 devices exist. -EOPNOTSUPP: the vas is in huge pages, or was made by a
@@ -75,6 +99,50 @@ VAS_API struct vas_virtio_server *vas_device_server(struct vas_bus_device *devic
  * none. -EPERM: it is this process, or another user's. -ETIMEDOUT: it is not dead after 5 s.
  */
 VAS_API int vas_device_kill(struct vas_bus_device *device);
+
+/* ---- behind an IOMMU ---------------------------------------------------------------------- */
+
+/*
+ * All three return at once, and may be called at any time, by any thread, inside of miss() or not.
+ * What the provider is told it is told in the order of these calls, so whoever looks into tables
+ * and maps what is there does both under the lock under which tables are changed and unmapped:
+ *
+ *	lock					lock
+ *	look into the tables			change the tables
+ *	vas_device_map(), or _refuse()		vas_device_unmap()
+ *	unlock					unlock
+ *						vas_device_invalidate()
+ *						tell the guest
+ *
+ * The library keeps nothing of it: the provider knows as much as its view has room for, and asks
+ * again for what it has forgotten. It forgets all when it or the owner is another one, when the
+ * connection is lost, and when it could not be told of something.
+ */
+
+/*
+ * [iova, iova + size), which may end with the address space, is [gpa, gpa + size), and prot,
+ * VAS_IOMMU_*, is allowed there. The answer to misses in there, or unasked. Without a provider it
+ * is not kept. -EINVAL: size is 0, a range wraps, or prot is none. -EOPNOTSUPP: no IOMMU.
+ */
+VAS_API int vas_device_map(struct vas_bus_device *device, uint64_t iova, uint64_t size,
+			   uint64_t gpa, uint32_t prot);
+
+/* The answer to misses of this iova that are not answered yet: there is no such memory. */
+VAS_API void vas_device_refuse(struct vas_bus_device *device, uint64_t iova);
+
+/*
+ * The range, up to the end of the address space where it is longer or size is 0, stands for nothing
+ * any more. The provider may still use it: see vas_device_invalidate(). More may go than this: what
+ * was mapped by one call goes as a whole. Where the provider was told of nothing costs nothing.
+ */
+VAS_API void vas_device_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t size);
+
+/*
+ * Wait until the provider uses nothing any more that was unmapped before this call: 0. Two seconds
+ * at most, then it is killed, as for the ops of vas_device_server(), and 0 is returned when it is
+ * dead. With no provider at once. -ETIMEDOUT: it cannot be killed, and may still reach it.
+ */
+VAS_API int vas_device_invalidate(struct vas_bus_device *device);
 
 /* ---- for everybody ------------------------------------------------------------------------ */
 
@@ -192,6 +260,7 @@ struct vas_demand {
 /*
  * What is to be done now; a queue is enabled only when its eventfds have come. Never waits. An
  * error ends it, and vas_error() says why: -ECONNREFUSED: the owner does not take the offer.
+ * -EOPNOTSUPP: the device is behind an IOMMU, and the offer has no VIRTIO_F_ACCESS_PLATFORM.
  * -ENOENT: nor has it a device of this name, which may still come: offer it later, by another
  * connection. -ENODEV: the device was removed, and -ESTALE: it is another's by now: stop at once.
  * -ESHUTDOWN: somebody waits to take over: stop what runs, and close. -EPROTO: what comes over the
@@ -199,6 +268,25 @@ struct vas_demand {
  * as before; the fd is readable when there is something to see.
  */
 VAS_API int vas_provider_look(struct vas_provider *provider, struct vas_demand *demand);
+
+/*
+ * What a device that is behind an IOMMU sees of memory, <vas/iommu.h>, with room for max_entries,
+ * and nr_slots for those who use it: made by the first call, and good until vas_provider_close(),
+ * before which all slots are released. The owner of it is the bus: what the device's owner says is
+ * put into it by vas_provider_look(), and what it is asked goes to the device's owner, without a
+ * deadline: an owner that stands still is a guest that does. For who has VIRTIO_F_ACCESS_PLATFORM
+ * in its offer, which says that it can; the device has it only if it is behind an IOMMU, and is
+ * refused to whoever cannot. Errors as vas_iommu_view_create().
+ */
+VAS_API int vas_provider_view(struct vas_provider *provider, uint32_t max_entries,
+			      uint32_t nr_slots, struct vas_iommu_view **view);
+
+/*
+ * After each vas_provider_look(): wait until no section of the view uses what the owner has taken
+ * away, and tell the owner. 0, also if there is nothing to wait for. -ETIMEDOUT: not in timeout_ns;
+ * call it again. The owner waits for two seconds. With no view it never waits.
+ */
+VAS_API int vas_provider_settle(struct vas_provider *provider, uint64_t timeout_ns);
 
 /* The state with this `change` is in effect: what was to stop has stopped. */
 VAS_API void vas_provider_answer(struct vas_provider *provider, uint32_t change);

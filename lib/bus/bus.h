@@ -6,7 +6,9 @@
  *	grant.c		who serves one: offers, death, the end of one that does not stop
  *	list.c		what there is, for everybody
  *	save.c		all of them as bytes, for streams and snapshots
+ *	iommu.c		what a provider is told of the IOMMU that a device is behind
  *	provider.c	the other side
+ *	view.c		what that knows of an IOMMU
  *	message.c	what both say over a socket
  *
  * lib/serve has the socket.
@@ -24,6 +26,20 @@
 #include "lib/bus/message.h"
 #include "lib/handle/handle.h"
 
+/* What the owner of a device behind an IOMMU knows of what it has told its provider. */
+struct bus_iommu {
+	int (*miss)(void *user, uint64_t iova, uint32_t prot); /* NULL: there is none */
+	void *user;
+	uint32_t count; /* of unmaps, which the provider answers */
+	bool is_due;	/* some have taken something from this provider */
+	/* All that it was told of since all was gone lies in there; first > last: nothing. */
+	uint64_t first, last;
+	uint32_t number;    /* of the misses that were put to the owner last */
+	uint32_t nr_asking; /* threads in miss(): answers are sent together when they are out */
+	uint32_t nr_held;
+	struct bus_map held[BUS_MAX_MAPS];
+};
+
 /* A device, as its owner has it: what it decides from. */
 struct vas_bus_device {
 	struct vas_virtio_server server;
@@ -35,9 +51,10 @@ struct vas_bus_device {
 	uint32_t config_generation;
 	bool is_offered; /* to this owner: server is filled in */
 	bool is_revoked; /* the provider did not stop in time, and could not be killed */
-	uint32_t asked;	 /* the grant whose provider was asked to leave */
-	int sock;	 /* the provider's connection, which serve.c closes; -1: none */
-	int pidfd;	 /* the provider's process, ours to close; -1: unknown */
+	struct bus_iommu iommu;
+	uint32_t asked; /* the grant whose provider was asked to leave */
+	int sock;	/* the provider's connection, which serve.c closes; -1: none */
+	int pidfd;	/* the provider's process, ours to close; -1: unknown */
 	pid_t pid;
 	struct {
 		int kick, call; /* the transport's, duplicated; -1 */
@@ -48,6 +65,7 @@ struct bus {
 	struct vas_bus_device *devices[VAS_MAX_DEVICES];
 	/* Held while a transport is told something, so that its device stays. Before vas.lock. */
 	pthread_mutex_t telling;
+	pthread_cond_t asked; /* with vas.lock: a miss was dealt with */
 };
 
 static inline struct vas_device_entry *bus_entry(const struct vas *vas, uint32_t index)
@@ -74,6 +92,33 @@ void bus_publish_change(struct vas_bus_device *device);
 /* The lock is held. Send the provider the eventfds of a queue that is enabled. */
 void bus_send_queue(struct vas_bus_device *device, uint32_t index);
 
+/*
+ * Until the provider has answered what `has_answered` looks for: 0; or nobody is there who has to:
+ * -ENOENT; -ETIMEDOUT, and it was killed, if that can be. The lock is not held.
+ */
+int bus_wait_for_answer(struct vas_bus_device *device, uint32_t count,
+			bool (*has_answered)(const struct vas_device_entry *entry, uint32_t grant,
+					     uint32_t count));
+
+/* ---- iommu.c ------------------------------------------------------------------------------ */
+
+void bus_iommu_init(struct vas_bus_device *device, const struct vas_device_options *options);
+
+/* The lock is held. All that a provider was told is gone; what says so is published by the caller. */
+void bus_iommu_lose(struct vas_bus_device *device);
+
+/* The lock is held. The provider, which lives, has lost its connection. */
+void bus_iommu_disconnect(struct vas_bus_device *device);
+
+/* The lock is held. Its provider is another from now on, which was told of nothing. */
+void bus_iommu_begin(struct vas_bus_device *device);
+
+/* It is off the bus, and the lock is not held: until no thread is in its miss(). */
+void bus_iommu_wait(struct vas_bus_device *device);
+
+/* Of the device that is served by this connection: -EPROTO: it is behind no IOMMU. */
+int bus_misses(struct vas *vas, int sock, const struct bus_message *message);
+
 /* ---- grant.c ------------------------------------------------------------------------------ */
 
 /* The peer behind a connection. */
@@ -89,6 +134,9 @@ struct bus_peer {
  */
 int bus_offer(struct vas *vas, const struct bus_message *offer, const struct bus_peer *peer,
 	      uint32_t *index);
+
+/* The lock is held: the device that is served by this connection, or NULL. */
+struct vas_bus_device *bus_find_by_sock(struct vas *vas, int sock);
 
 /* The connection goes: nothing is sent to it any more. */
 void bus_forget(struct vas *vas, int sock);

@@ -2,6 +2,7 @@
 /* The owner's devices: on and off the bus, and what their transports want. model/device.pml. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_config.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,11 +58,9 @@ void bus_send_queue(struct vas_bus_device *device, uint32_t index)
 		device->sock = -1;
 }
 
-/*
- * Until the change is in effect: 0; or nobody is there who has to follow: -ENOENT; -ETIMEDOUT. The
- * lock is not held.
- */
-static int wait_for_answer(struct vas_bus_device *device, uint32_t change)
+static int wait_for_answer(struct vas_bus_device *device, uint32_t count,
+			   bool (*has_answered)(const struct vas_device_entry *entry,
+						uint32_t grant, uint32_t count))
 {
 	uint64_t deadline_ns = vas_deadline_ns(ANSWER_NS), now_ns;
 	struct vas *vas = device->vas;
@@ -71,8 +70,8 @@ static int wait_for_answer(struct vas_bus_device *device, uint32_t change)
 		bool is_served, is_done;
 
 		pthread_mutex_lock(&vas->lock);
-		is_done = vas_device_has_answered(device->entry, device->told.grant, change);
-		is_served = bus_is_served(device);
+		is_done = has_answered(device->entry, device->told.grant, count);
+		is_served = is_done || bus_is_served(device);
 		pthread_mutex_unlock(&vas->lock);
 		if (is_done || !is_served)
 			return is_done ? 0 : -ENOENT;
@@ -84,14 +83,21 @@ static int wait_for_answer(struct vas_bus_device *device, uint32_t change)
 	}
 }
 
-/* The same, and who does not answer is killed. True: it has answered, false: nobody is there. */
-static bool have_answer(struct vas_bus_device *device, uint32_t change)
+int bus_wait_for_answer(struct vas_bus_device *device, uint32_t count,
+			bool (*has_answered)(const struct vas_device_entry *entry, uint32_t grant,
+					     uint32_t count))
 {
-	int err = wait_for_answer(device, change);
+	int err = wait_for_answer(device, count, has_answered);
 
 	if (err == -ETIMEDOUT)
 		bus_end_provider(device);
-	return !err;
+	return err;
+}
+
+/* The change is in effect. False: nobody is there. */
+static bool have_answer(struct vas_bus_device *device, uint32_t change)
+{
+	return !bus_wait_for_answer(device, change, vas_device_has_answered);
 }
 
 /* ---- the ops of a transport --------------------------------------------------------------- */
@@ -395,11 +401,21 @@ static void begin_told(struct vas_device_told *told, const struct vas_device_opt
 		.kind = options->kind,
 		.nr_queues = options->nr_queues,
 		.queue_size = options->queue_size,
+		.gone = told->gone,
 		.grant = told->grant + 1,
 		.change = told->change,
 		.resets = told->resets + 1,
 	};
 	strcpy(told->name, options->name);
+}
+
+/* Whether addresses are iovas is no matter of who owns it. */
+static bool is_same_iommu(const struct vas_device_told *told,
+			  const struct vas_device_options *options)
+{
+	bool has_iommu = told->offered & 1ull << VIRTIO_F_ACCESS_PLATFORM;
+
+	return told->state == VAS_DEVICE_NEW || has_iommu == (options->miss != NULL);
 }
 
 /*
@@ -412,7 +428,7 @@ static void inherit_told(struct vas_bus_device *device, const struct vas_device_
 	uint32_t i;
 
 	if (vas_device_copy(device->entry, told) || strcmp(told->name, options->name) ||
-	    told->kind != options->kind)
+	    told->kind != options->kind || !is_same_iommu(told, options))
 		begin_told(told, options);
 	told->accepted = 0;
 	for (i = 0; i < told->nr_queues; i++)
@@ -432,6 +448,7 @@ static int add(struct vas *vas, const struct vas_device_options *options,
 		if (!vas->bus)
 			return vas_error_set(-ENOMEM, "no memory for a bus");
 		pthread_mutex_init(&vas->bus->telling, NULL);
+		pthread_cond_init(&vas->bus->asked, NULL);
 	}
 	index = find_place(vas, options->name);
 	if (index < 0)
@@ -446,6 +463,7 @@ static int add(struct vas *vas, const struct vas_device_options *options,
 		return vas_error_set(err, "no memory for a device");
 	}
 	inherit_told(device, options);
+	bus_iommu_init(device, options);
 	bus_publish_change(device);
 	vas->bus->devices[index] = device;
 	*out = device;
@@ -522,6 +540,7 @@ void vas_device_remove(struct vas_bus_device *device)
 	take_off(device, is_owner);
 	pthread_mutex_unlock(&vas->lock);
 	pthread_mutex_unlock(&vas->bus->telling);
+	bus_iommu_wait(device);
 	free_device(device);
 }
 
@@ -535,5 +554,6 @@ void bus_free(struct vas *vas)
 		if (vas->bus->devices[i])
 			free_device(vas->bus->devices[i]);
 	pthread_mutex_destroy(&vas->bus->telling);
+	pthread_cond_destroy(&vas->bus->asked);
 	free(vas->bus);
 }

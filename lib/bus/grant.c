@@ -22,6 +22,8 @@
 #define DEATH_NS 5000000000ull /* from SIGKILL to the end of the process's I/O */
 #define NAP_MS	 1
 
+#define IOMMU_FEATURE (1ull << VIRTIO_F_ACCESS_PLATFORM)
+
 /* ---- death -------------------------------------------------------------------------------- */
 
 static bool provider_lives(struct vas_bus_device *device)
@@ -158,6 +160,10 @@ static int check_offer(const struct vas_bus_device *device, const struct bus_mes
 		return refuse(device, "the offer has flags that are none");
 	if (!(offer->offer.features & 1ull << VIRTIO_F_VERSION_1))
 		return refuse(device, "the offer has no VIRTIO_F_VERSION_1");
+	if (device->iommu.miss && !(offer->offer.features & IOMMU_FEATURE))
+		return vas_error_set(-EOPNOTSUPP,
+				     "device %s is behind an IOMMU, and who offers knows of none",
+				     told->name);
 	if (told->state != VAS_DEVICE_NEW && told->offered & ~offer->offer.features)
 		return refuse(device, "the guest may use features that the offer has not");
 	if (device->is_offered && offer->offer.config_size != device->server.config_size)
@@ -172,7 +178,7 @@ static void take_first_offer(struct vas_bus_device *device, const struct bus_mes
 	struct vas_device_told *told = &device->told;
 
 	if (told->state == VAS_DEVICE_NEW)
-		told->offered = offer->offer.features;
+		told->offered = offer->offer.features & ~(device->iommu.miss ? 0 : IOMMU_FEATURE);
 	if (!told->nr_queues)
 		told->nr_queues = offer->offer.nr_queues;
 	if (!told->queue_size)
@@ -218,6 +224,10 @@ static void grant(struct vas_bus_device *device, const struct bus_message *offer
 {
 	struct bus_message message = { .grant = { .device = device->index } };
 
+	if (device->told.provider == offer->offer.tag)
+		bus_iommu_lose(device);
+	else
+		bus_iommu_begin(device);
 	if (!device->is_offered)
 		take_first_offer(device, offer);
 	set_config(device, offer->offer.config);
@@ -225,6 +235,7 @@ static void grant(struct vas_bus_device *device, const struct bus_message *offer
 	device->told.provider = offer->offer.tag;
 	device->told.state = VAS_DEVICE_SERVED;
 	message.grant.grant = ++device->told.grant;
+	message.grant.gone = device->told.gone;
 	bus_publish_change(device);
 	if (bus_send(device->sock, BUS_GRANT, &message, NULL, 0))
 		device->sock = -1;
@@ -288,8 +299,7 @@ int bus_offer(struct vas *vas, const struct bus_message *offer, const struct bus
 
 /* ---- peers -------------------------------------------------------------------------------- */
 
-/* The lock is held. */
-static struct vas_bus_device *find_by_sock(struct vas *vas, int sock)
+struct vas_bus_device *bus_find_by_sock(struct vas *vas, int sock)
 {
 	uint32_t i;
 
@@ -304,10 +314,12 @@ void bus_forget(struct vas *vas, int sock)
 	struct vas_bus_device *device;
 
 	pthread_mutex_lock(&vas->lock);
-	device = find_by_sock(vas, sock);
+	device = bus_find_by_sock(vas, sock);
 	if (device) {
 		device->sock = -1;
-		bus_is_served(device);
+		/* What was sent last may not have been received. */
+		if (bus_is_served(device))
+			bus_iommu_disconnect(device);
 	}
 	pthread_mutex_unlock(&vas->lock);
 }
@@ -320,7 +332,7 @@ void bus_tell(struct vas *vas, int sock, void (*tell)(struct vas_virtio_server *
 		return;
 	pthread_mutex_lock(&vas->bus->telling);
 	pthread_mutex_lock(&vas->lock);
-	device = find_by_sock(vas, sock);
+	device = bus_find_by_sock(vas, sock);
 	pthread_mutex_unlock(&vas->lock);
 	if (device)
 		tell(&device->server);
@@ -332,7 +344,7 @@ void bus_set_config(struct vas *vas, int sock, const uint8_t config[VAS_DEVICE_C
 	struct vas_bus_device *device;
 
 	pthread_mutex_lock(&vas->lock);
-	device = find_by_sock(vas, sock);
+	device = bus_find_by_sock(vas, sock);
 	if (device)
 		set_config(device, config);
 	pthread_mutex_unlock(&vas->lock);

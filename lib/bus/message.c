@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "lib/base/foreign.h"
@@ -45,6 +47,21 @@ int bus_send(int sock, enum bus_message_type type, struct bus_message *message, 
 	return sent == sizeof(*message) ? 0 : -EIO;
 }
 
+/* The kernel counts what the peer has not received yet. */
+static bool has_room(int sock)
+{
+	int all = 0, used = 0;
+	socklen_t size = sizeof(all);
+
+	return !getsockopt(sock, SOL_SOCKET, SO_SNDBUF, &all, &size) &&
+	       !ioctl(sock, SIOCOUTQ, &used) && used <= all / 2;
+}
+
+int bus_send_if_room(int sock, enum bus_message_type type, struct bus_message *message)
+{
+	return has_room(sock) ? bus_send(sock, type, message, NULL, 0) : -EAGAIN;
+}
+
 /* All fds that have come: how many. */
 static uint32_t take_fds(struct msghdr *msg, int fds[ROOM_FDS])
 {
@@ -71,7 +88,7 @@ static bool is_message(const struct msghdr *msg, ssize_t size, const struct bus_
 	for (i = 0; i < nr_fds; i++)
 		if (!vas_fd_is_eventfd(fds[i]))
 			return false;
-	return message->type >= BUS_OFFER && message->type <= BUS_LEAVE;
+	return message->type >= BUS_OFFER && message->type <= BUS_UNMAP;
 }
 
 int bus_receive(int sock, struct bus_message *message, int fds[BUS_MAX_FDS], uint32_t *nr_fds)

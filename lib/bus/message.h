@@ -8,16 +8,24 @@
  *					REFUSED	and a sentence
  *					GRANT	now, or when the one before is gone
  *					QUEUE	its eventfds, each time that one is started
-					LEAVE	another offers, and asks for it
+ *					LEAVE	another offers, and asks for it
  *	CONFIG	the config space
  *	BROKEN
+ *
+ * and of a device behind an IOMMU, docs/design/iommu.md:
+ *
+ *	MISSES	iovas, numbered
+ *					MAPS	and what is refused
+ *					UNMAP	counted
  */
 #ifndef LIB_BUS_MESSAGE_H
 #define LIB_BUS_MESSAGE_H
 
 #include <vas/device.h>
 
-#define BUS_MAX_FDS 2u
+#define BUS_MAX_FDS    2u
+#define BUS_MAX_MAPS   9u /* of one message */
+#define BUS_MAX_MISSES 19u
 
 enum bus_message_type {
 	BUS_OFFER = 1,
@@ -27,6 +35,21 @@ enum bus_message_type {
 	BUS_CONFIG,
 	BUS_BROKEN,
 	BUS_LEAVE,
+	BUS_MISSES,
+	BUS_MAPS,
+	BUS_UNMAP,
+};
+
+struct bus_map {
+	uint64_t iova, size, gpa;
+	uint32_t prot;	 /* 0: misses of this iova are refused, */
+	uint32_t number; /* up to this one */
+};
+
+struct bus_miss {
+	uint64_t iova;
+	uint32_t prot;
+	uint32_t pad;
 };
 
 struct bus_message {
@@ -52,18 +75,39 @@ struct bus_message {
 		struct {
 			uint32_t device; /* index of its entry */
 			uint32_t grant;
+			uint32_t gone; /* vas_device_told.gone */
 		} grant;
 		struct {
 			uint32_t index;
 			uint32_t life;
 		} queue; /* fds: kick; call, if there is one */
 		uint8_t config[VAS_DEVICE_CONFIG_SIZE];
+		struct {
+			uint32_t number; /* of the message: counts */
+			uint32_t nr;
+			struct bus_miss at[BUS_MAX_MISSES];
+		} misses;
+		struct {
+			uint32_t count; /* of the last unmap before them */
+			uint32_t nr;
+			struct bus_map at[BUS_MAX_MAPS];
+		} maps;
+		struct {
+			uint64_t iova, size; /* 0: up to the end */
+			uint32_t count;	     /* of this one */
+		} unmap;
 	};
 };
 
 /* Neither waits. -EAGAIN: the socket is full, or empty; -ECONNRESET: the peer is gone. */
 int bus_send(int sock, enum bus_message_type type, struct bus_message *message, const int *fds,
 	     uint32_t nr_fds);
+
+/*
+ * The same while half of the socket is free, which is for all other messages: what is said of an
+ * IOMMU is much, and can be said in another way.
+ */
+int bus_send_if_room(int sock, enum bus_message_type type, struct bus_message *message);
 
 /*
  * -EPROTO: no such message. The fds are the caller's, eventfds all of them; those of what is no

@@ -11,6 +11,7 @@
 #include "lib/base/error.h"
 #include "lib/base/foreign.h"
 #include "lib/bus/bus.h"
+#include "lib/bus/view.h"
 #include "lib/handle/notify.h"
 
 #define MAX_MESSAGES 256 /* that one look receives */
@@ -28,6 +29,7 @@ struct vas_provider {
 	bool is_granted;
 	uint32_t grant;
 	struct vas_device_entry *entry;
+	struct bus_view view;
 	struct queue_fds fds[VAS_DEVICE_MAX_QUEUES];
 	struct queue_fds old[VAS_DEVICE_MAX_QUEUES]; /* in use until the next answer */
 };
@@ -76,13 +78,17 @@ static int take_grant(struct vas_provider *provider, const struct bus_message *m
 	provider->grant = message->grant.grant;
 	provider->is_granted = true;
 	provider->offer.offer.flags = 0;
+	bus_view_begin(&provider->view, provider->sock, message->grant.gone);
 	return 0;
 }
 
 static int take_refusal(const struct bus_message *message)
 {
 	const char *text = message->refused.text;
-	int err = message->refused.err == -ENOENT ? -ENOENT : -ECONNREFUSED;
+	int err = message->refused.err;
+
+	if (err != -ENOENT && err != -EOPNOTSUPP)
+		err = -ECONNREFUSED;
 
 	return vas_error_set(err, "%.*s", (int)strnlen(text, sizeof(message->refused.text)), text);
 }
@@ -98,6 +104,13 @@ static int take_message(struct vas_provider *provider, const struct bus_message 
 		return take_grant(provider, message);
 	case BUS_REFUSED:
 		return take_refusal(message);
+	case BUS_MAPS:
+		if (!bus_view_take_maps(&provider->view, message))
+			return 0;
+		return vas_error_set(-EPROTO, "the owner maps what cannot be");
+	case BUS_UNMAP:
+		bus_view_take_unmap(&provider->view, message);
+		return 0;
 	case BUS_LEAVE:
 		return vas_error_set(-ESHUTDOWN, "device %s: another process takes over",
 				     provider->offer.offer.name);
@@ -108,6 +121,7 @@ static int take_message(struct vas_provider *provider, const struct bus_message 
 
 static void lose_connection(struct vas_provider *provider)
 {
+	bus_view_disconnect(&provider->view);
 	close(provider->sock);
 	provider->sock = -1;
 }
@@ -216,6 +230,7 @@ static struct vas_provider *new_provider(struct vas *vas)
 		return NULL;
 	provider->vas = vas;
 	provider->sock = -1;
+	bus_view_init(&provider->view);
 	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++)
 		provider->fds[i].kick = provider->fds[i].call = provider->old[i].kick =
 			provider->old[i].call = -1;
@@ -235,6 +250,7 @@ static void free_provider(struct vas_provider *provider)
 		lose_connection(provider);
 	if (provider->epoll_fd >= 0)
 		close(provider->epoll_fd);
+	bus_view_clean(&provider->view);
 	free(provider);
 }
 
@@ -318,6 +334,7 @@ static int demand(struct vas_provider *provider, const struct vas_device_told *t
 	if (told->provider != provider->vas->proto.tag)
 		return vas_error_set(-ESTALE, "device %s is served by another by now", told->name);
 	provider->grant = told->grant;
+	bus_view_lose(&provider->view, told->gone);
 	to->is_granted = 1;
 	to->grant = told->grant;
 	to->change = told->change;
@@ -362,6 +379,31 @@ void vas_provider_answer(struct vas_provider *provider, uint32_t change)
 		close_fds(&provider->old[i]);
 	vas_device_answer_change(provider->entry, provider->grant, change);
 	vas_notify_answer(provider->vas);
+}
+
+int vas_provider_view(struct vas_provider *provider, uint32_t max_entries, uint32_t nr_slots,
+		      struct vas_iommu_view **view)
+{
+	NO_CANCEL;
+	int err = bus_view_make(&provider->view, max_entries, nr_slots);
+
+	if (!err)
+		*view = provider->view.view;
+	return err;
+}
+
+int vas_provider_settle(struct vas_provider *provider, uint64_t timeout_ns)
+{
+	NO_CANCEL;
+	int result = bus_view_settle(&provider->view, timeout_ns);
+
+	if (result <= 0)
+		return result;
+	if (provider->is_granted) {
+		vas_device_answer_unmap(provider->entry, provider->grant, provider->view.count);
+		vas_notify_answer(provider->vas);
+	}
+	return 0;
 }
 
 /* ---- what it tells ------------------------------------------------------------------------ */

@@ -6,7 +6,7 @@
  * again. The *generation* is what sections are about: I1 to I5 of an invalidation wait for those
  * that have begun before it, as P2 to P5 of a layout's change do.
  */
-#include <vas/iommu.h>
+#include "lib/iommu/view.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -188,14 +188,19 @@ static bool find(struct vas_iommu_view *view, uint64_t iova, struct vas_iova_ran
 	return has_it;
 }
 
-/* A no to a question that was put for somebody else, and before, is none to this one. */
-static void raise_slot(struct vas_iommu_slot *slot, enum question answer)
+static void raise_slot(struct vas_iommu_slot *slot, enum question question)
 {
 	slot->view->nr_asking--;
-	slot->question = answer == REFUSED && !slot->is_own ? NOT_SENT : answer;
-	slot->nr_answers++;
+	slot->question = question;
 	slot->is_raised = true;
 	eventfd_write(slot->fd, 1);
+}
+
+/* A no to a question that was put for somebody else, and before, is none to this one. */
+static void answer_slot(struct vas_iommu_slot *slot, enum question answer)
+{
+	slot->nr_answers++;
+	raise_slot(slot, answer == REFUSED && !slot->is_own ? NOT_SENT : answer);
 }
 
 /* Under the lock. */
@@ -207,7 +212,7 @@ static void answer(struct vas_iommu_view *view, uint64_t iova, uint64_t last, en
 		struct vas_iommu_slot *slot = &view->slots[i];
 
 		if (slot->question == SENT && iova <= slot->iova && slot->iova <= last)
-			raise_slot(slot, answer);
+			answer_slot(slot, answer);
 	}
 }
 
@@ -273,6 +278,17 @@ void vas_iommu_refuse(struct vas_iommu_view *view, uint64_t iova)
 
 	pthread_mutex_lock(&view->lock);
 	answer(view, iova, iova, REFUSED);
+	pthread_mutex_unlock(&view->lock);
+}
+
+void vas_iommu_ask_again(struct vas_iommu_view *view)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&view->lock);
+	for (i = 0; view->nr_asking && i < view->options.nr_slots; i++)
+		if (view->slots[i].question == SENT)
+			raise_slot(&view->slots[i], NOT_SENT);
 	pthread_mutex_unlock(&view->lock);
 }
 

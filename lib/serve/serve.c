@@ -217,6 +217,8 @@ static int take_message(struct vas_serve *serve, struct peer *peer,
 	case BUS_CONFIG:
 		bus_set_config(serve->vas, peer->bus.sock, message->config);
 		return 0;
+	case BUS_MISSES:
+		return bus_misses(serve->vas, peer->bus.sock, message);
 	case BUS_BROKEN:
 		bus_tell(serve->vas, peer->bus.sock, vas_virtio_broken);
 		return 0;

@@ -36,6 +36,7 @@
 #include "harness.h"
 #include "lib/handle/handle.h"
 #include "tests/core/packed_driver.h"
+#include "tests/device/bus_iommu.h"
 #include "tests/device/front_end.h"
 #include "tests/device/kills.h"
 #include "tests/device/provider.h"
@@ -143,8 +144,9 @@ static void told(struct vas_virtio_server *of, uint32_t what)
 
 static void add_device(void)
 {
-	const struct vas_device_options disk = { .name = "disk", .kind = 2 };
+	struct vas_device_options disk = { .name = "disk", .kind = 2 };
 
+	bus_iommu_options(&disk, RAM, &device);
 	CHECK_OK(vas_device_add(vas, &disk, &device));
 }
 
@@ -199,13 +201,14 @@ static void start_queue(void)
 	const struct vas_virtio_queue queue = {
 		.size = FRONT_RING_SIZE,
 		.base = is_packed ? VAS_VIRTIO_BASE_PACKED : VAS_VIRTIO_BASE_SPLIT,
-		.desc = DESC,
-		.driver = DRIVER,
-		.device = DEVICE,
+		.desc = bus_iommu_iova(DESC),
+		.driver = bus_iommu_iova(DRIVER),
+		.device = bus_iommu_iova(DEVICE),
 		.kick_fd = is_packed ? packed.kick : split.kick_fd,
 		.call_fd = is_packed ? packed.call : split.call_fd,
 	};
-	uint64_t features = 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX;
+	uint64_t features =
+		1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX | bus_iommu_feature();
 
 	if (is_packed)
 		features |= 1ull << VIRTIO_F_RING_PACKED;
@@ -254,6 +257,7 @@ static void begin(void (*start)(void), bool with_packed)
 
 static void end(void)
 {
+	bus_iommu_end();
 	stop_disk();
 	vas_device_remove(device);
 	vas_serve_end(serve);
@@ -286,12 +290,13 @@ static void kick(void)
 static void post(uint32_t slot, uint32_t type)
 {
 	struct virtio_blk_outhdr *header = (void *)(ram + HEADER + slot * sizeof(*header));
-	uint64_t header_gpa = HEADER + slot * sizeof(*header), status = STATUS + slot;
-	uint64_t data = DATA + slot * BLOCK;
+	uint64_t header_at = bus_iommu_iova(HEADER + slot * sizeof(*header));
+	uint64_t status = STATUS + slot, status_at = bus_iommu_iova(status);
+	uint64_t data = bus_iommu_iova(DATA + slot * BLOCK);
 	const struct part parts[] = {
-		{ header_gpa, sizeof(*header), 0 },
+		{ header_at, sizeof(*header), 0 },
 		{ data, BLOCK, type == VIRTIO_BLK_T_IN },
-		{ status, 1, 1 },
+		{ status_at, 1, 1 },
 	};
 
 	CHECK(!is_posted[slot]);
@@ -302,8 +307,8 @@ static void post(uint32_t slot, uint32_t type)
 	if (is_packed)
 		slot_of_id[packed_driver_add(&packed, parts, 3, 0)] = (uint16_t)slot;
 	else
-		front_ring_post(&split, (uint16_t)slot, header_gpa, data, BLOCK,
-				type == VIRTIO_BLK_T_IN, status);
+		front_ring_post(&split, (uint16_t)slot, header_at, data, BLOCK,
+				type == VIRTIO_BLK_T_IN, status_at);
 }
 
 static void post_write(uint32_t slot)
@@ -415,6 +420,7 @@ static void requests_are_served(void (*start)(void), bool with_packed)
 	struct vas_device_info info;
 
 	begin(start, with_packed);
+	bus_iommu_begin(device);
 	begin_load();
 	work(500);
 	wait_for_all();
@@ -458,6 +464,7 @@ static void kill_again_and_again(bool with_packed)
 	struct vas_device_info info;
 
 	begin(start_process, with_packed);
+	bus_iommu_begin(device);
 	begin_load();
 	for (i = 0; i < nr; i++) {
 		test_note("kill %u", i);
@@ -495,6 +502,7 @@ TEST(killed_under_load_with_a_packed_ring_each_request_is_answered_once)
 TEST(a_successor_that_waits_takes_over_at_once)
 {
 	begin(start_thread, false);
+	bus_iommu_begin(device);
 	begin_load();
 	work(100);
 	start_process();
@@ -527,6 +535,7 @@ static void upgrade_again_and_again(bool with_packed)
 	pid_t old;
 
 	begin(start_process, with_packed);
+	bus_iommu_begin(device);
 	begin_load();
 	CHECK_EQ(vas_devices(vas, &info, 1), 1);
 	nr_grants = info.grants;
@@ -642,6 +651,8 @@ TEST(a_provider_outlives_the_socket)
 {
 	uint32_t base = 0;
 
+	if (bus_iommu_is_there())
+		test_skip("without the socket nobody can be asked what an iova stands for");
 	begin(start_process, false);
 	begin_load();
 	work(100);
@@ -657,9 +668,9 @@ TEST(a_provider_outlives_the_socket)
 		const struct vas_virtio_queue queue = {
 			.size = FRONT_RING_SIZE,
 			.base = base,
-			.desc = DESC,
-			.driver = DRIVER,
-			.device = DEVICE,
+			.desc = bus_iommu_iova(DESC),
+			.driver = bus_iommu_iova(DRIVER),
+			.device = bus_iommu_iova(DEVICE),
 			.kick_fd = split.kick_fd,
 			.call_fd = split.call_fd,
 		};
@@ -679,6 +690,7 @@ TEST(a_frozen_guest_is_not_written)
 	uint8_t *copy = malloc(RAM);
 
 	begin(start_process, false);
+	bus_iommu_begin(device);
 	begin_load();
 	for (int i = 0; i < 10; i++) {
 		work(50);
@@ -702,6 +714,7 @@ TEST(the_layout_changes_under_load)
 	uint64_t id;
 
 	begin(start_process, false);
+	bus_iommu_begin(device);
 	begin_load();
 	for (int i = 0; i < 30; i++) {
 		CHECK_OK(vas_region_add(vas, &extra, &id));
@@ -723,6 +736,7 @@ TEST(a_ring_whose_memory_goes_and_comes_back_goes_on)
 	uint8_t *copy = malloc(RAM);
 
 	begin(start_process, false);
+	bus_iommu_begin(device);
 	for (int i = 0; i < 5; i++) {
 		begin_load();
 		work(50);
@@ -770,6 +784,7 @@ static void what_is_written_is_marked(bool with_packed)
 	struct vas_tracker *tracker;
 
 	begin(start_process, with_packed);
+	bus_iommu_begin(device);
 	CHECK_OK(vas_tracker_attach(vas, "test", 0, &tracker));
 	post(0, VIRTIO_BLK_T_IN);
 	kick();
@@ -1271,14 +1286,23 @@ static void set(uint64_t offset, uint32_t value)
 	CHECK_EQ(vas_virtio_mmio_io(mmio, &io), 1);
 }
 
+/* The upper half of an address is the register behind that of the lower one. */
+static void set_place(uint32_t low, uint64_t gpa)
+{
+	uint64_t at = bus_iommu_iova(gpa);
+
+	set(low, (uint32_t)at);
+	set(low + 4, (uint32_t)(at >> 32));
+}
+
 static void enable_queue(void)
 {
 	set(VIRTIO_MMIO_QUEUE_SEL, 0);
 	CHECK_EQ(get(VIRTIO_MMIO_QUEUE_NUM_MAX), FRONT_RING_SIZE);
 	set(VIRTIO_MMIO_QUEUE_NUM, FRONT_RING_SIZE);
-	set(VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
-	set(VIRTIO_MMIO_QUEUE_AVAIL_LOW, DRIVER);
-	set(VIRTIO_MMIO_QUEUE_USED_LOW, DEVICE);
+	set_place(VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
+	set_place(VIRTIO_MMIO_QUEUE_AVAIL_LOW, DRIVER);
+	set_place(VIRTIO_MMIO_QUEUE_USED_LOW, DEVICE);
 	set(VIRTIO_MMIO_QUEUE_READY, 1);
 }
 
@@ -1290,7 +1314,8 @@ static void drive(void)
 
 	set(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	set(VIRTIO_MMIO_DRIVER_FEATURES, 1 | RING_RESET | (is_packed ? RING_PACKED : 0));
+	set(VIRTIO_MMIO_DRIVER_FEATURES,
+	    1 | RING_RESET | (is_packed ? RING_PACKED : 0) | (uint32_t)(bus_iommu_feature() >> 32));
 	set(VIRTIO_MMIO_STATUS, ready);
 	CHECK_EQ(get(VIRTIO_MMIO_STATUS), ready);
 	enable_queue();

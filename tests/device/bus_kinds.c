@@ -30,6 +30,7 @@
 #include "device/rng/rng.h"
 #include "device/vsock/vsock.h"
 #include "harness.h"
+#include "tests/device/bus_iommu.h"
 #include "tests/device/front_end.h"
 #include "tests/device/kills.h"
 #include "tests/device/provider.h"
@@ -149,6 +150,7 @@ static void make_vas(void)
 	snprintf(where.socket, sizeof(where.socket), "/tmp/vas-bus-kinds.%d", getpid());
 	snprintf(where.path, sizeof(where.path), "/tmp/vas-bus-vsock.%d", getpid());
 	CHECK_OK(vas_serve(vas, where.socket, 0600, &serve));
+	bus_iommu_options(&of_bus, RAM, &device);
 	CHECK_OK(vas_device_add(vas, &of_bus, &device));
 	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
 	CHECK(ram != MAP_FAILED);
@@ -156,18 +158,18 @@ static void make_vas(void)
 
 static void start_ring(uint32_t i)
 {
-	uint64_t at = i * RING_SPACE;
+	uint64_t at = i * RING_SPACE, iova = bus_iommu_iova(at);
 	struct vas_virtio_queue queue = {
 		.size = FRONT_RING_SIZE,
-		.desc = at,
-		.driver = at + 16384,
-		.device = at + 32768,
+		.desc = iova,
+		.driver = iova + 16384,
+		.device = iova + 32768,
 	};
 
 	rings[i] = (struct front_ring){
-		.desc = (void *)(ram + queue.desc),
-		.avail = (void *)(ram + queue.driver),
-		.used = (void *)(ram + queue.device),
+		.desc = (void *)(ram + at),
+		.avail = (void *)(ram + at + 16384),
+		.used = (void *)(ram + at + 32768),
 		.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.call_fd = -1,
 	};
@@ -191,10 +193,12 @@ static void begin(uint32_t kind, void (*start)(void), uint32_t nr)
 	nr_rings = nr;
 	for (uint32_t i = 0; i < nr; i++)
 		start_ring(i);
+	bus_iommu_begin(device);
 }
 
 static void end(void)
 {
+	bus_iommu_end();
 	if (thread_stop >= 0)
 		stop_thread();
 	if (process)
@@ -211,7 +215,8 @@ static void post(uint32_t index, uint32_t at, uint64_t gpa, uint32_t len, uint16
 {
 	struct front_ring *ring = &rings[index];
 
-	ring->desc[at] = (struct vas_virtq_desc){ gpa, len, flags, (uint16_t)(at + 1) };
+	ring->desc[at] =
+		(struct vas_virtq_desc){ bus_iommu_iova(gpa), len, flags, (uint16_t)(at + 1) };
 	ring->avail->ring[ring->next_avail++ % FRONT_RING_SIZE] = (uint16_t)at;
 	__atomic_store_n(&ring->avail->idx, ring->next_avail, __ATOMIC_RELEASE);
 	eventfd_write(ring->kick_fd, 1);
@@ -390,7 +395,9 @@ TEST(killed_under_load_a_network_keeps_its_buffers)
 	nr_missed = nr_empty = 0;
 	exchange(3000);
 	CHECK_EQ(nr_empty, 0);
-	CHECK_EQ(nr_missed, 0);
+	/* A loopback keeps no frame for which there is no buffer that is known at the moment. */
+	if (!bus_iommu_is_there())
+		CHECK_EQ(nr_missed, 0);
 	end_net();
 }
 
@@ -453,8 +460,8 @@ static void command(uint8_t class, uint8_t number, const void *bytes, uint32_t l
 	at[1] = number;
 	memcpy(at + 2, bytes, len);
 	at[4000] = 0xff;
-	rings[NR_RINGS - 1].desc[1] =
-		(struct vas_virtq_desc){ COMMAND + 4000, 1, VAS_VIRTQ_DESC_WRITE, 0 };
+	rings[NR_RINGS - 1].desc[1] = (struct vas_virtq_desc){ bus_iommu_iova(COMMAND + 4000), 1,
+							       VAS_VIRTQ_DESC_WRITE, 0 };
 	post(NR_RINGS - 1, 0, COMMAND, 2 + len, VAS_VIRTQ_DESC_NEXT);
 	wait_for_answer(NR_RINGS - 1);
 	CHECK_EQ(at[4000], VIRTIO_NET_OK);

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "lib/bus/view.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "lib/base/error.h"
+#include "lib/iommu/view.h"
+
+#define PAGE 4096ull /* the smallest that an IOMMU has */
+
+/* ---- questions ---------------------------------------------------------------------------- */
+
+/* Under the lock: one with the same bits of its iova. */
+static bool is_asked(const struct bus_view *view, uint64_t iova, uint64_t mask)
+{
+	uint32_t i;
+
+	for (i = 0; i < view->nr; i++)
+		if (!((view->asked[i].iova ^ iova) & mask))
+			return true;
+	return false;
+}
+
+/* Under the lock. A connection that has failed is ended by its own thread, which finds it ended. */
+static int send_held(struct bus_view *view)
+{
+	struct bus_message *held = &view->held;
+	int err = view->sock < 0 ? -EAGAIN : 0;
+
+	if (err || !held->misses.nr)
+		return err;
+	err = bus_send_if_room(view->sock, BUS_MISSES, held);
+	if (err && err != -EAGAIN)
+		shutdown(view->sock, SHUT_RDWR);
+	if (err)
+		return -EAGAIN;
+	held->misses.number++;
+	held->misses.nr = 0;
+	return 0;
+}
+
+static void hold(struct bus_view *view, uint64_t iova, uint32_t prot)
+{
+	struct bus_message *held = &view->held;
+
+	held->misses.at[held->misses.nr++] = (struct bus_miss){ .iova = iova, .prot = prot };
+	view->asked[view->nr++] = (struct bus_question){ iova, held->misses.number };
+}
+
+static void drop_last(struct bus_view *view)
+{
+	view->held.misses.nr--;
+	view->nr--;
+}
+
+/* Under the lock. Others may have asked for the same, and it may be held still. */
+static int ask(struct bus_view *view, uint64_t iova, uint32_t prot)
+{
+	int err;
+
+	if (is_asked(view, iova, ~0ull)) {
+		err = send_held(view);
+		return err ? err : -EALREADY;
+	}
+	err = view->held.misses.nr == BUS_MAX_MISSES ? send_held(view) : 0;
+	if (err || view->nr == BUS_MAX_ASKED)
+		return -EAGAIN;
+	hold(view, iova, prot);
+	err = send_held(view);
+	if (err)
+		drop_last(view);
+	return err;
+}
+
+/* Under the lock. Nobody waits for it, so one of each page is enough. */
+static int ask_ahead(struct bus_view *view, uint64_t iova, uint32_t prot)
+{
+	int err;
+
+	if (is_asked(view, iova, ~(PAGE - 1)))
+		return -EALREADY;
+	err = view->held.misses.nr == BUS_MAX_MISSES ? send_held(view) : 0;
+	if (err || view->sock < 0 || view->nr >= BUS_MAX_AHEAD)
+		return -EAGAIN;
+	hold(view, iova, prot);
+	return 0;
+}
+
+static int miss(void *user, uint64_t iova, uint32_t prot)
+{
+	struct bus_view *view = user;
+	int err;
+
+	pthread_mutex_lock(&view->lock);
+	if (prot & VAS_IOMMU_MORE)
+		err = ask_ahead(view, iova, prot & ~VAS_IOMMU_MORE);
+	else
+		err = ask(view, iova, prot);
+	pthread_mutex_unlock(&view->lock);
+	return err;
+}
+
+/*
+ * Under the lock: those from iova on, of messages up to this number, have their answer. True: there
+ * were any. What is held has not reached the owner.
+ */
+static bool drop_asked(struct bus_view *view, uint64_t iova, uint64_t size, uint32_t number)
+{
+	uint32_t i, left = 0, nr = view->nr, nr_sent = nr - view->held.misses.nr;
+
+	for (i = 0; i < nr; i++) {
+		const struct bus_question *question = &view->asked[i];
+
+		if (i >= nr_sent || question->iova - iova >= size ||
+		    (int32_t)(number - question->number) < 0)
+			view->asked[left++] = *question;
+	}
+	view->nr = left;
+	return left < nr;
+}
+
+/* ---- the view ----------------------------------------------------------------------------- */
+
+void bus_view_init(struct bus_view *view)
+{
+	*view = (struct bus_view){ .sock = -1, .held.misses.number = 1 };
+	pthread_mutex_init(&view->lock, NULL);
+}
+
+void bus_view_clean(struct bus_view *view)
+{
+	vas_iommu_view_destroy(view->view);
+	pthread_mutex_destroy(&view->lock);
+}
+
+int bus_view_make(struct bus_view *view, uint32_t max_entries, uint32_t nr_slots)
+{
+	const struct vas_iommu_options options = {
+		.max_entries = max_entries,
+		.nr_slots = nr_slots,
+		.miss_ns = UINT64_MAX,
+		.miss = miss,
+		.owner = view,
+	};
+
+	return view->view ? 0 : vas_iommu_view_create(&options, &view->view);
+}
+
+/* What was asked by then is put again: in the list there is nothing that the owner may not know. */
+static void forget(struct bus_view *view)
+{
+	view->is_unsettled = true;
+	pthread_mutex_lock(&view->lock);
+	view->nr = view->held.misses.nr = 0;
+	pthread_mutex_unlock(&view->lock);
+	if (!view->view)
+		return;
+	vas_iommu_unmap(view->view, 0, 0);
+	vas_iommu_ask_again(view->view);
+}
+
+static void connect_to(struct bus_view *view, int sock)
+{
+	pthread_mutex_lock(&view->lock);
+	view->sock = sock;
+	pthread_mutex_unlock(&view->lock);
+	forget(view);
+}
+
+void bus_view_begin(struct bus_view *view, int sock, uint32_t count)
+{
+	view->count = count;
+	connect_to(view, sock);
+}
+
+void bus_view_disconnect(struct bus_view *view)
+{
+	connect_to(view, -1);
+}
+
+void bus_view_lose(struct bus_view *view, uint32_t count)
+{
+	if ((int32_t)(count - view->count) <= 0)
+		return;
+	view->count = count;
+	forget(view);
+}
+
+int bus_view_settle(struct bus_view *view, uint64_t timeout_ns)
+{
+	int err;
+
+	if (!view->is_unsettled)
+		return 0;
+	err = view->view ? vas_iommu_invalidate(view->view, timeout_ns) : 0;
+	if (err)
+		return err;
+	view->is_unsettled = false;
+	return 1;
+}
+
+/* ---- what the owner says ------------------------------------------------------------------ */
+
+/*
+ * Where the owner tells of a larger range than before, or of another one without having unmapped
+ * it, what is there goes; where there is no room, all goes.
+ */
+static int map(struct bus_view *view, const struct bus_map *map)
+{
+	int err = vas_iommu_map(view->view, map->iova, map->size, map->gpa, map->prot);
+
+	if (err == -EEXIST)
+		vas_iommu_unmap(view->view, map->iova, map->size);
+	else if (err == -ENOSPC)
+		vas_iommu_unmap(view->view, 0, 0);
+	else
+		return err;
+	return vas_iommu_map(view->view, map->iova, map->size, map->gpa, map->prot);
+}
+
+/* A map is no answer before it can be found, and who misses it afterwards asks anew. */
+static int take_map(struct bus_view *view, const struct bus_map *told)
+{
+	bool is_answer;
+
+	pthread_mutex_lock(&view->lock);
+	is_answer = drop_asked(view, told->iova, told->prot ? told->size : 1, told->number);
+	pthread_mutex_unlock(&view->lock);
+	if (told->prot)
+		return map(view, told);
+	if (is_answer)
+		vas_iommu_refuse(view->view, told->iova);
+	return 0;
+}
+
+int bus_view_take_maps(struct bus_view *view, const struct bus_message *message)
+{
+	uint32_t i;
+	int err = 0;
+
+	if (message->maps.nr > BUS_MAX_MAPS)
+		return -EPROTO;
+	if ((int32_t)(message->maps.count - view->count) < 0)
+		return 0;
+	/* An unmap before it was not seen. */
+	bus_view_lose(view, message->maps.count);
+	for (i = 0; view->view && i < message->maps.nr && !err; i++)
+		err = take_map(view, &message->maps.at[i]);
+	return err ? -EPROTO : 0;
+}
+
+void bus_view_take_unmap(struct bus_view *view, const struct bus_message *message)
+{
+	int32_t ahead = (int32_t)(message->unmap.count - view->count);
+
+	if (ahead <= 0)
+		return;
+	if (ahead > 1) {
+		bus_view_lose(view, message->unmap.count);
+		return;
+	}
+	view->count = message->unmap.count;
+	view->is_unsettled = true;
+	if (view->view)
+		vas_iommu_unmap(view->view, message->unmap.iova, message->unmap.size);
+}
