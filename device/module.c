@@ -46,7 +46,8 @@ int device_module_features(const struct device_module_kind *kind, uint64_t *feat
 	close(fd);
 	if (!err && RINGS & ~known)
 		err = vas_error_set(-EOPNOTSUPP, "%s does not know all kinds of rings", kind->name);
-	*features = known;
+	/* The module may know IOMMUs, but is told of none by this process. */
+	*features = known & ~(1ull << VIRTIO_F_ACCESS_PLATFORM);
 	return err;
 }
 

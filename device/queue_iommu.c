@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/virtqueue/iova.h"
+
 #define MAX_SEARCHES 16384u /* for one peek: no driver has as many pages in a request */
 #define MAX_MISSES   32768u /* without any progress */
 #define ANSWER_MS    100
-#define RETRY_ASK_MS 5	     /* where the front end takes no messages */
-#define PAGE	     4096ull /* the smallest that an IOMMU has */
+#define RETRY_ASK_MS 5 /* where the front end takes no messages */
 
 /* Of one look ahead. */
 #define AHEAD_CHAINS   64u
@@ -20,7 +21,8 @@
 struct queue_ahead {
 	struct vas_virtq_chain chains[AHEAD_CHAINS];
 	struct vas_iommu_want wants[AHEAD_WANTS + 1];
-	uint32_t nr, searches;
+	uint32_t nr;
+	struct vas_virtq_iommu iommu;
 };
 
 static void free_room(struct device_queue *queue)
@@ -59,15 +61,26 @@ void queue_iommu_end(struct device_queue *queue)
 
 /* ---- misses ------------------------------------------------------------------------------- */
 
-static int find(struct device_queue *queue, uint64_t iova, uint32_t prot, uint64_t *len,
-		uint64_t *gpa)
+static uint32_t prot_of(uint32_t write)
 {
-	if (!vas_iommu_translate(queue->slot, iova, prot, len, gpa))
+	return write ? VAS_IOMMU_WRITE : VAS_IOMMU_READ;
+}
+
+static int find(void *user, uint64_t iova, uint32_t write, uint64_t *len, uint64_t *gpa)
+{
+	struct device_queue *queue = user;
+
+	if (!vas_iommu_translate(queue->slot, iova, prot_of(write), len, gpa))
 		return 0;
 	queue->missed_iova = iova;
-	queue->missed_prot = prot;
+	queue->missed_prot = prot_of(write);
 	queue->has_missed = true;
 	return -EAGAIN;
+}
+
+static struct vas_virtq_iommu iommu_of(struct device_queue *queue)
+{
+	return (struct vas_virtq_iommu){ .find = find, .user = queue, .nr_left = MAX_SEARCHES };
 }
 
 static void fail(struct device_queue *queue)
@@ -100,45 +113,23 @@ int queue_iommu_wait_ms(struct device_queue *queue)
 
 /* ---- ahead of a miss ---------------------------------------------------------------------- */
 
-/* The miss itself comes last. */
-static void add_want(struct device_queue *queue, uint64_t iova, uint32_t prot)
+static int find_ahead(void *user, uint64_t iova, uint32_t write, uint64_t *len, uint64_t *gpa)
 {
+	const struct device_queue *queue = user;
+
+	return vas_iommu_translate(queue->slot, iova, prot_of(write), len, gpa);
+}
+
+/* The miss itself comes last. */
+static void want(void *user, uint64_t iova, uint32_t write)
+{
+	struct device_queue *queue = user;
 	struct queue_ahead *ahead = queue->ahead;
 
 	if (iova != queue->missed_iova)
-		ahead->wants[ahead->nr++] = (struct vas_iommu_want){ iova, prot };
-}
-
-/* False: not all of it is there, as far as was looked. */
-static bool want(struct device_queue *queue, uint64_t iova, uint64_t len, uint32_t prot)
-{
-	struct queue_ahead *ahead = queue->ahead;
-	uint64_t there, gpa;
-	bool is_there = true;
-
-	for (; len; iova += there, len -= there) {
-		if (ahead->nr == AHEAD_WANTS || ahead->searches == AHEAD_SEARCHES)
-			return false;
-		ahead->searches++;
-		there = len;
-		if (!vas_iommu_translate(queue->slot, iova, prot, &there, &gpa))
-			continue;
-		add_want(queue, iova, prot);
-		is_there = false;
-		there = PAGE - iova % PAGE;
-		if (there > len)
-			there = len;
-	}
-	return is_there;
-}
-
-static void want_chain(struct device_queue *queue, const struct vas_virtq_chain *chain)
-{
-	uint32_t i;
-
-	for (i = 0; i < chain->nr_out + chain->nr_in; i++)
-		want(queue, chain->segments[i].gpa, chain->segments[i].len,
-		     chain->segments[i].write ? VAS_IOMMU_WRITE : VAS_IOMMU_READ);
+		ahead->wants[ahead->nr++] = (struct vas_iommu_want){ iova, prot_of(write) };
+	if (ahead->nr == AHEAD_WANTS)
+		ahead->iommu.nr_left = 0;
 }
 
 /* After a miss: each page that is missing of what is in the ring, as far as there is room. */
@@ -154,7 +145,8 @@ static void ask_ahead(struct device_queue *queue)
 	const struct vas_iommu_want missed = { queue->missed_iova, queue->missed_prot };
 	uint32_t i;
 
-	ahead->nr = ahead->searches = 0;
+	ahead->nr = 0;
+	ahead->iommu = (struct vas_virtq_iommu){ find_ahead, queue, AHEAD_SEARCHES };
 	queue->is_ahead = true;
 	vas_virtq_peek_burst(&queue->ring, queue->format, &burst);
 	queue->is_ahead = false;
@@ -162,7 +154,7 @@ static void ask_ahead(struct device_queue *queue)
 	queue->missed_iova = missed.iova;
 	queue->missed_prot = missed.prot;
 	for (i = 0; i < burst.nr; i++)
-		want_chain(queue, &ahead->chains[i]);
+		vas_virtq_find_missing_of(&ahead->iommu, &ahead->chains[i], want);
 	ahead->wants[ahead->nr++] = missed;
 	vas_iommu_ask_ahead(queue->slot, ahead->wants, ahead->nr);
 }
@@ -179,24 +171,9 @@ static void ask_for_all(struct device_queue *queue)
 int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, uint32_t prot,
 		      uint64_t *gpa)
 {
-	uint64_t done = 0, there, at;
-	uint32_t searches = 0;
-	int err;
+	struct vas_virtq_iommu iommu = iommu_of(queue);
 
-	if (iova + len < iova)
-		return -EFAULT;
-	for (; done < len; done += there) {
-		there = len - done;
-		err = searches++ < MAX_SEARCHES ? find(queue, iova + done, prot, &there, &at) :
-						  -EFAULT;
-		if (err)
-			return err;
-		if (!done)
-			*gpa = at;
-		else if (at != *gpa + done)
-			return -EFAULT;
-	}
-	return 0;
+	return vas_virtq_translate_range(&iommu, iova, len, prot == VAS_IOMMU_WRITE, gpa);
 }
 
 /* Ahead of a miss, a table that is missing has nothing in it. */
@@ -206,13 +183,13 @@ int queue_iommu_read(void *user, uint64_t iova, void *to, uint32_t len)
 	uint64_t there, gpa;
 	int err = 0;
 
-	if (queue->is_ahead && !want(queue, iova, len, VAS_IOMMU_READ)) {
+	if (queue->is_ahead && !vas_virtq_find_missing(&queue->ahead->iommu, iova, len, 0, want)) {
 		memset(to, 0, len);
 		return 0;
 	}
 	for (; len && !err; len -= (uint32_t)there) {
 		there = len;
-		err = find(queue, iova, VAS_IOMMU_READ, &there, &gpa);
+		err = find(queue, iova, 0, &there, &gpa);
 		if (!err)
 			err = memory_read(queue->memory, gpa, to, (uint32_t)there);
 		to = (char *)to + there;
@@ -223,80 +200,20 @@ int queue_iommu_read(void *user, uint64_t iova, void *to, uint32_t len)
 
 /* ---- chains ------------------------------------------------------------------------------- */
 
-struct translation {
-	struct device_queue *queue;
-	struct vas_virtq_segment *room; /* of this chain's pieces, the first nr */
-	uint32_t nr, max, searches;
-};
-
-static int put(struct translation *to, uint64_t gpa, uint32_t len, uint32_t write)
-{
-	if (to->nr == to->max)
-		return -EPROTO;
-	to->room[to->nr++] = (struct vas_virtq_segment){ gpa, len, write };
-	return 0;
-}
-
-/* In pieces; one that goes on in the guest's memory where the one before ends is none. */
-static int translate_segment(struct translation *to, const struct vas_virtq_segment *segment)
-{
-	uint32_t first = to->nr, prot = segment->write ? VAS_IOMMU_WRITE : VAS_IOMMU_READ;
-	uint64_t iova = segment->gpa, left, there, gpa;
-	int err = 0;
-
-	if (!segment->len)
-		return put(to, 0, 0, segment->write);
-	for (left = segment->len; left && !err; left -= there) {
-		struct vas_virtq_segment *last = to->nr > first ? &to->room[to->nr - 1] : NULL;
-
-		there = left;
-		if (to->searches++ == MAX_SEARCHES)
-			return -EPROTO;
-		err = find(to->queue, iova, prot, &there, &gpa);
-		if (err)
-			return err;
-		if (last && last->gpa + last->len == gpa)
-			last->len += (uint32_t)there;
-		else
-			err = put(to, gpa, (uint32_t)there, segment->write);
-		iova += there;
-	}
-	return err;
-}
-
-static int translate_chain(struct translation *to, struct vas_virtq_chain *chain)
-{
-	uint32_t i, nr_out = 0;
-	int err;
-
-	for (i = 0; i < chain->nr_out + chain->nr_in; i++) {
-		err = translate_segment(to, &chain->segments[i]);
-		if (err)
-			return err;
-		if (i < chain->nr_out)
-			nr_out = to->nr;
-	}
-	chain->segments = to->room;
-	chain->nr_out = nr_out;
-	chain->nr_in = to->nr - nr_out;
-	return 0;
-}
-
 /* How many of the nr chains; or why not the first. */
 static int translate(struct device_queue *queue, struct vas_virtq_chain *chains, uint32_t nr,
 		     struct vas_virtq_segment *room, uint32_t max)
 {
-	struct translation to = { .queue = queue, .room = room, .max = max };
+	struct vas_virtq_iommu iommu = iommu_of(queue);
 	uint32_t i;
-	int err;
 
 	for (i = 0; i < nr; i++) {
-		err = translate_chain(&to, &chains[i]);
+		int err = vas_virtq_translate_chain(&iommu, &chains[i], room, max);
+
 		if (err)
 			return i ? (int)i : err;
-		to.room += to.nr;
-		to.max -= to.nr;
-		to.nr = 0;
+		room += chains[i].nr_out + chains[i].nr_in;
+		max -= chains[i].nr_out + chains[i].nr_in;
 	}
 	queue->nr_misses = 0;
 	return (int)nr;

@@ -18,7 +18,7 @@
 int queue_iommu_begin(struct device_queue *queue);
 void queue_iommu_end(struct device_queue *queue);
 
-/* In a section: the gpa of all of the range. -EAGAIN: a miss; -EFAULT: it is in several pieces. */
+/* In a section: the gpa of all of the range. -EAGAIN: a miss; -EPROTO: it is in several pieces. */
 int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, uint32_t prot,
 		      uint64_t *gpa);
 

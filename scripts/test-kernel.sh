@@ -13,9 +13,9 @@ top=$(dirname "$scripts")
 # shellcheck source-path=SCRIPTDIR source=vm-machine.sh
 . "$scripts/vm-machine.sh"
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
-all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile net
-	net_life net_hostile net_bus blk_bus migrate hotplug leaks pinning forged watching failing fuzz contract
-	dma echo blk_linux net_linux together beside dkms'
+all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile blk_iommu net
+	net_life net_hostile net_iommu net_bus blk_bus migrate hotplug leaks pinning forged watching failing
+	fuzz contract dma echo blk_linux net_linux together beside dkms'
 modules='vas modules/test/vas_test modules/example/vas_example modules/virtqueue/vas_virtqueue modules/blk/vas_blk
 	modules/net/vas_net modules/dma/vas_dma'
 debug='' long='' only='' kernels='' passed=0 failed=0 skipped=0

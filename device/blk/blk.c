@@ -286,6 +286,9 @@ int blk_open(struct blk *blk, const struct blk_options *options)
 			.max_queues = options->nr_queues,
 			.queue_size = options->queue_size,
 			.needs_vas = options->by_module,
+			.no_iommu = options->by_module ?
+					    "vas_blk.ko is told of none by its keeper" :
+					    NULL,
 		},
 		.is_by_module = options->by_module,
 		.module.fd = -1,

@@ -247,7 +247,7 @@ int net_open(struct net *net, const struct net_options *options)
 			.queue_size = options->queue_size,
 			.needs_vas = kinds[options->kind]->serve != NULL,
 			.no_iommu = kinds[options->kind]->serve ?
-					    "vas_net.ko does not know IOMMUs" :
+					    "vas_net.ko is told of none by its keeper" :
 					    NULL,
 		},
 		.ops = kinds[options->kind],

@@ -117,7 +117,7 @@ static void add_indirect(struct packed_driver *d, const struct part *parts, uint
 			.len = parts[i].len,
 			.flags = part_flags(&parts[i]),
 		};
-	d->desc[first].addr = table;
+	d->desc[first].addr = d->iova + table;
 	d->desc[first].len = nr * (uint32_t)sizeof(*inner);
 	d->desc[first].id = id;
 	advance(d, &d->avail, &d->avail_wrap, 1);

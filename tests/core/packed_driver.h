@@ -13,7 +13,8 @@
 #include "tests/kernel/virtqueue.h"
 
 struct packed_driver {
-	char *ram; /* guest memory from gpa 0 on */
+	char *ram;     /* guest memory from gpa 0 on */
+	uint64_t iova; /* behind an IOMMU: of gpa 0, for tables */
 	uint32_t size;
 	struct vring_packed_desc *desc;
 	struct vring_packed_desc_event *driver;

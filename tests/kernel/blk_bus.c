@@ -267,18 +267,23 @@ static void make_disk(void)
 	snprintf(bus.role.path, sizeof(bus.role.path), "/proc/%d/fd/%d", getpid(), file);
 }
 
-static void begin_idle(bool with_module, bool with_packed)
+static void describe(void)
 {
 	bus.name = "disk";
 	bus.kind = VIRTIO_ID_BLOCK;
 	bus.look = look;
 	bus.stride = 4;
-	bus.is_packed = with_packed;
 	bus.nr_rings = NR_QUEUES;
 	bus.role.nr = BLK_MAX_QUEUES;
 	chance.state = test_seed();
 	is_ended = true;
 	make_disk();
+}
+
+static void begin_idle(bool with_module, bool with_packed)
+{
+	describe();
+	bus.is_packed = with_packed;
 	bus_begin("/dev/vas_blk");
 	if (with_module)
 		bus_take_over(true);
@@ -702,4 +707,10 @@ TEST(a_driver_that_breaks_the_rules_is_told_and_may_reset)
 	is_ended = false;
 	exchange(100);
 	end();
+}
+
+TEST(a_keeper_is_refused_a_disk_behind_an_iommu)
+{
+	describe();
+	bus_refuses_keeper("/dev/vas_blk");
 }

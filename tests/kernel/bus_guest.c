@@ -15,6 +15,9 @@
 #define DRIVER 16384u /* of a ring, behind its descriptors */
 #define DEVICE 32768u
 
+#define NO_IOMMU 3 /* an exit status: refused, in these words: */
+#define WHY	 "device device is behind an IOMMU: vas_"
+
 struct bus_guest bus;
 
 /* ---- who serves --------------------------------------------------------------------------- */
@@ -28,10 +31,12 @@ int bus_role_serve(struct vas_device *device, const struct bus_role *role, int l
 		.look_fd = look_fd,
 	};
 
-	if (bus_serve(device, -1, &options) == -ESHUTDOWN)
+	int err = bus_serve(device, -1, &options);
+
+	if (err == -ESHUTDOWN)
 		return 0;
 	fprintf(stderr, "# %s\n", vas_error());
-	return 1;
+	return err == -EOPNOTSUPP && strstr(vas_error(), WHY) ? NO_IOMMU : 1;
 }
 
 void bus_provide(bool by_module, bool takes_over)
@@ -185,11 +190,21 @@ static void told(struct vas_virtio_server *of, uint32_t what)
 		__atomic_fetch_add(&bus.times_broken, 1, __ATOMIC_SEQ_CST);
 }
 
-static void make_vas(void)
+static int miss(void *user, uint64_t iova, uint32_t prot)
+{
+	(void)user;
+	(void)iova;
+	(void)prot;
+	return -EFAULT;
+}
+
+static void make_vas(bool has_iommu)
 {
 	struct vas_options options = { .limit = 2 * BUS_RAM, .name = "guest" };
 	struct vas_region region = { .size = BUS_RAM, .name = "ram" };
-	struct vas_device_options device = { .name = "device", .kind = bus.kind };
+	struct vas_device_options device = { .name = "device",
+					     .kind = bus.kind,
+					     .miss = has_iommu ? miss : NULL };
 
 	CHECK_OK(vas_create(&options, &bus.vas));
 	CHECK_OK(vas_region_add(bus.vas, &region, NULL));
@@ -200,11 +215,16 @@ static void make_vas(void)
 	CHECK(bus.ram != MAP_FAILED);
 }
 
-void bus_begin(const char *module_device)
+static void needs(const char *module_device)
 {
 	if (access(module_device, F_OK))
 		test_skip("there is no %s: its module is not loaded", module_device);
-	make_vas();
+}
+
+void bus_begin(const char *module_device)
+{
+	needs(module_device);
+	make_vas(false);
 	bus_provide(false, false); /* offers the guest what both have */
 	CHECK_OK(vas_device_wait(bus.device, TEST_HANG_NS));
 	bus.server = vas_device_server(bus.device);
@@ -230,6 +250,18 @@ void bus_end(void)
 	vas_device_remove(bus.device);
 	vas_serve_end(bus.serve);
 	vas_destroy(bus.vas);
+}
+
+void bus_refuses_keeper(const char *module_device)
+{
+	int status;
+
+	needs(module_device);
+	make_vas(true);
+	bus_provide(true, false);
+	CHECK_EQ(waitpid(bus.pid, &status, 0), bus.pid);
+	CHECK(WIFEXITED(status));
+	CHECK_EQ(WEXITSTATUS(status), NO_IOMMU);
 }
 
 /* ---- what is seen of it ------------------------------------------------------------------- */

@@ -73,6 +73,9 @@ int bus_role_serve(struct vas_device *device, const struct bus_role *role, int l
 void bus_begin(const char *module_device);
 void bus_end(void);
 
+/* The device is behind an IOMMU: who keeps a module for it is refused, and says why. */
+void bus_refuses_keeper(const char *module_device);
+
 /* The device is reset, or new: its driver begins. */
 void bus_start_driver(void);
 

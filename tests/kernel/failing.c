@@ -221,6 +221,35 @@ static int serve_network(void)
 	return err;
 }
 
+/* What is behind an IOMMU that says the same of all of it. */
+static int set_view(int fd)
+{
+	struct vas_queue_view view = { .max_entries = 100 };
+	struct vas_queue_map map = { .size = RAM, .prot = VAS_QUEUE_READ | VAS_QUEUE_WRITE };
+	struct vas_queue_maps maps = { .maps = (uintptr_t)&map, .nr = 1 };
+
+	return ioctl(fd, VAS_QUEUE_VIEW, &view) || ioctl(fd, VAS_QUEUE_MAP, &maps) ? -errno : 0;
+}
+
+static int serve_network_by_iovas(void)
+{
+	struct vas_net_open arg = { .features = VERSION_1 | 1ull << 33, .nr_pairs = 1 };
+	int err;
+
+	network.net = open("/dev/vas_net", O_RDWR | O_CLOEXEC);
+	if (network.net < 0)
+		return -errno;
+	err = net_guest_open(&network, arg);
+	if (!err)
+		err = set_view(network.net);
+	if (!err)
+		err = net_guest_start(&network, 0, 0);
+	if (!err)
+		err = net_guest_start(&network, 1, 0);
+	close(network.net);
+	return err;
+}
+
 static int all_is_let_go(void *unused)
 {
 	(void)unused;
@@ -296,5 +325,6 @@ TEST(networks_fail_cleanly)
 	close(network.sock);
 	close(network.net);
 	fails_cleanly("net", serve_network);
+	fails_cleanly("net by iovas", serve_network_by_iovas);
 	end();
 }

@@ -298,6 +298,37 @@ static void do_foo(struct fuzz *f)
 		return; /* as above */
 }
 
+static void do_view(struct fuzz *f, int fd)
+{
+	struct vas_queue_view view = { .max_entries = (uint32_t)below(f, 64) };
+	struct vas_queue_map map = {
+		.iova = below(f, 2) ? below(f, 64) * 4096 : fuzz_number(f),
+		.size = below(f, 4) ? 4096 : fuzz_number(f),
+		.gpa = below(f, 4) ? below(f, 64) * 4096 : fuzz_number(f),
+		.prot = (uint32_t)below(f, 4),
+	};
+	struct vas_queue_maps maps = { .maps = (uintptr_t)&map, .nr = (uint32_t)below(f, 2) };
+	struct vas_queue_unmap unmap = { .iova = below(f, 64) * 4096,
+					 .size = below(f, 2) ? 4096 : fuzz_number(f),
+					 .timeout_ms = (uint32_t)below(f, 20) };
+	struct vas_queue_misses misses = { .misses = (uintptr_t)f->buf,
+					   .nr = (uint32_t)below(f, 300) };
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	uint64_t iova = below(f, 64) * 4096;
+
+	ioctl(fd, VAS_QUEUE_VIEW, &view);
+	for (uint64_t nr = below(f, 8); nr; nr--) {
+		map.iova += 4096;
+		ioctl(fd, VAS_QUEUE_MAP, &maps);
+	}
+	if (below(f, 2))
+		ioctl(fd, VAS_QUEUE_UNMAP, &unmap);
+	if (below(f, 4) == 0)
+		ioctl(fd, VAS_QUEUE_REFUSE, &iova);
+	if (poll(&poll_fd, 1, 0) == 1)
+		ioctl(fd, VAS_QUEUE_MISSES, &misses);
+}
+
 static void do_disk(struct fuzz *f)
 {
 	struct vas_blk_open open_arg = {
@@ -329,6 +360,7 @@ static void do_disk(struct fuzz *f)
 	if (f->blk < 0)
 		f->blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
 	ioctl(f->blk, VAS_BLK_OPEN, &open_arg);
+	do_view(f, f->blk);
 	if (below(f, 8) == 0)
 		ioctl(f->blk, VAS_BLK_SET_FEATURES, &open_arg.features);
 	if (below(f, 4) == 0)
@@ -377,6 +409,7 @@ static void do_network(struct fuzz *f)
 		ioctl(f->net, VAS_NET_SET_FEATURES, &open_arg.features);
 	if (below(f, 4) == 0)
 		ioctl(f->net, VAS_NET_KEEP, &keep);
+	do_view(f, f->net);
 	ioctl(f->net, VAS_NET_START, &queue);
 	if (below(f, 3) == 0)
 		ioctl(f->net, VAS_NET_STOP, &stopped);

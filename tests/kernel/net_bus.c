@@ -332,14 +332,19 @@ static void look(void)
 	look_at_rings(true);
 }
 
-static void begin(bool with_module, bool with_packed)
+static void describe(void)
 {
 	bus.name = "network";
 	bus.kind = VIRTIO_ID_NET;
 	bus.look = look;
 	bus.stride = 1;
-	bus.is_packed = with_packed;
 	bus.role.nr += !bus.role.nr;
+}
+
+static void begin(bool with_module, bool with_packed)
+{
+	describe();
+	bus.is_packed = with_packed;
 	bus.nr_rings = 2 * bus.role.nr + 1;
 	bus.uncalled = 1u << TX;
 	bus_begin("/dev/vas_net");
@@ -636,4 +641,10 @@ TEST(a_driver_says_how_many_pairs_it_uses)
 	use_pairs(2);
 	test_wait(sends_by, &two, TEST_HANG_MS);
 	end();
+}
+
+TEST(a_keeper_is_refused_a_network_behind_an_iommu)
+{
+	describe();
+	bus_refuses_keeper("/dev/vas_net");
 }

@@ -54,7 +54,7 @@ static uint16_t add_indirect(struct virtqueue *q, const struct part *parts, int 
 
 	for (int i = 0; i < nr; i++)
 		fill(&inner[i], &parts[i], i + 1 < nr, (uint16_t)(i + 1));
-	q->desc[head] = (struct vring_desc){ .addr = table,
+	q->desc[head] = (struct vring_desc){ .addr = q->iova + table,
 					     .len = (uint32_t)nr * sizeof(*inner),
 					     .flags = VRING_DESC_F_INDIRECT };
 	return head;

@@ -10,6 +10,7 @@ struct virtqueue {
 	char *ram; /* guest memory from gpa 0 on */
 	uint32_t size;
 	uint64_t desc_gpa, avail_gpa, used_gpa;
+	uint64_t iova; /* behind an IOMMU: of gpa 0, for tables */
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;

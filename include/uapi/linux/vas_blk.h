@@ -23,7 +23,7 @@
  */
 #define VAS_BLK_FEATURES                                                                          \
 	(1ull << 28 /* INDIRECT_DESC */ | 1ull << 29 /* EVENT_IDX */ | 1ull << 32 /* VERSION_1 */ \
-	 | 1ull << 34								/* RING_PACKED */ \
+	 | 1ull << 33 /* ACCESS_PLATFORM: see vas_queue.h */ | 1ull << 34	/* RING_PACKED */ \
 	 | 1ull << 2 /* BLK_F_SEG_MAX */ | 1ull << 5 /* BLK_F_RO */ | 1ull << 6 /* BLK_SIZE */    \
 	 | 1ull << 9 /* BLK_F_FLUSH */ | 1ull << 12 /* BLK_F_MQ */ | 1ull << 13 /* DISCARD */     \
 	 | 1ull << 14 /* BLK_F_WRITE_ZEROES */)

@@ -13,6 +13,7 @@
 #ifndef VAS_QUEUE_H
 #define VAS_QUEUE_H
 
+#include <linux/ioctl.h>
 #include <linux/types.h>
 
 /*
@@ -57,5 +58,89 @@ struct vas_queue_stopped {
 	__u32 pad;
 	__u64 nr_requests; /* out; of a network device: packets */
 };
+
+/*
+ * A device behind an IOMMU. If the driver has accepted VIRTIO_F_ACCESS_PLATFORM, the parts of its
+ * rings, and all addresses in there, are iovas: what they stand for is in the device's view.
+ *
+ *	VAS_QUEUE_VIEW		makes it, empty; once, after VAS_NET_OPEN or VAS_BLK_OPEN
+ *	VAS_QUEUE_MAP		from now on iovas stand for gpas; who has missed one goes on
+ *	VAS_QUEUE_UNMAP		these do not any more, and no queue uses any of them
+ *	VAS_QUEUE_REFUSE	there is no such iova: the queue that has missed it breaks
+ *	VAS_QUEUE_MISSES	what was missed, or will be, since the last call
+ *
+ * These are for any device's file, by any thread and several at once; before there is a view they
+ * are -ENXIO. The file polls readable (POLLIN) while there are misses to be told.
+ *
+ * The view is a TLB: what is not there is missed, asked for, and waited for, ten seconds at most;
+ * then the queue breaks. A queue that stops, is frozen or loses its ring does not wait. A miss is
+ * told once; one that has no answer for ten seconds may be told again. A map answers it, also one
+ * that was there already; a refusal does. What is mapped stays so while queues stop and start, and
+ * whatever their driver accepts.
+ *
+ * Without VIRTIO_F_ACCESS_PLATFORM all addresses are gpas. With it and no view, no queue starts:
+ * -ENXIO.
+ */
+#define VAS_QUEUE_READ	1u /* the device may, or wants to */
+#define VAS_QUEUE_WRITE 2u
+
+#define VAS_QUEUE_MAX_ENTRIES 65536u
+#define VAS_QUEUE_MAX_MAPS    1024u /* of one call */
+#define VAS_QUEUE_MAX_WAIT_MS 10000u
+
+struct vas_queue_view {
+	__u32 max_entries; /* 1 to VAS_QUEUE_MAX_ENTRIES, each of about 150 bytes of memory */
+	__u32 pad;
+};
+
+/* No alignment is needed. A range may end with the address space, and not go round its end. */
+struct vas_queue_map {
+	__u64 iova;
+	__u64 size; /* not 0 */
+	__u64 gpa;
+	__u32 prot;
+	__u32 pad;
+};
+
+/*
+ * In their order, up to the first that fails. -EINVAL: it makes no sense; -EEXIST: some of it is
+ * mapped, and does not say the same of all of it; -ENOSPC: all entries are in use: unmap some, or
+ * all.
+ */
+struct vas_queue_maps {
+	__u64 maps; /* address of nr struct vas_queue_map */
+	__u32 nr;   /* in: at most VAS_QUEUE_MAX_MAPS; out: how many were done */
+	__u32 pad;
+};
+
+/*
+ * Entries go as a whole, also those of which a part is outside of the range. -ETIMEDOUT, -EINTR: a
+ * queue may still use them: nothing may be told to the guest before the same call has returned 0.
+ */
+struct vas_queue_unmap {
+	__u64 iova;
+	__u64 size;	  /* 0, or more than there is: up to the end of the address space */
+	__u32 timeout_ms; /* at most VAS_QUEUE_MAX_WAIT_MS */
+	__u32 pad;
+};
+
+struct vas_queue_miss {
+	__u64 iova;
+	__u32 prot; /* how it is wanted: one of the two */
+	__u32 pad;
+};
+
+/* Does not wait: there may be none. */
+struct vas_queue_misses {
+	__u64 misses; /* address of room for nr struct vas_queue_miss */
+	__u32 nr;     /* in, and out: how many there are */
+	__u32 pad;
+};
+
+#define VAS_QUEUE_VIEW	 _IOW(0xe8, 0x70, struct vas_queue_view)
+#define VAS_QUEUE_MAP	 _IOWR(0xe8, 0x71, struct vas_queue_maps)
+#define VAS_QUEUE_UNMAP	 _IOW(0xe8, 0x72, struct vas_queue_unmap)
+#define VAS_QUEUE_REFUSE _IOW(0xe8, 0x73, __u64)
+#define VAS_QUEUE_MISSES _IOWR(0xe8, 0x74, struct vas_queue_misses)
 
 #endif

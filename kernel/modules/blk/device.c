@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/virtio_blk.h>
@@ -127,6 +128,8 @@ static long do_ioctl(struct target *target, unsigned int cmd, void __user *user)
 		return ioctl_set_capacity(target, user);
 	case VAS_BLK_KEEP:
 		return vas_queue_set_keep(&target->set, user);
+	case VAS_QUEUE_VIEW:
+		return vas_queue_set_view(&target->set, user);
 	default:
 		return -ENOTTY;
 	}
@@ -135,12 +138,22 @@ static long do_ioctl(struct target *target, unsigned int cmd, void __user *user)
 static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct target *target = file->private_data;
-	long result;
+	void __user *user = (void __user *)arg;
+	long result = vas_queue_view_ioctl(&target->set, cmd, user);
 
+	if (result != -ENOTTY)
+		return result;
 	mutex_lock(&target->lock);
-	result = do_ioctl(target, cmd, (void __user *)arg);
+	result = do_ioctl(target, cmd, user);
 	mutex_unlock(&target->lock);
 	return result;
+}
+
+static __poll_t blk_poll(struct file *file, poll_table *table)
+{
+	struct target *target = file->private_data;
+
+	return vas_queue_view_poll(&target->set, file, table);
 }
 
 static int blk_open(struct inode *inode, struct file *file)
@@ -173,6 +186,7 @@ static const struct file_operations blk_fops = {
 	.open = blk_open,
 	.release = blk_release,
 	.unlocked_ioctl = blk_ioctl,
+	.poll = blk_poll,
 };
 
 static struct miscdevice blk_device = {

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -205,6 +206,8 @@ static long do_ioctl(struct port *port, unsigned int cmd, void __user *user)
 		return ioctl_set_features(port, user);
 	case VAS_NET_KEEP:
 		return vas_queue_set_keep(&port->set, user);
+	case VAS_QUEUE_VIEW:
+		return vas_queue_set_view(&port->set, user);
 	default:
 		return -ENOTTY;
 	}
@@ -213,12 +216,21 @@ static long do_ioctl(struct port *port, unsigned int cmd, void __user *user)
 static long net_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct port *port = file->private_data;
-	long result;
+	long result = vas_queue_view_ioctl(&port->set, cmd, (void __user *)arg);
 
+	if (result != -ENOTTY)
+		return result;
 	mutex_lock(&port->lock);
 	result = do_ioctl(port, cmd, (void __user *)arg);
 	mutex_unlock(&port->lock);
 	return result;
+}
+
+static __poll_t net_poll(struct file *file, poll_table *table)
+{
+	struct port *port = file->private_data;
+
+	return vas_queue_view_poll(&port->set, file, table);
 }
 
 static int net_open(struct inode *inode, struct file *file)
@@ -251,6 +263,7 @@ static const struct file_operations net_fops = {
 	.open = net_open,
 	.release = net_release,
 	.unlocked_ioctl = net_ioctl,
+	.poll = net_poll,
 };
 
 static struct miscdevice net_device = {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include "iommu.h"
 #include "queue.h"
 
 #include <linux/kthread.h>
@@ -44,6 +45,8 @@ static void set_taken(struct vas_queue *queue, bool is_taken)
 {
 	spin_lock_bh(&queue->gate);
 	queue->is_taken = is_taken;
+	if (unlikely(queue->iommu) && is_taken)
+		queue->generation = view_generation(queue->iommu->view);
 	spin_unlock_bh(&queue->gate);
 }
 
@@ -56,6 +59,8 @@ static void lock_queue(struct vas_queue *queue)
 static void unlock_queue(struct vas_queue *queue)
 {
 	set_taken(queue, false);
+	if (unlikely(queue->iommu) && atomic_read(&queue->nr_waiting))
+		wake_up_all(&queue->ended);
 	mutex_unlock(&queue->lock);
 }
 
@@ -65,6 +70,35 @@ static void claim_queue(struct vas_queue *queue)
 	atomic_inc(&queue->nr_waiting);
 	lock_queue(queue);
 	atomic_dec(&queue->nr_waiting);
+}
+
+/* Somebody has it since before that: what was unmapped then may be in use. */
+static bool is_inside(struct vas_queue *queue, u64 generation)
+{
+	bool result;
+
+	spin_lock_bh(&queue->gate);
+	result = queue->is_taken && queue->iommu && queue->generation < generation;
+	spin_unlock_bh(&queue->gate);
+	return result;
+}
+
+/*
+ * Until each section has ended that began with an older generation of the view, that of who holds
+ * the gate among them. 0; -ETIMEDOUT: one has not, at the deadline; -EINTR: the caller is killed.
+ */
+int vas_queue_wait_for_section(struct vas_queue *queue, u64 generation, unsigned long deadline)
+{
+	long left = time_before(jiffies, deadline) ? deadline - jiffies : 0;
+
+	if (!is_inside(queue, generation))
+		return 0;
+	atomic_inc(&queue->nr_waiting);
+	left = wait_event_killable_timeout(queue->ended, !is_inside(queue, generation), left);
+	atomic_dec(&queue->nr_waiting);
+	if (left < 0)
+		return -EINTR;
+	return left ? 0 : -ETIMEDOUT;
 }
 
 /* The driver hears of what was answered since it did last, if it wants to. */
@@ -96,7 +130,8 @@ bool vas_queue_try_begin(struct vas_queue *queue)
 	if (irqs_disabled() || !spin_trylock(&queue->gate))
 		return false;
 	if (queue->is_taken || queue->is_quiet || queue->is_halted || queue->is_broken ||
-	    !queue->ring.maps[0] || atomic_read(&queue->nr_waiting)) {
+	    !queue->ring.maps[0] || atomic_read(&queue->nr_waiting) ||
+	    (unlikely(queue->iommu) && !queue_iommu_is_here(queue))) {
 		spin_unlock(&queue->gate);
 		return false;
 	}
@@ -137,6 +172,8 @@ EXPORT_SYMBOL_GPL(vas_queue_is_wanted);
  */
 int vas_queue_peek(struct vas_queue *queue)
 {
+	if (unlikely(queue->iommu))
+		return queue_iommu_peek(queue);
 	return vas_virtq_peek(&queue->ring.queue, queue->ring.queue.format, &queue->chain);
 }
 EXPORT_SYMBOL_GPL(vas_queue_peek);
@@ -184,17 +221,43 @@ static bool is_passing(int err)
 	return err == -EAGAIN || err == -EINTR || err == -ENOMEM;
 }
 
+static int serve_ring(struct vas_queue *queue)
+{
+	int result = unlikely(queue->iommu) ? queue_iommu_follow(queue) : 0;
+
+	if (result)
+		return result;
+	if (vas_ring_map(&queue->ring))
+		return -EAGAIN;
+	result = queue->ops->serve(queue);
+	tell_driver(queue);
+	return result;
+}
+
+/* -EAGAIN: sleep until there is an answer; 1: there is one; or an error: none, and it breaks. */
+static int request_missed(struct vas_queue *queue)
+{
+	long result = queue_iommu_request(queue);
+
+	if (result < 0)
+		return result;
+	queue->retry_after = result;
+	return result ? -EAGAIN : 1;
+}
+
 /* The lock is held. 0: nothing left to do; 1: more; or an error: not now, or it is broken. */
 static int serve_batch(struct vas_queue *queue)
 {
 	int result;
 
+	queue->retry_after = RETRY_AFTER;
 	if (queue->is_broken)
 		return 0;
-	if (queue->is_quiet || queue->is_halted || vas_ring_map(&queue->ring))
+	if (queue->is_quiet || queue->is_halted)
 		return -EAGAIN;
-	result = queue->ops->serve(queue);
-	tell_driver(queue);
+	result = serve_ring(queue);
+	if (unlikely(queue->iommu) && result == -EAGAIN && queue->iommu->has_missed)
+		result = request_missed(queue);
 	if (result < 0 && !is_passing(result))
 		break_queue(queue);
 	return result;
@@ -231,7 +294,8 @@ static int queue_thread(void *data)
 		if (result > 0)
 			cond_resched();
 		else
-			sleep_until_kicked(queue, result ? RETRY_AFTER : MAX_SCHEDULE_TIMEOUT);
+			sleep_until_kicked(queue,
+					   result ? queue->retry_after : MAX_SCHEDULE_TIMEOUT);
 	}
 	return 0;
 }
@@ -261,6 +325,9 @@ void vas_queue_set_quiet(struct vas_queue *queue, const struct vas_mapping *mapp
 	claim_queue(queue);
 	if (vas_ring_has(&queue->ring, mapping))
 		queue->is_quiet = quiet;
+	/* The time that it was frozen is none of who is to answer. */
+	if (unlikely(queue->iommu))
+		queue_iommu_forget(queue);
 	unlock_queue(queue);
 	vas_queue_wake(queue);
 }
@@ -319,6 +386,11 @@ static int init_ring(struct vas_queue *queue, const struct vas_queue_set *set,
 	return vas_ring_init(ring, arg->size, ring_flags(set->features), arg->base);
 }
 
+static bool is_behind_iommu(const struct vas_queue_set *set)
+{
+	return set->features & 1ull << VIRTIO_F_ACCESS_PLATFORM;
+}
+
 static int init_thread(struct vas_queue *queue, const struct vas_queue_set *set, u32 index)
 {
 	queue->thread = kthread_create(queue_thread, queue, "%s-%u", set->name, index);
@@ -344,7 +416,11 @@ int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
 	queue->is_halted = true;
 	mutex_init(&queue->lock);
 	spin_lock_init(&queue->gate);
-	queue->chain.max_segments = VAS_RING_MAX_SEGMENTS;
+	init_waitqueue_head(&queue->ended);
+	if (is_behind_iommu(set) && !set->view)
+		return -ENXIO;
+	queue->chain.max_segments =
+		is_behind_iommu(set) ? IOMMU_MAX_SEGMENTS : VAS_RING_MAX_SEGMENTS;
 	queue->chain.segments =
 		kvmalloc_array(queue->chain.max_segments, sizeof(*queue->chain.segments),
 			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
@@ -353,9 +429,13 @@ int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
 	err = init_ring(queue, set, arg);
 	if (err)
 		goto err_free_segments;
-	err = init_thread(queue, set, arg->index);
+	if (is_behind_iommu(set))
+		err = queue_iommu_create(queue, set->view);
 	if (err)
 		goto err_clean_ring;
+	err = init_thread(queue, set, arg->index);
+	if (err)
+		goto err_destroy_iommu;
 	err = attach_events(queue, arg);
 	if (err)
 		goto err_stop_thread;
@@ -364,6 +444,8 @@ int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
 	return 0;
 err_stop_thread:
 	stop_thread(queue);
+err_destroy_iommu:
+	queue_iommu_destroy(queue);
 err_clean_ring:
 	vas_ring_clean(&queue->ring);
 err_free_segments:
@@ -397,10 +479,14 @@ void vas_queue_stop(struct vas_queue *queue)
 	if (queue->ops->stopping)
 		queue->ops->stopping(queue);
 	detach_events(queue);
+	/* Nor does its thread ask any more. */
+	if (queue->iommu)
+		queue_iommu_forget(queue);
 	stop_thread(queue);
 	lock_queue(queue);
 	vas_ring_clean(&queue->ring);
 	unlock_queue(queue);
+	queue_iommu_destroy(queue);
 	kvfree(queue->chain.segments);
 	queue->ops->free(queue);
 }

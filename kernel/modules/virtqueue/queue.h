@@ -12,6 +12,7 @@
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
+#include <linux/wait.h>
 
 #include <linux/vas.h>
 
@@ -22,9 +23,12 @@
 
 struct file;
 struct page;
+struct poll_table_struct;
+struct queue_iommu;
 struct task_struct;
 struct vas_queue;
 struct vas_queue_set;
+struct view;
 
 /**
  * struct vas_queue_ops - a device, as its queues need it
@@ -60,13 +64,18 @@ struct vas_queue_ops {
  *	served
  * @gate: the same, against those who may not: they hold it meanwhile
  * @is_taken: somebody has @lock. Under @gate
- * @nr_waiting: others that want @lock: then nothing further is served before they have had it
+ * @nr_waiting: others that want @lock, or that it is let go of: then nothing further is served
+ *	before that
+ * @ended: is woken for the latter
+ * @iommu: NULL: there is none between the driver and memory
+ * @generation: of the view, when @lock was taken. Under @gate
  * @ring: the queue in guest memory
  * @is_quiet: the memory is frozen
  * @is_halted: the set does not have it yet, or not for long: nobody could ask it to be quiet
  * @is_broken: the ring made no sense; nothing more is served
  * @is_kicked: there may be something to do
  * @has_err: @err is attached
+ * @retry_after: the thread looks again after so many jiffies, where it could not go on
  * @thread: serves
  * @kick: sets @is_kicked
  * @call: interrupts the guest
@@ -81,12 +90,16 @@ struct vas_queue {
 	spinlock_t gate;
 	bool is_taken;
 	atomic_t nr_waiting;
+	wait_queue_head_t ended;
+	struct queue_iommu *iommu;
+	u64 generation;
 	struct vas_ring ring;
 	bool is_quiet;
 	bool is_halted;
 	bool is_broken;
 	bool is_kicked;
 	bool has_err;
+	long retry_after;
 	struct task_struct *thread;
 	struct vas_doorbell kick;
 	struct vas_irq call;
@@ -112,6 +125,8 @@ struct vas_queue_kept {
  * @name: of threads
  * @file: that it was bound by, of which others may see by a lock that a queue may run
  * @vas: the guest's memory; NULL before vas_queue_set_bind()
+ * @view: what the device sees through an IOMMU; NULL before vas_queue_set_view()
+ * @asked: is woken when the user is to be asked for a part of @view
  * @features: as negotiated
  * @lock: protects @queues; vas_ops read it, so it is not held where a queue stops
  * @queues: those that run
@@ -126,6 +141,8 @@ struct vas_queue_set {
 	const char *name;
 	struct file *file;
 	struct vas *vas;
+	struct view *view;
+	wait_queue_head_t asked;
 	u64 features;
 	struct rw_semaphore lock;
 	struct vas_queue *queues[VAS_QUEUE_MAX];
@@ -133,8 +150,8 @@ struct vas_queue_set {
 	struct completion released;
 };
 
-/* What all rings understand: INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED. */
-#define VAS_QUEUE_FEATURES (1ull << 28 | 1ull << 29 | 1ull << 32 | 1ull << 34)
+/* What all rings understand: INDIRECT_DESC, EVENT_IDX, VERSION_1, ACCESS_PLATFORM, RING_PACKED. */
+#define VAS_QUEUE_FEATURES (1ull << 28 | 1ull << 29 | 1ull << 32 | 1ull << 33 | 1ull << 34)
 
 /* A binding with a set as its priv. Each module has its own, and stays while that lives. */
 #define VAS_QUEUE_SET_OPS(_name)                                                           \
@@ -160,6 +177,12 @@ bool vas_queue_set_is_idle(const struct vas_queue_set *set);
 void vas_queue_set_stop_all(struct vas_queue_set *set);
 void vas_queue_set_clean(struct vas_queue_set *set);
 
+/* A device's file: its IOMMU. set_view.c */
+long vas_queue_set_view(struct vas_queue_set *set, const void __user *arg);
+long vas_queue_view_ioctl(struct vas_queue_set *set, unsigned int cmd, void __user *arg);
+__poll_t vas_queue_view_poll(struct vas_queue_set *set, struct file *file,
+			     struct poll_table_struct *table);
+
 void vas_queue_wake(struct vas_queue *queue);
 bool vas_queue_try_begin(struct vas_queue *queue);
 void vas_queue_end(struct vas_queue *queue);
@@ -183,6 +206,7 @@ int vas_queue_start(struct vas_queue *queue, const struct vas_queue_set *set,
 void vas_queue_go(struct vas_queue *queue);
 void vas_queue_halt(struct vas_queue *queue, struct vas_queue_stopped *stopped);
 void vas_queue_stop(struct vas_queue *queue);
+int vas_queue_wait_for_section(struct vas_queue *queue, u64 generation, unsigned long deadline);
 void vas_queue_unmap(struct vas_queue *queue, const struct vas_mapping *mapping);
 void vas_queue_set_quiet(struct vas_queue *queue, const struct vas_mapping *mapping, bool quiet);
 

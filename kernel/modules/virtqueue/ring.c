@@ -14,7 +14,7 @@ static u32 ring_size(const struct vas_ring *ring)
 	return is_packed(ring) ? ring->queue.packed.size : ring->queue.split.size;
 }
 
-static u64 part_size(const struct vas_ring *ring, int part)
+u64 vas_ring_part_size(const struct vas_ring *ring, int part)
 {
 	return is_packed(ring) ? vas_packed_part_size(part, ring_size(ring)) :
 				 vas_split_part_size(part, ring_size(ring));
@@ -25,7 +25,7 @@ static u64 part_align(const struct vas_ring *ring, int part)
 	return is_packed(ring) ? vas_packed_part_align(part) : vas_split_part_align(part);
 }
 
-static bool part_is_written(const struct vas_ring *ring, int part)
+bool vas_ring_part_is_written(const struct vas_ring *ring, int part)
 {
 	return is_packed(ring) ? part != VAS_PACKED_DRIVER : part == VAS_SPLIT_USED;
 }
@@ -48,12 +48,21 @@ static struct vas_virtq_tables *tables_of(struct vas_ring *ring)
 	return is_packed(ring) ? &ring->queue.packed.tables : &ring->queue.split.tables;
 }
 
-static int read_table(void *user, uint64_t gpa, void *to, uint32_t len)
+int vas_ring_read(const struct vas_ring *ring, u64 gpa, void *to, u32 len)
 {
-	const struct vas_ring *ring = user;
-
 	return ring->no_sleep ? vas_copy_from_atomic(ring->vas, gpa, to, len, NULL) :
 				vas_copy_from(ring->vas, gpa, to, len, NULL);
+}
+
+static int read_table(void *user, uint64_t gpa, void *to, uint32_t len)
+{
+	return vas_ring_read(user, gpa, to, len);
+}
+
+void vas_ring_set_reader(struct vas_ring *ring, vas_ring_reader *read, void *user)
+{
+	tables_of(ring)->read = read;
+	tables_of(ring)->user = user;
 }
 
 /* A device that has stopped owes no answers. */
@@ -70,12 +79,15 @@ static int set_base(struct vas_ring *ring, u32 base)
 	return 0;
 }
 
-static bool is_valid(const struct vas_ring *ring, u32 size)
+static bool is_size_valid(const struct vas_ring *ring, u32 size)
+{
+	return is_packed(ring) ? vas_packed_size_is_valid(size) : vas_split_size_is_valid(size);
+}
+
+bool vas_ring_is_aligned(const struct vas_ring *ring)
 {
 	int part;
 
-	if (is_packed(ring) ? !vas_packed_size_is_valid(size) : !vas_split_size_is_valid(size))
-		return false;
 	for (part = 0; part < VAS_RING_NR_PARTS; part++)
 		if (ring->gpa[part] % part_align(ring, part))
 			return false;
@@ -92,7 +104,7 @@ int vas_ring_init(struct vas_ring *ring, u32 size, u32 flags, u32 base)
 	};
 	int err;
 
-	if (!is_valid(ring, size))
+	if (!is_size_valid(ring, size) || !vas_ring_is_aligned(ring))
 		return -EINVAL;
 	if (is_packed(ring))
 		ring->queue.packed = (struct vas_packed_queue){ .size = size, .flags = flags };
@@ -140,8 +152,9 @@ int vas_ring_map(struct vas_ring *ring)
 	if (ring->maps[0])
 		return 0;
 	for (part = 0; part < VAS_RING_NR_PARTS; part++) {
-		err = vas_mapping_create(ring->vas, ring->gpa[part], part_size(ring, part),
-					 part_is_written(ring, part) ? VAS_MAPPING_WRITE : 0,
+		err = vas_mapping_create(ring->vas, ring->gpa[part], vas_ring_part_size(ring, part),
+					 vas_ring_part_is_written(ring, part) ? VAS_MAPPING_WRITE :
+										0,
 					 &ring->maps[part]);
 		if (err)
 			goto err_unmap;

@@ -11,6 +11,7 @@
 #include <linux/virtio_config.h>
 
 #include "queue.h"
+#include "view.h"
 
 /**
  * vas_queue_invalidate - struct vas_ops' invalidate
@@ -91,6 +92,7 @@ void vas_queue_set_init(struct vas_queue_set *set, const struct vas_queue_ops *o
 {
 	init_rwsem(&set->lock);
 	init_completion(&set->released);
+	init_waitqueue_head(&set->asked);
 	set->ops = ops;
 	set->name = name;
 }
@@ -213,8 +215,8 @@ static int start_queue(struct vas_queue_set *set, const struct vas_queue_start *
  *
  * A place that was to be kept for it is forgotten if it cannot be started.
  *
- * Return: 0; -EFAULT; -EINVAL: it makes no sense; -ENXIO: not bound; -EBUSY: it runs; -ENOMEM;
- * -EBADF, or what else its fds are.
+ * Return: 0; -EFAULT; -EINVAL: it makes no sense; -ENXIO: not bound, or its device is behind an
+ * IOMMU and has no view; -EBUSY: it runs; -ENOMEM; -EBADF, or what else its fds are.
  */
 long vas_queue_set_start(struct vas_queue_set *set, const void __user *arg)
 {
@@ -348,6 +350,8 @@ void vas_queue_set_clean(struct vas_queue_set *set)
 	reinit_completion(&set->released);
 	fput(set->file);
 	set->file = NULL;
+	view_destroy(set->view);
+	set->view = NULL;
 }
 EXPORT_SYMBOL_GPL(vas_queue_set_clean);
 
