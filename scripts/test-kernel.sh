@@ -129,7 +129,7 @@ machine_options()
 	# Every 200th access is watched for a while; that is 20 times as often as by default.
 	[ "$1" != kcsan ] || echo --append kcsan.skip_watch=200
 	! is_from_source "$1" || echo --env TEST_BUS_ROUNDS=10
-	is_from_source "$1" || echo --with-kvm
+	is_from_source "$1" || echo --with-kvm --modprobe loop
 }
 
 # make_guest NAME MODULE...: a Linux guest for the machine's own KVM: what it does is NAME_linux_init.c
