@@ -14,7 +14,7 @@ top=$(dirname "$scripts")
 . "$scripts/vm-machine.sh"
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
 all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile net
-	net_life net_hostile net_bus blk_bus migrate hotplug leaks pinning forged watching failing fuzz contract
+	net_life net_hostile net_bus blk_bus devices migrate hotplug leaks pinning forged watching failing fuzz contract
 	dma echo blk_linux net_linux together beside dkms'
 modules='vas modules/test/vas_test modules/example/vas_example modules/virtqueue/vas_virtqueue modules/blk/vas_blk
 	modules/net/vas_net modules/dma/vas_dma'
