@@ -14,7 +14,7 @@ top=$(dirname "$scripts")
 . "$scripts/vm-machine.sh"
 build=${VAS_KERNEL_BUILD:-$top/build-kernel}
 all='guests binding copies maps lists events driving modules dirty foo blk blk_hostile blk_iommu net
-	net_life net_hostile net_iommu net_bus blk_bus migrate hotplug leaks pinning forged watching failing
+	net_life net_hostile net_iommu net_bus blk_bus devices migrate hotplug leaks pinning forged watching failing
 	fuzz contract dma echo blk_linux net_linux together beside dkms'
 modules='vas modules/test/vas_test modules/example/vas_example modules/virtqueue/vas_virtqueue modules/blk/vas_blk
 	modules/net/vas_net modules/dma/vas_dma'
@@ -129,7 +129,7 @@ machine_options()
 	# Every 200th access is watched for a while; that is 20 times as often as by default.
 	[ "$1" != kcsan ] || echo --append kcsan.skip_watch=200
 	! is_from_source "$1" || echo --env TEST_BUS_ROUNDS=10
-	is_from_source "$1" || echo --with-kvm
+	is_from_source "$1" || echo --with-kvm --modprobe loop
 }
 
 # make_guest NAME MODULE...: a Linux guest for the machine's own KVM: what it does is NAME_linux_init.c

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * What holds for every device on the bus, whoever serves it: a thread of the owner's process, or
- * another process. A rule is run for each of these subjects, with an entropy device.
+ * What holds for every device on the bus, whoever serves it: a thread of the owner's process or
+ * another process, with an entropy device, or a module that a process keeps, with a disk. A rule is
+ * run for each of these subjects.
  */
 #include <errno.h>
+#include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
@@ -23,6 +25,7 @@
 #include <vas/serve.h>
 #include <vas/vas.h>
 
+#include "device/blk/blk.h"
 #include "device/bus/bus.h"
 #include "device/rng/rng.h"
 #include "tests/device/front_end.h"
@@ -31,7 +34,8 @@
 #define RAM   (4ull << 20)
 #define SPACE (1ull << 20) /* of the memory, for each device of the guest's */
 #define DATA  65536u	   /* in there, behind the ring */
-#define LEN   256u
+#define LEN   512u
+#define ASKED 131072u /* of a disk: a header, and a status behind it */
 
 /* ---- subjects ----------------------------------------------------------------------------- */
 
@@ -39,8 +43,9 @@
 struct provider {
 	char device[24];
 	char socket[64];
-	int stop_fd; /* readable: end. Of a process, the other end of its socket */
-	pid_t pid;   /* 0: it is a thread */
+	char disk[64]; /* its file, which vas_blk.ko serves; "": an entropy device */
+	int stop_fd;   /* readable: end. Of a process, the other end of its socket */
+	pid_t pid;     /* 0: it is a thread */
 	pthread_t thread;
 	struct result {
 		int err; /* of bus_serve() */
@@ -53,10 +58,20 @@ static void serve_until(const struct provider *provider, int stop_fd, struct res
 	const struct bus_options options = { .path = provider->socket,
 					     .name = provider->device,
 					     .look_fd = -1 };
+	const struct blk_options disk = {
+		.disk.path = provider->disk,
+		.nr_queues = 1,
+		.queue_size = FRONT_RING_SIZE,
+		.by_module = true,
+	};
 	struct rng rng;
+	struct blk blk;
 
 	rng_open(&rng, FRONT_RING_SIZE);
-	result->err = bus_serve(&rng.device, stop_fd, &options);
+	result->err = *provider->disk ? blk_open(&blk, &disk) : 0;
+	if (!result->err)
+		result->err =
+			bus_serve(*provider->disk ? &blk.device : &rng.device, stop_fd, &options);
 	snprintf(result->text, sizeof(result->text), "%s", vas_error());
 }
 
@@ -105,6 +120,25 @@ static void start_process(struct provider *provider)
 	CHECK_EQ(write(provider->stop_fd, provider, sizeof(*provider)), sizeof(*provider));
 }
 
+/* Each has a disk of its own, which has no zeros: who serves one has it locked. */
+static int make_disk(void)
+{
+	char sector[LEN];
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+
+	memset(sector, 0x5a, LEN);
+	CHECK_EQ(pwrite(fd, sector, LEN, 0), LEN);
+	return fd;
+}
+
+static void start_module(struct provider *provider)
+{
+	int fd = make_disk(); /* until the case ends */
+
+	snprintf(provider->disk, sizeof(provider->disk), "/proc/%d/fd/%d", getpid(), fd);
+	start_process(provider);
+}
+
 static void join_process(struct provider *provider)
 {
 	int status;
@@ -127,8 +161,10 @@ static const struct subject {
 	void (*start)(struct provider *provider);
 	void (*join)(struct provider *provider); /* it ends by itself, with a result */
 	void (*end)(struct provider *provider);	 /* at any moment */
-} a_thread = { start_thread, join_thread, end_thread },
-  a_process = { start_process, join_process, end_process };
+	uint32_t kind, other_kind;
+} a_thread = { start_thread, join_thread, end_thread, VIRTIO_ID_RNG, VIRTIO_ID_BLOCK },
+  a_process = { start_process, join_process, end_process, VIRTIO_ID_RNG, VIRTIO_ID_BLOCK },
+  a_module = { start_module, join_process, end_process, VIRTIO_ID_BLOCK, VIRTIO_ID_RNG };
 
 static const struct subject *subject;
 
@@ -142,6 +178,11 @@ static const struct subject *subject;
 	TEST(a_process_##rule)        \
 	{                             \
 		subject = &a_process; \
+		rule();               \
+	}                             \
+	TEST(a_module_##rule)         \
+	{                             \
+		subject = &a_module;  \
 		rule();               \
 	}                             \
 	static void rule(void)
@@ -172,7 +213,7 @@ static void told(struct vas_virtio_server *server, uint32_t what)
 
 static void plug(struct guest_device *device)
 {
-	const struct vas_device_options options = { .name = device->name, .kind = VIRTIO_ID_RNG };
+	const struct vas_device_options options = { .name = device->name, .kind = subject->kind };
 
 	CHECK_OK(vas_device_add(vas, &options, &device->bus));
 }
@@ -182,6 +223,8 @@ static void begin(void)
 	const struct vas_options options = { .limit = RAM, .name = "guest" };
 	struct vas_region region = { .size = RAM, .name = "ram" };
 
+	if (subject == &a_module && access("/dev/vas_blk", F_OK))
+		test_skip("there is no /dev/vas_blk: vas_blk.ko is not loaded");
 	CHECK_OK(vas_create(&options, &vas));
 	CHECK_OK(vas_region_add(vas, &region, NULL));
 	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
@@ -236,19 +279,34 @@ static void drive(struct guest_device *device)
 	CHECK_OK(device->server->ops->queue_start(device->server, 0, &queue));
 }
 
+/* One descriptor; of a disk three, the same each time. */
+static uint16_t put_request(struct guest_device *device)
+{
+	struct vas_virtq_desc *desc = device->ring.desc;
+	uint64_t header = device->at + ASKED;
+	uint16_t at = device->ring.next_avail % FRONT_RING_SIZE;
+	struct vas_virtq_desc data = { device->at + DATA, LEN, VAS_VIRTQ_DESC_WRITE, 2 };
+
+	if (subject->kind == VIRTIO_ID_RNG) {
+		desc[at] = data;
+		return at;
+	}
+	memset(ram + header, 0, sizeof(struct virtio_blk_outhdr)); /* VIRTIO_BLK_T_IN, sector 0 */
+	data.flags |= VAS_VIRTQ_DESC_NEXT;
+	desc[0] = (struct vas_virtq_desc){ header, sizeof(struct virtio_blk_outhdr),
+					   VAS_VIRTQ_DESC_NEXT, 1 };
+	desc[1] = data;
+	desc[2] = (struct vas_virtq_desc){ header + 64, 1, VAS_VIRTQ_DESC_WRITE, 0 };
+	return 0;
+}
+
 /* Ask for bytes. */
 static void ask(struct guest_device *device)
 {
 	struct front_ring *ring = &device->ring;
-	uint16_t at = ring->next_avail % FRONT_RING_SIZE;
 
 	memset(ram + device->at + DATA, 0, LEN);
-	ring->desc[at] = (struct vas_virtq_desc){
-		.gpa = device->at + DATA,
-		.len = LEN,
-		.flags = VAS_VIRTQ_DESC_WRITE,
-	};
-	ring->avail->ring[at] = at;
+	ring->avail->ring[ring->next_avail % FRONT_RING_SIZE] = put_request(device);
 	__atomic_store_n(&ring->avail->idx, ++ring->next_avail, __ATOMIC_RELEASE);
 	eventfd_write(ring->kick_fd, 1);
 }
@@ -287,7 +345,7 @@ static struct vas_device_info info_of(const struct guest_device *device)
 	test_fail(__FILE__, __LINE__, "there is no device %s", device->name);
 }
 
-/* It is counted behind its answer. */
+/* It is counted behind its answer, and at the latest when its queue has stopped. */
 static int has_counted(void *nr)
 {
 	return info_of(&one).queues[0].counters.answered == (uintptr_t)nr;
@@ -313,7 +371,7 @@ RULE(is_granted_what_it_offers_for_all_to_see)
 	info = info_of(&one);
 	CHECK_EQ(info.state, VAS_DEVICE_SERVED);
 	CHECK_EQ(info.provider_pid, it.pid ? it.pid : getpid());
-	CHECK_EQ(info.kind, VIRTIO_ID_RNG);
+	CHECK_EQ(info.kind, subject->kind);
 	subject->end(&it);
 	test_wait(is_nobodys, NULL, TEST_HANG_MS);
 	end();
@@ -321,12 +379,15 @@ RULE(is_granted_what_it_offers_for_all_to_see)
 
 RULE(does_each_request_once)
 {
+	struct vas_blocker blocker;
 	struct provider it;
 
 	begin();
 	start(&it, &one);
 	drive(&one);
 	use(&one, 1000);
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, &blocker));
+	CHECK_OK(vas_thaw(vas));
 	test_wait(has_counted, (void *)1000, TEST_HANG_MS);
 	subject->end(&it);
 	end();
@@ -334,11 +395,11 @@ RULE(does_each_request_once)
 
 RULE(is_refused_a_device_of_another_kind)
 {
-	const struct vas_device_options disk = { .name = "two", .kind = VIRTIO_ID_BLOCK };
+	const struct vas_device_options other = { .name = "two", .kind = subject->other_kind };
 	struct provider it;
 
 	begin();
-	CHECK_OK(vas_device_add(vas, &disk, &two.bus));
+	CHECK_OK(vas_device_add(vas, &other, &two.bus));
 	start(&it, &two);
 	subject->join(&it);
 	CHECK_EQ(it.result.err, -ECONNREFUSED);

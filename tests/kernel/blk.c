@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas_blk.ko: the test is the guest's driver, and behaves. */
 #include <fcntl.h>
+#include <linux/loop.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -184,6 +186,55 @@ TEST(a_range_becomes_zeroes)
 	CHECK_EQ(request_range(&g, VIRTIO_BLK_T_DISCARD, CAPACITY / 512, 1, 0), VIRTIO_BLK_S_IOERR);
 	CHECK_EQ(request_range(&g, VIRTIO_BLK_T_DISCARD, 0, 1, unmap), VIRTIO_BLK_S_UNSUPP);
 	check_zeroes(&g, 5, 0);
+}
+
+/* A block device on this file. It goes with its last user. */
+static int open_loop(int file)
+{
+	struct loop_config config = { .fd = (uint32_t)file, .block_size = 512 };
+	int fd, control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	char path[32];
+
+	if (control < 0)
+		test_skip("no /dev/loop-control: loop.ko is not loaded");
+	config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+	snprintf(path, sizeof(path), "/dev/loop%d", ioctl(control, LOOP_CTL_GET_FREE));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	CHECK(fd >= 0);
+	CHECK_OK(ioctl(fd, LOOP_CONFIGURE, &config));
+	close(control);
+	return fd;
+}
+
+static void open_block_device(struct guest *g)
+{
+	guest_init(g, 0);
+	g->file = open_loop(g->file);
+	close(g->blk);
+	g->blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
+	CHECK_OK(blk_open(g, ZEROES));
+	virtqueue_init(&g->q, g->ram, QUEUE, SIZE);
+	CHECK_OK(queue_start(g, 0));
+}
+
+TEST(a_block_device_is_a_disk_as_well)
+{
+	const uint32_t unmap = VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	const uint32_t most = VAS_BLK_MAX_ZEROES / 512;
+	struct part out = { DATA, 4096, 0 };
+	char found[4096];
+	struct guest g;
+
+	open_block_device(&g);
+	becomes_zeroes(&g, VIRTIO_BLK_T_DISCARD, 8, 16, 0);
+	becomes_zeroes(&g, VIRTIO_BLK_T_DISCARD, 3, most, 0);
+	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 8, 16, unmap);
+	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 3, most, 0);
+	memset(g.ram + DATA, 0x5a, sizeof(found));
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_OUT, 8, out, 0, NULL), VIRTIO_BLK_S_OK);
+	CHECK_EQ(request(&g, VIRTIO_BLK_T_FLUSH, 0, (struct part){ 0 }, 0, NULL), VIRTIO_BLK_S_OK);
+	CHECK_EQ(pread(g.file, found, sizeof(found), 8 * 512), sizeof(found));
+	CHECK_MEM(found, g.ram + DATA, sizeof(found));
 }
 
 TEST(what_the_driver_has_not_accepted_is_not_done)
