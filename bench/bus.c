@@ -4,6 +4,8 @@
  * interrupt. The device fills 64 bytes from a header. The limit is the same ring code on a plain
  * shared mapping, with two eventfds, and nothing else; the other subject serves the device on the
  * bus of a vas: sections, translation, marks, what is in flight. Neither looks before it sleeps.
+ * A third is behind an IOMMU of the owner's, whose iovas are gpas: its maps last, or are gone after
+ * each round, as a driver of Linux has it with iommu.strict=1.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -38,6 +40,7 @@
 #define BYTES	 64u
 #define SEGMENTS 8u
 #define OFFER_NS 10000000000ull
+#define PAGE	 4096ull
 
 /* A guest, and the process of its device. */
 struct guest {
@@ -47,12 +50,13 @@ struct guest {
 	struct front_ring ring;
 	uint32_t burst;
 	/* Of the bus. */
+	char path[64];
+	bool has_iommu;
+	bool unmaps; /* after each round */
 	struct vas *vas;
 	struct vas_serve *serve;
 	struct vas_bus_device *on_bus;
 };
-
-static char path[64];
 
 static void fill(const uint8_t *header, uint8_t *bytes)
 {
@@ -159,7 +163,7 @@ static void no_config(struct vas_device *device, uint32_t offset, void *to, uint
 	vas_device_copy_config(NULL, 0, offset, to, len);
 }
 
-static void serve_on_bus(void)
+static void serve_on_bus(const struct guest *guest)
 {
 	static const struct vas_device_ops ops = {
 		.start = start_device,
@@ -174,7 +178,7 @@ static void serve_on_bus(void)
 		.max_queues = 1,
 		.queue_size = FRONT_RING_SIZE,
 	};
-	const struct bus_options options = { .path = path, .name = "echo", .look_fd = -1 };
+	const struct bus_options options = { .path = guest->path, .name = "echo", .look_fd = -1 };
 
 	bus_serve(&device, -1, &options);
 }
@@ -202,16 +206,29 @@ static bool round_trip(struct guest *guest)
 	return true;
 }
 
+/* What a driver had mapped for them is not any more. */
+static void unmap(struct guest *guest)
+{
+	vas_device_unmap(guest->on_bus, HEADERS, PAGE);
+	vas_device_unmap(guest->on_bus, DATA, PAGE);
+	vas_device_unmap(guest->on_bus, STATUSES, PAGE);
+	if (vas_device_invalidate(guest->on_bus))
+		exit(1);
+}
+
 static uint64_t run(void *ctx, uint64_t nr)
 {
 	struct guest *guest = ctx;
 	uint64_t i;
 
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		if (!round_trip(guest)) {
 			fprintf(stderr, "bus: a device has ended\n");
 			exit(1);
 		}
+		if (guest->unmaps)
+			unmap(guest);
+	}
 	return guest->ram[DATA];
 }
 
@@ -271,14 +288,29 @@ static int fork_provider(struct guest *guest)
 	if (guest->device)
 		return guest->device < 0 ? -errno : 0;
 	if (read(guest->begins[0], &byte, 1) == 1)
-		serve_on_bus();
+		serve_on_bus(guest);
 	_exit(1);
+}
+
+/* Each page is mapped. */
+static int answer_miss(void *user, uint64_t iova, uint32_t prot)
+{
+	const struct guest *guest = user;
+	uint64_t page = iova & ~(PAGE - 1);
+
+	(void)prot;
+	return vas_device_map(guest->on_bus, page, PAGE, page, VAS_IOMMU_READ | VAS_IOMMU_WRITE);
 }
 
 static int make_vas(struct guest *guest)
 {
 	const struct vas_options options = { .limit = RAM, .name = "bench" };
-	const struct vas_device_options echo = { .name = "echo", .kind = KIND };
+	const struct vas_device_options echo = {
+		.name = "echo",
+		.kind = KIND,
+		.miss = guest->has_iommu ? answer_miss : NULL,
+		.miss_user = guest,
+	};
 	const struct vas_region ram = { .size = RAM, .name = "ram" };
 	int err = vas_create(&options, &guest->vas);
 
@@ -289,7 +321,7 @@ static int make_vas(struct guest *guest)
 	if (!err)
 		err = vas_device_add(guest->vas, &echo, &guest->on_bus);
 	if (!err)
-		err = vas_serve(guest->vas, path, 0600, &guest->serve);
+		err = vas_serve(guest->vas, guest->path, 0600, &guest->serve);
 	return err;
 }
 
@@ -315,7 +347,8 @@ static int start_bus(struct guest *guest)
 		return err;
 	server = vas_device_server(guest->on_bus);
 	err = server->ops->start(server,
-				 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX);
+				 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX |
+					 (uint64_t)guest->has_iommu << VIRTIO_F_ACCESS_PLATFORM);
 	return err ? err : server->ops->queue_start(server, 0, &queue);
 }
 
@@ -336,12 +369,19 @@ static int make_events(struct guest *guest)
 	return guest->ring.kick_fd < 0 || guest->ring.call_fd < 0 ? -errno : 0;
 }
 
-static int measure(struct bench_session *session, struct guest *limit, struct guest *bus)
+static int measure(struct bench_session *session, struct guest *limit, struct guest *bus,
+		   struct guest *iommu)
 {
 	static const struct {
 		const char *name;
 		uint32_t burst;
-	} cases[] = { { "round-trip", 1 }, { "burst-32", 32 } };
+		bool unmaps;
+	} cases[] = {
+		{ "round-trip", 1, false },
+		{ "burst-32", 32, false },
+		{ "round-trip-unmapped", 1, true },
+		{ "burst-32-unmapped", 32, true },
+	};
 	int err = 0;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && !err; i++) {
@@ -349,9 +389,11 @@ static int measure(struct bench_session *session, struct guest *limit, struct gu
 
 		if (!bench_wants(session, bcase.name))
 			continue;
-		limit->burst = bus->burst = cases[i].burst;
+		limit->burst = bus->burst = iommu->burst = cases[i].burst;
+		iommu->unmaps = cases[i].unmaps;
 		bench_case_add(&bcase, BENCH_LIMIT, run, limit);
 		bench_case_add(&bcase, "bus", run, bus);
+		bench_case_add(&bcase, "iommu", run, iommu);
 		err = bench_measure(session, &bcase);
 	}
 	return err;
@@ -359,20 +401,22 @@ static int measure(struct bench_session *session, struct guest *limit, struct gu
 
 static int run_all(struct bench_session *session)
 {
-	struct guest limit = { 0 }, bus = { 0 };
-	int err = make_events(&limit) ?: make_events(&bus);
+	struct guest limit = { 0 }, bus = { 0 }, iommu = { .has_iommu = true };
+	int err = make_events(&limit) ?: make_events(&bus) ?: make_events(&iommu);
 
-	snprintf(path, sizeof(path), "/tmp/vas-bench-bus.%d", getpid());
+	snprintf(bus.path, sizeof(bus.path), "/tmp/vas-bench-bus.%d", getpid());
+	snprintf(iommu.path, sizeof(iommu.path), "/tmp/vas-bench-iommu.%d", getpid());
 	if (!err)
-		err = fork_provider(&bus);
+		err = fork_provider(&bus) ?: fork_provider(&iommu);
 	if (!err)
 		err = start_limit(&limit);
 	if (!err)
-		err = start_bus(&bus);
+		err = start_bus(&bus) ?: start_bus(&iommu);
 	if (!err)
-		err = measure(session, &limit, &bus);
+		err = measure(session, &limit, &bus, &iommu);
 	end(&limit);
 	end(&bus);
+	end(&iommu);
 	return err;
 }
 

@@ -104,7 +104,7 @@ int bus_wait_for_answer(struct vas_bus_device *device, uint32_t count,
 
 void bus_iommu_init(struct vas_bus_device *device, const struct vas_device_options *options);
 
-/* The lock is held. All that a provider was told is gone; what says so is published by the caller. */
+/* The lock is held. All that a provider was told is gone; the caller publishes what says so. */
 void bus_iommu_lose(struct vas_bus_device *device);
 
 /* The lock is held. The provider, which lives, has lost its connection. */

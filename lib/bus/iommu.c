@@ -162,6 +162,11 @@ static void send_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t si
 	bus_publish_change(device);
 }
 
+static bool was_told(const struct bus_iommu *iommu, uint64_t first, uint64_t last)
+{
+	return iommu->first <= iommu->last && iommu->first <= last && first <= iommu->last;
+}
+
 void vas_device_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t size)
 {
 	NO_CANCEL;
@@ -175,7 +180,7 @@ void vas_device_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t siz
 	pthread_mutex_lock(&device->vas->lock);
 	/* What is held comes before it, or is lost with all else. */
 	send_held(device);
-	if (iommu->first <= last && iova <= iommu->last)
+	if (was_told(iommu, iova, last))
 		send_unmap(device, iova, size);
 	if (iova <= iommu->first && iommu->last <= last)
 		forget(iommu);

@@ -54,7 +54,7 @@ void bus_view_lose(struct bus_view *view, uint32_t count);
 int bus_view_take_maps(struct bus_view *view, const struct bus_message *message);
 void bus_view_take_unmap(struct bus_view *view, const struct bus_message *message);
 
-/* 1: nothing that was unmapped is used any more, which is not answered yet. 0: it is. -ETIMEDOUT. */
+/* 1: what was unmapped is used no more, which is not answered yet. 0: it is. -ETIMEDOUT. */
 int bus_view_settle(struct bus_view *view, uint64_t timeout_ns);
 
 #endif

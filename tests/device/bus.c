@@ -912,6 +912,87 @@ TEST(garbage_in_flight_of_a_packed_ring_is_survived)
 	garbage_in_flight(true);
 }
 
+/* ---- behind an IOMMU ----------------------------------------------------------------------- */
+
+#define OTHER (DATA + SLOTS * BLOCK) /* a second page for each slot's data */
+#define STALE 0x77
+
+static bool is_elsewhere[SLOTS]; /* a slot's iova stands for the second page */
+
+static uint64_t page_of(uint32_t slot, bool elsewhere)
+{
+	return (elsewhere ? OTHER : DATA) + slot * BLOCK;
+}
+
+static void check_stale(uint64_t gpa)
+{
+	for (uint32_t i = 0; i < BLOCK; i++)
+		CHECK_EQ(ram[gpa + i], STALE);
+}
+
+/* The page that its data went to is another's from now on, whatever is in flight. */
+static void move_page(uint32_t slot)
+{
+	uint64_t old = page_of(slot, is_elsewhere[slot]);
+
+	check_stale(page_of(slot, !is_elsewhere[slot]));
+	is_elsewhere[slot] ^= true;
+	bus_iommu_move(device, page_of(slot, false), page_of(slot, is_elsewhere[slot]));
+	memset(ram + old, STALE, BLOCK);
+}
+
+static int reads_on(void *arg)
+{
+	int slot;
+
+	(void)arg;
+	while ((slot = take()) >= 0)
+		post((uint32_t)slot, VIRTIO_BLK_T_IN);
+	kick();
+	return nr_answered >= target;
+}
+
+/* Reads write to memory: not one byte of a page after the invalidation that took it has returned. */
+static void no_stale_iova_is_written_to(bool with_packed)
+{
+	struct test_random random = { test_seed() };
+	uint32_t i, slot;
+
+	if (!bus_iommu_is_there())
+		test_skip("TEST_IOMMU is not in the environment");
+	begin(start_process, with_packed);
+	memset(ram + OTHER, STALE, SLOTS * BLOCK);
+	for (slot = 0; slot < SLOTS; slot++)
+		post(slot, VIRTIO_BLK_T_IN);
+	for (i = 0; i < 3000; i++) {
+		reads_on(NULL);
+		slot = (uint32_t)test_random_below(&random, SLOTS);
+		move_page(slot);
+		if (i % 300 == 299) {
+			kill_process();
+			move_page(slot);
+			start_process();
+		}
+	}
+	target = nr_answered + 100;
+	test_wait(reads_on, NULL, TEST_HANG_MS);
+	wait_for_all();
+	for (slot = 0; slot < SLOTS; slot++)
+		check_stale(page_of(slot, !is_elsewhere[slot]));
+	CHECK_EQ(times_broken, 0);
+	end();
+}
+
+TEST(no_stale_iova_is_written_to_with_a_split_ring)
+{
+	no_stale_iova_is_written_to(false);
+}
+
+TEST(no_stale_iova_is_written_to_with_a_packed_ring)
+{
+	no_stale_iova_is_written_to(true);
+}
+
 /* ---- elsewhere ---------------------------------------------------------------------------- */
 
 /* The guest is in another vas now, and so is its driver, with what it remembers. */

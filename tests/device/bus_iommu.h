@@ -22,7 +22,8 @@
 static struct bus_iommu_test {
 	uint64_t size; /* of what is mapped; no more than gpas from 0 on */
 	struct vas_bus_device *device;
-	pthread_mutex_t lock; /* no table is changed by anybody, but this is the order of locks */
+	pthread_mutex_t lock;
+	uint64_t moved[4096]; /* by page: what is to be added to its gpa */
 	uint64_t nr_misses;   /* atomic */
 	pthread_t thread;
 	int is_taking, is_ending; /* atomic: is_ending */
@@ -56,7 +57,8 @@ static int bus_iommu_miss(void *user, uint64_t iova, uint32_t prot)
 	if (iova < BUS_IOMMU_AT || gpa >= bus_iommu.size)
 		return -EFAULT;
 	pthread_mutex_lock(&bus_iommu.lock);
-	err = vas_device_map(device, gpa + BUS_IOMMU_AT, BUS_IOMMU_PAGE, gpa,
+	err = vas_device_map(device, gpa + BUS_IOMMU_AT, BUS_IOMMU_PAGE,
+			     gpa + bus_iommu.moved[gpa / BUS_IOMMU_PAGE],
 			     VAS_IOMMU_READ | VAS_IOMMU_WRITE);
 	pthread_mutex_unlock(&bus_iommu.lock);
 	return err;
@@ -71,6 +73,16 @@ static inline void bus_iommu_options(struct vas_device_options *options, uint64_
 	bus_iommu.size = size;
 	options->miss = bus_iommu_miss;
 	options->miss_user = device;
+}
+
+/* The iova of a gpa stands for another page from now on, and nobody uses the one that it was. */
+static inline void bus_iommu_move(struct vas_bus_device *device, uint64_t gpa, uint64_t to)
+{
+	pthread_mutex_lock(&bus_iommu.lock);
+	bus_iommu.moved[gpa / BUS_IOMMU_PAGE] = to - gpa;
+	vas_device_unmap(device, gpa + BUS_IOMMU_AT, BUS_IOMMU_PAGE);
+	pthread_mutex_unlock(&bus_iommu.lock);
+	CHECK_OK(vas_device_invalidate(device));
 }
 
 static inline void bus_iommu_take_one(void)

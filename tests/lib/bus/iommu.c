@@ -1,0 +1,747 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * A device on the bus behind its owner's IOMMU: what its provider is told, in which order, and what
+ * becomes of it when the socket is full, or the other side does not do its part.
+ */
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <vas/device.h>
+#include <vas/serve.h>
+#include <vas/vas.h>
+
+#include "lib/bus/view.h"
+#include "lib/handle/handle.h"
+#include "tests/harness.h"
+
+#define RAM   (16ull << 20)
+#define KIND  2
+#define PAGE  4096ull
+#define IOVA  0xfffffffffff00000ull /* of gpa 0; the last page ends with the address space */
+#define PAGES 256u
+#define RW    (VAS_IOMMU_READ | VAS_IOMMU_WRITE)
+#define IOMMU (1ull << VIRTIO_F_ACCESS_PLATFORM)
+
+static struct vas *vas;
+static struct vas_serve *serve;
+static struct vas_bus_device *device;
+static char path[64];
+static uint32_t times_told;
+
+/* The guest's table: which pages from IOVA on are mapped. */
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool is_mapped[PAGES];
+static bool is_silent; /* the owner answers nothing by itself */
+static uint32_t nr_misses;
+static uint64_t last_miss;
+
+static void map_page(uint64_t page)
+{
+	CHECK_OK(vas_device_map(device, IOVA + page * PAGE, PAGE, page * PAGE, RW));
+}
+
+static int miss(void *user, uint64_t iova, uint32_t prot)
+{
+	uint64_t page = (iova - IOVA) / PAGE;
+	int err = 0;
+
+	CHECK(user == &device);
+	CHECK(prot && !(prot & ~RW));
+	pthread_mutex_lock(&table_lock);
+	nr_misses++;
+	last_miss = iova;
+	if (is_silent)
+		err = 0;
+	else if (iova < IOVA || !is_mapped[page])
+		err = -EFAULT;
+	else
+		map_page(page);
+	pthread_mutex_unlock(&table_lock);
+	return err;
+}
+
+static void unmap_page(uint64_t page)
+{
+	pthread_mutex_lock(&table_lock);
+	is_mapped[page] = false;
+	vas_device_unmap(device, IOVA + page * PAGE, PAGE);
+	pthread_mutex_unlock(&table_lock);
+}
+
+static void told(struct vas_virtio_server *server, uint32_t what)
+{
+	(void)server;
+	__atomic_fetch_or(&times_told, what, __ATOMIC_SEQ_CST);
+}
+
+static void make_guest(bool with_iommu)
+{
+	struct vas_options options = { .limit = RAM, .name = "guest" };
+	struct vas_device_options disk = { .name = "disk", .kind = KIND };
+
+	if (with_iommu) {
+		disk.miss = miss;
+		disk.miss_user = &device;
+	}
+	for (uint32_t i = 0; i < PAGES; i++)
+		is_mapped[i] = true;
+	snprintf(path, sizeof(path), "/tmp/vas-bus-iommu.%d", getpid());
+	CHECK_OK(vas_create(&options, &vas));
+	CHECK_OK(vas_region_add(vas, &(struct vas_region){ .size = RAM, .name = "ram" }, NULL));
+	CHECK_OK(vas_serve(vas, path, 0600, &serve));
+	CHECK_OK(vas_device_add(vas, &disk, &device));
+	vas_device_server(device)->told = told;
+}
+
+static void end_guest(void)
+{
+	vas_device_remove(device);
+	vas_serve_end(serve);
+	vas_destroy(vas);
+}
+
+/* ---- a provider, whose parts a test does one by one ---------------------------------------- */
+
+static struct provider {
+	struct vas *vas;
+	struct vas_provider *it;
+	struct vas_demand demand;
+	struct vas_iommu_view *view;
+	struct vas_iommu_slot *slot;
+	int err;
+} own;
+
+static void offer(struct provider *provider, uint64_t features)
+{
+	const struct vas_offer disk = {
+		.name = "disk",
+		.kind = KIND,
+		.nr_queues = 1,
+		.queue_size = 256,
+		.features = 1ull << VIRTIO_F_VERSION_1 | features,
+	};
+	int sock;
+
+	CHECK_OK(vas_connect(path, 0, &provider->vas, &sock));
+	CHECK_OK(vas_device_offer(provider->vas, sock, &disk, &provider->it));
+}
+
+static void look(struct provider *provider)
+{
+	struct pollfd fd = { .fd = vas_provider_fd(provider->it), .events = POLLIN };
+
+	poll(&fd, 1, 10);
+	vas_notifications(provider->vas);
+	provider->err = vas_provider_look(provider->it, &provider->demand);
+	if (provider->err == -EAGAIN)
+		provider->err = 0;
+	if (!provider->err && provider->demand.is_granted)
+		vas_provider_answer(provider->it, provider->demand.change);
+}
+
+static int is_granted(void *arg)
+{
+	struct provider *provider = arg;
+
+	look(provider);
+	return provider->err || provider->demand.is_granted;
+}
+
+static void settle(struct provider *provider)
+{
+	CHECK_OK(vas_provider_settle(provider->it, TEST_HANG_NS));
+}
+
+static void await_grant(struct provider *provider)
+{
+	test_wait(is_granted, provider, TEST_HANG_MS);
+	CHECK_OK(provider->err);
+	settle(provider);
+}
+
+static void begin(void)
+{
+	own = (struct provider){ 0 };
+	make_guest(true);
+	offer(&own, IOMMU);
+	await_grant(&own);
+	CHECK_OK(vas_provider_view(own.it, 512, 2, &own.view));
+	CHECK_OK(vas_iommu_slot_claim(own.view, &own.slot));
+}
+
+static void close_own(void)
+{
+	vas_iommu_slot_release(own.slot);
+	vas_provider_close(own.it);
+	vas_unbind(own.vas);
+}
+
+static void end(void)
+{
+	close_own();
+	end_guest();
+}
+
+/* The page's gpa, or -1. */
+static int64_t find(uint64_t page)
+{
+	uint64_t len = PAGE, gpa;
+	int err;
+
+	vas_iommu_enter(own.slot);
+	err = vas_iommu_translate(own.slot, IOVA + page * PAGE, RW, &len, &gpa);
+	vas_iommu_leave(own.slot);
+	return err ? -1 : (int64_t)gpa;
+}
+
+static int is_found(void *page)
+{
+	look(&own);
+	settle(&own);
+	return find(*(uint64_t *)page) >= 0;
+}
+
+static void await_page(uint64_t page)
+{
+	test_wait(is_found, &page, TEST_HANG_MS);
+	CHECK_EQ(find(page), page * PAGE);
+}
+
+static uint64_t asked; /* page */
+static int answer;
+
+static int is_answered(void *arg)
+{
+	(void)arg;
+	look(&own);
+	settle(&own);
+	answer = 0;
+	if (find(asked) >= 0)
+		return 1;
+	answer = vas_iommu_ask(own.slot, IOVA + asked * PAGE, RW);
+	return answer && answer != -EINPROGRESS && answer != -EAGAIN;
+}
+
+static int ask(uint64_t page)
+{
+	asked = page;
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	return answer;
+}
+
+/* ---- what is told -------------------------------------------------------------------------- */
+
+TEST(a_miss_is_answered)
+{
+	begin();
+	CHECK(own.demand.features == 0);
+	CHECK(vas_device_server(device)->features & IOMMU);
+	CHECK_EQ(find(3), -1);
+	CHECK_OK(ask(3));
+	CHECK_EQ(find(3), 3 * PAGE);
+	CHECK_EQ(nr_misses, 1);
+	/* The last page ends with the address space. */
+	CHECK_OK(ask(PAGES - 1));
+	CHECK_EQ(find(PAGES - 1), (PAGES - 1) * PAGE);
+	unmap_page(4);
+	CHECK_EQ(ask(4), -EFAULT);
+	end();
+}
+
+static int was_asked(void *arg)
+{
+	bool is;
+
+	(void)arg;
+	vas_iommu_ask(own.slot, IOVA + 5 * PAGE, RW);
+	pthread_mutex_lock(&table_lock);
+	is = nr_misses > 0;
+	pthread_mutex_unlock(&table_lock);
+	return is;
+}
+
+TEST(an_answer_may_come_later)
+{
+	begin();
+	is_silent = true;
+	test_wait(was_asked, NULL, TEST_HANG_MS);
+	CHECK_EQ(vas_iommu_ask(own.slot, IOVA + 5 * PAGE, RW), -EINPROGRESS);
+	map_page(5);
+	CHECK_OK(ask(5));
+	CHECK_EQ(find(5), 5 * PAGE);
+	nr_misses = 0;
+	vas_device_unmap(device, IOVA + 5 * PAGE, PAGE);
+	look(&own);
+	settle(&own);
+	test_wait(was_asked, NULL, TEST_HANG_MS);
+	vas_device_refuse(device, IOVA + 5 * PAGE);
+	CHECK_EQ(ask(5), -EFAULT);
+	CHECK_EQ(nr_misses, 1);
+	end();
+}
+
+/* Each is asked for once, however often it is missed, and all that go together are. */
+TEST(many_misses_are_put_at_once)
+{
+	struct vas_iommu_want wants[64];
+
+	begin();
+	for (uint32_t i = 0; i < 64; i++)
+		wants[i] = (struct vas_iommu_want){ IOVA + (10 + i) * PAGE, RW };
+	CHECK_OK(vas_iommu_ask_ahead(own.slot, wants, 64));
+	CHECK_OK(vas_iommu_ask_ahead(own.slot, wants, 64));
+	for (uint64_t page = 10; page < 74; page++)
+		await_page(page);
+	CHECK_EQ(nr_misses, 64);
+	end();
+}
+
+static int invalidated;
+static uint32_t is_invalidated; /* atomic */
+
+static void *invalidate(void *arg)
+{
+	(void)arg;
+	invalidated = vas_device_invalidate(device);
+	__atomic_store_n(&is_invalidated, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static int has_invalidated(void *arg)
+{
+	(void)arg;
+	look(&own);
+	settle(&own);
+	return __atomic_load_n(&is_invalidated, __ATOMIC_ACQUIRE);
+}
+
+static int is_gone(void *page)
+{
+	uint64_t len = PAGE, gpa;
+
+	look(&own);
+	return vas_iommu_translate(own.slot, IOVA + *(uint64_t *)page * PAGE, RW, &len, &gpa) != 0;
+}
+
+TEST(an_invalidation_waits_for_the_section)
+{
+	uint64_t page = 7;
+	pthread_t thread;
+
+	begin();
+	CHECK_OK(ask(page));
+	vas_iommu_enter(own.slot);
+	unmap_page(page);
+	CHECK_OK(pthread_create(&thread, NULL, invalidate, NULL));
+	test_wait(is_gone, &page, TEST_HANG_MS);
+	CHECK_EQ(vas_provider_settle(own.it, 1000000), -ETIMEDOUT);
+	CHECK(vas_iommu_has_moved(own.slot));
+	CHECK(!__atomic_load_n(&is_invalidated, __ATOMIC_ACQUIRE));
+	vas_iommu_leave(own.slot);
+	test_wait(has_invalidated, NULL, TEST_HANG_MS);
+	CHECK_OK(pthread_join(thread, NULL));
+	CHECK_OK(invalidated);
+	end();
+}
+
+TEST(what_was_never_told_costs_no_message)
+{
+	struct pollfd fd;
+
+	begin();
+	CHECK_OK(ask(8));
+	while (fd = (struct pollfd){ .fd = vas_provider_fd(own.it), .events = POLLIN },
+	       poll(&fd, 1, 0) > 0)
+		look(&own);
+	vas_device_unmap(device, IOVA + 9 * PAGE, 0);
+	vas_device_unmap(device, 0, IOVA + 8 * PAGE);
+	CHECK_OK(vas_device_invalidate(device));
+	CHECK_EQ(poll(&fd, 1, 0), 0);
+	CHECK_EQ(find(8), 8 * PAGE);
+	end();
+}
+
+/*
+ * Nobody waits for a provider that does not read. What it is told of then is that all is gone: what
+ * it was told before does not come back, and what it asks for is answered once it reads.
+ */
+TEST(a_full_socket_loses_no_unmap_and_no_answer)
+{
+	uint64_t page = 1;
+	pthread_t thread;
+
+	begin();
+	CHECK_OK(ask(1));
+	for (uint32_t i = 0; i < 20000; i++)
+		map_page(2 + i % 200);
+	unmap_page(1);
+	unmap_page(2);
+	CHECK_OK(pthread_create(&thread, NULL, invalidate, NULL));
+	CHECK_EQ(vas_iommu_ask(own.slot, IOVA + 250 * PAGE, RW), -EINPROGRESS);
+	test_wait(has_invalidated, NULL, TEST_HANG_MS);
+	CHECK_OK(pthread_join(thread, NULL));
+	CHECK_OK(invalidated);
+	for (int i = 0; i < 100; i++) {
+		look(&own);
+		settle(&own);
+	}
+	CHECK_EQ(find(1), -1);
+	CHECK_EQ(find(2), -1);
+	CHECK_OK(ask(250));
+	CHECK_EQ(ask(page), -EFAULT);
+	CHECK_EQ(ask(2), -EFAULT);
+	CHECK_OK(ask(3));
+	end();
+}
+
+/* Whatever the order, and whatever of it is lost: what the provider finds is what the table says. */
+TEST(in_any_order_no_stale_page_is_found_after_an_invalidation)
+{
+	struct test_random random = { test_seed() };
+	pthread_t thread;
+
+	begin();
+	for (int i = 0; i < 300; i++) {
+		uint32_t nr = (uint32_t)test_random_below(&random, i % 10 ? 20 : 600);
+
+		for (uint32_t k = 0; k < nr; k++) {
+			uint64_t page = test_random_below(&random, PAGES);
+			bool maps = test_random_below(&random, 4) > 0;
+
+			pthread_mutex_lock(&table_lock);
+			is_mapped[page] = maps;
+			if (maps)
+				map_page(page);
+			else
+				vas_device_unmap(device, IOVA + page * PAGE, PAGE);
+			pthread_mutex_unlock(&table_lock);
+		}
+		is_invalidated = 0;
+		CHECK_OK(pthread_create(&thread, NULL, invalidate, NULL));
+		test_wait(has_invalidated, NULL, TEST_HANG_MS);
+		CHECK_OK(pthread_join(thread, NULL));
+		CHECK_OK(invalidated);
+		for (uint64_t page = 0; page < PAGES; page++)
+			CHECK(is_mapped[page] || find(page) == -1);
+		asked = test_random_below(&random, PAGES);
+		CHECK_EQ(ask(asked), is_mapped[asked] ? 0 : -EFAULT);
+	}
+	end();
+}
+
+/* ---- who goes ------------------------------------------------------------------------------ */
+
+TEST(with_nobody_there_an_invalidation_is_done_at_once)
+{
+	begin();
+	CHECK_OK(ask(3));
+	close_own();
+	unmap_page(3);
+	CHECK_OK(vas_device_invalidate(device));
+	map_page(5);
+	vas_device_unmap(device, 0, 0);
+	CHECK_OK(vas_device_invalidate(device));
+	/* The next one knows of nothing. */
+	own = (struct provider){ 0 };
+	offer(&own, IOMMU);
+	await_grant(&own);
+	CHECK_OK(vas_provider_view(own.it, 512, 2, &own.view));
+	CHECK_OK(vas_iommu_slot_claim(own.view, &own.slot));
+	CHECK_EQ(find(5), -1);
+	CHECK_EQ(ask(3), -EFAULT);
+	CHECK_OK(ask(5));
+	end();
+}
+
+static int is_disconnected(void *arg)
+{
+	(void)arg;
+	look(&own);
+	return own.demand.is_disconnected;
+}
+
+/* What it knew goes first; what it asks for waits until there is a connection. */
+TEST(a_lost_connection_empties_the_view)
+{
+	pthread_t thread;
+	int sock;
+
+	begin();
+	CHECK_OK(ask(3));
+	CHECK_OK(ask(4));
+	vas_serve_end(serve);
+	test_wait(is_disconnected, NULL, TEST_HANG_MS);
+	CHECK_EQ(find(3), -1);
+	CHECK_EQ(vas_iommu_ask(own.slot, IOVA + 4 * PAGE, RW), -EAGAIN);
+	unmap_page(3);
+	CHECK_OK(pthread_create(&thread, NULL, invalidate, NULL));
+	test_wait(has_invalidated, NULL, TEST_HANG_MS);
+	CHECK_OK(pthread_join(thread, NULL));
+	CHECK_OK(invalidated);
+	CHECK_OK(vas_serve(vas, path, 0600, &serve));
+	CHECK_OK(vas_reconnect(own.vas, path, &sock));
+	CHECK_OK(vas_provider_resume(own.it, sock));
+	CHECK_OK(ask(4));
+	CHECK_EQ(ask(3), -EFAULT);
+	end();
+}
+
+ROLE(mute)
+{
+	char go;
+
+	if (read(sock, path, sizeof(path)) != sizeof(path))
+		return 1;
+	offer(&own, IOMMU);
+	await_grant(&own);
+	/* It is told, and does nothing of it. */
+	if (write(sock, "y", 1) != 1 || read(sock, &go, 1) < 0)
+		return 1;
+	return 1;
+}
+
+TEST(who_does_not_answer_an_unmap_is_killed)
+{
+	int sock, status;
+	pid_t pid;
+	char ready;
+
+	make_guest(true);
+	pid = test_spawn("mute", &sock);
+	CHECK_EQ(write(sock, path, sizeof(path)), sizeof(path));
+	CHECK_EQ(read(sock, &ready, 1), 1);
+	map_page(3);
+	unmap_page(3);
+	CHECK_OK(vas_device_invalidate(device));
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	close(sock);
+	end_guest();
+}
+
+/* It cannot be killed: the guest is told that the device needs a reset. */
+TEST(a_thread_that_does_not_answer_an_unmap_is_left_alone)
+{
+	begin();
+	CHECK_OK(ask(3));
+	unmap_page(3);
+	CHECK_EQ(vas_device_invalidate(device), -ETIMEDOUT);
+	CHECK_HAS(vas_error(), "does not stop, and lives");
+	CHECK_EQ(times_told & VAS_VIRTIO_NEEDS_RESET, VAS_VIRTIO_NEEDS_RESET);
+	/* No second wait for it. */
+	CHECK_EQ(vas_device_invalidate(device), -ETIMEDOUT);
+	close_own();
+	CHECK_OK(vas_device_invalidate(device));
+	end_guest();
+}
+
+/* ---- what makes no sense ------------------------------------------------------------------- */
+
+TEST(who_knows_no_iommu_is_refused)
+{
+	make_guest(true);
+	offer(&own, 0);
+	test_wait(is_granted, &own, TEST_HANG_MS);
+	CHECK_EQ(own.err, -EOPNOTSUPP);
+	CHECK_HAS(vas_error(), "device disk is behind an IOMMU, and who offers knows of none");
+	vas_provider_close(own.it);
+	vas_unbind(own.vas);
+	end_guest();
+}
+
+TEST(without_an_iommu_the_driver_is_offered_none)
+{
+	make_guest(false);
+	offer(&own, IOMMU);
+	await_grant(&own);
+	CHECK_EQ(vas_device_server(device)->features & IOMMU, 0);
+	CHECK_EQ(vas_device_map(device, IOVA, PAGE, 0, RW), -EOPNOTSUPP);
+	vas_device_unmap(device, 0, 0);
+	CHECK_OK(vas_device_invalidate(device));
+	/* Who speaks of one is not heard any more. */
+	CHECK_OK(vas_provider_view(own.it, 512, 1, &own.view));
+	CHECK_OK(vas_iommu_slot_claim(own.view, &own.slot));
+	CHECK_EQ(vas_iommu_ask(own.slot, IOVA, RW), -EINPROGRESS);
+	test_wait(is_disconnected, NULL, TEST_HANG_MS);
+	end();
+}
+
+TEST(maps_that_make_no_sense_are_refused)
+{
+	begin();
+	CHECK_EQ(vas_device_map(device, IOVA, 0, 0, RW), -EINVAL);
+	CHECK_EQ(vas_device_map(device, IOVA, PAGE, 0, 0), -EINVAL);
+	CHECK_EQ(vas_device_map(device, IOVA, PAGE, 0, 8), -EINVAL);
+	CHECK_EQ(vas_device_map(device, IOVA, RAM, 0, RW), -EINVAL);
+	CHECK_EQ(vas_device_map(device, 0, PAGE, ~0ull - 5, RW), -EINVAL);
+	end();
+}
+
+/* A provider's own words, without the library's part of them. */
+static void flood(int sock, uint32_t nr)
+{
+	struct bus_message message = { .misses = { .number = 1, .nr = BUS_MAX_MISSES } };
+
+	for (uint32_t i = 0; i < nr; i++) {
+		for (uint32_t k = 0; k < BUS_MAX_MISSES; k++)
+			message.misses.at[k].iova = IOVA * i + k, message.misses.at[k].prot = ~0u;
+		bus_send(sock, BUS_MISSES, &message, NULL, 0);
+		message.misses.number += i;
+	}
+}
+
+/* It reads nothing, and asks for what it likes: others are served, and it is killed in time. */
+ROLE(flooding)
+{
+	struct bus_message message = { 0 };
+	int own_sock;
+
+	if (read(sock, path, sizeof(path)) != sizeof(path) ||
+	    vas_connect(path, 0, &own.vas, &own_sock))
+		return 1;
+	message.offer.features = 1ull << VIRTIO_F_VERSION_1 | IOMMU;
+	message.offer.kind = KIND;
+	message.offer.nr_queues = 1;
+	message.offer.queue_size = 256;
+	strcpy(message.offer.name, "disk");
+	message.offer.tag = own.vas->proto.tag;
+	if (bus_send(own_sock, BUS_OFFER, &message, NULL, 0) || write(sock, "y", 1) != 1)
+		return 1;
+	for (;;)
+		flood(own_sock, 1000);
+}
+
+TEST(a_flood_of_misses_holds_up_nobody)
+{
+	struct vas_device_options second = { .name = "second", .kind = KIND };
+	struct vas_bus_device *other;
+	struct provider provider = { 0 };
+	struct vas_offer what = { .name = "second",
+				  .kind = KIND,
+				  .nr_queues = 1,
+				  .queue_size = 256,
+				  .features = 1ull << VIRTIO_F_VERSION_1 };
+	int sock, other_sock, status;
+	char ready;
+	pid_t pid;
+
+	make_guest(true);
+	CHECK_OK(vas_device_add(vas, &second, &other));
+	pid = test_spawn("flooding", &sock);
+	CHECK_EQ(write(sock, path, sizeof(path)), sizeof(path));
+	CHECK_EQ(read(sock, &ready, 1), 1);
+	CHECK_OK(vas_device_wait(device, TEST_HANG_NS));
+	CHECK_OK(vas_connect(path, 0, &provider.vas, &other_sock));
+	CHECK_OK(vas_device_offer(provider.vas, other_sock, &what, &provider.it));
+	test_wait(is_granted, &provider, TEST_HANG_MS);
+	CHECK_OK(provider.err);
+	map_page(3);
+	unmap_page(3);
+	CHECK_OK(vas_device_invalidate(device));
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	vas_provider_close(provider.it);
+	vas_unbind(provider.vas);
+	vas_device_remove(other);
+	close(sock);
+	end_guest();
+}
+
+/* ---- an owner that may say anything -------------------------------------------------------- */
+
+static struct bus_message maps(uint32_t count, uint64_t iova, uint64_t gpa)
+{
+	struct bus_message message = { .maps = { .count = count, .nr = 1 } };
+
+	message.maps.at[0] = (struct bus_map){ iova, PAGE, gpa, RW, 0 };
+	return message;
+}
+
+static int look_up(struct bus_view *view, uint64_t iova)
+{
+	uint64_t len = PAGE, gpa;
+
+	(void)view;
+	return vas_iommu_translate(own.slot, iova, RW, &len, &gpa) ? -1 : (int)(gpa / PAGE);
+}
+
+TEST(what_is_older_than_an_unmap_is_left_out)
+{
+	struct bus_message message;
+	struct bus_view view;
+
+	bus_view_init(&view);
+	CHECK_OK(bus_view_make(&view, 64, 1));
+	CHECK_OK(vas_iommu_slot_claim(view.view, &own.slot));
+	bus_view_begin(&view, -1, 0xffffffffu); /* counts wrap */
+	message = maps(0xffffffffu, PAGE, PAGE);
+	CHECK_OK(bus_view_take_maps(&view, &message));
+	CHECK_EQ(look_up(&view, PAGE), 1);
+	/* All is gone, as the entry says; what was sent before comes later. */
+	bus_view_lose(&view, 2);
+	CHECK_EQ(look_up(&view, PAGE), -1);
+	CHECK_OK(bus_view_take_maps(&view, &message));
+	message = maps(1, PAGE, PAGE);
+	CHECK_OK(bus_view_take_maps(&view, &message));
+	CHECK_EQ(look_up(&view, PAGE), -1);
+	message = maps(2, PAGE, 2 * PAGE);
+	CHECK_OK(bus_view_take_maps(&view, &message));
+	bus_view_lose(&view, 2);
+	CHECK_EQ(look_up(&view, PAGE), 2);
+	/* One that was not seen takes all away. */
+	message = maps(4, 5 * PAGE, 5 * PAGE);
+	CHECK_OK(bus_view_take_maps(&view, &message));
+	CHECK_EQ(look_up(&view, PAGE), -1);
+	CHECK_EQ(look_up(&view, 5 * PAGE), 5);
+	message = (struct bus_message){ .unmap = { 9 * PAGE, PAGE, 5 } };
+	bus_view_take_unmap(&view, &message);
+	CHECK_EQ(look_up(&view, 5 * PAGE), 5);
+	message.unmap.count = 7;
+	bus_view_take_unmap(&view, &message);
+	CHECK_EQ(look_up(&view, 5 * PAGE), -1);
+	CHECK_EQ(bus_view_settle(&view, 0), 1);
+	CHECK_EQ(bus_view_settle(&view, 0), 0);
+	vas_iommu_slot_release(own.slot);
+	bus_view_clean(&view);
+}
+
+TEST(an_owners_nonsense_is_an_error_or_nothing)
+{
+	struct test_random random = { test_seed() };
+	struct bus_message message;
+	struct bus_view view;
+
+	bus_view_init(&view);
+	CHECK_OK(bus_view_make(&view, 64, 1));
+	CHECK_OK(vas_iommu_slot_claim(view.view, &own.slot));
+	bus_view_begin(&view, -1, 1);
+	message = maps(1, 0, 0);
+	message.maps.nr = BUS_MAX_MAPS + 1;
+	CHECK_EQ(bus_view_take_maps(&view, &message), -EPROTO);
+	message = maps(1, 0, 0);
+	message.maps.at[0].size = 0;
+	CHECK_EQ(bus_view_take_maps(&view, &message), -EPROTO);
+	for (int i = 0; i < 100000; i++) {
+		uint64_t *words = (uint64_t *)&message;
+
+		for (uint32_t k = 2; k < sizeof(message) / 8; k++)
+			words[k] = test_random_next(&random);
+		message.maps.nr = 1 + i % BUS_MAX_MAPS;
+		message.maps.count = view.count + (uint32_t)test_random_below(&random, 3);
+		for (uint32_t k = 0; k < message.maps.nr; k++)
+			message.maps.at[k].prot &= 3;
+		bus_view_take_maps(&view, &message);
+		vas_iommu_ask(own.slot, words[4], RW);
+	}
+	CHECK(view.nr <= BUS_MAX_ASKED);
+	vas_iommu_slot_release(own.slot);
+	bus_view_clean(&view);
+}
