@@ -1171,6 +1171,28 @@ static void goes_on_elsewhere(bool with_packed, bool killed, struct vas *(*carry
 	end();
 }
 
+/* Its provider dies, and its socket goes: the entry is the next owner's by then. */
+TEST(who_has_handed_over_says_no_more_of_its_devices)
+{
+	struct vas_device_told before, after;
+	struct vas_serve *its_serve;
+	struct vas *left;
+
+	is_killed_first = false;
+	begin(start_process, false);
+	left = vas;
+	its_serve = serve;
+	enter_vas(hand_over());
+	add_device();
+	CHECK_OK(vas_device_copy(vas_extent(vas, VAS_EXT_DEVICES), &before));
+	kill_process();
+	vas_serve_end(its_serve);
+	CHECK_OK(vas_device_copy(vas_extent(vas, VAS_EXT_DEVICES), &after));
+	CHECK_MEM(&after, &before, sizeof(before));
+	vas_unbind(left);
+	end();
+}
+
 /* ---- one that waits ------------------------------------------------------------------------ */
 
 /* A socket whose connections the test counts, before the owner has them. */
