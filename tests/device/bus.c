@@ -952,7 +952,7 @@ static int reads_on(void *arg)
 	return nr_answered >= target;
 }
 
-/* Reads write to memory: not one byte of a page after the invalidation that took it has returned. */
+/* Reads write to memory: not one byte of a page, once the invalidation that took it is over. */
 static void no_stale_iova_is_written_to(bool with_packed)
 {
 	struct test_random random = { test_seed() };
