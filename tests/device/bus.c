@@ -423,6 +423,7 @@ static void requests_are_served(void (*start)(void), bool with_packed)
 	bus_iommu_begin(device);
 	begin_load();
 	work(500);
+	bus_iommu_was_used();
 	wait_for_all();
 	check_disk();
 	check_reads();

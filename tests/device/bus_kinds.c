@@ -376,6 +376,7 @@ static void frames_come_back(void (*start)(void))
 {
 	begin_net(start);
 	exchange(3000);
+	bus_iommu_was_used();
 	CHECK_EQ(nr_empty, 0);
 	end_net();
 }
