@@ -73,6 +73,12 @@ static inline struct vas_device_entry *bus_entry(const struct vas *vas, uint32_t
 	return (struct vas_device_entry *)vas_extent(vas, VAS_EXT_DEVICES) + index;
 }
 
+/* Of a vas that was handed over, the entry is the next owner's, and so is the provider. */
+static inline bool bus_is_ours(const struct vas_bus_device *device)
+{
+	return __atomic_load_n(&device->vas->role, __ATOMIC_RELAXED) == VAS_ROLE_OWNER;
+}
+
 /* -EOPNOTSUPP: this vas has no bus. */
 int bus_check(const struct vas *vas);
 

@@ -41,6 +41,8 @@ static uint64_t extent_offset(const struct vas_bus_device *device, const void *p
 void bus_publish_change(struct vas_bus_device *device)
 {
 	device->told.change++;
+	if (!bus_is_ours(device))
+		return;
 	vas_device_publish(device->entry, &device->told);
 	vas_notify_everyone(device->vas);
 }

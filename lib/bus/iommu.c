@@ -98,7 +98,7 @@ static void hold(struct vas_bus_device *device, const struct bus_map *map)
 {
 	struct bus_iommu *iommu = &device->iommu;
 
-	if (device->sock < 0)
+	if (device->sock < 0 || !bus_is_ours(device))
 		return;
 	if (map->prot)
 		widen(iommu, map->iova, map->iova + (map->size - 1));
@@ -180,7 +180,7 @@ void vas_device_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t siz
 	pthread_mutex_lock(&device->vas->lock);
 	/* What is held comes before it, or is lost with all else. */
 	send_held(device);
-	if (was_told(iommu, iova, last))
+	if (was_told(iommu, iova, last) && bus_is_ours(device))
 		send_unmap(device, iova, size);
 	if (iova <= iommu->first && iommu->last <= last)
 		forget(iommu);

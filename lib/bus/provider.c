@@ -377,6 +377,9 @@ void vas_provider_answer(struct vas_provider *provider, uint32_t change)
 		return;
 	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++)
 		close_fds(&provider->old[i]);
+	/* Nobody waits for what was said already. */
+	if (vas_device_has_answered(provider->entry, provider->grant, change))
+		return;
 	vas_device_answer_change(provider->entry, provider->grant, change);
 	vas_notify_answer(provider->vas);
 }

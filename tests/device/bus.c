@@ -423,6 +423,7 @@ static void requests_are_served(void (*start)(void), bool with_packed)
 	bus_iommu_begin(device);
 	begin_load();
 	work(500);
+	bus_iommu_was_used();
 	wait_for_all();
 	check_disk();
 	check_reads();
@@ -952,7 +953,7 @@ static int reads_on(void *arg)
 	return nr_answered >= target;
 }
 
-/* Reads write to memory: not one byte of a page after the invalidation that took it has returned. */
+/* Reads write to memory: not one byte of a page, once the invalidation that took it is over. */
 static void no_stale_iova_is_written_to(bool with_packed)
 {
 	struct test_random random = { test_seed() };
@@ -1168,6 +1169,28 @@ static void goes_on_elsewhere(bool with_packed, bool killed, struct vas *(*carry
 	check_disk();
 	check_reads();
 	CHECK_EQ(times_broken, 0);
+	end();
+}
+
+/* Its provider dies, and its socket goes: the entry is the next owner's by then. */
+TEST(who_has_handed_over_says_no_more_of_its_devices)
+{
+	struct vas_device_told before, after;
+	struct vas_serve *its_serve;
+	struct vas *left;
+
+	is_killed_first = false;
+	begin(start_process, false);
+	left = vas;
+	its_serve = serve;
+	enter_vas(hand_over());
+	add_device();
+	CHECK_OK(vas_device_copy(vas_extent(vas, VAS_EXT_DEVICES), &before));
+	kill_process();
+	vas_serve_end(its_serve);
+	CHECK_OK(vas_device_copy(vas_extent(vas, VAS_EXT_DEVICES), &after));
+	CHECK_MEM(&after, &before, sizeof(before));
+	vas_unbind(left);
 	end();
 }
 

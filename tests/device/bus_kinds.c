@@ -249,6 +249,22 @@ static void wait_for_answer(uint32_t index)
 	test_wait(is_answered, (void *)(uintptr_t)index, TEST_HANG_MS);
 }
 
+/* Whose work is done by somebody that has no view. */
+TEST(who_cannot_be_behind_an_iommu_says_why)
+{
+	if (!bus_iommu_is_there())
+		test_skip("TEST_IOMMU is not in the environment");
+	where.kind = VIRTIO_ID_RNG;
+	make_vas();
+	CHECK_OK(open_device());
+	it->no_iommu = "vas_net.ko does not know IOMMUs";
+	CHECK_EQ(serve_device(-1), -EOPNOTSUPP);
+	CHECK_HAS(vas_error(), "device it is behind an IOMMU: vas_net.ko does not know IOMMUs");
+	vas_device_remove(device);
+	vas_serve_end(serve);
+	vas_destroy(vas);
+}
+
 /* ---- frames ------------------------------------------------------------------------------- */
 
 #define RX	   0u
@@ -360,6 +376,7 @@ static void frames_come_back(void (*start)(void))
 {
 	begin_net(start);
 	exchange(3000);
+	bus_iommu_was_used();
 	CHECK_EQ(nr_empty, 0);
 	end_net();
 }

@@ -402,7 +402,7 @@ TEST(a_full_socket_loses_no_unmap_and_no_answer)
 	end();
 }
 
-/* Whatever the order, and whatever of it is lost: what the provider finds is what the table says. */
+/* In whatever order, whatever is lost: what the provider finds is what the table says. */
 TEST(in_any_order_no_stale_page_is_found_after_an_invalidation)
 {
 	struct test_random random = { test_seed() };
