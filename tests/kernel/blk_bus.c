@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vas/dirty.h>
 
@@ -385,6 +386,61 @@ TEST(a_keeper_is_killed_and_the_next_provider_goes_on_with_split_rings)
 TEST(a_keeper_is_killed_and_the_next_provider_goes_on_with_packed_rings)
 {
 	kill_keepers(true);
+}
+
+static uint64_t in_flight(void)
+{
+	struct vas_device_info info;
+	uint64_t nr = 0;
+
+	CHECK_EQ(vas_devices(bus.vas, &info, 1), 1);
+	for (uint32_t i = 0; i < NR_QUEUES; i++)
+		nr += info.queues[i].counters.taken - info.queues[i].counters.answered;
+	return nr;
+}
+
+/* It stands still, and has taken what it has not answered. */
+static int is_caught(void *unused)
+{
+	int status;
+
+	(void)unused;
+	look();
+	CHECK_OK(kill(bus.pid, SIGSTOP));
+	CHECK_EQ(waitpid(bus.pid, &status, WUNTRACED), bus.pid);
+	CHECK(WIFSTOPPED(status));
+	if (in_flight())
+		return 1;
+	CHECK_OK(kill(bus.pid, SIGCONT));
+	return 0;
+}
+
+static void kill_with_requests(bool with_packed)
+{
+	uint32_t i, nr = bus_rounds(10);
+
+	begin(false, with_packed);
+	for (i = 0; i < nr; i++) {
+		test_note("kill %u", i);
+		exchange((uint32_t)test_random_below(&chance, 100));
+		test_wait(is_caught, NULL, TEST_HANG_MS);
+		bus_kill();
+		bus_provide(true, false);
+		settle();
+		is_ended = false;
+		bus_take_over(false);
+	}
+	end_after_load();
+}
+
+TEST(what_a_killed_process_had_taken_its_keeper_does_with_split_rings)
+{
+	kill_with_requests(false);
+}
+
+TEST(what_a_killed_process_had_taken_its_keeper_does_with_packed_rings)
+{
+	kill_with_requests(true);
 }
 
 /* ---- the disk's lock ---------------------------------------------------------------------- */
