@@ -65,11 +65,36 @@ static void begin_search(struct vas_queue *queue, u32 max)
 	queue->iommu->search = (struct vas_virtq_iommu){ find, queue, max };
 }
 
+/* ---- ahead of a miss ---------------------------------------------------------------------- */
+
+static int find_ahead(void *user, u64 iova, u32 write, u64 *len, u64 *gpa)
+{
+	return view_find(((struct vas_queue *)user)->iommu->view, iova, write, len, gpa);
+}
+
+/* The miss itself is asked for last: when it is answered, so are the others. */
+static void want(void *user, u64 iova, u32 write)
+{
+	struct queue_iommu *iommu = ((struct vas_queue *)user)->iommu;
+
+	if (iova == iommu->missed_iova)
+		return;
+	view_want(iommu->view, iova, write);
+	if (++iommu->ahead->nr == AHEAD_PAGES)
+		iommu->search.nr_left = 0;
+}
+
+static void begin_ahead(struct vas_queue *queue)
+{
+	struct queue_iommu *iommu = queue->iommu;
+
+	iommu->ahead->nr = 0;
+	iommu->search = (struct vas_virtq_iommu){ find_ahead, queue, AHEAD_SEARCHES };
+}
+
 /* ---- chains ------------------------------------------------------------------------------- */
 
 /* For tables of descriptors. Ahead of a miss one that is missing has nothing in it. */
-static void want(void *user, u64 iova, u32 write);
-
 static int read_table(void *user, u64 iova, void *to, u32 len)
 {
 	struct vas_queue *queue = user;
@@ -215,31 +240,6 @@ bool queue_iommu_is_here(struct vas_queue *queue)
 }
 
 /* ---- misses ------------------------------------------------------------------------------- */
-
-static int find_ahead(void *user, u64 iova, u32 write, u64 *len, u64 *gpa)
-{
-	return view_find(((struct vas_queue *)user)->iommu->view, iova, write, len, gpa);
-}
-
-/* The miss itself is asked for last: when it is answered, so are the others. */
-static void want(void *user, u64 iova, u32 write)
-{
-	struct queue_iommu *iommu = ((struct vas_queue *)user)->iommu;
-
-	if (iova == iommu->missed_iova)
-		return;
-	view_want(iommu->view, iova, write);
-	if (++iommu->ahead->nr == AHEAD_PAGES)
-		iommu->search.nr_left = 0;
-}
-
-static void begin_ahead(struct vas_queue *queue)
-{
-	struct queue_iommu *iommu = queue->iommu;
-
-	iommu->ahead->nr = 0;
-	iommu->search = (struct vas_virtq_iommu){ find_ahead, queue, AHEAD_SEARCHES };
-}
 
 static void want_ring(struct vas_queue *queue)
 {
