@@ -59,14 +59,11 @@ void bus_iommu_init(struct vas_bus_device *device, const struct vas_device_optio
 /* ---- maps --------------------------------------------------------------------------------- */
 
 /*
- * What was held could not be sent. While the provider has not yet seen that all is gone, it will
- * put its questions when it does: these were answers to earlier ones.
+ * What was held could not be sent: its questions are put again. Also where all is gone already: the
+ * provider puts them before it answers that.
  */
 static void lose_held(struct vas_bus_device *device)
 {
-	device->iommu.nr_held = 0;
-	if (!vas_device_has_unmapped(device->entry, device->told.grant, device->told.gone))
-		return;
 	bus_iommu_lose(device);
 	bus_publish_change(device);
 }
