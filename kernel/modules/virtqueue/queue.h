@@ -97,8 +97,8 @@ struct vas_queue {
 	bool is_quiet;
 	bool is_halted;
 	bool is_broken;
-	bool is_kicked;
 	bool has_err;
+	bool is_kicked; /* not beside those that are read together, under the gate */
 	long retry_after;
 	struct task_struct *thread;
 	struct vas_doorbell kick;
