@@ -68,10 +68,10 @@ static int bindings_show(struct seq_file *seq, void *unused)
 	struct vas *vas;
 
 	mutex_lock(&vas_inodes_lock);
-	list_for_each_entry(info, &vas_inodes, node)
-	{
+	list_for_each_entry(info, &vas_inodes, node) {
 		spin_lock(&info->lock);
-		list_for_each_entry(vas, &info->bindings, in_inode) show_binding(seq, vas);
+		list_for_each_entry(vas, &info->bindings, in_inode)
+			show_binding(seq, vas);
 		spin_unlock(&info->lock);
 	}
 	mutex_unlock(&vas_inodes_lock);
@@ -85,10 +85,10 @@ static int maps_show(struct seq_file *seq, void *unused)
 	struct vas_inode_info *info;
 
 	mutex_lock(&vas_inodes_lock);
-	list_for_each_entry(info, &vas_inodes, node)
-	{
+	list_for_each_entry(info, &vas_inodes, node) {
 		spin_lock(&info->lock);
-		list_for_each_entry(mapping, &info->mappings, in_inode) show_mapping(seq, mapping);
+		list_for_each_entry(mapping, &info->mappings, in_inode)
+			show_mapping(seq, mapping);
 		spin_unlock(&info->lock);
 	}
 	mutex_unlock(&vas_inodes_lock);

@@ -53,8 +53,7 @@ void vas_dirty_clean(struct vas *vas)
 	struct page *page;
 	unsigned long i;
 
-	xa_for_each(&vas->log_pages, i, page)
-	{
+	xa_for_each(&vas->log_pages, i, page) {
 		vas_folio_dirty(page_folio(page));
 		put_page(page);
 		vas_count(VAS_COUNT_LOG_PAGES, -1);

@@ -34,8 +34,9 @@ static struct vas_mapping *find_blocker(struct vas_inode_info *info, enum vas_re
 {
 	struct vas_mapping *mapping;
 
-	list_for_each_entry(mapping, &info->mappings,
-			    in_inode) if (is_in_the_way(mapping, request)) return mapping;
+	list_for_each_entry(mapping, &info->mappings, in_inode)
+		if (is_in_the_way(mapping, request))
+			return mapping;
 	return NULL;
 }
 
@@ -54,8 +55,7 @@ static void request_all(struct vas_inode_info *info, enum vas_request request, k
 	struct vas_mapping *mapping;
 
 	spin_lock(&info->lock);
-	list_for_each_entry(mapping, &info->mappings, in_inode)
-	{
+	list_for_each_entry(mapping, &info->mappings, in_inode) {
 		if (!is_in_the_way(mapping, request) ||
 		    (mapping->is_by_owner && mapping->request == request))
 			continue;
@@ -71,8 +71,7 @@ static void release_all(struct vas_inode_info *info, enum vas_request request)
 	struct vas_mapping *mapping;
 
 	spin_lock(&info->lock);
-	list_for_each_entry(mapping, &info->mappings, in_inode)
-	{
+	list_for_each_entry(mapping, &info->mappings, in_inode) {
 		if (!mapping->is_by_owner || mapping->request != request)
 			continue;
 		if (info->frozen && mapping->flags & VAS_MAPPING_WRITE) {
@@ -109,8 +108,7 @@ static void report_section(struct vas_inode_info *info, struct vas_ko_blocker *b
 	struct vas *vas;
 
 	spin_lock(&info->lock);
-	list_for_each_entry(vas, &info->bindings, in_inode)
-	{
+	list_for_each_entry(vas, &info->bindings, in_inode) {
 		if (!vas_slot_pool_is_busy(vas))
 			continue;
 		strscpy(blocker->name, vas->ops->name, sizeof(blocker->name));

@@ -26,7 +26,9 @@ static struct vas_inode_info *find_locked(const struct inode *inode)
 {
 	struct vas_inode_info *info;
 
-	list_for_each_entry(info, &vas_inodes, node) if (info->inode == inode) return info;
+	list_for_each_entry(info, &vas_inodes, node)
+		if (info->inode == inode)
+			return info;
 	return NULL;
 }
 

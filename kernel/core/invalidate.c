@@ -157,7 +157,8 @@ static void look_through(struct vas_inode_info *info)
 	struct vas_mapping *mapping;
 
 	spin_lock(&info->lock);
-	list_for_each_entry(mapping, &info->mappings, in_inode) look_at(mapping);
+	list_for_each_entry(mapping, &info->mappings, in_inode)
+		look_at(mapping);
 	spin_unlock(&info->lock);
 }
 
@@ -166,7 +167,8 @@ static void look(struct work_struct *work)
 	struct vas_inode_info *info;
 
 	mutex_lock(&vas_inodes_lock);
-	list_for_each_entry(info, &vas_inodes, node) look_through(info);
+	list_for_each_entry(info, &vas_inodes, node)
+		look_through(info);
 	mutex_unlock(&vas_inodes_lock);
 	if (atomic_read(&nr_mappings))
 		queue_delayed_work(vas_workqueue, &look_work, LOOK_EVERY);

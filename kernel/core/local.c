@@ -35,7 +35,8 @@ void vas_local_clean(struct vas *vas)
 	struct local *local;
 	unsigned long id;
 
-	xa_for_each(&vas->locals, id, local) kfree(local);
+	xa_for_each(&vas->locals, id, local)
+		kfree(local);
 	xa_destroy(&vas->locals);
 }
 

@@ -196,15 +196,16 @@ static void raise_slot(struct vas_iommu_slot *slot, enum question question)
 	eventfd_write(slot->fd, 1);
 }
 
-/* A no to a question that was put for somebody else, and before, is none to this one. */
-static void answer_slot(struct vas_iommu_slot *slot, enum question answer)
+/* One that helps may be gone again before it is used: that is no fault of anybody's. */
+static void answer_slot(struct vas_iommu_slot *slot, uint32_t prot)
 {
-	slot->nr_answers++;
-	raise_slot(slot, answer == REFUSED && !slot->is_own ? NOT_SENT : answer);
+	slot->nr_answers += slot->prot & ~prot ? 1 : 0;
+	/* A no to a question that was put for somebody else, and before, is none to this one. */
+	raise_slot(slot, prot ? ANSWERED : slot->is_own ? REFUSED : NOT_SENT);
 }
 
-/* Under the lock. */
-static void answer(struct vas_iommu_view *view, uint64_t iova, uint64_t last, enum question answer)
+/* Under the lock. prot is what is allowed there; none: a refusal. */
+static void answer(struct vas_iommu_view *view, uint64_t iova, uint64_t last, uint32_t prot)
 {
 	uint32_t i;
 
@@ -212,7 +213,7 @@ static void answer(struct vas_iommu_view *view, uint64_t iova, uint64_t last, en
 		struct vas_iommu_slot *slot = &view->slots[i];
 
 		if (slot->question == SENT && iova <= slot->iova && slot->iova <= last)
-			answer_slot(slot, answer);
+			answer_slot(slot, prot);
 	}
 }
 
@@ -244,7 +245,7 @@ int vas_iommu_map(struct vas_iommu_view *view, uint64_t iova, uint64_t size, uin
 	if (err == -EEXIST && is_there(view, &range))
 		err = 0;
 	if (!err)
-		answer(view, iova, range.last, ANSWERED);
+		answer(view, iova, range.last, prot);
 	pthread_mutex_unlock(&view->lock);
 	if (err == -EEXIST)
 		vas_error_set(err, "iova %#llx, +%#llx is mapped otherwise, at least in part",
@@ -277,7 +278,7 @@ void vas_iommu_refuse(struct vas_iommu_view *view, uint64_t iova)
 	NO_CANCEL;
 
 	pthread_mutex_lock(&view->lock);
-	answer(view, iova, iova, REFUSED);
+	answer(view, iova, iova, 0);
 	pthread_mutex_unlock(&view->lock);
 }
 

@@ -195,6 +195,13 @@ static struct miss take_miss(void)
 	return miss;
 }
 
+/* Who looks while an update is being taken in may ask for that page once more. */
+static void have_missed(uint32_t nr)
+{
+	CHECK(nr_misses >= nr);
+	CHECK(nr_misses <= nr + 2);
+}
+
 static void reply_if_asked(const struct miss *miss, uint64_t result)
 {
 	if (miss->flags & VHOST_USER_NEED_REPLY)
@@ -572,7 +579,7 @@ TEST(all_of_a_request_is_asked_for_at_once)
 	is_silent = false;
 	test_wait(is_answered, NULL, TEST_HANG_MS);
 	CHECK_EQ(*at(STATUS), VIRTIO_BLK_S_OK);
-	CHECK_EQ(nr_misses, 18 + 6);
+	have_missed(18 + 6);
 	CHECK_EQ(end(), 0);
 }
 
@@ -591,7 +598,7 @@ TEST(all_requests_in_the_ring_are_asked_for_at_once)
 	test_wait(is_answered, NULL, TEST_HANG_MS);
 	CHECK_EQ(*at(STATUS), VIRTIO_BLK_S_OK);
 	CHECK_EQ(*at(SECOND + PAGE), VIRTIO_BLK_S_OK);
-	CHECK_EQ(nr_misses, 8 + 6);
+	have_missed(8 + 6);
 	CHECK_EQ(end(), 0);
 }
 
@@ -655,7 +662,7 @@ TEST(there_is_a_limit_to_what_is_asked_for_at_once)
 	answer_taken();
 	test_wait(is_answered, NULL, TEST_HANG_MS);
 	test_wait(is_answered, NULL, TEST_HANG_MS);
-	CHECK_EQ(nr_misses, 6 + 102 + 3 + 1);
+	have_missed(6 + 102 + 3 + 1);
 	CHECK_EQ(end(), 0);
 }
 
@@ -689,7 +696,7 @@ TEST(tables_are_asked_for_at_once)
 	test_wait(is_answered, NULL, TEST_HANG_MS);
 	test_wait(is_answered, NULL, TEST_HANG_MS);
 	CHECK_EQ(*at(STATUS), VIRTIO_BLK_S_OK);
-	CHECK_EQ(nr_misses, 6 + 6);
+	have_missed(6 + 6);
 	CHECK_EQ(end(), 0);
 }
 
@@ -751,7 +758,7 @@ TEST(what_is_answered_while_the_device_is_stopped_is_asked_for_again)
 	is_silent = false;
 	CHECK_OK(front_end_start_ring(&front, 0));
 	test_wait(is_answered, NULL, TEST_HANG_MS);
-	CHECK_EQ(nr_misses, 6 + 3 + 6);
+	have_missed(6 + 3 + 6);
 	CHECK_EQ(end(), 0);
 }
 

@@ -63,9 +63,9 @@ static const struct subject *find(const char *name)
 	const struct subject *subject, *found = NULL;
 
 	mutex_lock(&subjects_lock);
-	list_for_each_entry(subject, &all_subjects, link) if (!strcmp(subject->name, name) &&
-							      try_module_get(subject->owner))
-		found = subject;
+	list_for_each_entry(subject, &all_subjects, link)
+		if (!strcmp(subject->name, name) && try_module_get(subject->owner))
+			found = subject;
 	mutex_unlock(&subjects_lock);
 	return found;
 }

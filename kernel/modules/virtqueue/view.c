@@ -130,8 +130,9 @@ static struct view_miss *find_miss(struct list_head *list, u64 iova, u32 write)
 {
 	struct view_miss *miss;
 
-	list_for_each_entry(miss, list,
-			    node) if (miss->iova == iova && miss->write == write) return miss;
+	list_for_each_entry(miss, list, node)
+		if (miss->iova == iova && miss->write == write)
+			return miss;
 	return NULL;
 }
 
@@ -175,9 +176,9 @@ static void drop_misses(struct view *view, struct list_head *list, u64 iova, u64
 {
 	struct view_miss *miss, *next;
 
-	list_for_each_entry_safe(miss, next, list,
-				 node) if (iova <= miss->iova && miss->iova <= last)
-		list_move(&miss->node, &view->unused);
+	list_for_each_entry_safe(miss, next, list, node)
+		if (iova <= miss->iova && miss->iova <= last)
+			list_move(&miss->node, &view->unused);
 }
 
 /* A no to what was told for somebody else, and before, is none to this one. */
@@ -187,14 +188,13 @@ static void answer(struct view *view, u64 iova, u64 last, enum view_state state)
 
 	drop_misses(view, &view->untold, iova, last);
 	drop_misses(view, &view->told, iova, last);
-	list_for_each_entry_safe(question, next, &view->questions, node)
-	{
+	list_for_each_entry_safe(question, next, &view->questions, node) {
 		if (question->iova < iova || question->iova > last)
 			continue;
 		list_del_init(&question->node);
 		question->state =
 			state == VIEW_REFUSED && !question->is_own ? VIEW_NOT_SENT : state;
-		question->nr_answers++;
+		question->nr_answers += !is_mapped(view, question->iova, question->write);
 		vas_queue_wake(question->queue);
 	}
 }

@@ -419,6 +419,20 @@ TEST(an_entry_that_goes_is_asked_for_again_and_again)
 	end();
 }
 
+/* Nor does it matter whether there was time to use it. */
+TEST(an_entry_that_is_gone_before_it_is_used_is_no_answer_less)
+{
+	begin_with(map_miss);
+	for (int i = 1; i <= 100; i++) {
+		CHECK_OK(vas_iommu_fault(slot, 0x7000, VAS_IOMMU_READ));
+		CHECK_EQ(nr_asked, i);
+		vas_iommu_unmap(view, 0x7000, 1);
+	}
+	CHECK_OK(vas_iommu_fault(slot, 0x7000, VAS_IOMMU_READ));
+	is_at(0x7000, 0x40000, 0x1000);
+	end();
+}
+
 TEST(another_question_takes_the_place_of_one)
 {
 	begin_with(note_miss);
