@@ -18,6 +18,7 @@
 #define STREAMS	 4 /* as many as net_init.c has */
 #define DOOR	 "/tmp/door"
 #define BUS	 "/tmp/bus"
+#define NEXT_BUS "/tmp/bus2"
 
 static struct program vmm, next, server;
 static char append[1024];
@@ -92,6 +93,37 @@ TEST(a_guest_moves_with_its_iommu)
 	CHECK_HAS(vmm.text, "the guest has moved");
 	await_checked(&next, nr_checked(&vmm) + MORE);
 	end(&next);
+}
+
+/* Whoever serves the disk there asks anew what its iovas stand for. */
+TEST(a_guest_moves_with_its_iommu_and_a_disk_on_the_bus)
+{
+	static struct program next_server;
+	const char *argv[] = { path_of("TEST_TINYVMM"),
+			       "--iommu",
+			       "--device",
+			       "bus-blk,name=disk",
+			       "--serve",
+			       NEXT_BUS,
+			       "--incoming",
+			       DOOR,
+			       NULL };
+
+	make_disk();
+	unlink(BUS);
+	unlink(NEXT_BUS);
+	boot("1", "bus-blk,name=disk", "TEST_INITRD");
+	serve_disk(&server, BUS);
+	await_checked(&vmm, CHECKED);
+	serve_disk(&next_server, NEXT_BUS);
+	program_start(&next, argv);
+	CHECK_EQ(program_finish(&vmm), 0);
+	CHECK_HAS(vmm.text, "the guest has moved");
+	await_checked(&next, nr_checked(&vmm) + MORE);
+	end(&next);
+	kill(next_server.pid, SIGTERM);
+	program_finish(&next_server);
+	program_finish(&server);
 }
 
 /* And to where there is no IOMMU it does not go. */
