@@ -205,21 +205,29 @@ static int init_ring(struct device_queue *queue)
 	queue->ring.format = queue->format;
 	err = queue->format == VAS_VIRTQ_PACKED ? init_packed(queue, &tables) :
 						  init_split(queue, &tables);
-	if (err) {
-		unmap_ring(queue);
+	if (err)
 		return err;
-	}
 	/* What is in flight was counted by who took it. */
 	__atomic_store_n(&queue->counters->taken, queue->counters->answered + queue->nr_again,
 			 __ATOMIC_RELAXED);
 	return 0;
 }
 
-/* Behind an IOMMU the ring is looked for by the queue's thread, which can wait for it. */
+/*
+ * Behind an IOMMU the ring is looked for by the queue's thread, which can wait for it, in sections,
+ * and without maps: those are for the thread that starts and stops the queue.
+ */
 static int begin_ring(struct device_queue *queue)
 {
+	int err;
+
 	queue->nr_again = queue->at_again = queue->nr_taken = 0;
-	return queue->view ? queue_iommu_begin(queue) : init_ring(queue);
+	if (queue->view)
+		return queue_iommu_begin(queue);
+	err = init_ring(queue);
+	if (err)
+		unmap_ring(queue);
+	return err;
 }
 
 static void end_ring(struct device_queue *queue)
