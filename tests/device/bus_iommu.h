@@ -48,18 +48,17 @@ static inline uint64_t bus_iommu_feature(void)
 
 static int bus_iommu_miss(void *user, uint64_t iova, uint32_t prot)
 {
-	struct vas_bus_device *device = *(struct vas_bus_device **)user;
+	struct vas_bus_device **device = user;
 	uint64_t gpa = (iova - BUS_IOMMU_AT) & ~(BUS_IOMMU_PAGE - 1);
-	int err;
+	int err = -EFAULT;
 
 	(void)prot;
 	__atomic_add_fetch(&bus_iommu.nr_misses, 1, __ATOMIC_RELAXED);
-	if (iova < BUS_IOMMU_AT || gpa >= bus_iommu.size)
-		return -EFAULT;
 	pthread_mutex_lock(&bus_iommu.lock);
-	err = vas_device_map(device, gpa + BUS_IOMMU_AT, BUS_IOMMU_PAGE,
-			     gpa + bus_iommu.moved[gpa / BUS_IOMMU_PAGE],
-			     VAS_IOMMU_READ | VAS_IOMMU_WRITE);
+	if (iova >= BUS_IOMMU_AT && gpa < bus_iommu.size)
+		err = vas_device_map(*device, gpa + BUS_IOMMU_AT, BUS_IOMMU_PAGE,
+				     gpa + bus_iommu.moved[gpa / BUS_IOMMU_PAGE],
+				     VAS_IOMMU_READ | VAS_IOMMU_WRITE);
 	pthread_mutex_unlock(&bus_iommu.lock);
 	return err;
 }
@@ -70,7 +69,9 @@ static inline void bus_iommu_options(struct vas_device_options *options, uint64_
 {
 	if (!bus_iommu_is_there())
 		return;
+	pthread_mutex_lock(&bus_iommu.lock);
 	bus_iommu.size = size;
+	pthread_mutex_unlock(&bus_iommu.lock);
 	options->miss = bus_iommu_miss;
 	options->miss_user = device;
 }
