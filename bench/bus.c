@@ -293,13 +293,13 @@ static int fork_provider(struct guest *guest)
 }
 
 /* Each page is mapped. */
-static int answer_miss(void *user, uint64_t iova, uint32_t prot)
+static int answer_miss(struct vas_bus_device *device, void *user, uint64_t iova, uint32_t prot)
 {
-	const struct guest *guest = user;
 	uint64_t page = iova & ~(PAGE - 1);
 
+	(void)user;
 	(void)prot;
-	return vas_device_map(guest->on_bus, page, PAGE, page, VAS_IOMMU_READ | VAS_IOMMU_WRITE);
+	return vas_device_map(device, page, PAGE, page, VAS_IOMMU_READ | VAS_IOMMU_WRITE);
 }
 
 static int make_vas(struct guest *guest)
@@ -309,7 +309,6 @@ static int make_vas(struct guest *guest)
 		.name = "echo",
 		.kind = KIND,
 		.miss = guest->has_iommu ? answer_miss : NULL,
-		.miss_user = guest,
 	};
 	const struct vas_region ram = { .size = RAM, .name = "ram" };
 	int err = vas_create(&options, &guest->vas);

@@ -143,10 +143,11 @@ int endpoint_open_view(struct endpoint *endpoint, struct guest_iommu *iommu, uin
 /* ---- on the bus ---------------------------------------------------------------------------- */
 
 /* No queue of it runs before the guest knows it. */
-static int bus_miss(void *user, uint64_t iova, uint32_t prot)
+static int bus_miss(struct vas_bus_device *device, void *user, uint64_t iova, uint32_t prot)
 {
 	const struct endpoint *endpoint = user;
 
+	(void)device;
 	if (!__atomic_load_n(&endpoint->has_joined, __ATOMIC_ACQUIRE))
 		return -EFAULT;
 	iommu_miss(&endpoint->iommu->device, endpoint->id, iova, prot);

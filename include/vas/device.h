@@ -53,10 +53,11 @@ struct vas_device_options {
 	 * Its provider wants to use `iova` in the ways that prot, VAS_IOMMU_*, says, and was not
 	 * told what it stands for. Answer by vas_device_map() or vas_device_refuse(), before this
 	 * returns or later, by any thread. An error is a refusal. Called by the thread of
-	 * vas_serve(), with no lock of the library's held; it must not wait for long, as others are
-	 * served by that thread, nor remove the device.
+	 * vas_serve(), with no lock of the library's held, perhaps before vas_device_add() has
+	 * returned; it must not wait for long, as others are served by that thread, nor remove the
+	 * device.
 	 */
-	int (*miss)(void *user, uint64_t iova, uint32_t prot);
+	int (*miss)(struct vas_bus_device *device, void *user, uint64_t iova, uint32_t prot);
 	void *miss_user;
 };
 

@@ -28,7 +28,8 @@
 
 /* What the owner of a device behind an IOMMU knows of what it has told its provider. */
 struct bus_iommu {
-	int (*miss)(void *user, uint64_t iova, uint32_t prot); /* NULL: there is none */
+	/* NULL: there is none */
+	int (*miss)(struct vas_bus_device *device, void *user, uint64_t iova, uint32_t prot);
 	void *user;
 	uint32_t count; /* of unmaps, which the provider answers */
 	bool is_due;	/* some have taken something from this provider */

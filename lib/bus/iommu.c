@@ -233,7 +233,9 @@ static void end_asking(struct vas_bus_device *device)
 
 static void ask(struct vas_bus_device *device, const struct bus_miss *miss)
 {
-	if (device->iommu.miss(device->iommu.user, miss->iova, miss->prot & PROT_ALL))
+	void *user = device->iommu.user;
+
+	if (device->iommu.miss(device, user, miss->iova, miss->prot & PROT_ALL))
 		vas_device_refuse(device, miss->iova);
 }
 

@@ -146,7 +146,7 @@ static void add_device(void)
 {
 	struct vas_device_options disk = { .name = "disk", .kind = 2 };
 
-	bus_iommu_options(&disk, RAM, &device);
+	bus_iommu_options(&disk, RAM);
 	CHECK_OK(vas_device_add(vas, &disk, &device));
 }
 

@@ -46,26 +46,24 @@ static inline uint64_t bus_iommu_feature(void)
 	return bus_iommu_is_there() ? 1ull << VIRTIO_F_ACCESS_PLATFORM : 0;
 }
 
-static int bus_iommu_miss(void *user, uint64_t iova, uint32_t prot)
+static int bus_iommu_miss(struct vas_bus_device *device, void *user, uint64_t iova, uint32_t prot)
 {
-	struct vas_bus_device **device = user;
 	uint64_t gpa = (iova - BUS_IOMMU_AT) & ~(BUS_IOMMU_PAGE - 1);
 	int err = -EFAULT;
 
+	(void)user;
 	(void)prot;
 	__atomic_add_fetch(&bus_iommu.nr_misses, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&bus_iommu.lock);
 	if (iova >= BUS_IOMMU_AT && gpa < bus_iommu.size)
-		err = vas_device_map(*device, gpa + BUS_IOMMU_AT, BUS_IOMMU_PAGE,
+		err = vas_device_map(device, gpa + BUS_IOMMU_AT, BUS_IOMMU_PAGE,
 				     gpa + bus_iommu.moved[gpa / BUS_IOMMU_PAGE],
 				     VAS_IOMMU_READ | VAS_IOMMU_WRITE);
 	pthread_mutex_unlock(&bus_iommu.lock);
 	return err;
 }
 
-/* `device` is where the pointer will be. */
-static inline void bus_iommu_options(struct vas_device_options *options, uint64_t size,
-				     struct vas_bus_device **device)
+static inline void bus_iommu_options(struct vas_device_options *options, uint64_t size)
 {
 	if (!bus_iommu_is_there())
 		return;
@@ -73,7 +71,6 @@ static inline void bus_iommu_options(struct vas_device_options *options, uint64_
 	bus_iommu.size = size;
 	pthread_mutex_unlock(&bus_iommu.lock);
 	options->miss = bus_iommu_miss;
-	options->miss_user = device;
 }
 
 /* The iova of a gpa stands for another page from now on, and nobody uses the one that it was. */

@@ -150,7 +150,7 @@ static void make_vas(void)
 	snprintf(where.socket, sizeof(where.socket), "/tmp/vas-bus-kinds.%d", getpid());
 	snprintf(where.path, sizeof(where.path), "/tmp/vas-bus-vsock.%d", getpid());
 	CHECK_OK(vas_serve(vas, where.socket, 0600, &serve));
-	bus_iommu_options(&of_bus, RAM, &device);
+	bus_iommu_options(&of_bus, RAM);
 	CHECK_OK(vas_device_add(vas, &of_bus, &device));
 	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vas_fd(vas), 0);
 	CHECK(ram != MAP_FAILED);

@@ -190,8 +190,9 @@ static void told(struct vas_virtio_server *of, uint32_t what)
 		__atomic_fetch_add(&bus.times_broken, 1, __ATOMIC_SEQ_CST);
 }
 
-static int miss(void *user, uint64_t iova, uint32_t prot)
+static int miss(struct vas_bus_device *device, void *user, uint64_t iova, uint32_t prot)
 {
+	(void)device;
 	(void)user;
 	(void)iova;
 	(void)prot;

@@ -261,9 +261,9 @@ TEST(a_thread_serves_what_it_has_offered)
 	end_guest();
 }
 
-static int refuse_all(void *user, uint64_t iova, uint32_t prot)
+static int refuse_all(struct vas_bus_device *of, void *user, uint64_t iova, uint32_t prot)
 {
-	(void)user, (void)iova, (void)prot;
+	(void)of, (void)user, (void)iova, (void)prot;
 	return -EFAULT;
 }
 

@@ -43,12 +43,17 @@ static bool is_silent; /* the owner answers nothing by itself */
 static uint32_t nr_misses;
 static uint64_t last_miss;
 
-static void map_page(uint64_t page)
+static void map_page_of(struct vas_bus_device *of, uint64_t page)
 {
-	CHECK_OK(vas_device_map(device, IOVA + page * PAGE, PAGE, page * PAGE, RW));
+	CHECK_OK(vas_device_map(of, IOVA + page * PAGE, PAGE, page * PAGE, RW));
 }
 
-static int miss(void *user, uint64_t iova, uint32_t prot)
+static void map_page(uint64_t page)
+{
+	map_page_of(device, page);
+}
+
+static int miss(struct vas_bus_device *of, void *user, uint64_t iova, uint32_t prot)
 {
 	uint64_t page = (iova - IOVA) / PAGE;
 	int err = 0;
@@ -63,7 +68,7 @@ static int miss(void *user, uint64_t iova, uint32_t prot)
 	else if (iova < IOVA || !is_mapped[page])
 		err = -EFAULT;
 	else
-		map_page(page);
+		map_page_of(of, page);
 	pthread_mutex_unlock(&table_lock);
 	return err;
 }
