@@ -33,6 +33,21 @@ void name_format_uuid(const uint8_t uuid[16], char text[UUID_TEXT_LEN])
 				uuid[i]);
 }
 
+static int fail_open(const char *name, int err)
+{
+	if (err == -ENOENT || err == -ESRCH)
+		return fail(EXIT_NOT_FOUND,
+			    "%s: there is no such process, or it has no such file "
+			    "descriptor open; 'vas ls' lists those that have",
+			    name);
+	if (err == -EMEDIUMTYPE)
+		return fail(EXIT_REFUSED, "%s: this is no memory file, and so no vas", name);
+	if (err == -EACCES || err == -EPERM)
+		return fail(EXIT_REFUSED, "%s: this process belongs to another user: try as root",
+			    name);
+	return fail(EXIT_REFUSED, "%s: %s", name, strerror(-err));
+}
+
 /*
  * A holder's fd, opened anew: it may be written to if the file may. An inherited fd is taken as it
  * is, because whoever handed a read-only one meant it.
@@ -40,19 +55,7 @@ void name_format_uuid(const uint8_t uuid[16], char text[UUID_TEXT_LEN])
 static int open_holder(const char *name, const struct holder *holder, int flags, int *fd)
 {
 	*fd = holder_open(holder, flags);
-	if (*fd >= 0)
-		return EXIT_OK;
-	if (*fd == -ENOENT || *fd == -ESRCH)
-		return fail(EXIT_NOT_FOUND,
-			    "%s: there is no such process, or it has no such file "
-			    "descriptor open; 'vas ls' lists those that have",
-			    name);
-	if (*fd == -EMEDIUMTYPE)
-		return fail(EXIT_REFUSED, "%s: this is no memory file, and so no vas", name);
-	if (*fd == -EACCES || *fd == -EPERM)
-		return fail(EXIT_REFUSED, "%s: this process belongs to another user: try as root",
-			    name);
-	return fail(EXIT_REFUSED, "%s: %s", name, strerror(-*fd));
+	return *fd >= 0 ? EXIT_OK : fail_open(name, *fd);
 }
 
 static int open_inherited(const char *name, const struct holder *holder, int *fd)
@@ -98,14 +101,38 @@ static int fail_unknown(const struct scan *scan, const char *name)
 		    name);
 }
 
-/* A file, which no pid or fd that is used again can be mistaken for. */
-struct file_id {
-	dev_t dev;
-	ino_t ino;
-};
+/* What was found is what is opened, whatever its holder has done since. */
+static int open_same(const struct found *found, const struct holder *holder, int flags)
+{
+	int fd = holder_open(holder, flags);
+	struct stat st;
+
+	if (fd < 0 || (!fstat(fd, &st) && st.st_dev == found->dev && st.st_ino == found->ino))
+		return fd;
+	close(fd);
+	return -ENOENT;
+}
+
+/* By any of its holders: others may have ended since. */
+static int open_found(const char *name, const struct found *found, int flags, struct holder *holder,
+		      int *fd)
+{
+	*holder = *found_holder(found);
+	*fd = open_same(found, holder, flags);
+	for (size_t i = 0; *fd < 0 && i < found->nr_holders; i++) {
+		*holder = found->holders[i];
+		*fd = open_same(found, holder, flags);
+	}
+	if (*fd >= 0)
+		return EXIT_OK;
+	if (*fd != -ENOENT && *fd != -ESRCH)
+		return fail_open(name, *fd);
+	return fail(EXIT_NOT_FOUND, "%s: the process that had it open has closed it: try again",
+		    name);
+}
 
 /* Find the vas by what it says of itself. */
-static int look_for(const char *name, struct holder *holder, struct file_id *id)
+static int look_for(const char *name, int flags, struct holder *holder, int *fd)
 {
 	const struct found *found = NULL;
 	struct scan scan;
@@ -125,22 +152,9 @@ static int look_for(const char *name, struct holder *holder, struct file_id *id)
 	else if (!nr)
 		code = fail_unknown(&scan, name);
 	else
-		*holder = *found_holder(found);
-	if (!code)
-		*id = (struct file_id){ found->dev, found->ino };
+		code = open_found(name, found, flags, holder, fd);
 	scan_clean(&scan);
 	return code;
-}
-
-/* What was found under the name is what was opened, whatever its holder has done since. */
-static int check_same(const char *name, int fd, const struct file_id *id)
-{
-	struct stat st;
-
-	if (!id->ino || (!fstat(fd, &st) && st.st_dev == id->dev && st.st_ino == id->ino))
-		return EXIT_OK;
-	return fail(EXIT_NOT_FOUND, "%s: the process that had it open has closed it: try again",
-		    name);
 }
 
 /* PID/FD, fd:N or N: 0, or -EINVAL if it is no such thing. */
@@ -184,24 +198,13 @@ void name_offer_backings(struct vas *vas, pid_t pid)
 
 static int open_name(const char *name, int flags, struct holder *holder, int *fd)
 {
-	struct file_id id = { 0 };
-	int code = EXIT_OK;
-
 	if (parse_reference(name, holder)) {
 		if (strchr(name, '/'))
 			return fail_usage("'%s' is no PID/FD: both must be numbers", name);
-		code = look_for(name, holder, &id);
+		return look_for(name, flags, holder, fd);
 	}
-	if (code)
-		return code;
-	code = holder->pid == getpid() ? open_inherited(name, holder, fd) :
+	return holder->pid == getpid() ? open_inherited(name, holder, fd) :
 					 open_holder(name, holder, flags, fd);
-	if (code)
-		return code;
-	code = check_same(name, *fd, &id);
-	if (code)
-		close(*fd);
-	return code;
 }
 
 int name_bind(const char *name, enum vas_role role, struct vas **vas)

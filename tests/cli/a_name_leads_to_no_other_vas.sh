@@ -49,6 +49,35 @@ came_late()
 wait_until came_late
 kill "$juggler"
 
+# One of those who have it, the first that is found, now has it and now has not: it is found all the same.
+create "$mine-shared" --memory 1M
+cat >"$tmp/come_and_go.py" <<'END'
+import os, sys, time
+path = '/proc/%s/fd/%s' % tuple(sys.argv[1].split('/'))
+keeper = os.fork()
+if not keeper:
+    fd = os.open(path, os.O_RDWR)
+    open(sys.argv[2], 'w').write('%d' % fd)
+    time.sleep(3600)
+while not os.path.exists(sys.argv[2]) or not os.path.getsize(sys.argv[2]):
+    time.sleep(0.01)
+path = '/proc/%d/fd/%s' % (keeper, open(sys.argv[2]).read())
+print(keeper, flush=True)
+while True:
+    fd = os.open(path, os.O_RDWR)
+    time.sleep(0.0005)
+    os.close(fd)
+    time.sleep(0.0005)
+END
+python3 "$tmp/come_and_go.py" "$ref" "$tmp/kept" >"$tmp/keeper" &
+started="$started $!"
+wait_until test -s "$tmp/keeper"
+started="$started $(cat "$tmp/keeper")"
+end "$pid"
+for i in $(seq 100); do
+	expect 0 info "$mine-shared"
+done
+
 # Memory that is to come is read by one who may write, so what was looked at is bound once more.
 clone()
 {
