@@ -199,7 +199,10 @@ static int handle(struct vhost_user *user, struct message *m, int fd)
 {
 	switch (m->request) {
 	case GET_FEATURES:
-		return reply_number(user, m, user->type->features | 1ull << PROTOCOL_FEATURES_BIT);
+		/* Misses would want a socket to QEMU. */
+		return reply_number(user, m,
+				    (user->type->features | 1ull << PROTOCOL_FEATURES_BIT) &
+					    ~(1ull << VIRTIO_F_ACCESS_PLATFORM));
 	case SET_FEATURES:
 		user->features = m->number;
 		return 0;
