@@ -62,6 +62,13 @@ struct vas_device_ops {
 	 * what was taken: device/queue.h. An error ends it at once: there is no memory, or no fd.
 	 */
 	int (*queue)(struct vas_device *device, struct device_queue *queue);
+
+	/*
+	 * The driver has rung for this queue, and its processor waits: serve it here, beside the
+	 * queue's thread. False: the thread is to be woken. NULL: it always is. Asked for by those
+	 * who can (device/thread), and wherever it is called from, nothing waits for that thread.
+	 */
+	bool (*kick)(struct vas_device *device, uint32_t queue);
 };
 
 struct vas_device {

@@ -874,3 +874,21 @@ void device_queue_wait(struct device_queue *queue, int fd)
 	else if (!should_look_again(queue))
 		sleep_until(queue, queue->wake_fd, fd);
 }
+
+int device_queue_rest(struct device_queue *queue)
+{
+	int timeout_ms = -1;
+
+	if (!queue->is_broken && !device_queue_is_stopping(queue) &&
+	    (!device_queue_enter(queue) || enable_kick(queue)))
+		timeout_ms = RETRY_ENTER_MS;
+	device_queue_leave(queue);
+	return timeout_ms;
+}
+
+void device_queue_sleep(const struct device_queue *queue, int timeout_ms)
+{
+	struct epoll_event events[2];
+
+	epoll_wait(queue->sleep_fd, events, 2, timeout_ms);
+}

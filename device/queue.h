@@ -147,6 +147,15 @@ void device_queue_idle(struct device_queue *queue, int fd);
 void device_queue_wait(struct device_queue *queue, int fd);
 
 /*
+ * For a queue that its thread and others serve, one at a time, under a lock of theirs: nobody has
+ * requests of it in flight, and others may go on. How many ms until it has to be looked at again;
+ * -1: then there will be a kick.
+ */
+int device_queue_rest(struct device_queue *queue);
+/* Without that lock, its thread: so long, or until a kick by kick_fd, or until it is to end. */
+void device_queue_sleep(const struct device_queue *queue, int timeout_ms);
+
+/*
  * For a device that keeps addresses from one look at the ring to the next: true, and they hold
  * until device_queue_leave(), or until it has nothing in flight and calls this again, or waits.
  * False: the memory is frozen, say; device_queue_idle() waits for it. What is kept from an earlier

@@ -35,7 +35,7 @@ static uint32_t index_of(const struct virtio *virtio, const struct virtio_queue 
 
 static void place_doorbell(struct virtio *virtio, struct virtio_queue *queue)
 {
-	if (queue->is_running &&
+	if (queue->is_running && !virtio->server->ops->queue_kick &&
 	    virtio->ops->doorbell(virtio, index_of(virtio, queue), &queue->doorbell.event))
 		transport_event_attach(virtio->transport, &queue->doorbell);
 	else
@@ -146,7 +146,11 @@ void virtio_queue_restart(struct virtio *virtio, struct virtio_queue *queue)
 
 void virtio_ring(struct virtio *virtio, uint32_t index)
 {
-	if (index < virtio->server->nr_queues && virtio->queues[index].is_running)
+	struct vas_virtio_server *server = virtio->server;
+
+	if (index >= server->nr_queues || !virtio->queues[index].is_running)
+		return;
+	if (!server->ops->queue_kick || !server->ops->queue_kick(server, index))
 		vas_doorbell_ring(virtio->transport->vas, virtio->queues[index].doorbell.event.id);
 }
 

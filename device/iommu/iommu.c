@@ -15,14 +15,14 @@
 
 enum { QUEUE_REQUESTS, QUEUE_EVENTS, NR_QUEUES };
 
-struct server {
+struct iommu_server {
 	struct iommu *iommu;
 	struct device_queue *queue;
 	struct vas_virtq_chain chain;
 	struct vas_virtq_segment segments[SEGMENTS];
 };
 
-static void answer(struct server *server, int len)
+static void answer(struct iommu_server *server, int len)
 {
 	struct vas_virtq_answer answer = { server->chain.head, server->chain.nr_descs, 0 };
 
@@ -34,22 +34,56 @@ static void answer(struct server *server, int len)
 	device_queue_answer(server->queue, &answer, 1);
 }
 
-static void serve_requests(struct server *server)
+/* As many as may be there at once; when to look again, as device_queue_rest() says. */
+static int serve_some(struct iommu_server *server)
 {
 	struct device_queue *queue = server->queue;
+	uint32_t i;
 
-	for (;;) {
-		if (device_queue_next(queue, &server->chain))
-			answer(server, iommu_request(server->iommu, queue->memory, &server->chain));
-		else if (device_queue_is_stopping(queue))
-			return;
-		else
-			device_queue_idle(queue, -1);
+	for (i = 0; i < queue->size && device_queue_next(queue, &server->chain); i++)
+		answer(server, iommu_request(server->iommu, queue->memory, &server->chain));
+	return device_queue_rest(queue);
+}
+
+static void set_requests(struct iommu *iommu, struct iommu_server *server)
+{
+	pthread_mutex_lock(&iommu->serving);
+	iommu->requests = server;
+	pthread_mutex_unlock(&iommu->serving);
+}
+
+/* Here is done what was there before the start, and what a vCPU had no time for. */
+static void serve_requests(struct iommu_server *server)
+{
+	struct iommu *iommu = server->iommu;
+	int timeout_ms;
+
+	set_requests(iommu, server);
+	while (!device_queue_is_stopping(server->queue)) {
+		pthread_mutex_lock(&iommu->serving);
+		timeout_ms = serve_some(server);
+		pthread_mutex_unlock(&iommu->serving);
+		device_queue_sleep(server->queue, timeout_ms);
 	}
+	set_requests(iommu, NULL);
+}
+
+/* A driver looks for the answer as soon as it has rung, under a spinlock. */
+static bool kick(struct vas_device *device, uint32_t queue)
+{
+	struct iommu *iommu = (struct iommu *)device;
+	bool is_done;
+
+	if (queue != QUEUE_REQUESTS)
+		return false;
+	pthread_mutex_lock(&iommu->serving);
+	is_done = iommu->requests && serve_some(iommu->requests) < 0;
+	pthread_mutex_unlock(&iommu->serving);
+	return is_done;
 }
 
 /* A buffer that has no room for it is given back with nothing in it, and the fault is lost. */
-static int put_fault(const struct server *server)
+static int put_fault(const struct iommu_server *server)
 {
 	struct stream in = stream_in(&server->chain);
 	struct virtio_iommu_fault fault;
@@ -61,7 +95,7 @@ static int put_fault(const struct server *server)
 }
 
 /* A buffer is taken when there is something for it. */
-static void serve_events(struct server *server)
+static void serve_events(struct iommu_server *server)
 {
 	struct device_queue *queue = server->queue;
 
@@ -79,7 +113,7 @@ static void serve_events(struct server *server)
 
 static int serve(struct vas_device *device, struct device_queue *queue)
 {
-	struct server server = { .iommu = (struct iommu *)device, .queue = queue };
+	struct iommu_server server = { .iommu = (struct iommu *)device, .queue = queue };
 
 	server.chain.segments = server.segments;
 	server.chain.max_segments = SEGMENTS;
@@ -143,6 +177,7 @@ static const struct vas_device_ops ops = {
 	.config = config,
 	.configure = configure,
 	.queue = serve,
+	.kick = kick,
 };
 
 int iommu_open(struct iommu *iommu, const struct iommu_options *options)
@@ -162,6 +197,7 @@ int iommu_open(struct iommu *iommu, const struct iommu_options *options)
 	};
 	if (iommu->fault_fd < 0)
 		return vas_error_set(-errno, "no eventfd for an IOMMU's faults");
+	pthread_mutex_init(&iommu->serving, NULL);
 	pthread_mutex_init(&iommu->changing, NULL);
 	pthread_mutex_init(&iommu->lock, NULL);
 	return 0;
@@ -174,4 +210,5 @@ void iommu_close(struct iommu *iommu)
 	close(iommu->fault_fd);
 	pthread_mutex_destroy(&iommu->lock);
 	pthread_mutex_destroy(&iommu->changing);
+	pthread_mutex_destroy(&iommu->serving);
 }

@@ -69,9 +69,14 @@ struct iommu_domain {
 	struct vas_iova_map map;
 };
 
+struct iommu_server;
+
 struct iommu {
 	struct vas_device device;
-	int fault_fd; /* an eventfd: there are faults to tell of */
+
+	pthread_mutex_t serving;       /* taken before all others: whoever serves the requests */
+	struct iommu_server *requests; /* NULL: they are not served */
+	int fault_fd;		       /* an eventfd: there are faults to tell of */
 
 	/* Taken first: one change at a time, with what it waits for. Endpoints stay meanwhile. */
 	pthread_mutex_t changing;

@@ -27,6 +27,7 @@ struct served_queue {
 
 struct thread_server {
 	struct vas_virtio_server server; /* first: the ops cast */
+	struct vas_virtio_ops ops;
 	struct vas_device *device;
 	struct vas *vas; /* a handle of its own */
 	struct pinned_memory memory;
@@ -241,6 +242,14 @@ static void thread_queue_stop(struct vas_virtio_server *virtio, uint32_t index, 
 	pthread_mutex_unlock(&server->lock);
 }
 
+/* Its queues are not stopped meanwhile but by the watcher, which waits for it in the device. */
+static bool thread_queue_kick(struct vas_virtio_server *virtio, uint32_t index)
+{
+	struct vas_device *device = of(virtio)->device;
+
+	return device->ops->kick(device, index);
+}
+
 static void thread_reset(struct vas_virtio_server *virtio)
 {
 	struct thread_server *server = of(virtio);
@@ -341,7 +350,10 @@ int thread_server_create(struct vas *vas, struct vas_device *device,
 		clean(server);
 		return err;
 	}
-	server->server.ops = &thread_ops;
+	server->ops = thread_ops;
+	if (device->ops->kick)
+		server->ops.queue_kick = thread_queue_kick;
+	server->server.ops = &server->ops;
 	server->server.name = options->name;
 	server->server.device_id = options->device_id;
 	server->server.queue_size = device->queue_size;

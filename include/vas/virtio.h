@@ -9,7 +9,7 @@
  *	features -------------> FEATURES_OK, or not <---------- accept()
  *	rings, queue_enable	remembers them
  *	DRIVER_OK ------------> start(), queue_start() each --> serves the queues
- *	doorbell =============== kick_fd =====================> by KVM; no call
+ *	doorbell =============== kick_fd =====================> by KVM; no call, or queue_kick()
  *	interrupt <============= call_fd ====================== by KVM; no call
  *	queue_reset ----------> queue_stop() -----------------> serves that one no more
  *				<---------------- vas_virtio_changed(), vas_virtio_broken()
@@ -27,6 +27,7 @@
 #ifndef VAS_VIRTIO_H
 #define VAS_VIRTIO_H
 
+#include <stdbool.h>
 #include <vas/handle.h>
 
 #ifdef __cplusplus
@@ -105,6 +106,15 @@ struct vas_virtio_ops {
 	 * then.
 	 */
 	void (*queue_stop)(struct vas_virtio_server *server, uint32_t index, uint32_t *base);
+
+	/*
+	 * The driver has rung the doorbell of a queue that runs, and its vCPU stands still until
+	 * this returns. For a device whose driver waits for the answer there and then, as an
+	 * IOMMU's does: nobody has to be woken, nor to run beside it. KVM does not know the
+	 * doorbells of such a device. False: it is for kick_fd, which the transport writes then.
+	 * NULL: all are, as a rule.
+	 */
+	bool (*queue_kick)(struct vas_virtio_server *server, uint32_t index);
 
 	/*
 	 * The driver has written 0 to the status, or the device is removed: all queues stop, what

@@ -130,6 +130,21 @@ TEST(the_doorbell_tells_queues_apart_by_the_value)
 	end();
 }
 
+TEST(a_doorbell_may_be_a_call)
+{
+	make_device();
+	server_take_kicks(&server);
+	start_device();
+	set(VIRTIO_MMIO_QUEUE_NOTIFY, 2);
+	CHECK_EQ(server.nr_kicks[2], 1);
+	CHECK(!is_readable(server.queues[2].kick_fd));
+	server.refuses_kicks = true;
+	set(VIRTIO_MMIO_QUEUE_NOTIFY, 2);
+	CHECK_EQ(server.nr_kicks[2], 2);
+	CHECK(is_readable(server.queues[2].kick_fd));
+	end();
+}
+
 TEST(a_change_is_told_until_it_is_acknowledged)
 {
 	make_device();

@@ -339,6 +339,27 @@ TEST(a_doorbell_rings_its_queue_alone)
 	end();
 }
 
+TEST(a_doorbell_may_be_a_call)
+{
+	struct vas_event event;
+
+	make_device();
+	server_take_kicks(&server);
+	start_device(server.server.features);
+	CHECK_OK(vas_event_find_by_name(vas, "pci3.queue2", &event));
+	CHECK_EQ(event.addr, 0); /* nowhere, so nobody else hears it */
+	mmio_write(notify + 2 * notify_step, 2, 2);
+	CHECK_EQ(server.nr_kicks[2], 1);
+	CHECK(!is_readable(server.queues[2].kick_fd));
+	server.refuses_kicks = true;
+	mmio_write(notify + 2 * notify_step, 2, 2);
+	CHECK_EQ(server.nr_kicks[2], 2);
+	CHECK(is_readable(server.queues[2].kick_fd));
+	mmio_write(notify + notify_step, 1, 2); /* one that does not run */
+	CHECK_EQ(server.nr_kicks[1], 0);
+	end();
+}
+
 TEST(doorbells_follow_the_bar)
 {
 	struct vas_event event;

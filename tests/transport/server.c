@@ -75,6 +75,13 @@ static void server_queue_stop(struct vas_virtio_server *server, uint32_t index, 
 	*base = of(server)->base;
 }
 
+static bool server_queue_kick(struct vas_virtio_server *server, uint32_t index)
+{
+	must(index < server->nr_queues && of(server)->runs[index], "what runs is kicked");
+	of(server)->nr_kicks[index]++;
+	return !of(server)->refuses_kicks;
+}
+
 static void server_reset(struct vas_virtio_server *server)
 {
 	uint32_t i;
@@ -115,4 +122,11 @@ void server_init(struct server *server)
 			.features = 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED | 3,
 		},
 	};
+}
+
+void server_take_kicks(struct server *server)
+{
+	server->ops = *server->server.ops;
+	server->ops.queue_kick = server_queue_kick;
+	server->server.ops = &server->ops;
 }

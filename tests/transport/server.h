@@ -26,10 +26,16 @@ struct server {
 	bool runs[VAS_VIRTIO_MAX_QUEUES];
 	struct vas_virtio_queue queues[VAS_VIRTIO_MAX_QUEUES]; /* as last started */
 	uint32_t nr_queue_starts, nr_resets;
+	uint32_t nr_kicks[VAS_VIRTIO_MAX_QUEUES]; /* by calls */
+	bool refuses_kicks;
+	struct vas_virtio_ops ops; /* with queue_kick() */
 	uint8_t status;
 };
 
 /* A block device with SERVER_QUEUES queues and packed rings, or what the caller makes of it. */
 void server_init(struct server *server);
+
+/* Doorbells are calls from now on; before the driver starts it. */
+void server_take_kicks(struct server *server);
 
 #endif
