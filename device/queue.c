@@ -751,8 +751,9 @@ static int pin_part(struct device_queue *queue, int part, uint64_t gpa)
 }
 
 /*
- * Of a ring behind an IOMMU, where it is now: nobody uses these maps, but who has lent the queue has
- * to hear of a freeze and of memory that goes. They stay until it stops, wherever the ring is then.
+ * Of a ring behind an IOMMU, where it is now: nobody uses these maps, but who has lent the queue
+ * has to hear of a freeze and of memory that goes. They stay until it stops, wherever the ring is
+ * then.
  */
 static bool pin_ring(struct device_queue *queue)
 {
@@ -764,7 +765,7 @@ static bool pin_ring(struct device_queue *queue)
 	       !pin_part(queue, 2, gpas->device);
 }
 
-static bool is_ending(const struct device_queue *queue)
+static bool is_leaving(const struct device_queue *queue)
 {
 	return device_queue_is_stopping(queue) ||
 	       __atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED);
@@ -775,7 +776,7 @@ static void wait_for_pins(struct device_queue *queue)
 {
 	struct pollfd end = { .fd = queue->wake_fd, .events = POLLIN };
 
-	while (!is_ending(queue) && !pin_ring(queue)) {
+	while (!is_leaving(queue) && !pin_ring(queue)) {
 		if (queue->has_missed)
 			device_queue_idle(queue, -1);
 		else
@@ -789,7 +790,7 @@ bool device_queue_lend(struct device_queue *queue, uint32_t *base)
 	if (queue->slot)
 		wait_for_pins(queue);
 	*base = base_of(queue);
-	return !queue->nr_taken && !device_queue_has_again(queue) && !is_ending(queue);
+	return !queue->nr_taken && !device_queue_has_again(queue) && !is_leaving(queue);
 }
 
 int device_queue_take_back(struct device_queue *queue, uint32_t base)

@@ -249,14 +249,6 @@ static int has_received(void *arg)
 	return nr_received >= *(uint32_t *)arg;
 }
 
-/* So many frames more come back. */
-static void exchange(uint32_t nr)
-{
-	uint32_t target = nr_received + nr;
-
-	test_wait(has_received, &target, TEST_HANG_MS);
-}
-
 /* If all that was sent is lost, more has to be. */
 static int has_settled(void *arg)
 {
@@ -271,6 +263,20 @@ static int has_settled(void *arg)
 		since_ns = test_now_ns();
 	}
 	return has_received(arg);
+}
+
+/* A process that misses the guest's buffers drops what comes back; with a module it waits. */
+static bool may_lose(void)
+{
+	return bus.iommu && !bus.role.is_module;
+}
+
+/* So many frames more come back. */
+static void exchange(uint32_t nr)
+{
+	uint32_t target = nr_received + nr;
+
+	test_wait(may_lose() ? has_settled : has_received, &target, TEST_HANG_MS);
 }
 
 /* What was on its way is there, or lost. From now on nothing is. */
@@ -288,7 +294,8 @@ static void exchange_without_loss(uint32_t nr)
 	uint32_t before = nr_missed;
 
 	exchange(nr);
-	CHECK_EQ(nr_missed, before);
+	if (!may_lose())
+		CHECK_EQ(nr_missed, before);
 }
 
 /* ---- beginning, moving, ending ------------------------------------------------------------ */
@@ -382,7 +389,7 @@ static void end(void)
 
 static void move_under_load(bool with_packed)
 {
-	uint32_t i, nr = bus_rounds(50);
+	uint32_t i, nr = bus_rounds(bus.iommu ? 10 : 50);
 
 	begin(false, with_packed);
 	for (i = 1; i <= nr; i++) {
@@ -391,7 +398,8 @@ static void move_under_load(bool with_packed)
 		exchange_without_loss(200);
 	}
 	/* What was on its way through an interface goes with that, and no more. */
-	CHECK(nr_missed <= nr * (WINDOW + NR_FRAMES));
+	if (!bus.iommu)
+		CHECK(nr_missed <= nr * (WINDOW + NR_FRAMES));
 	CHECK(nr_echoed);
 	end();
 }
