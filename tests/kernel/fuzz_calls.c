@@ -309,7 +309,7 @@ static void do_view(struct fuzz *f, int fd)
 		.prot = (uint32_t)below(f, 4),
 	};
 	struct vas_queue_maps maps = { .maps = (uintptr_t)&map, .nr = (uint32_t)below(f, 2) };
-	bool of_all = !below(f, 8);
+	int of_all = !below(f, 8);
 	struct vas_queue_unmap unmap = { .iova = of_all ? 0 : below(f, 64) * 4096,
 					 .size = of_all	     ? 0 :
 						 below(f, 2) ? 4096 :
