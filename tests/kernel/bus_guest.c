@@ -290,6 +290,7 @@ static uint32_t end_of_answers(const struct packed_driver *driver, bool *wrap)
 
 		if (!(desc->flags & avail) == *wrap || !(desc->flags & used) == *wrap)
 			return at;
+		CHECK(desc->id < driver->size && driver->nr_descs[desc->id]);
 		at += driver->nr_descs[desc->id];
 		if (at < driver->size)
 			continue;
