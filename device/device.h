@@ -14,6 +14,7 @@
 struct device_queue;
 struct vas;
 struct vas_device;
+struct vas_iotlb;
 
 struct vas_device_ops {
 	/*
@@ -22,6 +23,13 @@ struct vas_device_ops {
 	 */
 	int (*bind)(struct vas_device *device, struct vas *vas);
 	void (*unbind)(struct vas_device *device);
+
+	/*
+	 * On a bus, bound, and behind an IOMMU, once: others serve its queues by a TLB of theirs,
+	 * with room for so many ranges, which is good until unbind. NULL, or what is not filled in:
+	 * nobody does. -errno, and vas_error() says why.
+	 */
+	int (*iotlb)(struct vas_device *device, uint32_t max_entries, struct vas_iotlb *iotlb);
 
 	/*
 	 * The first queue is about to be served, for a driver that has accepted these features, all

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <uapi/linux/vas_queue.h>
 #include <vas/consumer.h>
+#include <vas/device.h>
 #include <vas/handle.h>
 #include <vas/layout.h>
 
@@ -20,6 +21,8 @@
 #define RINGS                                                        \
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED | \
 	 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
+
+#define MAX_MISSES 64u /* fetched at once */
 
 /* ---- the session -------------------------------------------------------------------------- */
 
@@ -33,7 +36,7 @@ static int open_device(const struct device_module_kind *kind)
 	return fd >= 0 ? fd : vas_error_set(-errno, "%s: %s", kind->device, strerror(errno));
 }
 
-int device_module_features(const struct device_module_kind *kind, uint64_t *features)
+int device_module_check(const struct device_module_kind *kind, struct vas_device *device)
 {
 	int fd = open_device(kind), err = 0;
 	__u64 known = 0;
@@ -46,8 +49,8 @@ int device_module_features(const struct device_module_kind *kind, uint64_t *feat
 	close(fd);
 	if (!err && RINGS & ~known)
 		err = vas_error_set(-EOPNOTSUPP, "%s does not know all kinds of rings", kind->name);
-	/* The module may know IOMMUs, but is told of none by this process. */
-	*features = known & ~(1ull << VIRTIO_F_ACCESS_PLATFORM);
+	device->features &= known;
+	device->no_iommu = known & 1ull << VIRTIO_F_ACCESS_PLATFORM ? NULL : kind->no_iommu;
 	return err;
 }
 
@@ -97,6 +100,96 @@ static void offer_files(const struct device_module *module)
 	}
 }
 
+/* ---- behind an IOMMU ---------------------------------------------------------------------- */
+
+_Static_assert(VAS_QUEUE_READ == VAS_IOMMU_READ && VAS_QUEUE_WRITE == VAS_IOMMU_WRITE,
+	       "they are handed on");
+
+static int iotlb_map(void *user, uint64_t iova, uint64_t size, uint64_t gpa, uint32_t prot)
+{
+	const struct device_module *module = user;
+	struct vas_queue_map map = { .iova = iova, .size = size, .gpa = gpa, .prot = prot };
+	struct vas_queue_maps arg = { .maps = (uintptr_t)&map, .nr = 1 };
+
+	return ioctl(module->fd, VAS_QUEUE_MAP, &arg) ? -errno : 0;
+}
+
+static void iotlb_refuse(void *user, uint64_t iova)
+{
+	const struct device_module *module = user;
+	__u64 arg = iova;
+
+	ioctl(module->fd, VAS_QUEUE_REFUSE, &arg);
+}
+
+/* Entries go also if it is in use still. */
+static int unmap(struct device_module *module, uint32_t timeout_ms)
+{
+	const struct vas_queue_unmap arg = {
+		.iova = module->iova,
+		.size = module->size,
+		.timeout_ms = timeout_ms,
+	};
+	int err = ioctl(module->fd, VAS_QUEUE_UNMAP, &arg) ? -errno : 0;
+
+	module->is_unsettled = err != 0;
+	return err;
+}
+
+static void iotlb_unmap(void *user, uint64_t iova, uint64_t size)
+{
+	struct device_module *module = user;
+
+	module->iova = iova;
+	module->size = size;
+	unmap(module, 0);
+}
+
+/* The last unmap once more waits for all of them. */
+static int iotlb_invalidate(void *user, uint64_t timeout_ns)
+{
+	struct device_module *module = user;
+	uint64_t ms = timeout_ns / 1000000 + 1;
+
+	if (!module->is_unsettled)
+		return 0;
+	return unmap(module, ms < VAS_QUEUE_MAX_WAIT_MS ? (uint32_t)ms : VAS_QUEUE_MAX_WAIT_MS);
+}
+
+static uint32_t iotlb_misses(void *user, struct vas_iommu_want *wants, uint32_t nr)
+{
+	const struct device_module *module = user;
+	struct vas_queue_miss misses[MAX_MISSES];
+	struct vas_queue_misses arg = { .misses = (uintptr_t)misses };
+	uint32_t i;
+
+	arg.nr = nr < MAX_MISSES ? nr : MAX_MISSES;
+	if (ioctl(module->fd, VAS_QUEUE_MISSES, &arg))
+		return 0;
+	for (i = 0; i < arg.nr; i++)
+		wants[i] = (struct vas_iommu_want){ misses[i].iova, misses[i].prot };
+	return arg.nr;
+}
+
+int device_module_iotlb(struct device_module *module, uint32_t max_entries, struct vas_iotlb *iotlb)
+{
+	struct vas_queue_view arg = { .max_entries = max_entries, .flags = VAS_QUEUE_NO_DEADLINE };
+
+	if (ioctl(module->fd, VAS_QUEUE_VIEW, &arg))
+		return vas_error_set(-errno, "%s has no view of what is behind an IOMMU: %s",
+				     module->kind->name, strerror(errno));
+	*iotlb = (struct vas_iotlb){
+		.user = module,
+		.fd = module->fd,
+		.map = iotlb_map,
+		.refuse = iotlb_refuse,
+		.unmap = iotlb_unmap,
+		.invalidate = iotlb_invalidate,
+		.misses = iotlb_misses,
+	};
+	return 0;
+}
+
 /* ---- queues ------------------------------------------------------------------------------- */
 
 /* For who comes after this process, if it dies. A split ring says itself where it stands. */
@@ -144,7 +237,7 @@ static int start_queue(const struct device_module *module, const struct device_q
 	struct vas_queue_start arg = {
 		.index = queue->index,
 		.size = queue->size,
-		.parts = { queue->gpas.desc, queue->gpas.driver, queue->gpas.device },
+		.parts = { queue->place.desc, queue->place.driver, queue->place.device },
 		.kick_fd = queue->kick_fd,
 		.call_fd = queue->call_fd >= 0 ? queue->call_fd : events->unread,
 		.err_fd = events->err,

@@ -215,7 +215,7 @@ static int init_ring(struct device_queue *queue)
 
 /*
  * Behind an IOMMU the ring is looked for by the queue's thread, which can wait for it, in sections,
- * and without maps: those are for the thread that starts and stops the queue.
+ * and without maps: those are for the thread that starts and stops the queue, which looks at them.
  */
 static int begin_ring(struct device_queue *queue)
 {
@@ -268,13 +268,18 @@ static int find_ring_again(struct device_queue *queue)
 	return err;
 }
 
+/* Partner of the acquire: pin_ring(). */
 bool device_queue_is_requested(const struct device_queue *queue)
 {
 	int part;
 
-	for (part = 0; part < 3; part++)
-		if (queue->maps[part] && vas_mapping_request(queue->maps[part]) != VAS_REQUEST_NONE)
+	for (part = 0; part < 3; part++) {
+		const struct vas_mapping *map =
+			__atomic_load_n(&queue->maps[part], __ATOMIC_ACQUIRE);
+
+		if (map && vas_mapping_request(map) != VAS_REQUEST_NONE)
 			return true;
+	}
 	return false;
 }
 
@@ -728,13 +733,64 @@ void device_queue_give_back(struct device_queue *queue, struct vas_virtq_chain *
 	device_queue_leave(queue);
 }
 
+static int pin_part(struct device_queue *queue, int part, uint64_t gpa)
+{
+	bool is_packed = queue->format == VAS_VIRTQ_PACKED;
+	bool is_written = is_packed ? part != VAS_PACKED_DRIVER : part == VAS_SPLIT_USED;
+	uint64_t size = is_packed ? vas_packed_part_size(part, queue->size) :
+				    vas_split_part_size(part, queue->size);
+	struct vas_mapping *map;
+	int err;
+
+	if (queue->maps[part])
+		return 0;
+	err = vas_mapping_create(queue->memory->vas, gpa, size, flags_of(is_written), &map);
+	if (!err)
+		__atomic_store_n(&queue->maps[part], map, __ATOMIC_RELEASE);
+	return err;
+}
+
+/*
+ * Of a ring behind an IOMMU, where it is now: nobody uses these maps, but who has lent the queue
+ * has to hear of a freeze and of memory that goes. They stay until it stops, wherever the ring is
+ * then.
+ */
+static bool pin_ring(struct device_queue *queue)
+{
+	const struct device_ring_place *gpas = &queue->gpas;
+	bool is_there = device_queue_enter(queue);
+
+	device_queue_leave(queue);
+	return is_there && !pin_part(queue, 0, gpas->desc) && !pin_part(queue, 1, gpas->driver) &&
+	       !pin_part(queue, 2, gpas->device);
+}
+
+static bool is_leaving(const struct device_queue *queue)
+{
+	return device_queue_is_stopping(queue) ||
+	       __atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED);
+}
+
+/* Its memory may be frozen, or gone for now. */
+static void wait_for_pins(struct device_queue *queue)
+{
+	struct pollfd end = { .fd = queue->wake_fd, .events = POLLIN };
+
+	while (!is_leaving(queue) && !pin_ring(queue)) {
+		if (queue->has_missed)
+			device_queue_idle(queue, -1);
+		else
+			poll(&end, 1, RETRY_ENTER_MS);
+	}
+}
+
 bool device_queue_lend(struct device_queue *queue, uint32_t *base)
 {
 	device_queue_leave(queue);
+	if (queue->slot)
+		wait_for_pins(queue);
 	*base = base_of(queue);
-	return !queue->nr_taken && !device_queue_has_again(queue) &&
-	       !device_queue_is_stopping(queue) &&
-	       !__atomic_load_n(&queue->is_broken, __ATOMIC_RELAXED);
+	return !queue->nr_taken && !device_queue_has_again(queue) && !is_leaving(queue);
 }
 
 int device_queue_take_back(struct device_queue *queue, uint32_t base)

@@ -185,6 +185,13 @@ static void blk_unbind(struct vas_device *device)
 		blk_module_unbind(blk);
 }
 
+static int blk_iotlb(struct vas_device *device, uint32_t max_entries, struct vas_iotlb *iotlb)
+{
+	struct blk *blk = (struct blk *)device;
+
+	return blk->is_by_module ? device_module_iotlb(&blk->module, max_entries, iotlb) : 0;
+}
+
 /* Where this process serves, none of the features changes what a request does. */
 static int blk_start(struct vas_device *device, uint64_t features)
 {
@@ -244,6 +251,7 @@ static bool blk_look(struct vas_device *device)
 static const struct vas_device_ops blk_ops = {
 	.bind = blk_bind,
 	.unbind = blk_unbind,
+	.iotlb = blk_iotlb,
 	.start = blk_start,
 	.stop = blk_stop,
 	.reset = blk_reset,
@@ -286,9 +294,6 @@ int blk_open(struct blk *blk, const struct blk_options *options)
 			.max_queues = options->nr_queues,
 			.queue_size = options->queue_size,
 			.needs_vas = options->by_module,
-			.no_iommu = options->by_module ?
-					    "vas_blk.ko is told of none by its keeper" :
-					    NULL,
 		},
 		.is_by_module = options->by_module,
 		.module.fd = -1,

@@ -24,22 +24,18 @@ static const struct device_module_kind vas_blk = {
 	.stop = VAS_BLK_STOP,
 	.offer = VAS_BLK_OFFER,
 	.keep = VAS_BLK_KEEP,
+	.no_iommu = "vas_blk.ko knows none",
 };
 
 int blk_module_check(struct blk *blk, const struct blk_options *options)
 {
-	uint64_t known = 0;
-	int err;
-
 	if (options->disk.kind != DISK_FILE)
 		return vas_error_set(-EINVAL,
 				     "vas_blk.ko serves a file, or a block device, and no memory");
 	if (options->queue_size > VAS_BLK_MAX_SIZE)
 		return vas_error_set(-EINVAL, "a queue of vas_blk.ko has %u entries at most",
 				     VAS_BLK_MAX_SIZE);
-	err = device_module_features(&vas_blk, &known);
-	blk->device.features &= known;
-	return err;
+	return device_module_check(&vas_blk, &blk->device);
 }
 
 static int open_disk(const struct blk *blk)

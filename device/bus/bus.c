@@ -228,11 +228,28 @@ static void unbind_device(struct bus_session *session)
 	session->is_bound = false;
 }
 
+/* Others may serve the queues. */
+static int make_iotlb(const struct bus_session *session)
+{
+	struct vas_device *device = session->device;
+	struct vas_iotlb iotlb = { 0 };
+	int err = device->ops->iotlb ? device->ops->iotlb(device, ENTRIES, &iotlb) : 0;
+
+	if (err || !iotlb.map)
+		return err;
+	return vas_provider_set_iotlb(session->provider, &iotlb);
+}
+
 /* Of a driver whose addresses are iovas. It stays until the provider goes. */
 static int make_view(struct bus_session *session)
 {
+	int err;
+
 	if (session->view || !(session->demand.features & IOMMU))
 		return 0;
+	err = make_iotlb(session);
+	if (err)
+		return err;
 	return vas_provider_view(session->provider, ENTRIES, session->device->max_queues,
 				 &session->view);
 }
@@ -434,6 +451,8 @@ static void disconnect(struct bus_session *session)
 	uint32_t i;
 
 	pause_all(session);
+	if (session->view)
+		vas_provider_set_iotlb(session->provider, NULL);
 	unbind_device(session);
 	vas_provider_close(session->provider);
 	vas_unbind(session->vas);

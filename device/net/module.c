@@ -36,6 +36,7 @@ static const struct device_module_kind vas_net = {
 	.stop = VAS_NET_STOP,
 	.offer = VAS_NET_OFFER,
 	.keep = VAS_NET_KEEP,
+	.no_iommu = "vas_net.ko knows none",
 };
 
 struct session {
@@ -99,7 +100,6 @@ static int check_name(const char *name)
 
 static int check(struct net *net, const struct net_options *options)
 {
-	uint64_t known = 0;
 	int err = options->name ? check_name(options->name) : 0;
 
 	if (err)
@@ -110,8 +110,7 @@ static int check(struct net *net, const struct net_options *options)
 	if (options->queue_size > VAS_NET_MAX_SIZE)
 		return vas_error_set(-EINVAL, "a queue of vas_net.ko has %u entries at most",
 				     VAS_NET_MAX_SIZE);
-	err = device_module_features(&vas_net, &known);
-	net->device.features &= known; /* what is more the guest is not offered */
+	err = device_module_check(&vas_net, &net->device);
 	if (!err && !may_make_interfaces())
 		return vas_error_set(-EPERM, "an interface of vas_net.ko's takes CAP_NET_ADMIN");
 	return err;
@@ -217,6 +216,11 @@ static void unbind_module(struct net_port *port)
 	device_module_end(&of(port)->session->module);
 }
 
+static int make_iotlb(struct net_port *port, uint32_t max_entries, struct vas_iotlb *iotlb)
+{
+	return device_module_iotlb(&of(port)->session->module, max_entries, iotlb);
+}
+
 static int start(struct net_port *port, uint64_t features)
 {
 	const struct session *session = of(port)->session;
@@ -273,6 +277,7 @@ const struct net_port_ops net_module = {
 	.close = close_module,
 	.bind = bind_module,
 	.unbind = unbind_module,
+	.iotlb = make_iotlb,
 	.start = start,
 	.reset = reset,
 	.attach = attach,

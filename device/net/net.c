@@ -165,9 +165,17 @@ static void net_unbind(struct vas_device *device)
 		net->ops->unbind(net->pairs[0].port);
 }
 
+static int net_iotlb(struct vas_device *device, uint32_t max_entries, struct vas_iotlb *iotlb)
+{
+	struct net *net = (struct net *)device;
+
+	return net->ops->iotlb ? net->ops->iotlb(net->pairs[0].port, max_entries, iotlb) : 0;
+}
+
 static const struct vas_device_ops net_ops = {
 	.bind = net_bind,
 	.unbind = net_unbind,
+	.iotlb = net_iotlb,
 	.start = net_start,
 	.stop = net_stop,
 	.reset = net_reset,
@@ -246,9 +254,6 @@ int net_open(struct net *net, const struct net_options *options)
 			.queue_num = options->nr_pairs,
 			.queue_size = options->queue_size,
 			.needs_vas = kinds[options->kind]->serve != NULL,
-			.no_iommu = kinds[options->kind]->serve ?
-					    "vas_net.ko is told of none by its keeper" :
-					    NULL,
 		},
 		.ops = kinds[options->kind],
 		.mtu = options->mtu,

@@ -283,9 +283,34 @@ VAS_API int vas_provider_view(struct vas_provider *provider, uint32_t max_entrie
 			      uint32_t nr_slots, struct vas_iommu_view **view);
 
 /*
+ * Who serves the device's queues elsewhere, as a module of the kernel's that they are lent to, has
+ * a TLB of its own. What is said to the view above is said to this one as well, in the same order:
+ * map, refuse, unmap and invalidate are as vas_iommu_map() and so on. They are called by the thread
+ * that uses the provider, in there, and must not call the library. Only invalidate waits.
+ */
+struct vas_iotlb {
+	void *user;
+	int fd; /* polls readable while there is something for misses() */
+	int (*map)(void *user, uint64_t iova, uint64_t size, uint64_t gpa, uint32_t prot);
+	void (*refuse)(void *user, uint64_t iova);
+	/* From 0 with size 0, of everything: what is missed still is told again. */
+	void (*unmap)(void *user, uint64_t iova, uint64_t size);
+	int (*invalidate)(void *user, uint64_t timeout_ns);
+	/* At most nr that were missed since the last call: how many. It does not wait. */
+	uint32_t (*misses)(void *user, struct vas_iommu_want *wants, uint32_t nr);
+};
+
+/*
+ * From now on this TLB, which is empty, is told, and what it misses is asked for, until another
+ * call, with NULL, say, or vas_provider_close(). One at a time. -errno: its fd cannot be watched.
+ */
+VAS_API int vas_provider_set_iotlb(struct vas_provider *provider, const struct vas_iotlb *iotlb);
+
+/*
  * After each vas_provider_look(): wait until no section of the view uses what the owner has taken
- * away, and tell the owner. 0, also if there is nothing to wait for. -ETIMEDOUT: not in timeout_ns;
- * call it again. The owner waits for two seconds. With no view it never waits.
+ * away, nor anybody elsewhere, and tell the owner. 0, also if there is nothing to wait for.
+ * -ETIMEDOUT: not in timeout_ns; call it again. The owner waits for two seconds. With no view, nor
+ * a TLB, it never waits.
  */
 VAS_API int vas_provider_settle(struct vas_provider *provider, uint64_t timeout_ns);
 

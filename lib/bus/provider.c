@@ -30,6 +30,9 @@ struct vas_provider {
 	uint32_t grant;
 	struct vas_device_entry *entry;
 	struct bus_view view;
+	int iotlb_fd;	  /* of the view's other TLB; -1: there is none */
+	bool is_iotlb_on; /* it is watched */
+	bool needs_room;  /* so is the socket, for that */
 	struct queue_fds fds[VAS_DEVICE_MAX_QUEUES];
 	struct queue_fds old[VAS_DEVICE_MAX_QUEUES]; /* in use until the next answer */
 };
@@ -176,6 +179,7 @@ static int connect_by(struct vas_provider *provider, int sock)
 	if (provider->sock >= 0)
 		lose_connection(provider);
 	provider->sock = sock;
+	provider->needs_room = false;
 	err = watch(provider, sock);
 	if (!err)
 		err = bus_send(sock, BUS_OFFER, &message, NULL, 0);
@@ -229,7 +233,7 @@ static struct vas_provider *new_provider(struct vas *vas)
 	if (!provider)
 		return NULL;
 	provider->vas = vas;
-	provider->sock = -1;
+	provider->sock = provider->iotlb_fd = -1;
 	bus_view_init(&provider->view);
 	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++)
 		provider->fds[i].kick = provider->fds[i].call = provider->old[i].kick =
@@ -242,6 +246,7 @@ static void free_provider(struct vas_provider *provider)
 {
 	uint32_t i;
 
+	bus_view_set_other(&provider->view, NULL);
 	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++) {
 		close_fds(&provider->fds[i]);
 		close_fds(&provider->old[i]);
@@ -346,12 +351,37 @@ static int demand(struct vas_provider *provider, const struct vas_device_told *t
 	return 0;
 }
 
+static void set_events(const struct vas_provider *provider, int fd, uint32_t events)
+{
+	struct epoll_event event = { .events = events };
+
+	epoll_ctl(provider->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
+/* What it misses waits with it until it can be asked for: then there is something to look at. */
+static void look_at_iotlb(struct vas_provider *provider)
+{
+	enum bus_lack lack;
+
+	if (provider->iotlb_fd < 0)
+		return;
+	lack = bus_view_ask_for_other(&provider->view);
+	if (provider->is_iotlb_on != !lack)
+		set_events(provider, provider->iotlb_fd, lack ? 0 : EPOLLIN);
+	provider->is_iotlb_on = !lack;
+	if (provider->sock < 0 || provider->needs_room == (lack == BUS_NEEDS_ROOM))
+		return;
+	provider->needs_room = lack == BUS_NEEDS_ROOM;
+	set_events(provider, provider->sock, EPOLLIN | (provider->needs_room ? EPOLLOUT : 0));
+}
+
 int vas_provider_look(struct vas_provider *provider, struct vas_demand *to)
 {
 	NO_CANCEL;
 	struct vas_device_told told;
 	int err = receive_all(provider);
 
+	look_at_iotlb(provider);
 	memset(to, 0, sizeof(*to));
 	to->is_disconnected = provider->sock < 0;
 	if (err || !provider->is_granted)
@@ -393,6 +423,26 @@ int vas_provider_view(struct vas_provider *provider, uint32_t max_entries, uint3
 	if (!err)
 		*view = provider->view.view;
 	return err;
+}
+
+int vas_provider_set_iotlb(struct vas_provider *provider, const struct vas_iotlb *iotlb)
+{
+	NO_CANCEL;
+	int err;
+
+	if (provider->iotlb_fd >= 0)
+		epoll_ctl(provider->epoll_fd, EPOLL_CTL_DEL, provider->iotlb_fd, NULL);
+	provider->iotlb_fd = -1;
+	bus_view_set_other(&provider->view, NULL);
+	if (!iotlb)
+		return 0;
+	err = watch(provider, iotlb->fd);
+	if (err)
+		return vas_error_set(err, "cannot watch a TLB: %s", strerror(-err));
+	provider->iotlb_fd = iotlb->fd;
+	provider->is_iotlb_on = true;
+	bus_view_set_other(&provider->view, iotlb);
+	return 0;
 }
 
 int vas_provider_settle(struct vas_provider *provider, uint64_t timeout_ns)

@@ -5,6 +5,10 @@
  * once at a time. A question is in the list until a map has its iova, or it is refused by its
  * number: a refusal that is older than the question is none of it.
  *
+ * There may be a second TLB, of whom queues were lent to (struct vas_iotlb). It is told the same.
+ * Its misses are fetched as there is room for them here, so none is dropped but with all else. A
+ * question is one TLB's: a refusal of the other's may be older.
+ *
  * The provider's thread has all of it but vas_iommu_options.miss, which queues' threads call.
  */
 #ifndef LIB_BUS_VIEW_H
@@ -18,15 +22,22 @@
 #define BUS_MAX_ASKED 256u /* questions without an answer */
 #define BUS_MAX_AHEAD 192u /* of which so many may be nobody's */
 
+enum bus_tlb { BUS_OWN, BUS_OTHER, BUS_NR_TLBS };
+
 struct bus_question {
 	uint64_t iova;
 	uint32_t number; /* of the message that it is in */
+	enum bus_tlb tlb;
 };
 
+/* Why misses of the other TLB's are not fetched. */
+enum bus_lack { BUS_NO_LACK, BUS_NEEDS_ANSWERS, BUS_NEEDS_ROOM /* in the socket, or one */ };
+
 struct bus_view {
-	struct vas_iommu_view *view; /* NULL: nobody wants one */
-	uint32_t count;		     /* of unmaps that were done */
-	bool is_unsettled;	     /* some of them may still be in use, or are not answered */
+	struct vas_iommu_view *view;	    /* NULL: nobody wants one */
+	struct vas_iotlb tlbs[BUS_NR_TLBS]; /* without calls: there is none */
+	uint32_t count;			    /* of unmaps that were done */
+	bool is_unsettled; /* some of them may still be in use, or are not answered */
 
 	/* Under the lock. */
 	pthread_mutex_t lock;
@@ -40,6 +51,12 @@ void bus_view_init(struct bus_view *view);
 void bus_view_clean(struct bus_view *view);
 
 int bus_view_make(struct bus_view *view, uint32_t max_entries, uint32_t nr_slots);
+
+/* NULL: there is no other TLB any more. */
+void bus_view_set_other(struct bus_view *view, const struct vas_iotlb *iotlb);
+
+/* What the other TLB has missed is asked for. */
+enum bus_lack bus_view_ask_for_other(struct bus_view *view);
 
 /* It was granted by this connection: what was known is forgotten, unmaps are counted from here. */
 void bus_view_begin(struct bus_view *view, int sock, uint32_t count);

@@ -544,8 +544,8 @@ static void freeze_under_load(bool with_packed)
 		read_disk(before);
 		bus_kick(0);
 		bus_kick(1);
-		CHECK_EQ(bus_state(0), VAS_DEVICE_QUEUE_STOPPED);
-		CHECK_EQ(bus_state(1), VAS_DEVICE_QUEUE_STOPPED);
+		bus_check_frozen(0);
+		bus_check_frozen(1);
 		poll(NULL, 0, 20);
 		CHECK_MEM(bus.ram, ram, BUS_RAM);
 		read_disk(after);
@@ -765,8 +765,185 @@ TEST(a_driver_that_breaks_the_rules_is_told_and_may_reset)
 	end();
 }
 
-TEST(a_keeper_is_refused_a_disk_behind_an_iommu)
+/* ---- behind an IOMMU ---------------------------------------------------------------------- */
+
+TEST(a_disk_with_split_rings_behind_an_iommu_moves_into_the_kernel_and_back)
 {
-	describe();
-	bus_refuses_keeper("/dev/vas_blk");
+	bus.iommu = BUS_IOMMU_TAKES;
+	move_under_load(false);
+}
+
+TEST(a_disk_with_packed_rings_behind_an_iommu_moves_into_the_kernel_and_back)
+{
+	bus.iommu = BUS_IOMMU_TAKES;
+	move_under_load(true);
+}
+
+TEST(a_keeper_behind_an_iommu_is_killed_with_split_rings)
+{
+	bus.iommu = BUS_IOMMU_TAKES;
+	kill_keepers(false);
+}
+
+TEST(a_keeper_behind_an_iommu_is_killed_with_packed_rings)
+{
+	bus.iommu = BUS_IOMMU_TAKES;
+	kill_keepers(true);
+}
+
+TEST(what_a_killed_process_behind_an_iommu_had_taken_its_keeper_does)
+{
+	bus.iommu = BUS_IOMMU_TAKES;
+	kill_with_requests(true);
+}
+
+TEST(a_guest_with_an_iommu_and_split_rings_is_frozen_while_the_module_serves)
+{
+	bus.iommu = BUS_IOMMU_TAKES;
+	freeze_under_load(false);
+}
+
+TEST(a_guest_with_an_iommu_and_packed_rings_is_frozen_while_the_module_serves)
+{
+	bus.iommu = BUS_IOMMU_TAKES;
+	freeze_under_load(true);
+}
+
+/* What the keeper was told is gone with its connection, and what is missed is asked for again. */
+TEST(a_keeper_behind_an_iommu_loses_its_connection_and_comes_again)
+{
+	uint32_t i, nr = bus_rounds(20);
+
+	bus.iommu = BUS_IOMMU_TAKES;
+	begin(true, false);
+	for (i = 0; i < nr; i++) {
+		exchange((uint32_t)test_random_below(&chance, 100));
+		bus_disconnect();
+		exchange(100);
+	}
+	end_after_load();
+}
+
+#define TAKEN_PAGES 48u /* of a request, which takes several steps */
+#define SPARE	    (DATA + TAKEN_PAGES * PAGE)
+#define NR_SPARE    128u
+#define GUARD	    0x5a
+
+/* Which page each of the request's has now, and those that nobody has. */
+static uint64_t page_of[TAKEN_PAGES], spare[NR_SPARE];
+
+static void guard(uint64_t gpa)
+{
+	memset(bus.ram + gpa, GUARD, PAGE);
+}
+
+static void check_guarded(uint64_t gpa)
+{
+	for (uint32_t i = 0; i < PAGE; i++)
+		if (bus.ram[gpa + i] != GUARD)
+			test_fail(__FILE__, __LINE__, "gpa %#llx was written: %#x",
+				  (unsigned long long)gpa + i, bus.ram[gpa + i]);
+}
+
+static void take_page(void)
+{
+	uint32_t i = (uint32_t)test_random_below(&chance, TAKEN_PAGES);
+	uint32_t k = (uint32_t)test_random_below(&chance, NR_SPARE);
+	uint64_t old = page_of[i];
+
+	check_guarded(spare[k]);
+	page_of[i] = spare[k];
+	bus_move_page(DATA + i * PAGE, spare[k]);
+	guard(old);
+	spare[k] = old;
+}
+
+static void post_taken(void)
+{
+	const struct part parts[] = { { HEADERS, sizeof(struct virtio_blk_outhdr), 0 },
+				      { DATA, TAKEN_PAGES * PAGE, 1 },
+				      { HEADERS + STATUS, 1, 1 } };
+
+	put_header(0, VIRTIO_BLK_T_IN, 0);
+	bus_post(0, 0, parts, 3);
+	bus_kick(0);
+}
+
+static void take_pages(bool with_packed)
+{
+	uint32_t i, at, len, nr = 0, moves, most = bus_rounds(2000);
+
+	bus.iommu = BUS_IOMMU;
+	begin_idle(true, with_packed);
+	for (i = 0; i < TAKEN_PAGES; i++)
+		page_of[i] = DATA + i * PAGE;
+	for (i = 0; i < NR_SPARE; i++) {
+		spare[i] = SPARE + i * PAGE;
+		guard(spare[i]);
+	}
+	post_taken();
+	for (moves = 0; moves < most || nr < most / 100; moves++) {
+		take_page();
+		if (!bus_take(0, &at, &len))
+			continue;
+		CHECK_EQ(header_at(0)[STATUS], VIRTIO_BLK_S_OK);
+		CHECK_EQ(len, TAKEN_PAGES * PAGE + 1);
+		nr++;
+		post_taken();
+	}
+	test_note("%u requests, %u moves", nr, moves);
+	for (i = 0; i < NR_SPARE; i++)
+		check_guarded(spare[i]);
+	bus_end();
+}
+
+TEST(what_was_taken_from_a_module_with_split_rings_is_never_written)
+{
+	take_pages(false);
+}
+
+TEST(what_was_taken_from_a_module_with_packed_rings_is_never_written)
+{
+	take_pages(true);
+}
+
+/* The module goes with it: what it wrote last it wrote before the invalidation returned. */
+TEST(a_keeper_that_answers_no_unmap_is_killed_with_what_its_module_does)
+{
+	uint8_t *copy = malloc(BUS_RAM);
+	int status;
+
+	bus.iommu = BUS_IOMMU;
+	begin(true, false);
+	for (int i = 0; i < 3; i++) {
+		CHECK_OK(kill(bus.pid, SIGSTOP));
+		look();
+		bus_move_page(DATA - PAGE, DATA - PAGE);
+		memcpy(copy, bus.ram, BUS_RAM);
+		poll(NULL, 0, 20);
+		CHECK_MEM(bus.ram, copy, BUS_RAM);
+		CHECK_EQ(waitpid(bus.pid, &status, 0), bus.pid);
+		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		bus_provide(true, false);
+		exchange(100);
+	}
+	free(copy);
+	end();
+}
+
+TEST(a_driver_that_lets_a_module_use_what_is_not_mapped_is_told_and_may_reset)
+{
+	const struct part part = { BUS_RAM, 16, 0 };
+
+	bus.iommu = BUS_IOMMU_TAKES;
+	begin_idle(true, false);
+	bus_post(0, 0, &part, 1);
+	bus_kick(0);
+	bus_await_broken();
+	CHECK_EQ(bus_state(0), VAS_DEVICE_QUEUE_BROKEN);
+	bus.server->ops->reset(bus.server);
+	bus_start_driver();
+	is_ended = false;
+	exchange(100);
+	end();
 }

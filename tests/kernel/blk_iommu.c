@@ -40,7 +40,7 @@ static void begin(struct disk *d, uint64_t features)
 	g->file = memfd_create("disk", MFD_CLOEXEC);
 	CHECK_OK(ftruncate(g->file, CAPACITY));
 	CHECK_OK(blk_open(g, features | PLATFORM | 1ull << 32));
-	iommu_begin(&d->iommu, g->blk, g->ram, IOMMU_ENTRIES);
+	iommu_begin(&d->iommu, g->blk, g->ram, IOMMU_ENTRIES, 0);
 	start(d);
 }
 

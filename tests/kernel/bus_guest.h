@@ -22,6 +22,7 @@
 #define BUS_SIZE      256u /* of a ring */
 #define BUS_SPACE     65536ull
 #define BUS_MAX_RINGS 5u /* they begin at gpa 0 */
+#define BUS_MAX_PARTS 4u /* of a chain */
 
 struct bus_ring {
 	int kick, call;
@@ -43,6 +44,9 @@ struct bus_role {
 	bool is_module, takes_over, read_only;
 };
 
+/* What the driver writes are gpas; or iovas of an IOMMU, which may take pieces away all the time. */
+enum bus_iommu { BUS_NO_IOMMU, BUS_IOMMU, BUS_IOMMU_TAKES };
+
 /* The one guest of a case. */
 extern struct bus_guest {
 	/* Before bus_begin(). */
@@ -51,6 +55,7 @@ extern struct bus_guest {
 	void (*look)(void); /* what the driver does while something is waited for */
 	uint32_t stride;    /* descriptors of a split ring for each slot */
 	bool is_packed;
+	enum bus_iommu iommu;
 	uint32_t nr_rings;
 	uint32_t uncalled; /* bits: rings whose driver wants no interrupts */
 	uint64_t refused;  /* features that the driver does not accept */
@@ -73,8 +78,14 @@ int bus_role_serve(struct vas_device *device, const struct bus_role *role, int l
 void bus_begin(const char *module_device);
 void bus_end(void);
 
-/* The device is behind an IOMMU: who keeps a module for it is refused, and says why. */
-void bus_refuses_keeper(const char *module_device);
+/* The owner lets all connections go; who serves comes again. */
+void bus_disconnect(void);
+
+/*
+ * Behind an IOMMU: the page of iovas that was that of a gpa is another one from now on, and nobody
+ * uses the one that it was.
+ */
+void bus_move_page(uint64_t gpa, uint64_t to);
 
 /* The device is reset, or new: its driver begins. */
 void bus_start_driver(void);
@@ -85,13 +96,15 @@ void bus_provide(bool by_module, bool takes_over);
 void bus_take_over(bool by_module);
 void bus_kill(void);
 
-/* A chain of parts, for the slot `at`; an answer: true, of which slot, and how many bytes. */
+/* A chain of parts, at gpas or what stands for them, for the slot `at`; an answer: true, of which slot, and how many bytes. */
 void bus_post(uint32_t index, uint32_t at, const struct part *parts, uint32_t nr);
 bool bus_take(uint32_t index, uint32_t *at, uint32_t *len);
 void bus_kick(uint32_t index);
 
 /* As the device's entry says: enum vas_device_queue_state. */
 uint32_t bus_state(uint32_t index);
+/* In a freeze: the queue stands still, and its record says where. */
+void bus_check_frozen(uint32_t index);
 void bus_await_broken(void);
 
 /* So many, or fewer on a kernel that takes its time: TEST_BUS_ROUNDS. */

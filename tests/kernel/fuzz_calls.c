@@ -300,7 +300,8 @@ static void do_foo(struct fuzz *f)
 
 static void do_view(struct fuzz *f, int fd)
 {
-	struct vas_queue_view view = { .max_entries = (uint32_t)below(f, 64) };
+	struct vas_queue_view view = { .max_entries = (uint32_t)below(f, 64),
+				       .flags = (uint32_t)below(f, 3) };
 	struct vas_queue_map map = {
 		.iova = below(f, 2) ? below(f, 64) * 4096 : fuzz_number(f),
 		.size = below(f, 4) ? 4096 : fuzz_number(f),
@@ -308,8 +309,11 @@ static void do_view(struct fuzz *f, int fd)
 		.prot = (uint32_t)below(f, 4),
 	};
 	struct vas_queue_maps maps = { .maps = (uintptr_t)&map, .nr = (uint32_t)below(f, 2) };
-	struct vas_queue_unmap unmap = { .iova = below(f, 64) * 4096,
-					 .size = below(f, 2) ? 4096 : fuzz_number(f),
+	int of_all = !below(f, 8);
+	struct vas_queue_unmap unmap = { .iova = of_all ? 0 : below(f, 64) * 4096,
+					 .size = of_all	     ? 0 :
+						 below(f, 2) ? 4096 :
+							       fuzz_number(f),
 					 .timeout_ms = (uint32_t)below(f, 20) };
 	struct vas_queue_misses misses = { .misses = (uintptr_t)f->buf,
 					   .nr = (uint32_t)below(f, 300) };

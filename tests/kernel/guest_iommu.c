@@ -12,9 +12,9 @@
 
 /* ---- calls -------------------------------------------------------------------------------- */
 
-int iommu_view(int fd, uint32_t max_entries)
+int iommu_view(int fd, uint32_t max_entries, uint32_t flags)
 {
-	struct vas_queue_view arg = { .max_entries = max_entries };
+	struct vas_queue_view arg = { .max_entries = max_entries, .flags = flags };
 
 	return ioctl(fd, VAS_QUEUE_VIEW, &arg) ? -errno : 0;
 }
@@ -126,12 +126,12 @@ void iommu_wait_for_miss(struct iommu *iommu)
 	CHECK_EQ(poll(&poll_fd, 1, TEST_HANG_MS), 1);
 }
 
-void iommu_begin(struct iommu *iommu, int fd, char *ram, uint32_t max_entries)
+void iommu_begin(struct iommu *iommu, int fd, char *ram, uint32_t max_entries, uint32_t flags)
 {
 	*iommu = (struct iommu){ .ram = ram, .fd = fd, .random = { test_seed() } };
 	pthread_mutex_init(&iommu->lock, NULL);
 	memset(ram + DMA_GPA, GUARD, DMA_PAGES * IOMMU_PAGE);
-	CHECK_OK(iommu_view(fd, max_entries));
+	CHECK_OK(iommu_view(fd, max_entries, flags));
 	CHECK_EQ(pthread_create(&iommu->thread, NULL, answer_all, iommu), 0);
 }
 

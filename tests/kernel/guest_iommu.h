@@ -42,8 +42,8 @@ struct iommu {
 	uint64_t nr_misses, nr_refused, nr_unmaps;
 };
 
-/* Before the rings start, and after them. */
-void iommu_begin(struct iommu *iommu, int fd, char *ram, uint32_t max_entries);
+/* Before the rings start, and after them. flags: as VAS_QUEUE_VIEW has them. */
+void iommu_begin(struct iommu *iommu, int fd, char *ram, uint32_t max_entries, uint32_t flags);
 void iommu_end(struct iommu *iommu);
 
 /* From now on misses have no answer, or have one again. */
@@ -56,7 +56,7 @@ void iommu_begin_to_forget(struct iommu *iommu);
 void iommu_end_to_forget(struct iommu *iommu);
 
 /* As the ioctls: 0 or -errno. */
-int iommu_view(int fd, uint32_t max_entries);
+int iommu_view(int fd, uint32_t max_entries, uint32_t flags);
 int iommu_map(int fd, uint64_t iova, uint64_t size, uint64_t gpa, uint32_t prot);
 int iommu_unmap(int fd, uint64_t iova, uint64_t size, uint32_t timeout_ms);
 int iommu_refuse(int fd, uint64_t iova);

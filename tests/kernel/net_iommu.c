@@ -53,11 +53,16 @@ static void open_net(struct net *n, uint64_t features)
 	net_guest_up(g);
 }
 
-static void begin(struct net *n, uint64_t features)
+static void begin_with(struct net *n, uint64_t features, uint32_t flags)
 {
 	open_net(n, features);
-	iommu_begin(&n->iommu, n->g.net, n->g.ram, IOMMU_ENTRIES);
+	iommu_begin(&n->iommu, n->g.net, n->g.ram, IOMMU_ENTRIES, flags);
 	start(n);
+}
+
+static void begin(struct net *n, uint64_t features)
+{
+	begin_with(n, features, 0);
 }
 
 static uint64_t next_table(struct net *n)
@@ -352,6 +357,41 @@ TEST(a_ring_without_an_answer_breaks_its_queue)
 	iommu_end(&n.iommu);
 }
 
+#define PAST_DEADLINE_MS 12000 /* where there is one */
+
+TEST(without_a_deadline_the_queue_waits_for_its_answer)
+{
+	struct net n;
+
+	begin_with(&n, 0, VAS_QUEUE_NO_DEADLINE);
+	post(&n);
+	let_miss(&n);
+	CHECK(!ring_is_broken(&n.rx, PAST_DEADLINE_MS));
+	iommu_be_mute(&n.iommu, false);
+	guest_gets(&n, 200, 2);
+	iommu_end(&n.iommu);
+}
+
+/* Whoever was told of it has forgotten, and nobody answers. */
+TEST(after_an_unmap_of_everything_a_miss_is_told_again)
+{
+	struct vas_queue_miss misses[64];
+	struct net n;
+
+	begin_with(&n, 0, VAS_QUEUE_NO_DEADLINE);
+	post(&n);
+	let_miss(&n);
+	for (int i = 0; i < 20; i++) {
+		iommu_wait_for_miss(&n.iommu);
+		CHECK(iommu_misses(n.g.net, misses));
+		CHECK_OK(iommu_unmap(n.g.net, 0, 0, VAS_QUEUE_MAX_WAIT_MS));
+	}
+	iommu_be_mute(&n.iommu, false);
+	guest_gets(&n, 200, 2);
+	CHECK_EQ(n.iommu.nr_refused, 0);
+	iommu_end(&n.iommu);
+}
+
 TEST(a_stop_does_not_wait_for_a_miss)
 {
 	struct vas_queue_stopped stopped;
@@ -436,7 +476,7 @@ static void is_too_much(uint64_t gpa_step)
 	struct net n;
 
 	open_net(&n, 0);
-	iommu_begin(&n.iommu, n.g.net, n.g.ram, VAS_QUEUE_MAX_ENTRIES);
+	iommu_begin(&n.iommu, n.g.net, n.g.ram, VAS_QUEUE_MAX_ENTRIES, 0);
 	start(&n);
 	map_many(&n, gpa_step);
 	ring_add(&n.tx, &part, 1, 0);
@@ -458,7 +498,7 @@ static void breaks_with_ring(uint64_t size, uint64_t gpa, uint64_t rest_gpa)
 	struct net n;
 
 	open_net(&n, 0);
-	CHECK_OK(iommu_view(n.g.net, 16));
+	CHECK_OK(iommu_view(n.g.net, 16, 0));
 	CHECK_OK(iommu_map(n.g.net, IOVA + TX_GPA, size, gpa, 3));
 	CHECK_OK(iommu_map(n.g.net, IOVA + TX_GPA + size, 0x10000, rest_gpa, 3));
 	ring_init(&n.tx, n.g.ram, TX_GPA, 1, false);
@@ -501,16 +541,17 @@ TEST(calls_that_make_no_sense_are_refused)
 	struct net n;
 
 	open_net(&n, 0);
-	CHECK_EQ(iommu_view(fd, 1), -ENXIO);
+	CHECK_EQ(iommu_view(fd, 1, 0), -ENXIO);
 	has_no_view_yet(fd);
 	has_no_view_yet(n.g.net);
 	fd = n.g.net;
 	ring_init(&n.tx, n.g.ram, TX_GPA, 1, false);
 	CHECK_EQ(ring_start(&n.tx, fd, VAS_NET_START, 0), -ENXIO);
-	CHECK_EQ(iommu_view(fd, 0), -EINVAL);
-	CHECK_EQ(iommu_view(fd, VAS_QUEUE_MAX_ENTRIES + 1), -EINVAL);
-	CHECK_OK(iommu_view(fd, 2));
-	CHECK_EQ(iommu_view(fd, 2), -EEXIST);
+	CHECK_EQ(iommu_view(fd, 0, 0), -EINVAL);
+	CHECK_EQ(iommu_view(fd, 2, VAS_QUEUE_NO_DEADLINE << 1), -EINVAL);
+	CHECK_EQ(iommu_view(fd, VAS_QUEUE_MAX_ENTRIES + 1, 0), -EINVAL);
+	CHECK_OK(iommu_view(fd, 2, 0));
+	CHECK_EQ(iommu_view(fd, 2, 0), -EEXIST);
 	CHECK_EQ(iommu_map(fd, 0, 0, 0, 1), -EINVAL);
 	CHECK_EQ(iommu_map(fd, 2, UINT64_MAX, 0, 1), -EINVAL);
 	CHECK_EQ(iommu_map(fd, 0, 2, UINT64_MAX, 1), -EINVAL);

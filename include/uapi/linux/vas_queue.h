@@ -73,10 +73,13 @@ struct vas_queue_stopped {
  * are -ENXIO. The file polls readable (POLLIN) while there are misses to be told.
  *
  * The view is a TLB: what is not there is missed, asked for, and waited for, ten seconds at most;
- * then the queue breaks. A queue that stops, is frozen or loses its ring does not wait. A miss is
- * told once; one that has no answer for ten seconds may be told again. A map answers it, also one
- * that was there already; a refusal does. What is mapped stays so while queues stop and start, and
- * whatever their driver accepts.
+ * then the queue breaks, unless VAS_QUEUE_NO_DEADLINE was said. A queue that stops, is frozen or
+ * loses its ring does not wait. A miss is told once; one that has no answer for ten seconds may be
+ * told again. A map answers it, also one that was there already; a refusal does. What is mapped
+ * stays so while queues stop and start, and whatever their driver accepts.
+ *
+ * An unmap of everything, from 0 with size 0, forgets what was missed as well: a queue that waits
+ * misses it anew. So a user who has lost what he was told of, or his tables, begins from there.
  *
  * Without VIRTIO_F_ACCESS_PLATFORM all addresses are gpas. With it and no view, no queue starts:
  * -ENXIO.
@@ -88,9 +91,12 @@ struct vas_queue_stopped {
 #define VAS_QUEUE_MAX_MAPS    1024u /* of one call */
 #define VAS_QUEUE_MAX_WAIT_MS 10000u
 
+/* No miss has a deadline: a queue waits for its answer as long as it runs. */
+#define VAS_QUEUE_NO_DEADLINE 1u
+
 struct vas_queue_view {
 	__u32 max_entries; /* 1 to VAS_QUEUE_MAX_ENTRIES, each of about 150 bytes of memory */
-	__u32 pad;
+	__u32 flags;	   /* VAS_QUEUE_NO_DEADLINE */
 };
 
 /* No alignment is needed. A range may end with the address space, and not go round its end. */
@@ -115,7 +121,8 @@ struct vas_queue_maps {
 
 /*
  * Entries go as a whole, also those of which a part is outside of the range. -ETIMEDOUT, -EINTR: a
- * queue may still use them: nothing may be told to the guest before the same call has returned 0.
+ * queue may still use them: nothing may be told to the guest before the same call has returned 0,
+ * or a later one, which waits for what was unmapped before it, too.
  */
 struct vas_queue_unmap {
 	__u64 iova;

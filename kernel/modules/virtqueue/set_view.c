@@ -28,13 +28,14 @@ long vas_queue_set_view(struct vas_queue_set *set, const void __user *arg)
 
 	if (copy_from_user(&options, arg, sizeof(options)))
 		return -EFAULT;
-	if (!options.max_entries || options.max_entries > VAS_QUEUE_MAX_ENTRIES || options.pad)
+	if (!options.max_entries || options.max_entries > VAS_QUEUE_MAX_ENTRIES ||
+	    options.flags & ~VAS_QUEUE_NO_DEADLINE)
 		return -EINVAL;
 	if (!set->vas)
 		return -ENXIO;
 	if (set->view)
 		return -EEXIST;
-	view = view_create(options.max_entries, &set->asked);
+	view = view_create(&options, &set->asked);
 	if (!view)
 		return -ENOMEM;
 	/* Partner: get_view(). */

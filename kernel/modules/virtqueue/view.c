@@ -33,14 +33,14 @@ static int init_map(struct vas_iova_map *map, u32 max)
 }
 
 /* NULL: there is no memory for so many. */
-struct view *view_create(u32 max_entries, wait_queue_head_t *asked)
+struct view *view_create(const struct vas_queue_view *options, wait_queue_head_t *asked)
 {
 	struct view *view = kvzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
 	u32 i;
 
 	if (!view)
 		return NULL;
-	if (init_map(&view->map, max_entries)) {
+	if (init_map(&view->map, options->max_entries)) {
 		view_destroy(view);
 		return NULL;
 	}
@@ -53,6 +53,7 @@ struct view *view_create(u32 max_entries, wait_queue_head_t *asked)
 		list_add_tail(&view->misses[i].node, &view->unused);
 	view->generation = 1;
 	view->asked = asked;
+	view->has_deadline = !(options->flags & VAS_QUEUE_NO_DEADLINE);
 	return view;
 }
 
@@ -194,7 +195,8 @@ static void answer(struct view *view, u64 iova, u64 last, enum view_state state)
 		list_del_init(&question->node);
 		question->state =
 			state == VIEW_REFUSED && !question->is_own ? VIEW_NOT_SENT : state;
-		question->nr_answers += !is_mapped(view, question->iova, question->write);
+		question->nr_answers +=
+			state == VIEW_ANSWERED && !is_mapped(view, question->iova, question->write);
 		vas_queue_wake(question->queue);
 	}
 }
@@ -219,8 +221,8 @@ static void put(struct view *view, struct view_question *question)
 		question->state = VIEW_REFUSED;
 	if (question->state == VIEW_SENT || question->state == VIEW_REFUSED)
 		return;
-	question->nr_asked++;
 	result = add_miss(view, question->iova, question->write);
+	question->nr_asked += result >= 0;
 	question->state = result < 0 ? VIEW_NOT_SENT : VIEW_SENT;
 	question->is_own = result > 0;
 	if (result >= 0)
@@ -228,13 +230,15 @@ static void put(struct view *view, struct view_question *question)
 }
 
 /* Under the lock: how long there is to wait, at most, or why it makes no sense to. */
-static long time_left(const struct view_question *question)
+static long time_left(const struct view *view, const struct view_question *question)
 {
 	if (question->state == VIEW_REFUSED || question->nr_asked > MAX_ASKED)
 		return -EFAULT;
-	if (time_after(jiffies, question->deadline))
+	if (view->has_deadline && time_after(jiffies, question->deadline))
 		return -ETIMEDOUT;
-	return question->state == VIEW_SENT ? question->deadline - jiffies + 1 : RETRY_AFTER;
+	if (question->state != VIEW_SENT)
+		return RETRY_AFTER;
+	return view->has_deadline ? question->deadline - jiffies + 1 : ANSWER_IN;
 }
 
 static void settle(struct view_question *question)
@@ -266,7 +270,7 @@ long view_request(struct view *view, struct view_question *question, u64 iova, u
 	/* It may have come since it was missed. */
 	if (!is_mapped(view, iova, write)) {
 		put(view, question);
-		result = time_left(question);
+		result = time_left(view, question);
 	}
 	unlock_view(view);
 	wake_up_interruptible_poll(view->asked, EPOLLIN | EPOLLRDNORM);
@@ -322,6 +326,9 @@ u64 view_unmap(struct view *view, u64 iova, u64 size)
 		generation++;
 	/* The map first: partner: view_generation(). */
 	smp_store_release(&view->generation, generation);
+	/* Whatever the user was told, he may have forgotten with it. */
+	if (!iova && last == U64_MAX)
+		answer(view, 0, U64_MAX, VIEW_NOT_SENT);
 	write_sequnlock_bh(&view->lock);
 	return generation;
 }

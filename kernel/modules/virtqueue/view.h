@@ -14,6 +14,7 @@
 #include "core/iova_map.h"
 
 struct vas_queue;
+struct vas_queue_view;
 
 /* What was missed and has no answer yet: for all queues of a device. */
 #define VIEW_MISSES 256
@@ -70,6 +71,7 @@ struct view_miss {
  * @unused: room
  * @misses: all of them
  * @asked: is woken when there is something to be told
+ * @has_deadline: a question that has no answer by then breaks its queue
  */
 struct view {
 	seqlock_t lock;
@@ -81,9 +83,10 @@ struct view {
 	struct list_head unused;
 	struct view_miss misses[VIEW_MISSES];
 	wait_queue_head_t *asked;
+	bool has_deadline;
 };
 
-struct view *view_create(u32 max_entries, wait_queue_head_t *asked);
+struct view *view_create(const struct vas_queue_view *options, wait_queue_head_t *asked);
 void view_destroy(struct view *view);
 
 /* For queues. From any context but interrupts. */
