@@ -126,12 +126,39 @@ TEST(a_guest_moves_with_its_iommu_and_a_disk_on_the_bus)
 	program_finish(&server);
 }
 
-/* And to where there is no IOMMU it does not go. */
-TEST(a_disk_on_the_bus_outlives_who_serves_it)
+/* False: the guest has died, which it may under QEMU, as its machine (tests/vm/). */
+static int is_refused(void)
 {
 	const char *argv[] = {
 		path_of("TEST_TINYVMM"), "--device", "blk,path=" DISK, "--incoming", DOOR, NULL
 	};
+
+	make_disk();
+	boot("1", "blk,path=" DISK, "TEST_INITRD");
+	await_checked(&vmm, MORE);
+	program_start(&next, argv);
+	CHECK_EQ(program_finish(&next), 1);
+	program_await(&vmm, "the guest stays here");
+	if (strstr(vmm.text, "the guest stays here: canceled")) {
+		CHECK_EQ(program_finish(&vmm), 0);
+		return 0;
+	}
+	CHECK_HAS(next.text, "the guest has an IOMMU");
+	await_checked(&vmm, nr_checked(&vmm) + MORE);
+	end(&vmm);
+	return 1;
+}
+
+TEST(a_guest_does_not_move_to_where_no_iommu_is)
+{
+	int tries = 1;
+
+	for (; !is_refused(); tries++)
+		CHECK(tries < 3);
+}
+
+TEST(a_disk_on_the_bus_outlives_who_serves_it)
+{
 	int i;
 
 	make_disk();
@@ -145,12 +172,6 @@ TEST(a_disk_on_the_bus_outlives_who_serves_it)
 		serve_disk(&server, BUS);
 		await_checked(&vmm, nr_checked(&vmm) + MORE);
 	}
-	program_start(&next, argv);
-	CHECK_EQ(program_finish(&next), 1);
-	program_await(&vmm, "the guest stays here");
-	test_note("%s%s", next.text, strstr(vmm.text, "tinyvmm: the guest stays"));
-	CHECK_HAS(next.text, "the guest has an IOMMU");
-	await_checked(&vmm, nr_checked(&vmm) + MORE);
 	end(&vmm);
 	end_server();
 }

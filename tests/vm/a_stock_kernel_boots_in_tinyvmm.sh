@@ -5,7 +5,7 @@
 # and vhost-vsock, and with all kinds of device on the bus; or devices come and go while it runs.
 # VAS_NEXT: another build of the command, to which devices are upgraded; else it is the same one at
 # another place.
-# usage: SCRIPT KERNEL; LIMIT: seconds that all cases may take; TEST_PLUGS: how often a disk comes
+# usage: SCRIPT KERNEL [CASE...]; LIMIT: seconds that all cases may take; TEST_PLUGS: how often a disk comes
 # shellcheck source-path=SCRIPTDIR source=../cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=device.sh
@@ -13,6 +13,8 @@
 device_kind disk
 
 kernel_name=$1
+shift
+cases=$*
 iommu_modules=
 case $TINYVMM_LINUX in
 *iommu)
@@ -66,7 +68,7 @@ for try in 1 2 3; do
 		--file "$plug:/guest/plug" --env TEST_PLUG=/guest/plug \
 		--env "TEST_PLUGS=${TEST_PLUGS:-20}" \
 		--file "$net:/guest/net" --env TEST_NET=/guest/net \
-		--env "TEST_APPEND=$(machine_cmdline)" "$@" --run "$TINYVMM_LINUX" >"$tmp/report" || status=$?
+		--env "TEST_APPEND=$(machine_cmdline)" "$@" --run "$TINYVMM_LINUX${cases:+ $cases}" >"$tmp/report" || status=$?
 	grep -q '# the kernel died' "$tmp/report" || break
 	echo "# try $try: the machine's kernel died"
 done
