@@ -74,7 +74,7 @@ started="$started $!"
 wait_until test -s "$tmp/keeper"
 started="$started $(cat "$tmp/keeper")"
 end "$pid"
-for i in $(seq 100); do
+for _ in $(seq 100); do
 	expect 0 info "$mine-shared"
 done
 
