@@ -5,9 +5,11 @@
  * has what was written there last.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -828,6 +830,7 @@ TEST(a_keeper_behind_an_iommu_loses_its_connection_and_comes_again)
 #define SPARE	    (DATA + TAKEN_PAGES * PAGE)
 #define NR_SPARE    128u
 #define GUARD	    0x5a
+#define VALID	    0x33 /* what the driver has in its pages */
 
 /* Which page each of the request's has now, and those that nobody has. */
 static uint64_t page_of[TAKEN_PAGES], spare[NR_SPARE];
@@ -852,59 +855,125 @@ static void take_page(void)
 	uint64_t old = page_of[i];
 
 	check_guarded(spare[k]);
+	memset(bus.ram + spare[k], VALID, PAGE);
 	page_of[i] = spare[k];
 	bus_move_page(DATA + i * PAGE, spare[k]);
 	guard(old);
 	spare[k] = old;
 }
 
-static void post_taken(void)
+static void post_taken(bool in)
 {
 	const struct part parts[] = { { HEADERS, sizeof(struct virtio_blk_outhdr), 0 },
-				      { DATA, TAKEN_PAGES * PAGE, 1 },
+				      { DATA, TAKEN_PAGES * PAGE, in },
 				      { HEADERS + STATUS, 1, 1 } };
 
-	put_header(0, VIRTIO_BLK_T_IN, 0);
+	put_header(0, in ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, 0);
 	bus_post(0, 0, parts, 3);
 	bus_kick(0);
 }
 
-static void take_pages(bool with_packed)
+static void begin_to_take(bool with_packed)
 {
-	uint32_t i, at, len, nr = 0, moves, most = bus_rounds(2000);
+	uint32_t i;
 
 	bus.iommu = BUS_IOMMU;
 	begin_idle(true, with_packed);
-	for (i = 0; i < TAKEN_PAGES; i++)
+	for (i = 0; i < TAKEN_PAGES; i++) {
 		page_of[i] = DATA + i * PAGE;
+		memset(bus.ram + page_of[i], VALID, PAGE);
+	}
 	for (i = 0; i < NR_SPARE; i++) {
 		spare[i] = SPARE + i * PAGE;
 		guard(spare[i]);
 	}
-	post_taken();
-	for (moves = 0; moves < most || nr < most / 100; moves++) {
-		take_page();
-		if (!bus_take(0, &at, &len))
-			continue;
-		CHECK_EQ(header_at(0)[STATUS], VIRTIO_BLK_S_OK);
-		CHECK_EQ(len, TAKEN_PAGES * PAGE + 1);
-		nr++;
-		post_taken();
-	}
-	test_note("%u requests, %u moves", nr, moves);
-	for (i = 0; i < NR_SPARE; i++)
+}
+
+static void end_to_take(void)
+{
+	for (uint32_t i = 0; i < NR_SPARE; i++)
 		check_guarded(spare[i]);
 	bus_end();
 }
 
+/* Requests follow one another, and their pages change all the time. */
+static void take_pages(bool in, uint32_t most, void (*check)(void))
+{
+	uint32_t at, len, nr = 0, moves;
+
+	post_taken(in);
+	for (moves = 0; moves < most || nr < 1 + most / 100; moves++) {
+		take_page();
+		if (!bus_take(0, &at, &len))
+			continue;
+		CHECK_EQ(header_at(0)[STATUS], VIRTIO_BLK_S_OK);
+		CHECK_EQ(len, (in ? TAKEN_PAGES * PAGE : 0) + 1);
+		check();
+		nr++;
+		post_taken(in);
+	}
+	test_note("%u requests, %u moves", nr, moves);
+}
+
+static void check_nothing(void)
+{
+}
+
+static void read_into_pages(bool with_packed)
+{
+	begin_to_take(with_packed);
+	take_pages(true, bus_rounds(2000), check_nothing);
+	end_to_take();
+}
+
 TEST(what_was_taken_from_a_module_with_split_rings_is_never_written)
 {
-	take_pages(false);
+	read_into_pages(false);
 }
 
 TEST(what_was_taken_from_a_module_with_packed_rings_is_never_written)
 {
-	take_pages(true);
+	read_into_pages(true);
+}
+
+#define HELD_SIZE (64 << 20)
+
+static uint32_t is_holding; /* atomic */
+
+/* Who writes to the file waits for this, in the middle of a request, and reads its pages later. */
+static void *hold_file(void *unused)
+{
+	const int keep = FALLOC_FL_KEEP_SIZE;
+
+	(void)unused;
+	while (__atomic_load_n(&is_holding, __ATOMIC_ACQUIRE)) {
+		CHECK_OK(fallocate(file, keep, DISK, HELD_SIZE));
+		CHECK_OK(fallocate(file, keep | FALLOC_FL_PUNCH_HOLE, DISK, HELD_SIZE));
+	}
+	return NULL;
+}
+
+static void check_written(void)
+{
+	static uint8_t bytes[TAKEN_PAGES * PAGE];
+
+	CHECK_EQ(pread(file, bytes, sizeof(bytes), 0), sizeof(bytes));
+	for (uint32_t i = 0; i < sizeof(bytes); i++)
+		if (bytes[i] != VALID)
+			test_fail(__FILE__, __LINE__, "byte %u of the disk is %#x", i, bytes[i]);
+}
+
+TEST(what_was_taken_from_a_module_whose_disk_is_slow_is_never_read)
+{
+	pthread_t thread;
+
+	begin_to_take(false);
+	is_holding = 1;
+	CHECK_OK(pthread_create(&thread, NULL, hold_file, NULL));
+	take_pages(false, bus_rounds(100), check_written);
+	__atomic_store_n(&is_holding, 0, __ATOMIC_RELEASE);
+	CHECK_OK(pthread_join(thread, NULL));
+	end_to_take();
 }
 
 /* The module goes with it: what it wrote last it wrote before the invalidation returned. */
