@@ -161,23 +161,23 @@ static void forget(struct bus_view *view)
 	vas_iommu_ask_again(view->view);
 }
 
-static void connect_to(struct bus_view *view, int sock)
+void bus_view_begin(struct bus_view *view, uint32_t count)
+{
+	view->count = count;
+	forget(view);
+}
+
+void bus_view_connect(struct bus_view *view, int sock)
 {
 	pthread_mutex_lock(&view->lock);
 	view->sock = sock;
 	pthread_mutex_unlock(&view->lock);
-	forget(view);
-}
-
-void bus_view_begin(struct bus_view *view, int sock, uint32_t count)
-{
-	view->count = count;
-	connect_to(view, sock);
 }
 
 void bus_view_disconnect(struct bus_view *view)
 {
-	connect_to(view, -1);
+	bus_view_connect(view, -1);
+	forget(view);
 }
 
 void bus_view_lose(struct bus_view *view, uint32_t count)
@@ -220,19 +220,26 @@ static int map(struct bus_view *view, const struct bus_map *map)
 	return vas_iommu_map(view->view, map->iova, map->size, map->gpa, map->prot);
 }
 
-/* A map is no answer before it can be found, and who misses it afterwards asks anew. */
+/* One step: between the two, another question could be put, and be taken for the one refused. */
+static void take_refusal(struct bus_view *view, const struct bus_map *told)
+{
+	pthread_mutex_lock(&view->lock);
+	if (drop_asked(view, told->iova, 1, told->number))
+		vas_iommu_refuse(view->view, told->iova);
+	pthread_mutex_unlock(&view->lock);
+}
+
+/* The question goes first: who misses the iova before it can be found asks anew. */
 static int take_map(struct bus_view *view, const struct bus_map *told)
 {
-	bool is_answer;
-
+	if (!told->prot) {
+		take_refusal(view, told);
+		return 0;
+	}
 	pthread_mutex_lock(&view->lock);
-	is_answer = drop_asked(view, told->iova, told->prot ? told->size : 1, told->number);
+	drop_asked(view, told->iova, told->size, told->number);
 	pthread_mutex_unlock(&view->lock);
-	if (told->prot)
-		return map(view, told);
-	if (is_answer)
-		vas_iommu_refuse(view->view, told->iova);
-	return 0;
+	return map(view, told);
 }
 
 int bus_view_take_maps(struct bus_view *view, const struct bus_message *message)

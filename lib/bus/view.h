@@ -41,8 +41,11 @@ void bus_view_clean(struct bus_view *view);
 
 int bus_view_make(struct bus_view *view, uint32_t max_entries, uint32_t nr_slots);
 
-/* It was granted by this connection: what was known is forgotten, unmaps are counted from here. */
-void bus_view_begin(struct bus_view *view, int sock, uint32_t count);
+/* Another grant: what was known is forgotten, unmaps are counted from here. */
+void bus_view_begin(struct bus_view *view, uint32_t count);
+
+/* It was granted by this connection, by which questions are sent from now on. */
+void bus_view_connect(struct bus_view *view, int sock);
 
 /* The connection is to be closed: what was known is forgotten. */
 void bus_view_disconnect(struct bus_view *view);
