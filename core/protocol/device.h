@@ -43,7 +43,7 @@ struct vas_device_told {
 	uint32_t state;	   /* enum vas_device_state */
 	uint32_t kind;	   /* virtio's number of it; not 0 */
 	uint32_t provider; /* tag; 0: none */
-	uint32_t grant;	   /* counts how often it was granted */
+	uint32_t grant;	   /* counts: each time it is granted; behind an IOMMU, each owner */
 	uint32_t change;   /* counts what the provider is to follow */
 	uint32_t status;   /* virtio's, as the driver wrote it */
 	uint32_t nr_queues;

@@ -51,11 +51,12 @@ struct vas_device_options {
 	 * accept, and the addresses of its rings and in them are iovas. NULL: there is none.
 	 *
 	 * Its provider wants to use `iova` in the ways that prot, VAS_IOMMU_*, says, and was not
-	 * told what it stands for. Answer by vas_device_map() or vas_device_refuse(), before this
-	 * returns or later, by any thread. An error is a refusal. Called by the thread of
-	 * vas_serve(), with no lock of the library's held, perhaps before vas_device_add() has
-	 * returned; it must not wait for long, as others are served by that thread, nor remove the
-	 * device.
+	 * told what it stands for. With VAS_IOMMU_MORE in it nobody waits yet: what is refused then
+	 * is no fault of the driver's, which may have taken it back. Answer by vas_device_map() or
+	 * vas_device_refuse(), before this returns or later, by any thread. An error is a refusal.
+	 * Called by the thread of vas_serve(), with no lock of the library's held, perhaps before
+	 * vas_device_add() has returned; it must not wait for long, as others are served by that
+	 * thread, nor remove the device.
 	 */
 	int (*miss)(struct vas_bus_device *device, void *user, uint64_t iova, uint32_t prot);
 	void *miss_user;
@@ -89,8 +90,9 @@ VAS_API int vas_device_wait(struct vas_bus_device *device, uint64_t timeout_ns);
  * config space are those of the first offer, and later ones have to have the same features.
  *
  * Its ops wait for the provider, two seconds at most; if it has not answered by then, it is killed.
- * One that cannot be killed, as a thread of this process, is left alone: the device is served by
- * nobody until it ends, and its driver is told that it needs a reset. With no provider all ops
+ * Time in which the owner itself could not run is not counted. One that cannot be killed, as a
+ * thread of this process, is left alone: the device is served by nobody until it ends, and its
+ * driver is told that it needs a reset. With no provider all ops
  * succeed at once, and hold for the next one.
  */
 VAS_API struct vas_virtio_server *vas_device_server(struct vas_bus_device *device);
@@ -166,7 +168,7 @@ struct vas_device_info {
 	uint32_t state;	       /* enum vas_device_state */
 	uint32_t provider_pid; /* by its own word; 0: none */
 	char provider[16];     /* its name, likewise */
-	uint32_t grants;       /* one more each time it is granted to somebody */
+	uint32_t grants;       /* goes up each time it is granted to somebody */
 	uint32_t status;       /* virtio's */
 	uint64_t offered;      /* features */
 	uint64_t accepted;

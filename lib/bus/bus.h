@@ -96,6 +96,9 @@ int bus_read_told(struct vas *vas, uint32_t index, struct vas_device_told *told)
 /* The lock is held. The provider is to follow; whoever waits is woken. */
 void bus_publish_change(struct vas_bus_device *device);
 
+/* The lock is held. The provider takes nothing any more: it finds its connection ended. */
+void bus_cut_connection(struct vas_bus_device *device);
+
 /* The lock is held. Send the provider the eventfds of a queue that is enabled. */
 void bus_send_queue(struct vas_bus_device *device, uint32_t index);
 

@@ -5,6 +5,7 @@
 #include <linux/virtio_config.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/cancel.h"
@@ -47,6 +48,13 @@ void bus_publish_change(struct vas_bus_device *device)
 	vas_notify_everyone(device->vas);
 }
 
+/* Its own thread finds it ended, and closes it. */
+void bus_cut_connection(struct vas_bus_device *device)
+{
+	shutdown(device->sock, SHUT_RDWR);
+	device->sock = -1;
+}
+
 /* One that takes no more of them has lost its connection, and has to come again. */
 void bus_send_queue(struct vas_bus_device *device, uint32_t index)
 {
@@ -57,14 +65,38 @@ void bus_send_queue(struct vas_bus_device *device, uint32_t index)
 
 	if (device->sock >= 0 &&
 	    bus_send(device->sock, BUS_QUEUE, &message, fds, fds[1] < 0 ? 1 : 2))
-		device->sock = -1;
+		bus_cut_connection(device);
 }
 
+static uint32_t provider_of(struct vas_bus_device *device)
+{
+	uint32_t provider;
+
+	pthread_mutex_lock(&device->vas->lock);
+	provider = device->told.provider;
+	pthread_mutex_unlock(&device->vas->lock);
+	return provider;
+}
+
+/* What has passed since, as far as it is the provider's: where we stood still it may have, too. */
+static uint64_t counted_ns(uint64_t *since_ns)
+{
+	uint64_t now_ns = vas_now_ns(), passed_ns = now_ns - *since_ns;
+
+	*since_ns = now_ns;
+	return passed_ns < SLICE_NS ? passed_ns : SLICE_NS;
+}
+
+/*
+ * Who serves it now is waited for, and not who comes after that one is gone: it has begun with what
+ * is told by now.
+ */
 static int wait_for_answer(struct vas_bus_device *device, uint32_t count,
 			   bool (*has_answered)(const struct vas_device_entry *entry,
 						uint32_t grant, uint32_t count))
 {
-	uint64_t deadline_ns = vas_deadline_ns(ANSWER_NS), now_ns;
+	uint64_t since_ns = vas_now_ns(), waited_ns = 0;
+	uint32_t provider = provider_of(device);
 	struct vas *vas = device->vas;
 
 	for (;;) {
@@ -73,15 +105,14 @@ static int wait_for_answer(struct vas_bus_device *device, uint32_t count,
 
 		pthread_mutex_lock(&vas->lock);
 		is_done = has_answered(device->entry, device->told.grant, count);
-		is_served = is_done || bus_is_served(device);
+		is_served = is_done || (bus_is_served(device) && device->told.provider == provider);
 		pthread_mutex_unlock(&vas->lock);
 		if (is_done || !is_served)
 			return is_done ? 0 : -ENOENT;
-		now_ns = vas_now_ns();
-		if (now_ns >= deadline_ns)
+		if (waited_ns >= ANSWER_NS)
 			return -ETIMEDOUT;
-		vas_futex_wait(&vas->ctl->answer, seen,
-			       deadline_ns - now_ns < SLICE_NS ? deadline_ns : now_ns + SLICE_NS);
+		vas_futex_wait(&vas->ctl->answer, seen, since_ns + SLICE_NS);
+		waited_ns += counted_ns(&since_ns);
 	}
 }
 

@@ -238,7 +238,7 @@ static void grant(struct vas_bus_device *device, const struct bus_message *offer
 	message.grant.gone = device->told.gone;
 	bus_publish_change(device);
 	if (bus_send(device->sock, BUS_GRANT, &message, NULL, 0))
-		device->sock = -1;
+		bus_cut_connection(device);
 	else
 		send_all_queues(device);
 	vas_notify_answer(device->vas);

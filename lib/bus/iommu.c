@@ -53,6 +53,9 @@ void bus_iommu_init(struct vas_bus_device *device, const struct vas_device_optio
 	device->iommu.miss = options->miss;
 	device->iommu.user = options->miss_user;
 	device->iommu.count = device->told.gone;
+	/* An earlier owner's provider has counted further: it goes on with another grant. */
+	if (options->miss)
+		device->told.grant++;
 	bus_iommu_lose(device);
 }
 
@@ -208,16 +211,22 @@ int vas_device_invalidate(struct vas_bus_device *device)
 
 /* ---- misses ------------------------------------------------------------------------------- */
 
-/* The lock is held: a provider's, which is in here no more than once. */
-static struct vas_bus_device *begin_asking(struct vas *vas, int sock, uint32_t number)
+/* Who asks: a provider by its grant, which another one does not have. */
+struct asking {
+	struct vas_bus_device *device;
+	uint32_t grant;
+};
+
+/* The lock is held. A connection's thread is in here once. No device: it asks in vain. */
+static struct asking begin_asking(struct vas *vas, int sock, uint32_t number)
 {
 	struct vas_bus_device *device = bus_find_by_sock(vas, sock);
 
 	if (!device || !device->iommu.miss)
-		return NULL;
+		return (struct asking){ 0 };
 	device->iommu.number = number;
 	device->iommu.nr_asking++;
-	return device;
+	return (struct asking){ device, device->told.grant };
 }
 
 static void end_asking(struct vas_bus_device *device)
@@ -231,30 +240,43 @@ static void end_asking(struct vas_bus_device *device)
 	pthread_mutex_unlock(&vas->lock);
 }
 
-static void ask(struct vas_bus_device *device, const struct bus_miss *miss)
+/* Of tables as they were a while ago: none to what another grant has asked since. */
+static void refuse_own(const struct asking *asking, uint64_t iova)
 {
-	void *user = device->iommu.user;
+	struct vas_bus_device *device = asking->device;
+	const struct bus_map refusal = { .iova = iova };
 
-	if (device->iommu.miss(device, user, miss->iova, miss->prot & PROT_ALL))
-		vas_device_refuse(device, miss->iova);
+	pthread_mutex_lock(&device->vas->lock);
+	if (device->told.grant == asking->grant)
+		hold(device, &refusal);
+	pthread_mutex_unlock(&device->vas->lock);
+}
+
+static void ask(const struct asking *asking, const struct bus_miss *miss)
+{
+	struct vas_bus_device *device = asking->device;
+	uint32_t prot = miss->prot & (PROT_ALL | VAS_IOMMU_MORE);
+
+	if (!(prot & PROT_ALL) || device->iommu.miss(device, device->iommu.user, miss->iova, prot))
+		refuse_own(asking, miss->iova);
 }
 
 /* The device stays meanwhile: vas_device_remove() waits. */
 int bus_misses(struct vas *vas, int sock, const struct bus_message *message)
 {
-	struct vas_bus_device *device;
+	struct asking asking;
 	uint32_t i;
 
 	if (message->misses.nr > BUS_MAX_MISSES)
 		return -EPROTO;
 	pthread_mutex_lock(&vas->lock);
-	device = begin_asking(vas, sock, message->misses.number);
+	asking = begin_asking(vas, sock, message->misses.number);
 	pthread_mutex_unlock(&vas->lock);
-	if (!device)
+	if (!asking.device)
 		return -EPROTO;
 	for (i = 0; i < message->misses.nr; i++)
-		ask(device, &message->misses.at[i]);
-	end_asking(device);
+		ask(&asking, &message->misses.at[i]);
+	end_asking(asking.device);
 	return 0;
 }
 

@@ -48,7 +48,7 @@ struct bus_map {
 
 struct bus_miss {
 	uint64_t iova;
-	uint32_t prot;
+	uint32_t prot; /* with VAS_IOMMU_MORE: nobody waits for it yet */
 	uint32_t pad;
 };
 

@@ -73,15 +73,31 @@ static int take_queue(struct vas_provider *provider, const struct bus_message *m
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
+/*
+ * A grant is seen in the entry or by its message, whichever is first, and begins once: the count of
+ * unmaps is never that of another grant, and does not go back in one.
+ */
+static void begin_grant(struct vas_provider *provider, uint32_t grant, uint32_t gone)
+{
+	if (provider->is_granted && provider->grant == grant)
+		return;
+	provider->grant = grant;
+	bus_view_begin(&provider->view, gone);
+}
+
 static int take_grant(struct vas_provider *provider, const struct bus_message *message)
 {
+	struct vas_device_entry *entry;
+
 	if (message->grant.device >= provider->vas->sb.nr_devices)
 		return vas_error_set(-EPROTO, "the owner speaks of a device that there is not");
-	provider->entry = bus_entry(provider->vas, message->grant.device);
-	provider->grant = message->grant.grant;
+	entry = bus_entry(provider->vas, message->grant.device);
+	provider->is_granted &= provider->entry == entry;
+	provider->entry = entry;
+	begin_grant(provider, message->grant.grant, message->grant.gone);
 	provider->is_granted = true;
 	provider->offer.offer.flags = 0;
-	bus_view_begin(&provider->view, provider->sock, message->grant.gone);
+	bus_view_connect(&provider->view, provider->sock);
 	return 0;
 }
 
@@ -330,7 +346,7 @@ static void demand_queue(const struct vas_provider *provider, uint32_t index,
 	};
 }
 
-/* The provider has it by its tag; the number may be older than the grant that is under way. */
+/* The provider has it by its tag; the message of this grant may be under way. */
 static int demand(struct vas_provider *provider, const struct vas_device_told *told,
 		  struct vas_demand *to)
 {
@@ -338,7 +354,7 @@ static int demand(struct vas_provider *provider, const struct vas_device_told *t
 
 	if (told->provider != provider->vas->proto.tag)
 		return vas_error_set(-ESTALE, "device %s is served by another by now", told->name);
-	provider->grant = told->grant;
+	begin_grant(provider, told->grant, told->gone);
 	bus_view_lose(&provider->view, told->gone);
 	to->is_granted = 1;
 	to->grant = told->grant;

@@ -97,7 +97,7 @@ static int miss(void *user, uint64_t iova, uint32_t prot)
 
 	pthread_mutex_lock(&view->lock);
 	if (prot & VAS_IOMMU_MORE)
-		err = ask_ahead(view, iova, prot & ~VAS_IOMMU_MORE);
+		err = ask_ahead(view, iova, prot);
 	else
 		err = ask(view, iova, prot);
 	pthread_mutex_unlock(&view->lock);
@@ -250,23 +250,23 @@ static void forget(struct bus_view *view)
 	unmap(view, 0, 0);
 }
 
-static void connect_to(struct bus_view *view, int sock)
+void bus_view_begin(struct bus_view *view, uint32_t count)
+{
+	view->count = count;
+	forget(view);
+}
+
+void bus_view_connect(struct bus_view *view, int sock)
 {
 	pthread_mutex_lock(&view->lock);
 	view->sock = sock;
 	pthread_mutex_unlock(&view->lock);
-	forget(view);
-}
-
-void bus_view_begin(struct bus_view *view, int sock, uint32_t count)
-{
-	view->count = count;
-	connect_to(view, sock);
 }
 
 void bus_view_disconnect(struct bus_view *view)
 {
-	connect_to(view, -1);
+	bus_view_connect(view, -1);
+	forget(view);
 }
 
 void bus_view_lose(struct bus_view *view, uint32_t count)
@@ -313,22 +313,32 @@ static int map(const struct vas_iotlb *tlb, const struct bus_map *map)
 	return tlb->map(tlb->user, map->iova, map->size, map->gpa, map->prot);
 }
 
-/* A map is no answer before it can be found, and who misses it afterwards asks anew. */
+/* One step: between the two, another question could be put, and be taken for the one refused. */
+static void take_refusal(struct bus_view *view, enum bus_tlb which, const struct bus_map *told)
+{
+	const struct vas_iotlb *tlb = &view->tlbs[which];
+
+	pthread_mutex_lock(&view->lock);
+	if (drop_asked(view, which, told->iova, 1, told->number))
+		tlb->refuse(tlb->user, told->iova);
+	pthread_mutex_unlock(&view->lock);
+}
+
+/* The question goes first: who misses the iova before it can be found asks anew. */
 static int take_map(struct bus_view *view, enum bus_tlb which, const struct bus_map *told)
 {
 	const struct vas_iotlb *tlb = &view->tlbs[which];
-	bool is_answer;
 
 	if (!tlb->map)
 		return 0;
+	if (!told->prot) {
+		take_refusal(view, which, told);
+		return 0;
+	}
 	pthread_mutex_lock(&view->lock);
-	is_answer = drop_asked(view, which, told->iova, told->prot ? told->size : 1, told->number);
+	drop_asked(view, which, told->iova, told->size, told->number);
 	pthread_mutex_unlock(&view->lock);
-	if (told->prot)
-		return map(tlb, told);
-	if (is_answer)
-		tlb->refuse(tlb->user, told->iova);
-	return 0;
+	return map(tlb, told);
 }
 
 int bus_view_take_maps(struct bus_view *view, const struct bus_message *message)

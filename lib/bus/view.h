@@ -58,8 +58,11 @@ void bus_view_set_other(struct bus_view *view, const struct vas_iotlb *iotlb);
 /* What the other TLB has missed is asked for. */
 enum bus_lack bus_view_ask_for_other(struct bus_view *view);
 
-/* It was granted by this connection: what was known is forgotten, unmaps are counted from here. */
-void bus_view_begin(struct bus_view *view, int sock, uint32_t count);
+/* Another grant: what was known is forgotten, unmaps are counted from here. */
+void bus_view_begin(struct bus_view *view, uint32_t count);
+
+/* It was granted by this connection, by which questions are sent from now on. */
+void bus_view_connect(struct bus_view *view, int sock);
 
 /* The connection is to be closed: what was known is forgotten. */
 void bus_view_disconnect(struct bus_view *view);

@@ -12,14 +12,16 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <vas/device.h>
+#include <vas/handover.h>
 #include <vas/serve.h>
 #include <vas/vas.h>
 
+#include "lib/bus/bus.h"
 #include "lib/bus/view.h"
-#include "lib/handle/handle.h"
 #include "tests/harness.h"
 
 #define RAM   (16ull << 20)
@@ -42,6 +44,8 @@ static bool is_mapped[PAGES];
 static bool is_silent; /* the owner answers nothing by itself */
 static uint32_t nr_misses;
 static uint64_t last_miss;
+static uint32_t nr_ahead;      /* misses that nobody waits for */
+static int (*miss_hook)(void); /* first of all in a miss, with no lock */
 
 static void map_page_of(struct vas_bus_device *of, uint64_t page)
 {
@@ -56,12 +60,15 @@ static void map_page(uint64_t page)
 static int miss(struct vas_bus_device *of, void *user, uint64_t iova, uint32_t prot)
 {
 	uint64_t page = (iova - IOVA) / PAGE;
-	int err = 0;
+	int err = miss_hook ? miss_hook() : 0;
 
 	CHECK(user == &device);
-	CHECK(prot && !(prot & ~RW));
+	CHECK(prot & RW && !(prot & ~(RW | VAS_IOMMU_MORE)));
+	if (err)
+		return err;
 	pthread_mutex_lock(&table_lock);
 	nr_misses++;
+	nr_ahead += prot & VAS_IOMMU_MORE ? 1 : 0;
 	last_miss = iova;
 	if (is_silent)
 		err = 0;
@@ -306,6 +313,7 @@ TEST(many_misses_are_put_at_once)
 	for (uint64_t page = 10; page < 74; page++)
 		await_page(page);
 	CHECK_EQ(nr_misses, 64);
+	CHECK_EQ(nr_ahead, 63); /* the last one is waited for */
 	end();
 }
 
@@ -349,6 +357,7 @@ TEST(an_invalidation_waits_for_the_section)
 	test_wait(is_gone, &page, TEST_HANG_MS);
 	CHECK_EQ(vas_provider_settle(own.it, 1000000), -ETIMEDOUT);
 	CHECK(vas_iommu_has_moved(own.slot));
+	CHECK(!vas_device_has_unmapped(device->entry, device->told.grant, device->iommu.count));
 	CHECK(!__atomic_load_n(&is_invalidated, __ATOMIC_ACQUIRE));
 	vas_iommu_leave(own.slot);
 	test_wait(has_invalidated, NULL, TEST_HANG_MS);
@@ -499,6 +508,157 @@ TEST(a_lost_connection_empties_the_view)
 	end();
 }
 
+/* ---- another owner, another provider -------------------------------------------------------- */
+
+static struct vas *next_vas;
+static struct vas_bus_device *next_device;
+
+static void *take_over(void *sock)
+{
+	struct vas_device_options disk = { .name = "disk", .kind = KIND, .miss = miss };
+	size_t size;
+	void *state;
+
+	disk.miss_user = &device;
+	CHECK_OK(vas_handover_take(*(int *)sock, 0, &next_vas, &state, &size));
+	free(state);
+	CHECK_OK(vas_device_add(next_vas, &disk, &next_device));
+	return NULL;
+}
+
+static void hand_over(void)
+{
+	pthread_t thread;
+	int pair[2];
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	CHECK_OK(pthread_create(&thread, NULL, take_over, &pair[1]));
+	CHECK_OK(vas_handover_give(vas, pair[0], NULL, 0));
+	CHECK_OK(pthread_join(thread, NULL));
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void *invalidate_next(void *arg)
+{
+	(void)arg;
+	invalidated = vas_device_invalidate(next_device);
+	__atomic_store_n(&is_invalidated, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/*
+ * The connection is the first owner's still. What that has told, and counted, is of another grant
+ * than what the second one waits for.
+ */
+TEST(another_owner_waits_for_what_the_one_before_has_told)
+{
+	pthread_t thread;
+
+	begin();
+	CHECK_OK(ask(3));
+	for (uint64_t page = 4; page < 8; page++) {
+		CHECK_OK(ask(page));
+		unmap_page(page);
+		is_invalidated = 0;
+		CHECK_OK(pthread_create(&thread, NULL, invalidate, NULL));
+		test_wait(has_invalidated, NULL, TEST_HANG_MS);
+		CHECK_OK(pthread_join(thread, NULL));
+	}
+	vas_iommu_enter(own.slot);
+	hand_over();
+	vas_device_unmap(next_device, IOVA + 3 * PAGE, PAGE);
+	is_invalidated = 0;
+	CHECK_OK(pthread_create(&thread, NULL, invalidate_next, NULL));
+	look(&own);
+	CHECK_OK(own.err);
+	CHECK_EQ(vas_provider_settle(own.it, 1000000), -ETIMEDOUT);
+	CHECK(!__atomic_load_n(&is_invalidated, __ATOMIC_ACQUIRE));
+	vas_iommu_leave(own.slot);
+	CHECK_EQ(find(3), -1);
+	test_wait(has_invalidated, NULL, TEST_HANG_MS);
+	CHECK_OK(pthread_join(thread, NULL));
+	CHECK_OK(invalidated);
+	close_own();
+	vas_device_remove(device);
+	vas_serve_end(serve);
+	vas_device_remove(next_device);
+	vas_destroy(next_vas);
+	vas_unbind(vas);
+}
+
+static uint32_t nr_hooked; /* atomic */
+
+static int is_first_refused(void *arg)
+{
+	bool is;
+
+	(void)arg;
+	pthread_mutex_lock(&vas->lock);
+	is = device->iommu.nr_asking == 1;
+	pthread_mutex_unlock(&vas->lock);
+	return is;
+}
+
+static int is_second_hooked(void *arg)
+{
+	(void)arg;
+	return __atomic_load_n(&nr_hooked, __ATOMIC_ACQUIRE) == 2;
+}
+
+static int is_first_hooked(void *arg)
+{
+	(void)arg;
+	vas_iommu_ask(own.slot, IOVA + 3 * PAGE, RW);
+	return __atomic_load_n(&nr_hooked, __ATOMIC_ACQUIRE) >= 1;
+}
+
+/* The first one's miss is answered no, but not before the second one has asked. */
+static int refuse_the_first(void)
+{
+	if (__atomic_add_fetch(&nr_hooked, 1, __ATOMIC_ACQ_REL) == 1) {
+		test_wait(is_second_hooked, NULL, TEST_HANG_MS);
+		return -EFAULT;
+	}
+	test_wait(is_first_refused, NULL, TEST_HANG_MS);
+	/* What was said so far has come before this is answered. */
+	pthread_mutex_lock(&table_lock);
+	map_page(200);
+	vas_device_unmap(device, IOVA + 200 * PAGE, PAGE);
+	pthread_mutex_unlock(&table_lock);
+	CHECK_OK(vas_device_invalidate(device));
+	return 0;
+}
+
+/* Two threads of the owner's: one answers who is gone. */
+TEST(a_refusal_for_who_is_gone_is_none_for_the_next)
+{
+	struct vas_serve *second;
+	char first_path[64];
+
+	begin();
+	strcpy(first_path, path);
+	snprintf(path, sizeof(path), "/tmp/vas-bus-iommu-2.%d", getpid());
+	CHECK_OK(vas_serve(vas, path, 0600, &second));
+	miss_hook = refuse_the_first;
+	test_wait(is_first_hooked, NULL, TEST_HANG_MS);
+	close_own();
+	own = (struct provider){ 0 };
+	offer(&own, IOMMU);
+	await_grant(&own);
+	CHECK_OK(vas_provider_view(own.it, 512, 2, &own.view));
+	CHECK_OK(vas_iommu_slot_claim(own.view, &own.slot));
+	CHECK_OK(ask(3));
+	CHECK_EQ(find(3), 3 * PAGE);
+	close_own();
+	vas_device_remove(device);
+	vas_serve_end(second);
+	vas_serve_end(serve);
+	vas_destroy(vas);
+}
+
+/* ---- who does not answer -------------------------------------------------------------------- */
+
 ROLE(mute)
 {
 	char go;
@@ -528,6 +688,52 @@ TEST(who_does_not_answer_an_unmap_is_killed)
 	CHECK_OK(vas_device_invalidate(device));
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	close(sock);
+	end_guest();
+}
+
+/*
+ * It answers late, as far as the clock says: but the owner has stood still meanwhile, and looks at
+ * the answer before it counts that time.
+ */
+ROLE(late)
+{
+	struct timespec longer = { .tv_sec = 3 }, moment = { .tv_nsec = 100000000 };
+	struct pollfd fd = { .events = POLLIN };
+
+	if (read(sock, path, sizeof(path)) != sizeof(path))
+		return 1;
+	offer(&own, IOMMU);
+	await_grant(&own);
+	fd.fd = vas_provider_fd(own.it);
+	while (poll(&fd, 1, 0) > 0)
+		look(&own);
+	if (write(sock, "y", 1) != 1 || poll(&fd, 1, TEST_HANG_MS) != 1)
+		return 1;
+	nanosleep(&moment, NULL);
+	kill(getppid(), SIGSTOP);
+	nanosleep(&longer, NULL);
+	kill(getppid(), SIGCONT);
+	nanosleep(&moment, NULL);
+	look(&own);
+	settle(&own);
+	return write(sock, "z", 1) != 1 || read(sock, path, 1) < 0;
+}
+
+TEST(an_owner_that_stood_still_kills_nobody_for_that)
+{
+	char byte;
+	int sock;
+
+	make_guest(true);
+	test_spawn("late", &sock);
+	CHECK_EQ(write(sock, path, sizeof(path)), sizeof(path));
+	CHECK_EQ(read(sock, &byte, 1), 1);
+	vas_device_map(device, IOVA, PAGE, 0, RW);
+	vas_device_unmap(device, IOVA, PAGE);
+	CHECK_OK(vas_device_invalidate(device));
+	CHECK_EQ(read(sock, &byte, 1), 1);
+	CHECK_EQ(byte, 'z');
 	close(sock);
 	end_guest();
 }
@@ -597,7 +803,8 @@ static void flood(int sock, uint32_t nr)
 
 	for (uint32_t i = 0; i < nr; i++) {
 		for (uint32_t k = 0; k < BUS_MAX_MISSES; k++)
-			message.misses.at[k].iova = IOVA * i + k, message.misses.at[k].prot = ~0u;
+			message.misses.at[k] =
+				(struct bus_miss){ IOVA * i + k, k % 2 ? ~0u : 0, 0 };
 		bus_send(sock, BUS_MISSES, &message, NULL, 0);
 		message.misses.number += i;
 	}
@@ -686,7 +893,7 @@ TEST(what_is_older_than_an_unmap_is_left_out)
 	bus_view_init(&view);
 	CHECK_OK(bus_view_make(&view, 64, 1));
 	CHECK_OK(vas_iommu_slot_claim(view.view, &own.slot));
-	bus_view_begin(&view, -1, 0xffffffffu); /* counts wrap */
+	bus_view_begin(&view, 0xffffffffu); /* counts wrap */
 	message = maps(0xffffffffu, PAGE, PAGE);
 	CHECK_OK(bus_view_take_maps(&view, &message));
 	CHECK_EQ(look_up(&view, PAGE), 1);
@@ -727,7 +934,7 @@ TEST(an_owners_nonsense_is_an_error_or_nothing)
 	bus_view_init(&view);
 	CHECK_OK(bus_view_make(&view, 64, 1));
 	CHECK_OK(vas_iommu_slot_claim(view.view, &own.slot));
-	bus_view_begin(&view, -1, 1);
+	bus_view_begin(&view, 1);
 	message = maps(1, 0, 0);
 	message.maps.nr = BUS_MAX_MAPS + 1;
 	CHECK_EQ(bus_view_take_maps(&view, &message), -EPROTO);
@@ -749,4 +956,150 @@ TEST(an_owners_nonsense_is_an_error_or_nothing)
 	CHECK(view.nr <= BUS_MAX_ASKED);
 	vas_iommu_slot_release(own.slot);
 	bus_view_clean(&view);
+}
+
+/* ---- an owner whose words and whose entry are seen in another order ------------------------- */
+
+static struct vas_device_entry *entry;
+static struct vas_device_told by_hand;
+static int owners_end;
+
+static void publish(uint32_t grant, uint32_t gone)
+{
+	by_hand.grant = grant;
+	by_hand.gone = gone;
+	by_hand.change++;
+	vas_device_publish(entry, &by_hand);
+}
+
+static void say(enum bus_message_type type, struct bus_message message)
+{
+	CHECK_OK(bus_send(owners_end, type, &message, NULL, 0));
+}
+
+/* The test is the owner of the device: grant 1, with all gone by the unmap 1. */
+static void begin_by_hand(void)
+{
+	const struct vas_offer disk = {
+		.name = "disk",
+		.kind = KIND,
+		.nr_queues = 1,
+		.queue_size = 256,
+		.features = 1ull << VIRTIO_F_VERSION_1 | IOMMU,
+	};
+	int sock, pair[2];
+
+	make_guest(true);
+	vas_device_remove(device);
+	CHECK_OK(vas_connect(path, 0, &own.vas, &sock));
+	close(sock);
+	CHECK_OK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
+	owners_end = pair[0];
+	CHECK_OK(vas_device_offer(own.vas, pair[1], &disk, &own.it));
+	entry = bus_entry(vas, 0);
+	by_hand = (struct vas_device_told){
+		.state = VAS_DEVICE_SERVED,
+		.kind = KIND,
+		.name = "disk",
+		.provider = own.vas->proto.tag,
+		.nr_queues = 1,
+		.queue_size = 256,
+	};
+	publish(1, 1);
+	say(BUS_GRANT, (struct bus_message){ .grant = { 0, 1, 1 } });
+	await_grant(&own);
+	CHECK_OK(vas_provider_view(own.it, 64, 1, &own.view));
+	CHECK_OK(vas_iommu_slot_claim(own.view, &own.slot));
+	CHECK(vas_device_has_unmapped(entry, 1, 1));
+}
+
+static void end_by_hand(void)
+{
+	close_own();
+	close(owners_end);
+	vas_serve_end(serve);
+	vas_destroy(vas);
+}
+
+/* What came after it is known from the entry already, and answered. */
+TEST(a_grant_that_comes_late_brings_nothing_back)
+{
+	begin_by_hand();
+	publish(2, 9);
+	look(&own);
+	settle(&own);
+	CHECK(vas_device_has_unmapped(entry, 2, 9));
+	say(BUS_GRANT, (struct bus_message){ .grant = { 0, 2, 5 } });
+	say(BUS_MAPS, maps(5, IOVA + 3 * PAGE, 3 * PAGE));
+	by_hand.state = VAS_DEVICE_NONE;
+	publish(2, 9);
+	look(&own);
+	CHECK_EQ(own.err, -ENODEV);
+	CHECK_EQ(find(3), -1);
+	end_by_hand();
+}
+
+TEST(a_grant_is_not_answered_with_the_count_of_another)
+{
+	begin_by_hand();
+	say(BUS_MAPS, maps(1, IOVA + 3 * PAGE, 3 * PAGE));
+	look(&own);
+	CHECK_EQ(find(3), 3 * PAGE);
+	vas_iommu_enter(own.slot);
+	for (uint32_t count = 2; count < 6; count++)
+		say(BUS_UNMAP, (struct bus_message){ .unmap = { IOVA + 3 * PAGE, PAGE, count } });
+	look(&own);
+	CHECK_EQ(vas_provider_settle(own.it, 1000000), -ETIMEDOUT);
+	publish(2, 2);
+	look(&own);
+	vas_iommu_leave(own.slot);
+	settle(&own);
+	CHECK(vas_device_has_unmapped(entry, 2, 2));
+	CHECK(!vas_device_has_unmapped(entry, 2, 3));
+	end_by_hand();
+}
+
+/* ---- a refusal, while others ask ------------------------------------------------------------ */
+
+static struct bus_view shared;
+static struct vas_iommu_slot *asker;
+static bool asks_meanwhile;
+
+void __real_vas_iommu_refuse(struct vas_iommu_view *view, uint64_t iova);
+void __wrap_vas_iommu_refuse(struct vas_iommu_view *view, uint64_t iova);
+
+/* The linker puts it before the function itself: another queue's thread asks, if it can by now. */
+void __wrap_vas_iommu_refuse(struct vas_iommu_view *view, uint64_t iova)
+{
+	if (asks_meanwhile && !pthread_mutex_trylock(&shared.lock)) {
+		pthread_mutex_unlock(&shared.lock);
+		CHECK_EQ(vas_iommu_ask(asker, iova, RW), -EINPROGRESS);
+	}
+	__real_vas_iommu_refuse(view, iova);
+}
+
+TEST(a_refusal_is_none_to_who_asks_meanwhile)
+{
+	struct bus_message refusal = { .maps = { .count = 1, .nr = 1 } };
+	int pair[2];
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
+	bus_view_init(&shared);
+	CHECK_OK(bus_view_make(&shared, 64, 2));
+	bus_view_begin(&shared, 1);
+	bus_view_connect(&shared, pair[0]);
+	CHECK_OK(vas_iommu_slot_claim(shared.view, &own.slot));
+	CHECK_OK(vas_iommu_slot_claim(shared.view, &asker));
+	CHECK_EQ(vas_iommu_ask(own.slot, IOVA, RW), -EINPROGRESS);
+	refusal.maps.at[0] = (struct bus_map){ .iova = IOVA, .number = 1 };
+	asks_meanwhile = true;
+	CHECK_OK(bus_view_take_maps(&shared, &refusal));
+	asks_meanwhile = false;
+	CHECK_EQ(vas_iommu_ask(own.slot, IOVA, RW), -EFAULT);
+	CHECK_EQ(vas_iommu_ask(asker, IOVA, RW), -EINPROGRESS);
+	vas_iommu_slot_release(asker);
+	vas_iommu_slot_release(own.slot);
+	bus_view_clean(&shared);
+	close(pair[0]);
+	close(pair[1]);
 }

@@ -121,7 +121,8 @@ static void begin(void)
 	CHECK_OK(bus_view_make(&view, ENTRIES, 1));
 	CHECK_OK(vas_iommu_slot_claim(view.view, &slot));
 	bus_view_set_other(&view, &iotlb);
-	bus_view_begin(&view, provider, 0);
+	bus_view_begin(&view, 0);
+	bus_view_connect(&view, provider);
 	CHECK_EQ(tlb.nr_all, 1);
 	CHECK_EQ(bus_view_settle(&view, 0), 1);
 }
@@ -308,7 +309,8 @@ TEST(without_a_connection_misses_wait_elsewhere)
 	miss_page(8);
 	CHECK_EQ(bus_view_ask_for_other(&view), BUS_NEEDS_ROOM);
 	CHECK_EQ(tlb.first, 0);
-	bus_view_begin(&view, provider, 5);
+	bus_view_begin(&view, 5);
+	bus_view_connect(&view, provider);
 	CHECK_EQ(bus_view_ask_for_other(&view), BUS_NO_LACK);
 	CHECK_EQ(receive(&message), 1);
 	end();
