@@ -108,6 +108,7 @@ byte me = 1;				/* its tag */
 bit is_dead;
 byte psock;				/* its connection */
 byte vsock;				/* the same, once it is granted there: bus_view.sock */
+byte sock_grant = 1;				/* the grant of this connection's message */
 byte my_grant = 1, my_count = 1, next_number = 1;
 bit is_granted = 1, is_unsettled;
 byte asked[PAGES];			/* the number of the question; 0: none */
@@ -530,7 +531,7 @@ inline take_grant()
 	:: p1 == my_grant
 #endif
 	fi;
-	vsock = psock
+	d_step { vsock = psock; sock_grant = my_grant }
 }
 
 inline receive()
@@ -538,8 +539,9 @@ inline receive()
 	d_step { down[psock]?what(n, p1, v1, n1, p2, v2, n2); was_empty = 0 };
 	if
 	:: what == GRANT -> take_grant()
-	:: what == MAPS -> take_maps()
-	:: what == UNMAP -> take_unmap()
+	:: what == MAPS && sock_grant == my_grant -> take_maps()
+	:: what == UNMAP && sock_grant == my_grant -> take_unmap()
+	:: what != GRANT && sock_grant != my_grant
 	fi;
 	d_step { what = GRANT; n = 0; p1 = 0; v1 = 0; n1 = 0; p2 = 0; v2 = 0; n2 = 0 }
 }

@@ -28,6 +28,7 @@ struct vas_provider {
 	struct bus_message offer;
 	bool is_granted;
 	uint32_t grant;
+	uint32_t heard; /* the grant of this connection's message: its maps are of that one */
 	struct vas_device_entry *entry;
 	struct bus_view view;
 	int iotlb_fd;	  /* of the view's other TLB; -1: there is none */
@@ -96,6 +97,7 @@ static int take_grant(struct vas_provider *provider, const struct bus_message *m
 	provider->entry = entry;
 	begin_grant(provider, message->grant.grant, message->grant.gone);
 	provider->is_granted = true;
+	provider->heard = message->grant.grant;
 	provider->offer.offer.flags = 0;
 	bus_view_connect(&provider->view, provider->sock);
 	return 0;
@@ -124,11 +126,13 @@ static int take_message(struct vas_provider *provider, const struct bus_message 
 	case BUS_REFUSED:
 		return take_refusal(message);
 	case BUS_MAPS:
-		if (!bus_view_take_maps(&provider->view, message))
+		if (provider->heard != provider->grant ||
+		    !bus_view_take_maps(&provider->view, message))
 			return 0;
 		return vas_error_set(-EPROTO, "the owner maps what cannot be");
 	case BUS_UNMAP:
-		bus_view_take_unmap(&provider->view, message);
+		if (provider->heard == provider->grant)
+			bus_view_take_unmap(&provider->view, message);
 		return 0;
 	case BUS_LEAVE:
 		return vas_error_set(-ESHUTDOWN, "device %s: another process takes over",
