@@ -936,7 +936,7 @@ TEST(what_was_taken_from_a_module_with_packed_rings_is_never_written)
 	read_into_pages(true);
 }
 
-#define HELD_SIZE (64 << 20)
+#define HELD_SIZE (8 << 20)
 
 static uint32_t is_holding; /* atomic */
 
