@@ -47,10 +47,16 @@ is_said()
 	matches
 }
 
+# As far as it is by the time that somebody has typed the next line.
+has_booted()
+{
+	vas resume "$mine-guest" && vas find "$mine-guest" SeaBIOS --max 1
+}
+
 is_up()
 {
 	[ "$(wc -l <"$tmp/printed")" -ge "$(wc -l <"$tmp/expected")" ] &&
-		{ [[ $command != *qemu* ]] || [[ $command == *clone* ]] || vas resume "$mine-guest"; }
+		{ [[ $command != *qemu* ]] || [[ $command == *clone* ]] || has_booted; }
 }
 
 type_it()
