@@ -90,10 +90,10 @@ VAS_API int vas_device_wait(struct vas_bus_device *device, uint64_t timeout_ns);
  * config space are those of the first offer, and later ones have to have the same features.
  *
  * Its ops wait for the provider, two seconds at most; if it has not answered by then, it is killed.
- * Time in which the owner itself could not run is not counted. One that cannot be killed, as a
- * thread of this process, is left alone: the device is served by nobody until it ends, and its
- * driver is told that it needs a reset. With no provider all ops
- * succeed at once, and hold for the next one.
+ * Where the owner itself gets no processor it may be ten; and time in which it was stopped is not
+ * counted. One that cannot be killed, as a thread of this process, is left alone: the device is
+ * served by nobody until it ends, and its driver is told that it needs a reset. With no provider
+ * all ops succeed at once, and hold for the next one.
  */
 VAS_API struct vas_virtio_server *vas_device_server(struct vas_bus_device *device);
 

@@ -17,8 +17,9 @@
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
 
-#define ANSWER_NS 2000000000ull /* for a provider to do what is demanded */
-#define SLICE_NS  5000000ull	/* between two looks at whether a silent one still lives */
+#define ANSWER_NS  2000000000ull /* for a provider to do what is demanded */
+#define SLICE_NS   5000000ull	 /* between two looks at whether a silent one still lives */
+#define STOPPED_NS 1000000000ull /* nothing that runs is as late as that */
 
 int bus_check(const struct vas *vas)
 {
@@ -78,13 +79,19 @@ static uint32_t provider_of(struct vas_bus_device *device)
 	return provider;
 }
 
-/* What has passed since, as far as it is the provider's: where we stood still it may have, too. */
+/*
+ * What has passed since, as far as it is the provider's: where we were late it may have been, too.
+ * A fifth of it at least, or it could stretch the wait by keeping us from the processors; but who
+ * was late by a second was stopped.
+ */
 static uint64_t counted_ns(uint64_t *since_ns)
 {
 	uint64_t now_ns = vas_now_ns(), passed_ns = now_ns - *since_ns;
 
 	*since_ns = now_ns;
-	return passed_ns < SLICE_NS ? passed_ns : SLICE_NS;
+	if (passed_ns < SLICE_NS)
+		return passed_ns;
+	return passed_ns < 5 * SLICE_NS || passed_ns > STOPPED_NS ? SLICE_NS : passed_ns / 5;
 }
 
 /*

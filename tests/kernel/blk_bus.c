@@ -751,12 +751,10 @@ TEST(a_disk_becomes_larger_and_smaller_while_the_module_serves)
 
 /* ---- the driver --------------------------------------------------------------------------- */
 
-TEST(a_driver_that_breaks_the_rules_is_told_and_may_reset)
+static void break_rules(const struct part *part)
 {
-	const struct part part = { HEADERS, 15, 0 };
-
 	begin_idle(true, false);
-	bus_post(0, 0, &part, 1);
+	bus_post(0, 0, part, 1);
 	bus_kick(0);
 	bus_await_broken();
 	CHECK_EQ(bus_state(0), VAS_DEVICE_QUEUE_BROKEN);
@@ -765,6 +763,13 @@ TEST(a_driver_that_breaks_the_rules_is_told_and_may_reset)
 	is_ended = false;
 	exchange(100);
 	end();
+}
+
+TEST(a_driver_that_breaks_the_rules_is_told_and_may_reset)
+{
+	const struct part part = { HEADERS, 15, 0 };
+
+	break_rules(&part);
 }
 
 /* ---- behind an IOMMU ---------------------------------------------------------------------- */
@@ -1005,14 +1010,5 @@ TEST(a_driver_that_lets_a_module_use_what_is_not_mapped_is_told_and_may_reset)
 	const struct part part = { BUS_RAM, 16, 0 };
 
 	bus.iommu = BUS_IOMMU_TAKES;
-	begin_idle(true, false);
-	bus_post(0, 0, &part, 1);
-	bus_kick(0);
-	bus_await_broken();
-	CHECK_EQ(bus_state(0), VAS_DEVICE_QUEUE_BROKEN);
-	bus.server->ops->reset(bus.server);
-	bus_start_driver();
-	is_ended = false;
-	exchange(100);
-	end();
+	break_rules(&part);
 }
