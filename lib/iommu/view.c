@@ -585,6 +585,9 @@ int vas_iommu_ask(struct vas_iommu_slot *slot, uint64_t iova, uint32_t prot)
 	if (is_new)
 		note(slot, err);
 	err = state_of(slot);
+	/* A no is given once: by the next question the driver may have mapped it. */
+	if (err == -EFAULT)
+		forget(slot);
 	pthread_mutex_unlock(&view->lock);
 	return err;
 }
