@@ -98,13 +98,32 @@ static struct vas_offer offer_of(const char *name)
 struct worker {
 	struct vas *vas;
 	struct vas_provider *provider;
-	struct vas_demand demand;
+	struct vas_demand demand; /* of who calls turn() */
+	struct vas_demand seen;	  /* its copy; under `seeing` */
 	int err;
 	uint32_t nr_enabled;
 	bool is_mute; /* it answers nothing */
 	bool stop;
 	pthread_t thread;
 };
+
+static pthread_mutex_t seeing = PTHREAD_MUTEX_INITIALIZER;
+
+/* Its thread may run. */
+static struct vas_demand demand_of(const struct worker *worker)
+{
+	struct vas_demand demand;
+
+	pthread_mutex_lock(&seeing);
+	demand = worker->seen;
+	pthread_mutex_unlock(&seeing);
+	return demand;
+}
+
+static uint32_t nr_enabled(const struct worker *worker)
+{
+	return __atomic_load_n(&worker->nr_enabled, __ATOMIC_ACQUIRE);
+}
 
 static void count_enabled(struct worker *worker)
 {
@@ -124,13 +143,18 @@ static void count_enabled(struct worker *worker)
 static void turn(struct worker *worker)
 {
 	struct pollfd fd = { .fd = vas_provider_fd(worker->provider), .events = POLLIN };
+	int err;
 
 	poll(&fd, 1, 10);
 	vas_notifications(worker->vas);
-	worker->err = vas_provider_look(worker->provider, &worker->demand);
-	if (worker->err == -EAGAIN) /* the owner has not yet written all of it */
-		worker->err = 0;
-	if (worker->err || !worker->demand.is_granted || worker->is_mute)
+	err = vas_provider_look(worker->provider, &worker->demand);
+	if (err == -EAGAIN) /* the owner has not yet written all of it */
+		err = 0;
+	__atomic_store_n(&worker->err, err, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&seeing);
+	worker->seen = worker->demand;
+	pthread_mutex_unlock(&seeing);
+	if (err || !worker->demand.is_granted || worker->is_mute)
 		return;
 	count_enabled(worker);
 	vas_provider_answer(worker->provider, worker->demand.change);
@@ -227,7 +251,7 @@ static int has_enabled(void *arg)
 {
 	struct worker *worker = arg;
 
-	return __atomic_load_n(&worker->nr_enabled, __ATOMIC_ACQUIRE) == 1;
+	return nr_enabled(worker) == 1;
 }
 
 /* ---- grants ------------------------------------------------------------------------------- */
@@ -253,10 +277,10 @@ TEST(a_thread_serves_what_it_has_offered)
 	CHECK_OK(server->ops->start(server, 1ull << VIRTIO_F_VERSION_1));
 	CHECK_OK(server->ops->queue_start(server, 2, &queue));
 	test_wait(has_enabled, &worker, TEST_HANG_MS);
-	CHECK_EQ(worker.demand.queues[2].desc, 4096);
+	CHECK_EQ(demand_of(&worker).queues[2].desc, 4096);
 	server->ops->queue_stop(server, 2, &base);
 	CHECK_EQ(base, 7);
-	CHECK_EQ(worker.nr_enabled, 0);
+	CHECK_EQ(nr_enabled(&worker), 0);
 	end_worker(&worker);
 	end_guest();
 }
@@ -306,9 +330,9 @@ TEST(a_provider_gets_the_eventfds_of_its_device)
 	test_wait(has_enabled, &worker, TEST_HANG_MS);
 	stop_thread(&worker);
 	eventfd_write(queue.kick_fd, 3);
-	CHECK_EQ(read(worker.demand.queues[0].kick_fd, &count, sizeof(count)), 8);
+	CHECK_EQ(read(demand_of(&worker).queues[0].kick_fd, &count, sizeof(count)), 8);
 	CHECK_EQ(count, 3);
-	eventfd_write(worker.demand.queues[0].call_fd, 5);
+	eventfd_write(demand_of(&worker).queues[0].call_fd, 5);
 	CHECK_EQ(read(queue.call_fd, &count, sizeof(count)), 8);
 	CHECK_EQ(count, 5);
 	vas_provider_close(worker.provider);
@@ -379,7 +403,7 @@ static int is_granted(void *arg)
 {
 	struct worker *worker = arg;
 
-	return __atomic_load_n(&worker->demand.is_granted, __ATOMIC_ACQUIRE);
+	return demand_of(worker).is_granted;
 }
 
 TEST(nobody_takes_over_from_who_lives)
@@ -393,12 +417,12 @@ TEST(nobody_takes_over_from_who_lives)
 	offer(&second, &disk);
 	for (int i = 0; i < 20; i++)
 		turn(&second);
-	CHECK(!second.demand.is_granted);
+	CHECK(!demand_of(&second).is_granted);
 	CHECK_OK(second.err);
 	end_worker(&first);
 	CHECK_OK(pthread_create(&second.thread, NULL, work, &second));
 	test_wait(is_granted, &second, TEST_HANG_MS);
-	CHECK_EQ(info().grants, second.demand.grant);
+	CHECK_EQ(info().grants, demand_of(&second).grant);
 	end_worker(&second);
 	end_guest();
 }
@@ -421,7 +445,7 @@ TEST(who_serves_is_asked_to_leave_and_goes_when_it_likes)
 	make_transport();
 	CHECK_OK(server->ops->queue_start(server, 0, &queue));
 	test_wait(has_enabled, &first, TEST_HANG_MS);
-	life = first.demand.queues[0].life;
+	life = demand_of(&first).queues[0].life;
 	disk.flags = VAS_OFFER_TAKE_OVER;
 	offer(&second, &disk);
 	CHECK_OK(pthread_create(&second.thread, NULL, work, &second));
@@ -430,13 +454,13 @@ TEST(who_serves_is_asked_to_leave_and_goes_when_it_likes)
 	CHECK(!is_granted(&second)); /* it has not gone yet */
 	end_worker(&first);
 	test_wait(has_enabled, &second, TEST_HANG_MS);
-	CHECK_EQ(second.demand.queues[0].life, life);
-	CHECK_OK(second.err);
+	CHECK_EQ(demand_of(&second).queues[0].life, life);
+	CHECK_OK(has_ended(&second));
 
 	/* It was one grant's wish: who has the device now stays. */
 	start_worker(&first);
 	CHECK_OK(server->ops->queue_start(server, 1, &queue));
-	while (__atomic_load_n(&second.nr_enabled, __ATOMIC_ACQUIRE) != 2)
+	while (nr_enabled(&second) != 2)
 		sched_yield();
 	CHECK(!is_granted(&first) && !has_ended(&first) && !has_ended(&second));
 	end_worker(&first);
@@ -531,7 +555,7 @@ TEST(a_successor_finds_what_the_dead_one_kept)
 	start_worker(&worker);
 	test_wait(has_enabled, &worker, TEST_HANG_MS);
 	CHECK_EQ(*(uint32_t *)vas_provider_inflight(worker.provider, 0),
-		 worker.demand.queues[0].life + 100);
+		 demand_of(&worker).queues[0].life + 100);
 	end_worker(&worker);
 	end_guest();
 }
@@ -547,21 +571,21 @@ TEST(without_a_provider_nothing_waits)
 	make_transport();
 	CHECK_OK(server->ops->queue_start(server, 0, &queue));
 	test_wait(has_enabled, &worker, TEST_HANG_MS);
-	life = worker.demand.queues[0].life;
+	life = demand_of(&worker).queues[0].life;
 	end_worker(&worker);
 
 	server->ops->queue_stop(server, 0, &base);
 	CHECK_OK(server->ops->queue_start(server, 0, &queue));
 	start_worker(&worker);
 	test_wait(has_enabled, &worker, TEST_HANG_MS);
-	CHECK_EQ(worker.demand.queues[0].life, life);
+	CHECK_EQ(demand_of(&worker).queues[0].life, life);
 	end_worker(&worker);
 
 	server->ops->reset(server);
 	CHECK_OK(server->ops->queue_start(server, 0, &queue));
 	start_worker(&worker);
 	test_wait(has_enabled, &worker, TEST_HANG_MS);
-	CHECK_EQ(worker.demand.queues[0].life, life + 1);
+	CHECK_EQ(demand_of(&worker).queues[0].life, life + 1);
 	end_worker(&worker);
 	end_guest();
 }
