@@ -60,6 +60,9 @@ struct vas_device_options {
 	 */
 	int (*miss)(struct vas_bus_device *device, void *user, uint64_t iova, uint32_t prot);
 	void *miss_user;
+
+	/* For a provider to do what it is told, before it is killed. 0: two seconds. */
+	uint64_t answer_ns;
 };
 
 /*
@@ -89,9 +92,9 @@ VAS_API int vas_device_wait(struct vas_bus_device *device, uint64_t timeout_ns);
  * The device for a transport. Not before vas_device_wait() has returned 0: the features and the
  * config space are those of the first offer, and later ones have to have the same features.
  *
- * Its ops wait for the provider, two seconds at most; if it has not answered by then, it is killed.
- * Where the owner itself gets no processor it may be ten; and time in which it was stopped is not
- * counted. One that cannot be killed, as a thread of this process, is left alone: the device is
+ * Its ops wait for the provider, options.answer_ns at most; if it has not answered by then, it is
+ * killed. Where the owner itself gets no processor it may be five times that; and time in which it
+ * was stopped is not counted. One that cannot be killed, as a thread of this process, is left alone: the device is
  * served by nobody until it ends, and its driver is told that it needs a reset. With no provider
  * all ops succeed at once, and hold for the next one.
  */
@@ -141,8 +144,8 @@ VAS_API void vas_device_refuse(struct vas_bus_device *device, uint64_t iova);
 VAS_API void vas_device_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t size);
 
 /*
- * Wait until the provider uses nothing any more that was unmapped before this call: 0. Two seconds
- * at most, then it is killed, as for the ops of vas_device_server(), and 0 is returned when it is
+ * Wait until the provider uses nothing any more that was unmapped before this call: 0. After
+ * options.answer_ns it is killed, as for the ops of vas_device_server(), and 0 is returned when it is
  * dead. With no provider at once. -ETIMEDOUT: it cannot be killed, and may still reach it.
  */
 VAS_API int vas_device_invalidate(struct vas_bus_device *device);
@@ -311,7 +314,7 @@ VAS_API int vas_provider_set_iotlb(struct vas_provider *provider, const struct v
 /*
  * After each vas_provider_look(): wait until no section of the view uses what the owner has taken
  * away, nor anybody elsewhere, and tell the owner. 0, also if there is nothing to wait for.
- * -ETIMEDOUT: not in timeout_ns; call it again. The owner waits for two seconds. With no view, nor
+ * -ETIMEDOUT: not in timeout_ns; call it again. The owner waits as long as it likes, two seconds mostly. With no view, nor
  * a TLB, it never waits.
  */
 VAS_API int vas_provider_settle(struct vas_provider *provider, uint64_t timeout_ns);

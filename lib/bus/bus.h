@@ -53,9 +53,10 @@ struct vas_bus_device {
 	bool is_offered; /* to this owner: server is filled in */
 	bool is_revoked; /* the provider did not stop in time, and could not be killed */
 	struct bus_iommu iommu;
-	uint32_t asked; /* the grant whose provider was asked to leave */
-	int sock;	/* the provider's connection, which serve.c closes; -1: none */
-	int pidfd;	/* the provider's process, ours to close; -1: unknown */
+	uint64_t answer_ns; /* for the provider to do what is demanded */
+	uint32_t asked;	    /* the grant whose provider was asked to leave */
+	int sock;	    /* the provider's connection, which serve.c closes; -1: none */
+	int pidfd;	    /* the provider's process, ours to close; -1: unknown */
 	pid_t pid;
 	struct {
 		int kick, call; /* the transport's, duplicated; -1 */

@@ -17,7 +17,7 @@
 #include "lib/handle/lock.h"
 #include "lib/handle/notify.h"
 
-#define ANSWER_NS  2000000000ull /* for a provider to do what is demanded */
+#define ANSWER_NS  2000000000ull /* if its owner does not say another */
 #define SLICE_NS   5000000ull	 /* between two looks at whether a silent one still lives */
 #define STOPPED_NS 1000000000ull /* nothing that runs is as late as that */
 
@@ -116,7 +116,7 @@ static int wait_for_answer(struct vas_bus_device *device, uint32_t count,
 		pthread_mutex_unlock(&vas->lock);
 		if (is_done || !is_served)
 			return is_done ? 0 : -ENOENT;
-		if (waited_ns >= ANSWER_NS)
+		if (waited_ns >= device->answer_ns)
 			return -ETIMEDOUT;
 		vas_futex_wait(&vas->ctl->answer, seen, since_ns + SLICE_NS);
 		waited_ns += counted_ns(&since_ns);
@@ -511,6 +511,7 @@ static int add(struct vas *vas, const struct vas_device_options *options,
 		free(device);
 		return vas_error_set(err, "no memory for a device");
 	}
+	device->answer_ns = options->answer_ns ? options->answer_ns : ANSWER_NS;
 	inherit_told(device, options);
 	bus_iommu_init(device, options);
 	bus_publish_change(device);

@@ -213,7 +213,9 @@ static void told(struct vas_virtio_server *server, uint32_t what)
 
 static void plug(struct guest_device *device)
 {
-	const struct vas_device_options options = { .name = device->name, .kind = subject->kind };
+	const struct vas_device_options options = { .name = device->name,
+						    .kind = subject->kind,
+						    .answer_ns = TEST_HANG_NS };
 
 	CHECK_OK(vas_device_add(vas, &options, &device->bus));
 }

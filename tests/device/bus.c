@@ -144,7 +144,7 @@ static void told(struct vas_virtio_server *of, uint32_t what)
 
 static void add_device(void)
 {
-	struct vas_device_options disk = { .name = "disk", .kind = 2 };
+	struct vas_device_options disk = { .name = "disk", .kind = 2, .answer_ns = TEST_HANG_NS };
 
 	bus_iommu_options(&disk, RAM);
 	CHECK_OK(vas_device_add(vas, &disk, &device));

@@ -142,7 +142,9 @@ static void told(struct vas_virtio_server *of, uint32_t what)
 static void make_vas(void)
 {
 	struct vas_options options = { .limit = 2 * RAM, .name = "guest" };
-	struct vas_device_options of_bus = { .name = "it", .kind = where.kind };
+	struct vas_device_options of_bus = { .name = "it",
+					     .kind = where.kind,
+					     .answer_ns = TEST_HANG_NS };
 	struct vas_region region = { .size = RAM, .name = "ram" };
 
 	CHECK_OK(vas_create(&options, &vas));

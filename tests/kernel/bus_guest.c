@@ -217,7 +217,9 @@ static void make_vas(void)
 {
 	struct vas_options options = { .limit = 2 * BUS_RAM, .name = "guest" };
 	struct vas_region region = { .size = BUS_RAM, .name = "ram" };
-	struct vas_device_options device = { .name = "device", .kind = bus.kind };
+	struct vas_device_options device = { .name = "device",
+					     .kind = bus.kind,
+					     .answer_ns = TEST_HANG_NS };
 
 	CHECK_OK(vas_create(&options, &bus.vas));
 	CHECK_OK(vas_region_add(bus.vas, &region, NULL));
