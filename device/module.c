@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -23,6 +24,9 @@
 	 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
 
 #define MAX_MISSES 64u /* fetched at once */
+
+#define LOOK_MS \
+	1000 /* between two looks at what a lent queue has done, or whether there is memory */
 
 /* ---- the session -------------------------------------------------------------------------- */
 
@@ -251,27 +255,75 @@ static int start_queue(const struct device_module *module, const struct device_q
 	return ioctl(module->fd, module->kind->start, &arg) ? -errno : 0;
 }
 
-static void wait_for_end(struct device_queue *queue, int err_fd)
+static void count(const struct device_queue *queue, uint64_t nr)
 {
-	eventfd_t count;
+	struct vas_device_counters *counters = queue->counters;
 
-	while (!device_queue_is_stopping(queue)) {
-		device_queue_wait(queue, err_fd);
-		if (!eventfd_read(err_fd, &count))
-			device_queue_break(queue);
-	}
+	device_queue_count(&counters->taken, nr);
+	device_queue_count(&counters->answered, nr);
 }
 
-static int stop_queue(const struct device_module *module, struct device_queue *queue)
+/* For who looks at the device meanwhile. How many there were in all. */
+static uint64_t count_requests(const struct device_module *module, const struct device_queue *queue,
+			       uint64_t counted)
+{
+	struct vas_queue_count arg = { .index = queue->index };
+
+	if (ioctl(module->fd, VAS_QUEUE_COUNT, &arg))
+		return counted;
+	count(queue, arg.nr_requests - counted);
+	return arg.nr_requests;
+}
+
+static void wait_for_wake(const struct device_queue *queue, int err_fd)
+{
+	struct pollfd fds[] = {
+		{ .fd = queue->wake_fd, .events = POLLIN },
+		{ .fd = err_fd, .events = POLLIN },
+	};
+
+	poll(fds, 2, LOOK_MS);
+}
+
+/* How many requests were counted. */
+static uint64_t wait_for_end(const struct device_module *module, struct device_queue *queue,
+			     int err_fd)
+{
+	uint64_t counted = 0;
+	eventfd_t nr;
+
+	while (!device_queue_is_stopping(queue)) {
+		wait_for_wake(queue, err_fd);
+		if (!eventfd_read(err_fd, &nr))
+			device_queue_break(queue);
+		counted = count_requests(module, queue, counted);
+	}
+	return counted;
+}
+
+static int stop_queue(const struct device_module *module, struct device_queue *queue,
+		      uint64_t counted)
 {
 	struct vas_queue_stopped stopped = { .index = queue->index };
-	struct vas_device_counters *counters = queue->counters;
 
 	if (ioctl(module->fd, module->kind->stop, &stopped))
 		return -errno;
-	device_queue_count(&counters->taken, stopped.nr_requests);
-	device_queue_count(&counters->answered, stopped.nr_requests);
+	count(queue, stopped.nr_requests - counted);
 	return device_queue_take_back(queue, stopped.base);
+}
+
+/* Where there is no memory for it now, there will be: the guest waits, and need not reset. */
+static int start_when_it_can(const struct device_module *module, const struct device_queue *queue,
+			     uint32_t base, const struct events *events)
+{
+	int err;
+
+	for (;;) {
+		err = start_queue(module, queue, base, events);
+		if (err != -ENOMEM || device_queue_is_stopping(queue))
+			return err;
+		wait_for_wake(queue, -1);
+	}
 }
 
 int device_module_serve(const struct device_module *module, struct device_queue *queue)
@@ -285,11 +337,9 @@ int device_module_serve(const struct device_module *module, struct device_queue 
 	err = open_events(&events);
 	if (err)
 		return err;
-	err = start_queue(module, queue, base, &events);
-	if (!err) {
-		wait_for_end(queue, events.err);
-		err = stop_queue(module, queue);
-	}
+	err = start_when_it_can(module, queue, base, &events);
+	if (!err)
+		err = stop_queue(module, queue, wait_for_end(module, queue, events.err));
 	close_events(&events);
-	return err;
+	return err == -ENOMEM ? 0 : err;
 }

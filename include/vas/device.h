@@ -94,9 +94,9 @@ VAS_API int vas_device_wait(struct vas_bus_device *device, uint64_t timeout_ns);
  *
  * Its ops wait for the provider, options.answer_ns at most; if it has not answered by then, it is
  * killed. Where the owner itself gets no processor it may be five times that; and time in which it
- * was stopped is not counted. One that cannot be killed, as a thread of this process, is left alone: the device is
- * served by nobody until it ends, and its driver is told that it needs a reset. With no provider
- * all ops succeed at once, and hold for the next one.
+ * was stopped is not counted. One that cannot be killed, as a thread of this process, is left
+ * alone: the device is served by nobody until it ends, and its driver is told that it needs a
+ * reset. With no provider all ops succeed at once, and hold for the next one.
  */
 VAS_API struct vas_virtio_server *vas_device_server(struct vas_bus_device *device);
 
@@ -145,8 +145,8 @@ VAS_API void vas_device_unmap(struct vas_bus_device *device, uint64_t iova, uint
 
 /*
  * Wait until the provider uses nothing any more that was unmapped before this call: 0. After
- * options.answer_ns it is killed, as for the ops of vas_device_server(), and 0 is returned when it is
- * dead. With no provider at once. -ETIMEDOUT: it cannot be killed, and may still reach it.
+ * options.answer_ns it is killed, as for the ops of vas_device_server(), and 0 is returned when it
+ * is dead. With no provider at once. -ETIMEDOUT: it cannot be killed, and may still reach it.
  */
 VAS_API int vas_device_invalidate(struct vas_bus_device *device);
 
@@ -314,8 +314,8 @@ VAS_API int vas_provider_set_iotlb(struct vas_provider *provider, const struct v
 /*
  * After each vas_provider_look(): wait until no section of the view uses what the owner has taken
  * away, nor anybody elsewhere, and tell the owner. 0, also if there is nothing to wait for.
- * -ETIMEDOUT: not in timeout_ns; call it again. The owner waits as long as it likes, two seconds mostly. With no view, nor
- * a TLB, it never waits.
+ * -ETIMEDOUT: not in timeout_ns; call it again. The owner waits as long as it likes, two seconds
+ * mostly. With no view, nor a TLB, it never waits.
  */
 VAS_API int vas_provider_settle(struct vas_provider *provider, uint64_t timeout_ns);
 

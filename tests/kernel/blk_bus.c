@@ -988,6 +988,7 @@ TEST(a_keeper_that_answers_no_unmap_is_killed_with_what_its_module_does)
 	int status;
 
 	bus.iommu = BUS_IOMMU;
+	bus.answer_ns = 2000000000;
 	begin(true, false);
 	for (int i = 0; i < 3; i++) {
 		CHECK_OK(kill(bus.pid, SIGSTOP));
@@ -1002,6 +1003,43 @@ TEST(a_keeper_that_answers_no_unmap_is_killed_with_what_its_module_does)
 		exchange(100);
 	}
 	free(copy);
+	end();
+}
+
+static int are_counted(void *nr)
+{
+	struct vas_device_info info;
+	uint64_t counted = 0;
+	uint32_t i;
+
+	look();
+	CHECK_EQ(vas_devices(bus.vas, &info, 1), 1);
+	for (i = 0; i < info.nr_queues; i++)
+		counted += info.queues[i].counters.answered;
+	return counted >= *(uint64_t *)nr;
+}
+
+TEST(what_a_module_has_answered_is_counted_while_it_serves)
+{
+	uint64_t nr;
+
+	begin(true, false);
+	exchange(100);
+	nr = nr_done;
+	test_wait(are_counted, &nr, TEST_HANG_MS);
+	exchange(100);
+	bus_take_over(false);
+	nr = nr_done;
+	test_wait(are_counted, &nr, TEST_HANG_MS);
+	end();
+}
+
+TEST(a_module_without_memory_serves_as_soon_as_it_has_some)
+{
+	bus.role.no_memory = 3;
+	begin(true, true);
+	exchange(100);
+	CHECK_EQ(bus.times_broken, 0);
 	end();
 }
 

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include "bus_guest.h"
 
+#include <errno.h>
 #include <linux/virtio_config.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <uapi/linux/vas_blk.h>
+#include <uapi/linux/vas_net.h>
 
 #include "core/protocol/device.h"
 #include "device/bus/bus.h"
@@ -23,6 +27,28 @@ struct bus_guest bus;
 
 /* ---- who serves --------------------------------------------------------------------------- */
 
+static uint32_t no_memory;
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+/* Of a module without memory. */
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if ((request != VAS_NET_START && request != VAS_BLK_START) ||
+	    !__atomic_load_n(&no_memory, __ATOMIC_RELAXED))
+		return __real_ioctl(fd, request, arg);
+	__atomic_fetch_sub(&no_memory, 1, __ATOMIC_RELAXED);
+	errno = ENOMEM;
+	return -1;
+}
+
 int bus_role_serve(struct vas_device *device, const struct bus_role *role, int look_fd)
 {
 	struct bus_options options = {
@@ -31,8 +57,10 @@ int bus_role_serve(struct vas_device *device, const struct bus_role *role, int l
 		.takes_over = role->takes_over,
 		.look_fd = look_fd,
 	};
+	int err;
 
-	int err = bus_serve(device, -1, &options);
+	no_memory = role->no_memory;
+	err = bus_serve(device, -1, &options);
 
 	if (err == -ESHUTDOWN)
 		return 0;
@@ -217,9 +245,11 @@ static void make_vas(void)
 {
 	struct vas_options options = { .limit = 2 * BUS_RAM, .name = "guest" };
 	struct vas_region region = { .size = BUS_RAM, .name = "ram" };
-	struct vas_device_options device = { .name = "device",
-					     .kind = bus.kind,
-					     .answer_ns = TEST_HANG_NS };
+	struct vas_device_options device = {
+		.name = "device",
+		.kind = bus.kind,
+		.answer_ns = bus.answer_ns ? bus.answer_ns : TEST_HANG_NS,
+	};
 
 	CHECK_OK(vas_create(&options, &bus.vas));
 	CHECK_OK(vas_region_add(bus.vas, &region, NULL));

@@ -41,6 +41,7 @@ struct bus_role {
 	char socket[64];
 	char path[64]; /* of a disk's file; or the name of an interface, if it is another one */
 	uint32_t nr;   /* queues, or pairs of them */
+	uint32_t no_memory; /* so often the module has none for a queue's start */
 	bool is_module, takes_over, read_only;
 };
 
@@ -57,8 +58,9 @@ extern struct bus_guest {
 	bool is_packed;
 	enum bus_iommu iommu;
 	uint32_t nr_rings;
-	uint32_t uncalled; /* bits: rings whose driver wants no interrupts */
-	uint64_t refused;  /* features that the driver does not accept */
+	uint32_t uncalled;  /* bits: rings whose driver wants no interrupts */
+	uint64_t answer_ns; /* for who serves; 0: as long as a test may take */
+	uint64_t refused;   /* features that the driver does not accept */
 	struct bus_role role;
 
 	struct vas *vas;

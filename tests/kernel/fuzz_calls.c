@@ -317,6 +317,7 @@ static void do_view(struct fuzz *f, int fd)
 					 .timeout_ms = (uint32_t)below(f, 20) };
 	struct vas_queue_misses misses = { .misses = (uintptr_t)f->buf,
 					   .nr = (uint32_t)below(f, 300) };
+	struct vas_queue_count count = { .index = (uint32_t)below(f, 80) };
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	uint64_t iova = below(f, 64) * 4096;
 
@@ -331,6 +332,7 @@ static void do_view(struct fuzz *f, int fd)
 		ioctl(fd, VAS_QUEUE_REFUSE, &iova);
 	if (poll(&poll_fd, 1, 0) == 1)
 		ioctl(fd, VAS_QUEUE_MISSES, &misses);
+	ioctl(fd, VAS_QUEUE_COUNT, &count);
 }
 
 static void do_disk(struct fuzz *f)

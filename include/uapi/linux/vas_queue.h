@@ -59,6 +59,13 @@ struct vas_queue_stopped {
 	__u64 nr_requests; /* out; of a network device: packets */
 };
 
+/* How many were answered since the start. By any device's file. -ENOENT: the queue does not run. */
+struct vas_queue_count {
+	__u32 index;
+	__u32 pad;
+	__u64 nr_requests; /* out, as above */
+};
+
 /*
  * A device behind an IOMMU. If the driver has accepted VIRTIO_F_ACCESS_PLATFORM, the parts of its
  * rings, and all addresses in there, are iovas: what they stand for is in the device's view.
@@ -149,5 +156,6 @@ struct vas_queue_misses {
 #define VAS_QUEUE_UNMAP	 _IOW(0xe8, 0x72, struct vas_queue_unmap)
 #define VAS_QUEUE_REFUSE _IOW(0xe8, 0x73, __u64)
 #define VAS_QUEUE_MISSES _IOWR(0xe8, 0x74, struct vas_queue_misses)
+#define VAS_QUEUE_COUNT	 _IOWR(0xe8, 0x75, struct vas_queue_count)
 
 #endif

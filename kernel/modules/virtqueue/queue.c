@@ -199,7 +199,7 @@ EXPORT_SYMBOL_GPL(vas_queue_take);
 void vas_queue_give(struct vas_queue *queue, const struct vas_virtq_answer *answers, u32 nr)
 {
 	vas_virtq_give(&queue->ring.queue, queue->ring.queue.format, answers, nr);
-	queue->nr_requests += nr;
+	WRITE_ONCE(queue->nr_requests, queue->nr_requests + nr);
 }
 EXPORT_SYMBOL_GPL(vas_queue_give);
 

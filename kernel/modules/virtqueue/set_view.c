@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * What the user of a device says of its IOMMU, and is asked: vas_queue.h. By the device's file, and
- * without the device's lock: an invalidation may have to wait for a section.
+ * What the user of a device says of its IOMMU, and is asked, and what he may look at any time:
+ * vas_queue.h. By the device's file, and without the device's lock: an invalidation may have to
+ * wait for a section.
  */
 #include <linux/jiffies.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
@@ -146,13 +148,29 @@ static long ioctl_misses(struct view *view, struct vas_queue_misses __user *arg)
 	return put_user(i, &arg->nr) ? -EFAULT : err;
 }
 
+static long ioctl_count(struct vas_queue_set *set, void __user *user)
+{
+	const struct vas_queue *queue;
+	struct vas_queue_count arg;
+
+	if (copy_from_user(&arg, user, sizeof(arg)))
+		return -EFAULT;
+	if (arg.index >= VAS_QUEUE_MAX || arg.pad)
+		return -EINVAL;
+	down_read(&set->lock);
+	queue = set->queues[array_index_nospec(arg.index, VAS_QUEUE_MAX)];
+	arg.nr_requests = queue ? READ_ONCE(queue->nr_requests) : 0;
+	up_read(&set->lock);
+	if (!queue)
+		return -ENOENT;
+	return copy_to_user(user, &arg, sizeof(arg)) ? -EFAULT : 0;
+}
+
 /**
- * vas_queue_view_ioctl - the calls that are the same for any device behind an IOMMU
+ * vas_queue_view_ioctl - the calls that are the same for any device, and take no lock of its
  * @set: the device's
  * @cmd: as of an ioctl
  * @arg: the same
- *
- * Takes no lock of the device's.
  *
  * Return: as vas_queue.h says; -ENOTTY: it is another call.
  */
@@ -169,6 +187,8 @@ long vas_queue_view_ioctl(struct vas_queue_set *set, unsigned int cmd, void __us
 		return view ? ioctl_refuse(view, arg) : -ENXIO;
 	case VAS_QUEUE_MISSES:
 		return view ? ioctl_misses(view, arg) : -ENXIO;
+	case VAS_QUEUE_COUNT:
+		return ioctl_count(set, arg);
 	default:
 		return -ENOTTY;
 	}
