@@ -389,7 +389,7 @@ static void end(void)
 
 static void move_under_load(bool with_packed)
 {
-	uint32_t i, nr = bus_rounds(bus.iommu ? 10 : 50);
+	uint32_t i, nr = bus_rounds(50);
 
 	begin(false, with_packed);
 	for (i = 1; i <= nr; i++) {
