@@ -22,6 +22,10 @@ struct vas_device_ops {
 	 * more, after all else. NULL: it is of no interest to it. -errno, and vas_error() says why.
 	 */
 	int (*bind)(struct vas_device *device, struct vas *vas);
+	/*
+	 * Before that, and before whoever serves it is asked to leave: would it be? NULL: yes.
+	 */
+	int (*may_bind)(struct vas_device *device, struct vas *vas);
 	void (*unbind)(struct vas_device *device);
 
 	/*

@@ -418,6 +418,13 @@ static int make_offer(struct bus_session *session, int sock)
 	return vas_device_offer(session->vas, sock, &offer, &session->provider);
 }
 
+static int may_bind(const struct bus_session *session)
+{
+	struct vas_device *device = session->device;
+
+	return device->ops->may_bind ? device->ops->may_bind(device, session->vas) : 0;
+}
+
 static int connect_first(struct bus_session *session)
 {
 	int sock, err = vas_connect(session->options->path, 0, &session->vas, &sock);
@@ -425,7 +432,11 @@ static int connect_first(struct bus_session *session)
 	if (err)
 		return err;
 	session->memory.vas = session->vas;
-	err = make_offer(session, sock);
+	err = may_bind(session);
+	if (err)
+		close(sock);
+	else
+		err = make_offer(session, sock);
 	if (!err)
 		return 0;
 	vas_unbind(session->vas);

@@ -15,14 +15,17 @@
 #include <linux/sockios.h>
 #include <linux/virtio_config.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <uapi/linux/vas_net.h>
 #include <vas/consumer.h>
+#include <vas/handle.h>
 
 #include "device/module.h"
 #include "device/net/port.h"
@@ -70,13 +73,13 @@ static bool may_make_interfaces(void)
 	       data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective & CAP_TO_MASK(CAP_NET_ADMIN);
 }
 
-/* One of the module's own goes with its keeper, who may be asked to leave. */
-static bool is_anothers(const char *name)
+/* False: there is no such interface. */
+static bool get_info(const char *name, struct ethtool_drvinfo *info)
 {
-	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
-	struct ifreq ifreq = { .ifr_data = (char *)&info };
+	struct ifreq ifreq = { .ifr_data = (char *)info };
 	int err, sock;
 
+	*info = (struct ethtool_drvinfo){ .cmd = ETHTOOL_GDRVINFO };
 	if (!if_nametoindex(name))
 		return false;
 	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -85,17 +88,36 @@ static bool is_anothers(const char *name)
 	strcpy(ifreq.ifr_name, name);
 	err = ioctl(sock, SIOCETHTOOL, &ifreq) ? errno : 0;
 	close(sock);
-	return err != ENODEV && (err || strcmp(info.driver, "vas_net"));
+	return err != ENODEV;
 }
 
 static int check_name(const char *name)
 {
+	struct ethtool_drvinfo info;
+
 	if (strlen(name) >= IFNAMSIZ)
 		return vas_error_set(-EINVAL, "'%s' is too long for an interface", name);
-	if (is_anothers(name))
+	if (get_info(name, &info) && strcmp(info.driver, "vas_net"))
 		return vas_error_set(-EEXIST, "there is an interface '%s' already, of another kind",
 				     name);
 	return 0;
+}
+
+/* One of this guest's goes with its keeper, who may be asked to leave. */
+static int may_bind(struct net_port *port, struct vas *vas)
+{
+	const char *name = of(port)->session->name;
+	struct ethtool_drvinfo info;
+	char guest[sizeof(info.bus_info)];
+	struct stat stat;
+
+	if (!*name || !get_info(name, &info) || fstat(vas_lock_fd(vas), &stat))
+		return 0;
+	snprintf(guest, sizeof(guest), "vas:%lu", (unsigned long)stat.st_ino);
+	if (!strcmp(info.bus_info, guest))
+		return 0;
+	return vas_error_set(-EEXIST, "there is an interface '%s' already, of another guest's",
+			     name);
 }
 
 static int check(struct net *net, const struct net_options *options)
@@ -276,6 +298,7 @@ const struct net_port_ops net_module = {
 	.open = open_module,
 	.close = close_module,
 	.bind = bind_module,
+	.may_bind = may_bind,
 	.unbind = unbind_module,
 	.iotlb = make_iotlb,
 	.start = start,

@@ -157,6 +157,13 @@ static int net_bind(struct vas_device *device, struct vas *vas)
 	return net->ops->bind ? net->ops->bind(net->pairs[0].port, vas) : 0;
 }
 
+static int net_may_bind(struct vas_device *device, struct vas *vas)
+{
+	struct net *net = (struct net *)device;
+
+	return net->ops->may_bind ? net->ops->may_bind(net->pairs[0].port, vas) : 0;
+}
+
 static void net_unbind(struct vas_device *device)
 {
 	struct net *net = (struct net *)device;
@@ -174,6 +181,7 @@ static int net_iotlb(struct vas_device *device, uint32_t max_entries, struct vas
 
 static const struct vas_device_ops net_ops = {
 	.bind = net_bind,
+	.may_bind = net_may_bind,
 	.unbind = net_unbind,
 	.iotlb = net_iotlb,
 	.start = net_start,

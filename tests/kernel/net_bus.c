@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <net/if.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <uapi/linux/vas_net.h>
 #include <vas/dirty.h>
 
 #include "bus_guest.h"
@@ -445,6 +447,41 @@ TEST(a_module_whose_interface_has_anothers_name_leaves_the_network_as_it_was)
 		CHECK_EQ(WEXITSTATUS(status), 1);
 		exchange_without_loss(100);
 	}
+	bus.pid = old;
+	end();
+}
+
+/* Of a guest that there is as well: a session with a vas of its own. */
+static int open_another_interface(const char *name)
+{
+	const struct vas_options options = { .limit = BUS_RAM, .name = "another" };
+	struct vas_net_open arg = { .features = 1ull << VIRTIO_F_VERSION_1, .nr_pairs = 1 };
+	int fd = open("/dev/vas_net", O_RDWR | O_CLOEXEC);
+	struct vas *another;
+
+	CHECK(fd >= 0);
+	CHECK_OK(vas_create(&options, &another));
+	arg.vas_fd = vas_fd(another);
+	strcpy(arg.name, name);
+	CHECK_OK(ioctl(fd, VAS_NET_OPEN, &arg));
+	vas_destroy(another);
+	return fd;
+}
+
+TEST(a_module_whose_interface_is_another_guests_leaves_the_network_as_it_was)
+{
+	int fd, status;
+	pid_t old;
+
+	begin(false, false);
+	fd = open_another_interface("vasanother");
+	old = bus.pid;
+	strcpy(bus.role.path, "vasanother");
+	bus_provide(true, true);
+	CHECK_EQ(waitpid(bus.pid, &status, 0), bus.pid);
+	CHECK_EQ(WEXITSTATUS(status), 1);
+	exchange_without_loss(100);
+	close(fd);
 	bus.pid = old;
 	end();
 }

@@ -38,7 +38,8 @@ struct vas_net_open {
 
 /*
  * Codes: see <linux/vas.h>. OPEN wants CAP_NET_ADMIN in the caller's network namespace, which is
- * where the interface appears. Queue 2i is the guest's receiveq i, 2i + 1 its transmitq.
+ * where the interface appears. `ethtool -i` says whose it is: bus-info is "vas:" and the number of
+ * vas_fd's inode. Queue 2i is the guest's receiveq i, 2i + 1 its transmitq.
  * What the host sends while a receiveq is stopped waits for the one that is started next, 1,024
  * frames of it: a queue may change hands. SET_LINK: 0: the guest is gone, or its link is down; at
  * first it is up. SET_PAIRS: the host sends by so many (VIRTIO_NET_CTRL_MQ); at first 1; it

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 #include <linux/ethtool.h>
+#include <linux/fs.h>
 #include <linux/string.h>
 
 #include "port.h"
@@ -18,6 +19,8 @@ static const char *const names[] = {
 static void get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
 {
 	strscpy(info->driver, "vas_net", sizeof(info->driver));
+	snprintf(info->bus_info, sizeof(info->bus_info), "vas:%lu",
+		 (unsigned long)file_inode(to_port(dev)->set.file)->i_ino);
 }
 
 static int get_sset_count(struct net_device *dev, int set)
