@@ -181,24 +181,38 @@ run()
 		[ ! -e "$build/ko-$name/kernel/$module.ko" ] ||
 			set -- "$@" --module "$build/ko-$name/kernel/$module.ko"
 	done
-	if wants_guest; then
-		set -- "$@" --env "TEST_CMDLINE=$(machine_cmdline)" \
-			--file "$(command -v qemu-system-x86_64):/guest/" \
-			--file "$guest/vmlinux:/guest/" \
-			--file "$guest/blk.initramfs:/guest/" --file "$guest/net.initramfs:/guest/"
-		for rom in /usr/share/qemu/bios-microvm.bin /usr/share/qemu/pvh.bin \
-			/usr/share/qemu/linuxboot_dma.bin /usr/share/qemu/kvmvapic.bin; do
-			set -- "$@" --file "$rom:/guest/"
-		done
-	fi
 	programs=$#
 	for test in ${only:-$all}; do
 		case $test in
-		guests | together | beside | dkms) ;;
+		guests | blk_linux | net_linux | together | beside | dkms) ;;
 		*) set -- "$@" --run "$build/tests/kernel/kernel_$test" ;;
 		esac
 	done
 	[ $# = $programs ] || machine "$name" "$@"
+}
+
+# run_linux NAME: Linux guests of QEMU's, with devices of the modules'. Its KVM is QEMU's emulation, as
+# in tests/vm/meson.build: with a thread for each processor such a machine may lose its own clock.
+run_linux()
+{
+	name=$1
+	# shellcheck disable=SC2046 # a list of words
+	set -- --kernel "$name" $(machine_options "$name") --accel tcg,thread=single \
+		--env "TEST_CMDLINE=$(machine_cmdline)" \
+		--file "$(command -v qemu-system-x86_64):/guest/" \
+		--file "$guest/vmlinux:/guest/" \
+		--file "$guest/blk.initramfs:/guest/" --file "$guest/net.initramfs:/guest/"
+	for rom in /usr/share/qemu/bios-microvm.bin /usr/share/qemu/pvh.bin \
+		/usr/share/qemu/linuxboot_dma.bin /usr/share/qemu/kvmvapic.bin; do
+		set -- "$@" --file "$rom:/guest/"
+	done
+	for module in vas modules/virtqueue/vas_virtqueue modules/blk/vas_blk modules/net/vas_net; do
+		set -- "$@" --module "$build/ko-$name/kernel/$module.ko"
+	done
+	for test in blk_linux net_linux; do
+		! wants $test || set -- "$@" --run "$build/tests/kernel/kernel_$test"
+	done
+	machine "$name" "$@"
 }
 
 # run_guests NAME: the guests of the KVM tests, on that kernel's KVM: with numbers that fit a machine a
@@ -314,6 +328,7 @@ for kernel in $kernels; do
 	else
 		! wants guests || run_guests "$kernel"
 		run "$kernel"
+		! wants_guest || run_linux "$kernel"
 		! wants together || run_together "$kernel"
 		! wants beside || run_beside "$kernel"
 		! wants dkms || try_dkms "$kernel"
