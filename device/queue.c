@@ -474,15 +474,15 @@ static bool is_ring_found(const struct device_queue *queue)
 
 static bool enter(struct device_queue *queue)
 {
-	if (memory_enter(queue->memory, &queue->generation))
+	if (queue->slot && vas_iommu_enter(queue->slot))
 		return false;
-	if (!queue->slot)
-		return true;
-	vas_iommu_enter(queue->slot);
-	if (is_ring_found(queue) || !find_ring_again(queue))
-		return true;
-	vas_iommu_leave(queue->slot);
-	memory_leave(queue->memory);
+	if (!memory_enter(queue->memory, &queue->generation)) {
+		if (!queue->slot || is_ring_found(queue) || !find_ring_again(queue))
+			return true;
+		memory_leave(queue->memory);
+	}
+	if (queue->slot)
+		vas_iommu_leave(queue->slot);
 	return false;
 }
 

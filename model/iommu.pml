@@ -3,7 +3,7 @@
  * A device of the bus behind its owner's IOMMU: what its provider is told, and what it asks, while
  * maps change, sockets are full, connections end, and either side becomes another one.
  * docs/design/iommu.md, "A device on the bus"; code: lib/bus/iommu.c, lib/bus/view.c,
- * lib/bus/provider.c, lib/iommu/view.c.
+ * lib/bus/provider.c, lib/iommu/view.c, core/protocol/device.c.
  *
  * Each map of a page is another version of it. The driver unmaps a page, waits for the invalidation, and
  * maps it again, or not, OPS times. Each of the provider's QUEUES looks for a page in a section, uses what
@@ -18,9 +18,14 @@
  * LOSS: a connection ends at any moment, and the provider comes again. DEATH: the provider dies at any
  * step, and there is another one. HANDOVER: the vas has another owner at any moment between two changes;
  * the connection to the first one ends later. A socket is full with ROOM messages in it. ASKS_NOTHING:
- * queues use what the owner tells unasked.
+ * queues use what the owner tells unasked. IN_STEPS: a section begins in three, as its slot is stored,
+ * compared, and taken back; else in one, when it may.
  *
  * What is done under a lock is one step, but for a grant, which is seen in the entry before its message.
+ *
+ * SECTIONS: the owner sees the sections in which pages are used, and waits for an answer, or for those
+ * that have begun before. Who begins one knows of all unmaps by then, or waits until it does. Without,
+ * for an answer: a module's sections it does not see.
  *
  * Not here: how a section and its end are seen (order.pml), views that are full, questions ahead of time,
  * lengths of time. Who does not answer in time is killed: DEATH.
@@ -31,6 +36,13 @@
  * check: -DLOSS
  * check: -DHANDOVER -DOPS=3 -DROOM=1 -DASKS_NOTHING
  * check: -DDEATH
+ * check: -DSECTIONS -DIN_STEPS -DACCESSES=2
+ * check: -DSECTIONS -DPAGES=2 -DROOM=1
+ * check: -DSECTIONS -DQUEUES=2 -DOPS=2 -DASKS_NOTHING
+ * deep:  -DSECTIONS -DQUEUES=2
+ * deep:  -DSECTIONS -DLOSS
+ * deep:  -DSECTIONS -DDEATH
+ * deep:  -DSECTIONS -DHANDOVER -DOPS=3 -DROOM=1 -DASKS_NOTHING
  * deep:  -DOPS=2 -DROOM=1
  * deep:  -DHANDOVER
  * break: ANSWERS_TOO_EARLY
@@ -50,6 +62,9 @@
  * break: REFUSES_WITHOUT_LOCK -DQUEUES=2
  * break: JOINED_IS_OWN -DQUEUES=2
  * break: REFUSED_FOR_ANOTHER -DDEATH
+ * break: SECTION_DOES_NOT_LOOK -DSECTIONS
+ * break: SECTION_WITHOUT_GRANT -DSECTIONS -DHANDOVER -DOPS=3 -DROOM=1 -DASKS_NOTHING
+ * break: TAKEN_BEFORE_GONE -DSECTIONS
  */
 #ifndef OPS
 #define OPS 1
@@ -83,6 +98,12 @@ bit is_over[OPS + PAGES + 1];		/* versions: the guest was told that nobody uses 
 /* ---- the entry, and the sockets -------------------------------------------------------------- */
 
 byte served_by = 1, grant = 1, gone = 1;	/* vas_device_told */
+#ifdef SECTIONS
+byte told_grant = 1, told = 1;		/* vas_device_entry.unmaps */
+byte shared_grant = 1;			/* vas_device_answer.sections */
+byte section_grant[QUEUES], section[QUEUES];	/* vas_device_queue_answer.section; grant 0: none */
+byte taken_grant = 1, taken = 1;	/* vas_iommu_view.unmaps */
+#endif
 byte answered_grant = 1, answered = 1;	/* vas_device_answer.unmapped */
 
 mtype = { GRANT, MAPS, UNMAP };
@@ -142,6 +163,16 @@ inline clear_held()
 	held_page[1] = 0; held_version[1] = 0; held_number[1] = 0
 }
 
+/* In the same step: bus_tell_unmaps(). */
+inline tell_unmaps()
+{
+#ifdef SECTIONS
+	told_grant = grant; told = count
+#else
+	skip
+#endif
+}
+
 /* bus_iommu_lose(); the caller publishes it in the same step. */
 inline lose()
 {
@@ -152,7 +183,8 @@ inline lose()
 #endif
 	count++;
 	gone = count;
-	is_due = 1
+	is_due = 1;
+	tell_unmaps()
 }
 
 inline send_held()
@@ -203,7 +235,8 @@ inline unmap(p)
 		if
 		:: has_room(sock) ->
 			count++;
-			down[sock]!UNMAP(count, p, 0, 0, 0, 0, 0)
+			down[sock]!UNMAP(count, p, 0, 0, 0, 0, 0);
+			tell_unmaps()
 #ifdef FULL_IS_NO_LOSS_OF_UNMAPS
 		:: else -> count++
 #else
@@ -219,6 +252,15 @@ inline unmap(p)
 #define HAS_ANSWERED (answered >= wanted)
 #else
 #define HAS_ANSWERED (answered_grant == grant && answered >= wanted)
+#endif
+
+#ifndef SECTIONS
+#define IS_PAST(q) 0
+#elif defined(SECTION_WITHOUT_GRANT)
+#define IS_PAST(q) (section_grant[q] == 0 || section[q] >= wanted)
+#else
+#define IS_PAST(q) (shared_grant == by && \
+		    (section_grant[q] == 0 || (section_grant[q] == by && section[q] >= wanted)))
 #endif
 
 inline take_from_table(p)
@@ -265,7 +307,7 @@ inline hand_over()
 
 proctype Driver()
 {
-	byte ops = OPS, p, old, wanted;
+	byte ops = OPS, p, old, wanted, by;
 	bit waits;
 
 	do
@@ -282,9 +324,13 @@ proctype Driver()
 #endif
 		fi;
 		d_step { !lock -> take_from_table(p); unmap(p) };
-		d_step { !lock -> wanted = count; waits = is_due };
-		(!waits || HAS_ANSWERED || !IS_SERVED);
-		d_step { wanted = 0; waits = 0; tell_guest() };
+		d_step { !lock -> wanted = count; by = grant; waits = is_due };
+		/* One queue's section after the other's; or the answer. */
+		if
+		:: !waits || HAS_ANSWERED || !IS_SERVED
+		:: waits && IS_PAST(0) -> (HAS_ANSWERED || !IS_SERVED || IS_PAST(last_queue))
+		fi;
+		d_step { wanted = 0; by = 0; waits = 0; tell_guest() };
 		/* The provider is told, or not before it asks. */
 		if
 		:: d_step { !lock -> map_in_table(p); hold(p, table[p]) }
@@ -364,7 +410,8 @@ inline take_offer()
 		served_by = offer[c];
 		offer[c] = 0;
 		sock = c;
-		grant++
+		grant++;
+		tell_unmaps()
 	};
 	d_step {
 		if
@@ -515,7 +562,12 @@ inline take_unmap()
 	if
 	:: n <= my_count
 	:: n == my_count + 1 ->
+#ifdef TAKEN_BEFORE_GONE
+		d_step { my_count = n; is_unsettled = 1; taken = n };
+		view[p1] = 0
+#else
 		d_step { my_count = n; is_unsettled = 1; view[p1] = 0 }
+#endif
 	:: n > my_count + 1 ->			/* lib/bus/view.c empties the view then */
 		gap = 1;
 		assert(!gap)
@@ -575,6 +627,9 @@ inline lose_connection()
 
 inline settle()
 {
+#ifdef SECTIONS
+	d_step { taken_grant = my_grant; taken = my_count; shared_grant = my_grant };
+#endif
 	d_step { is_waited_for[0] = is_inside[0]; is_waited_for[last_queue] = is_inside[last_queue] };
 	if
 #ifdef ANSWERS_TOO_EARLY
@@ -595,7 +650,13 @@ inline be_another()
 	nr_gone == QUEUES;
 	d_step {
 		nr_gone = 0; me = 2; is_dead = 0;
-		my_grant = 0; my_count = 0; is_granted = 0; is_unsettled = 0; next_number = 1
+		my_grant = 0; my_count = 0; is_granted = 0; is_unsettled = 0;
+		next_number = 1;
+#ifdef SECTIONS
+		taken_grant = 0; taken = 0;
+		section_grant[0] = 0; section[0] = 0;
+		section_grant[last_queue] = 0; section[last_queue] = 0
+#endif
 	};
 	connect()
 }
@@ -678,19 +739,55 @@ inline ask()
 	fi
 }
 
+#ifdef SECTION_DOES_NOT_LOOK
+#define IS_BEHIND 0
+#else
+#define IS_BEHIND (taken_grant != told_grant || taken < told)
+#endif
+
+inline leave()
+{
+	d_step {
+#ifdef SECTIONS
+		section_grant[q] = 0; section[q] = 0;
+#endif
+		used[q] = 0; is_inside[q] = 0; is_waited_for[q] = 0
+	}
+}
+
+/* vas_iommu_enter() */
+inline enter()
+{
+#ifndef SECTIONS
+	is_inside[q] = 1
+#elif defined(IN_STEPS)
+	do
+	:: true ->
+		d_step { is_inside[q] = 1; section_grant[q] = taken_grant; section[q] = taken };
+		if
+		:: section_grant[q] == told_grant && section[q] >= told -> break
+		:: else -> leave(); !IS_BEHIND
+		fi
+	od;
+	skip
+#else
+	d_step { !IS_BEHIND -> is_inside[q] = 1; section_grant[q] = taken_grant; section[q] = taken }
+#endif
+}
+
 /* An access to page p, until it is done, or refused. */
 inline access()
 {
 	do
 	:: true ->
-		is_inside[q] = 1;
+		enter();
 		d_step {
 			used[q] = view[p];
 			found_again = is_over[used[q]];
 			assert(!found_again)
 		};
 		is_found = used[q] != 0;
-		d_step { used[q] = 0; is_inside[q] = 0; is_waited_for[q] = 0 };
+		leave();
 		if
 		:: is_found -> break
 #ifdef ASKS_NOTHING

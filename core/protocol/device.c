@@ -86,14 +86,13 @@ int vas_device_copy(const struct vas_device_entry *entry, struct vas_device_told
 
 static void answer(uint64_t *word, uint32_t grant, uint32_t count)
 {
-	__atomic_store_n(word, (uint64_t)grant << 32 | count, __ATOMIC_RELEASE);
+	__atomic_store_n(word, VAS_DEVICE_UNMAPS(grant, count), __ATOMIC_RELEASE);
 }
 
 static bool has_answered(const uint64_t *word, uint32_t grant, uint32_t count)
 {
-	uint64_t answered = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-
-	return answered >> 32 == grant && (int32_t)((uint32_t)answered - count) >= 0;
+	return vas_device_unmaps_reach(__atomic_load_n(word, __ATOMIC_ACQUIRE),
+				       VAS_DEVICE_UNMAPS(grant, count));
 }
 
 void vas_device_answer_change(struct vas_device_entry *entry, uint32_t grant, uint32_t change)
@@ -124,4 +123,33 @@ void vas_device_answer_unmap(struct vas_device_entry *entry, uint32_t grant, uin
 bool vas_device_has_unmapped(const struct vas_device_entry *entry, uint32_t grant, uint32_t count)
 {
 	return has_answered(&entry->answer.unmapped, grant, count);
+}
+
+/* ---- sections ----------------------------------------------------------------------------- */
+
+void vas_device_tell_unmaps(struct vas_device_entry *entry, uint64_t unmaps)
+{
+	__atomic_store_n(&entry->unmaps, unmaps, __ATOMIC_RELEASE);
+}
+
+void vas_device_share_sections(struct vas_device_entry *entry, uint32_t grant)
+{
+	__atomic_store_n(&entry->answer.sections, grant, __ATOMIC_RELEASE);
+}
+
+/* Acquire: what a section did that has ended is seen. */
+bool vas_device_has_no_section(const struct vas_device_entry *entry, uint64_t unmaps)
+{
+	uint32_t i;
+
+	if (__atomic_load_n(&entry->answer.sections, __ATOMIC_ACQUIRE) != unmaps >> 32)
+		return false;
+	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++) {
+		uint64_t section =
+			__atomic_load_n(&entry->answer.queues[i].section, __ATOMIC_ACQUIRE);
+
+		if (section && !vas_device_unmaps_reach(section, unmaps))
+			return false;
+	}
+	return true;
 }

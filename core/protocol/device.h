@@ -69,7 +69,12 @@ struct vas_device_queue_answer {
 	uint32_t state; /* enum vas_device_queue_state */
 	uint32_t base;	/* where it stands, once it has stopped */
 	struct vas_device_counters counters;
-	uint64_t pad[2];
+	/*
+	 * Behind an IOMMU, of one of its threads: the unmaps, grant << 32 | count, before the
+	 * section began that it is in; 0: it is in none.
+	 */
+	uint64_t section;
+	uint64_t pad;
 };
 
 /* The provider's half. */
@@ -80,13 +85,16 @@ struct vas_device_answer {
 	uint8_t kept[VAS_DEVICE_KEPT_SIZE]; /* the provider's own, for its successor */
 	struct vas_device_queue_answer queues[VAS_DEVICE_MAX_QUEUES];
 	uint64_t unmapped; /* grant << 32 | count: what these unmaps took away is used no more */
-	uint64_t pad1[7];
+	uint32_t sections; /* the grant in which nothing is used but in these sections */
+	uint32_t pad1[13];
 };
 
 struct vas_device_entry {
 	/* One more at each change. Its lowest bit: which of told holds; the other is next. */
 	uint32_t sequence;
-	uint8_t pad0[60];
+	uint32_t pad0;
+	uint64_t unmaps; /* the owner's: grant << 32 | count, of the last one */
+	uint8_t pad3[48];
 	struct vas_device_told told[2];
 	uint8_t pad2[3 * 4096 - 64 - 2 * sizeof(struct vas_device_told)];
 	struct vas_device_answer answer;
@@ -127,5 +135,26 @@ bool vas_device_has_answered(const struct vas_device_entry *entry, uint32_t gran
 /* The same of unmaps, by their count. */
 void vas_device_answer_unmap(struct vas_device_entry *entry, uint32_t grant, uint32_t count);
 bool vas_device_has_unmapped(const struct vas_device_entry *entry, uint32_t grant, uint32_t count);
+
+/*
+ * What is behind an IOMMU without a message. The owner counts its unmaps in `unmaps`, and a section
+ * begins only where all of them were done: lib/iommu/view.c: vas_iommu_enter(). After a membarrier
+ * the owner sees the section, or the section has seen the count.
+ */
+#define VAS_DEVICE_UNMAPS(grant, count) ((uint64_t)(grant) << 32 | (count))
+
+/* `seen` is of the same grant, and as far. */
+static inline bool vas_device_unmaps_reach(uint64_t seen, uint64_t unmaps)
+{
+	return seen >> 32 == unmaps >> 32 && (int32_t)((uint32_t)seen - (uint32_t)unmaps) >= 0;
+}
+
+void vas_device_tell_unmaps(struct vas_device_entry *entry, uint64_t unmaps);
+
+/* After the membarrier: nobody uses what these took away. False: an answer says so, or a death. */
+bool vas_device_has_no_section(const struct vas_device_entry *entry, uint64_t unmaps);
+
+/* From now on, in this grant, sections are told. */
+void vas_device_share_sections(struct vas_device_entry *entry, uint32_t grant);
 
 #endif

@@ -307,7 +307,8 @@ struct vas_iotlb {
 
 /*
  * From now on this TLB, which is empty, is told, and what it misses is asked for, until another
- * call, with NULL, say, or vas_provider_close(). One at a time. -errno: its fd cannot be watched.
+ * call, with NULL, say, or vas_provider_close(). One at a time. -EBUSY: there is a view already,
+ * whose sections the owner sees. Or another -errno: its fd cannot be watched.
  */
 VAS_API int vas_provider_set_iotlb(struct vas_provider *provider, const struct vas_iotlb *iotlb);
 

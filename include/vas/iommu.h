@@ -109,8 +109,12 @@ VAS_API void vas_iommu_refuse(struct vas_iommu_view *view, uint64_t iova);
 VAS_API int vas_iommu_slot_claim(struct vas_iommu_view *view, struct vas_iommu_slot **slot);
 VAS_API void vas_iommu_slot_release(struct vas_iommu_slot *slot); /* outside of a section */
 
-/* Begin and end a section, in which translations hold. Sections of one slot do not nest. */
-VAS_API void vas_iommu_enter(struct vas_iommu_slot *slot);
+/*
+ * Begin and end a section, in which translations hold. Sections of one slot do not nest. -EAGAIN:
+ * not now, after a millisecond, and only with a view of vas_provider_view(): there is something for
+ * vas_provider_look().
+ */
+VAS_API int vas_iommu_enter(struct vas_iommu_slot *slot);
 VAS_API void vas_iommu_leave(struct vas_iommu_slot *slot);
 
 /* 1: somebody waits for the section to end, or could. 0: nothing was invalidated since it began. */

@@ -84,6 +84,13 @@ static inline bool bus_is_ours(const struct vas_bus_device *device)
 /* -EOPNOTSUPP: this vas has no bus. */
 int bus_check(const struct vas *vas);
 
+/* How many unmaps there were, for who is about to begin a section. */
+static inline void bus_tell_unmaps(const struct vas_bus_device *device)
+{
+	vas_device_tell_unmaps(device->entry,
+			       VAS_DEVICE_UNMAPS(device->told.grant, device->iommu.count));
+}
+
 /* The handle ends: what it has of devices goes, and the devices stay for the next owner. */
 void bus_free(struct vas *vas);
 

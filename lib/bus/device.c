@@ -45,6 +45,7 @@ void bus_publish_change(struct vas_bus_device *device)
 	device->told.change++;
 	if (!bus_is_ours(device))
 		return;
+	bus_tell_unmaps(device);
 	vas_device_publish(device->entry, &device->told);
 	vas_notify_everyone(device->vas);
 }

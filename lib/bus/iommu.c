@@ -14,6 +14,7 @@
 #include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/bus/bus.h"
+#include "lib/handle/barrier.h"
 
 #define PROT_ALL (VAS_IOMMU_READ | VAS_IOMMU_WRITE)
 
@@ -156,6 +157,7 @@ static void send_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t si
 	iommu->is_due = true;
 	if (device->sock >= 0 && !bus_send_if_room(device->sock, BUS_UNMAP, &message)) {
 		iommu->count++;
+		bus_tell_unmaps(device);
 		return;
 	}
 	bus_iommu_lose(device);
@@ -187,17 +189,31 @@ void vas_device_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t siz
 	pthread_mutex_unlock(&device->vas->lock);
 }
 
+/* Its provider need not do anything for that: it takes what it was told before it goes on. */
+static bool is_in_no_section(struct vas_bus_device *device, uint32_t grant, uint32_t count)
+{
+	if (vas_device_has_unmapped(device->entry, grant, count))
+		return true;
+	if (device->vas->no_barrier)
+		return false;
+	vas_barrier_everyone();
+	return vas_device_has_no_section(device->entry, VAS_DEVICE_UNMAPS(grant, count));
+}
+
 int vas_device_invalidate(struct vas_bus_device *device)
 {
 	NO_CANCEL;
 	struct vas *vas = device->vas;
 	bool is_due, is_served;
-	uint32_t count;
+	uint32_t count, grant;
 
 	pthread_mutex_lock(&vas->lock);
 	count = device->iommu.count;
+	grant = device->told.grant;
 	is_due = device->iommu.is_due && !device->is_revoked;
 	pthread_mutex_unlock(&vas->lock);
+	if (is_due && is_in_no_section(device, grant, count))
+		return 0;
 	if (is_due && bus_wait_for_answer(device, count, vas_device_has_unmapped) != -ETIMEDOUT)
 		return 0;
 	pthread_mutex_lock(&vas->lock);

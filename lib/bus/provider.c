@@ -12,6 +12,7 @@
 #include "lib/base/foreign.h"
 #include "lib/bus/bus.h"
 #include "lib/bus/view.h"
+#include "lib/iommu/view.h"
 #include "lib/handle/notify.h"
 
 #define MAX_MESSAGES 256 /* that one look receives */
@@ -31,6 +32,7 @@ struct vas_provider {
 	uint32_t heard; /* the grant of this connection's message: its maps are of that one */
 	struct vas_device_entry *entry;
 	struct bus_view view;
+	bool is_shared;	  /* the owner sees the view's sections, in this entry */
 	int iotlb_fd;	  /* of the view's other TLB; -1: there is none */
 	bool is_iotlb_on; /* it is watched */
 	bool needs_room;  /* so is the socket, for that */
@@ -86,6 +88,14 @@ static void begin_grant(struct vas_provider *provider, uint32_t grant, uint32_t 
 	bus_view_begin(&provider->view, gone);
 }
 
+/* Another place of the bus: the view's sections are told in the first one only. */
+static void share_no_more(struct vas_provider *provider)
+{
+	if (provider->is_shared)
+		vas_iommu_unshare(provider->view.view);
+	provider->is_shared = false;
+}
+
 static int take_grant(struct vas_provider *provider, const struct bus_message *message)
 {
 	struct vas_device_entry *entry;
@@ -94,6 +104,8 @@ static int take_grant(struct vas_provider *provider, const struct bus_message *m
 		return vas_error_set(-EPROTO, "the owner speaks of a device that there is not");
 	entry = bus_entry(provider->vas, message->grant.device);
 	provider->is_granted &= provider->entry == entry;
+	if (provider->entry != entry)
+		share_no_more(provider);
 	provider->entry = entry;
 	begin_grant(provider, message->grant.grant, message->grant.gone);
 	provider->is_granted = true;
@@ -434,15 +446,43 @@ void vas_provider_answer(struct vas_provider *provider, uint32_t change)
 	vas_notify_answer(provider->vas);
 }
 
+static uint64_t unmaps_of(const struct vas_provider *provider)
+{
+	return VAS_DEVICE_UNMAPS(provider->grant, provider->view.count);
+}
+
+/* In it there is nothing yet that could be taken away. */
+static void share(struct vas_provider *provider)
+{
+	vas_iommu_share(provider->view.view, provider->entry, unmaps_of(provider));
+	vas_device_share_sections(provider->entry, provider->grant);
+	provider->is_shared = true;
+}
+
+/* It was looked at, and what was unmapped is found no more. */
+static void tell_sections(struct vas_provider *provider)
+{
+	if (!provider->is_shared || !provider->is_granted)
+		return;
+	vas_iommu_took_unmaps(provider->view.view, unmaps_of(provider));
+	vas_device_share_sections(provider->entry, provider->grant);
+}
+
 int vas_provider_view(struct vas_provider *provider, uint32_t max_entries, uint32_t nr_slots,
 		      struct vas_iommu_view **view)
 {
 	NO_CANCEL;
+	bool is_new = !provider->view.view;
 	int err = bus_view_make(&provider->view, max_entries, nr_slots);
 
-	if (!err)
-		*view = provider->view.view;
-	return err;
+	if (err)
+		return err;
+	*view = provider->view.view;
+	/* What others use by a TLB of theirs the owner does not see. */
+	if (is_new && provider->is_granted && provider->iotlb_fd < 0 &&
+	    nr_slots <= VAS_DEVICE_MAX_QUEUES)
+		share(provider);
+	return 0;
 }
 
 int vas_provider_set_iotlb(struct vas_provider *provider, const struct vas_iotlb *iotlb)
@@ -450,6 +490,8 @@ int vas_provider_set_iotlb(struct vas_provider *provider, const struct vas_iotlb
 	NO_CANCEL;
 	int err;
 
+	if (provider->is_shared && iotlb)
+		return vas_error_set(-EBUSY, "a TLB comes before vas_provider_view()");
 	if (provider->iotlb_fd >= 0)
 		epoll_ctl(provider->epoll_fd, EPOLL_CTL_DEL, provider->iotlb_fd, NULL);
 	provider->iotlb_fd = -1;
@@ -468,8 +510,11 @@ int vas_provider_set_iotlb(struct vas_provider *provider, const struct vas_iotlb
 int vas_provider_settle(struct vas_provider *provider, uint64_t timeout_ns)
 {
 	NO_CANCEL;
-	int result = bus_view_settle(&provider->view, timeout_ns);
+	int result;
 
+	if (provider->view.is_unsettled)
+		tell_sections(provider);
+	result = bus_view_settle(&provider->view, timeout_ns);
 	if (result <= 0)
 		return result;
 	if (provider->is_granted) {

@@ -18,15 +18,17 @@
 #include "core/iova_map.h"
 #include "core/range.h"
 #include "lib/base/cancel.h"
+#include "lib/base/clock.h"
 #include "lib/base/deadline.h"
 #include "lib/base/error.h"
 #include "lib/base/futex.h"
 #include "lib/handle/barrier.h"
 
 #define SPINS	    2000
-#define MAX_RETRIES 100 /* of a search that meets changes; then it waits for the lock */
-#define MAX_ANSWERS 16	/* that do not help, to one question */
-#define RETRY_MS    5	/* where the owner could not be asked */
+#define BEHIND_NS   1000000 /* for the owner's last unmaps to be done, before a section */
+#define MAX_RETRIES 100	    /* of a search that meets changes; then it waits for the lock */
+#define MAX_ANSWERS 16	    /* that do not help, to one question */
+#define RETRY_MS    5	    /* where the owner could not be asked */
 #define MAX_POLL_MS 1000
 #define PROT_ALL    (VAS_IOMMU_READ | VAS_IOMMU_WRITE)
 
@@ -60,6 +62,11 @@ struct vas_iommu_view {
 	uint32_t nr_waiting; /* atomic: invalidations that sleep until a section ends */
 	uint32_t nr_left;    /* a futex: sections that ended meanwhile */
 	bool has_no_barrier;
+	/* Of an owner in another process; NULL: there is none, or it does not look. Atomic. */
+	struct vas_device_entry *entry;
+	uint64_t unmaps;      /* of the owner's, that were taken. Atomic */
+	uint32_t nr_behind;   /* threads that wait until all are. Atomic */
+	uint32_t nr_taken;    /* a futex: for them */
 	uint32_t nr_asking;   /* under the lock: slots whose question is SENT */
 	pthread_mutex_t lock; /* the map's changes; the slots' claims and questions */
 	struct vas_iova_map map;
@@ -295,20 +302,63 @@ void vas_iommu_ask_again(struct vas_iommu_view *view)
 
 /* ---- sections ----------------------------------------------------------------------------- */
 
-/*
- * The slot before any search (compiler barrier; partner: I3). A generation that is old already
- * makes an invalidation wait that need not, and no more.
- */
-void vas_iommu_enter(struct vas_iommu_slot *slot)
+static uint64_t *section_of(struct vas_device_entry *entry, const struct vas_iommu_slot *slot)
 {
-	const struct vas_iommu_view *view = slot->view;
+	return &entry->answer.queues[slot - slot->view->slots].section;
+}
 
-	__atomic_store_n(&slot->generation, __atomic_load_n(&view->generation, __ATOMIC_ACQUIRE),
-			 __ATOMIC_RELAXED);
+static void fence(const struct vas_iommu_view *view)
+{
 	if (view->has_no_barrier)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	else
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/*
+ * The slot before any search (compiler barrier; partner: I3). A generation that is old already
+ * makes an invalidation wait that need not, and no more. The same for an owner in another process:
+ * it sees the section after its membarrier, or its count of unmaps is seen here, and what they took
+ * away is found no more, or nothing is looked for. `unmaps` before the generation: see
+ * vas_iommu_took_unmaps().
+ */
+static bool try_enter(struct vas_iommu_slot *slot)
+{
+	const struct vas_iommu_view *view = slot->view;
+	struct vas_device_entry *entry = __atomic_load_n(&view->entry, __ATOMIC_RELAXED);
+	uint64_t unmaps = __atomic_load_n(&view->unmaps, __ATOMIC_ACQUIRE);
+
+	__atomic_store_n(&slot->generation, __atomic_load_n(&view->generation, __ATOMIC_ACQUIRE),
+			 __ATOMIC_RELAXED);
+	if (entry)
+		__atomic_store_n(section_of(entry, slot), unmaps, __ATOMIC_RELAXED);
+	fence(view);
+	if (!entry ||
+	    vas_device_unmaps_reach(unmaps, __atomic_load_n(&entry->unmaps, __ATOMIC_ACQUIRE)))
+		return true;
+	vas_iommu_leave(slot);
+	return false;
+}
+
+/* Whoever takes the owner's last unmaps sees that somebody waits for it, or has taken them. */
+static bool enter_late(struct vas_iommu_slot *slot)
+{
+	struct vas_iommu_view *view = slot->view;
+	uint32_t seen;
+	bool is_in;
+
+	__atomic_add_fetch(&view->nr_behind, 1, __ATOMIC_SEQ_CST);
+	seen = __atomic_load_n(&view->nr_taken, __ATOMIC_ACQUIRE);
+	is_in = try_enter(slot);
+	if (!is_in)
+		vas_futex_wait(&view->nr_taken, seen, vas_now_ns() + BEHIND_NS);
+	__atomic_sub_fetch(&view->nr_behind, 1, __ATOMIC_RELAXED);
+	return is_in || try_enter(slot);
+}
+
+int vas_iommu_enter(struct vas_iommu_slot *slot)
+{
+	return try_enter(slot) || enter_late(slot) ? 0 : -EAGAIN;
 }
 
 /*
@@ -318,14 +368,43 @@ void vas_iommu_enter(struct vas_iommu_slot *slot)
 void vas_iommu_leave(struct vas_iommu_slot *slot)
 {
 	struct vas_iommu_view *view = slot->view;
+	struct vas_device_entry *entry = __atomic_load_n(&view->entry, __ATOMIC_RELAXED);
 
+	if (entry)
+		__atomic_store_n(section_of(entry, slot), 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&slot->generation, 0, __ATOMIC_RELEASE);
-	if (view->has_no_barrier)
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	else
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	fence(view);
 	if (__atomic_load_n(&view->nr_waiting, __ATOMIC_RELAXED))
 		vas_futex_wake(&view->nr_left);
+}
+
+void vas_iommu_share(struct vas_iommu_view *view, struct vas_device_entry *entry, uint64_t unmaps)
+{
+	uint32_t i;
+
+	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++)
+		__atomic_store_n(&entry->answer.queues[i].section, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&view->unmaps, unmaps, __ATOMIC_RELAXED);
+	__atomic_store_n(&view->entry, entry, __ATOMIC_RELEASE);
+}
+
+void vas_iommu_unshare(struct vas_iommu_view *view)
+{
+	__atomic_store_n(&view->entry, NULL, __ATOMIC_RELAXED);
+}
+
+/*
+ * A section with these has another generation than all before them: what was translated then, and
+ * kept, is looked at again.
+ */
+void vas_iommu_took_unmaps(struct vas_iommu_view *view, uint64_t unmaps)
+{
+	__atomic_add_fetch(&view->generation, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&view->unmaps, unmaps, __ATOMIC_RELEASE);
+	/* Partner: nr_behind in vas_iommu_enter(), before it looks again. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&view->nr_behind, __ATOMIC_RELAXED))
+		vas_futex_wake(&view->nr_taken);
 }
 
 uint64_t vas_iommu_generation(const struct vas_iommu_slot *slot)

@@ -208,7 +208,8 @@ static int64_t find(uint64_t page)
 	uint64_t len = PAGE, gpa;
 	int err;
 
-	vas_iommu_enter(own.slot);
+	if (vas_iommu_enter(own.slot))
+		return -1;
 	err = vas_iommu_translate(own.slot, IOVA + page * PAGE, RW, &len, &gpa);
 	vas_iommu_leave(own.slot);
 	return err ? -1 : (int64_t)gpa;
@@ -351,7 +352,7 @@ TEST(an_invalidation_waits_for_the_section)
 
 	begin();
 	CHECK_OK(ask(page));
-	vas_iommu_enter(own.slot);
+	CHECK_OK(vas_iommu_enter(own.slot));
 	unmap_page(page);
 	CHECK_OK(pthread_create(&thread, NULL, invalidate, NULL));
 	test_wait(is_gone, &page, TEST_HANG_MS);
@@ -363,6 +364,92 @@ TEST(an_invalidation_waits_for_the_section)
 	test_wait(has_invalidated, NULL, TEST_HANG_MS);
 	CHECK_OK(pthread_join(thread, NULL));
 	CHECK_OK(invalidated);
+	end();
+}
+
+/* It does nothing, and it finds nothing before it has done what it was told. */
+TEST(who_is_in_no_section_is_not_waited_for)
+{
+	uint64_t generation;
+
+	begin();
+	CHECK_OK(ask(3));
+	CHECK_OK(ask(4));
+	CHECK_OK(vas_iommu_enter(own.slot));
+	generation = vas_iommu_generation(own.slot);
+	vas_iommu_leave(own.slot);
+	unmap_page(3);
+	CHECK_OK(vas_device_invalidate(device));
+	CHECK(!vas_device_has_unmapped(device->entry, device->told.grant, device->iommu.count));
+	CHECK_EQ(vas_iommu_enter(own.slot), -EAGAIN);
+	look(&own);
+	CHECK_EQ(vas_iommu_enter(own.slot), -EAGAIN);
+	settle(&own);
+	CHECK_OK(vas_iommu_enter(own.slot));
+	/* What was found before is to be looked for again. */
+	CHECK(vas_iommu_generation(own.slot) != generation);
+	vas_iommu_leave(own.slot);
+	CHECK_EQ(find(3), -1);
+	CHECK_EQ(find(4), 4 * PAGE);
+	CHECK(vas_device_has_unmapped(device->entry, device->told.grant, device->iommu.count));
+	end();
+}
+
+TEST(a_section_that_began_afterwards_is_not_waited_for)
+{
+	struct vas_iommu_slot *other;
+	uint64_t page = 3;
+
+	begin();
+	CHECK_OK(vas_iommu_slot_claim(own.view, &other));
+	CHECK_OK(ask(page));
+	CHECK_OK(vas_iommu_enter(other));
+	unmap_page(page);
+	test_wait(is_gone, &page, TEST_HANG_MS);
+	CHECK_EQ(vas_provider_settle(own.it, 1000000), -ETIMEDOUT);
+	CHECK_OK(vas_iommu_enter(own.slot));
+	vas_iommu_leave(other);
+	CHECK_OK(vas_device_invalidate(device));
+	vas_iommu_leave(own.slot);
+	vas_iommu_slot_release(other);
+	end();
+}
+
+static void *enter_and_leave(void *arg)
+{
+	while (vas_iommu_enter(own.slot))
+		__atomic_add_fetch((uint32_t *)arg, 1, __ATOMIC_RELAXED);
+	vas_iommu_leave(own.slot);
+	return NULL;
+}
+
+TEST(who_is_behind_goes_on_when_it_has_done_what_it_was_told)
+{
+	uint32_t nr_late = 0;
+	pthread_t thread;
+
+	begin();
+	for (uint64_t page = 3; page < 30; page++) {
+		CHECK_OK(ask(page));
+		unmap_page(page);
+		CHECK_OK(vas_device_invalidate(device));
+		CHECK_OK(pthread_create(&thread, NULL, enter_and_leave, &nr_late));
+		if (page % 3)
+			poll(NULL, 0, (int)page % 3);
+		look(&own);
+		settle(&own);
+		CHECK_OK(pthread_join(thread, NULL));
+		CHECK_EQ(find(page), -1);
+	}
+	end();
+}
+
+TEST(a_tlb_comes_before_the_view_whose_sections_the_owner_sees)
+{
+	const struct vas_iotlb iotlb = { .fd = -1 };
+
+	begin();
+	CHECK_EQ(vas_provider_set_iotlb(own.it, &iotlb), -EBUSY);
 	end();
 }
 
@@ -447,6 +534,9 @@ TEST(in_any_order_no_stale_page_is_found_after_an_invalidation)
 			CHECK(is_mapped[page] || find(page) == -1);
 		asked = test_random_below(&random, PAGES);
 		CHECK_EQ(ask(asked), is_mapped[asked] ? 0 : -EFAULT);
+		/* It has taken what it was told by now. */
+		for (uint64_t page = 0; page < PAGES; page++)
+			CHECK(is_mapped[page] || find(page) == -1);
 	}
 	end();
 }
@@ -565,7 +655,7 @@ TEST(another_owner_waits_for_what_the_one_before_has_told)
 		test_wait(has_invalidated, NULL, TEST_HANG_MS);
 		CHECK_OK(pthread_join(thread, NULL));
 	}
-	vas_iommu_enter(own.slot);
+	CHECK_OK(vas_iommu_enter(own.slot));
 	hand_over();
 	vas_device_unmap(next_device, IOVA + 3 * PAGE, PAGE);
 	is_invalidated = 0;
@@ -705,6 +795,9 @@ ROLE(late)
 		return 1;
 	offer(&own, IOMMU);
 	await_grant(&own);
+	CHECK_OK(vas_provider_view(own.it, 512, 2, &own.view));
+	CHECK_OK(vas_iommu_slot_claim(own.view, &own.slot));
+	CHECK_OK(vas_iommu_enter(own.slot));
 	fd.fd = vas_provider_fd(own.it);
 	while (poll(&fd, 1, 0) > 0)
 		look(&own);
@@ -715,6 +808,7 @@ ROLE(late)
 	nanosleep(&longer, NULL);
 	kill(getppid(), SIGCONT);
 	nanosleep(&moment, NULL);
+	vas_iommu_leave(own.slot);
 	look(&own);
 	settle(&own);
 	return write(sock, "z", 1) != 1 || read(sock, path, 1) < 0;
@@ -743,12 +837,14 @@ TEST(a_thread_that_does_not_answer_an_unmap_is_left_alone)
 {
 	begin();
 	CHECK_OK(ask(3));
+	CHECK_OK(vas_iommu_enter(own.slot));
 	unmap_page(3);
 	CHECK_EQ(vas_device_invalidate(device), -ETIMEDOUT);
 	CHECK_HAS(vas_error(), "does not stop, and lives");
 	CHECK_EQ(times_told & VAS_VIRTIO_NEEDS_RESET, VAS_VIRTIO_NEEDS_RESET);
 	/* No second wait for it. */
 	CHECK_EQ(vas_device_invalidate(device), -ETIMEDOUT);
+	vas_iommu_leave(own.slot);
 	close_own();
 	CHECK_OK(vas_device_invalidate(device));
 	end_guest();
@@ -969,6 +1065,7 @@ static void publish(uint32_t grant, uint32_t gone)
 	by_hand.grant = grant;
 	by_hand.gone = gone;
 	by_hand.change++;
+	vas_device_tell_unmaps(entry, VAS_DEVICE_UNMAPS(grant, gone));
 	vas_device_publish(entry, &by_hand);
 }
 
@@ -1045,7 +1142,7 @@ TEST(a_grant_is_not_answered_with_the_count_of_another)
 	say(BUS_MAPS, maps(1, IOVA + 3 * PAGE, 3 * PAGE));
 	look(&own);
 	CHECK_EQ(find(3), 3 * PAGE);
-	vas_iommu_enter(own.slot);
+	CHECK_OK(vas_iommu_enter(own.slot));
 	for (uint32_t count = 2; count < 6; count++)
 		say(BUS_UNMAP, (struct bus_message){ .unmap = { IOVA + 3 * PAGE, PAGE, count } });
 	look(&own);
