@@ -237,7 +237,7 @@ run_together()
 	name=$1 rounds=100
 	[ "$1" != kcsan ] || return 0
 	[ -z "$long" ] || rounds=1000
-	set -- --kernel "$name" --with-kvm --mem 1024 --limit 3600 --timeout 10800 \
+	set -- --kernel "$name" --with-kvm --accel tcg,thread=single --mem 1024 --limit 3600 --timeout 10800 \
 		--append 'intel_iommu=on rcupdate.rcu_cpu_stall_timeout=300' --modprobe vfio_pci \
 		--modprobe vfio_iommu_type1 --modprobe vhost_net --modprobe tun \
 		--qemu-arg -device --qemu-arg intel-iommu,intremap=on,caching-mode=on \

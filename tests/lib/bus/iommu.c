@@ -359,6 +359,7 @@ TEST(an_invalidation_waits_for_the_section)
 	CHECK_EQ(vas_provider_settle(own.it, 1000000), -ETIMEDOUT);
 	CHECK(vas_iommu_has_moved(own.slot));
 	CHECK(!vas_device_has_unmapped(device->entry, device->told.grant, device->iommu.count));
+	poll(NULL, 0, 200);
 	CHECK(!__atomic_load_n(&is_invalidated, __ATOMIC_ACQUIRE));
 	vas_iommu_leave(own.slot);
 	test_wait(has_invalidated, NULL, TEST_HANG_MS);
