@@ -83,8 +83,8 @@ struct net_port_ops {
 	/*
 	 * Instead of send and receive, for all pairs alike: others serve a queue, until it is to
 	 * stop; what is in flight has been given back. They work on a vas: may_bind, bind, unbind
-	 * and iotlb, of the first pair, as vas_device_ops have them. Reset, of each pair: NULL: it does not
-	 * matter.
+	 * and iotlb, of the first pair, as vas_device_ops have them. Reset, of each pair: NULL: it
+	 * does not matter.
 	 */
 	int (*serve)(struct net_port *port, struct device_queue *queue);
 	int (*bind)(struct net_port *port, struct vas *vas);
