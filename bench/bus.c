@@ -52,6 +52,7 @@ struct guest {
 	/* Of the bus. */
 	char path[64];
 	bool has_iommu;
+	bool maps;   /* before each round; else it is asked for what is missed */
 	bool unmaps; /* after each round */
 	struct vas *vas;
 	struct vas_serve *serve;
@@ -206,6 +207,19 @@ static bool round_trip(struct guest *guest)
 	return true;
 }
 
+static int map_page(struct vas_bus_device *device, uint64_t page)
+{
+	return vas_device_map(device, page, PAGE, page, VAS_IOMMU_READ | VAS_IOMMU_WRITE);
+}
+
+/* A VMM that is told by its guest's driver tells it at once. */
+static void map_pages(struct guest *guest)
+{
+	map_page(guest->on_bus, HEADERS);
+	map_page(guest->on_bus, DATA);
+	map_page(guest->on_bus, STATUSES);
+}
+
 /* What a driver had mapped for them is not any more. */
 static void unmap(struct guest *guest)
 {
@@ -222,6 +236,8 @@ static uint64_t run(void *ctx, uint64_t nr)
 	uint64_t i;
 
 	for (i = 0; i < nr; i++) {
+		if (guest->maps)
+			map_pages(guest);
 		if (!round_trip(guest)) {
 			fprintf(stderr, "bus: a device has ended\n");
 			exit(1);
@@ -295,11 +311,9 @@ static int fork_provider(struct guest *guest)
 /* Each page is mapped. */
 static int answer_miss(struct vas_bus_device *device, void *user, uint64_t iova, uint32_t prot)
 {
-	uint64_t page = iova & ~(PAGE - 1);
-
 	(void)user;
 	(void)prot;
-	return vas_device_map(device, page, PAGE, page, VAS_IOMMU_READ | VAS_IOMMU_WRITE);
+	return map_page(device, iova & ~(PAGE - 1));
 }
 
 static int make_vas(struct guest *guest)
@@ -374,12 +388,11 @@ static int measure(struct bench_session *session, struct guest *limit, struct gu
 	static const struct {
 		const char *name;
 		uint32_t burst;
-		bool unmaps;
+		bool maps, unmaps;
 	} cases[] = {
-		{ "round-trip", 1, false },
-		{ "burst-32", 32, false },
-		{ "round-trip-unmapped", 1, true },
-		{ "burst-32-unmapped", 32, true },
+		{ "round-trip", 1, false, false },	   { "burst-32", 32, false, false },
+		{ "round-trip-unmapped", 1, false, true }, { "burst-32-unmapped", 32, false, true },
+		{ "round-trip-mapped", 1, true, true },	   { "burst-32-mapped", 32, true, true },
 	};
 	int err = 0;
 
@@ -389,6 +402,7 @@ static int measure(struct bench_session *session, struct guest *limit, struct gu
 		if (!bench_wants(session, bcase.name))
 			continue;
 		limit->burst = bus->burst = iommu->burst = cases[i].burst;
+		iommu->maps = cases[i].maps;
 		iommu->unmaps = cases[i].unmaps;
 		bench_case_add(&bcase, BENCH_LIMIT, run, limit);
 		bench_case_add(&bcase, "bus", run, bus);
