@@ -137,11 +137,15 @@ void vas_device_share_sections(struct vas_device_entry *entry, uint32_t grant)
 	__atomic_store_n(&entry->answer.sections, grant, __ATOMIC_RELEASE);
 }
 
-/* Acquire: what a section did that has ended is seen. */
+/*
+ * The count, then the sections: partner of the fence is lib/iommu/view.c: try_enter(). Acquire: what a
+ * section did that has ended is seen.
+ */
 bool vas_device_has_no_section(const struct vas_device_entry *entry, uint64_t unmaps)
 {
 	uint32_t i;
 
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&entry->answer.sections, __ATOMIC_ACQUIRE) != unmaps >> 32)
 		return false;
 	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++) {

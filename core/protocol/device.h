@@ -138,8 +138,8 @@ bool vas_device_has_unmapped(const struct vas_device_entry *entry, uint32_t gran
 
 /*
  * What is behind an IOMMU without a message. The owner counts its unmaps in `unmaps`, and a section
- * begins only where all of them were done: lib/iommu/view.c: vas_iommu_enter(). After a membarrier
- * the owner sees the section, or the section has seen the count.
+ * begins only where all of them were done: lib/iommu/view.c: vas_iommu_enter(). Each looks at the
+ * other's after a full fence: the owner sees the section, or whoever begins it sees the count.
  */
 #define VAS_DEVICE_UNMAPS(grant, count) ((uint64_t)(grant) << 32 | (count))
 
@@ -151,7 +151,7 @@ static inline bool vas_device_unmaps_reach(uint64_t seen, uint64_t unmaps)
 
 void vas_device_tell_unmaps(struct vas_device_entry *entry, uint64_t unmaps);
 
-/* After the membarrier: nobody uses what these took away. False: an answer says so, or a death. */
+/* Nobody uses what these took away. False: an answer will say so, or a death. */
 bool vas_device_has_no_section(const struct vas_device_entry *entry, uint64_t unmaps);
 
 /* From now on, in this grant, sections are told. */

@@ -14,7 +14,6 @@
 #include "lib/base/cancel.h"
 #include "lib/base/error.h"
 #include "lib/bus/bus.h"
-#include "lib/handle/barrier.h"
 
 #define PROT_ALL (VAS_IOMMU_READ | VAS_IOMMU_WRITE)
 
@@ -192,12 +191,8 @@ void vas_device_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t siz
 /* Its provider need not do anything for that: it takes what it was told before it goes on. */
 static bool is_in_no_section(struct vas_bus_device *device, uint32_t grant, uint32_t count)
 {
-	if (vas_device_has_unmapped(device->entry, grant, count))
-		return true;
-	if (device->vas->no_barrier)
-		return false;
-	vas_barrier_everyone();
-	return vas_device_has_no_section(device->entry, VAS_DEVICE_UNMAPS(grant, count));
+	return vas_device_has_unmapped(device->entry, grant, count) ||
+	       vas_device_has_no_section(device->entry, VAS_DEVICE_UNMAPS(grant, count));
 }
 
 int vas_device_invalidate(struct vas_bus_device *device)

@@ -317,9 +317,11 @@ static void fence(const struct vas_iommu_view *view)
 
 /*
  * The slot before any search (compiler barrier; partner: I3). A generation that is old already
- * makes an invalidation wait that need not, and no more. The same for an owner in another process:
- * it sees the section after its membarrier, or its count of unmaps is seen here, and what they took
- * away is found no more, or nothing is looked for. `unmaps` before the generation: see
+ * makes an invalidation wait that need not, and no more.
+ *
+ * For an owner in another process both have a full fence, as its membarrier would disturb all
+ * guests of this machine, with each unmap: it sees the section, or its count of unmaps is seen
+ * here, and nothing is looked for before they are taken. `unmaps` before the generation: see
  * vas_iommu_took_unmaps().
  */
 static bool try_enter(struct vas_iommu_slot *slot)
@@ -330,11 +332,13 @@ static bool try_enter(struct vas_iommu_slot *slot)
 
 	__atomic_store_n(&slot->generation, __atomic_load_n(&view->generation, __ATOMIC_ACQUIRE),
 			 __ATOMIC_RELAXED);
-	if (entry)
-		__atomic_store_n(section_of(entry, slot), unmaps, __ATOMIC_RELAXED);
 	fence(view);
-	if (!entry ||
-	    vas_device_unmaps_reach(unmaps, __atomic_load_n(&entry->unmaps, __ATOMIC_ACQUIRE)))
+	if (!entry)
+		return true;
+	/* Partner: vas_device_has_no_section(). */
+	__atomic_store_n(section_of(entry, slot), unmaps, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (vas_device_unmaps_reach(unmaps, __atomic_load_n(&entry->unmaps, __ATOMIC_ACQUIRE)))
 		return true;
 	vas_iommu_leave(slot);
 	return false;
