@@ -211,11 +211,16 @@ static void told(struct vas_virtio_server *server, uint32_t what)
 		__atomic_fetch_add(&times_broken, 1, __ATOMIC_SEQ_CST);
 }
 
+/* For who serves to do what it is told. */
+static uint64_t answer_ns = TEST_HANG_NS;
+
 static void plug(struct guest_device *device)
 {
-	const struct vas_device_options options = { .name = device->name,
-						    .kind = subject->kind,
-						    .answer_ns = TEST_HANG_NS };
+	const struct vas_device_options options = {
+		.name = device->name,
+		.kind = subject->kind,
+		.answer_ns = answer_ns,
+	};
 
 	CHECK_OK(vas_device_add(vas, &options, &device->bus));
 }
@@ -569,6 +574,7 @@ TEST(a_process_that_is_stopped_holds_up_no_removal)
 	int status;
 
 	subject = &a_process;
+	answer_ns = 1000000000;
 	begin();
 	plug(&two);
 	start(&it, &two);
