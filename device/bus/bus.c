@@ -20,8 +20,8 @@
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED | \
 	 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
 #define IOMMU	  (1ull << VIRTIO_F_ACCESS_PLATFORM)
-#define ENTRIES	  8192u /* of a view */
-#define SETTLE_NS (100 * 1000000ull)
+#define ENTRIES	  8192u	     /* of a view */
+#define SETTLE_NS 2000000ull /* then what was unmapped meanwhile: other queues may wait for that */
 #define RETRY_MS \
 	50 /* of what could not be done: a ring that is not in memory now, an owner that is gone */
 
@@ -309,9 +309,11 @@ static void connect_again(struct bus_session *session)
 
 static int retry_ms(const struct bus_session *session)
 {
-	bool waits = session->demand.is_disconnected || session->is_unsettled;
+	bool waits = session->demand.is_disconnected;
 	uint32_t i;
 
+	if (session->is_unsettled)
+		return 0;
 	for (i = 0; i < session->device->max_queues; i++)
 		waits |= session->queues[i].waits;
 	return waits ? RETRY_MS : -1;

@@ -403,6 +403,8 @@ void vas_iommu_unshare(struct vas_iommu_view *view)
  */
 void vas_iommu_took_unmaps(struct vas_iommu_view *view, uint64_t unmaps)
 {
+	if (unmaps == __atomic_load_n(&view->unmaps, __ATOMIC_RELAXED))
+		return;
 	__atomic_add_fetch(&view->generation, 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&view->unmaps, unmaps, __ATOMIC_RELEASE);
 	/* Partner: nr_behind in vas_iommu_enter(), before it looks again. */
