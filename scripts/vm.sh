@@ -297,6 +297,14 @@ is_stale_translation()
 	grep -q 'Oops: int3' "$temp/console" && ! grep -q 'Code: .* cc <' "$temp/console"
 }
 
+# Where a machine's KVM runs a guest, which is QEMU's emulation of SVM, one of its processors may go on
+# with the guest's time stamp counter, and then with its stack. The log goes back by minutes then.
+has_lost_its_clock()
+{
+	sed -n 's/^\[ *\([0-9]*\)\.[0-9]*\].*/\1/p' "$temp/console" |
+		awk '$1 + 60 < last { lost = 1 } { last = $1 } END { exit !lost }'
+}
+
 # A machine that ends without a verdict has died in the test that it had begun.
 conclude()
 {
@@ -311,6 +319,7 @@ conclude()
 		*) why="QEMU failed" ;;
 		esac
 		! is_stale_translation || why="QEMU ran code that had been patched"
+		! has_lost_its_clock || why="QEMU lost the machine's clock"
 		echo "not ok ${current:-boot} # $why"
 	fi
 	if [ -n "$verdict" ] && [ "${verdict##* }" != $((passed + failed + skipped)) ]; then
