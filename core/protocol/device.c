@@ -138,8 +138,8 @@ void vas_device_share_sections(struct vas_device_entry *entry, uint32_t grant)
 }
 
 /*
- * The count, then the sections: partner of the fence is lib/iommu/view.c: try_enter(). Acquire: what a
- * section did that has ended is seen.
+ * The count, then the sections: partner of the fence is lib/iommu/view.c: try_enter(). Acquire:
+ * what a section did that has ended is seen.
  */
 bool vas_device_has_no_section(const struct vas_device_entry *entry, uint64_t unmaps)
 {
