@@ -75,7 +75,8 @@ static bool add_skb(struct net_pair *pair, struct sk_buff *skb)
 		return false;
 	skb_orphan(skb);
 	nf_reset_ct(skb);
-	return !ptr_ring_produce(&pair->skbs, skb);
+	/* Whether there is room it reads plainly, while the other side makes some. */
+	return !data_race(ptr_ring_produce(&pair->skbs, skb));
 }
 
 /* To the guest now, or to the thread, which will find room for it. */
