@@ -18,14 +18,16 @@ struct vas_iotlb;
 
 struct vas_device_ops {
 	/*
+	 * On a bus: could it be bound to the guest with this vas? Asked before whoever serves it is
+	 * asked to leave. NULL: yes. -errno: no, and vas_error() says why.
+	 */
+	int (*may_bind)(struct vas_device *device, struct vas *vas);
+
+	/*
 	 * On a bus: the device is to be served for the guest with this vas, before all else; and no
 	 * more, after all else. NULL: it is of no interest to it. -errno, and vas_error() says why.
 	 */
 	int (*bind)(struct vas_device *device, struct vas *vas);
-	/*
-	 * Before that, and before whoever serves it is asked to leave: would it be? NULL: yes.
-	 */
-	int (*may_bind)(struct vas_device *device, struct vas *vas);
 	void (*unbind)(struct vas_device *device);
 
 	/*

@@ -25,8 +25,8 @@
 
 #define MAX_MISSES 64u /* fetched at once */
 
-#define LOOK_MS \
-	1000 /* between two looks at what a lent queue has done, or whether there is memory */
+/* Between two looks at what a lent queue has done, or whether there is memory. */
+#define LOOK_MS 1000
 
 /* ---- the session -------------------------------------------------------------------------- */
 

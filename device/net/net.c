@@ -180,8 +180,8 @@ static int net_iotlb(struct vas_device *device, uint32_t max_entries, struct vas
 }
 
 static const struct vas_device_ops net_ops = {
-	.bind = net_bind,
 	.may_bind = net_may_bind,
+	.bind = net_bind,
 	.unbind = net_unbind,
 	.iotlb = net_iotlb,
 	.start = net_start,

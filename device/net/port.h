@@ -87,8 +87,8 @@ struct net_port_ops {
 	 * does not matter.
 	 */
 	int (*serve)(struct net_port *port, struct device_queue *queue);
-	int (*bind)(struct net_port *port, struct vas *vas);
 	int (*may_bind)(struct net_port *port, struct vas *vas);
+	int (*bind)(struct net_port *port, struct vas *vas);
 	void (*unbind)(struct net_port *port);
 	int (*iotlb)(struct net_port *port, uint32_t max_entries, struct vas_iotlb *iotlb);
 	void (*reset)(struct net_port *port);

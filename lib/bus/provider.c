@@ -12,8 +12,8 @@
 #include "lib/base/foreign.h"
 #include "lib/bus/bus.h"
 #include "lib/bus/view.h"
-#include "lib/iommu/view.h"
 #include "lib/handle/notify.h"
+#include "lib/iommu/view.h"
 
 #define MAX_MESSAGES 256 /* that one look receives */
 

@@ -102,7 +102,7 @@ static pid_t start_qemu(const struct linux_guest *guest, const char *initramfs, 
 	return pid;
 }
 
-enum end { NOT_BOOTED, NOT_CONTENT, CONTENT };
+enum end { HANGS, NOT_CONTENT, CONTENT };
 
 /* A guest that has not begun by then hangs: a part of what a case may take. */
 static int boot_ms(void)
@@ -112,11 +112,12 @@ static int boot_ms(void)
 	return timeout ? atoi(timeout) * 1000 / (BOOTS + 1) : TEST_HANG_MS;
 }
 
-static bool says_something(int console, enum end end)
+/* Or it has ended. */
+static bool says_something(int console, bool has_booted)
 {
 	struct pollfd fd = { .fd = console, .events = POLLIN };
 
-	return poll(&fd, 1, end == NOT_BOOTED ? boot_ms() : -1) > 0;
+	return poll(&fd, 1, has_booted ? -1 : boot_ms()) > 0;
 }
 
 /*
@@ -126,22 +127,27 @@ static bool says_something(int console, enum end end)
 static enum end follow(const struct linux_guest *guest, int console, pid_t qemu)
 {
 	FILE *lines = fdopen(console, "r");
-	enum end end = NOT_BOOTED;
+	enum end end = NOT_CONTENT;
+	bool has_booted = false;
 	char line[512];
 
 	setvbuf(lines, NULL, _IONBF, 0);
-	while (says_something(console, end) && fgets(line, sizeof(line), lines)) {
+	for (;;) {
+		if (!says_something(console, has_booted)) {
+			end = HANGS;
+			kill(qemu, SIGKILL);
+			break;
+		}
+		if (!fgets(line, sizeof(line), lines))
+			break;
 		printf("# %s", line);
 		test_note("the guest's last line: %s", line);
-		if (end == NOT_BOOTED && strstr(line, "guest: "))
-			end = NOT_CONTENT;
+		has_booted |= strstr(line, "guest: ") != NULL;
 		if (!strstr(line, guest->verdict))
 			continue;
 		end = CONTENT;
 		kill(qemu, SIGTERM);
 	}
-	if (end == NOT_BOOTED)
-		kill(qemu, SIGKILL);
 	fclose(lines);
 	return end;
 }
@@ -172,11 +178,13 @@ static enum end run(const struct linux_guest *guest, const char *initramfs, stru
 	CHECK_EQ(pthread_create(&thread, NULL, serve, user), 0);
 	pid = start_qemu(guest, initramfs, user->vas_fd, &console);
 	end = follow(guest, console, pid);
+	CHECK(end == HANGS || end == CONTENT);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK(end == NOT_BOOTED || !status);
 	pthread_join(thread, &result);
-	if (end != NOT_BOOTED)
+	if (end == CONTENT) {
+		CHECK_EQ(status, 0);
 		CHECK_OK((intptr_t)result);
+	}
 	vas_unbind(vas);
 	return end;
 }
@@ -185,7 +193,7 @@ static enum end run(const struct linux_guest *guest, const char *initramfs, stru
 void linux_guest_run(const struct linux_guest *guest, struct vhost_user *user)
 {
 	const struct vhost_user unused = *user;
-	enum end end = NOT_BOOTED;
+	enum end end = HANGS;
 	char initramfs[64];
 	int i;
 
@@ -194,7 +202,7 @@ void linux_guest_run(const struct linux_guest *guest, struct vhost_user *user)
 	need(initramfs, R_OK);
 	need(QEMU, X_OK);
 	need("/dev/kvm", W_OK);
-	for (i = 0; i < BOOTS && end == NOT_BOOTED; i++) {
+	for (i = 0; i < BOOTS && end == HANGS; i++) {
 		*user = unused;
 		end = run(guest, initramfs, user);
 	}
