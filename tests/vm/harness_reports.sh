@@ -74,6 +74,15 @@ expect 1 "not ok misbehave hang # not done after $seconds s" '0 passed, 1 failed
 run --timeout 1200 --module "$temp/file" --run "$program pass"
 expect 1 'not ok load file # Exec format error' '0 passed, 1 failed, 0 skipped'
 
+# What QEMU has to answer for is no failure of what runs in the machine: all of it is run again.
+truncate -s 512 "$temp/disk"
+run --timeout 1200 --modprobe virtio_pci --modprobe virtio_blk --run "$program pass" \
+	--run "$program die-of-qemu /dev/vda" -- -drive "if=virtio,format=raw,file=$temp/disk"
+expect 0 'ok misbehave pass' 'ok misbehave pass' 'ok misbehave die-of-qemu /dev/vda' \
+	'2 passed, 0 failed, 0 skipped'
+grep -q '^# misbehave die-of-qemu /dev/vda: QEMU ran code that had been patched; all is run again$' \
+	"$temp/out" || complain "why all is run again is not said"
+
 run -- -no-such-option
 expect 1 'not ok boot # QEMU failed' '0 passed, 1 failed, 0 skipped'
 

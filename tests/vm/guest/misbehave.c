@@ -28,6 +28,22 @@ static int leave_child(void)
 		pause();
 }
 
+/* The machine dies as of QEMU's fault, once: what is in the file says whether it has. */
+static int die_of_qemu(const char *file)
+{
+	int fd = open(file, O_RDWR | O_SYNC | O_CLOEXEC);
+	char died;
+
+	if (fd < 0 || pread(fd, &died, 1, 0) != 1)
+		return 1;
+	if (died)
+		return 0;
+	if (pwrite(fd, "1", 1, 0) != 1)
+		return 1;
+	return put("/dev/kmsg", "int3: 0000 [#1], made up by a test\n") ||
+	       put("/proc/sysrq-trigger", "c");
+}
+
 int main(int argc, char **argv)
 {
 	const char *how = argc > 1 ? argv[1] : "";
@@ -55,6 +71,8 @@ int main(int argc, char **argv)
 		return !getenv(argv[2]) || strcmp(getenv(argv[2]), argv[3]);
 	if (!strcmp(how, "write") && argc > 3)
 		return put(argv[2], argv[3]);
+	if (!strcmp(how, "die-of-qemu") && argc > 2)
+		return die_of_qemu(argv[2]);
 	if (!strcmp(how, "panic"))
 		return put("/proc/sysrq-trigger", "c");
 	return 1;
