@@ -278,9 +278,11 @@ follow_report()
 	done <"$temp/report"
 }
 
-# What the console said at the end; of a kernel that died, from the first line of its complaint on.
+# What tests say has failed in them, and what the console said at the end; of a kernel that died, from
+# the first line of its complaint on.
 show_console()
 {
+	grep -a -B 8 '^not ok' "$temp/console" | tr -d '\r' | sed 's/^/#   /' || :
 	echo "# the end of the console:"
 	from=
 	if [ -z "$verdict" ]; then
