@@ -50,9 +50,9 @@ static size_t copy_mapped(const struct copy *c, char *hva, char *buf, size_t len
 	if (c->checked)
 		return vas_read_checked(buf, hva, len);
 	if (c->prot == VAS_PROT_WRITE)
-		memcpy(hva, buf, len);
+		vas_copy_bytes(hva, buf, len);
 	else
-		memcpy(buf, hva, len);
+		vas_copy_bytes(buf, hva, len);
 	return len;
 }
 

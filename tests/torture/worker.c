@@ -158,7 +158,7 @@ static void hold_map(struct worker *w)
 		return;
 	}
 	mapped = vas_mapping_addr(mapping);
-	memcpy(pages, mapped, nr * PAGE);
+	vas_copy_bytes(pages, mapped, nr * PAGE);
 	check_pages(w, "map", pages, nr);
 	while (looks-- && vas_mapping_request(mapping) == VAS_REQUEST_NONE)
 		check_map(w, mapped, pages, nr);
