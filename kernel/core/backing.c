@@ -16,7 +16,8 @@
 #include "../compat/compat.h"
 #include "view.h"
 
-#define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define SEALS_NEEDED	 (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define SEALS_NO_WRITING (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 
 static enum vas_backing_kind kind_of(const struct inode *inode)
 {
@@ -64,6 +65,24 @@ static void describe(struct vas_backing *backing, struct file *file)
 		backing->shift = huge_page_shift(hstate_inode(inode));
 }
 
+/* Pages are written without asking the file: what it does not allow is not to be done. */
+static struct file *open_again(struct file *file, bool readonly)
+{
+	struct file *again;
+	int err;
+
+	again = dentry_open(&file->f_path, (readonly ? O_RDONLY : O_RDWR) | O_LARGEFILE | O_CLOEXEC,
+			    current_cred());
+	if (IS_ERR(again) || readonly)
+		return again;
+	err = mapping_map_writable(again->f_mapping);
+	if (err) {
+		fput(again);
+		return ERR_PTR(err);
+	}
+	return again;
+}
+
 /**
  * vas_backing_open - open a file again, for us alone
  * @backing: filled in
@@ -71,21 +90,22 @@ static void describe(struct vas_backing *backing, struct file *file)
  * @flags: VAS_OPEN_*
  *
  * An fd that came over a socket or a fork shares its open file description, and with it its locks,
- * with the sender; hence one of our own. May sleep.
+ * with the sender; hence one of our own. It is read-only if @file cannot be written, or is sealed
+ * against that. May sleep.
  *
  * Return: 0; -EBADF: @file cannot be read; -EINVAL: not a regular file; -EPERM: VAS_OPEN_SEALED,
- * and it is not; or what opening said.
+ * and it is not, or it is being sealed now; or what opening said.
  */
 int vas_backing_open(struct vas_backing *backing, struct file *file, u32 flags)
 {
-	bool readonly = flags & VAS_OPEN_READONLY || !(file->f_mode & FMODE_WRITE);
+	bool readonly = flags & VAS_OPEN_READONLY || !(file->f_mode & FMODE_WRITE) ||
+			vas_file_seals(file) & SEALS_NO_WRITING;
 	int err;
 
 	err = check_file(file, flags);
 	if (err)
 		return err;
-	file = dentry_open(&file->f_path, (readonly ? O_RDONLY : O_RDWR) | O_LARGEFILE | O_CLOEXEC,
-			   current_cred());
+	file = open_again(file, readonly);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	describe(backing, file);
@@ -94,9 +114,17 @@ int vas_backing_open(struct vas_backing *backing, struct file *file, u32 flags)
 
 void vas_backing_close(struct vas_backing *backing)
 {
-	if (backing->file)
-		fput(backing->file);
+	if (!backing->file)
+		return;
+	if (!vas_backing_is_readonly(backing))
+		mapping_unmap_writable(backing->file->f_mapping);
+	fput(backing->file);
 	backing->file = NULL;
+}
+
+bool vas_backing_is_readonly(const struct vas_backing *backing)
+{
+	return !(backing->file->f_mode & FMODE_WRITE);
 }
 
 /* The file is the one that the table means: device and inode as stat(2) shows them, and size. */
@@ -246,7 +274,8 @@ void vas_segment_put(struct vas_segment *segment)
  * @vas: the binding
  * @fd: of the calling process; its file is opened again
  *
- * Until then the regions in it are there, but out of reach (-ENXIO). May sleep.
+ * Until then the regions in it are there, but out of reach (-ENXIO). If @fd cannot be written, or
+ * is sealed against that, they can only be read, whatever the layout says. May sleep.
  *
  * Return: the number of the backing; -ENOENT: the layout has none that is this file; -EEXIST: it is
  * available already; -EBADF and others: as from opening it.
