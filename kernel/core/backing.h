@@ -8,6 +8,7 @@
 #include <vas/format.h>
 
 struct file;
+struct mem_cgroup;
 struct vas;
 
 enum vas_backing_kind {
@@ -23,12 +24,15 @@ enum vas_backing_kind {
  * @kind: by what means pages are found
  * @shift: log2 of the page size
  * @size: the file's size when it was opened; sealed, unless @kind is VAS_BACKING_OTHER
+ * @memcg: of the process that opened it, which pays for what is allocated on its behalf: other
+ *	threads are the kernel's, for whom nobody pays
  */
 struct vas_backing {
 	struct file *file;
 	enum vas_backing_kind kind;
 	unsigned int shift;
 	u64 size;
+	struct mem_cgroup *memcg;
 };
 
 /**

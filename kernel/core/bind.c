@@ -353,6 +353,7 @@ static int take_backing(struct vas *vas, u32 number, const struct vas_backing *b
 		place->kind = backing->kind;
 		place->shift = backing->shift;
 		place->size = backing->size;
+		place->memcg = backing->memcg;
 		/* Pairs with entry_flags() in view.c. */
 		smp_store_release(&place->file, backing->file);
 		err = 0;

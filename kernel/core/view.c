@@ -2,6 +2,7 @@
 #include "view.h"
 
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -135,8 +136,10 @@ static struct vas_view *build_current(struct vas *vas)
 
 static int rebuild_locked(struct vas *vas)
 {
+	struct mem_cgroup *caller = set_active_memcg(vas->backings[0].memcg);
 	struct vas_view *old, *view = build_current(vas);
 
+	set_active_memcg(caller);
 	if (IS_ERR(view))
 		return PTR_ERR(view);
 	vas_count(VAS_COUNT_VIEWS, 1);
