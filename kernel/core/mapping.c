@@ -3,6 +3,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include <linux/vas.h>
@@ -96,6 +97,8 @@ static int pin_pages(struct vas_mapping *mapping)
 			return nr;
 		gpa += nr;
 		left -= nr;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
 	return 0;
