@@ -43,11 +43,12 @@ static int transfer(int fd, struct disk_io io)
 	return 0;
 }
 
+/* A device's sectors may be larger than a guest's: then it takes none in part (EINVAL). */
 static int punch(int fd, const struct disk_io *io, int mode)
 {
-	return fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)io->offset, (off_t)io->len) ?
-		       -errno :
-		       0;
+	if (!fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)io->offset, (off_t)io->len))
+		return 0;
+	return errno == EINVAL ? -EOPNOTSUPP : -errno;
 }
 
 /* What is allowed to be no more than a hint: a file that has no holes is left as it is. */

@@ -87,7 +87,7 @@ static bool finish(struct disk_queue *queue, struct disk_io *io, int result)
 	if (result == -EINTR || result == -EAGAIN)
 		return submit(queue, io);
 	io->err = moves && !result ? -EIO : result < 0 ? result : 0;
-	if (io->err == -EOPNOTSUPP && !moves)
+	if ((io->err == -EOPNOTSUPP || io->err == -EINVAL) && !moves)
 		io->err = disk_do(queue->disk, io);
 	return true;
 }

@@ -8,6 +8,8 @@
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
 #include <linux/magic.h>
+#include <linux/memcontrol.h>
+#include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
 
 #include <linux/vas.h>
@@ -16,7 +18,8 @@
 #include "../compat/compat.h"
 #include "view.h"
 
-#define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define SEALS_NEEDED	 (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define SEALS_NO_WRITING (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 
 static enum vas_backing_kind kind_of(const struct inode *inode)
 {
@@ -59,9 +62,28 @@ static void describe(struct vas_backing *backing, struct file *file)
 	backing->file = file;
 	backing->size = i_size_read(inode);
 	backing->kind = kind_of(inode);
+	backing->memcg = get_mem_cgroup_from_mm(current->mm);
 	backing->shift = PAGE_SHIFT;
 	if (backing->kind == VAS_BACKING_HUGETLB)
 		backing->shift = huge_page_shift(hstate_inode(inode));
+}
+
+/* Pages are written without asking the file: what it does not allow is not to be done. */
+static struct file *open_again(struct file *file, bool readonly)
+{
+	struct file *again;
+	int err;
+
+	again = dentry_open(&file->f_path, (readonly ? O_RDONLY : O_RDWR) | O_LARGEFILE | O_CLOEXEC,
+			    current_cred());
+	if (IS_ERR(again) || readonly)
+		return again;
+	err = mapping_map_writable(again->f_mapping);
+	if (err) {
+		fput(again);
+		return ERR_PTR(err);
+	}
+	return again;
 }
 
 /**
@@ -71,21 +93,22 @@ static void describe(struct vas_backing *backing, struct file *file)
  * @flags: VAS_OPEN_*
  *
  * An fd that came over a socket or a fork shares its open file description, and with it its locks,
- * with the sender; hence one of our own. May sleep.
+ * with the sender; hence one of our own. It is read-only if @file cannot be written, or is sealed
+ * against that. May sleep.
  *
  * Return: 0; -EBADF: @file cannot be read; -EINVAL: not a regular file; -EPERM: VAS_OPEN_SEALED,
- * and it is not; or what opening said.
+ * and it is not, or it is being sealed now; or what opening said.
  */
 int vas_backing_open(struct vas_backing *backing, struct file *file, u32 flags)
 {
-	bool readonly = flags & VAS_OPEN_READONLY || !(file->f_mode & FMODE_WRITE);
+	bool readonly = flags & VAS_OPEN_READONLY || !(file->f_mode & FMODE_WRITE) ||
+			vas_file_seals(file) & SEALS_NO_WRITING;
 	int err;
 
 	err = check_file(file, flags);
 	if (err)
 		return err;
-	file = dentry_open(&file->f_path, (readonly ? O_RDONLY : O_RDWR) | O_LARGEFILE | O_CLOEXEC,
-			   current_cred());
+	file = open_again(file, readonly);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	describe(backing, file);
@@ -94,9 +117,18 @@ int vas_backing_open(struct vas_backing *backing, struct file *file, u32 flags)
 
 void vas_backing_close(struct vas_backing *backing)
 {
-	if (backing->file)
-		fput(backing->file);
+	if (!backing->file)
+		return;
+	if (!vas_backing_is_readonly(backing))
+		mapping_unmap_writable(backing->file->f_mapping);
+	fput(backing->file);
+	mem_cgroup_put(backing->memcg);
 	backing->file = NULL;
+}
+
+bool vas_backing_is_readonly(const struct vas_backing *backing)
+{
+	return !(backing->file->f_mode & FMODE_WRITE);
 }
 
 /* The file is the one that the table means: device and inode as stat(2) shows them, and size. */
@@ -109,13 +141,10 @@ bool vas_backing_is(const struct vas_backing *backing, const struct vas_backing_
 	       entry->size <= backing->size && entry->page_size == 1ull << backing->shift;
 }
 
-/* Through the file: holes read as zeros and stay holes, pages that are swapped out come back. */
-int vas_backing_read(const struct vas_backing *backing, u64 offset, void *buf, size_t len)
+static int read_file(struct file *file, loff_t pos, void *buf, size_t len)
 {
-	loff_t pos = offset;
-
 	while (len) {
-		ssize_t nr = kernel_read(backing->file, buf, len, &pos);
+		ssize_t nr = kernel_read(file, buf, len, &pos);
 
 		if (nr <= 0)
 			return -EIO;
@@ -125,12 +154,10 @@ int vas_backing_read(const struct vas_backing *backing, u64 offset, void *buf, s
 	return 0;
 }
 
-int vas_backing_write(const struct vas_backing *backing, u64 offset, const void *buf, size_t len)
+static int write_file(struct file *file, loff_t pos, const void *buf, size_t len)
 {
-	loff_t pos = offset;
-
 	while (len) {
-		ssize_t nr = kernel_write(backing->file, buf, len, &pos);
+		ssize_t nr = kernel_write(file, buf, len, &pos);
 
 		if (nr <= 0)
 			return -EIO;
@@ -138,6 +165,25 @@ int vas_backing_write(const struct vas_backing *backing, u64 offset, const void 
 		len -= nr;
 	}
 	return 0;
+}
+
+/* Through the file: holes read as zeros and stay holes, pages that are swapped out come back. */
+int vas_backing_read(const struct vas_backing *backing, u64 offset, void *buf, size_t len)
+{
+	struct mem_cgroup *old = set_active_memcg(backing->memcg);
+	int err = read_file(backing->file, offset, buf, len);
+
+	set_active_memcg(old);
+	return err;
+}
+
+int vas_backing_write(const struct vas_backing *backing, u64 offset, const void *buf, size_t len)
+{
+	struct mem_cgroup *old = set_active_memcg(backing->memcg);
+	int err = write_file(backing->file, offset, buf, len);
+
+	set_active_memcg(old);
+	return err;
 }
 
 static struct folio *find_folio(const struct vas_backing *backing, u64 offset)
@@ -156,17 +202,28 @@ static struct folio *read_shmem(const struct vas_backing *backing, u64 offset)
 {
 	struct page *page = shmem_read_mapping_page(backing->file->f_mapping, offset >> PAGE_SHIFT);
 
-	return IS_ERR(page) ? NULL : page_folio(page);
+	return IS_ERR(page) ? ERR_CAST(page) : page_folio(page);
 }
 
 /* Have hugetlbfs allocate the page, which uses what an mmap of the file has reserved. */
 static struct folio *alloc_hugetlb(const struct vas_backing *backing, u64 offset)
 {
 	u64 size = 1ull << backing->shift;
+	int err;
 
-	if (vfs_fallocate(backing->file, FALLOC_FL_KEEP_SIZE, offset & ~(size - 1), size))
-		return NULL;
-	return find_folio(backing, offset);
+	err = vfs_fallocate(backing->file, FALLOC_FL_KEEP_SIZE, offset & ~(size - 1), size);
+	return err ? ERR_PTR(err) : find_folio(backing, offset);
+}
+
+static struct folio *alloc_folio(const struct vas_backing *backing, u64 offset)
+{
+	struct mem_cgroup *old = set_active_memcg(backing->memcg);
+	struct folio *folio;
+
+	folio = backing->kind == VAS_BACKING_SHMEM ? read_shmem(backing, offset) :
+						     alloc_hugetlb(backing, offset);
+	set_active_memcg(old);
+	return folio;
 }
 
 /* The folio that holds offset, referenced, whatever it takes. */
@@ -182,9 +239,10 @@ static int make_folio(const struct vas_backing *backing, u64 offset, u32 flags,
 		return -EAGAIN;
 	if (!(flags & VAS_SEGMENT_ALLOC))
 		return -ENODATA;
-	*folio = backing->kind == VAS_BACKING_SHMEM ? read_shmem(backing, offset) :
-						      alloc_hugetlb(backing, offset);
-	return *folio ? 0 : -EIO;
+	*folio = alloc_folio(backing, offset);
+	if (IS_ERR_OR_NULL(*folio))
+		return PTR_ERR(*folio) == -ENOMEM ? -ENOMEM : -EIO;
+	return 0;
 }
 
 /* How much of the folio is good from at on; 0: memory that has failed. */
@@ -210,8 +268,9 @@ static u64 healthy_len(const struct vas_backing *backing, struct folio *folio, u
  * May sleep, unless VAS_SEGMENT_ATOMIC.
  *
  * Return: 0; -ENODATA: not in memory, most likely a hole (read it through the file, or pass
- * VAS_SEGMENT_ALLOC); -EAGAIN: the same, with VAS_SEGMENT_ATOMIC; -EIO: no memory, beyond the end,
- * or bad memory; -EOPNOTSUPP: a file whose pages are not for us.
+ * VAS_SEGMENT_ALLOC); -EAGAIN: the same, with VAS_SEGMENT_ATOMIC; -ENOMEM: no memory, or no more
+ * for the cgroup of who opened the file; -EIO: beyond the end, or bad memory; -EOPNOTSUPP: a file
+ * whose pages are not for us.
  */
 int vas_segment_get(const struct vas_backing *backing, u64 offset, u64 len, u32 flags,
 		    struct vas_segment *segment)
@@ -246,7 +305,8 @@ void vas_segment_put(struct vas_segment *segment)
  * @vas: the binding
  * @fd: of the calling process; its file is opened again
  *
- * Until then the regions in it are there, but out of reach (-ENXIO). May sleep.
+ * Until then the regions in it are there, but out of reach (-ENXIO). If @fd cannot be written, or
+ * is sealed against that, they can only be read, whatever the layout says. May sleep.
  *
  * Return: the number of the backing; -ENOENT: the layout has none that is this file; -EEXIST: it is
  * available already; -EBADF and others: as from opening it.

@@ -8,6 +8,7 @@
 #include <vas/format.h>
 
 struct file;
+struct mem_cgroup;
 struct vas;
 
 enum vas_backing_kind {
@@ -18,16 +19,20 @@ enum vas_backing_kind {
 
 /**
  * struct vas_backing - an open file that holds guest memory
- * @file: an open file description of our own; NULL: not available
+ * @file: an open file description of our own; NULL: not available. One that can be written stands
+ *	against F_SEAL_WRITE, as a map would
  * @kind: by what means pages are found
  * @shift: log2 of the page size
  * @size: the file's size when it was opened; sealed, unless @kind is VAS_BACKING_OTHER
+ * @memcg: of the process that opened it, which pays for what is allocated on its behalf: other
+ *	threads are the kernel's, for whom nobody pays
  */
 struct vas_backing {
 	struct file *file;
 	enum vas_backing_kind kind;
 	unsigned int shift;
 	u64 size;
+	struct mem_cgroup *memcg;
 };
 
 /**
@@ -45,12 +50,13 @@ struct vas_segment {
 #define VAS_SEGMENT_ALLOC  1u /* fill a hole */
 #define VAS_SEGMENT_ATOMIC 2u /* do not sleep */
 
-#define VAS_OPEN_READONLY 1u /* do not ask for write access, even if the file has it */
+#define VAS_OPEN_READONLY 1u /* not to be written, even if the file can be */
 #define VAS_OPEN_SEALED	  2u /* only if it cannot shrink, grow, or lose its seals */
 
 unsigned int vas_file_seals(const struct file *file);
 int vas_backing_open(struct vas_backing *backing, struct file *file, u32 flags);
 void vas_backing_close(struct vas_backing *backing);
+bool vas_backing_is_readonly(const struct vas_backing *backing);
 bool vas_backing_is(const struct vas_backing *backing, const struct vas_backing_entry *entry);
 int vas_backing_read(const struct vas_backing *backing, u64 offset, void *buf, size_t len);
 int vas_backing_write(const struct vas_backing *backing, u64 offset, const void *buf, size_t len);

@@ -3,7 +3,6 @@
  * Binding: from an fd of which nothing is known to a file that was checked. Each step below has its
  * undo in vas_put() and, in reverse, at the end of init_binding().
  */
-#include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -23,8 +22,6 @@
 
 /* Not VAS_FEATURE_RAM_APART: backing 0 is one file here. */
 #define FEATURES_KNOWN 0
-
-#define SEALS_NO_WRITING (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 
 static int read_superblock(struct vas *vas)
 {
@@ -53,8 +50,7 @@ static int open_file(struct vas *vas, struct file *file)
 	err = vas_backing_open(&vas->backings[0], file, VAS_OPEN_SEALED);
 	if (err)
 		return err;
-	vas->readonly = !(vas->backings[0].file->f_mode & FMODE_WRITE) ||
-			vas_file_seals(file) & SEALS_NO_WRITING;
+	vas->readonly = vas_backing_is_readonly(&vas->backings[0]);
 	err = read_superblock(vas);
 	if (err)
 		vas_backing_close(&vas->backings[0]);
@@ -357,6 +353,7 @@ static int take_backing(struct vas *vas, u32 number, const struct vas_backing *b
 		place->kind = backing->kind;
 		place->shift = backing->shift;
 		place->size = backing->size;
+		place->memcg = backing->memcg;
 		/* Pairs with entry_flags() in view.c. */
 		smp_store_release(&place->file, backing->file);
 		err = 0;

@@ -2,6 +2,8 @@
 /* Maps: the vmap of 2009, pinned, seen by everybody, and given back on request. */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include <linux/vas.h>
@@ -95,6 +97,8 @@ static int pin_pages(struct vas_mapping *mapping)
 			return nr;
 		gpa += nr;
 		left -= nr;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
 	return 0;
@@ -228,6 +232,7 @@ static int init_mapping(struct vas_mapping *mapping)
 int vas_mapping_create(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_mapping **result)
 {
 	struct vas_mapping *mapping;
+	struct mem_cgroup *caller;
 	int err;
 
 	if (flags & ~(VAS_MAPPING_WRITE | VAS_MAPPING_MARKS | VAS_MAPPING_PAGES))
@@ -245,7 +250,9 @@ int vas_mapping_create(struct vas *vas, u64 gpa, u64 len, u32 flags, struct vas_
 	mapping->flags = flags;
 	mapping->pin = VAS_NO_ENTRY;
 	vas_invalidate_begin(mapping);
+	caller = set_active_memcg(vas->backings[0].memcg);
 	err = init_mapping(mapping);
+	set_active_memcg(caller);
 	if (err) {
 		vas_invalidate_end();
 		vas_mapping_put(mapping);

@@ -2,6 +2,7 @@
 #include "view.h"
 
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -48,6 +49,12 @@ static int room(struct vas_generation *g)
 	return g->regions ? 0 : -ENOMEM;
 }
 
+/* Of a local region it is the vas's own; of a file that is not there yet nobody can say. */
+static bool is_file_readonly(const struct vas_backing *backing)
+{
+	return smp_load_acquire(&backing->file) && vas_backing_is_readonly(backing);
+}
+
 static u32 entry_flags(struct vas *vas, const struct vas_region_entry *region,
 		       const struct vas_backing_entry *backings)
 {
@@ -57,7 +64,7 @@ static u32 entry_flags(struct vas *vas, const struct vas_region_entry *region,
 
 	if (region->flags & VAS_REGION_READONLY)
 		flags |= VAS_REGION_MAP_ROM;
-	if (!vas->readonly && !(region->flags & VAS_REGION_READONLY))
+	if (!vas->readonly && !(region->flags & VAS_REGION_READONLY) && !is_file_readonly(backing))
 		flags |= VAS_REGION_MAP_WRITABLE;
 	if (region->flags & VAS_REGION_LOCAL)
 		return vas_local_find(vas, region) ? flags | VAS_REGION_MAP_REACHABLE : flags;
@@ -129,8 +136,10 @@ static struct vas_view *build_current(struct vas *vas)
 
 static int rebuild_locked(struct vas *vas)
 {
+	struct mem_cgroup *caller = set_active_memcg(vas->backings[0].memcg);
 	struct vas_view *old, *view = build_current(vas);
 
+	set_active_memcg(caller);
 	if (IS_ERR(view))
 		return PTR_ERR(view);
 	vas_count(VAS_COUNT_VIEWS, 1);

@@ -189,9 +189,9 @@ TEST(a_range_becomes_zeroes)
 }
 
 /* A block device on this file. It goes with its last user. */
-static int open_loop(int file)
+static int open_loop(int file, uint32_t sector_size)
 {
-	struct loop_config config = { .fd = (uint32_t)file, .block_size = 512 };
+	struct loop_config config = { .fd = (uint32_t)file, .block_size = sector_size };
 	int fd, control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	char path[32];
 
@@ -206,10 +206,10 @@ static int open_loop(int file)
 	return fd;
 }
 
-static void open_block_device(struct guest *g)
+static void open_block_device(struct guest *g, uint32_t sector_size)
 {
 	guest_init(g, 0);
-	g->file = open_loop(g->file);
+	g->file = open_loop(g->file, sector_size);
 	close(g->blk);
 	g->blk = open("/dev/vas_blk", O_RDWR | O_CLOEXEC);
 	CHECK_OK(blk_open(g, ZEROES));
@@ -225,7 +225,7 @@ TEST(a_block_device_is_a_disk_as_well)
 	char found[4096];
 	struct guest g;
 
-	open_block_device(&g);
+	open_block_device(&g, 512);
 	becomes_zeroes(&g, VIRTIO_BLK_T_DISCARD, 8, 16, 0);
 	becomes_zeroes(&g, VIRTIO_BLK_T_DISCARD, 3, most, 0);
 	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 8, 16, unmap);
@@ -235,6 +235,20 @@ TEST(a_block_device_is_a_disk_as_well)
 	CHECK_EQ(request(&g, VIRTIO_BLK_T_FLUSH, 0, (struct part){ 0 }, 0, NULL), VIRTIO_BLK_S_OK);
 	CHECK_EQ(pread(g.file, found, sizeof(found), 8 * 512), sizeof(found));
 	CHECK_MEM(found, g.ram + DATA, sizeof(found));
+}
+
+/* The guest is told of sectors of 512 bytes. */
+TEST(a_block_device_may_have_larger_sectors)
+{
+	const uint32_t unmap = VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	struct guest g;
+
+	open_block_device(&g, 4096);
+	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 8, 16, 0);
+	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 3, 16, 0);
+	becomes_zeroes(&g, VIRTIO_BLK_T_WRITE_ZEROES, 8, 3, unmap);
+	becomes_zeroes(&g, VIRTIO_BLK_T_DISCARD, 8, 16, 0);
+	CHECK_EQ(request_range(&g, VIRTIO_BLK_T_DISCARD, 3, 16, 0), VIRTIO_BLK_S_OK);
 }
 
 TEST(what_the_driver_has_not_accepted_is_not_done)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* Copies from every context, over every kind of border. */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -299,5 +301,56 @@ TEST(a_second_file_is_reached_once_its_fd_is_there)
 	CHECK_OK(device_write(device, 2 * MIB, &word, 8, NULL));
 	word = 0;
 	CHECK_EQ(pread(fd, &word, 8, PAGE), 8);
+	CHECK_EQ(word, 5);
+}
+
+/* A module's writes ask no file, nor anybody's page tables. */
+TEST(a_second_file_that_cannot_be_written_is_only_read)
+{
+	struct vas *vas = device_vas(LIMIT, MIB, 0);
+	int fd = device_add_file(vas, 2 * MIB, MIB), device = device_bound(vas_fd(vas)), readonly;
+	struct vas_test_copy way = { .flags = VAS_TEST_CACHED };
+	uint64_t word = 5;
+	char path[32];
+	uint32_t id;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	readonly = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK_EQ(device_offer(device, readonly), 1);
+	CHECK_EQ(device_write(device, 2 * MIB, &word, 8, NULL), -EACCES);
+	CHECK_EQ(copy_to(device, &way, 2 * MIB, &word, 8), -EACCES);
+	CHECK_EQ(device_map(device, 2 * MIB, PAGE, VAS_MAPPING_WRITE, &id), -EACCES);
+	CHECK_OK(device_map(device, 2 * MIB, PAGE, 0, &id));
+	CHECK_OK(device_read(device, 2 * MIB, &word, 8, NULL));
+	CHECK_EQ(word, 0);
+}
+
+/* Sealed, others trust it. */
+TEST(a_second_file_is_sealed_against_modules_as_well)
+{
+	struct vas *vas = device_vas(LIMIT, MIB, 0);
+	int fd = memfd_create("more", MFD_CLOEXEC | MFD_ALLOW_SEALING), vas_file, device;
+	struct vas_region region = { .gpa = 2 * MIB, .size = MIB };
+	uint64_t word = 5, id;
+
+	CHECK_OK(ftruncate(fd, MIB));
+	region.backing = vas_backing_add(vas, fd);
+	CHECK_EQ(region.backing, 1);
+	CHECK_OK(vas_region_add(vas, &region, &id));
+	vas_file = dup(vas_fd(vas));
+	device = device_bound(vas_file);
+	CHECK_EQ(device_offer(device, fd), 1);
+	CHECK_OK(device_write(device, 2 * MIB, &word, 8, NULL));
+	/* Then nobody else has it mapped. */
+	vas_unbind(vas);
+	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	CHECK_EQ(errno, EBUSY);
+	CHECK_OK(device_write(device, 2 * MIB, &word, 8, NULL));
+	close(device);
+	CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+	device = device_bound(vas_file);
+	CHECK_EQ(device_offer(device, fd), 1);
+	CHECK_EQ(device_write(device, 2 * MIB, &word, 8, NULL), -EACCES);
+	CHECK_OK(device_read(device, 2 * MIB, &word, 8, NULL));
 	CHECK_EQ(word, 5);
 }

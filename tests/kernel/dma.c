@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas_dma.ko: a device reads and writes guest memory. It takes 0.1 s a transfer, so there are few. */
+#include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -94,4 +97,48 @@ TEST(a_device_is_kept_out_of_holes_and_rom)
 	CHECK_EQ(dma_copy(dma, vas, 0, 2 * MIB, 2), -EACCES);
 	CHECK_EQ(dma_copy(dma, vas, 0, 0, 0), -EINVAL);
 	CHECK_OK(dma_copy(dma, vas, 2 * MIB, 0, 2));
+}
+
+#define DRIVER "/sys/bus/pci/drivers/vas_dma"
+
+static void find_device(char address[16])
+{
+	DIR *folder = opendir(DRIVER);
+	struct dirent *entry;
+
+	CHECK(folder);
+	do {
+		entry = readdir(folder);
+		CHECK(entry);
+	} while (strncmp(entry->d_name, "0000:", 5));
+	snprintf(address, 16, "%.15s", entry->d_name);
+	closedir(folder);
+}
+
+static void tell_driver(const char *file, const char *address)
+{
+	int fd = open(file, O_WRONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0);
+	CHECK_EQ(write(fd, address, strlen(address)), strlen(address));
+	close(fd);
+}
+
+TEST(a_device_may_go_while_its_file_is_open)
+{
+	int dma = dma_open(), again;
+	char address[16];
+	struct vas *vas;
+
+	vas = device_vas(64 * MIB, MIB, 0);
+	find_device(address);
+	tell_driver(DRIVER "/unbind", address);
+	CHECK_EQ(dma_copy(dma, vas, 0, PAGE, 2), -ENODEV);
+	tell_driver(DRIVER "/bind", address);
+	/* That is another one. */
+	CHECK_EQ(dma_copy(dma, vas, 0, PAGE, 2), -ENODEV);
+	again = dma_open();
+	CHECK_OK(dma_copy(again, vas, 0, PAGE, 2));
+	close(dma);
+	CHECK_OK(dma_copy(again, vas, 0, PAGE, 2));
 }

@@ -2,7 +2,10 @@
 /* Long-lived maps of modules: shared, seen, asked for, given back. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/harness_hugetlb.h"
@@ -222,4 +225,40 @@ TEST(all_pins_are_given_back)
 	CHECK_EQ(nr_pins(vas), before + nr);
 	close(device);
 	CHECK_EQ(nr_pins(vas), before);
+}
+
+static uint64_t bytes_of(int fd)
+{
+	struct stat stat;
+
+	CHECK_OK(fstat(fd, &stat));
+	return (uint64_t)stat.st_blocks * 512;
+}
+
+static int has_begun(void *fd)
+{
+	return bytes_of(*(int *)fd) >= MIB;
+}
+
+/* A large hole is filled for a map: whoever is killed meanwhile, perhaps for memory, stops. */
+TEST(who_is_killed_maps_no_further)
+{
+	uint64_t ram = 512 * MIB;
+	struct vas *vas = device_vas(2 * ram, ram, 0);
+	int fd = vas_fd(vas), status;
+	pid_t child = fork();
+
+	CHECK(child >= 0);
+	if (!child) {
+		uint32_t id;
+
+		_exit(device_map(device_bound(fd), 0, ram, 0, &id) != 0);
+	}
+	test_wait(has_begun, &fd, TEST_HANG_MS);
+	CHECK_OK(kill(child, SIGKILL));
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status))
+		test_skip("it was done too soon");
+	test_note("%llu MiB", (unsigned long long)(bytes_of(fd) / MIB));
+	CHECK(bytes_of(fd) < ram);
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* vas_net.ko: the test is the guest's driver, and a program of the host that uses the interface. */
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -480,6 +482,31 @@ TEST(a_guest_that_takes_no_segments_gets_none)
 		nr += elem.len - (uint32_t)HEADER_LEN - HEADERS;
 	}
 	CHECK_EQ(nr, 10000 - HEADERS);
+}
+
+static int host_sends_segments(struct net_guest *g)
+{
+	struct ethtool_value value = { .cmd = ETHTOOL_GTSO };
+	struct ifreq ifreq = { .ifr_data = (void *)&value };
+
+	memcpy(ifreq.ifr_name, g->name, sizeof(g->name));
+	CHECK_OK(ioctl(g->sock, SIOCETHTOOL, &ifreq));
+	return !!value.data;
+}
+
+TEST(what_a_driver_has_turned_off_is_on_for_the_next_one)
+{
+	uint64_t offloads = 0, features = TSO | VERSION_1;
+	struct net_guest g;
+
+	net_guest_init(&g, TSO);
+	CHECK(host_sends_segments(&g));
+	CHECK_OK(ioctl(g.net, VAS_NET_SET_OFFLOADS, &offloads));
+	CHECK(!host_sends_segments(&g));
+	net_guest_stop(&g, 0);
+	net_guest_stop(&g, 1);
+	CHECK_OK(ioctl(g.net, VAS_NET_SET_FEATURES, &features));
+	CHECK(host_sends_segments(&g));
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */

@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* What modules pin counts as pinned by the process that bound, and stays within its limit. */
+/*
+ * What modules pin counts as pinned by the process that bound, and stays within its limit. What
+ * they allocate for the guest counts as the memory of that process's cgroup.
+ */
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -182,4 +191,99 @@ TEST(a_pin_that_a_peer_forges_leaves_nothing_pinned)
 	CHECK_EQ(device_counter("log_pages"), 0);
 	CHECK_OK(device_unbind(device));
 	CHECK_EQ(pinned(), 0);
+}
+
+/* ---- memory that is allocated ------------------------------------------------------------- */
+
+#define CGROUPS "/tmp/cgroups"
+#define CGROUP	CGROUPS "/pinning"
+
+static int put_text(const char *file, const char *text)
+{
+	int fd = open(file, O_WRONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+/* This process is in a cgroup of its own from now on, whose memory is counted. */
+static void enter_cgroup(void)
+{
+	mkdir(CGROUPS, 0700);
+	if (mount("cgroup2", CGROUPS, "cgroup2", 0, NULL) && errno != EBUSY)
+		test_skip("no cgroups");
+	if (put_text(CGROUPS "/cgroup.subtree_control", "+memory"))
+		test_skip("no cgroups with memory");
+	CHECK(!mkdir(CGROUP, 0700) || errno == EEXIST);
+	CHECK_OK(put_text(CGROUP "/cgroup.procs", "0"));
+}
+
+static void leave_cgroup(void)
+{
+	CHECK_OK(put_text(CGROUPS "/cgroup.procs", "0"));
+}
+
+static long bytes_in_cgroup(void)
+{
+	char text[32] = "";
+	int fd = open(CGROUP "/memory.current", O_RDONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0);
+	CHECK(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return atol(text);
+}
+
+static void fill_by(int device, uint32_t context, uint64_t gpa)
+{
+	static char bytes[4 * MIB];
+	struct vas_test_copy copy = {
+		.gpa = gpa, .len = sizeof(bytes), .flags = VAS_TEST_WRITE, .context = context
+	};
+	long before;
+
+	memset(bytes, 5, sizeof(bytes));
+	before = bytes_in_cgroup();
+	CHECK_OK(device_copy_in(device, &copy, bytes, NULL));
+	test_note("context %u: %ld bytes", context, bytes_in_cgroup() - before);
+	CHECK(bytes_in_cgroup() - before >= (long)sizeof(bytes));
+}
+
+/* By maps of single pages, in no order: most of them. */
+static void fill_by_maps(int device, uint64_t gpa)
+{
+	struct vas_test_load load = { .gpa = gpa, .len = 4 * MIB, .kind = VAS_TEST_LOAD_MAP };
+	long before = bytes_in_cgroup();
+	uint64_t done;
+
+	for (done = 0; done < 2 * load.len / PAGE; load.seed++) {
+		struct vas_test_load_result result;
+
+		CHECK_OK(device_load(device, &load));
+		usleep(100000);
+		result = device_load_stop(device);
+		CHECK_OK(result.err);
+		done += result.done;
+	}
+	test_note("maps: %ld bytes", bytes_in_cgroup() - before);
+	CHECK(bytes_in_cgroup() - before >= (long)load.len / 2);
+}
+
+TEST(guest_memory_that_is_allocated_for_a_module_counts_for_who_bound)
+{
+	struct vas *vas = device_vas(LIMIT, 32 * MIB, 0);
+	int device, file = device_add_file(vas, 64 * MIB, 4 * MIB);
+
+	enter_cgroup();
+	device = device_bound(vas_fd(vas));
+	CHECK(device_offer(device, file) > 0);
+	fill_by(device, VAS_TEST_SELF, 0);
+	fill_by(device, VAS_TEST_KTHREAD, 4 * MIB);
+	fill_by(device, VAS_TEST_WORKQUEUE, 8 * MIB);
+	fill_by(device, VAS_TEST_KTHREAD, 64 * MIB);
+	fill_by_maps(device, 16 * MIB);
+	leave_cgroup();
 }

@@ -235,11 +235,16 @@ static int flush(struct request *request)
 	return !disk->readonly && vfs_fsync(disk->file, 1) ? disk_failed(request) : 0;
 }
 
-/* All that is left at once, which is little: -EOPNOTSUPP: this file, or this device, cannot. */
+/*
+ * All that is left at once, which is little: -EOPNOTSUPP: this file cannot, or not here: a device's
+ * sectors may be larger than a guest's, and then it takes none in part.
+ */
 static int punch(const struct request *request, int mode)
 {
-	return vfs_fallocate(request->disk->file, mode | FALLOC_FL_KEEP_SIZE, request->pos,
-			     request->left);
+	int err = vfs_fallocate(request->disk->file, mode | FALLOC_FL_KEEP_SIZE, request->pos,
+				request->left);
+
+	return err == -EINVAL ? -EOPNOTSUPP : err;
 }
 
 /* What is allowed to be no more than a hint: a file that has no holes is left as it is. */

@@ -12,6 +12,8 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/refcount.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include <linux/vas.h>
@@ -34,17 +36,25 @@
 
 /**
  * struct edu - the device
+ * @refs: open files', and the driver's, from whom the device may be taken before they are closed
  * @lock: one copy at a time
- * @pci: where it is
+ * @pci: where it is; NULL: it is gone, and @registers with it. Under @lock
  * @registers: its first BAR
  * @misc: what user space sees
  */
 struct edu {
+	refcount_t refs;
 	struct mutex lock;
 	struct pci_dev *pci;
 	void __iomem *registers;
 	struct miscdevice misc;
 };
+
+static void edu_put(struct edu *edu)
+{
+	if (refcount_dec_and_test(&edu->refs))
+		kfree(edu);
+}
 
 /* A place in a mapped list. */
 struct cursor {
@@ -121,6 +131,7 @@ out_unmap_from:
 	return err;
 }
 
+/* The lock is held, and the device is there. */
 static int copy(struct edu *edu, struct vas *vas, const struct vas_dma_copy *arg)
 {
 	struct vas_range source = { arg->from, arg->len }, destination = { arg->to, arg->len };
@@ -134,9 +145,7 @@ static int copy(struct edu *edu, struct vas *vas, const struct vas_dma_copy *arg
 	err = vas_sg_map(vas, &destination, 1, VAS_MAPPING_WRITE, &to);
 	if (err)
 		goto out_unmap_from;
-	mutex_lock(&edu->lock);
 	err = map_and_copy(edu, &from, &to, arg->len);
-	mutex_unlock(&edu->lock);
 	vas_sg_unmap(&to);
 out_unmap_from:
 	vas_sg_unmap(&from);
@@ -165,23 +174,39 @@ static long edu_ioctl(struct file *file, unsigned int cmd, unsigned long user)
 	err = vas_bind(arg.vas_fd, &dma_ops, NULL, &vas);
 	if (err)
 		return err;
-	err = copy(edu, vas, &arg);
+	mutex_lock(&edu->lock);
+	err = edu->pci ? copy(edu, vas, &arg) : -ENODEV;
+	mutex_unlock(&edu->lock);
 	vas_put(vas);
 	return err;
 }
 
+/* misc_deregister() waits for who is in here, and lets nobody in after. */
+static int edu_open(struct inode *inode, struct file *file)
+{
+	struct edu *edu = container_of(file->private_data, struct edu, misc);
+
+	refcount_inc(&edu->refs);
+	return 0;
+}
+
+static int edu_release(struct inode *inode, struct file *file)
+{
+	edu_put(container_of(file->private_data, struct edu, misc));
+	return 0;
+}
+
 static const struct file_operations edu_fops = {
 	.owner = THIS_MODULE,
+	.open = edu_open,
+	.release = edu_release,
 	.unlocked_ioctl = edu_ioctl,
 };
 
-static int edu_probe(struct pci_dev *pci, const struct pci_device_id *id)
+static int edu_init(struct edu *edu, struct pci_dev *pci)
 {
-	struct edu *edu = devm_kzalloc(&pci->dev, sizeof(*edu), GFP_KERNEL);
 	int err;
 
-	if (!edu)
-		return -ENOMEM;
 	err = pcim_enable_device(pci);
 	if (err)
 		return err;
@@ -192,6 +217,7 @@ static int edu_probe(struct pci_dev *pci, const struct pci_device_id *id)
 	if (err)
 		return err;
 	pci_set_master(pci);
+	refcount_set(&edu->refs, 1);
 	mutex_init(&edu->lock);
 	edu->pci = pci;
 	edu->misc = (struct miscdevice){ .minor = MISC_DYNAMIC_MINOR,
@@ -201,11 +227,28 @@ static int edu_probe(struct pci_dev *pci, const struct pci_device_id *id)
 	return misc_register(&edu->misc);
 }
 
+static int edu_probe(struct pci_dev *pci, const struct pci_device_id *id)
+{
+	struct edu *edu = kzalloc(sizeof(*edu), GFP_KERNEL);
+	int err;
+
+	if (!edu)
+		return -ENOMEM;
+	err = edu_init(edu, pci);
+	if (err)
+		kfree(edu);
+	return err;
+}
+
 static void edu_remove(struct pci_dev *pci)
 {
 	struct edu *edu = pci_get_drvdata(pci);
 
 	misc_deregister(&edu->misc);
+	mutex_lock(&edu->lock);
+	edu->pci = NULL;
+	mutex_unlock(&edu->lock);
+	edu_put(edu);
 }
 
 static const struct pci_device_id edu_ids[] = {

@@ -168,6 +168,8 @@ static long ioctl_set_features(struct port *port, const void __user *user)
 		return -EBUSY;
 	if (features != port->set.features)
 		port_set_features(port, features);
+	else
+		port_set_offloads(port, features); /* that the one before has turned off */
 	return 0;
 }
 

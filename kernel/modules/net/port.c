@@ -189,6 +189,8 @@ static void init_dev(struct port *port, struct net_device *dev, const struct vas
 	dev->features = dev->hw_features | NETIF_F_HIGHDMA;
 	dev->vlan_features = dev->features;
 	dev->needed_headroom = HEADER_LEN;
+	/* A frame gets its header where it is, and may be kept: its sender has it no more. */
+	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = ETH_MAX_MTU - ETH_HLEN;
 	if (arg->mtu)
