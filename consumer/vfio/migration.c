@@ -107,6 +107,9 @@ int vas_vfio_devices_stop(struct vas_vfio *vfio)
 	int err;
 
 	vfio->is_frozen = 1;
+	/* Those that did not go on after the last freeze stand already. */
+	if (vfio->nr_stopped == vfio->nr_devices)
+		return 0;
 	err = set_state(vfio, vfio->nr_stopped, VFIO_DEVICE_STATE_STOP);
 	if (err) {
 		vas_vfio_devices_resume(vfio);

@@ -533,6 +533,23 @@ TEST(a_device_that_does_not_go_on_stops_the_next_change)
 	vas_destroy(vas);
 }
 
+TEST(a_device_that_does_not_go_on_has_stopped_for_the_next_freeze)
+{
+	struct vas *vas;
+	struct vas_vfio *vfio = attach_devices(&vas, 2);
+
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	fake_type1.refuse_state = 3;
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(fake_type1.nr_running, 0);
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	CHECK_EQ(fake_type1.nr_running, 0);
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(fake_type1.nr_running, 2);
+	vas_vfio_detach(vfio);
+	vas_destroy(vas);
+}
+
 /* The region of the id goes, and other bytes come where a part of it was. */
 static int replace(struct vas *vas, uint64_t id)
 {
