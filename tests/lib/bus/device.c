@@ -297,6 +297,26 @@ TEST(a_thread_serves_what_it_has_offered)
 	end_guest();
 }
 
+/* It is the owner's to save and to hand on: one that is no place in the ring makes no sense there. */
+TEST(a_queue_that_stands_nowhere_needs_a_reset)
+{
+	struct worker worker;
+	uint32_t base = 0;
+
+	make_guest();
+	start_worker(&worker);
+	make_transport();
+	queue.base = UINT16_MAX - 3; /* the worker says seven more */
+	CHECK_OK(server->ops->start(server, 1ull << VIRTIO_F_VERSION_1));
+	CHECK_OK(server->ops->queue_start(server, 2, &queue));
+	test_wait(has_enabled, &worker, TEST_HANG_MS);
+	server->ops->queue_stop(server, 2, &base);
+	CHECK_EQ(base, queue.base);
+	CHECK(__atomic_load_n(&times_told, __ATOMIC_SEQ_CST) & VAS_VIRTIO_NEEDS_RESET);
+	end_worker(&worker);
+	end_guest();
+}
+
 static int refuse_all(struct vas_bus_device *of, void *user, uint64_t iova, uint32_t prot)
 {
 	(void)of, (void)user, (void)iova, (void)prot;
