@@ -261,6 +261,18 @@ static void answer_wrongly(struct fake_back_end *fake, const struct vhost_user_m
 		shutdown(fake->sock, SHUT_RDWR);
 }
 
+static void hold(struct fake_back_end *fake)
+{
+	int is_held = 1;
+
+	while (is_held) {
+		usleep(1000);
+		pthread_mutex_lock(&fake->lock);
+		is_held = fake->fault != FAULT_NONE;
+		pthread_mutex_unlock(&fake->lock);
+	}
+}
+
 static void answer(struct fake_back_end *fake, struct vhost_user_message *message, uint32_t size,
 		   int fd, enum fault fault)
 {
@@ -283,6 +295,10 @@ static void answer(struct fake_back_end *fake, struct vhost_user_message *messag
 		break;
 	case FAULT_LATE_BASE:
 		message->state.num += BASE_LATE;
+		vhost_user_reply(fake->sock, message, size, fd);
+		break;
+	case FAULT_HELD:
+		hold(fake);
 		/* fall through */
 	case FAULT_NONE:
 		vhost_user_reply(fake->sock, message, size, fd);
