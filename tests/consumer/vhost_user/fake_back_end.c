@@ -297,6 +297,10 @@ static void answer(struct fake_back_end *fake, struct vhost_user_message *messag
 		message->state.num += BASE_LATE;
 		vhost_user_reply(fake->sock, message, size, fd);
 		break;
+	case FAULT_DEAF:
+		vhost_user_reply(fake->sock, message, size, fd);
+		hold(fake);
+		break;
 	case FAULT_HELD:
 		hold(fake);
 		/* fall through */
