@@ -161,6 +161,9 @@ static void handle(struct fake_back_end *fake, struct vhost_user_message *messag
 	case VHOST_USER_SET_FEATURES:
 		fake->driver_features = message->u64;
 		return;
+	case VHOST_USER_RESET_DEVICE: /* as it was at first, but for the owner and the memory */
+		fake->driver_features = 0;
+		return;
 	case VHOST_USER_GET_PROTOCOL_FEATURES:
 		return number(message, answer, fake->protocol);
 	case VHOST_USER_GET_QUEUE_NUM:

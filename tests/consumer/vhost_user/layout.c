@@ -469,6 +469,7 @@ TEST(a_reset_leaves_nothing_running)
 	CHECK_EQ(fake_count(&fake, VHOST_USER_RESET_DEVICE), 1);
 	start();
 	SERVE_UNTIL(fake_runs(&fake, 0) && fake_runs(&fake, 1));
+	CHECK_EQ(fake.driver_features, DRIVER_WANTED | 1ull << VHOST_USER_F_PROTOCOL_FEATURES);
 	CHECK_EQ(fake_count(&fake, VHOST_USER_GET_INFLIGHT_FD), 2);
 	finish();
 }
