@@ -199,6 +199,14 @@ static int mmio_call_fd(struct virtio *virtio, uint32_t queue)
 	return ((struct vas_virtio_mmio *)virtio)->irq.fd;
 }
 
+static void mmio_call(struct virtio *virtio, uint32_t queue)
+{
+	struct vas_virtio_mmio *mmio = (struct vas_virtio_mmio *)virtio;
+
+	(void)queue;
+	vas_irq_raise(mmio->transport.vas, mmio->irq.event.id);
+}
+
 /* One address for all, told apart by the value; with VIRTIO_F_NOTIFICATION_DATA by us. */
 static bool mmio_doorbell(struct virtio *virtio, uint32_t queue, struct vas_event *event)
 {
@@ -221,6 +229,7 @@ static void mmio_interrupt(struct virtio *virtio)
 
 static const struct virtio_transport_ops mmio_ops = {
 	.call_fd = mmio_call_fd,
+	.call = mmio_call,
 	.doorbell = mmio_doorbell,
 	.interrupt = mmio_interrupt,
 };

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <vas/consumer.h>
 
 #ifndef VIRTIO_F_NOTIFICATION_DATA
@@ -314,8 +313,8 @@ static void interrupt_all(struct virtio *virtio)
 	uint32_t i;
 
 	for (i = 0; i < virtio->server->nr_queues; i++)
-		if (virtio->queues[i].is_running && virtio->queues[i].setup.call_fd >= 0)
-			eventfd_write(virtio->queues[i].setup.call_fd, 1);
+		if (virtio->queues[i].is_running)
+			virtio->ops->call(virtio, i);
 	virtio->ops->interrupt(virtio); /* the config space is this server's */
 }
 

@@ -36,6 +36,8 @@ struct virtio;
 struct virtio_transport_ops {
 	/* The eventfd by which the server interrupts for this queue, or -1. */
 	int (*call_fd)(struct virtio *virtio, uint32_t queue);
+	/* Interrupt as the server does by it, whatever others have done to that eventfd. */
+	void (*call)(struct virtio *virtio, uint32_t queue);
 	/* Where the guest rings this queue's doorbell. False: nowhere, at present. */
 	bool (*doorbell)(struct virtio *virtio, uint32_t queue, struct vas_event *event);
 	/* Interrupt: something was told. From any thread, without the lock. */

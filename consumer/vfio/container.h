@@ -140,8 +140,9 @@ int vas_vfio_devices_stop(struct vas_vfio *vfio);
 /* Have all that were stopped go on. */
 int vas_vfio_devices_resume(struct vas_vfio *vfio);
 
-/* One more device; the fd is duplicated. */
+/* One more device; the fd is duplicated. And the last one less. */
 int vas_vfio_devices_add(struct vas_vfio *vfio, int device_fd, uint32_t device_id);
+void vas_vfio_devices_drop(struct vas_vfio *vfio);
 
 /* What a region or a map cannot have, in words. */
 int vas_vfio_check_region(const struct vas_vfio *vfio, const struct vfio_iommu_info *info,

@@ -55,10 +55,15 @@ int vas_vfio_devices_init(struct vas_vfio *vfio, const struct vas_vfio_options *
 	return err;
 }
 
+void vas_vfio_devices_drop(struct vas_vfio *vfio)
+{
+	close(vfio->device_fds[--vfio->nr_devices]);
+}
+
 void vas_vfio_devices_clean(struct vas_vfio *vfio)
 {
 	while (vfio->nr_devices)
-		close(vfio->device_fds[--vfio->nr_devices]);
+		vas_vfio_devices_drop(vfio);
 	free(vfio->device_fds);
 	free(vfio->device_ids);
 }
@@ -107,6 +112,9 @@ int vas_vfio_devices_stop(struct vas_vfio *vfio)
 	int err;
 
 	vfio->is_frozen = 1;
+	/* Those that did not go on after the last freeze stand already. */
+	if (vfio->nr_stopped == vfio->nr_devices)
+		return 0;
 	err = set_state(vfio, vfio->nr_stopped, VFIO_DEVICE_STATE_STOP);
 	if (err) {
 		vas_vfio_devices_resume(vfio);

@@ -185,15 +185,17 @@ int vas_vfio_attach(struct vas *vas, int container_fd, const struct vas_vfio_opt
 /* The layout stays as it is meanwhile, and so does what is frozen. */
 static int device_add(struct vas_vfio *vfio, const struct vas_vfio_device *device)
 {
-	int err = 0;
+	int err;
 
 	if (vfio->is_frozen)
 		return vas_error_set(-EAGAIN, "%s: a device cannot come while it is frozen",
 				     vfio->name);
-	if (vfio->present.space)
+	err = vas_vfio_devices_add(vfio, device->device_fd, device->device_id);
+	if (!err && vfio->present.space) {
 		err = vas_iommufd_enter(vfio, device->device_fd);
-	if (!err)
-		err = vas_vfio_devices_add(vfio, device->device_fd, device->device_id);
+		if (err)
+			vas_vfio_devices_drop(vfio);
+	}
 	vas_vfio_devices_look(vfio);
 	return err;
 }

@@ -5,8 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "lib/base/eventfd.h"
 
 /* ---- rings --------------------------------------------------------------------------------- */
 
@@ -101,7 +102,7 @@ static void kick_all(const struct vas_vhost *vhost)
 
 	for (i = 0; i < VAS_VHOST_QUEUES; i++)
 		if (vhost->queues[i].kick_fd >= 0)
-			eventfd_write(vhost->queues[i].kick_fd, 1);
+			vas_eventfd_raise(vhost->queues[i].kick_fd);
 }
 
 int vas_vhost_run_or_halt(struct vas_vhost *vhost)

@@ -2,6 +2,7 @@
 #include "consumer/vhost_user/channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,9 +25,16 @@ static void answer_discard(struct channel *channel)
 	channel->answer.nr_fds = 0;
 }
 
+static void out_fds_close(struct channel *channel)
+{
+	while (channel->nr_out_fds)
+		close(channel->out_fds[--channel->nr_out_fds]);
+}
+
 void channel_close(struct channel *channel)
 {
 	answer_discard(channel);
+	out_fds_close(channel);
 	if (channel->sock >= 0) {
 		/* Whoever else has it, too: for the back end this is the end. */
 		shutdown(channel->sock, SHUT_RDWR);
@@ -52,12 +60,15 @@ static void append(struct channel *channel, uint32_t request, uint32_t flags, co
 static void compose(struct channel *channel, const struct channel_request *request, uint32_t flags,
 		    struct channel_answer expected)
 {
+	uint32_t i;
+
 	answer_discard(channel); /* nobody has taken these */
 	channel->out_len = channel->out_sent = 0;
 	append(channel, request->request, flags, request->payload, request->size);
+	/* One that cannot be duplicated cannot be sent either, and sending says so. */
+	for (i = 0; i < request->nr_fds; i++)
+		channel->out_fds[i] = fcntl(request->fds[i], F_DUPFD_CLOEXEC, 0);
 	channel->nr_out_fds = request->nr_fds;
-	if (request->nr_fds)
-		memcpy(channel->out_fds, request->fds, request->nr_fds * sizeof(int));
 	channel->expected = expected;
 	channel->nr_received = 0;
 	channel->is_sent = 1;
@@ -105,7 +116,7 @@ static int flush(struct channel *channel)
 			return gone(channel, (int)nr);
 		if (nr > 0) {
 			channel->out_sent += (uint32_t)nr;
-			channel->nr_out_fds = 0; /* once is enough */
+			out_fds_close(channel); /* once is enough */
 		}
 	}
 	return 0;

@@ -32,7 +32,7 @@ struct channel {
 	/* What is to be sent: a request, and perhaps one more that has an answer. */
 	char out[2 * VHOST_USER_HEADER + sizeof(struct vhost_user_mem_table)];
 	uint32_t out_len, out_sent;
-	int out_fds[VHOST_USER_MAX_FDS]; /* lent by whoever sends, until it is sent */
+	int out_fds[VHOST_USER_MAX_FDS]; /* duplicates, until they are sent */
 	uint32_t nr_out_fds;
 
 	int is_sent;

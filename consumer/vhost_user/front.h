@@ -149,7 +149,8 @@ struct vas_vhost_user {
 
 	int is_started;
 	int is_frozen, is_layout_frozen;
-	uint64_t features, sent_features; /* the driver's, and all that the back end was told */
+	uint64_t features, sent_features; /* the driver's, and all that the back end has */
+	uint64_t told_features;		  /* in the request that is on its way */
 	uint64_t transport_features;	  /* those of them that are vhost-user's own */
 	struct front_queue *queues;	  /* server.nr_queues */
 
@@ -211,6 +212,8 @@ void vas_front_ask(struct vas_vhost_user *front, enum front_action action, size_
 		   const struct channel_request *request, struct front_answer answer);
 void vas_front_tell(struct vas_vhost_user *front, enum front_action action, size_t index,
 		    const struct channel_request *request);
+/* What was sent is not wanted any more: an answer to it, if there is to be one, says nothing. */
+void vas_front_forget(struct vas_vhost_user *front, enum front_action action);
 
 /*
  * Without the lock: a request and its answer, which is in front->call then, for a thread that holds

@@ -78,6 +78,7 @@ static void log_end(struct vas_vhost_user *front)
 	front->log = NULL;
 	front->log_fd = -1;
 	front->is_log_wanted = front->is_log_sent = 0;
+	vas_front_forget(front, FRONT_LOG);
 	vas_front_settle(front);
 }
 

@@ -126,8 +126,14 @@ static void call_take(struct vas_vhost_user *front)
 
 static int has_acknowledgement(enum front_action action)
 {
-	return action != FRONT_CALL && action != FRONT_QUEUE_BASE && action != FRONT_LOG &&
-	       action != FRONT_INFLIGHT_GET;
+	return action != FRONT_NONE && action != FRONT_CALL && action != FRONT_QUEUE_BASE &&
+	       action != FRONT_LOG && action != FRONT_INFLIGHT_GET;
+}
+
+void vas_front_forget(struct vas_vhost_user *front, enum front_action action)
+{
+	if (front->action == action)
+		front->action = FRONT_NONE;
 }
 
 /* Who waits hears of it, and wants something else then. If nobody does, the back end must go. */
@@ -163,7 +169,7 @@ static int answer_take(struct vas_vhost_user *front)
 		front->is_log_sent = 1;
 		break;
 	case FRONT_FEATURES:
-		front->sent_features = vas_front_features(front);
+		front->sent_features = front->told_features;
 		break;
 	case FRONT_MEMORY_REMOVE:
 	case FRONT_MEMORY_ADD:
@@ -190,6 +196,7 @@ static int features_send(struct vas_vhost_user *front)
 
 	if (!front->is_started || front->sent_features == features)
 		return 0;
+	front->told_features = features;
 	vas_front_tell(front, FRONT_FEATURES, 0,
 		       &(struct channel_request){ VHOST_USER_SET_FEATURES, sizeof(features),
 						  &features, NULL, 0 });

@@ -144,6 +144,8 @@ void vas_front_inflight_forget(struct vas_vhost_user *front)
 	front->inflight_fd = -1;
 	front->has_asked_inflight = 0;
 	front->is_inflight_sent = 0;
+	vas_front_forget(front, FRONT_INFLIGHT_GET);
+	vas_front_forget(front, FRONT_INFLIGHT_SET);
 }
 
 int vas_front_inflight_send(struct vas_vhost_user *front)

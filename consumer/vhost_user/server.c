@@ -195,6 +195,18 @@ static void stop_all(struct vas_vhost_user *front)
 	front->features = 0;
 }
 
+/* Its device is as it was at first: it has no features either. */
+static void reset_device(struct vas_vhost_user *front)
+{
+	if (!front_has(front, VHOST_USER_PROTOCOL_RESET_DEVICE))
+		return;
+	vas_front_call(front, &(struct channel_request){ .request = VHOST_USER_RESET_DEVICE },
+		       FRONT_ACKNOWLEDGED);
+	pthread_mutex_lock(&front->lock);
+	front->sent_features = 0;
+	pthread_mutex_unlock(&front->lock);
+}
+
 static void reset(struct vas_virtio_server *server)
 {
 	struct vas_vhost_user *front = front_of_server(server);
@@ -203,10 +215,7 @@ static void reset(struct vas_virtio_server *server)
 	pthread_mutex_lock(&front->lock);
 	stop_all(front);
 	pthread_mutex_unlock(&front->lock);
-	if (front_has(front, VHOST_USER_PROTOCOL_RESET_DEVICE))
-		vas_front_call(front,
-			       &(struct channel_request){ .request = VHOST_USER_RESET_DEVICE },
-			       FRONT_ACKNOWLEDGED);
+	reset_device(front);
 	pthread_mutex_unlock(&front->calls);
 }
 

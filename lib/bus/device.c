@@ -262,6 +262,28 @@ static int queue_start(struct vas_virtio_server *server, uint32_t index,
 	return err;
 }
 
+/* Two positions in a packed ring, or an index. */
+static bool can_stand_at(const struct vas_bus_device *device,
+			 const struct vas_device_queue_told *queue, uint32_t base)
+{
+	if (!(device->told.accepted & 1ull << VIRTIO_F_RING_PACKED))
+		return base <= UINT16_MAX;
+	return (base & 0x7fff) < queue->size && (base >> 16 & 0x7fff) < queue->size;
+}
+
+/* Where the provider says that it stands. If it cannot be there, nobody can go on from there. */
+static uint32_t take_base(struct vas_bus_device *device, uint32_t index)
+{
+	const struct vas_device_queue_told *queue = &device->told.queues[index];
+	uint32_t base =
+		__atomic_load_n(&device->entry->answer.queues[index].base, __ATOMIC_RELAXED);
+
+	if (can_stand_at(device, queue, base))
+		return base;
+	vas_virtio_broken(&device->server);
+	return queue->base;
+}
+
 /*
  * Without a provider, what the dead one had taken stays in flight, and the life goes on with the
  * next start.
@@ -287,8 +309,7 @@ static void queue_stop(struct vas_virtio_server *server, uint32_t index, uint32_
 
 	*base = queue->base;
 	if (have_answer(device, change)) {
-		*base = __atomic_load_n(&device->entry->answer.queues[index].base,
-					__ATOMIC_RELAXED);
+		*base = take_base(device, index);
 	} else {
 		pthread_mutex_lock(&device->vas->lock);
 		queue->flags = VAS_DEVICE_QUEUE_KEPT;

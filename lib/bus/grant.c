@@ -259,7 +259,7 @@ static void ask_to_leave(struct vas_bus_device *device)
 static int offer_locked(struct vas *vas, const struct bus_message *offer,
 			const struct bus_peer *peer, uint32_t *index)
 {
-	struct vas_bus_device *device = find_device(vas, offer->offer.name);
+	struct vas_bus_device *device = find_device(vas, offer->offer.name), *other;
 	struct vas_scan scan;
 	int err;
 
@@ -268,6 +268,10 @@ static int offer_locked(struct vas *vas, const struct bus_message *offer,
 	err = check_offer(device, offer);
 	if (err)
 		return err;
+	/* It ends for one device: another would keep its number, which is a stranger's then. */
+	other = bus_find_by_sock(vas, peer->sock);
+	if (other && other != device)
+		return refuse(device, "this connection serves another device");
 	vas_scan_begin(&scan, &vas->proto, 0);
 	if (offer->offer.tag == vas->proto.tag || !vas_tag_is_alive(&scan, offer->offer.tag))
 		return refuse(device, "who offers is not bound to this vas");

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /* virtio-mmio, as a driver sees it. What is the same in virtio-pci is tested there. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <vas/event.h>
 #include <vas/transport.h>
 
@@ -210,6 +212,29 @@ static void make_device_again(void)
 	vas_virtio_mmio_destroy(mmio);
 	server_init(&server);
 	CHECK_OK(vas_virtio_mmio_create(vas, &options, &server.server, &mmio));
+}
+
+/* Whoever has the eventfd may have filled it, and made writes to it wait. */
+TEST(an_interrupt_that_is_full_keeps_nobody)
+{
+	uint64_t most = UINT64_MAX - 1;
+	void *state;
+	size_t size;
+	int fd;
+
+	make_device();
+	start_device();
+	vas_virtio_mmio_pause(mmio);
+	CHECK_OK(vas_virtio_mmio_save(mmio, &state, &size));
+	make_device_again();
+	CHECK_OK(vas_virtio_mmio_load(mmio, state, size));
+	fd = vas_event_fd(vas, 1);
+	CHECK_OK(fcntl(fd, F_SETFL, 0));
+	CHECK_EQ(write(fd, &most, sizeof(most)), sizeof(most));
+	vas_virtio_mmio_resume(mmio);
+	CHECK(server.runs[0]);
+	free(state);
+	end();
 }
 
 TEST(a_device_goes_elsewhere_with_its_registers)

@@ -36,6 +36,7 @@ static struct vas_pci *pci;
 static int device = -1;
 static uint32_t raised_index, nr_raised, nr_resets, flags = VFIO_DEVICE_FLAGS_PCI;
 static int raised_fd, unmask_fd;
+static uint32_t nr_vectors = UINT32_MAX; /* that the host has left */
 
 /* ---- VFIO --------------------------------------------------------------------------------- */
 
@@ -59,6 +60,8 @@ static int take_irqs(const struct vfio_irq_set *set)
 		unmask_fd = fd;
 		return 0;
 	}
+	if (set->count > nr_vectors)
+		return (int)nr_vectors; /* as vfio-pci says it */
 	raised_index = set->index;
 	nr_raised = set->count;
 	raised_fd = fd;
@@ -301,6 +304,20 @@ TEST(one_kind_of_interrupt_is_raised_at_a_time)
 	CHECK_EQ(raised_index, VFIO_PCI_INTX_IRQ_INDEX);
 	CHECK_OK(vas_pci_remove(pci, SLOT));
 	CHECK_EQ(nr_raised, 0);
+	end();
+}
+
+TEST(vectors_that_the_host_has_not_are_asked_for_again)
+{
+	begin();
+	nr_vectors = 2;
+	errno = 0;
+	set(MSIX + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 2);
+	CHECK_EQ(nr_raised, 0);
+	nr_vectors = UINT32_MAX;
+	set(MSIX + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL, 2);
+	CHECK_EQ(raised_index, VFIO_PCI_MSIX_IRQ_INDEX);
+	CHECK_EQ(nr_raised, 4);
 	end();
 }
 

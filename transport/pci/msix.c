@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <vas/consumer.h>
 
 /* ---- vectors ------------------------------------------------------------------------------ */
@@ -42,6 +41,12 @@ void msix_set_control(struct msix *msix, uint16_t control)
 int msix_fd(const struct msix *msix, uint32_t vector)
 {
 	return vector < msix->nr ? msix->vectors[vector].irq.fd : -1;
+}
+
+void msix_raise(const struct msix *msix, uint32_t vector)
+{
+	if (vector < msix->nr)
+		vas_irq_raise(msix->transport->vas, msix->vectors[vector].irq.event.id);
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -163,8 +168,9 @@ void msix_save(const struct msix *msix, struct state_writer *to)
 	}
 }
 
-static bool load_vector(struct msix_vector *vector, struct state_reader *from)
+static bool load_vector(const struct msix *msix, uint32_t nr, struct state_reader *from)
 {
+	struct msix_vector *vector = &msix->vectors[nr];
 	struct vector_state state;
 
 	if (!state_get(from, &state, sizeof(state)) || state.reserved || state.is_pending > 1 ||
@@ -174,7 +180,7 @@ static bool load_vector(struct msix_vector *vector, struct state_reader *from)
 	vector->irq.event.data = state.data;
 	vector->control = state.control;
 	if (state.is_pending)
-		eventfd_write(vector->irq.fd, 1);
+		msix_raise(msix, nr);
 	return true;
 }
 
@@ -186,7 +192,7 @@ bool msix_load(struct msix *msix, struct state_reader *from)
 	if (!state_get(from, &nr, sizeof(nr)) || nr != msix->nr)
 		return false;
 	for (i = 0; i < nr; i++)
-		if (!load_vector(&msix->vectors[i], from))
+		if (!load_vector(msix, i, from))
 			return false;
 	for (i = 0; i < nr; i++)
 		update(msix, &msix->vectors[i], true);

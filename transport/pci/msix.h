@@ -59,4 +59,7 @@ bool msix_load(struct msix *msix, struct state_reader *from);
 /* The eventfd that raises a vector, or -1: there is no such vector. */
 int msix_fd(const struct msix *msix, uint32_t vector);
 
+/* Raise it, if there is one, whatever others have done to its eventfd. */
+void msix_raise(const struct msix *msix, uint32_t vector);
+
 #endif

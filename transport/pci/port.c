@@ -66,7 +66,7 @@ static bool has_news(const struct pci_port *port)
 
 static void interrupt(struct pci_port *port)
 {
-	vas_irq_raise(port->msix.transport->vas, port->msix.vectors[0].irq.event.id);
+	msix_raise(&port->msix, 0);
 }
 
 /* One message each time that there come to be news. */

@@ -29,7 +29,7 @@ static int set_irqs(const struct vfio_pci *vfio, uint32_t index, uint32_t action
 {
 	size_t size = sizeof(struct vfio_irq_set) + nr * sizeof(*fds);
 	struct vfio_irq_set *set = calloc(1, size);
-	int err = 0;
+	int result, err = 0;
 
 	if (!set)
 		return -ENOMEM;
@@ -39,8 +39,10 @@ static int set_irqs(const struct vfio_pci *vfio, uint32_t index, uint32_t action
 	set->count = nr;
 	if (nr)
 		memcpy(set->data, fds, nr * sizeof(*fds));
-	if (ioctl(vfio->fd, VFIO_DEVICE_SET_IRQS, set))
-		err = -errno;
+	/* More than 0: so many the host has, and none was taken. */
+	result = ioctl(vfio->fd, VFIO_DEVICE_SET_IRQS, set);
+	if (result)
+		err = result < 0 ? -errno : -ENOSPC;
 	free(set);
 	return err;
 }

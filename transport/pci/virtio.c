@@ -210,6 +210,13 @@ static int pci_call_fd(struct virtio *virtio, uint32_t queue)
 	return msix_fd(&pci->msix, pci->vectors[queue]);
 }
 
+static void pci_call(struct virtio *virtio, uint32_t queue)
+{
+	struct virtio_pci *pci = of_virtio(virtio);
+
+	msix_raise(&pci->msix, pci->vectors[queue]);
+}
+
 static bool pci_doorbell(struct virtio *virtio, uint32_t queue, struct vas_event *event)
 {
 	const struct virtio_pci *pci = of_virtio(virtio);
@@ -224,8 +231,7 @@ static void pci_interrupt(struct virtio *virtio)
 	uint16_t vector = __atomic_load_n(&pci->config_vector, __ATOMIC_RELAXED);
 
 	__atomic_store_n(&pci->isr, ISR_CONFIG, __ATOMIC_RELAXED);
-	if (vector != NO_VECTOR)
-		vas_irq_raise(virtio->transport->vas, pci->msix.vectors[vector].irq.event.id);
+	msix_raise(&pci->msix, vector);
 }
 
 /* ---- elsewhere ---------------------------------------------------------------------------- */
@@ -308,6 +314,7 @@ static void destroy(struct pci_function *function)
 
 static const struct virtio_transport_ops transport_ops = {
 	.call_fd = pci_call_fd,
+	.call = pci_call,
 	.doorbell = pci_doorbell,
 	.interrupt = pci_interrupt,
 };

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "consumer/vfio/iommufd_abi.h"
+
 struct fake_type1 fake_type1;
 
 int __real_ioctl(int fd, unsigned long request, void *arg);
@@ -179,6 +181,28 @@ static int device_feature(struct vfio_device_feature *feature)
 	return 0;
 }
 
+/* What is asked for of an iommufd until it has memory. */
+static int iommufd_call(unsigned int request, void *arg)
+{
+	switch (request) {
+	case IOMMUFD_RANGES:
+		return fail(ENOENT);
+	case IOMMUFD_SPACE_ALLOC:
+		((struct iommufd_space_alloc *)arg)->space = 1;
+		break;
+	case IOMMUFD_TABLE_ALLOC:
+		((struct iommufd_table_alloc *)arg)->table = 2;
+		break;
+	case VFIO_DEVICE_ENTER:
+		fake_type1.nr_entered++;
+		break;
+	case VFIO_DEVICE_EXIT:
+		fake_type1.nr_entered--;
+		break;
+	}
+	return 0;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	va_list args;
@@ -187,6 +211,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
+	if (fake_type1.is_iommufd)
+		return iommufd_call((unsigned int)request, arg);
 	switch ((unsigned int)request) { /* musl has an int */
 	case VFIO_GET_API_VERSION:
 		return VFIO_API_VERSION;

@@ -28,6 +28,8 @@ struct fake_type1 {
 	/* Its devices: how many have a migration state, and how many of those run. */
 	int nr_devices, nr_running;
 	int nr_state_calls, refuse_state; /* as refuse_map: EIO */
+	/* It is an iommufd, without memory; how many devices are in its address space. */
+	int is_iommufd, nr_entered;
 };
 
 extern struct fake_type1 fake_type1;

@@ -533,6 +533,51 @@ TEST(a_device_that_does_not_go_on_stops_the_next_change)
 	vas_destroy(vas);
 }
 
+TEST(a_device_that_does_not_go_on_has_stopped_for_the_next_freeze)
+{
+	struct vas *vas;
+	struct vas_vfio *vfio = attach_devices(&vas, 2);
+
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	fake_type1.refuse_state = 3;
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(fake_type1.nr_running, 0);
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	CHECK_EQ(fake_type1.nr_running, 0);
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(fake_type1.nr_running, 2);
+	vas_vfio_detach(vfio);
+	vas_destroy(vas);
+}
+
+TEST(a_device_that_cannot_be_kept_does_not_enter)
+{
+	const int fds[1] = { 0 };
+	const uint32_t ids[1] = { 5 };
+	const struct vas_vfio_options options = {
+		.name = "nic", .device_fds = fds, .device_ids = ids, .nr_device_fds = 1
+	};
+	const struct vas_vfio_device device = { .container_fd = -1, .group_fd = -1 };
+	struct vas *vas = simple_vas();
+	struct rlimit before, limit;
+	struct vas_vfio *vfio;
+
+	fake_type1_reset();
+	fake_type1.is_iommufd = 1;
+	CHECK_OK(vas_vfio_attach(vas, 0, &options, &vfio));
+	CHECK_EQ(fake_type1.nr_entered, 1);
+	CHECK_OK(getrlimit(RLIMIT_NOFILE, &before));
+	limit = before;
+	limit.rlim_cur = 3;
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK_EQ(vas_vfio_device_add(vfio, &device), -EMFILE);
+	CHECK_EQ(fake_type1.nr_entered, 1);
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &before));
+	vas_vfio_detach(vfio);
+	CHECK_EQ(fake_type1.nr_entered, 0);
+	vas_destroy(vas);
+}
+
 /* The region of the id goes, and other bytes come where a part of it was. */
 static int replace(struct vas *vas, uint64_t id)
 {

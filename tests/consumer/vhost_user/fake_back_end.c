@@ -161,6 +161,9 @@ static void handle(struct fake_back_end *fake, struct vhost_user_message *messag
 	case VHOST_USER_SET_FEATURES:
 		fake->driver_features = message->u64;
 		return;
+	case VHOST_USER_RESET_DEVICE: /* as it was at first, but for the owner and the memory */
+		fake->driver_features = 0;
+		return;
 	case VHOST_USER_GET_PROTOCOL_FEATURES:
 		return number(message, answer, fake->protocol);
 	case VHOST_USER_GET_QUEUE_NUM:
@@ -261,6 +264,18 @@ static void answer_wrongly(struct fake_back_end *fake, const struct vhost_user_m
 		shutdown(fake->sock, SHUT_RDWR);
 }
 
+static void hold(struct fake_back_end *fake)
+{
+	int is_held = 1;
+
+	while (is_held) {
+		usleep(1000);
+		pthread_mutex_lock(&fake->lock);
+		is_held = fake->fault != FAULT_NONE;
+		pthread_mutex_unlock(&fake->lock);
+	}
+}
+
 static void answer(struct fake_back_end *fake, struct vhost_user_message *message, uint32_t size,
 		   int fd, enum fault fault)
 {
@@ -283,6 +298,14 @@ static void answer(struct fake_back_end *fake, struct vhost_user_message *messag
 		break;
 	case FAULT_LATE_BASE:
 		message->state.num += BASE_LATE;
+		vhost_user_reply(fake->sock, message, size, fd);
+		break;
+	case FAULT_DEAF:
+		vhost_user_reply(fake->sock, message, size, fd);
+		hold(fake);
+		break;
+	case FAULT_HELD:
+		hold(fake);
 		/* fall through */
 	case FAULT_NONE:
 		vhost_user_reply(fake->sock, message, size, fd);

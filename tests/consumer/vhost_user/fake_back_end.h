@@ -29,6 +29,8 @@ enum fault {
 	FAULT_NOT_REPLY,  /* flags of a request */
 	FAULT_LATE_BASE,  /* a queue stands, but has requests under way */
 	FAULT_WRONG_BASE, /* a queue stands where none can */
+	FAULT_HELD,	  /* the answer, but not before there is no fault any more */
+	FAULT_DEAF,	  /* the answer, and nothing is read before that */
 	NR_FAULTS
 };
 

@@ -223,3 +223,44 @@ TEST(a_back_end_that_takes_nothing_from_its_socket)
 	CHECK_STR(vas_error(), "disk: the back end does not answer request 1");
 	vas_destroy(vas);
 }
+
+/* Until nothing more has room. */
+static void fill(int sock)
+{
+	const char bytes[256] = { 0 };
+
+	while (send(sock, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	CHECK_EQ(errno, EAGAIN);
+}
+
+static void drain(int sock)
+{
+	char bytes[4096];
+
+	while (recv(sock, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+}
+
+/*
+ * Its socket is full when it is told of a log, which is closed before there is room: the fd that
+ * waits to be sent is not that number, which may be any file's by then.
+ */
+TEST(a_file_that_waits_to_be_sent_may_be_closed)
+{
+	struct vas_tracker *tracker;
+
+	fake_init(&fake);
+	begin();
+	CHECK_OK(server()->ops->start(server(), DRIVER_WANTED));
+	fake_fault(&fake, VHOST_USER_SET_FEATURES, FAULT_DEAF);
+	SERVE_UNTIL(fake_count(&fake, VHOST_USER_SET_FEATURES));
+	fill(fake.peer);
+	CHECK_EQ(vas_tracker_attach(vas, "test", 0, &tracker), -EBUSY);
+	CHECK_OK(vas_vhost_user_status(front));
+	drain(fake.sock);
+	CHECK_OK(vas_vhost_user_serve(front));
+	shutdown(fake.sock, SHUT_RDWR);
+	fake_fault(&fake, 0, FAULT_NONE);
+	finish();
+}

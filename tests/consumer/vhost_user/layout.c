@@ -307,6 +307,69 @@ TEST(what_the_back_end_marks_is_in_the_dirty_log)
 	finish();
 }
 
+/* ---- answers that come when something else is wanted ----------------------------------------- */
+
+static void let_go(void)
+{
+	fake_fault(&fake, 0, FAULT_NONE);
+}
+
+TEST(a_log_that_was_taken_too_late_is_not_the_next_one)
+{
+	struct vas_tracker *tracker;
+
+	set_up();
+	begin();
+	start();
+	fake_fault(&fake, VHOST_USER_SET_LOG_BASE, FAULT_HELD);
+	CHECK_EQ(vas_tracker_attach(vas, "test", 0, &tracker), -EBUSY);
+	let_go();
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &tracker));
+	CHECK_EQ(fake_count(&fake, VHOST_USER_SET_LOG_BASE), 2);
+	__atomic_fetch_or(&fake.log[17 / 8], 1u << 17 % 8, __ATOMIC_SEQ_CST);
+	CHECK(is_dirty(tracker, 17));
+	vas_tracker_detach(tracker);
+	finish();
+}
+
+TEST(features_without_a_log_that_were_taken_too_late_are_not_those_with_one)
+{
+	struct vas_tracker *tracker;
+
+	set_up();
+	begin();
+	start();
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &tracker));
+	fake_fault(&fake, VHOST_USER_SET_FEATURES, FAULT_HELD);
+	vas_tracker_detach(tracker);
+	let_go();
+	CHECK_OK(vas_tracker_attach(vas, "test", 0, &tracker));
+	CHECK(fake.driver_features >> VHOST_F_LOG_ALL & 1);
+	CHECK_EQ(fake.queues[0].addr.flags, 1);
+	vas_tracker_detach(tracker);
+	finish();
+}
+
+TEST(a_file_of_requests_in_flight_that_was_taken_after_a_reset_is_of_no_use)
+{
+	set_up();
+	fake.protocol &= ~(1ull << VHOST_USER_PROTOCOL_RESET_DEVICE);
+	begin();
+	CHECK_OK(vas_freeze(vas, TEST_HANG_NS, NULL));
+	start();
+	fake_fault(&fake, VHOST_USER_SET_INFLIGHT_FD, FAULT_HELD);
+	CHECK_OK(vas_thaw(vas));
+	CHECK_EQ(fake_count(&fake, VHOST_USER_SET_INFLIGHT_FD), 1);
+	server()->ops->reset(server());
+	let_go();
+	start();
+	CHECK_EQ(fake_count(&fake, VHOST_USER_GET_INFLIGHT_FD), 2);
+	CHECK_EQ(fake_count(&fake, VHOST_USER_SET_INFLIGHT_FD), 2);
+	finish();
+}
+
+/* ---- who comes, goes, and does not fit ------------------------------------------------------- */
+
 TEST(one_that_does_not_log_keeps_a_vas_from_being_tracked)
 {
 	struct vas_tracker *tracker;
@@ -406,6 +469,7 @@ TEST(a_reset_leaves_nothing_running)
 	CHECK_EQ(fake_count(&fake, VHOST_USER_RESET_DEVICE), 1);
 	start();
 	SERVE_UNTIL(fake_runs(&fake, 0) && fake_runs(&fake, 1));
+	CHECK_EQ(fake.driver_features, DRIVER_WANTED | 1ull << VHOST_USER_F_PROTOCOL_FEATURES);
 	CHECK_EQ(fake_count(&fake, VHOST_USER_GET_INFLIGHT_FD), 2);
 	finish();
 }

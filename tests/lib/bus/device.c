@@ -297,6 +297,26 @@ TEST(a_thread_serves_what_it_has_offered)
 	end_guest();
 }
 
+/* It is the owner's to save and to hand on: one that is no place in the ring makes no sense there. */
+TEST(a_queue_that_stands_nowhere_needs_a_reset)
+{
+	struct worker worker;
+	uint32_t base = 0;
+
+	make_guest();
+	start_worker(&worker);
+	make_transport();
+	queue.base = UINT16_MAX - 3; /* the worker says seven more */
+	CHECK_OK(server->ops->start(server, 1ull << VIRTIO_F_VERSION_1));
+	CHECK_OK(server->ops->queue_start(server, 2, &queue));
+	test_wait(has_enabled, &worker, TEST_HANG_MS);
+	server->ops->queue_stop(server, 2, &base);
+	CHECK_EQ(base, queue.base);
+	CHECK(__atomic_load_n(&times_told, __ATOMIC_SEQ_CST) & VAS_VIRTIO_NEEDS_RESET);
+	end_worker(&worker);
+	end_guest();
+}
+
 static int refuse_all(struct vas_bus_device *of, void *user, uint64_t iova, uint32_t prot)
 {
 	(void)of, (void)user, (void)iova, (void)prot;
@@ -940,6 +960,49 @@ TEST(who_is_not_bound_is_granted_nothing)
 	CHECK_HAS(message.refused.text, "is not bound");
 	close(sock);
 	vas_unbind(peer);
+	end_guest();
+}
+
+/* What the owner answers to an offer. */
+static uint32_t answer_to_offer(struct vas *peer, int sock, const char *name)
+{
+	struct pollfd fd = { .fd = sock, .events = POLLIN };
+	struct bus_message message = {
+		.offer = {
+			.features = 1ull << VIRTIO_F_VERSION_1,
+			.tag = peer->proto.tag,
+			.kind = KIND,
+			.nr_queues = 1,
+			.queue_size = 1,
+		},
+	};
+	int fds[BUS_MAX_FDS];
+	uint32_t nr_fds;
+
+	strcpy(message.offer.name, name);
+	CHECK_OK(bus_send(sock, BUS_OFFER, &message, NULL, 0));
+	CHECK_EQ(poll(&fd, 1, TEST_HANG_MS), 1);
+	CHECK_OK(bus_receive(sock, &message, fds, &nr_fds));
+	return message.type;
+}
+
+/* With two, the second one's eventfds would go to whoever has the number of the connection next. */
+TEST(a_connection_serves_one_device)
+{
+	const struct vas_device_options net = { .name = "net", .kind = KIND };
+	struct vas_bus_device *second;
+	struct vas *peer;
+	int sock;
+
+	make_guest();
+	CHECK_OK(vas_device_add(vas, &net, &second));
+	CHECK_OK(vas_connect(path, 0, &peer, &sock));
+	CHECK_EQ(answer_to_offer(peer, sock, "disk"), BUS_GRANT);
+	CHECK_EQ(answer_to_offer(peer, sock, "net"), BUS_REFUSED);
+	CHECK_EQ(answer_to_offer(peer, sock, "disk"), BUS_GRANT);
+	close(sock);
+	vas_unbind(peer);
+	vas_device_remove(second);
 	end_guest();
 }
 
