@@ -211,8 +211,8 @@ static int by_counter(const void *a, const void *b)
 	return (left->counter > right->counter) - (left->counter < right->counter);
 }
 
-static uint32_t collect(const struct inflight_packed *inflight, struct taken *taken,
-			uint32_t *nr_descs)
+/* How long each is, too: the ring's place is reckoned by that. */
+static uint32_t collect(struct inflight_packed *inflight, struct taken *taken, uint32_t *nr_descs)
 {
 	const struct inflight_packed_desc *desc = inflight->part->desc;
 	uint16_t i;
@@ -223,7 +223,8 @@ static uint32_t collect(const struct inflight_packed *inflight, struct taken *ta
 		if (!load(desc[i].inflight))
 			continue;
 		taken[nr++] = (struct taken){ load(desc[i].counter), i };
-		*nr_descs += load(desc[i].num);
+		inflight->num_of[i] = load(desc[i].num);
+		*nr_descs += inflight->num_of[i];
 	}
 	return nr;
 }
@@ -265,7 +266,7 @@ int inflight_packed_chain(struct inflight_packed *inflight, uint16_t entry,
 			  struct vas_packed_desc descs[INFLIGHT_MAX_DESCS])
 {
 	const struct inflight_packed_desc *desc = inflight->part->desc;
-	uint16_t nr = load(desc[entry].num), at = entry, i;
+	uint16_t nr = inflight->num_of[entry], at = entry, i;
 
 	if (!nr || nr > inflight->size)
 		return -EPROTO;

@@ -53,6 +53,7 @@ struct inflight_packed {
 	uint32_t size;			   /* of the ring, and at most part->desc_num */
 	uint64_t counter;
 	uint16_t entry_of[INFLIGHT_MAX_DESCS]; /* by buffer id: a chain's first entry */
+	uint16_t num_of[INFLIGHT_MAX_DESCS];   /* by entry: of chains to be done again */
 };
 
 /* Of a queue in the file; queue i's part begins at i times as much. */

@@ -202,6 +202,18 @@ TEST(rounds_are_told_apart)
 	CHECK_EQ(base, 0);
 }
 
+/* A part that is filled in once more after it was looked at. */
+TEST(a_chain_that_grows_after_it_was_counted_does_not)
+{
+	make();
+	take(1);
+	take(2);
+	CHECK_EQ(recover(), 2);
+	it.part->desc[entries[0]].num = NR;
+	is_again(0, 0, 1);
+	is_again(1, 1, 2);
+}
+
 TEST(anybodys_bytes_are_survived)
 {
 	struct test_random random = { test_seed() };
