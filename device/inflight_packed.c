@@ -139,11 +139,15 @@ int inflight_packed_before_give(struct inflight_packed *inflight,
 	return 0;
 }
 
+/* Half of a place would be one of another round, where the ring has what was answered long ago. */
 static void commit(struct inflight_packed_part *part)
 {
+	struct inflight_packed_part now = { .place = load(part->place) };
+
+	now.old_used_idx = now.used_idx;
+	now.old_used_wrap = now.used_wrap;
 	store(part->old_free_head, load(part->free_head));
-	store(part->old_used_idx, load(part->used_idx));
-	store(part->old_used_wrap, load(part->used_wrap));
+	store(part->place, now.place);
 }
 
 void inflight_packed_after_give(struct inflight_packed *inflight,
