@@ -57,12 +57,6 @@ static void *map_part(struct device_queue *queue, int part, uint64_t gpa, uint64
 	return *err ? NULL : vas_mapping_addr(queue->maps[part]);
 }
 
-/* A packed ring's descriptors are read as well, and a split one's answers, after a death. */
-static uint32_t prot_of(uint32_t flags)
-{
-	return VAS_IOMMU_READ | (flags & VAS_MAPPING_WRITE ? VAS_IOMMU_WRITE : 0);
-}
-
 static int find_part(struct device_queue *queue, int part, uint64_t size, uint64_t align,
 		     uint32_t flags, void *to)
 {
@@ -73,7 +67,8 @@ static int find_part(struct device_queue *queue, int part, uint64_t size, uint64
 	int err;
 
 	if (queue->slot) {
-		err = queue_iommu_range(queue, at[part], size, prot_of(flags), &gpa);
+		/* What is written is read as well: descriptors; answers, after a death. */
+		err = queue_iommu_range(queue, at[part], size, flags & VAS_MAPPING_WRITE, &gpa);
 		if (err)
 			return err;
 	}
