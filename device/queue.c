@@ -570,9 +570,20 @@ static bool may_serve(struct device_queue *queue)
 	return device_queue_has_again(queue) || !device_queue_is_stopping(queue);
 }
 
+/* Where the memory was there are zeros, of the ring or of data: nothing of it means anything. */
+static bool has_failed_memory(struct device_queue *queue)
+{
+	if (!memory_has_failed(queue->memory))
+		return false;
+	device_queue_break(queue);
+	return true;
+}
+
 /* What a peek has returned: how many there are. */
 static uint32_t check_peek(struct device_queue *queue, int result)
 {
+	if (has_failed_memory(queue))
+		return 0;
 	if (result > 0) {
 		get_busy(queue);
 		return (uint32_t)result;
@@ -584,11 +595,15 @@ static uint32_t check_peek(struct device_queue *queue, int result)
 
 uint32_t device_queue_peek(struct device_queue *queue, struct vas_virtq_burst *burst)
 {
+	int result;
+
 	burst->nr = 0;
 	if (!may_serve(queue))
 		return 0;
-	return check_peek(queue, queue->slot ? queue_iommu_peek_burst(queue, burst, peek_burst) :
-					       peek_burst(queue, burst));
+	result = queue->slot ? queue_iommu_peek_burst(queue, burst, peek_burst) :
+			       peek_burst(queue, burst);
+	burst->nr = check_peek(queue, result);
+	return burst->nr;
 }
 
 /* Before it is taken. Where nothing can be kept, the queue breaks, and this one is still served. */
@@ -687,6 +702,8 @@ static void answer(struct device_queue *queue, const struct vas_virtq_answer *an
 	uint32_t first = queue->ring.split.next_used;
 
 	queue->nr_taken -= nr;
+	if (has_failed_memory(queue))
+		return;
 	if (before_give(queue, answers, nr)) {
 		device_queue_break(queue);
 		return;

@@ -531,6 +531,34 @@ TEST(memory_that_is_truncated_crashes_nobody)
 	CHECK_EQ(end(), 0);
 }
 
+static int has_broken_or_answered(void *arg)
+{
+	uint64_t status;
+
+	(void)arg;
+	CHECK_OK(front_end_ask(&front, VHOST_USER_GET_STATUS, &status));
+	return status & VIRTIO_CONFIG_S_NEEDS_RESET || front.rings[0].used->idx > 1;
+}
+
+/* There are zeros in its place, which nobody has written: the driver is not told that they were. */
+TEST(nothing_is_answered_with_memory_that_is_gone)
+{
+	struct vhost_user_one_region one = { 0, { RAM, 8192, FRONT_USER + RAM, 0 } };
+	int fd = memfd_create("data", MFD_CLOEXEC);
+
+	CHECK_OK(ftruncate(fd, 8192));
+	begin();
+	CHECK_OK(front_end_send(&front, VHOST_USER_ADD_MEM_REG, 0, &one, sizeof(one), &fd, 1));
+	post(VIRTIO_BLK_T_OUT, 16, RAM, 8192, 0);
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(front.ram[STATUS], VIRTIO_BLK_S_OK);
+	CHECK_OK(ftruncate(fd, 4096));
+	post(VIRTIO_BLK_T_OUT, 16, RAM, 8192, 0);
+	test_wait(has_broken_or_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(front.rings[0].used->idx, 1);
+	CHECK_EQ(end(), 0);
+}
+
 static int send_region(uint64_t gpa, uint64_t size, uint64_t user, uint64_t offset)
 {
 	struct vhost_user_one_region one = { 0, { gpa, size, user, offset } };
