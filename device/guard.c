@@ -15,6 +15,7 @@
 
 static struct guard *guards; /* lock */
 static bool lock;
+static bool any_has_failed; /* atomic */
 static struct sigaction previous;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int install_error;
@@ -33,8 +34,14 @@ static void drop_lock(void)
 static bool put_zeros(struct guard *guard)
 {
 	__atomic_store_n(&guard->failed, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&any_has_failed, true, __ATOMIC_RELAXED);
 	return mmap(guard->start, guard->size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+
+bool guard_any_has_failed(void)
+{
+	return __atomic_load_n(&any_has_failed, __ATOMIC_RELAXED);
 }
 
 static bool handle(uintptr_t at)

@@ -23,6 +23,9 @@ struct guard {
 int guard_begin(struct guard *guard, void *start, size_t size);
 void guard_end(struct guard *guard);
 
+/* Of all that there ever were in this process: while there is none, none has to be looked at. */
+bool guard_any_has_failed(void);
+
 static inline bool guard_has_failed(const struct guard *guard)
 {
 	return __atomic_load_n(&guard->failed, __ATOMIC_RELAXED);

@@ -139,11 +139,15 @@ int inflight_packed_before_give(struct inflight_packed *inflight,
 	return 0;
 }
 
+/* Half of a place would be one of another round, where the ring has what was answered long ago. */
 static void commit(struct inflight_packed_part *part)
 {
+	struct inflight_packed_part now = { .place = load(part->place) };
+
+	now.old_used_idx = now.used_idx;
+	now.old_used_wrap = now.used_wrap;
 	store(part->old_free_head, load(part->free_head));
-	store(part->old_used_idx, load(part->used_idx));
-	store(part->old_used_wrap, load(part->used_wrap));
+	store(part->place, now.place);
 }
 
 void inflight_packed_after_give(struct inflight_packed *inflight,
@@ -211,8 +215,8 @@ static int by_counter(const void *a, const void *b)
 	return (left->counter > right->counter) - (left->counter < right->counter);
 }
 
-static uint32_t collect(const struct inflight_packed *inflight, struct taken *taken,
-			uint32_t *nr_descs)
+/* How long each is, too: the ring's place is reckoned by that. */
+static uint32_t collect(struct inflight_packed *inflight, struct taken *taken, uint32_t *nr_descs)
 {
 	const struct inflight_packed_desc *desc = inflight->part->desc;
 	uint16_t i;
@@ -223,7 +227,8 @@ static uint32_t collect(const struct inflight_packed *inflight, struct taken *ta
 		if (!load(desc[i].inflight))
 			continue;
 		taken[nr++] = (struct taken){ load(desc[i].counter), i };
-		*nr_descs += load(desc[i].num);
+		inflight->num_of[i] = load(desc[i].num);
+		*nr_descs += inflight->num_of[i];
 	}
 	return nr;
 }
@@ -265,7 +270,7 @@ int inflight_packed_chain(struct inflight_packed *inflight, uint16_t entry,
 			  struct vas_packed_desc descs[INFLIGHT_MAX_DESCS])
 {
 	const struct inflight_packed_desc *desc = inflight->part->desc;
-	uint16_t nr = load(desc[entry].num), at = entry, i;
+	uint16_t nr = inflight->num_of[entry], at = entry, i;
 
 	if (!nr || nr > inflight->size)
 		return -EPROTO;

@@ -6,7 +6,7 @@
  *	take	the first free entry: num = 0, counter, inflight = 1; each descriptor into
  *		one; free_head behind them, then old_free_head
  *	give	entries back to the list, free_head, used_idx; the ring; inflight = 0 of all;
- *		old_free_head, old_used_idx
+ *		old_free_head, old_used_idx with its wrap counter, by one store
  *
  * Killed within a take, the old head takes it back. Killed within a give, the ring says whether it
  * was seen: then the new head and index hold, else the old ones.
@@ -38,12 +38,18 @@ struct inflight_packed_part {
 	uint16_t desc_num;
 	uint16_t free_head;
 	uint16_t old_free_head;
-	uint16_t used_idx;
-	uint16_t old_used_idx;
-	uint8_t used_wrap;
-	uint8_t old_used_wrap;
-	uint8_t has_begun; /* padding to others */
-	uint8_t pad[9];
+	union {
+		struct {
+			uint16_t used_idx;
+			uint16_t old_used_idx;
+			uint8_t used_wrap;
+			uint8_t old_used_wrap;
+			uint8_t has_begun; /* padding to others */
+			uint8_t pad0;
+		};
+		uint64_t place; /* all of these: an index and its wrap counter are one */
+	};
+	uint8_t pad[8];
 	struct inflight_packed_desc desc[];
 };
 
@@ -53,6 +59,7 @@ struct inflight_packed {
 	uint32_t size;			   /* of the ring, and at most part->desc_num */
 	uint64_t counter;
 	uint16_t entry_of[INFLIGHT_MAX_DESCS]; /* by buffer id: a chain's first entry */
+	uint16_t num_of[INFLIGHT_MAX_DESCS];   /* by entry: of chains to be done again */
 };
 
 /* Of a queue in the file; queue i's part begins at i times as much. */

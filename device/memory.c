@@ -114,12 +114,12 @@ void memory_clear(struct memory *memory)
 
 bool memory_has_failed(const struct memory *memory)
 {
-	uint32_t i;
+	uint32_t i, nr = guard_any_has_failed() ? memory->nr : 0;
 
-	for (i = 0; i < memory->nr; i++)
+	for (i = 0; i < nr; i++)
 		if (memory->regions[i].map && guard_has_failed(&memory->regions[i].map->guard))
 			return true;
-	return memory->log.bytes && guard_has_failed(&memory->log.guard);
+	return false;
 }
 
 static uint8_t *at_by_table(const struct memory *memory, uint64_t gpa, uint64_t *len)

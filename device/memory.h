@@ -62,6 +62,7 @@ bool memory_has(const struct memory *memory, const struct memory_region *region)
 int memory_remove(struct memory *memory, const struct memory_region *region);
 void memory_clear(struct memory *memory);
 
+/* A region of a table's. The log is the front end's own business. */
 bool memory_has_failed(const struct memory *memory);
 
 /*

@@ -57,12 +57,6 @@ static void *map_part(struct device_queue *queue, int part, uint64_t gpa, uint64
 	return *err ? NULL : vas_mapping_addr(queue->maps[part]);
 }
 
-/* A packed ring's descriptors are read as well, and a split one's answers, after a death. */
-static uint32_t prot_of(uint32_t flags)
-{
-	return VAS_IOMMU_READ | (flags & VAS_MAPPING_WRITE ? VAS_IOMMU_WRITE : 0);
-}
-
 static int find_part(struct device_queue *queue, int part, uint64_t size, uint64_t align,
 		     uint32_t flags, void *to)
 {
@@ -73,7 +67,8 @@ static int find_part(struct device_queue *queue, int part, uint64_t size, uint64
 	int err;
 
 	if (queue->slot) {
-		err = queue_iommu_range(queue, at[part], size, prot_of(flags), &gpa);
+		/* What is written is read as well: descriptors; answers, after a death. */
+		err = queue_iommu_range(queue, at[part], size, flags & VAS_MAPPING_WRITE, &gpa);
 		if (err)
 			return err;
 	}
@@ -575,9 +570,20 @@ static bool may_serve(struct device_queue *queue)
 	return device_queue_has_again(queue) || !device_queue_is_stopping(queue);
 }
 
+/* Where the memory was there are zeros, of the ring or of data: nothing of it means anything. */
+static bool has_failed_memory(struct device_queue *queue)
+{
+	if (!memory_has_failed(queue->memory))
+		return false;
+	device_queue_break(queue);
+	return true;
+}
+
 /* What a peek has returned: how many there are. */
 static uint32_t check_peek(struct device_queue *queue, int result)
 {
+	if (has_failed_memory(queue))
+		return 0;
 	if (result > 0) {
 		get_busy(queue);
 		return (uint32_t)result;
@@ -589,11 +595,15 @@ static uint32_t check_peek(struct device_queue *queue, int result)
 
 uint32_t device_queue_peek(struct device_queue *queue, struct vas_virtq_burst *burst)
 {
+	int result;
+
 	burst->nr = 0;
 	if (!may_serve(queue))
 		return 0;
-	return check_peek(queue, queue->slot ? queue_iommu_peek_burst(queue, burst, peek_burst) :
-					       peek_burst(queue, burst));
+	result = queue->slot ? queue_iommu_peek_burst(queue, burst, peek_burst) :
+			       peek_burst(queue, burst);
+	burst->nr = check_peek(queue, result);
+	return burst->nr;
 }
 
 /* Before it is taken. Where nothing can be kept, the queue breaks, and this one is still served. */
@@ -692,6 +702,8 @@ static void answer(struct device_queue *queue, const struct vas_virtq_answer *an
 	uint32_t first = queue->ring.split.next_used;
 
 	queue->nr_taken -= nr;
+	if (has_failed_memory(queue))
+		return;
 	if (before_give(queue, answers, nr)) {
 		device_queue_break(queue);
 		return;

@@ -66,16 +66,27 @@ static uint32_t prot_of(uint32_t write)
 	return write ? VAS_IOMMU_WRITE : VAS_IOMMU_READ;
 }
 
-static int find(void *user, uint64_t iova, uint32_t write, uint64_t *len, uint64_t *gpa)
+static int find_for(struct device_queue *queue, uint64_t iova, uint32_t prot, uint64_t *len,
+		    uint64_t *gpa)
 {
-	struct device_queue *queue = user;
-
-	if (!vas_iommu_translate(queue->slot, iova, prot_of(write), len, gpa))
+	if (!vas_iommu_translate(queue->slot, iova, prot, len, gpa))
 		return 0;
 	queue->missed_iova = iova;
-	queue->missed_prot = prot_of(write);
+	queue->missed_prot = prot;
 	queue->has_missed = true;
 	return -EAGAIN;
+}
+
+static int find(void *user, uint64_t iova, uint32_t write, uint64_t *len, uint64_t *gpa)
+{
+	return find_for(user, iova, prot_of(write), len, gpa);
+}
+
+/* With one question for both: two could have answers that do not go together. */
+static int find_both(void *user, uint64_t iova, uint32_t write, uint64_t *len, uint64_t *gpa)
+{
+	(void)write;
+	return find_for(user, iova, VAS_IOMMU_READ | VAS_IOMMU_WRITE, len, gpa);
 }
 
 static struct vas_virtq_iommu iommu_of(struct device_queue *queue)
@@ -168,12 +179,14 @@ static void ask_for_all(struct device_queue *queue)
 
 /* ---- single ranges ------------------------------------------------------------------------ */
 
-int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, uint32_t prot,
+int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, bool is_written,
 		      uint64_t *gpa)
 {
 	struct vas_virtq_iommu iommu = iommu_of(queue);
 
-	return vas_virtq_translate_range(&iommu, iova, len, prot == VAS_IOMMU_WRITE, gpa);
+	if (is_written)
+		iommu.find = find_both;
+	return vas_virtq_translate_range(&iommu, iova, len, is_written, gpa);
 }
 
 /* Ahead of a miss, a table that is missing has nothing in it. */

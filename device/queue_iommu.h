@@ -18,8 +18,11 @@
 int queue_iommu_begin(struct device_queue *queue);
 void queue_iommu_end(struct device_queue *queue);
 
-/* In a section: the gpa of all of the range. -EAGAIN: a miss; -EPROTO: it is in several pieces. */
-int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, uint32_t prot,
+/*
+ * In a section: the gpa of all of the range, which is read, or read and written. -EAGAIN: a miss;
+ * -EPROTO: it is in several pieces.
+ */
+int queue_iommu_range(struct device_queue *queue, uint64_t iova, uint64_t len, bool is_written,
 		      uint64_t *gpa);
 
 /* For tables.read; user is the queue. -EAGAIN: a miss. */

@@ -192,12 +192,12 @@ static int blk_iotlb(struct vas_device *device, uint32_t max_entries, struct vas
 	return blk->is_by_module ? device_module_iotlb(&blk->module, max_entries, iotlb) : 0;
 }
 
-/* Where this process serves, none of the features changes what a request does. */
 static int blk_start(struct vas_device *device, uint64_t features)
 {
-	const struct blk *blk = (struct blk *)device;
+	struct blk *blk = (struct blk *)device;
 	int err = disk_lock(&blk->disk);
 
+	blk->is_write_through = !(features & 1ull << VIRTIO_BLK_F_FLUSH);
 	if (err || !blk->is_by_module)
 		return err;
 	err = device_module_set_features(&blk->module, features);

@@ -22,6 +22,7 @@ struct blk {
 	struct vas_device device;
 	struct disk disk;
 	char id[BLK_ID_LEN];
+	bool is_write_through;	     /* the driver cannot flush, so each write is stable */
 	bool is_by_module;	     /* vas_blk.ko serves the queues */
 	struct device_module module; /* its fd is -1: it is not bound */
 };

@@ -20,6 +20,7 @@ enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_WRITE_ZEROE
 struct disk_io {
 	enum disk_op op;
 	bool may_unmap; /* DISK_WRITE_ZEROES */
+	bool is_stable; /* the same, DISK_WRITE: it is not done before the disk has it for good */
 	uint32_t nr;	/* of iov; DISK_READ, DISK_WRITE */
 	struct iovec *iov;
 	uint64_t offset;

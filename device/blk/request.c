@@ -101,6 +101,7 @@ static int begin(struct request *request, const struct blk *blk, const struct me
 		return begin_transfer(request, blk, memory, in, header->sector, data_len);
 	case VIRTIO_BLK_T_OUT:
 		request->io.op = DISK_WRITE;
+		request->io.is_stable = blk->is_write_through;
 		return begin_transfer(request, blk, memory, out, header->sector, out_len);
 	case VIRTIO_BLK_T_FLUSH:
 		request->io.op = DISK_FLUSH;
@@ -110,6 +111,7 @@ static int begin(struct request *request, const struct blk *blk, const struct me
 		return begin_zeroes(request, blk, memory, out, out_len);
 	case VIRTIO_BLK_T_WRITE_ZEROES:
 		request->io.op = DISK_WRITE_ZEROES;
+		request->io.is_stable = blk->is_write_through;
 		return begin_zeroes(request, blk, memory, out, out_len);
 	case VIRTIO_BLK_T_GET_ID:
 		request->data_len = data_len;

@@ -91,19 +91,31 @@ static int write_zeroes(int fd, const struct disk_io *io)
 	return err == -EOPNOTSUPP ? write_zeroes_plainly(fd, io) : err;
 }
 
-int disk_do(const struct disk *disk, const struct disk_io *io)
+static int flush(int fd)
+{
+	return fdatasync(fd) ? -errno : 0;
+}
+
+static int move(int fd, const struct disk_io *io)
 {
 	switch (io->op) {
 	case DISK_READ:
 	case DISK_WRITE:
-		return transfer(disk->fd, *io);
+		return transfer(fd, *io);
 	case DISK_FLUSH:
-		return fdatasync(disk->fd) ? -errno : 0;
+		return flush(fd);
 	case DISK_DISCARD:
-		return discard(disk->fd, io);
+		return discard(fd, io);
 	default:
-		return write_zeroes(disk->fd, io);
+		return write_zeroes(fd, io);
 	}
+}
+
+int disk_do(const struct disk *disk, const struct disk_io *io)
+{
+	int err = move(disk->fd, io);
+
+	return !err && io->is_stable ? flush(disk->fd) : err;
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */

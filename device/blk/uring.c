@@ -60,10 +60,13 @@ static void prepare(struct io_uring_sqe *sqe, const struct disk *disk, const str
 	}
 }
 
-/* There is an entry for as many as the queue has, and each has one at a time. */
+/*
+ * There is an entry for as many as the queue has, and each has one at a time. What is to be stable
+ * is of drivers that nobody is in a hurry for.
+ */
 static bool submit(struct disk_queue *queue, struct disk_io *io)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&queue->ring);
+	struct io_uring_sqe *sqe = io->is_stable ? NULL : io_uring_get_sqe(&queue->ring);
 
 	if (!sqe) {
 		io->err = disk_do(queue->disk, io);

@@ -102,6 +102,9 @@ static void net_reset(struct vas_device *device)
 
 	for (i = 0; i < net->nr_pairs && net->ops->reset; i++)
 		net->ops->reset(net->pairs[i].port);
+	pthread_mutex_lock(&net->lock);
+	memcpy(net->mac, net->own_mac, sizeof(net->mac));
+	pthread_mutex_unlock(&net->lock);
 	net_use_pairs(net, net->nr_pairs);
 }
 
@@ -268,7 +271,8 @@ int net_open(struct net *net, const struct net_options *options)
 		.active_pairs = options->nr_pairs,
 	};
 	if (options->mac)
-		memcpy(net->mac, options->mac, sizeof(net->mac));
+		memcpy(net->own_mac, options->mac, sizeof(net->own_mac));
+	memcpy(net->mac, net->own_mac, sizeof(net->mac));
 	pthread_mutex_init(&net->lock, NULL);
 	return open_ports(net, options);
 }

@@ -51,12 +51,13 @@ struct net {
 	uint32_t nr_pairs;
 	struct net_pair pairs[NET_MAX_PAIRS];
 	uint16_t mtu; /* 0: nothing is said of it */
+	uint8_t own_mac[NET_MAC_LEN];
 	/* Since it was started. */
 	uint64_t features;
 	uint32_t header_len;
-	pthread_mutex_t lock; /* of what follows */
-	uint8_t mac[NET_MAC_LEN];
-	uint32_t active_pairs; /* as many does the driver use */
+	pthread_mutex_t lock;	  /* of what follows */
+	uint8_t mac[NET_MAC_LEN]; /* until the next reset: the driver may have chosen it */
+	uint32_t active_pairs;	  /* as many does the driver use */
 };
 
 enum net_kind { NET_TAP, NET_PACKET, NET_STREAM, NET_NULL, NET_LOOPBACK, NET_MODULE };

@@ -178,6 +178,12 @@ static bool write_at_once(struct net_receiver *receiver, const struct virtio_net
 	return true;
 }
 
+/* More than these there never are: a frame that needs more is not waited with. */
+static uint32_t most_buffers(const struct net_receiver *receiver)
+{
+	return receiver->queue->size < NET_BUFFERS ? receiver->queue->size : NET_BUFFERS;
+}
+
 int net_receive(struct net_receiver *receiver, const struct net_frame *frame)
 {
 	struct virtio_net_hdr_v1 header = frame->header;
@@ -193,7 +199,7 @@ int net_receive(struct net_receiver *receiver, const struct net_frame *frame)
 		look(receiver);
 		nr = count_buffers(receiver, len);
 	}
-	if (!nr && receiver->burst.nr < NET_BUFFERS)
+	if (!nr && receiver->burst.nr < most_buffers(receiver))
 		return 0;
 	if (!nr ||
 	    (!receiver->may_merge && receiver->burst.chains[receiver->filled].len_in < len)) {

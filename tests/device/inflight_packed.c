@@ -3,8 +3,13 @@
  * A device with a packed ring that dies at any store of taking and giving: what its successor does
  * again. Whatever it has stored up to then is in the part; the rest is not.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "device/inflight_packed.h"
 #include "harness.h"
@@ -200,6 +205,101 @@ TEST(rounds_are_told_apart)
 	vas_packed_queue_give(&queue, &answer, 1);
 	CHECK_EQ(recover(), 0);
 	CHECK_EQ(base, 0);
+}
+
+/* A part that is filled in once more after it was looked at. */
+TEST(a_chain_that_grows_after_it_was_counted_does_not)
+{
+	make();
+	take(1);
+	take(2);
+	CHECK_EQ(recover(), 2);
+	it.part->desc[entries[0]].num = NR;
+	is_again(0, 0, 1);
+	is_again(1, 1, 2);
+}
+
+/* ---- at any instruction --------------------------------------------------------------------- */
+
+/* What others see of a process that is killed: the part and the ring. */
+struct shared {
+	struct vas_packed_desc ring[NR];
+	_Alignas(64) uint8_t part[64 + NR * sizeof(struct inflight_packed_desc)];
+};
+
+/*
+ * At 7 and, in the round that follows, at 0. So the next answer's place is 1, where the flags are
+ * still those of a chain's second descriptor, of the round before.
+ */
+static struct vas_virtq_answer take_round_the_end(void)
+{
+	struct vas_virtq_chain chain = { .head = 0, .nr_descs = 2 };
+	struct vas_virtq_answer answers[2];
+
+	make();
+	answers[0] = take(2);
+	answers[1] = take(5);
+	give(answers, 2);
+	ring[0] = (struct vas_packed_desc){ 0, 100, 0, USED };
+	CHECK_OK(inflight_packed_take(&it, &queue, &chain));
+	vas_packed_queue_take(&queue, &chain);
+	return (struct vas_virtq_answer){ 0, 2, 0 };
+}
+
+static void step_through_give(struct shared *shared, const struct vas_virtq_answer *answer)
+{
+	memcpy(shared->ring, ring, sizeof(ring));
+	memcpy(shared->part, it.part, inflight_packed_size(NR));
+	queue.desc = shared->ring;
+	it.part = (void *)shared->part;
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+		_exit(77);
+	raise(SIGSTOP);
+	inflight_packed_before_give(&it, answer, 1);
+	vas_packed_queue_give(&queue, answer, 1);
+	inflight_packed_after_give(&it, answer, 1);
+	_exit(0);
+}
+
+/* Either it was given, or it is done again. */
+static bool is_given(const struct shared *shared)
+{
+	struct shared now = *shared;
+	int nr;
+
+	it = (struct inflight_packed){ .part = (void *)now.part, .size = NR };
+	nr = inflight_packed_recover(&it, now.ring, entries, &base);
+	CHECK(nr == 0 || nr == 1);
+	CHECK_EQ(base, nr ? 0x0001u | 0x8007u << 16 : 0x0001u | 0x0001u << 16);
+	return !nr;
+}
+
+TEST(killed_at_any_instruction_of_a_give_that_goes_round)
+{
+	struct vas_virtq_answer answer = take_round_the_end();
+	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool was_given = false;
+	int status, steps = 0;
+	pid_t child;
+
+	CHECK(shared != MAP_FAILED);
+	child = fork();
+	if (!child)
+		step_through_give(shared, &answer);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status))
+		test_skip("no process can be traced here");
+	while (WIFSTOPPED(status)) {
+		bool given = is_given(shared);
+
+		CHECK(given || !was_given);
+		was_given = given;
+		steps++;
+		CHECK_OK(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL));
+		CHECK_EQ(waitpid(child, &status, 0), child);
+	}
+	CHECK(WIFEXITED(status) && was_given && steps > 20);
 }
 
 TEST(anybodys_bytes_are_survived)

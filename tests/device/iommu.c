@@ -801,6 +801,42 @@ TEST(what_may_only_be_read_is_not_written)
 	CHECK_EQ(end(), 0);
 }
 
+static int has_broken_or_answered(void *arg)
+{
+	return has_broken(arg) || front.rings[0].used->idx;
+}
+
+/* Its descriptors may be read only, which a device of a split ring does; its answers are written. */
+TEST(a_ring_that_may_only_be_read_is_not_written)
+{
+	const struct front_ring *ring = &front.rings[0];
+	uint64_t i, used = FRONT_RING_SPACE / 2 / PAGE;
+
+	fill_table();
+	for (i = 0; i < FRONT_RING_SPACE / PAGE; i++)
+		pages[i].prot = VAS_IOMMU_READ;
+	CHECK_OK(blk_open(&blk, &options));
+	CHECK_OK(front_end_init(&front, RAM));
+	front.has_iommu = true;
+	connect_pair();
+	CHECK_OK(front_end_start_ring(&front, 0));
+	post(VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+	test_wait(has_broken_or_answered, NULL, TEST_HANG_MS);
+	answer_misses();
+	CHECK_EQ(ring->used->idx, 0);
+	CHECK_EQ(*at(STATUS), 0xff);
+	CHECK_EQ(nr_faults, 1);
+	CHECK_EQ(end(), 0);
+	/* And what is only written is not read. */
+	pages[used].prot = VAS_IOMMU_WRITE;
+	connect_pair();
+	CHECK_OK(front_end_start_ring(&front, 0));
+	test_wait(has_broken_or_answered, NULL, TEST_HANG_MS);
+	answer_misses();
+	CHECK_EQ(nr_faults, 2);
+	CHECK_EQ(end(), 0);
+}
+
 TEST(what_may_be_written_later_is_asked_for_again)
 {
 	uint64_t page = (DATA - FRONT_IOVA) / PAGE;

@@ -500,6 +500,21 @@ TEST(commands_are_done_or_refused)
 	net_front_end();
 }
 
+TEST(after_a_reset_the_address_is_the_devices_again)
+{
+	static const uint8_t other_mac[] = { 0x52, 0x54, 0, 9, 9, 9 };
+	uint64_t status;
+
+	begin_without(0);
+	CHECK_EQ(command(VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, other_mac, 6),
+		 VIRTIO_NET_OK);
+	has_mac(other_mac);
+	CHECK_OK(front_end_send(&front, VHOST_USER_RESET_DEVICE, 0, NULL, 0, NULL, 0));
+	CHECK_OK(front_end_ask(&front, VHOST_USER_GET_STATUS, &status));
+	has_mac(mac);
+	net_front_end();
+}
+
 TEST(a_command_without_room_for_an_answer_breaks)
 {
 	struct part part = { COMMAND, 2, 0 };

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -176,6 +177,33 @@ TEST(many_frames_come_in_one_piece)
 	}
 	for (uint16_t i = 0; i < 200; i++)
 		net_front_gets(i, 1514, (uint8_t)i);
+	end();
+}
+
+/* A ring of less than a peer may send at once: it is not waited for what never comes. */
+TEST(a_frame_for_more_than_the_ring_has_is_dropped)
+{
+	const struct vhost_user_vring_state size = { RX, 8 };
+	struct front_ring *ring = &front.rings[RX];
+	uint64_t status;
+
+	make_socket();
+	CHECK_OK(listen(listener, 4));
+	net_front_connect(&options, 0);
+	CHECK_OK(front_end_send(&front, VHOST_USER_SET_VRING_NUM, 0, &size, sizeof(size), NULL, 0));
+	CHECK_OK(front_end_ask(&front, VHOST_USER_GET_STATUS, &status));
+	accept_peer();
+	for (uint16_t i = 0; i < size.num; i++) {
+		ring->desc[i] = (struct vas_virtq_desc){ RECEIVED + i * BUFFER, BUFFER,
+							 VAS_VIRTQ_DESC_WRITE, 0 };
+		ring->avail->ring[i] = i;
+	}
+	__atomic_store_n(&ring->avail->idx, (uint16_t)size.num, __ATOMIC_RELEASE);
+	eventfd_write(ring->kick_fd, 1);
+	peer_sends(LARGE, 1);
+	peer_sends(60, 2);
+	net_front_answered(RX, 1);
+	CHECK_EQ(net_front_counted(&net.pairs[0].received.dropped), 1);
 	end();
 }
 

@@ -213,6 +213,36 @@ TEST(what_is_written_is_in_the_file)
 	}
 }
 
+/* To a file that takes all that is written, and has nowhere to keep it. */
+static uint8_t write_to_null(const struct disk_engine *engine, uint64_t drop)
+{
+	uint8_t status;
+
+	open_device();
+	blk.disk.engine = engine;
+	blk.disk.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CHECK_OK(front_end_negotiate(&front, drop));
+	CHECK_OK(front_end_send_memory(&front));
+	CHECK_OK(front_end_start_ring(&front, 0));
+	status = request(VIRTIO_BLK_T_OUT, 16, 8192, 0);
+	CHECK_EQ(end(), 0);
+	blk_close(&blk);
+	return status;
+}
+
+/* To a driver that is offered flushes, and takes none, a write that is answered is on the disk. */
+TEST(who_cannot_flush_need_not)
+{
+	const struct disk_engine *const engines[] = { &disk_sync, disk_io_uring };
+
+	for (int i = 0; i < 2; i++) {
+		if (!engines[i])
+			continue;
+		CHECK_EQ(write_to_null(engines[i], 0), VIRTIO_BLK_S_OK);
+		CHECK_EQ(write_to_null(engines[i], 1ull << VIRTIO_BLK_F_FLUSH), VIRTIO_BLK_S_IOERR);
+	}
+}
+
 TEST(zeroes_and_discards)
 {
 	struct virtio_blk_discard_write_zeroes range = { .sector = 16, .num_sectors = 8 };
@@ -498,6 +528,34 @@ TEST(memory_that_is_truncated_crashes_nobody)
 	CHECK_OK(front_end_send_memory(&front));
 	CHECK_OK(front_end_start_ring(&front, 0));
 	CHECK_EQ(request(VIRTIO_BLK_T_IN, 0, 4096, 1), VIRTIO_BLK_S_OK);
+	CHECK_EQ(end(), 0);
+}
+
+static int has_broken_or_answered(void *arg)
+{
+	uint64_t status;
+
+	(void)arg;
+	CHECK_OK(front_end_ask(&front, VHOST_USER_GET_STATUS, &status));
+	return status & VIRTIO_CONFIG_S_NEEDS_RESET || front.rings[0].used->idx > 1;
+}
+
+/* There are zeros in its place, which nobody has written: the driver is not told that they were. */
+TEST(nothing_is_answered_with_memory_that_is_gone)
+{
+	struct vhost_user_one_region one = { 0, { RAM, 8192, FRONT_USER + RAM, 0 } };
+	int fd = memfd_create("data", MFD_CLOEXEC);
+
+	CHECK_OK(ftruncate(fd, 8192));
+	begin();
+	CHECK_OK(front_end_send(&front, VHOST_USER_ADD_MEM_REG, 0, &one, sizeof(one), &fd, 1));
+	post(VIRTIO_BLK_T_OUT, 16, RAM, 8192, 0);
+	test_wait(is_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(front.ram[STATUS], VIRTIO_BLK_S_OK);
+	CHECK_OK(ftruncate(fd, 4096));
+	post(VIRTIO_BLK_T_OUT, 16, RAM, 8192, 0);
+	test_wait(has_broken_or_answered, NULL, TEST_HANG_MS);
+	CHECK_EQ(front.rings[0].used->idx, 1);
 	CHECK_EQ(end(), 0);
 }
 
