@@ -43,10 +43,17 @@ static void print_help(FILE *out)
 	      out);
 }
 
+static int fail_surplus(const char *word)
+{
+	return fail_usage("'%s' is one argument too many", word);
+}
+
 static int help(int argc, char **argv)
 {
 	const struct verb *verb;
 
+	if (argc > 3)
+		return fail_surplus(argv[3]);
 	if (argc < 3) {
 		print_help(stdout);
 		return EXIT_OK;
@@ -69,6 +76,8 @@ static int dispatch(int argc, char **argv)
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
 		return help(argc, argv);
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		if (argc > 2)
+			return fail_surplus(argv[2]);
 		printf("vas %s\n", vas_version());
 		return EXIT_OK;
 	}

@@ -92,7 +92,6 @@ struct vas_device {
 	uint32_t max_queues;
 	uint32_t queue_num;   /* for vhost-user: of a network device pairs; 0: max_queues */
 	uint32_t queue_size;  /* the largest */
-	bool needs_vas;	      /* it can only be served on a bus */
 	const char *no_iommu; /* NULL, or why it cannot be behind an IOMMU: "X knows none" */
 	/*
 	 * DEVICE_KEPT words for what the driver has asked for by commands: zeros after a reset, and

@@ -63,6 +63,8 @@ static int tcp_addresses(const char *text, int flags, struct addresses *addresse
 	if (is_no_port(port))
 		return fail_usage("'tcp:%s': a port is 65535 at most", text);
 	err = getaddrinfo(*host ? host : NULL, port, &hints, &list);
+	if (err == EAI_SERVICE)
+		return fail_usage("'tcp:%s': '%s' is no port", text, port);
 	if (err)
 		return fail(EXIT_NOT_FOUND, "%s: %s", text, gai_strerror(err));
 	for (info = list; info && addresses->nr < ADDRESS_MAX; info = info->ai_next) {

@@ -289,6 +289,10 @@ static int open_listener(struct listener *listener, const char *address)
 	const char *before = "tcp:";
 	char text[300];
 
+	if (!strchr(address, ':') && (!*address || address[strspn(address, "0123456789")]))
+		return fail_usage("--listen: '%s' is no address: write PORT, HOST:PORT, :PORT or "
+				  "unix:PATH",
+				  address);
 	if (address_is_meant(address))
 		before = "";
 	else if (address[strspn(address, "0123456789")] == '\0')

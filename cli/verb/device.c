@@ -69,6 +69,7 @@ struct job {
 	struct bus_options bus; /* path: NULL, it is not for the bus */
 	int nr_ways;		/* --vhost-user, --connect, --fd and --guest given */
 	bool prints_counters;
+	bool by_module;
 };
 
 /* ---- serving ------------------------------------------------------------------------------ */
@@ -151,22 +152,13 @@ static int serve(struct job *job)
 	return code;
 }
 
-/* Who works on a vas needs one. */
-static int serve_if_possible(struct job *job)
-{
-	if (!job->bus.path && job->device->needs_vas)
-		return fail_usage("a module of the kernel's serves a device on a bus: with "
-				  "--guest=PATH");
-	return serve(job);
-}
-
 static int open_and_serve(struct job *job)
 {
 	int code = job->kind->open(&job->device);
 
 	if (code)
 		return code;
-	code = serve_if_possible(job);
+	code = serve(job);
 	job->kind->close();
 	return code;
 }
@@ -222,6 +214,7 @@ static int take_option(struct job *job, int c)
 {
 	int code;
 
+	job->by_module |= c == DEVICE_MODULE;
 	switch (c) {
 	case DEVICE_VHOST_USER:
 	case DEVICE_CONNECT:
@@ -275,11 +268,14 @@ static int check_way(struct job *job, int nr_words, const char *name)
 {
 	if (job->nr_ways != 1)
 		return fail_usage(
-			"one of --vhost-user=PATH, the socket that a front end connects to, "
-			"--connect=PATH, the one at which it listens, --fd=N, and --guest=PATH, the "
-			"one at which a guest is served, says to whom");
+			"to whom? Give one of --vhost-user=PATH (listen for a front end), "
+			"--connect=PATH (connect to one), --fd=N (inherited) and "
+			"--guest=PATH (a guest's bus)");
 	if (!job->bus.path && (job->bus.takes_over || job->bus.waits))
 		return fail_usage("--take-over and --wait are for a device on a bus: with "
+				  "--guest=PATH");
+	if (!job->bus.path && job->by_module)
+		return fail_usage("a module of the kernel's serves a device on a bus: with "
 				  "--guest=PATH");
 	if (!job->bus.path && nr_words > 1)
 		return fail_usage("a front end knows no names: what is '%s'?", name);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include <string.h>
 #include <vas/vas.h>
 
 #include "cli/target/parse.h"
@@ -19,9 +20,25 @@ static int take_disk(enum disk_kind kind)
 	nr_disks++;
 	if (kind == DISK_FILE)
 		return EXIT_OK;
-	if (!optarg || parse_size(optarg, &options.disk.size))
+	if (!optarg || parse_size(optarg, &options.disk.size) || !options.disk.size)
 		return fail_usage("'%s' is no size: write 4G", optarg ? optarg : "");
 	return EXIT_OK;
+}
+
+static int take_serial(void)
+{
+	options.serial = optarg;
+	if (strlen(optarg) <= BLK_ID_LEN)
+		return EXIT_OK;
+	return fail_usage("--serial: '%s' is longer than %u bytes", optarg, BLK_ID_LEN);
+}
+
+static int take_engine(void)
+{
+	options.disk.engine = optarg;
+	if (!strcmp(optarg, "auto") || !strcmp(optarg, "sync") || !strcmp(optarg, "io_uring"))
+		return EXIT_OK;
+	return fail_usage("--engine: '%s' is none of auto, sync and io_uring", optarg);
 }
 
 /* Of a network it names the interface. */
@@ -43,11 +60,9 @@ static int take(int c)
 	case DEVICE_NULL:
 		return take_disk(DISK_NULL);
 	case DEVICE_SERIAL:
-		options.serial = optarg;
-		return EXIT_OK;
+		return take_serial();
 	case DEVICE_ENGINE:
-		options.disk.engine = optarg;
-		return EXIT_OK;
+		return take_engine();
 	case DEVICE_MODULE:
 		return take_module();
 	case DEVICE_QUEUES:
@@ -63,7 +78,7 @@ static int take(int c)
 static int open_blk(struct vas_device **device)
 {
 	if (nr_disks != 1)
-		return fail_usage("one of --path, --memory and --null says where its bytes are");
+		return fail_usage("where are its bytes? Give one of --path, --memory and --null");
 	if (options.by_module && options.disk.engine)
 		return fail_usage("with --module the kernel moves the bytes, and no --engine");
 	if (blk_open(&blk, &options))

@@ -42,7 +42,7 @@ static int take(int c)
 static int open_console(struct vas_device **device)
 {
 	if (nr_ends != 1)
-		return fail_usage("one of --to, --pty and --listen says what its other end is");
+		return fail_usage("what is its other end? Give one of --to, --pty and --listen");
 	if (console_open(&console, &options))
 		return fail(EXIT_REFUSED, "%s", vas_error());
 	*device = &console.device;

@@ -78,8 +78,8 @@ static int take(int c)
 static int open_net(struct vas_device **device)
 {
 	if (nr_networks != 1)
-		return fail_usage("one of --tap, --packet, --stream, --null, --loopback and "
-				  "--module says where frames go");
+		return fail_usage("where do frames go? Give one of --tap, --packet, --stream, "
+				  "--null, --loopback and --module");
 	if (net_open(&net, &options))
 		return fail(EXIT_REFUSED, "%s", vas_error());
 	*device = &net.device;

@@ -28,8 +28,8 @@ static int take(int c)
 static int open_vsock(struct vas_device **device)
 {
 	if (!options.cid || !options.path)
-		return fail_usage("--guest-cid=N and --uds-path=PATH say who the guest is, and "
-				  "where the host's sockets are");
+		return fail_usage("give both --guest-cid=N, the guest's address, and "
+				  "--uds-path=PATH, the host's socket");
 	if (vsock_open(&vsock, &options))
 		return fail(EXIT_REFUSED, "%s", vas_error());
 	*device = &vsock.device;

@@ -134,6 +134,8 @@ static int run(int argc, char **argv)
 	while (!code && (c = option_next(&options)) >= 0) {
 		if (c == 'o')
 			code = shown_take(&shown, optarg, heads, NR_COLUMNS);
+		else if (format && format != c)
+			code = fail_usage("--json and --quiet are two forms: choose one");
 		else
 			format = c;
 	}

@@ -143,13 +143,15 @@ static int run(int argc, char **argv)
 	struct options options = { argc, argv, ":xro:h", longs, 0 };
 	struct printer printer = { .output.format = OUTPUT_DUMP };
 	const char *path = NULL;
-	int c, is_chosen = 0, code = EXIT_OK;
+	int c, form = 0, code = EXIT_OK;
 
 	while (!code && (c = option_next(&options)) >= 0) {
 		if (c == 'o') {
 			path = optarg;
+		} else if ((c == 'x' || c == 'r') && form && form != c) {
+			code = fail_usage("--hex and --raw are two forms: choose one");
 		} else if (c == 'x' || c == 'r') {
-			is_chosen = 1;
+			form = c;
 			printer.output.format = c == 'x' ? OUTPUT_HEX : OUTPUT_RAW;
 		} else if (c == READ_FROZEN) {
 			printer.frozen = 1;
@@ -162,7 +164,7 @@ static int run(int argc, char **argv)
 	if (c == OPTION_STOP ||
 	    option_rest(&options, 3, 3, "what is to be read? vas read NAME GPA LEN") < 0)
 		return options.status;
-	if (path && !is_chosen)
+	if (path && !form)
 		printer.output.format = OUTPUT_RAW;
 	code = virtual_check(&printer.space);
 	return code ? code : read_into(argv + optind, path, &printer);

@@ -54,7 +54,12 @@ static int batch(struct request *request)
 			break;
 		err = print_once(request);
 	}
-	return err ? fail(EXIT_REFUSED, "cannot look: %s", strerror(-err)) : EXIT_OK;
+	if (err)
+		return fail(EXIT_REFUSED, "cannot look: %s", strerror(-err));
+	if (request->number && request->top.nr_names && !request->top.nr)
+		return fail(EXIT_NOT_FOUND, "there is no vas '%s' that this user may see",
+			    request->top.names[0]);
+	return EXIT_OK;
 }
 
 static int take_order(const char *name, struct top *top)

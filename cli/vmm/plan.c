@@ -62,7 +62,7 @@ static int take_region(struct plan *plan, const char *value)
 		goto err;
 	end = colon + 1 + strcspn(colon + 1, ":");
 	if (parse_size_n(value, (size_t)(colon - value), &region.gpa) ||
-	    parse_size_n(colon + 1, (size_t)(end - colon - 1), &region.size) ||
+	    parse_size_n(colon + 1, (size_t)(end - colon - 1), &region.size) || !region.size ||
 	    take_region_rest(&region, end))
 		goto err;
 	return add_region(plan, &region);

@@ -293,7 +293,6 @@ int blk_open(struct blk *blk, const struct blk_options *options)
 			.features = features_of(options),
 			.max_queues = options->nr_queues,
 			.queue_size = options->queue_size,
-			.needs_vas = options->by_module,
 		},
 		.is_by_module = options->by_module,
 		.module.fd = -1,

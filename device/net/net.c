@@ -264,7 +264,6 @@ int net_open(struct net *net, const struct net_options *options)
 			.max_queues = 2 * options->nr_pairs + 1,
 			.queue_num = options->nr_pairs,
 			.queue_size = options->queue_size,
-			.needs_vas = kinds[options->kind]->serve != NULL,
 		},
 		.ops = kinds[options->kind],
 		.mtu = options->mtu,

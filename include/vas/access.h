@@ -18,7 +18,7 @@
  * write to a read-only region, or by an observer. -EIO: the page failed (no memory, a truncated
  * backing, bad memory), or is lazy and its source has failed. -ETIMEDOUT: a lazy page was not
  * filled within 10 s. -ENXIO: the backing's fd is not in this process, or the region is local to
- * another. -EAGAIN: a write while the vas is frozen, and what vas_enter() returns.
+ * another. -EAGAIN: a write while the vas is frozen, or as from vas_enter().
  */
 #ifndef VAS_ACCESS_H
 #define VAS_ACCESS_H
@@ -143,8 +143,8 @@ VAS_INLINE void *vas_translate(struct vas *vas, uint64_t gpa, uint64_t len, uint
 /*
  * A cache that its caller holds: the last region that this caller used. For handles without a
  * window (no address space to reserve: RLIMIT_AS, a very high gpa); with a window plain
- * vas_translate() is as fast. Zero it before first use; have one for each thread, vCPU or queue. It
- * never outlives its layout. The fields are private.
+ * vas_translate() is as fast. Zero it before first use; have one for each thread, vCPU or queue.
+ * What it holds is never used under a later layout. The fields are private.
  */
 struct vas_cache {
 	uint64_t gpa;
@@ -171,8 +171,9 @@ VAS_INLINE void *vas_translate_cached(struct vas *vas, struct vas_cache *cache, 
 
 /*
  * The range as iovecs, for writev(), io_uring and the like: up to nr of them, each contiguous in
- * this process; returns how many. prot is VAS_PROT_WRITE if they are written, by whoever it is; the
- * caller marks them. Call it in a section; the pointers hold until its end.
+ * this process; returns how many. prot is VAS_PROT_WRITE if anybody, the kernel too, writes to
+ * them; the caller then marks what was written. Call it in a section; the pointers hold until its
+ * end.
  *
  * -E2BIG: more than nr are needed. -EFAULT, -EACCES, -EIO, -ENXIO, -EAGAIN as any access.
  */
@@ -201,7 +202,8 @@ VAS_INLINE void vas_mark(struct vas *vas, uint64_t gpa, uint64_t len)
 
 /*
  * 1 if a page that this handle maps has failed, or the handle observes: what was accessed in this
- * section is doubtful, and vas_read() and vas_write() find out. Else 0. Ask before vas_leave().
+ * section may be wrong, and vas_read() or vas_write() of it tells whether it is. Else 0. Ask before
+ * vas_leave().
  */
 VAS_INLINE int vas_page_failed(const struct vas *vas)
 {
@@ -319,16 +321,17 @@ VAS_INLINE int vas_write_end(struct vas *vas, uint64_t gpa, uint64_t len)
 VAS_API int vas_fill(struct vas *vas, uint64_t gpa, uint8_t byte, size_t len, size_t *done);
 
 /*
- * As vas_read(), for those who look at much and change nothing: memory that was never touched reads
- * as zeros and takes no memory for that, in huge pages too; of lazy pages, those in the range are
- * filled. Slower than vas_read() where little is in memory: it is read from the files.
+ * As vas_read(), for looking at large ranges: memory that was never touched reads as zeros and
+ * stays unallocated, in huge pages too. Lazy pages in the range are filled. Slower than vas_read()
+ * where little is in memory: it is read from the files.
  */
 VAS_API int vas_peek(struct vas *vas, uint64_t gpa, void *buf, size_t len, size_t *done);
 
 /*
- * As vas_write(), for those who write much at once, to memory that perhaps was never touched: by
- * its files, which spares a fault a page, and as many pages as are to be zero stay untouched. What
- * is in memory is written there. Slower than vas_write() where all of it is, or for a few bytes.
+ * As vas_write(), for large ranges that perhaps were never touched: such pages are written through
+ * their files, without a page fault each, and those that are to be zero stay unallocated. Pages
+ * that are in memory are written there. Slower than vas_write() where all of them are, or for a few
+ * bytes.
  */
 VAS_API int vas_poke(struct vas *vas, uint64_t gpa, const void *buf, size_t len, size_t *done);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The joint through which a consumer (KVM, vhost, VFIO, kernel modules, a child vas, yours) is kept
+ * The interface by which a consumer (KVM, vhost, VFIO, kernel modules, a child vas, yours) is kept
  * in step with a vas. libvas knows no consumer; a consumer implements these ops and attaches.
  *
  *	owner            libvas                      each consumer            binders
@@ -14,8 +14,8 @@
  *	                 thaw(LAYOUT) -------------> goes on
  *	                 give memory back
  *
- * What fails, or is not done at the deadline, is undone: thaw() and abort() in the reverse order of
- * their beginnings, and the old layout is published again.
+ * If a step fails, or is not done at the deadline, all is undone: thaw() and abort() in the reverse
+ * order of the starts, and the old layout is published again.
  *
  * Steps. prepare, freeze and track are steps, which may depend on somebody who does not answer. So
  * their ops only start them, and never block. The library starts a step of all consumers, then
@@ -28,12 +28,12 @@
  *					deadline, until it returns 0 or -errno
  *	-errno				refused, all is as it was; vas_error_set() says why
  *
- * Of a step that was done or under way when the whole is given up, the op that undoes it is called:
- * abort, thaw, untrack. It ends the step at once, whoever is still at it. A consumer has one step
- * under way at a time. Long work of its own it does in pieces: a piece in the op and in each
+ * When the whole is given up, the op that undoes a step (abort, thaw, untrack) is called for each
+ * step that was done or under way. It ends the step at once, and waits for nobody. A consumer has
+ * one step under way at a time. It does long work of its own in pieces: one in the op and in each
  * finish(), with fd() readable as long as there is more.
  *
- * Who was in the way at the deadline is the struct vas_blocker of the call that failed: its kind is
+ * The struct vas_blocker of a call that failed at the deadline says who was in the way: its kind is
  * VAS_BLOCKER_CONSUMER, its name that of the consumer, or what blocker() puts there.
  *
  * A consumer that owns a child vas carries these steps on to the child's consumers: the deadline is
@@ -41,8 +41,8 @@
  *
  * All ops are called with the vas's change lock held, one at a time, in the thread that asked for
  * the change; they must not change the layout, freeze, or attach consumers. None is called in the
- * child of a fork. Deadlines are points in
- * time on CLOCK_MONOTONIC, in nanoseconds; UINT64_MAX: none.
+ * child of a fork. Deadlines are points in time on CLOCK_MONOTONIC, in nanoseconds; UINT64_MAX:
+ * none.
  */
 #ifndef VAS_CONSUMER_H
 #define VAS_CONSUMER_H
@@ -85,8 +85,8 @@ struct vas_consumer_ops {
 	const char *name;
 
 	/*
-	 * A step: get ready for the change. What can fail, fails here. After it, neither others nor
-	 * the consumer's own peers keep what the delta removes.
+	 * A step: get ready for the change. What can fail, fails here. Whoever is behind the
+	 * consumer lets go of what the delta removes, here or in freeze(LAYOUT).
 	 */
 	int (*prepare)(struct vas_consumer *consumer, const struct vas_delta *delta,
 		       uint64_t deadline_ns);
@@ -140,8 +140,8 @@ struct vas_consumer_ops {
  * ALWAYS_DIRTY: it writes without logging, and all that was ever touched in its regions counts as
  * written in each epoch: a migration ends only because it is frozen.
  * DEVICE_REGIONS: it is told of regions with VAS_REGION_DEVICE as well, which all others never see.
- * BINDERS: behind it are holders of sections and maps. It is started before the others, so that
- * those are asked at once, in place of finding out; the others run on meanwhile.
+ * BINDERS: behind it are holders of sections and maps. Its steps start before those of others, so
+ * that these holders are asked at once, while the other consumers still run.
  * UNSTOPPABLE: it writes, and cannot be frozen for WRITERS: vas_freeze() is refused while it is
  * attached, and what needs that, before it begins. May be set and cleared while it is attached, in
  * an op or between vas_layout_begin() and its end.
@@ -212,12 +212,12 @@ VAS_API int vas_mark_dirty(struct vas *vas, uint64_t gpa, uint64_t len);
 VAS_API int vas_mark_dirty_word(struct vas *vas, uint64_t gpa, uint64_t bits);
 
 /*
- * Have a map of vas's memory watched that the caller has made and not libvas: a page of it that
- * cannot be had (no free huge page, a file that was cut) becomes one of zeros that is nobody's, and
- * vas_page_failed() is true from then on, instead of SIGBUS ending the process. A number for
- * vas_unwatch(), which must come before munmap() and before the handle's end (and does nothing for
- * a negative number); -ENOSPC: too many maps are watched in this process. Of a handle with
- * VAS_BIND_NO_SIGBUS, the application's handler calls vas_handle_sigbus().
+ * Watch a mapping of the vas's memory that the caller has made itself. If a page of it cannot be
+ * had (no free huge page, a file that was cut), a private page of zeros takes its place, and
+ * vas_page_failed() is true from then on, instead of SIGBUS ending the process. Returns a number
+ * for vas_unwatch(), which comes before munmap() and before the handle's end, and does nothing for
+ * a negative number. -ENOSPC: too many maps are watched in this process. With VAS_BIND_NO_SIGBUS,
+ * the application's handler calls vas_handle_sigbus().
  */
 VAS_API int vas_watch(struct vas *vas, void *hva, size_t size);
 VAS_API void vas_unwatch(int watch);

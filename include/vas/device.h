@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The virtual bus: virtio devices of a guest that processes serve which have its vas and nothing
- * else. A device is an entry in the vas, found by its name. Its provider may be killed at any time:
- * the guest sees a stall, and whoever offers the same device next goes on where it died.
+ * The virtual bus: a guest's virtio devices, served by processes that have its vas and nothing
+ * else. A device is an entry in the vas, found by its name. The process that serves it, its
+ * provider, may be killed at any time: the guest sees a stall, and the next provider goes on where
+ * the one before died.
  *
  *	owner (the VMM)					provider (a process, or a thread)
  *	vas_device_add(vas, &options, &device)
@@ -15,15 +16,16 @@
  * The transport is that of <vas/virtio.h>. Its eventfds go to the provider, and to no other: each
  * has those of its own device, and so has each successor.
  *
- * A device may be behind an IOMMU of the owner's: what its iovas stand for, its provider asks then,
- * and is told, and is told when that is no more, as with a view of <vas/iommu.h>.
+ * A device may be behind an IOMMU that the owner emulates. Its provider then asks what an iova
+ * stands for, is told, and is told when that ends, as with a view of <vas/iommu.h>.
  *
  *	vas_device_map(device, iova, ...) <-- options.miss() <-- a queue misses something
  *	vas_device_unmap(device, iova, size) -----------------> it is found no more
  *	vas_device_invalidate(device) <------------------------ vas_provider_settle(provider)
  *
- * A provider that lives loses its device to nobody; but it is told of a successor that asks it to
- * leave, an upgrade's. The owner may kill one, and does when it does not stop in time.
+ * Nobody takes a device from a provider that lives; but it is told when a successor, such as a
+ * newer version of it, asks it to leave. The owner may kill a provider, and does so when that does
+ * not stop in time.
  */
 #ifndef VAS_DEVICE_H
 #define VAS_DEVICE_H
@@ -51,8 +53,9 @@ struct vas_device_options {
 	 * accept, and the addresses of its rings and in them are iovas. NULL: there is none.
 	 *
 	 * Its provider wants to use `iova` in the ways that prot, VAS_IOMMU_*, says, and was not
-	 * told what it stands for. With VAS_IOMMU_MORE in it nobody waits yet: what is refused then
-	 * is no fault of the driver's, which may have taken it back. Answer by vas_device_map() or
+	 * told what it stands for. With VAS_IOMMU_MORE in prot nobody waits for the answer yet: a
+	 * refusal is then no fault of the driver's, which may have unmapped it. Answer by
+	 * vas_device_map() or
 	 * vas_device_refuse(), before this returns or later, by any thread. An error is a refusal.
 	 * Called by the thread of vas_serve(), with no lock of the library's held, perhaps before
 	 * vas_device_add() has returned; it must not wait for long, as others are served by that
@@ -74,8 +77,8 @@ struct vas_device_options {
  * has stopped before vas_device_remove() returns, or was killed, as with a reset; it is told by
  * vas_provider_look().
  *
- * The thread that removes one which is behind an IOMMU holds no lock that its miss() takes: a call
- * that is under way has returned before vas_device_remove() does.
+ * The thread that removes a device behind an IOMMU must hold no lock that miss() takes:
+ * vas_device_remove() waits for a miss() that is under way.
  *
  * -EPERM: not the owner, or a share. -EINVAL: a name or number that makes no sense. -EEXIST: the
  * name is taken. -ENOSPC: 32 devices exist. -EOPNOTSUPP: the vas is in huge pages, or was made by a
@@ -93,10 +96,10 @@ VAS_API int vas_device_wait(struct vas_bus_device *device, uint64_t timeout_ns);
  * config space are those of the first offer, and later ones have to have the same features.
  *
  * Its ops wait for the provider, options.answer_ns at most; if it has not answered by then, it is
- * killed. Where the owner itself gets no processor it may be five times that; and time in which it
- * was stopped is not counted. One that cannot be killed, as a thread of this process, is left
- * alone: the device is served by nobody until it ends, and its driver is told that it needs a
- * reset. With no provider all ops succeed at once, and hold for the next one.
+ * killed. Where the owner itself is short of CPU it may be five times that, and time in which the
+ * owner was stopped is not counted. A provider that cannot be killed, as a thread of this process,
+ * is left alone: nobody serves the device until it ends, and the driver is told that the device
+ * needs a reset. With no provider all ops succeed at once, and hold for the next one.
  */
 VAS_API struct vas_virtio_server *vas_device_server(struct vas_bus_device *device);
 
@@ -110,8 +113,8 @@ VAS_API int vas_device_kill(struct vas_bus_device *device);
 
 /*
  * All three return at once, and may be called at any time, by any thread, inside of miss() or not.
- * What the provider is told it is told in the order of these calls, so whoever looks into tables
- * and maps what is there does both under the lock under which tables are changed and unmapped:
+ * The provider is told in the order of these calls. So look into the tables, and map what is there,
+ * under the same lock under which the tables are changed, and unmapped:
  *
  *	lock					lock
  *	look into the tables			change the tables
@@ -121,7 +124,7 @@ VAS_API int vas_device_kill(struct vas_bus_device *device);
  *						tell the guest
  *
  * The library keeps nothing of it: the provider knows as much as its view has room for, and asks
- * again for what it has forgotten. It forgets all when it or the owner is another one, when the
+ * again for what it has forgotten. It forgets all when it or the owner is replaced, when the
  * connection is lost, and when it could not be told of something.
  */
 
@@ -139,7 +142,7 @@ VAS_API void vas_device_refuse(struct vas_bus_device *device, uint64_t iova);
 /*
  * The range, up to the end of the address space where it is longer or size is 0, stands for nothing
  * any more. The provider may still use it: see vas_device_invalidate(). More may go than this: what
- * was mapped by one call goes as a whole. Where the provider was told of nothing costs nothing.
+ * was mapped by one call goes as a whole. It costs nothing where the provider was told of nothing.
  */
 VAS_API void vas_device_unmap(struct vas_bus_device *device, uint64_t iova, uint64_t size);
 
@@ -265,13 +268,13 @@ struct vas_demand {
 
 /*
  * What is to be done now; a queue is enabled only when its eventfds have come. Never waits. An
- * error ends it, and vas_error() says why: -ECONNREFUSED: the owner does not take the offer.
+ * error ends it, and vas_error() says why. -ECONNREFUSED: the owner does not take the offer.
  * -EOPNOTSUPP: the device is behind an IOMMU, and the offer has no VIRTIO_F_ACCESS_PLATFORM.
- * -ENOENT: nor has it a device of this name, which may still come: offer it later, by another
+ * -ENOENT: the owner has no device of this name, which may still come: offer it later, by another
  * connection. -ENODEV: the device was removed, and -ESTALE: it is another's by now: stop at once.
  * -ESHUTDOWN: somebody waits to take over: stop what runs, and close. -EPROTO: what comes over the
- * socket makes no sense. But -EAGAIN: the owner is writing its half of the device just now. Go on
- * as before; the fd is readable when there is something to see.
+ * socket makes no sense. Only -EAGAIN ends nothing: the owner is writing its half of the device
+ * just now. Go on as before; the fd is readable when there is something to see.
  */
 VAS_API int vas_provider_look(struct vas_provider *provider, struct vas_demand *demand);
 
@@ -288,10 +291,11 @@ VAS_API int vas_provider_view(struct vas_provider *provider, uint32_t max_entrie
 			      uint32_t nr_slots, struct vas_iommu_view **view);
 
 /*
- * Who serves the device's queues elsewhere, as a module of the kernel's that they are lent to, has
- * a TLB of its own. What is said to the view above is said to this one as well, in the same order:
- * map, refuse, unmap and invalidate are as vas_iommu_map() and so on. They are called by the thread
- * that uses the provider, in there, and must not call the library. Only invalidate waits.
+ * A TLB in the place of the view above, for queues that are served elsewhere: by a kernel module,
+ * say, that the provider has lent them to. It is told what the view would be told, in the same
+ * order: map, refuse, unmap and invalidate are as vas_iommu_map() and so on. They are called by the
+ * thread that uses the provider, within its calls, and must not call the library. Only invalidate
+ * waits.
  */
 struct vas_iotlb {
 	void *user;

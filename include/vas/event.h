@@ -37,10 +37,10 @@ VAS_API int vas_event_remove(struct vas *vas, uint32_t id);
 
 /*
  * Give the event with this id another address, data, len or gsi, and other flags, as a guest does
- * that moves a device or its messages. Its eventfds, kind and name stay, whatever event->name is,
- * and it stays with or without VAS_EVENT_RESAMPLE. KVM follows when it is detached from it
- * and attached again. Owner only (-EPERM). -ENOENT; -EINVAL, as for vas_event_add(), and nothing
- * has changed.
+ * that moves a device or its messages. Its eventfds and name stay, whatever event->name is. KVM
+ * follows when the event is detached from it and attached again. Owner only (-EPERM). After an
+ * error nothing has changed. -ENOENT; -EINVAL: as for vas_event_add(), or kind or
+ * VAS_EVENT_RESAMPLE differs.
  */
 VAS_API int vas_event_change(struct vas *vas, const struct vas_event *event);
 

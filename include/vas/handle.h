@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The handle: create a vas, bind to one, adopt it; what it says of itself; pass it on; hear of
- * changes.
+ * The handle: create a vas, bind to one, adopt it, ask about it, pass it on, be told of changes.
  */
 #ifndef VAS_HANDLE_H
 #define VAS_HANDLE_H
@@ -60,9 +59,10 @@ VAS_API const char *vas_version(void);
 #define VAS_CREATE_DUMP	   16u /* core dumps of this process hold guest memory */
 /*
  * RAM is a file of its own, without the control area: backing 0, whose fd is vas_backing_fd(vas, 0)
- * and not vas_fd(). vas_send_fds() passes both; who binds by vas_fd() alone needs
- * vas_backing_offer(). It is sealed against a change of its size only, so that vas_ram_seal() can
- * make a template of it. The control area takes no huge pages then. vas.ko does not know this form.
+ * and not vas_fd(). vas_send_fds() passes both; a peer that binds by vas_fd() alone needs
+ * vas_backing_offer(). The RAM's file is sealed against a change of its size only, so that
+ * vas_ram_seal() can make a template of it. The control area takes no huge pages then. vas.ko does
+ * not know this form.
  */
 #define VAS_CREATE_RAM_APART 32u
 
@@ -133,10 +133,10 @@ VAS_API void vas_destroy(struct vas *vas);
 VAS_API int vas_fd(const struct vas *vas);
 
 /*
- * An fd of the handle's whose open file description has the lock by which others know that the
- * handle lives. Who keeps that description open, as a kernel module does that was given this fd and
- * serves a device for the process, has the handle live on until it is done, however the process
- * dies.
+ * The fd, the handle's own, whose open file description has the lock by which others know that the
+ * handle lives. While anybody keeps that description open, the handle counts as alive, even if the
+ * process dies: a kernel module that is given this fd, and serves a device for the process, does so
+ * until it is done.
  */
 VAS_API int vas_lock_fd(const struct vas *vas);
 
@@ -179,7 +179,7 @@ VAS_API int vas_info(struct vas *vas, struct vas_info *info);
 
 /*
  * Send the fds of the vas, its backings and its events over a Unix socket, in one message. -EAGAIN:
- * a non-blocking socket is full. -ETIMEDOUT: another takes nothing for 5 s.
+ * a non-blocking socket is full. -ETIMEDOUT: a blocking one has taken nothing for 5 s.
  */
 VAS_API int vas_send_fds(struct vas *vas, int sock, uint32_t flags);
 

@@ -39,7 +39,7 @@ struct vas_iommu_slot;
 #define VAS_IOMMU_READ	1u
 #define VAS_IOMMU_WRITE 2u
 
-/* To an owner that is asked, beside these: more questions follow, to be put together with it. */
+/* With these, in the prot that miss() is given: more questions follow, to be sent together. */
 #define VAS_IOMMU_MORE 4u
 
 #define VAS_IOMMU_MAX_ENTRIES 65536u
@@ -55,8 +55,8 @@ struct vas_iommu_options {
 	 * this returns or later, by any thread; or say vas_iommu_refuse(). Called in the device's
 	 * thread, inside or outside of a section: it must not wait for one. -EAGAIN: the owner
 	 * cannot be asked now. -EALREADY: it is being asked for that iova, for somebody else; if
-	 * that is refused this is called again. Any other error: the answer is no. NULL: it always
-	 * is. With VAS_IOMMU_MORE in prot nobody waits for it yet: vas_iommu_ask_ahead().
+	 * that is refused this is called again. Any other error: the answer is no. NULL: it is
+	 * always no. With VAS_IOMMU_MORE in prot nobody waits for it yet: vas_iommu_ask_ahead().
 	 */
 	int (*miss)(void *owner, uint64_t iova, uint32_t prot);
 	void *owner;
@@ -110,9 +110,9 @@ VAS_API int vas_iommu_slot_claim(struct vas_iommu_view *view, struct vas_iommu_s
 VAS_API void vas_iommu_slot_release(struct vas_iommu_slot *slot); /* outside of a section */
 
 /*
- * Begin and end a section, in which translations hold. Sections of one slot do not nest. -EAGAIN:
- * not now, after a millisecond, and only with a view of vas_provider_view(): there is something for
- * vas_provider_look().
+ * Begin and end a section, in which translations hold. Sections of one slot do not nest. -EAGAIN,
+ * only with a view of vas_provider_view(): it has waited for a millisecond, and
+ * vas_provider_look() comes first.
  */
 VAS_API int vas_iommu_enter(struct vas_iommu_slot *slot);
 VAS_API void vas_iommu_leave(struct vas_iommu_slot *slot);
@@ -120,7 +120,7 @@ VAS_API void vas_iommu_leave(struct vas_iommu_slot *slot);
 /* 1: somebody waits for the section to end, or could. 0: nothing was invalidated since it began. */
 VAS_API int vas_iommu_has_moved(const struct vas_iommu_slot *slot);
 
-/* Of the section: two with the same number have had no invalidation between them. Never 0. */
+/* A number of the section: between two with the same one nothing was invalidated. Never 0. */
 VAS_API uint64_t vas_iommu_generation(const struct vas_iommu_slot *slot);
 
 /*

@@ -49,16 +49,16 @@ struct vas_migrate_ops {
 	/* Called ten times a second. Not 0 cancels the migration (-ECANCELED). May be NULL. */
 	int (*progress)(void *arg, const struct vas_migrate_progress *progress);
 	/*
-	 * For a guest whose VMM knows what it writes but does not mark it. Pages that were not told
-	 * yet, or may have been written since they were told last, into words, at most nr: they are
-	 * copied after this returns, and soon, so that it is called no faster than they are sent.
-	 * Waits for some. -errno ends the migration.
+	 * For a VMM that knows what its guest writes but does not mark it. Wait until there are
+	 * pages that were not told yet, or may have been written since they were told last; store
+	 * up to nr words of them, and return how many. They are copied soon after this returns, so
+	 * it is called no faster than they are sent. -errno ends the migration.
 	 *
 	 * 0: the guest stands. Then pause() is called, the vas is frozen, and this is called again
 	 * for what is left, until it returns 0 once more. What others mark is sent as ever; what is
-	 * never told and not marked is not sent. -EINVAL: it tells of what cannot be.
-	 * -EOVERFLOW: in all, of max_rounds + 1 times as many pages as there are. May be NULL; not
-	 * together with VAS_MIGRATE_STOP_FIRST.
+	 * never told and not marked is not sent. The migration fails with -EINVAL if pages are told
+	 * that cannot be, and with -EOVERFLOW if, in all, max_rounds + 1 times as many are told as
+	 * there are. May be NULL; not together with VAS_MIGRATE_STOP_FIRST.
 	 */
 	ssize_t (*told)(void *arg, struct vas_dirty_word *words, size_t nr);
 	/*
@@ -68,11 +68,11 @@ struct vas_migrate_ops {
 	 */
 	int (*describe)(void *arg, void **description, size_t *size);
 	/*
-	 * With VAS_MIGRATE_COMPARE_TOLD, for a VMM that can find out whether it has begun to miss
+	 * With VAS_MIGRATE_COMPARE_TOLD, for a VMM that can check whether it has begun to miss
 	 * writes. Called after each told() until the guest stands, and does not wait.
-	 * VAS_MIGRATE_ASKS: it begins to find out. VAS_MIGRATE_SURE: when it began last, it had
-	 * not. No write to what was told before that has been missed, nor will be unless it is told
-	 * again, so that is not compared. 0: neither. May be NULL.
+	 * VAS_MIGRATE_ASKS: such a check begins now. VAS_MIGRATE_SURE: when the last check began,
+	 * none had been missed. So no write is missed to pages that were told before that check,
+	 * and they are not compared, unless they are told again. 0: neither. May be NULL.
 	 */
 	int (*is_sure)(void *arg);
 };
@@ -137,9 +137,9 @@ VAS_API int vas_migrate_send(struct vas *vas, const struct vas_migrate_options *
 /* What the receiver's VMM does. Called in the caller's thread, with the arg of the target. */
 struct vas_migrate_target_ops {
 	/*
-	 * The memory is made, and what it is to have comes from now on: start what is to run in it,
-	 * which may map it, and must neither read nor write it. The vas has no regions yet, and is
-	 * the library's: it is gone if anything fails. Called where the source describes its guest,
+	 * The memory exists, and is filled from now on: start the VMM that is to run in it. That
+	 * may map the memory, and must neither read nor write it. The vas has no regions yet, and
+	 * is the library's: it is gone if anything fails. Called if the source describes its guest
 	 * and all memory is in the vas's own file. Not 0 refuses, and the source goes on. NULL: all
 	 * that is done in accept.
 	 */
@@ -255,12 +255,12 @@ struct vas_snapshot_options {
 	void *arg;
 	/*
 	 * For a guest that runs while it is saved, and whose VMM knows what it writes but does not
-	 * mark it. Called in the caller's thread, the vas not frozen: pages that were not told yet,
-	 * or may have been written since they were told last, into words, at most nr: they are
-	 * copied after this returns. Waits for some. -errno ends the saving. 0: the guest stands
-	 * and all is told; `state` may be set by then. Now the vas is frozen for what others have
-	 * marked, and written() is called. What is never told and not marked is not in the file.
-	 * Not together with `tracker`. NULL: the guest stands.
+	 * mark it. Called in the caller's thread, while the vas is not frozen. Wait until there are
+	 * pages that were not told yet, or may have been written since they were told last; store
+	 * up to nr words of them, and return how many: they are copied after this returns. -errno
+	 * ends the saving. 0: the guest stands and all is told; `state` may be set by then. Now the
+	 * vas is frozen for what others have marked, and written() is called. What is never told
+	 * and not marked is not in the file. Not together with `tracker`. NULL: the guest stands.
 	 */
 	ssize_t (*told)(void *arg, struct vas_dirty_word *words, size_t nr);
 	/*
@@ -336,12 +336,12 @@ VAS_API int vas_snapshot_restore(const char *path, uint32_t flags, struct vas **
 struct vas_restore_options {
 	uint32_t flags; /* VAS_RESTORE_* */
 	/*
-	 * Called once, in the calling thread, when the memory is there and its bytes are not: they
-	 * come meanwhile and until the call returns, by other threads too. For who starts what is
-	 * to run in it: a VMM may map the file, and must not read or write it. The vas has no
-	 * regions yet, and is the restore's: it is gone if that fails. Not 0: the restore ends, and
-	 * returns it. If there is memory in further backings, it is called last: then there are
-	 * bytes and regions.
+	 * Called once, in the calling thread, when the memory exists but is not filled: other
+	 * threads fill it meanwhile, and all is there when the restore returns. A VMM can be
+	 * started here, which may map the file, and must not read or write it before. The vas has
+	 * no regions yet, and is the restore's: it is gone if that fails. Not 0: the restore ends,
+	 * and returns it. If there is memory in further backings, this is called last, when bytes
+	 * and regions are there.
 	 */
 	int (*begun)(void *arg, struct vas *vas);
 	void *arg;
@@ -353,13 +353,14 @@ VAS_API int vas_snapshot_restore_with(const char *path, const struct vas_restore
 
 /*
  * What the file at path, and its parents, are to their file system: inodes, sizes, times of
- * change. It is for who keeps what he has restored, and wants to know later whether that is what a
- * restore would give. No pages are read. flags: 0 or VAS_RESTORE_ANY_FOLDER.
+ * change. A program that keeps a restored vas finds out by it whether a restore would still give
+ * the same. No pages are read. flags: 0 or VAS_RESTORE_ANY_FOLDER.
  *
  * 1: the same stamp before and after a restore, and once more later, says that nobody has changed a
  * byte by write() or truncate(), nor put other files in their place. 0: one of them was changed in
  * the last two seconds, so that a later change may not show in its times: such a stamp is no use to
- * keep. It is no proof against who can set the clock back. Errors as of vas_snapshot_restore().
+ * keep. It is no proof against somebody who can set the clock back. Errors as of
+ * vas_snapshot_restore().
  */
 VAS_API int vas_snapshot_stamp(const char *path, uint32_t flags, uint8_t stamp[16]);
 

@@ -17,10 +17,9 @@ extern "C" {
 struct vas_module;
 
 /*
- * Attach the modules of this kernel, those that bind later among them, to a vas that this handle
- * owns.
+ * Attach the modules of this kernel, also those that bind later, to a vas that this handle owns.
  * *module is freed by vas_module_detach(), which comes before vas_unbind().
- * -ENODEV: there is no /dev/vas, which is as well: nobody has bound; -EACCES: it may not be opened;
+ * -ENODEV: there is no /dev/vas, so no module has bound; -EACCES: it may not be opened;
  * -EBUSY: another fd drives the vas; -EPERM: not the owner; -ENOMEM; else as vas_consumer_attach(),
  * with the default timeout.
  */

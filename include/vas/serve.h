@@ -39,7 +39,8 @@ VAS_API void vas_serve_end(struct vas_serve *serve);
 
 /*
  * Serve a peer behind a connected socket of type SOCK_SEQPACKET, which is the library's from now
- * on: a thread of this process that has the other end of a socketpair(2), say. It may all.
+ * on: a thread of this process that has the other end of a socketpair(2), say. It may do all that
+ * rw allows.
  */
 VAS_API int vas_serve_socket(struct vas_serve *serve, int sock);
 

@@ -40,9 +40,10 @@ extern "C" {
  * Share regions, by their ids. As the owner, who ends the share with vas_destroy(), before
  * vas_unbind() or vas_destroy() of the parent.
  *
- * *share is the owner's handle. For it: vas_fd(), vas_send_fds(), vas_info(), events, which are the
- * share's own. Not for it: changes, consumers, freezing, trackers (-EPERM); the parent's are its. A
- * peer binds as to any vas, and may do what a binder may, but for trackers, which time out.
+ * *share is the owner's handle. vas_fd(), vas_send_fds(), vas_info() and events, which are the
+ * share's own, work on it. Changes, consumers, freezing and trackers do not (-EPERM): the parent's
+ * hold for the share. A peer binds as to any vas, and may do what a binder may, but for trackers,
+ * which time out.
  *
  * A region that moves is a hole in the share while the change is made. Whoever has the fds keeps
  * them after the end: its maps then count as nobody's, and are not frozen any more. So end peers

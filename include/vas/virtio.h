@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The joint between a virtio transport, which a guest's driver sees, and whoever serves the device:
- * a thread of this process, a device on the bus, a vhost-user back end, the kernel's vhost. The
+ * The interface between a virtio transport, which a guest's driver sees, and the device's server: a
+ * thread of this process, a device on the bus, a vhost-user back end, the kernel's vhost. The
  * transport knows registers, and the driver's order of steps; the server knows queues and requests.
  *
  *	driver			transport			server
@@ -22,7 +22,7 @@
  * is a vCPU's as a rule, or by the one that removes the device. That thread stands still meanwhile:
  * an op that has to ask somebody else has a deadline, and is back in seconds. After reset() and
  * after queue_stop() nothing of the queues' memory is touched, and no eventfd of theirs is used,
- * whatever has become of the one who served.
+ * even if whoever served them has died.
  */
 #ifndef VAS_VIRTIO_H
 #define VAS_VIRTIO_H
@@ -111,8 +111,8 @@ struct vas_virtio_ops {
 	 * The driver has rung the doorbell of a queue that runs, and its vCPU stands still until
 	 * this returns. For a device whose driver waits for the answer there and then, as an
 	 * IOMMU's does: nobody has to be woken, nor to run beside it. KVM does not know the
-	 * doorbells of such a device. False: it is for kick_fd, which the transport writes then.
-	 * NULL: all are, as a rule.
+	 * doorbells of such a device. False: the transport writes to kick_fd instead. NULL, as for
+	 * most devices: doorbells are kick_fd's.
 	 */
 	bool (*queue_kick)(struct vas_virtio_server *server, uint32_t index);
 
@@ -132,10 +132,10 @@ struct vas_virtio_ops {
 #define VAS_VIRTIO_NEEDS_RESET	  2u
 
 /*
- * A device, as its server describes it. It lies within a struct of the server's, which lives until
- * it was removed from its transport. All but the last two fields are set before it is given to one,
- * and stay as they are.
- * Of the features, VIRTIO_F_NOTIFICATION_DATA and VIRTIO_F_RING_RESET are the transport's.
+ * A device, as its server describes it: embedded in a struct of the server's, which lives until the
+ * device was removed from its transport. All fields but the last two are set before the device is
+ * given to a transport, and stay as they are. Of the features, VIRTIO_F_NOTIFICATION_DATA and
+ * VIRTIO_F_RING_RESET are the transport's.
  */
 struct vas_virtio_server {
 	const struct vas_virtio_ops *ops;
@@ -155,8 +155,8 @@ struct vas_virtio_server {
  * The server tells the driver: the config space has changed; what the driver did makes no sense, or
  * the server is gone for good, and the device needs a reset. From any thread, also from within an
  * op, as long as the device is not removed; they never wait, and never call an op. So a thread of
- * the server's own that tells holds a lock which its reset() takes too: by the reset of a removal
- * there is nobody to be told any more, and who was telling has done so.
+ * the server's own calls them under a lock which its reset() takes too: then none of these calls is
+ * under way after the reset of a removal.
  */
 static inline void vas_virtio_tell(struct vas_virtio_server *server, uint32_t what)
 {

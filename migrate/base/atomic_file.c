@@ -83,11 +83,27 @@ int atomic_open_nameless(struct atomic_file *file, const char *folder)
 	return file->fd < 0 ? fail_opening(file) : 0;
 }
 
+/* What rename() would say of the path in the end, after all the work. */
+static int check_path(const char *path)
+{
+	struct stat st;
+	size_t len = strlen(path);
+	int err = 0;
+
+	if (!len)
+		err = ENOENT;
+	else if (path[len - 1] == '/' || (!lstat(path, &st) && S_ISDIR(st.st_mode)))
+		err = EISDIR;
+	return err ? vas_error_set(-err, "cannot make '%s': %s", path, strerror(err)) : 0;
+}
+
 int atomic_open(struct atomic_file *file, const char *path)
 {
-	int err;
+	int err = check_path(path);
 
 	*file = (struct atomic_file){ .path = path, .fd = -1 };
+	if (err)
+		return err;
 	if (snprintf(file->temporary, sizeof(file->temporary), "%s.unfinished", path) >=
 	    (int)sizeof(file->temporary))
 		return vas_error_set(-ENAMETOOLONG, "the path is too long");

@@ -26,9 +26,9 @@ refused 2 "one of --to, --pty and --listen" console "$sock" --to=- --pty="$tmp/p
 refused 3 "neither a file nor a terminal" console "$sock" --to="$tmp/pipe"
 refused 3 "is too long" console "$sock" --listen="/$(printf %0200d 0)"
 refused 2 "one of --path, --memory and --null" blk "$sock" "$disk" --null=1M
-refused 2 "says to whom" blk "$disk"
-refused 2 "says to whom" blk "$sock" "$disk" --guest="$tmp/guest"
-refused 2 "says to whom" blk "$sock" "$disk" --connect="$tmp/other"
+refused 2 "to whom?" blk "$disk"
+refused 2 "to whom?" blk "$sock" "$disk" --guest="$tmp/guest"
+refused 2 "to whom?" blk "$sock" "$disk" --connect="$tmp/other"
 refused 2 "is too long" blk "$disk" --connect="/$(printf %0200d 0)"
 refused 2 "is not 0 to" blk "$disk" --fd=none
 refused 2 "no Unix stream socket" blk "$disk" --fd=0 </dev/null
@@ -51,28 +51,27 @@ else
 fi
 refused 3 "8 pairs of queues at most, not 9" net name --module --num-queues=9 --guest="$tmp/guest"
 refused 3 "is too long for an interface" net name --module=a-name-that-is-too-long --guest="$tmp/guest"
-if [ -e /dev/vas_net ]; then
-	refused 2 "with --guest=PATH" net "$sock" --module
-else
+refused 2 "with --guest=PATH" net "$sock" --module
+if ! [ -e /dev/vas_net ]; then
 	refused 3 "vas_net.ko is not loaded" net name --module --guest="$tmp/guest"
 fi
 refused 2 "has no name: what is 'x'" blk name --module=x "$disk" --guest="$tmp/guest"
 refused 2 "and no --engine" blk name --module --engine=sync "$disk" --guest="$tmp/guest"
 refused 3 "serves a file, or a block device" blk name --module --null=1M --guest="$tmp/guest"
-if [ -e /dev/vas_blk ]; then
-	refused 2 "with --guest=PATH" blk "$sock" "$disk" --module
-else
+refused 2 "with --guest=PATH" blk "$sock" "$disk" --module
+if ! [ -e /dev/vas_blk ]; then
 	refused 3 "vas_blk.ko is not loaded" blk name --module "$disk" --guest="$tmp/guest"
 fi
 refused 3 "cannot connect" net name --loopback --guest="$tmp/guest"
 refused 3 "cannot connect" blk name "$disk" --guest="$tmp/guest"
 refused 2 "is no size" blk "$sock" --memory=much
+refused 2 "is no size" blk "$sock" --memory=0
 refused 2 "is not 1 to 64" blk "$sock" "$disk" --num-queues=65
 refused 3 "No such file" blk "$sock" --path="$tmp/none"
 refused 3 "is empty" blk "$sock" --path="$tmp/empty"
 refused 3 "neither a file nor a block device" blk "$sock" --path=/dev/null
-refused 3 "there is no engine 'fast'" blk "$sock" "$disk" --engine=fast
-refused 3 "is longer than 20 bytes" blk "$sock" "$disk" --serial=a-serial-that-is-too-long
+refused 2 "'fast' is none of auto, sync and io_uring" blk "$sock" "$disk" --engine=fast
+refused 2 "is longer than 20 bytes" blk "$sock" "$disk" --serial=a-serial-that-is-too-long
 : >"$tmp/sock"
 refused 3 "cannot listen" blk "$sock" "$disk"
 rm "$tmp/sock"

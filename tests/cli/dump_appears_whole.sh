@@ -68,3 +68,12 @@ exec 8<>"$tmp/nameless"
 rm "$tmp/nameless"
 expect 0 dump "$mine" -o /dev/fd/8
 cmp /dev/fd/8 "$tmp/folder/there"
+# Where no file can be is said before any work is done.
+for place in "" "$tmp/none/" "$tmp/folder"; do
+	expect 3 send "$mine" "$place"
+	is_equal "$(grep -c . "$tmp/err")" 1
+	expect 3 snapshot "$mine" "$place"
+	is_equal "$(grep -c . "$tmp/err")" 1
+done
+expect 3 dump "$mine" -o ""
+err_is "vas dump: cannot make '': No such file or directory"

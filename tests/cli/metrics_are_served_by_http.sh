@@ -94,6 +94,6 @@ is_equal $code 0
 [ ! -e "$tmp/sock" ] || die "the socket is still there"
 
 expect 2 metrics --listen nonsense
-err_has "is no address"
+err_has "write PORT, HOST:PORT"
 expect 2 metrics --listen 65536
 err_has "a port is 65535 at most"

@@ -49,3 +49,6 @@ expect 2 top --delay 0
 err_has "0.1 to 3600"
 expect 2 top
 err_has "--batch"
+# As often as was asked for, and never there.
+expect 1 top --once "$mine-none"
+err_has "there is no vas '$mine-none'"
