@@ -42,6 +42,17 @@ static int copy(struct vas *vas, void *to, uint32_t index, uint64_t offset, uint
 		vas->sb.extents[VAS_EXT_DEVICES].offset + index * VAS_DEVICE_SIZE + offset, size);
 }
 
+/* Of a provider that is gone only what its successor goes on with is of interest. */
+static void forget_provider(struct vas_device_answer *answer)
+{
+	uint32_t i;
+
+	answer->answered = answer->unmapped = 0;
+	answer->released = answer->sections = 0;
+	for (i = 0; i < VAS_DEVICE_MAX_QUEUES; i++)
+		answer->queues[i].section = 0;
+}
+
 /* As if its owner and its provider were gone. */
 static void leave(struct saved *saved)
 {
@@ -53,8 +64,7 @@ static void leave(struct saved *saved)
 		told->state = VAS_DEVICE_ORPHANED;
 	for (i = 0; i < told->nr_queues; i++)
 		told->queues[i].flags = told->queues[i].flags ? VAS_DEVICE_QUEUE_KEPT : 0;
-	saved->answer.answered = 0;
-	saved->answer.released = 0;
+	forget_provider(&saved->answer);
 }
 
 static int save_queues(struct vas *vas, uint32_t index, const struct vas_device_told *told,
@@ -182,6 +192,7 @@ static int load(struct vas *vas, uint32_t index, const uint8_t *bytes)
 	}
 	if (err)
 		return err;
+	forget_provider(&saved.answer);
 	entry->answer = saved.answer;
 	vas_device_publish(entry, &saved.told);
 	return 0;

@@ -322,6 +322,18 @@ static int work(struct request *request, void *buffer)
 	}
 }
 
+/* A driver that cannot flush takes what is written, and answered, for stable. */
+static int make_stable(struct request *request)
+{
+	bool writes =
+		request->type == VIRTIO_BLK_T_OUT || request->type == VIRTIO_BLK_T_WRITE_ZEROES;
+
+	if (!writes || request->status != VIRTIO_BLK_S_OK ||
+	    has_feature(request, VIRTIO_BLK_F_FLUSH))
+		return 0;
+	return flush(request);
+}
+
 /* The status is the last byte of all that can be written: go there. */
 static int write_status(struct stream *in, u8 status)
 {
@@ -353,7 +365,7 @@ int disk_step(struct request *request, void *buffer, u32 *written)
 	if (!err && request->left)
 		return 1;
 	if (!err)
-		err = finish(request, written);
+		err = make_stable(request) ?: finish(request, written);
 	if (err)
 		*request = before;
 	return err;

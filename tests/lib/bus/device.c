@@ -831,6 +831,39 @@ TEST(devices_are_saved_and_loaded)
 	end_guest();
 }
 
+/* Of the grant that comes next, for instance. */
+TEST(an_answer_that_is_loaded_is_nobodys)
+{
+	const size_t at = sizeof(struct vas_device_told);
+	struct vas *elsewhere = empty_vas();
+	struct vas_device_answer *answer;
+	struct vas_device_entry *loaded;
+	struct worker worker;
+	uint8_t *bytes;
+	void *saved;
+	size_t size;
+
+	make_served(&worker);
+	CHECK_OK(vas_devices_save(vas, &saved, &size));
+	bytes = saved;
+	answer = malloc(sizeof(*answer));
+	memset(answer, 0x5a, sizeof(*answer));
+	memcpy(bytes + at, answer, sizeof(*answer));
+	CHECK_OK(vas_devices_load(elsewhere, bytes, size));
+	loaded = vas_extent(elsewhere, VAS_EXT_DEVICES);
+	CHECK_EQ(loaded->answer.answered, 0);
+	CHECK_EQ(loaded->answer.unmapped, 0);
+	CHECK_EQ(loaded->answer.released, 0);
+	CHECK_EQ(loaded->answer.sections, 0);
+	CHECK_EQ(loaded->answer.queues[1].section, 0);
+	CHECK_EQ(loaded->answer.kept[0], 0x5a);
+	free(answer);
+	free(saved);
+	vas_destroy(elsewhere);
+	end_worker(&worker);
+	end_guest();
+}
+
 /* Nothing is loaded of what makes no sense; what does is as if a hostile peer had written it. */
 TEST(devices_that_make_no_sense_are_not_loaded)
 {
