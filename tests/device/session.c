@@ -214,18 +214,21 @@ TEST(what_is_written_is_in_the_file)
 }
 
 /* To a file that takes all that is written, and has nowhere to keep it. */
-static uint8_t write_to_null(const struct disk_engine *engine, uint64_t drop)
+static uint8_t write_to_null(const char *engine, uint64_t drop)
 {
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	uint8_t status;
 
+	use_file(engine);
 	open_device();
-	blk.disk.engine = engine;
-	blk.disk.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CHECK_OK(dup3(null, blk.disk.fd, O_CLOEXEC));
+	close(null);
 	CHECK_OK(front_end_negotiate(&front, drop));
 	CHECK_OK(front_end_send_memory(&front));
 	CHECK_OK(front_end_start_ring(&front, 0));
 	status = request(VIRTIO_BLK_T_OUT, 16, 8192, 0);
 	CHECK_EQ(end(), 0);
+	unlink(options.disk.path);
 	blk_close(&blk);
 	return status;
 }
@@ -233,13 +236,13 @@ static uint8_t write_to_null(const struct disk_engine *engine, uint64_t drop)
 /* To a driver that is offered flushes, and takes none, a write that is answered is on the disk. */
 TEST(who_cannot_flush_need_not)
 {
-	const struct disk_engine *const engines[] = { &disk_sync, disk_io_uring };
-
 	for (int i = 0; i < 2; i++) {
-		if (!engines[i])
+		const char *engine = i ? "io_uring" : "sync";
+
+		if (i && !disk_io_uring)
 			continue;
-		CHECK_EQ(write_to_null(engines[i], 0), VIRTIO_BLK_S_OK);
-		CHECK_EQ(write_to_null(engines[i], 1ull << VIRTIO_BLK_F_FLUSH), VIRTIO_BLK_S_IOERR);
+		CHECK_EQ(write_to_null(engine, 0), VIRTIO_BLK_S_OK);
+		CHECK_EQ(write_to_null(engine, 1ull << VIRTIO_BLK_F_FLUSH), VIRTIO_BLK_S_IOERR);
 	}
 }
 
