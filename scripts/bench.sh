@@ -90,7 +90,10 @@ fi
 
 # Those of Linux guests boot one.
 case " $names " in
-*" clone "* | *" send "*) [ -n "$help" ] || "$root/scripts/kernel.sh" fetch 6.1 >&2 ;;
+*" clone "* | *" send "* | *" strict "*) [ -n "$help" ] || "$root/scripts/kernel.sh" fetch 6.1 >&2 ;;
+esac
+case " $names " in
+*" strict "*) [ -n "$help" ] || "$root/scripts/kernel.sh" fetch 6.12 newest >&2 ;;
 esac
 
 status=0

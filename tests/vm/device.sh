@@ -28,7 +28,7 @@
 #	goes_on SERIAL [MORE]		wait until it has checked more; nothing was broken
 #	monitor SOCKET COMMAND		of QEMU's
 
-tests_vm=$(cd "$(dirname "$0")" && pwd)
+tests_vm=${tests_vm:-$(cd "$(dirname "$0")" && pwd)}
 scripts=$(cd "$tests_vm/../../scripts" && pwd)
 # shellcheck source-path=SCRIPTDIR/../../scripts source=../../scripts/vm-machine.sh
 . "$scripts/vm-machine.sh"
