@@ -548,10 +548,14 @@ TEST(nothing_is_answered_with_memory_that_is_gone)
 {
 	struct vhost_user_one_region one = { 0, { RAM, 8192, FRONT_USER + RAM, 0 } };
 	int fd = memfd_create("data", MFD_CLOEXEC);
+	struct vhost_user_message message;
 
 	CHECK_OK(ftruncate(fd, 8192));
 	begin();
-	CHECK_OK(front_end_send(&front, VHOST_USER_ADD_MEM_REG, 0, &one, sizeof(one), &fd, 1));
+	CHECK_OK(front_end_send(&front, VHOST_USER_ADD_MEM_REG, VHOST_USER_NEED_REPLY, &one,
+				sizeof(one), &fd, 1));
+	CHECK_OK(front_end_receive(&front, &message));
+	CHECK_EQ(message.u64, 0);
 	post(VIRTIO_BLK_T_OUT, 16, RAM, 8192, 0);
 	test_wait(is_answered, NULL, TEST_HANG_MS);
 	CHECK_EQ(front.ram[STATUS], VIRTIO_BLK_S_OK);

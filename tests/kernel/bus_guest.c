@@ -331,15 +331,23 @@ static uint32_t end_of_answers(const struct packed_driver *driver, bool *wrap)
 	}
 }
 
+static int is_stopped(void *index)
+{
+	return bus_state((uint32_t)(uintptr_t)index) == VAS_DEVICE_QUEUE_STOPPED;
+}
+
 void bus_check_frozen(uint32_t index)
 {
 	const struct vas_device_entry *entry = vas_extent(bus.vas, VAS_EXT_DEVICES);
 	const struct inflight_packed_part *part = (const void *)entry->inflight[index];
 	bool wrap;
 
-	/* Behind an IOMMU the ring is looked for again, which waits for the thaw. */
+	/*
+	 * Its provider says so once it has let go of the ring. Behind an IOMMU the ring is looked for
+	 * again, which waits for the thaw.
+	 */
 	if (!bus.iommu)
-		CHECK_EQ(bus_state(index), VAS_DEVICE_QUEUE_STOPPED);
+		test_wait(is_stopped, (void *)(uintptr_t)index, TEST_HANG_MS);
 	if (!bus.is_packed)
 		return;
 	CHECK_EQ(part->used_idx, end_of_answers(&bus.rings[index].packed, &wrap));
