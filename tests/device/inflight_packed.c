@@ -279,6 +279,7 @@ TEST(killed_at_any_instruction_of_a_give_that_goes_round)
 	struct vas_virtq_answer answer = take_round_the_end();
 	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *part = it.part; /* it has copies of that */
 	bool was_given = false;
 	int status, steps = 0;
 	pid_t child;
@@ -300,6 +301,7 @@ TEST(killed_at_any_instruction_of_a_give_that_goes_round)
 		CHECK_EQ(waitpid(child, &status, 0), child);
 	}
 	CHECK(WIFEXITED(status) && was_given && steps > 20);
+	free(part);
 }
 
 TEST(anybodys_bytes_are_survived)
