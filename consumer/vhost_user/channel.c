@@ -14,9 +14,11 @@
 
 void channel_open(struct channel *channel, int sock)
 {
-	const char *name = channel->name;
-
-	*channel = (struct channel){ .name = name, .sock = sock };
+	*channel = (struct channel){
+		.name = channel->name,
+		.answer_ns = channel->answer_ns,
+		.sock = sock,
+	};
 }
 
 static void answer_discard(struct channel *channel)
@@ -72,7 +74,7 @@ static void compose(struct channel *channel, const struct channel_request *reque
 	channel->expected = expected;
 	channel->nr_received = 0;
 	channel->is_sent = 1;
-	channel->deadline = deadline_in(CHANNEL_ANSWER_NS);
+	channel->deadline = deadline_in(channel->answer_ns);
 }
 
 void channel_ask(struct channel *channel, const struct channel_request *request, uint32_t least,

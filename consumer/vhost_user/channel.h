@@ -16,8 +16,6 @@
 #include "core/vhost_user/protocol.h"
 #include "lib/base/deadline.h"
 
-#define CHANNEL_ANSWER_NS (5 * NSEC_PER_SEC)
-
 /* What the answer to a request is to be. */
 struct channel_answer {
 	uint32_t request;
@@ -26,8 +24,9 @@ struct channel_answer {
 };
 
 struct channel {
-	const char *name; /* the device, for sentences */
-	int sock;	  /* -1: there is none */
+	const char *name;   /* the device, for sentences */
+	uint64_t answer_ns; /* that each answer may take */
+	int sock;	    /* -1: there is none */
 
 	/* What is to be sent: a request, and perhaps one more that has an answer. */
 	char out[2 * VHOST_USER_HEADER + sizeof(struct vhost_user_mem_table)];

@@ -158,7 +158,7 @@ static int hand_over(struct vas_vhost_user *front)
 		err = vas_front_queues_check(front);
 	front->call_waits = 1;
 	if (!err)
-		err = vas_front_wait(front, has_all, deadline_in(FRONT_QUEUE_NS));
+		err = vas_front_wait(front, has_all, front_queue_deadline(front));
 	front->call_waits = 0;
 	if (!err && front->gone)
 		err = vas_error_set(front->gone, "%s", front->why);

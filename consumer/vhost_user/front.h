@@ -37,9 +37,8 @@
 #include "consumer/ring.h"
 #include "consumer/vhost_user/channel.h"
 
-#define FRONT_WHY_LEN 256
-/* For all requests that start a queue, or that a successor is told. */
-#define FRONT_QUEUE_NS (2 * CHANNEL_ANSWER_NS)
+#define FRONT_WHY_LEN	256
+#define FRONT_ANSWER_NS (5 * NSEC_PER_SEC)
 
 /* One request that is on its way. */
 enum front_action {
@@ -162,6 +161,14 @@ struct vas_vhost_user {
 	int has_asked_inflight, is_inflight_sent;
 	struct vhost_user_inflight inflight;
 };
+
+/* For all requests that start a queue, or that a successor is told. */
+static inline struct deadline front_queue_deadline(const struct vas_vhost_user *front)
+{
+	uint64_t ns = front->channel.answer_ns;
+
+	return deadline_in(ns < UINT64_MAX / 2 ? 2 * ns : UINT64_MAX);
+}
 
 static inline struct vas_vhost_user *front_of(struct vas_consumer *consumer)
 {

@@ -354,7 +354,7 @@ int vas_front_call(struct vas_vhost_user *front, const struct channel_request *r
 	while (!err && call->state != CALL_DONE) {
 		vas_front_pump(front);
 		if (call->state != CALL_DONE)
-			wait_for_news(front, deadline_in(CHANNEL_ANSWER_NS));
+			wait_for_news(front, deadline_in(front->channel.answer_ns));
 	}
 	if (!err && call->err)
 		err = vas_error_set(call->err, "%s", call->why);

@@ -119,7 +119,7 @@ static int all_stand(const struct vas_vhost_user *front)
 /* A back end that does not let go of queues is let go of. */
 static void wait_until_they_stand(struct vas_vhost_user *front)
 {
-	int err = vas_front_wait(front, all_stand, deadline_in(FRONT_QUEUE_NS));
+	int err = vas_front_wait(front, all_stand, front_queue_deadline(front));
 
 	if (err && front->channel.sock >= 0)
 		vas_front_lose(front, err);
@@ -137,7 +137,7 @@ static int queue_start(struct vas_virtio_server *server, uint32_t index,
 	err = vas_front_queue_set(front, index, queue);
 	if (!err) {
 		front->call_waits = 1;
-		err = vas_front_wait(front, vas_front_queues_run, deadline_in(FRONT_QUEUE_NS));
+		err = vas_front_wait(front, vas_front_queues_run, front_queue_deadline(front));
 		front->call_waits = 0;
 		if (err && front->is_ready) {
 			/* It is not wanted after all. */

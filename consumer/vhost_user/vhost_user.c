@@ -122,6 +122,7 @@ static void describe(struct vas_vhost_user *front, const struct vas_vhost_user_o
 	front->ops.name = front->name;
 	front->consumer.ops = &front->ops;
 	front->channel.name = front->name;
+	front->channel.answer_ns = options->timeout_ns ? options->timeout_ns : FRONT_ANSWER_NS;
 	front->server = (struct vas_virtio_server){
 		.ops = &vas_front_server_ops,
 		.name = front->name,
@@ -236,9 +237,7 @@ int vas_vhost_user_attach(struct vas *vas, int sock, const struct vas_vhost_user
 	describe(front, options);
 	err = front_init(front, sock);
 	if (!err)
-		err = vas_consumer_attach(
-			vas, &front->consumer,
-			options->timeout_ns ? options->timeout_ns : CHANNEL_ANSWER_NS, NULL);
+		err = vas_consumer_attach(vas, &front->consumer, front->channel.answer_ns, NULL);
 	if (err) {
 		front_free(front);
 		return err;

@@ -23,7 +23,7 @@
  * regions (-ENOSPC: with neighbours that are neighbours in their file taken as one), if a queue's
  * ring would go (-EBUSY), or if the back end does not take it (-EREMOTEIO).
  *
- * A back end may be silent, wrong, or gone. Each message has five seconds. Who answers wrongly or
+ * A back end may be silent, wrong, or gone. Each message has its time. Who answers wrongly or
  * not at all is disconnected, and vas_vhost_user_status() says why. The guest's requests stand
  * still from then on, and the layout changes without it, until vas_vhost_user_connect() has a
  * successor: that is given the layout, the queues as they stand, and the file of requests in flight
@@ -57,7 +57,7 @@ struct vas_vhost_user_options {
 	 * the back end.
 	 */
 	const void *config;
-	uint64_t timeout_ns; /* for attaching; 0: five seconds */
+	uint64_t timeout_ns; /* of each message, and for attaching; 0: five seconds */
 	uint64_t reserved[2];
 };
 

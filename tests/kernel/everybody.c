@@ -289,7 +289,8 @@ static void front_begin(struct everybody *e, int sock)
 							.device_id = VIRTIO_ID_BLOCK,
 							.nr_queues = 1,
 							.queue_size = 64,
-							.config_size = 32 };
+							.config_size = 32,
+							.timeout_ns = TEST_HANG_NS };
 	const struct vas_virtio_queue queue = {
 		.size = 64,
 		.desc = FRONT_QUEUE,

@@ -147,6 +147,7 @@ static void begin(enum peer which)
 		.device_id = VIRTIO_ID_BLOCK,
 		.nr_queues = 1,
 		.config_size = CONFIG_SIZE,
+		.timeout_ns = TEST_HANG_NS,
 	};
 	int fd, sock;
 

@@ -25,6 +25,8 @@ static struct fake_back_end fake;
 static struct vas_vhost_user *front;
 static int kick_fd[2], call_fd[2];
 
+static uint64_t front_timeout_ns = TEST_HANG_NS; /* 0: as it is for who says nothing */
+
 static inline struct vas_vhost_user_options front_options(void)
 {
 	return (struct vas_vhost_user_options){
@@ -33,6 +35,7 @@ static inline struct vas_vhost_user_options front_options(void)
 		.nr_queues = 2,
 		.queue_size = QUEUE_SIZE,
 		.config_size = 32,
+		.timeout_ns = front_timeout_ns,
 	};
 }
 

@@ -33,12 +33,13 @@ static const uint32_t requests[] = {
 /* All that a guest and its owner do: none of it waits for longer than messages may take. */
 static void do_everything(void)
 {
-	const struct vas_vhost_user_options options = front_options();
+	struct vas_vhost_user_options options = front_options();
 	struct vas_tracker *tracker;
 	uint64_t id = 0, page = 64;
 	uint8_t bytes[4];
 	uint32_t base;
 
+	options.timeout_ns = 0;
 	vas = simple_vas();
 	simple_add(vas, 0, 32);
 	if (vas_vhost_user_attach(vas, fake.peer, &options, &front)) {
@@ -198,6 +199,7 @@ TEST(a_silent_one_is_named_at_the_deadline_of_a_change)
 	struct vas_layout *layout;
 	struct vas_region more = simple_region(64, 4);
 
+	front_timeout_ns = 0;
 	fake_init(&fake);
 	begin();
 	start();
@@ -213,9 +215,10 @@ TEST(a_silent_one_is_named_at_the_deadline_of_a_change)
 
 TEST(a_back_end_that_takes_nothing_from_its_socket)
 {
-	const struct vas_vhost_user_options options = front_options();
+	struct vas_vhost_user_options options = front_options();
 	int pair[2];
 
+	options.timeout_ns = 50000000;
 	vas = simple_vas();
 	simple_add(vas, 0, 32);
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));

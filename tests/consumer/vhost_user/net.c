@@ -252,6 +252,7 @@ static void begin(void)
 		.nr_queues = 2,
 		.config = &config,
 		.config_size = sizeof(config),
+		.timeout_ns = TEST_HANG_NS,
 	};
 	const struct vas_options vas_options = { .limit = LIMIT, .name = "guest" };
 	const struct vas_region region = { .size = 4 * MIB, .name = "ram" };
